@@ -1,1 +1,45 @@
-fn main() {}
+//! The project's own commands, for developers and CI: `cargo xtask help` lists them.
+//!
+//! Each command does one job and prints what it does. The rules they check live in this crate so that CI and a
+//! developer's machine cannot differ.
+
+mod layers;
+mod licences;
+mod run;
+mod versions;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test [cargo test arguments]   run every test of the workspace, release-mode crash tests included
+  test --quick                  the same without the crash tests (kill -9 under load)
+  lint                          formatting, clippy with warnings as errors, layers, documentation
+  layers                        check the allowed arrows between crates and the one-version rule
+  help                          print this text
+";
+
+#[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_deref() {
+        Some("test") => run::test(&rest),
+        Some("lint") => run::lint(),
+        Some("layers") => run::layers(),
+        Some("help" | "--help" | "-h") | None => {
+            run::say(HELP);
+            Ok(())
+        }
+        Some(other) => Err(anyhow::anyhow!("unknown command `{other}`\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Runs cargo for the commands and says what it runs.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use cargo_metadata::MetadataCommand;
+
+use crate::{layers, licences, versions};
+
+/// Prints to standard output; a closed pipe is not an error worth a panic.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// `cargo xtask test`: every test of the workspace.
+pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let passed_on: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| *argument != "--quick").collect();
+
+    require("cc", "a C compiler builds the embedded SQLite; on Debian: apt-get install gcc libc6-dev")?;
+    say(
+        "needs: a Rust toolchain and a C compiler, both found. The tests start the servers of this workspace on\n\
+         free ports with private folders; they use no PostgreSQL, Redis, Kafka or browser yet.\n",
+    );
+
+    let mut command = vec!["test", "--workspace", "--no-fail-fast"];
+    command.extend(passed_on);
+    cargo("all tests (debug)", &command)?;
+    if !is_quick {
+        cargo(
+            "crash tests: kill -9 under load (release)",
+            &[
+                "test",
+                "--release",
+                "--package",
+                "waypost",
+                "--test",
+                "crash",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
+        )?;
+    }
+    say("all tests passed\n");
+    Ok(())
+}
+
+/// `cargo xtask lint`: what CI asks before it runs a test.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    cargo("formatting", &["fmt", "--all", "--check"])?;
+    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    layers()
+}
+
+/// `cargo xtask layers`: arrows and versions.
+pub(crate) fn layers() -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().exec().context("cargo metadata failed")?;
+    let (members, arrows) = layers::arrows(&metadata);
+    let mut problems = layers::violations(&members, &arrows);
+    problems.extend(versions::violations(&metadata));
+    problems.extend(licences::violations(&metadata));
+    if !problems.is_empty() {
+        bail!("{} problem(s) in the layers:\n  {}", problems.len(), problems.join("\n  "));
+    }
+    say(&format!(
+        "layers: {} crates, {} arrows, all allowed; one version of each shared library; every licence permissive\n",
+        members.len(),
+        arrows.len()
+    ));
+    Ok(())
+}
+
+fn cargo(what: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    say(&format!("== {what}: cargo {}\n", arguments.join(" ")));
+    let begun = Instant::now();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(arguments).status().context("cargo could not be started")?;
+    if !status.success() {
+        bail!("{what} failed (cargo {}): {status}", arguments.join(" "));
+    }
+    say(&format!("== {what}: ok in {} s\n", begun.elapsed().as_secs()));
+    Ok(())
+}
+
+fn require(program: &str, why: &str) -> anyhow::Result<()> {
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        bail!("`{program}` was not found: {why}");
+    }
+    Ok(())
+}
