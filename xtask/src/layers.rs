@@ -32,8 +32,8 @@ const EVERYTHING: &[&str] = &[
 const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-telemetry", &[]),
     ("waypost-api", &["waypost-telemetry"]),
-    ("waypost-resilience", &["waypost-telemetry"]),
-    ("waypost-durable", &["waypost-telemetry", "waypost-resilience"]),
+    ("waypost-resilience", &["waypost-telemetry", "waypost-api"]),
+    ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
     ("waypost-service", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
     ("waypost-gateway", &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"]),
     ("waypost-viewer", &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"]),
