@@ -1,0 +1,81 @@
+//! The one line a minute about a receiver that does not take telemetry.
+//!
+//! Failing to send is counted in the ledger; the line only tells an operator where to look. The bound holds for
+//! the process and a receiver, so that several handles with the same collector do not add up.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const BETWEEN_LINES: Duration = Duration::from_mins(1);
+/// Receivers remembered; more share one bound.
+const MAX_RECEIVERS: usize = 64;
+
+static LAST_LINES: LazyLock<Mutex<Bound>> = LazyLock::new(Mutex::default);
+
+/// Logs that `receiver` cannot be reached, unless that was said less than a minute ago.
+pub(crate) fn raise(receiver: &str, reason: &dyn Display) {
+    let held_back = LAST_LINES.lock().unwrap_or_else(PoisonError::into_inner).allow(receiver, Instant::now());
+    if let Some(held_back) = held_back {
+        tracing::warn!(receiver, held_back, "telemetry cannot be sent: {reason}");
+    }
+}
+
+#[derive(Debug, Default)]
+struct Bound {
+    receivers: HashMap<String, Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    last: Instant,
+    held_back: u64,
+}
+
+impl Bound {
+    /// How many lines were held back since the last, if one may be written now.
+    fn allow(&mut self, receiver: &str, now: Instant) -> Option<u64> {
+        let receiver = if self.receivers.len() < MAX_RECEIVERS || self.receivers.contains_key(receiver) {
+            receiver
+        } else {
+            ""
+        };
+        let Some(said) = self.receivers.get_mut(receiver) else {
+            self.receivers.insert(receiver.to_owned(), Said { last: now, held_back: 0 });
+            return Some(0);
+        };
+        if now.duration_since(said.last) < BETWEEN_LINES {
+            said.held_back += 1;
+            return None;
+        }
+        said.last = now;
+        Some(std::mem::take(&mut said.held_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_minute_and_receiver() {
+        let mut bound = Bound::default();
+        let start = Instant::now();
+        assert_eq!(bound.allow("a", start), Some(0));
+        assert_eq!(bound.allow("b", start), Some(0));
+        for second in 1..60 {
+            assert_eq!(bound.allow("a", start + Duration::from_secs(second)), None);
+        }
+        assert_eq!(bound.allow("a", start + BETWEEN_LINES), Some(59));
+        assert_eq!(bound.allow("a", start + BETWEEN_LINES), None);
+    }
+
+    #[test]
+    fn many_receivers_do_not_take_memory_without_end() {
+        let mut bound = Bound::default();
+        let start = Instant::now();
+        let lines = (0..1_000).filter_map(|n| bound.allow(&n.to_string(), start)).count();
+        assert_eq!((lines, bound.receivers.len()), (MAX_RECEIVERS + 1, MAX_RECEIVERS + 1));
+    }
+}

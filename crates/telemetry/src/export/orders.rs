@@ -1,0 +1,93 @@
+//! How a handle talks to the loops on its export thread: flush, stop by a deadline, and hearing that it is done.
+//!
+//! "Done" is the dropping of a sender: so a loop that ended for whatever reason never leaves anyone waiting.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+/// How long the loops go on sending when the handle was dropped without a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Send what is queued, then drop this.
+    Flush(#[expect(dead_code, reason = "dropping it is the answer")] Sender<()>),
+    /// Send what is queued until the deadline, stop, drop this.
+    Stop(Instant, Sender<()>),
+}
+
+/// The handle's side, one a loop.
+pub(crate) type Mouth = mpsc::UnboundedSender<Order>;
+
+/// Whether every holder of the other end has dropped it before the deadline.
+pub(crate) fn all_done(done: &Receiver<()>, deadline: std::time::Instant) -> bool {
+    let left = deadline.saturating_duration_since(std::time::Instant::now());
+    matches!(done.recv_timeout(left), Err(RecvTimeoutError::Disconnected))
+}
+
+/// The loop's side.
+#[derive(Debug)]
+pub(crate) struct Ears {
+    orders: mpsc::UnboundedReceiver<Order>,
+    flushes: Vec<Order>,
+    stop_by: Option<Instant>,
+    /// Dropped with the loop: the answer to those who ordered the stop.
+    stop_done: Vec<Sender<()>>,
+}
+
+impl Ears {
+    pub(crate) fn new() -> (Mouth, Self) {
+        let (mouth, orders) = mpsc::unbounded_channel();
+        (mouth, Self { orders, flushes: Vec::new(), stop_by: None, stop_done: Vec::new() })
+    }
+
+    /// Waits for one order and remembers it. A handle that is gone has ordered to stop.
+    pub(crate) async fn hear(&mut self) {
+        match self.orders.recv().await {
+            Some(flush @ Order::Flush(_)) => self.flushes.push(flush),
+            Some(Order::Stop(deadline, done)) => {
+                self.stop_by = Some(self.stop_by.map_or(deadline, |known| known.min(deadline)));
+                self.stop_done.push(done);
+            }
+            None => {
+                self.stop_by.get_or_insert_with(|| Instant::now() + GRACE);
+            }
+        }
+    }
+
+    pub(crate) fn must_stop(&self) -> bool {
+        self.stop_by.is_some()
+    }
+
+    pub(crate) fn must_flush(&self) -> bool {
+        !self.flushes.is_empty()
+    }
+
+    /// The flushes heard so far; dropping them answers.
+    pub(crate) fn take_flushes(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.flushes)
+    }
+
+    pub(crate) fn deadline_passed(&self) -> bool {
+        self.stop_by.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Runs `work`, listening meanwhile; `None` if a stop's deadline came first.
+    pub(crate) async fn until_deadline<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            if let Some(deadline) = self.stop_by {
+                return timeout_at(deadline, work).await.ok();
+            }
+            tokio::select! {
+                output = &mut work => return Some(output),
+                () = self.hear() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Events for single messages of a call, for those who ask for them.
+//!
+//! Reads the five bytes of framing before every message and nothing else.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, KeyValue};
+use pin_project_lite::pin_project;
+
+/// Flag and length: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>.
+const FRAMING: usize = 5;
+
+/// Turns the bytes of one direction of a call into `rpc.message` events.
+#[derive(Debug)]
+pub(super) struct MessageEvents {
+    direction: &'static str,
+    count: i64,
+    framing: [u8; FRAMING],
+    framed: usize,
+    payload_left: usize,
+}
+
+impl MessageEvents {
+    pub(super) fn sent() -> Self {
+        Self::in_direction("SENT")
+    }
+
+    pub(super) fn received() -> Self {
+        Self::in_direction("RECEIVED")
+    }
+
+    fn in_direction(direction: &'static str) -> Self {
+        Self { direction, count: 0, framing: [0; FRAMING], framed: 0, payload_left: 0 }
+    }
+
+    /// Looks at the next bytes; adds an event to the span of `context` for every message that begins in them.
+    pub(super) fn feed(&mut self, context: &Context, data: &[u8]) {
+        self.each_message(data, |direction, count, is_compressed, size| {
+            let mut event = vec![
+                KeyValue::new("rpc.message.type", direction),
+                KeyValue::new("rpc.message.id", count),
+                KeyValue::new("rpc.message.compressed_size", i64::from(size)),
+            ];
+            if !is_compressed {
+                event.push(KeyValue::new("rpc.message.uncompressed_size", i64::from(size)));
+            }
+            context.span().add_event("rpc.message", event);
+        });
+    }
+
+    fn each_message(&mut self, mut data: &[u8], mut found: impl FnMut(&'static str, i64, bool, u32)) {
+        while !data.is_empty() {
+            if self.payload_left > 0 {
+                let passed = self.payload_left.min(data.len());
+                self.payload_left -= passed;
+                data = data.get(passed..).unwrap_or_default();
+                continue;
+            }
+            let taken = (FRAMING - self.framed).min(data.len());
+            let (head, rest) = data.split_at(taken);
+            if let Some(free) = self.framing.get_mut(self.framed..self.framed + taken) {
+                free.copy_from_slice(head);
+            }
+            self.framed += taken;
+            data = rest;
+            if self.framed == FRAMING {
+                let [flag, length @ ..] = self.framing;
+                let size = u32::from_be_bytes(length);
+                self.framed = 0;
+                self.payload_left = size as usize;
+                self.count += 1;
+                found(self.direction, self.count, flag == 1, size);
+            }
+        }
+    }
+}
+
+/// Watches the request's messages, if its body is one of those tonic and axum use; others pass unwatched.
+pub(super) fn watch_request<B: 'static>(body: &mut B, events: MessageEvents, context: &Context) {
+    let any: &mut dyn Any = body;
+    let context = context.clone();
+    if let Some(body) = any.downcast_mut::<tonic::body::Body>() {
+        *body = tonic::body::Body::new(Watched { body: std::mem::take(body), events, context });
+    } else if let Some(body) = any.downcast_mut::<axum::body::Body>() {
+        *body = axum::body::Body::new(Watched { body: std::mem::take(body), events, context });
+    }
+}
+
+pin_project! {
+    struct Watched<B> {
+        #[pin]
+        body: B,
+        events: MessageEvents,
+        context: Context,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let frame = this.body.poll_frame(task);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.events.feed(this.context, data);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_however_the_bytes_are_cut() {
+        let stream = [0, 0, 0, 0, 3, 1, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9];
+        let stream = [&stream[..], &[0; 255]].concat();
+        for cut in [1, 2, 4, 7, 300] {
+            let mut events = MessageEvents::sent();
+            let mut found = Vec::new();
+            for part in stream.chunks(cut) {
+                events.each_message(part, |_, count, is_compressed, size| {
+                    found.push((count, is_compressed, size));
+                });
+            }
+            assert_eq!(found, [(1, false, 3), (2, true, 0), (3, false, 256)], "cut at {cut}");
+        }
+    }
+}

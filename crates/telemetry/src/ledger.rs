@@ -1,0 +1,195 @@
+//! What became of everything that was started: counted exactly, so that nothing is lost in silence.
+//!
+//! For each exporter of a signal `ended = exported + pending + dropped`, and for spans `started = ended + open`.
+//! "Pending" waits in the queue or is being sent. Reading takes no lock on the path of spans, so a reading taken
+//! while spans end may be off by those; at rest it is exact.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why something was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DropReason {
+    /// The queue was full.
+    QueueFull,
+    /// It could not be sent in time, or the receiver answered with an error.
+    ExportFailed,
+    /// The receiver took the request and refused this part of it.
+    Rejected,
+    /// The memory exporter made room for newer ones.
+    Overwritten,
+    /// It ended after shutdown.
+    AfterShutdown,
+    /// It was still waiting when the deadline of the shutdown came.
+    ShutdownDeadline,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::ExportFailed,
+        Self::Rejected,
+        Self::Overwritten,
+        Self::AfterShutdown,
+        Self::ShutdownDeadline,
+    ];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::ExportFailed => "export_failed",
+            Self::Rejected => "rejected",
+            Self::Overwritten => "overwritten",
+            Self::AfterShutdown => "already_shutdown",
+            Self::ShutdownDeadline => "shutdown_deadline",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The account of one exporter of one signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExporterLedger {
+    /// `otlp_http`, `otlp_grpc`, `console` or `memory`.
+    pub exporter: &'static str,
+    /// Accepted by the receiver.
+    pub exported: u64,
+    /// Waiting or being sent.
+    pub pending: u64,
+    /// Not sent, by reason; only reasons that happened.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+impl ExporterLedger {
+    /// All that was not sent.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Not sent for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped.iter().find(|(given, _)| *given == reason).map_or(0, |(_, count)| *count)
+    }
+}
+
+/// The account of the spans of one handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Recorded spans that were started. Spans the sampler left out are not counted anywhere.
+    pub started: u64,
+    /// Those of them that ended.
+    pub ended: u64,
+    /// One account an exporter; each of them gets every span.
+    pub exporters: Vec<ExporterLedger>,
+}
+
+impl Ledger {
+    /// Started and not ended.
+    pub fn open(&self) -> u64 {
+        self.started.saturating_sub(self.ended)
+    }
+
+    /// Sent, summed over the exporters.
+    pub fn exported(&self) -> u64 {
+        self.exporters.iter().map(|exporter| exporter.exported).sum()
+    }
+
+    /// Not sent, summed over the exporters.
+    pub fn dropped(&self) -> u64 {
+        self.exporters.iter().map(ExporterLedger::dropped_total).sum()
+    }
+
+    /// Not sent for this reason, summed over the exporters.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.exporters.iter().map(|exporter| exporter.dropped_for(reason)).sum()
+    }
+
+    /// Whether every span is accounted for at every exporter.
+    pub fn is_balanced(&self) -> bool {
+        self.exporters
+            .iter()
+            .all(|exporter| self.ended == exporter.exported + exporter.pending + exporter.dropped_total())
+    }
+}
+
+/// The account of one signal when a flush or a shutdown ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalLedger {
+    /// One account an exporter.
+    pub exporters: Vec<ExporterLedger>,
+}
+
+impl SignalLedger {
+    fn exported(&self) -> u64 {
+        self.exporters.iter().map(|exporter| exporter.exported).sum()
+    }
+
+    fn pending(&self) -> u64 {
+        self.exporters.iter().map(|exporter| exporter.pending).sum()
+    }
+}
+
+/// What a flush achieved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlushReport {
+    /// Whether everything that waited when the flush began was sent or dropped before the deadline.
+    pub complete: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Spans of this handle so far.
+    pub traces: Ledger,
+    /// Log records of this handle so far.
+    pub logs: SignalLedger,
+    /// Pushes of metrics of this handle so far; the unit is one push, not one instrument.
+    pub metrics: SignalLedger,
+}
+
+/// What was sent and what was dropped over the life of a handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Whether every exporter stopped before the deadline.
+    pub complete: bool,
+    /// How long the shutdown took.
+    pub elapsed: Duration,
+    /// Spans.
+    pub traces: Ledger,
+    /// Log records.
+    pub logs: SignalLedger,
+    /// Pushes of metrics; the unit is one push, not one instrument.
+    pub metrics: SignalLedger,
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "spans: {} sent", self.traces.exported())?;
+        for exporter in &self.traces.exporters {
+            for (reason, count) in &exporter.dropped {
+                write!(f, ", {count} dropped ({reason}, {})", exporter.exporter)?;
+            }
+        }
+        if self.traces.open() > 0 {
+            write!(f, ", {} never ended", self.traces.open())?;
+        }
+        for (name, signal) in [("logs", &self.logs), ("metric pushes", &self.metrics)] {
+            let dropped: u64 = signal.exporters.iter().map(ExporterLedger::dropped_total).sum();
+            if signal.exported() + signal.pending() + dropped > 0 {
+                write!(f, "; {name}: {} sent, {dropped} dropped", signal.exported())?;
+            }
+        }
+        let pending: u64 = self.traces.exporters.iter().map(|exporter| exporter.pending).sum();
+        if pending > 0 {
+            write!(f, "; {pending} spans still wait")?;
+        }
+        if !self.complete {
+            f.write_str("; the deadline came first")?;
+        }
+        Ok(())
+    }
+}

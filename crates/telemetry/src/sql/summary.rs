@@ -1,0 +1,131 @@
+//! The summary of a SQL text: its verbs and the tables they touch, `db.query.summary`.
+//!
+//! Names a span and labels a metric, so it has neither values nor columns: `INSERT orders`,
+//! `SELECT orders order_items`, `UPDATE stock INSERT holds` for a statement with data-changing parts. Common
+//! table expressions are not tables and do not appear. The text is read once; statements are `&'static str`,
+//! so the summary is kept by the statement's address for the life of the process.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use super::reader::Reader;
+
+/// The longest summary, as the semantic conventions have it; whole words only.
+pub(super) const MAX_SUMMARY: usize = 255;
+
+/// Summaries kept. A program with more distinct statements than this pays for reading the rest each time.
+const MAX_KEPT: usize = 4096;
+
+type Address = (usize, usize);
+
+static KEPT: LazyLock<RwLock<HashMap<Address, &'static str>>> = LazyLock::new(RwLock::default);
+
+/// The summary of a statement of the program.
+pub(super) fn of_static(sql: &'static str) -> std::borrow::Cow<'static, str> {
+    let address = (sql.as_ptr() as usize, sql.len());
+    if let Some(known) = KEPT.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+        return (*known).into();
+    }
+    let summary = summarize(sql);
+    let mut kept = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= MAX_KEPT {
+        return summary.into();
+    }
+    (*kept.entry(address).or_insert_with(|| summary.leak())).into()
+}
+
+/// Reads the summary out of any SQL text.
+///
+/// ```
+/// use waypost_telemetry::sql::summarize;
+///
+/// assert_eq!(summarize("insert into orders (id) values (?1) on conflict (id) do update set n = 1"), "INSERT orders");
+/// assert_eq!(summarize("SELECT * FROM orders o JOIN items i ON i.order_id = o.id"), "SELECT orders items");
+/// ```
+pub fn summarize(sql: &str) -> String {
+    Reader::summarize(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_named_by_its_verbs_and_tables() {
+        for (sql, summary) in [
+            ("SELECT id FROM orders WHERE id = ?1", "SELECT orders"),
+            ("select 1", "SELECT"),
+            ("SELECT * FROM songs, artists a WHERE a.id = 1", "SELECT songs artists"),
+            ("SELECT * FROM orders AS o LEFT JOIN items i ON i.o = o.id", "SELECT orders items"),
+            ("SELECT * FROM (SELECT * FROM orders) x JOIN users u USING (id)", "SELECT SELECT orders users"),
+            ("SELECT a FROM t WHERE b IN (SELECT b FROM u) ORDER BY a", "SELECT t SELECT u"),
+            ("SELECT value FROM json_each(?1)", "SELECT"),
+            ("SELECT EXTRACT(day FROM at) FROM orders FOR UPDATE SKIP LOCKED", "SELECT orders"),
+            ("SELECT a IS DISTINCT FROM b FROM t", "SELECT t"),
+            ("INSERT INTO orders(id) VALUES ('x; DELETE FROM y')", "INSERT orders"),
+            ("INSERT OR IGNORE INTO inbox (id) VALUES (?1)", "INSERT inbox"),
+            ("INSERT INTO a SELECT * FROM b", "INSERT a SELECT b"),
+            ("INSERT INTO a VALUES (1) ON CONFLICT (id) DO UPDATE SET n = excluded.n", "INSERT a"),
+            ("REPLACE INTO a VALUES (1)", "REPLACE a"),
+            ("UPDATE stock SET n = n - 1 WHERE id = ?1 RETURNING n", "UPDATE stock"),
+            ("UPDATE ONLY \"order\" SET a = 1", "UPDATE order"),
+            ("DELETE FROM shop.holds WHERE expires_at < ?1", "DELETE shop.holds"),
+            ("SELECT * FROM \"my table\"", "SELECT \"my table\""),
+            ("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE", "MERGE t"),
+            (
+                "CREATE TABLE IF NOT EXISTS orders (id TEXT, FOREIGN KEY (u) REFERENCES u ON DELETE CASCADE)",
+                "CREATE TABLE orders",
+            ),
+            ("create unique index orders_by_user on orders (user_id)", "CREATE INDEX orders_by_user"),
+            ("PRAGMA journal_mode = WAL", "PRAGMA journal_mode"),
+            ("BEGIN IMMEDIATE", "BEGIN"),
+            ("SAVEPOINT unit", "SAVEPOINT"),
+            ("-- why\nTRUNCATE TABLE a", "TRUNCATE a"),
+            ("CALL settle(1)", "CALL settle"),
+            ("", ""),
+            (")) , FROM", "FROM"),
+        ] {
+            assert_eq!(summarize(sql), summary, "{sql}");
+        }
+    }
+
+    #[test]
+    fn common_table_expressions_are_no_tables() {
+        for (sql, summary) in [
+            ("WITH due AS (SELECT id FROM outbox) SELECT * FROM due", "SELECT outbox SELECT"),
+            (
+                "WITH RECURSIVE a(n) AS (SELECT 1), b AS MATERIALIZED (SELECT * FROM t) SELECT * FROM a, b, u",
+                "SELECT SELECT t SELECT u",
+            ),
+            (
+                "WITH moved AS (UPDATE stock SET n = n - $1 RETURNING id) INSERT INTO holds SELECT id FROM moved",
+                "UPDATE stock INSERT holds SELECT",
+            ),
+        ] {
+            assert_eq!(summarize(sql), summary, "{sql}");
+        }
+    }
+
+    #[test]
+    fn several_statements_in_one_text_are_told_apart() {
+        assert_eq!(summarize("DELETE FROM a; DELETE FROM b;"), "DELETE a; DELETE b");
+        assert_eq!(
+            summarize("CREATE TABLE a (x); CREATE INDEX i ON a (x)"),
+            "CREATE TABLE a; CREATE INDEX i"
+        );
+    }
+
+    #[test]
+    fn a_long_summary_is_cut_between_words() {
+        let sql = format!("SELECT * FROM {}", vec!["a_table_with_a_name"; 40].join(", "));
+        let summary = summarize(&sql);
+        assert!(summary.len() <= MAX_SUMMARY && summary.ends_with("a_table_with_a_name"), "{summary}");
+    }
+
+    #[test]
+    fn the_summary_of_a_static_statement_is_read_once() {
+        let first = of_static("SELECT * FROM kept");
+        let again = of_static("SELECT * FROM kept");
+        assert!(std::ptr::eq(first.as_ref(), again.as_ref()));
+    }
+}

@@ -1,0 +1,55 @@
+//! Rules that every trace obeys, whatever it is about.
+
+use std::collections::HashSet;
+
+use super::SpanTree;
+use crate::finished::FinishedSpan;
+use crate::handle::Telemetry;
+
+/// Checks everything that these handles recorded: every trace connected, no key twice on a span, no span still
+/// open, every span accounted for.
+///
+/// # Panics
+///
+/// With all problems, if there are any.
+#[track_caller]
+pub fn assert_sound(handles: &[&Telemetry]) {
+    let spans: Vec<_> = handles.iter().flat_map(|handle| handle.finished_spans()).collect();
+    let mut problems = problems(&spans);
+    for handle in handles {
+        let (name, ledger) = (handle.service_name(), handle.ledger());
+        if ledger.open() > 0 {
+            problems.push(format!("{name}: {} spans never ended", ledger.open()));
+        }
+        if !ledger.is_balanced() {
+            problems.push(format!("{name}: the ledger does not add up: {ledger:?}"));
+        }
+    }
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+}
+
+/// What is wrong with these spans; nothing if all is well.
+pub fn problems(spans: &[FinishedSpan]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for tree in SpanTree::all(spans) {
+        if !tree.is_connected() {
+            problems.push(format!("a trace does not hang together:\n{}", tree.render()));
+        }
+    }
+    let mut ids = HashSet::new();
+    for span in spans {
+        if !ids.insert((span.trace_id(), span.span_id())) {
+            problems.push(format!("{} was finished twice", span.name()));
+        }
+        let mut keys = HashSet::new();
+        for attribute in span.attributes() {
+            if !keys.insert(attribute.key.as_str()) {
+                problems.push(format!("{} has {} twice", span.name(), attribute.key));
+            }
+        }
+        if span.end() < span.start() {
+            problems.push(format!("{} ends before it starts", span.name()));
+        }
+    }
+    problems
+}

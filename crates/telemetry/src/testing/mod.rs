@@ -1,0 +1,111 @@
+//! Testing what code records.
+//!
+//! [`TestTelemetry`] is a handle of its own that keeps everything in memory and touches no global, so tests run
+//! side by side. [`SpanTree`] compares the spans of a trace with a tree written as text and says in the same text
+//! what differs. [`checks`] holds the rules that every trace obeys.
+
+pub mod checks;
+mod expected;
+mod matching;
+mod received;
+mod tree;
+mod wait;
+
+use std::ops::Deref;
+
+use crate::config::{Exporter, MetricSettings, SamplerKind, Settings};
+use crate::finished::FinishedSpan;
+use crate::handle::Telemetry;
+pub use received::ReceivedSpan;
+pub use tree::SpanTree;
+pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
+
+/// A handle for one test: every span and log record in memory at once, nothing global, nothing sent.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("place-order").in_scope(|| waypost_telemetry::set("order.id", "order-1"));
+/// telemetry.tree().assert_matches("place-order INTERNAL order-service order.id=order-1");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TestTelemetry {
+    telemetry: Telemetry,
+}
+
+impl TestTelemetry {
+    /// Records every trace.
+    ///
+    /// # Panics
+    ///
+    /// If telemetry cannot start, which memory exporters do not cause.
+    pub fn new(service_name: &str) -> Self {
+        Self::with(Self::settings(service_name))
+    }
+
+    /// The settings of [`Self::new`], to change before [`Self::with`].
+    pub fn settings(service_name: &str) -> Settings {
+        let mut settings = Settings::new(service_name);
+        settings.detectors.clear();
+        settings.traces.exporters = vec![Exporter::Memory];
+        settings.traces.sampler = SamplerKind::ParentBasedAlwaysOn;
+        settings.logs.exporters = vec![Exporter::Memory];
+        settings.metrics = MetricSettings { process: false, ..MetricSettings::default() };
+        settings
+    }
+
+    /// A test handle with settings of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the settings cannot be used.
+    pub fn with(settings: Settings) -> Self {
+        match crate::init(settings) {
+            Ok(telemetry) => Self { telemetry },
+            Err(error) => panic!("test telemetry cannot start: {error}"),
+        }
+    }
+
+    /// The handle itself.
+    pub fn handle(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// The finished spans as one tree.
+    ///
+    /// # Panics
+    ///
+    /// If there is no span, or spans of several traces.
+    pub fn tree(&self) -> SpanTree {
+        SpanTree::only(&self.finished_spans())
+    }
+
+    /// The one finished span with this name.
+    ///
+    /// # Panics
+    ///
+    /// If there is none or more than one.
+    pub fn only_span(&self, name: &str) -> FinishedSpan {
+        let spans = self.finished_spans();
+        let mut named = spans.iter().filter(|span| span.name() == name);
+        let (Some(span), None) = (named.next(), named.next()) else {
+            let names: Vec<_> = spans.iter().map(FinishedSpan::name).collect();
+            panic!("expected one span named {name:?} among {names:?}");
+        };
+        span.clone()
+    }
+
+    /// Forgets what was recorded so far.
+    pub fn forget(&self) {
+        self.telemetry.forget_finished();
+    }
+}
+
+impl Deref for TestTelemetry {
+    type Target = Telemetry;
+
+    fn deref(&self) -> &Telemetry {
+        &self.telemetry
+    }
+}
