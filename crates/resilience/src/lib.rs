@@ -1,1 +1,23 @@
-//! Not written yet.
+//! What stands between a request and the failures around it.
+//!
+//! For the gateway and for every service that calls another. [`deadline`] carries how long an answer is still
+//! worth having from hop to hop; [`grpc::Channel`] calls another service under that deadline, behind a
+//! [`breaker`] and in a span; [`retry`] repeats a call that surely did nothing, on a budget; [`shed`] refuses what
+//! is too much at once, and [`rate_limit`] what is too much of one caller.
+//!
+//! Invariants: a deadline is never extended; what is refused is refused before anything is done; every queue,
+//! table and wait has a bound; time and randomness can be handed in, so every rule is testable without waiting.
+//!
+//! Left out: balancing over several instances of a target, hedging (a write must not be sent twice on purpose),
+//! and retries inside [`grpc::Channel`] (they belong to one layer only, and the caller knows which).
+
+pub mod backoff;
+pub mod breaker;
+pub mod deadline;
+pub mod grpc;
+pub mod rate_limit;
+pub mod retry;
+pub mod shed;
+
+/// The attribute that says on metrics which service was called.
+const TARGET: &str = "waypost.target";

@@ -1,0 +1,193 @@
+//! What is too much at once is refused, and a place is kept to the end of the response.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::{sync::Semaphore, time::Instant};
+use tonic::{Code, Status};
+use tower::ServiceExt;
+use waypost_api::{Error, ErrorCode, http_bodies::Problem};
+use waypost_resilience::{
+    deadline,
+    shed::{Layer, Protocol, Settings},
+};
+use waypost_telemetry::Telemetry;
+
+use crate::loopback::until;
+
+/// A router with one slow path whose requests end when the test lets them.
+#[derive(Clone)]
+struct Shop {
+    router: Router,
+    /// The targets of the requests that reached the handler, in order.
+    begun: Arc<Mutex<Vec<String>>>,
+    end: Arc<Semaphore>,
+}
+
+fn shop(protocol: Protocol, settings: Settings) -> Shop {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let end = Arc::new(Semaphore::new(0));
+    let slow = {
+        let (begun, end) = (Arc::clone(&begun), Arc::clone(&end));
+        move |uri: Uri| async move {
+            begun.lock().unwrap().push(uri.to_string());
+            end.acquire().await.unwrap().forget();
+            "done"
+        }
+    };
+    let stream = || async {
+        let frames = futures_util::stream::repeat_with(|| {
+            Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b".")))
+        });
+        Body::new(StreamBody::new(frames))
+    };
+    let layer = Layer::new(&Telemetry::disabled(), protocol, settings).exempt(|path| path == "/health");
+    let router = Router::new()
+        .route("/slow", get(slow))
+        .route("/stream", get(stream))
+        .route("/health", get(|| async { "well" }))
+        .layer(layer);
+    Shop { router, begun, end }
+}
+
+impl Shop {
+    async fn get(&self, path: &str) -> Response<Body> {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    fn start(&self, path: &'static str) -> tokio::task::JoinHandle<Response<Body>> {
+        let shop = self.clone();
+        waypost_telemetry::spawn(async move { shop.get(path).await })
+    }
+
+    async fn begun(&self, count: usize) {
+        until("requests begin", || self.begun.lock().unwrap().len() == count).await;
+    }
+}
+
+fn settings(max_in_flight: usize, max_waiting: usize) -> Settings {
+    Settings { max_in_flight, max_waiting, max_wait: Duration::from_millis(100), ..Settings::default() }
+}
+
+#[tokio::test]
+async fn what_is_too_much_gets_503_with_a_time_and_a_reason() {
+    let shop = shop(Protocol::Http, settings(2, 0));
+    let first = shop.start("/slow");
+    let second = shop.start("/slow");
+    shop.begun(2).await;
+
+    // The limit is one for all routes, though axum makes a service of each.
+    assert_eq!(shop.get("/stream").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let refused = shop.get("/slow").await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    let problem = refused.into_body().collect().await.unwrap().to_bytes();
+    let problem: Problem = serde_json::from_slice(&problem).unwrap();
+    assert_eq!(problem.code, ErrorCode::Overloaded);
+
+    shop.end.add_permits(2);
+    assert_eq!(first.await.unwrap().status(), StatusCode::OK);
+    assert_eq!(second.await.unwrap().status(), StatusCode::OK);
+    assert_eq!(shop.begun.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_grpc_caller_is_told_resource_exhausted_and_when_to_come_back() {
+    let shop = shop(Protocol::Grpc, settings(1, 0));
+    let _first = shop.start("/slow");
+    shop.begun(1).await;
+    let refused = shop.get("/slow").await;
+    assert_eq!(refused.status(), StatusCode::OK);
+    let status = Status::from_header_map(refused.headers()).unwrap();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let error = Error::from_status(&status);
+    assert_eq!((error.code, error.retry_after), (ErrorCode::Overloaded, Some(Duration::from_secs(1))));
+    shop.end.add_permits(1);
+}
+
+#[tokio::test]
+async fn a_probe_is_let_in_when_nothing_else_is() {
+    let shop = shop(Protocol::Http, settings(1, 0));
+    let _first = shop.start("/slow");
+    shop.begun(1).await;
+    assert_eq!(shop.get("/health").await.status(), StatusCode::OK);
+    shop.end.add_permits(1);
+}
+
+#[tokio::test]
+async fn a_place_is_taken_until_the_body_has_ended_or_its_reader_has_left() {
+    let shop = shop(Protocol::Http, settings(1, 0));
+    let mut stream = shop.get("/stream").await.into_body();
+    stream.frame().await.unwrap().unwrap();
+    assert_eq!(shop.get("/stream").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(stream);
+    assert_eq!(shop.get("/stream").await.status(), StatusCode::OK);
+
+    shop.end.add_permits(1);
+    let mut body = shop.get("/slow").await.into_body();
+    body.frame().await.unwrap().unwrap();
+    assert!(body.frame().await.is_none());
+    assert_eq!(shop.get("/stream").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_wait_and_are_let_in_in_the_order_they_came() {
+    let shop = shop(Protocol::Http, settings(1, 2));
+    let mut let_in = vec![shop.start("/slow?1")];
+    shop.begun(1).await;
+    for waiting in ["/slow?2", "/slow?3"] {
+        let_in.push(shop.start(waiting));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shop.get("/slow?4").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    shop.end.add_permits(3);
+    for request in let_in {
+        assert_eq!(request.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(*shop.begun.lock().unwrap(), ["/slow?1", "/slow?2", "/slow?3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_settings_say_or_past_the_deadline() {
+    let shop = shop(Protocol::Http, settings(1, 1));
+    let _first = shop.start("/slow");
+    shop.begun(1).await;
+
+    let start = Instant::now();
+    assert_eq!(shop.get("/slow").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(start.elapsed(), Duration::from_millis(100));
+
+    let start = Instant::now();
+    let deadline = start + Duration::from_millis(30);
+    let refused = deadline::scope(Some(deadline), shop.get("/slow")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(start.elapsed(), Duration::from_millis(30));
+    shop.end.add_permits(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_hangs_up_while_waiting_frees_its_place_in_the_queue() {
+    let shop = shop(Protocol::Http, settings(1, 1));
+    let first = shop.start("/slow");
+    shop.begun(1).await;
+    let waiting = shop.start("/slow");
+    tokio::task::yield_now().await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+
+    let next = shop.start("/slow");
+    tokio::task::yield_now().await;
+    shop.end.add_permits(2);
+    assert_eq!(first.await.unwrap().status(), StatusCode::OK);
+    assert_eq!(next.await.unwrap().status(), StatusCode::OK);
+}
