@@ -1,1 +1,80 @@
-//! Not written yet.
+//! Effects once: what a service writes is durable before it is acknowledged, and happens once however often it is asked for.
+//!
+//! For the service crates of Waypost. The parts, from the ground up:
+//!
+//! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
+//! - [`migration`]: the schema, with checksums.
+//! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
+//! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
+//! - [`broker`]: the port, an embedded durable broker and one in memory.
+//! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
+//! - [`memory`]: the same rows for stores in memory.
+//!
+//! Invariants: state, idempotency row and outbox row commit together or not at all; nothing cancels a unit that was
+//! accepted; an answer is given only after the commit that holds its effects.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use waypost_durable::broker::{Broker, MemoryBroker};
+//! use waypost_durable::outbox::{self, Event, SqliteOutbox};
+//! use waypost_durable::relay::Relay;
+//! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
+//! use waypost_telemetry::Telemetry;
+//! use waypost_telemetry::opentelemetry::Context;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let telemetry = Telemetry::disabled();
+//! let migrations = [
+//!     Migration::new("0001_orders", "CREATE TABLE orders (id TEXT PRIMARY KEY, status TEXT NOT NULL)"),
+//!     Migration::new("0002_outbox", outbox::SCHEMA),
+//! ];
+//! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &telemetry), &migrations)?;
+//!
+//! // One unit: the order and its event are both durable when this returns, or neither exists.
+//! let placed = Event::new("event-1", "order-events", "order-1", "order.placed", b"{}".to_vec())
+//!     .caused_by(&Context::current());
+//! database
+//!     .write("place-order", move |unit| {
+//!         unit.execute("INSERT INTO orders (id, status) VALUES (?1, 'pending')", ("order-1",))?;
+//!         outbox::append(unit, &placed)
+//!     })
+//!     .await?;
+//!
+//! // A worker carries the event to the broker; here it has no more time than a drain needs.
+//! let broker = MemoryBroker::default();
+//! let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry);
+//! relay.run(std::future::ready(())).await;
+//! assert_eq!(broker.records("order-events").concat()[0].id, "event-1");
+//!
+//! database.close().await;
+//! # Ok::<(), Error>(())
+//! # })?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! Left out: other database servers and other brokers. They arrive behind the service's own store trait and behind
+//! [`broker::Broker`].
+
+mod backoff;
+pub mod broker;
+pub mod clock;
+pub mod consume;
+mod database;
+mod error;
+mod headers;
+pub mod idempotency;
+pub mod inbox;
+pub mod memory;
+pub mod migration;
+pub mod outbox;
+pub mod relay;
+pub mod saga;
+
+pub use backoff::Backoff;
+pub use clock::Clock;
+pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit};
+pub use error::{ConstraintKind, Error, MigrationProblem};
+pub use futures_util::future::BoxFuture;
+pub use migration::Migration;
+pub use rusqlite;

@@ -1,0 +1,98 @@
+//! Publishing: offsets are given and records written in one unit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::params;
+
+use super::super::membership::raise;
+use super::{Ack, Inner, Record, Topic, position};
+use crate::broker::partition_of;
+use crate::clock::millis;
+use crate::{Error, Unit, headers};
+
+/// A record with the partition it goes to.
+struct Routed {
+    record: Record,
+    headers: Vec<u8>,
+    partition: u32,
+    partition_id: i64,
+}
+
+impl Routed {
+    fn bytes(&self) -> i64 {
+        i64::try_from(self.record.payload.len() + self.headers.len()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Inner {
+    pub(super) async fn append(&self, records: Vec<Record>) -> Result<Vec<Ack>, Error> {
+        let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
+        let mut routed = Vec::with_capacity(records.len());
+        for record in records {
+            if !topics.contains_key(&record.topic) {
+                topics.insert(record.topic.clone(), self.topic(&record.topic).await?);
+            }
+            if let Some(topic) = topics.get(&record.topic) {
+                routed.push(route(record, topic));
+            }
+        }
+        let now = millis(self.clock.now());
+        self.database
+            .write("publish-records", move |unit| {
+                let acks = insert(unit, routed, now)?;
+                unit.after_commit(move || topics.values().for_each(|topic| raise(&topic.signals.records)));
+                Ok(acks)
+            })
+            .await
+    }
+}
+
+fn route(record: Record, topic: &Topic) -> Routed {
+    let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+    // A record without key belongs to no order; its id spreads it.
+    let key = if record.key.is_empty() { &record.id } else { &record.key };
+    let partition = partition_of(key, partitions);
+    let partition_id = topic.partitions.get(partition as usize).copied().unwrap_or_default();
+    Routed { headers: headers::encode(&record.headers), record, partition, partition_id }
+}
+
+fn insert(unit: &mut Unit<'_>, routed: Vec<Routed>, now: i64) -> Result<Vec<Ack>, Error> {
+    let mut next_offsets = reserve_offsets(unit, &routed)?;
+    let mut acks = Vec::with_capacity(routed.len());
+    for Routed { record, headers, partition, partition_id } in routed {
+        let Some(offset) = next_offsets.get_mut(&partition_id) else {
+            return Err(Error::Malformed { what: "partition of a topic" });
+        };
+        unit.execute(
+            "INSERT INTO broker_records (position, event_id, key, payload, headers, appended_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![position(partition_id, *offset), record.id, record.key, record.payload, headers, now],
+        )?;
+        acks.push(Ack { partition, offset: *offset });
+        *offset += 1;
+    }
+    Ok(acks)
+}
+
+/// Takes as many offsets of each partition as it gets records; returns the first of each.
+fn reserve_offsets(unit: &mut Unit<'_>, routed: &[Routed]) -> Result<HashMap<i64, u64>, Error> {
+    let mut wanted: HashMap<i64, (i64, i64)> = HashMap::new();
+    for record in routed {
+        let (count, bytes) = wanted.entry(record.partition_id).or_default();
+        *count += 1;
+        *bytes += record.bytes();
+    }
+    let mut first_offsets = HashMap::with_capacity(wanted.len());
+    for (partition_id, (count, bytes)) in wanted {
+        let next: Option<i64> = unit.query_optional(
+            "UPDATE broker_partitions SET next_offset = next_offset + ?2, bytes = bytes + ?3
+             WHERE id = ?1 RETURNING next_offset",
+            params![partition_id, count, bytes],
+            |row| row.get(0),
+        )?;
+        let first = next.and_then(|next| u64::try_from(next - count).ok());
+        first_offsets.insert(partition_id, first.ok_or(Error::Malformed { what: "offset of a partition" })?);
+    }
+    Ok(first_offsets)
+}

@@ -1,0 +1,136 @@
+//! Deleting what every group has consumed.
+//!
+//! A record that some group of its topic has still to read is never deleted, and neither is one of a topic that nobody
+//! ever subscribed to: a dead-letter topic keeps its records until somebody has read them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::{EmbeddedBroker, Inner, OFFSET_BITS, position};
+use crate::clock::{millis, saturating_millis};
+use crate::{Error, Unit};
+
+/// Most records deleted in one unit, so that publishers never wait long.
+const BATCH: usize = 500;
+
+/// How often [`EmbeddedBroker::retain`] looks.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// When consumed records are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Consumed records older than this are deleted. Default 24 h.
+    pub age: Option<Duration>,
+    /// Consumed records are deleted, oldest first, while their partition is larger than this. Default 64 MiB.
+    pub bytes: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { age: Some(Duration::from_hours(24)), bytes: Some(64 * 1024 * 1024) }
+    }
+}
+
+impl EmbeddedBroker {
+    /// Deletes what may be deleted now and tells how many records that were.
+    pub async fn delete_consumed(&self) -> Result<usize, Error> {
+        let partitions = self.inner.consumed_partitions().await?;
+        let mut deleted = 0;
+        for partition_id in partitions {
+            loop {
+                let batch = self.inner.delete_batch(partition_id).await?;
+                deleted += batch;
+                if batch < BATCH {
+                    break;
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Keeps the broker's file small until the drain begins. A worker of the process that owns the broker.
+    pub async fn retain(&self, drain: impl Future<Output = ()> + Send) {
+        let mut drain = std::pin::pin!(drain);
+        loop {
+            tokio::select! {
+                () = &mut drain => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            if let Err(error) = self.delete_consumed().await {
+                tracing::warn!(%error, "deleting consumed records failed; trying again later");
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn consumed_partitions(&self) -> Result<Vec<i64>, Error> {
+        self.database
+            .read("consumed-partitions", |unit| {
+                let select = "SELECT DISTINCT partition_id FROM broker_progress WHERE next_offset > 0";
+                unit.query_all(select, (), |row| row.get(0))
+            })
+            .await
+    }
+
+    async fn delete_batch(&self, partition_id: i64) -> Result<usize, Error> {
+        let Retention { age, bytes } = self.retention;
+        let oldest_kept = age.map(|age| millis(self.clock.now()).saturating_sub(saturating_millis(age)));
+        let most_bytes = bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.database
+            .write("delete-consumed-records", move |unit| {
+                delete_batch(unit, partition_id, oldest_kept, most_bytes)
+            })
+            .await
+    }
+}
+
+fn delete_batch(
+    unit: &mut Unit<'_>,
+    partition_id: i64,
+    oldest_kept: Option<i64>,
+    most_bytes: Option<i64>,
+) -> Result<usize, Error> {
+    let (consumed, bytes): (Option<i64>, i64) = unit.query_row(
+        "SELECT (SELECT min(next_offset) FROM broker_progress WHERE partition_id = ?1), bytes
+         FROM broker_partitions WHERE id = ?1",
+        params![partition_id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let candidates = unit.query_all(
+        "SELECT position, appended_at, length(payload) + length(headers) FROM broker_records
+         WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
+        params![
+            position(partition_id, 0),
+            (partition_id << OFFSET_BITS) + consumed.unwrap_or(0),
+            i64::try_from(BATCH).unwrap_or(i64::MAX)
+        ],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+    )?;
+    let mut freed = 0;
+    let mut last = None;
+    let mut count = 0;
+    for (position, appended_at, size) in candidates {
+        let is_old = oldest_kept.is_some_and(|oldest| appended_at <= oldest);
+        let is_too_much = most_bytes.is_some_and(|most| bytes - freed > most);
+        if !is_old && !is_too_much {
+            break;
+        }
+        freed += size;
+        last = Some(position);
+        count += 1;
+    }
+    if let Some(last) = last {
+        unit.execute(
+            "DELETE FROM broker_records WHERE position >= ?1 AND position <= ?2",
+            params![position(partition_id, 0), last],
+        )?;
+        unit.execute(
+            "UPDATE broker_partitions SET bytes = bytes - ?2 WHERE id = ?1",
+            params![partition_id, freed],
+        )?;
+    }
+    Ok(count)
+}

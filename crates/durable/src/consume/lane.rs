@@ -1,0 +1,281 @@
+//! A lane: the records of one partition, one after the other, each tried until it is handled or parked.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use waypost_telemetry::messaging::{self, HeaderCarrier, process_span};
+use waypost_telemetry::opentelemetry::Context;
+use waypost_telemetry::{ErrorType, propagation};
+
+use super::{Failure, Subscription, dead_letter};
+use crate::Error;
+use crate::broker::Delivery;
+
+/// What all lanes of a consume loop share.
+pub(super) struct Work<H> {
+    pub(super) subscription: Subscription,
+    pub(super) draining: CancellationToken,
+    handler: H,
+    metrics: messaging::Metrics,
+    last_lane: AtomicU64,
+}
+
+impl<H> Work<H> {
+    pub(super) fn new(subscription: Subscription, handler: H, draining: CancellationToken) -> Work<H> {
+        let metrics = messaging::Metrics::new(&subscription.telemetry, subscription.broker.system());
+        Work { subscription, draining, handler, metrics, last_lane: AtomicU64::new(0) }
+    }
+
+    /// Waits after a failure of the broker. Passes on the one that no waiting mends.
+    pub(super) async fn wait_out(&self, error: Error, failures: &mut u32) -> Result<(), Error> {
+        if matches!(error, Error::Closed(_)) {
+            return Err(error);
+        }
+        *failures += 1;
+        if *failures == 1 {
+            tracing::warn!(%error, topic = self.subscription.topic, "the broker failed; trying on until it answers");
+        }
+        self.pause(*failures).await;
+        Ok(())
+    }
+
+    /// Waits after a failure of the broker while the last records are finished.
+    pub(super) async fn pause_after_drain(&self) {
+        tokio::time::sleep(self.subscription.options.backoff.first).await;
+    }
+
+    /// Waits after this many failures in a row, or until the drain begins.
+    async fn pause(&self, failures: u32) {
+        tokio::select! {
+            () = tokio::time::sleep(self.subscription.options.backoff.delay(failures)) => {}
+            () = self.draining.cancelled() => {}
+        }
+    }
+}
+
+/// A record is handled or parked.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) lane: u64,
+    pub(super) partition: u32,
+    pub(super) next_offset: u64,
+}
+
+/// The loop's end of a lane. Dropping it stops the lane where it is.
+pub(super) struct Lane {
+    pub(super) id: u64,
+    pub(super) is_paused: bool,
+    waiting: Option<mpsc::UnboundedSender<Delivery>>,
+    outstanding: usize,
+    task: AbortHandle,
+}
+
+impl Lane {
+    pub(super) fn start<H, F, E>(
+        work: &Arc<Work<H>>,
+        partition: u32,
+        done: &mpsc::UnboundedSender<Done>,
+    ) -> Lane
+    where
+        H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+        E: ErrorType + Send + Sync + 'static,
+    {
+        let id = work.last_lane.fetch_add(1, Ordering::Relaxed);
+        let (sender, waiting) = mpsc::unbounded_channel();
+        let task =
+            waypost_telemetry::spawn(process_all(Arc::clone(work), id, partition, waiting, done.clone()));
+        Lane { id, is_paused: false, waiting: Some(sender), outstanding: 0, task: task.abort_handle() }
+    }
+
+    pub(super) fn push(&mut self, delivery: Delivery) {
+        if let Some(waiting) = &self.waiting
+            && waiting.send(delivery).is_ok()
+        {
+            self.outstanding += 1;
+        }
+    }
+
+    pub(super) fn finished_one(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    pub(super) fn has_too_much(&self, batch: usize) -> bool {
+        self.outstanding >= batch
+    }
+
+    pub(super) fn has_room(&self, batch: usize) -> bool {
+        self.outstanding <= batch / 2
+    }
+
+    /// No more records will come.
+    pub(super) fn end(&mut self) {
+        self.waiting = None;
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn process_all<H, F, E>(
+    work: Arc<Work<H>>,
+    lane: u64,
+    partition: u32,
+    mut waiting: mpsc::UnboundedReceiver<Delivery>,
+    done: mpsc::UnboundedSender<Done>,
+) where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    while let Some(delivery) = waiting.recv().await {
+        let next_offset = delivery.offset + 1;
+        if work.draining.is_cancelled() || !process(&work, delivery).await {
+            return;
+        }
+        if done.send(Done { lane, partition, next_offset }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Tries a record until it is handled or parked. False: the drain began first.
+async fn process<H, F, E>(work: &Work<H>, mut delivery: Delivery) -> bool
+where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    loop {
+        let current = Arc::new(delivery);
+        match attempt(work, &current).await {
+            Ok(()) | Err(Unhandled::Parked) => return true,
+            Err(Unhandled::Park(reason, context)) => return park(work, &current, reason, context).await,
+            Err(Unhandled::Retry) => {}
+        }
+        work.pause(current.attempt).await;
+        if work.draining.is_cancelled() {
+            return false;
+        }
+        delivery = Arc::unwrap_or_clone(current);
+        delivery.attempt += 1;
+    }
+}
+
+/// What is left to do with a record whose handler failed.
+enum Unhandled {
+    Retry,
+    Parked,
+    /// Parking failed once; to be tried on within the context of the last try.
+    Park(dead_letter::Reason, Context),
+}
+
+/// One try, in its CONSUMER span. The last one parks the record inside it.
+async fn attempt<H, F, E>(work: &Work<H>, delivery: &Arc<Delivery>) -> Result<(), Unhandled>
+where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    let Subscription { broker, group, topic, options, .. } = &work.subscription;
+    let stored = propagation::extract(&HeaderCarrier(&delivery.record.headers));
+    let mut span = process_span(broker.system(), topic, &stored, options.correlation)
+        .partition(delivery.partition)
+        .offset(i64::try_from(delivery.offset).unwrap_or(i64::MAX))
+        .key(delivery.record.key.clone())
+        .group(group.clone())
+        .message_id(delivery.record.id.clone());
+    if delivery.attempt > 1 {
+        span = span.attr("waypost.messaging.attempt", i64::from(delivery.attempt));
+    }
+
+    let started = Instant::now();
+    let mut left_to_do = Unhandled::Retry;
+    let handled = span.run(async {
+        let Err(failed) = handle(work, delivery).await else { return Ok(()) };
+        if failed.is_final() || delivery.attempt >= options.attempts {
+            let reason = dead_letter::Reason::new(&failed);
+            left_to_do = match dead_letter::publish(&work.subscription, delivery, &reason).await {
+                Ok(()) => Unhandled::Parked,
+                Err(_) => Unhandled::Park(reason, Context::current()),
+            };
+        }
+        Err(failed)
+    });
+    let handled = handled.await;
+    let failure = handled.as_ref().err().map(|failed| failed as &dyn ErrorType);
+    work.metrics.processed(topic, group, started.elapsed(), failure);
+    handled.map_err(|_| left_to_do)
+}
+
+/// Parks a record, trying on until the broker has it. False: the drain began first.
+async fn park<H>(work: &Work<H>, delivery: &Delivery, reason: dead_letter::Reason, context: Context) -> bool {
+    let mut failures = 1;
+    loop {
+        work.pause(failures).await;
+        if work.draining.is_cancelled() {
+            return false;
+        }
+        let publishing = dead_letter::publish(&work.subscription, delivery, &reason);
+        if waypost_telemetry::with_context(context.clone(), publishing).await.is_ok() {
+            return true;
+        }
+        failures += 1;
+    }
+}
+
+async fn handle<H, F, E>(work: &Work<H>, delivery: &Arc<Delivery>) -> Result<(), Failed<E>>
+where
+    H: Fn(Arc<Delivery>) -> F,
+    F: Future<Output = Result<(), Failure<E>>>,
+    E: ErrorType + 'static,
+{
+    // A handler that panics has failed like any other; the lane goes on.
+    let handling = AssertUnwindSafe(async { (work.handler)(Arc::clone(delivery)).await });
+    match handling.catch_unwind().await {
+        Ok(result) => result.map_err(Failed::Failure),
+        Err(_) => Err(Failed::Panicked),
+    }
+}
+
+/// How a handler failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Failure(Failure<E>),
+    #[error("the handler panicked")]
+    Panicked,
+}
+
+impl<E: std::error::Error + 'static> Failed<E> {
+    fn is_final(&self) -> bool {
+        matches!(self, Failed::Failure(Failure::Reject(_)))
+    }
+}
+
+impl<E: ErrorType + 'static> ErrorType for Failed<E> {
+    fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Failed::Failure(failure) => failure.error_type(),
+            Failed::Panicked => "panic".into(),
+        }
+    }
+
+    fn is_failure(&self) -> bool {
+        match self {
+            Failed::Failure(failure) => failure.is_failure(),
+            Failed::Panicked => true,
+        }
+    }
+}

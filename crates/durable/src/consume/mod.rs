@@ -1,0 +1,377 @@
+//! The consume loop: records of a topic to a handler, at least once, each partition in order.
+//!
+//! For services that react to events. Different partitions are handled at the same time. A record whose handler fails
+//! is tried again a few times and then parked in the topic `{topic}.dead-letter`, so that the partition moves on and
+//! nothing is dropped. An offset is committed only when everything below it is handled or parked.
+//!
+//! Each try is a CONSUMER span, related to the record's trace as parent or by link.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use waypost_durable::Error;
+//! use waypost_durable::broker::{Broker, MemoryBroker, Record};
+//! use waypost_durable::consume::{self, Failure, Subscription};
+//! use waypost_telemetry::Telemetry;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let broker = Arc::new(MemoryBroker::default());
+//! broker.publish(vec![Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() }]).await?;
+//!
+//! let (notified, mut notifications) = tokio::sync::mpsc::unbounded_channel();
+//! let subscription = Subscription::new(broker, "notification", "order-events", &Telemetry::disabled());
+//! let handler = move |delivery: Arc<consume::Delivery>| {
+//!     let notified = notified.clone();
+//!     async move { notified.send(delivery.record.id.clone()).map_err(|_| Failure::Retry(Error::Malformed { what: "receiver" })) }
+//! };
+//! let drain = async {
+//!     assert_eq!(notifications.recv().await.as_deref(), Some("event-1"));
+//! };
+//! consume::run(subscription, handler, drain).await?;
+//! # Ok::<(), Error>(())
+//! # })?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! Left out: a second effect of a redelivered record is prevented by the handler, with [`crate::inbox`].
+
+mod dead_letter;
+mod lane;
+mod progress;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use waypost_telemetry::messaging::Correlation;
+use waypost_telemetry::{ErrorType, Telemetry, with_context};
+
+pub use crate::broker::Delivery;
+use crate::broker::{Broker, Consumer};
+use crate::{Backoff, Error};
+pub use dead_letter::dead_letter_topic;
+use lane::{Done, Lane, Work};
+use progress::Uncommitted;
+
+/// How long a poll waits for records when there are none.
+const POLL_WAIT: Duration = Duration::from_secs(1);
+
+/// How a consume loop works.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsumeOptions {
+    /// How its spans belong to the trace of a record. Default: as children.
+    pub correlation: Correlation,
+    /// How often a record is tried before it is parked. Default 5.
+    pub attempts: u32,
+    /// Waiting between the tries, and after failures of the broker. Default 50 ms to 5 s.
+    pub backoff: Backoff,
+    /// Records of a partition that wait in memory for their turn. Default 64.
+    pub batch: usize,
+    /// How long a finished record may wait for its commit. Default 20 ms.
+    pub commit_delay: Duration,
+}
+
+impl Default for ConsumeOptions {
+    fn default() -> ConsumeOptions {
+        ConsumeOptions {
+            correlation: Correlation::Parent,
+            attempts: 5,
+            backoff: Backoff::default(),
+            batch: 64,
+            commit_delay: Duration::from_millis(20),
+        }
+    }
+}
+
+/// What is consumed, by whom.
+#[derive(Clone)]
+pub struct Subscription {
+    /// Where the records come from and the parked ones go to.
+    pub broker: Arc<dyn Broker>,
+    /// The consumer group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// Whose spans and metrics it becomes.
+    pub telemetry: Telemetry,
+    /// How.
+    pub options: ConsumeOptions,
+}
+
+impl Subscription {
+    /// A subscription with the default options.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        group: impl Into<String>,
+        topic: impl Into<String>,
+        telemetry: &Telemetry,
+    ) -> Subscription {
+        let options = ConsumeOptions::default();
+        Subscription {
+            broker,
+            group: group.into(),
+            topic: topic.into(),
+            telemetry: telemetry.clone(),
+            options,
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription")
+            .field("group", &self.group)
+            .field("topic", &self.topic)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a handler did not handle a record. `?` makes an error a [`Failure::Retry`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure<E: std::error::Error + 'static> {
+    /// It may go better the next time.
+    #[error(transparent)]
+    Retry(#[from] E),
+    /// It never will: the record is parked at once.
+    #[error(transparent)]
+    Reject(E),
+}
+
+impl<E: ErrorType + 'static> ErrorType for Failure<E> {
+    fn error_type(&self) -> Cow<'static, str> {
+        self.inner().error_type()
+    }
+
+    fn is_failure(&self) -> bool {
+        self.inner().is_failure()
+    }
+}
+
+impl<E: std::error::Error + 'static> Failure<E> {
+    fn inner(&self) -> &E {
+        match self {
+            Failure::Retry(error) | Failure::Reject(error) => error,
+        }
+    }
+}
+
+/// Consumes until the drain begins; then finishes the records whose handlers run, commits, leaves the group and
+/// returns. An error of the broker is waited out, except that it was closed.
+///
+/// The handler gets a record again after a failure, with [`Delivery::attempt`] counted up.
+///
+/// Cancel safety: dropping the future stops the handlers at their next await; what was not committed comes again.
+pub async fn run<H, F, E>(
+    subscription: Subscription,
+    handler: H,
+    drain: impl Future<Output = ()> + Send,
+) -> Result<(), Error>
+where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    let context = subscription.telemetry.context();
+    let draining = CancellationToken::new();
+    let _stops_lanes = draining.clone().drop_guard();
+    let work = Arc::new(Work::new(subscription, handler, draining.clone()));
+    let mut consuming = std::pin::pin!(with_context(context, consume(work)));
+    tokio::select! {
+        result = &mut consuming => return result,
+        () = drain => draining.cancel(),
+    }
+    consuming.await
+}
+
+async fn consume<H, F, E>(work: Arc<Work<H>>) -> Result<(), Error>
+where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    let Some(consumer) = join_group(&work).await? else { return Ok(()) };
+    let (done_sender, done) = mpsc::unbounded_channel();
+    let uncommitted = Uncommitted::default();
+    let mut consumption = Consumption { work, consumer, lanes: HashMap::new(), done, uncommitted };
+    let result = consumption.consume(done_sender).await;
+    consumption.finish().await;
+    result
+}
+
+/// Joins the group as soon as the broker lets it. `None`: the drain began first.
+async fn join_group<H>(work: &Work<H>) -> Result<Option<Box<dyn Consumer>>, Error> {
+    let mut failures = 0;
+    while !work.draining.is_cancelled() {
+        let Subscription { broker, group, topic, .. } = &work.subscription;
+        match broker.subscribe(group, topic).await {
+            Ok(consumer) => return Ok(Some(consumer)),
+            Err(error) => work.wait_out(error, &mut failures).await?,
+        }
+    }
+    Ok(None)
+}
+
+/// A running consume loop.
+struct Consumption<H> {
+    work: Arc<Work<H>>,
+    consumer: Box<dyn Consumer>,
+    lanes: HashMap<u32, Lane>,
+    done: mpsc::UnboundedReceiver<Done>,
+    uncommitted: Uncommitted,
+}
+
+/// Why the loop stopped waiting for records.
+enum Woken {
+    Polled(Result<Vec<Delivery>, Error>),
+    /// Something is to be committed, or a paused partition has room again.
+    Due,
+    Draining,
+}
+
+impl<H, F, E> Consumption<H>
+where
+    H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
+    E: ErrorType + Send + Sync + 'static,
+{
+    /// Works until the drain begins. The lanes hold clones of `done`, so that the channel ends with the last of them.
+    async fn consume(&mut self, done: mpsc::UnboundedSender<Done>) -> Result<(), Error> {
+        let mut failures = 0;
+        loop {
+            let polled = match self.wait().await {
+                Woken::Draining => return Ok(()),
+                Woken::Due => Ok(Vec::new()),
+                Woken::Polled(polled) => polled,
+            };
+            // What was polled counts as handed out, so it is, whatever becomes of the commit.
+            let handed_out = polled.map(|deliveries| self.hand_out(deliveries, &done));
+            match handed_out.and(self.commit().await) {
+                Ok(()) => failures = 0,
+                Err(error) => self.work.wait_out(error, &mut failures).await?,
+            }
+        }
+    }
+
+    /// Waits for records, noting what is done meanwhile.
+    async fn wait(&mut self) -> Woken {
+        let Consumption { work, consumer, lanes, done, uncommitted, .. } = self;
+        let batch = work.subscription.options.batch;
+        let mut polling = consumer.poll(batch, POLL_WAIT);
+        loop {
+            let commit_due = uncommitted.since().map(|since| since + work.subscription.options.commit_delay);
+            tokio::select! {
+                biased;
+                () = work.draining.cancelled() => return Woken::Draining,
+                polled = &mut polling => return Woken::Polled(polled),
+                Some(finished) = done.recv() => {
+                    if note(lanes, uncommitted, &finished, batch) {
+                        return Woken::Due;
+                    }
+                }
+                () = sleep_until(commit_due.unwrap_or_else(Instant::now)), if commit_due.is_some() => return Woken::Due,
+            }
+        }
+    }
+
+    /// Gives each record to the lane of its partition; ends the lanes of partitions that were lost.
+    fn hand_out(&mut self, deliveries: Vec<Delivery>, done: &mpsc::UnboundedSender<Done>) {
+        let assigned = self.consumer.assigned();
+        self.lanes.retain(|partition, _| assigned.contains(partition));
+        for delivery in deliveries {
+            let partition = delivery.partition;
+            let lane =
+                self.lanes.entry(partition).or_insert_with(|| Lane::start(&self.work, partition, done));
+            lane.push(delivery);
+        }
+        let batch = self.work.subscription.options.batch;
+        for (partition, lane) in &mut self.lanes {
+            if lane.has_too_much(batch) {
+                lane.is_paused = true;
+                self.consumer.pause(*partition);
+            } else if lane.is_paused && lane.has_room(batch) {
+                lane.is_paused = false;
+                self.consumer.resume(*partition);
+            }
+        }
+    }
+
+    async fn commit(&mut self) -> Result<(), Error> {
+        let batch = self.work.subscription.options.batch;
+        while let Ok(finished) = self.done.try_recv() {
+            note(&mut self.lanes, &mut self.uncommitted, &finished, batch);
+        }
+        if self.uncommitted.is_empty() {
+            return Ok(());
+        }
+        match self.consumer.commit(self.uncommitted.progress()).await {
+            Ok(()) => {
+                self.uncommitted.clear();
+                Ok(())
+            }
+            Err(Error::Fenced { partitions, .. }) => {
+                // Another consumer has them and handles their records again; ours are not to be counted.
+                tracing::info!(
+                    topic = self.work.subscription.topic,
+                    ?partitions,
+                    "partitions went to another consumer"
+                );
+                self.lanes.retain(|partition, _| !partitions.contains(partition));
+                self.uncommitted.clear();
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the running handlers finish, commits and leaves.
+    async fn finish(mut self) {
+        self.work.draining.cancel();
+        self.lanes.values_mut().for_each(Lane::end);
+        for partition in self.consumer.assigned() {
+            self.consumer.pause(partition);
+        }
+        let batch = self.work.subscription.options.batch;
+        loop {
+            tokio::select! {
+                biased;
+                finished = self.done.recv() => {
+                    // The last lane has ended.
+                    let Some(finished) = finished else { break };
+                    note(&mut self.lanes, &mut self.uncommitted, &finished, batch);
+                }
+                // Keeps the leases while handlers run. A broken broker is not asked in a tight loop.
+                polled = self.consumer.poll(0, POLL_WAIT) => if polled.is_err() {
+                    self.work.pause_after_drain().await;
+                },
+            }
+        }
+        if let Err(error) = self.commit().await {
+            tracing::warn!(%error, "the last offsets could not be committed; their records will come again");
+        }
+        if let Err(error) = self.consumer.close().await {
+            tracing::debug!(%error, "the consumer group could not be left; its lease will run out");
+        }
+    }
+}
+
+/// Notes a finished record; tells whether a paused partition has room again.
+fn note(
+    lanes: &mut HashMap<u32, Lane>,
+    uncommitted: &mut Uncommitted,
+    finished: &Done,
+    batch: usize,
+) -> bool {
+    // A lane that was ended because its partition was lost may have finished a record all the same.
+    let Some(lane) = lanes.get_mut(&finished.partition).filter(|lane| lane.id == finished.lane) else {
+        return false;
+    };
+    lane.finished_one();
+    uncommitted.note(finished);
+    lane.is_paused && lane.has_room(batch)
+}

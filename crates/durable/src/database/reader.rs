@@ -1,0 +1,67 @@
+//! Reader threads: each has its own read-only connection and takes the next query that waits.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::mpsc;
+
+use super::Shared;
+use super::job::Message;
+use crate::Error;
+
+/// Starts one thread a connection. They end when the database is closed or its last handle is dropped.
+pub(super) fn start(
+    connections: Vec<Connection>,
+    queue: mpsc::Receiver<Message>,
+    shared: &Arc<Shared>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let queue = Arc::new(Mutex::new(queue));
+    connections
+        .into_iter()
+        .enumerate()
+        .map(|(number, connection)| {
+            let queue = Arc::clone(&queue);
+            let shared = Arc::clone(shared);
+            std::thread::Builder::new()
+                .name(format!("{}-reader-{number}", shared.name))
+                .spawn(move || run(&connection, &queue, &shared))
+        })
+        .collect()
+}
+
+fn run(connection: &Connection, queue: &Mutex<mpsc::Receiver<Message>>, shared: &Shared) {
+    loop {
+        // The lock is held while this thread waits and given up before it works, so another one waits next.
+        let message = {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let message = queue.blocking_recv();
+            if matches!(message, Some(Message::Close)) {
+                queue.close();
+            }
+            message
+        };
+        match message {
+            None => return,
+            Some(Message::Close) => {}
+            Some(Message::Run(mut job)) => {
+                // One transaction, so that all statements of a query see the same state.
+                let begun = run_statement(connection, "BEGIN DEFERRED");
+                if begun.is_ok() {
+                    job.run(connection, shared);
+                    if !connection.is_autocommit() {
+                        // Nothing was written; the error of a failed end would tell the caller nothing.
+                        let _ = run_statement(connection, "ROLLBACK");
+                    }
+                }
+                job.settle(begun.map(|()| 0));
+            }
+        }
+    }
+}
+
+fn run_statement(connection: &Connection, sql: &'static str) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute(())?;
+    Ok(())
+}

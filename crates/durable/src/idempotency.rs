@@ -1,0 +1,233 @@
+//! Idempotency keys: one key, one effect, however often and from wherever it is sent.
+//!
+//! For stores whose commands carry a client's key. The key's row is claimed in the unit that makes the effect, so both
+//! commit or neither does. A claim is a lease with a fencing number: when its holder dies, a later request with the
+//! same key takes over and goes on from the recovery point, and the old holder, should it wake up, is refused.
+//!
+//! | row of the key                | same fingerprint              | other fingerprint   |
+//! |-------------------------------|-------------------------------|---------------------|
+//! | none                          | [`Claim::New`], fence 1       |                     |
+//! | in flight, lease runs         | [`Claim::InFlight`]           | [`Claim::Mismatch`] |
+//! | in flight, lease ran out      | [`Claim::New`], fence + 1     | [`Claim::Mismatch`] |
+//! | done                          | [`Claim::Done`]               | [`Claim::Mismatch`] |
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use waypost_durable::idempotency::{self, Claim, Key};
+//! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
+//! use waypost_telemetry::Telemetry;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let schema = [Migration::new("0001_idempotency", idempotency::SCHEMA)];
+//! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &Telemetry::disabled()), &schema)?;
+//! let place = |key: Key| {
+//!     database.write("place-order", move |unit| match idempotency::claim(unit, &key, SystemTime::now())? {
+//!         Claim::New { fence, .. } => {
+//!             // The order is written here, in the same unit.
+//!             idempotency::finish(unit, &key, fence, b"order-1")?;
+//!             Ok::<_, Error>(b"order-1".to_vec())
+//!         }
+//!         Claim::Done { result } => Ok(result),
+//!         Claim::InFlight { .. } | Claim::Mismatch => Err(Error::Malformed { what: "answered 409 and 422 elsewhere" }),
+//!     })
+//! };
+//! let key = Key {
+//!     principal: "user123".to_owned(),
+//!     route: "POST /api/orders".to_owned(),
+//!     key: "a2f1".to_owned(),
+//!     fingerprint: b"sha256 of the request".to_vec(),
+//! };
+//! assert_eq!(place(key.clone()).await?, place(key).await?);
+//! # Ok::<(), Error>(())
+//! # })?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! A row lives at least [`RETENTION`]; after [`purge`] took it the key is new again.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::params;
+
+use crate::clock::{millis, saturating_millis};
+use crate::{Error, Unit};
+
+/// The table, for a service's list of migrations.
+pub const SCHEMA: &str = "\
+CREATE TABLE idempotency (
+    principal TEXT NOT NULL,
+    route TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    fence INTEGER NOT NULL CHECK (fence > 0),
+    lease_until INTEGER NOT NULL,
+    recovery_point BLOB,
+    result BLOB,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (principal, route, key)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+";
+
+/// How long a claim holds before another request may take it over.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How long a key is remembered.
+pub const RETENTION: Duration = Duration::from_hours(24);
+
+/// A client's key in its scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Whose key it is; the same key of two principals is two keys.
+    pub principal: String,
+    /// Method and route template, such as `POST /api/orders`.
+    pub route: String,
+    /// The key as the client sent it.
+    pub key: String,
+    /// Hash of everything that makes requests different.
+    pub fingerprint: Vec<u8>,
+}
+
+/// The number of a claim; it rises with each take-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence(pub i64);
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The caller holds the key now and makes the effect.
+    New {
+        /// To be shown with [`record`], [`finish`] and [`abandon`].
+        fence: Fence,
+        /// What the holder before recorded; `None` when there was none. The caller goes on from there.
+        recovery_point: Option<Vec<u8>>,
+    },
+    /// Another request holds it.
+    InFlight {
+        /// How long its lease still runs.
+        lease_left: Duration,
+        /// What it recorded so far.
+        recovery_point: Option<Vec<u8>>,
+    },
+    /// The effect was made; this is its result.
+    Done {
+        /// As given to [`finish`].
+        result: Vec<u8>,
+    },
+    /// The key belongs to another request.
+    Mismatch,
+}
+
+/// Claims a key.
+pub fn claim(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Claim, Error> {
+    let row = unit.query_optional(
+        "SELECT fingerprint, fence, lease_until, recovery_point, result FROM idempotency
+         WHERE principal = ?1 AND route = ?2 AND key = ?3",
+        params![key.principal, key.route, key.key],
+        |row| {
+            Ok(Row {
+                fingerprint: row.get(0)?,
+                fence: row.get(1)?,
+                lease_until: row.get(2)?,
+                recovery_point: row.get(3)?,
+                result: row.get(4)?,
+            })
+        },
+    )?;
+    let claim = judge(row.as_ref(), &key.fingerprint, now);
+    if let Claim::New { fence, .. } = &claim {
+        unit.execute(
+            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (principal, route, key) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until",
+            params![key.principal, key.route, key.key, key.fingerprint, fence.0, lease_until(now), millis(now)],
+        )?;
+    }
+    Ok(claim)
+}
+
+/// Records how far the holder of a key has come, and starts its lease anew. [`Error::Fenced`] when another took over.
+pub fn record(
+    unit: &mut Unit<'_>,
+    key: &Key,
+    fence: Fence,
+    recovery_point: &[u8],
+    now: SystemTime,
+) -> Result<(), Error> {
+    let changed = unit.execute(
+        "UPDATE idempotency SET recovery_point = ?5, lease_until = ?6
+         WHERE principal = ?1 AND route = ?2 AND key = ?3 AND fence = ?4 AND result IS NULL",
+        params![key.principal, key.route, key.key, fence.0, recovery_point, lease_until(now)],
+    )?;
+    held(changed > 0, key)
+}
+
+/// Stores the result, which later requests with the key get. [`Error::Fenced`] when another took over.
+pub fn finish(unit: &mut Unit<'_>, key: &Key, fence: Fence, result: &[u8]) -> Result<(), Error> {
+    let changed = unit.execute(
+        "UPDATE idempotency SET result = ?5
+         WHERE principal = ?1 AND route = ?2 AND key = ?3 AND fence = ?4 AND result IS NULL",
+        params![key.principal, key.route, key.key, fence.0, result],
+    )?;
+    held(changed > 0, key)
+}
+
+/// Forgets a claim that came to nothing, so that the key is new again. [`Error::Fenced`] when another took over.
+pub fn abandon(unit: &mut Unit<'_>, key: &Key, fence: Fence) -> Result<(), Error> {
+    let changed = unit.execute(
+        "DELETE FROM idempotency
+         WHERE principal = ?1 AND route = ?2 AND key = ?3 AND fence = ?4 AND result IS NULL",
+        params![key.principal, key.route, key.key, fence.0],
+    )?;
+    held(changed > 0, key)
+}
+
+/// Deletes up to `limit` keys older than [`RETENTION`] that nobody holds, and tells how many there were.
+pub fn purge(unit: &mut Unit<'_>, now: SystemTime, limit: u32) -> Result<usize, Error> {
+    unit.execute(
+        "DELETE FROM idempotency WHERE (principal, route, key) IN (
+             SELECT principal, route, key FROM idempotency
+             WHERE created_at <= ?1 AND (result IS NOT NULL OR lease_until <= ?2) ORDER BY created_at LIMIT ?3)",
+        params![millis(now) - saturating_millis(RETENTION), millis(now), limit],
+    )
+}
+
+/// What is stored for a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) fence: i64,
+    pub(crate) lease_until: i64,
+    pub(crate) recovery_point: Option<Vec<u8>>,
+    pub(crate) result: Option<Vec<u8>>,
+}
+
+/// The rule of the table above, for every kind of store.
+pub(crate) fn judge(row: Option<&Row>, fingerprint: &[u8], now: SystemTime) -> Claim {
+    let Some(row) = row else {
+        return Claim::New { fence: Fence(1), recovery_point: None };
+    };
+    if row.fingerprint != fingerprint {
+        return Claim::Mismatch;
+    }
+    if let Some(result) = &row.result {
+        return Claim::Done { result: result.clone() };
+    }
+    let recovery_point = row.recovery_point.clone();
+    match u64::try_from(row.lease_until - millis(now)) {
+        Ok(left) if left > 0 => Claim::InFlight { lease_left: Duration::from_millis(left), recovery_point },
+        _ => Claim::New { fence: Fence(row.fence + 1), recovery_point },
+    }
+}
+
+pub(crate) fn lease_until(now: SystemTime) -> i64 {
+    millis(now).saturating_add(saturating_millis(LEASE))
+}
+
+pub(crate) fn held(is_held: bool, key: &Key) -> Result<(), Error> {
+    if is_held {
+        return Ok(());
+    }
+    Err(Error::Fenced { what: format!("idempotency key {}", key.key), partitions: Vec::new() })
+}

@@ -1,0 +1,186 @@
+//! The rows of [`crate::idempotency`], [`crate::inbox`] and [`crate::outbox`] in memory.
+//!
+//! For the memory stores of the services. A memory store is one lock around its whole state; what is written under one
+//! hold of the lock is its atomic unit. The tables below are parts of that state. [`Outbox`] is a handle with a lock of
+//! its own, because the relay reads it too: appending is the last thing a unit does, and cannot fail.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::idempotency::{Claim, Fence, Key, Row, held, judge, lease_until};
+use crate::outbox::{Event, Pending};
+use crate::{Error, clock};
+
+/// Idempotency keys in memory. Answers as [`crate::idempotency`] does.
+#[derive(Clone, Debug, Default)]
+pub struct Idempotency {
+    rows: HashMap<(String, String, String), (Row, SystemTime)>,
+}
+
+impl Idempotency {
+    /// Claims a key.
+    pub fn claim(&mut self, key: &Key, now: SystemTime) -> Claim {
+        let held = self.rows.get(&scope(key)).map(|(row, _)| row);
+        let claim = judge(held, &key.fingerprint, now);
+        if let Claim::New { fence, recovery_point } = &claim {
+            let row = Row {
+                fingerprint: key.fingerprint.clone(),
+                fence: fence.0,
+                lease_until: lease_until(now),
+                recovery_point: recovery_point.clone(),
+                result: None,
+            };
+            let created_at = self.rows.get(&scope(key)).map_or(now, |(_, created_at)| *created_at);
+            self.rows.insert(scope(key), (row, created_at));
+        }
+        claim
+    }
+
+    /// Records how far the holder has come, and starts its lease anew.
+    pub fn record(
+        &mut self,
+        key: &Key,
+        fence: Fence,
+        recovery_point: &[u8],
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let row = self.held_row(key, fence)?;
+        row.recovery_point = Some(recovery_point.to_vec());
+        row.lease_until = lease_until(now);
+        Ok(())
+    }
+
+    /// Stores the result.
+    pub fn finish(&mut self, key: &Key, fence: Fence, result: &[u8]) -> Result<(), Error> {
+        self.held_row(key, fence)?.result = Some(result.to_vec());
+        Ok(())
+    }
+
+    /// Forgets a claim that came to nothing.
+    pub fn abandon(&mut self, key: &Key, fence: Fence) -> Result<(), Error> {
+        self.held_row(key, fence)?;
+        self.rows.remove(&scope(key));
+        Ok(())
+    }
+
+    /// Deletes keys older than [`crate::idempotency::RETENTION`] that nobody holds, and tells how many there were.
+    pub fn purge(&mut self, now: SystemTime) -> usize {
+        let before = self.rows.len();
+        self.rows.retain(|_, (row, created_at)| {
+            let is_old =
+                now.duration_since(*created_at).is_ok_and(|age| age >= crate::idempotency::RETENTION);
+            let is_held = row.result.is_none() && row.lease_until > clock::millis(now);
+            !is_old || is_held
+        });
+        before - self.rows.len()
+    }
+
+    fn held_row(&mut self, key: &Key, fence: Fence) -> Result<&mut Row, Error> {
+        let row = self.rows.get_mut(&scope(key)).map(|(row, _)| row);
+        match row.filter(|row| row.fence == fence.0 && row.result.is_none()) {
+            Some(row) => Ok(row),
+            None => Err(held(false, key).err().unwrap_or(Error::Malformed { what: "idempotency key" })),
+        }
+    }
+}
+
+fn scope(key: &Key) -> (String, String, String) {
+    (key.principal.clone(), key.route.clone(), key.key.clone())
+}
+
+/// An inbox in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Inbox {
+    seen: HashSet<(String, String)>,
+}
+
+impl Inbox {
+    /// Whether this consumer sees this event for the first time.
+    pub fn first_time(&mut self, consumer: &str, event_id: &str) -> bool {
+        self.seen.insert((consumer.to_owned(), event_id.to_owned()))
+    }
+}
+
+/// An outbox in memory. All clones are the same outbox.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    rows: Arc<Mutex<Rows>>,
+    appended: Arc<watch::Sender<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    last_position: i64,
+    unpublished: VecDeque<Pending>,
+    published: VecDeque<(Instant, String)>,
+    ids: HashSet<String>,
+}
+
+impl Outbox {
+    /// An empty outbox.
+    pub fn new() -> Outbox {
+        Outbox { rows: Arc::default(), appended: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Appends an event. One whose id is in the outbox already is not appended again.
+    pub fn append(&self, event: Event, now: SystemTime) {
+        let mut rows = self.lock();
+        if rows.ids.insert(event.id.clone()) {
+            rows.last_position += 1;
+            let position = rows.last_position;
+            rows.unpublished.push_back(Pending { position, appended_at: now, event });
+        }
+        drop(rows);
+        self.appended.send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Outbox {
+        Outbox::new()
+    }
+}
+
+impl crate::outbox::Outbox for Outbox {
+    fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
+        Box::pin(async move { Ok(self.lock().unpublished.iter().take(limit).cloned().collect()) })
+    }
+
+    fn mark_published(&self, positions: Vec<i64>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let marked: HashSet<i64> = positions.into_iter().collect();
+            let mut rows = self.lock();
+            let (published, unpublished): (VecDeque<Pending>, _) = std::mem::take(&mut rows.unpublished)
+                .into_iter()
+                .partition(|row| marked.contains(&row.position));
+            rows.unpublished = unpublished;
+            rows.published.extend(published.into_iter().map(|row| (Instant::now(), row.event.id)));
+            Ok(())
+        })
+    }
+
+    fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async move {
+            let mut rows = self.lock();
+            let old = rows.published.iter().take(limit).take_while(|(at, _)| at.elapsed() >= age).count();
+            let ids: Vec<String> = rows.published.drain(..old).map(|(_, id)| id).collect();
+            for id in ids {
+                rows.ids.remove(&id);
+            }
+            Ok(old)
+        })
+    }
+
+    fn appended(&self) -> watch::Receiver<u64> {
+        self.appended.subscribe()
+    }
+}

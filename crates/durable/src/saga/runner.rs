@@ -1,0 +1,381 @@
+//! Carries one saga to its end: asks [`decide`], does what it says, writes the journal.
+
+use super::{
+    AppendError, Batch, Call, Direction, Entry, Error, Failure, Journal, Loaded, Log, Next, Node, Phase,
+    Plan, PlanError, Policy, Saga, Shape, decide, plan::UndoNode,
+};
+use futures_util::future::join_all;
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use waypost_resilience::deadline;
+use waypost_telemetry::{set, span};
+
+/// Names the saga on the span around what it undoes.
+const SAGA_NAME: &str = "waypost.saga.name";
+/// How often a step was tried, on the step's span, when it was more than once.
+const SAGA_ATTEMPTS: &str = "waypost.saga.attempts";
+
+/// What a run ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// The saga is at its end.
+    Ended,
+    /// It is parked: something that must succeed keeps failing. It can be resumed.
+    Stuck,
+    /// The process is about to stop and the saga would have had to wait. It can be resumed.
+    Draining,
+    /// Another runner has it.
+    Fenced,
+}
+
+/// How a runner is told things while it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// The process is about to stop: do not wait for better times.
+    pub stop: CancellationToken,
+    /// A wish to cancel was written to the journal: look at it before trying anything again.
+    pub cancel_requested: CancellationToken,
+}
+
+/// Runs the sagas of one kind.
+#[derive(Debug)]
+pub struct Runner<S: Saga> {
+    pub(super) saga: S,
+    plan: Plan<S>,
+    pub(super) shape: Shape,
+    policy: Policy,
+}
+
+impl<S: Saga> Runner<S> {
+    /// A runner of this plan.
+    pub fn new(saga: S, plan: Plan<S>, policy: Policy) -> Result<Self, PlanError> {
+        plan.check()?;
+        let shape = plan.shape();
+        Ok(Runner { saga, plan, shape, policy })
+    }
+
+    /// The first entries of a new saga, to be written by the unit that creates its state.
+    pub fn opening(&self) -> Vec<Entry<S::Output, S::Reason>> {
+        self.shape.opening()
+    }
+
+    /// Runs a saga from where its journal stands. `id` becomes part of every key.
+    ///
+    /// Dropping the future is like a crash: nothing durable is lost and the saga can be resumed.
+    pub async fn run(
+        &self,
+        id: &str,
+        journal: &dyn Journal<S>,
+        start: Loaded<S>,
+        signals: &Signals,
+    ) -> Result<Finished, Error> {
+        self.refuse_unknown_steps(id, &start.log)?;
+        let Loaded { state, log } = start;
+        let mut run = Run {
+            runner: self,
+            id: id.into(),
+            journal,
+            signals,
+            state,
+            log,
+            pending: Vec::new(),
+            failed_rounds: 0,
+            cancel_seen: false,
+        };
+        run.drive().await
+    }
+
+    fn refuse_unknown_steps(&self, id: &str, log: &Log<S::Output, S::Reason>) -> Result<(), Error> {
+        let unknown = log.entries().iter().filter_map(Entry::step).find(|name| !self.shape.knows(name));
+        match unknown {
+            Some(step) => Err(Error::UnknownStep { saga: id.to_owned(), step: step.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a step's round ended.
+enum RoundEnd<S: Saga> {
+    Done(S::Output),
+    Refused(S::Reason),
+    Spent(S::Reason),
+    /// Not known, and not to be tried again now.
+    LeftOpen,
+}
+
+struct Run<'a, S: Saga> {
+    runner: &'a Runner<S>,
+    id: Arc<str>,
+    journal: &'a dyn Journal<S>,
+    signals: &'a Signals,
+    state: S::State,
+    log: Log<S::Output, S::Reason>,
+    /// Facts that are known but not durable yet.
+    pending: Vec<Entry<S::Output, S::Reason>>,
+    failed_rounds: u32,
+    cancel_seen: bool,
+}
+
+type Flow = Result<ControlFlow<Finished>, Error>;
+
+impl<'a, S: Saga> Run<'a, S> {
+    fn next(&self) -> Next {
+        decide(&self.runner.shape, self.log.entries(), &self.pending)
+    }
+
+    async fn drive(&mut self) -> Result<Finished, Error> {
+        loop {
+            let flow = match self.next() {
+                Next::Finished => return Ok(Finished::Ended),
+                Next::Park => return Ok(Finished::Stuck),
+                Next::Run(steps) => self.round(&steps).await?,
+                Next::Commit { ending: None, .. } | Next::Undo(_) | Next::MakeUp(_) if self.has_turned() => {
+                    let compensate = self.runner.plan.span_names().compensate;
+                    span(compensate)
+                        .attr(SAGA_NAME, self.runner.plan.name())
+                        .run(Box::pin(self.go_back()))
+                        .await?
+                }
+                Next::Commit { locals, intents, ending } => self.commit(locals, intents, ending).await?,
+                // Unreachable: only a turned saga undoes. Asking again is the harmless answer.
+                Next::Undo(_) | Next::MakeUp(_) => Continue(()),
+            };
+            if let Break(finished) = flow {
+                return Ok(finished);
+            }
+        }
+    }
+
+    /// Undoes all that is to be undone. The last unit is left to the caller, as the end of the saga.
+    async fn go_back(&mut self) -> Flow {
+        loop {
+            let flow = match self.next() {
+                Next::Undo(name) => {
+                    let undo = self.node(name)?.undo.as_ref();
+                    self.take_back(name, undo, Entry::Undone(name.into())).await?
+                }
+                Next::MakeUp(name) => {
+                    let otherwise = self.node(name)?.otherwise.as_ref();
+                    self.take_back(name, otherwise, Entry::MadeUp(name.into())).await?
+                }
+                Next::Commit { locals, intents, ending: None } => self.commit(locals, intents, None).await?,
+                Next::Commit { .. } | Next::Run(_) | Next::Park | Next::Finished => return Ok(Continue(())),
+            };
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+    }
+
+    /// Runs these steps side by side, one round each.
+    async fn round(&mut self, steps: &[&'static str]) -> Flow {
+        let others_refused = CancellationToken::new();
+        let nodes = steps.iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
+        let ends = join_all(nodes.into_iter().map(|node| self.try_step(node, &others_refused))).await;
+
+        let mut is_open = false;
+        for (name, end) in steps.iter().copied().zip(ends) {
+            let shape = &self.runner.shape;
+            let fact = match end {
+                RoundEnd::Done(output) => Entry::Done(name.into(), Some(output)),
+                RoundEnd::Refused(reason) if shape.refusal_turns(name) => Entry::Refused(name.into(), reason),
+                RoundEnd::Refused(reason) => Entry::Stuck(name.into(), reason),
+                RoundEnd::Spent(reason) if shape.may_be_given_up(name) => Entry::GivenUp(name.into(), reason),
+                RoundEnd::Spent(_) | RoundEnd::LeftOpen => {
+                    is_open = true;
+                    continue;
+                }
+            };
+            self.pending.push(fact);
+        }
+
+        if self.signals.cancel_requested.is_cancelled() && !self.cancel_seen {
+            self.cancel_seen = true;
+            return self.reload().await;
+        }
+        if !is_open || others_refused.is_cancelled() {
+            self.failed_rounds = 0;
+            return Ok(Continue(()));
+        }
+        self.failed_rounds += 1;
+        let pause = self.runner.policy.round_pause.delay(self.failed_rounds);
+        Ok(if self.wait(pause).await { Continue(()) } else { Break(Finished::Draining) })
+    }
+
+    /// One step, tried until it is known how it went or the round is over.
+    async fn try_step(&self, node: &Node<S>, others_refused: &CancellationToken) -> RoundEnd<S> {
+        let policy = &self.runner.policy;
+        let round_end = Instant::now() + policy.budget;
+        let mut left_open = false;
+        let tries = async {
+            let mut attempt = 1;
+            loop {
+                let call = self.call(node.name, attempt);
+                let run = node.work.run(&self.runner.saga, &self.state, &call);
+                let failure = match self.within_attempt(run).await {
+                    Ok(output) => return Ok(output),
+                    Err(failure) => failure,
+                };
+                let pause = policy.pause.delay(attempt);
+                if matches!(failure, Failure::Refused(_)) {
+                    others_refused.cancel();
+                    return Err(failure);
+                }
+                if attempt >= policy.attempts || Instant::now() + pause >= round_end {
+                    return Err(failure);
+                }
+                if !self.wait_unless_pointless(pause, others_refused).await {
+                    left_open = true;
+                    return Err(failure);
+                }
+                attempt += 1;
+            }
+        };
+        match span(node.span).run(tries).await {
+            Ok(output) => RoundEnd::Done(output),
+            Err(Failure::Refused(reason)) => RoundEnd::Refused(reason),
+            Err(Failure::Unknown(_)) if left_open => RoundEnd::LeftOpen,
+            Err(Failure::Unknown(reason)) => RoundEnd::Spent(reason),
+        }
+    }
+
+    /// Undoes or makes up for one step; what keeps failing is parked.
+    async fn take_back(
+        &mut self,
+        name: &'static str,
+        undo: Option<&UndoNode<S>>,
+        fact: Entry<S::Output, S::Reason>,
+    ) -> Flow {
+        let Some(undo) = undo else { return Err(self.unknown_step(name)) };
+        let policy = &self.runner.policy;
+        let mut is_draining = false;
+        let tries = async {
+            let mut attempt = 1;
+            loop {
+                let call = self.call(undo.name, attempt);
+                let run = undo.work.undo(&self.runner.saga, &self.state, &call);
+                let Err(reason) = self.within_attempt(run).await else { return Ok(()) };
+                if attempt >= policy.undo_attempts {
+                    return Err(reason);
+                }
+                if !self.wait(policy.pause.delay(attempt)).await {
+                    is_draining = true;
+                    return Err(reason);
+                }
+                attempt += 1;
+            }
+        };
+        match span(undo.span).run(tries).await {
+            Ok(()) => self.pending.push(fact),
+            Err(_) if is_draining => return Ok(Break(Finished::Draining)),
+            Err(reason) => self.pending.push(Entry::Stuck(name.into(), reason)),
+        }
+        Ok(Continue(()))
+    }
+
+    /// Writes one unit. After a conflict nothing is lost: the journal is read anew and the next decision counts
+    /// in what is pending.
+    async fn commit(
+        &mut self,
+        locals: Vec<&'static str>,
+        intents: Vec<&'static str>,
+        ending: Option<Direction>,
+    ) -> Flow {
+        let runner = self.runner;
+        let shape = &runner.shape;
+        let view = shape.view(self.log.entries(), &self.pending);
+        let ending = ending.map(|_| view.ending());
+        let name = runner.plan.unit_span(ending.as_ref(), &locals);
+
+        let mut entries = self.pending.clone();
+        entries.extend(locals.into_iter().map(|local| Entry::Done(local.into(), None)));
+        entries.extend(intents.into_iter().map(|intent| Entry::Intended(intent.into())));
+        if ending.is_some() {
+            entries.push(Entry::Ended);
+        }
+        let phase: Phase = shape.view(self.log.entries(), &entries).phase();
+        let batch = Batch { rows_before: self.log.rows(), entries: entries.clone(), phase, ending };
+        let append = self.journal.append(batch);
+        let appended = match name {
+            Some(name) => span(name).run(append).await,
+            None => append.await,
+        };
+        match appended {
+            Ok(state) => {
+                self.state = state;
+                self.log.append(entries);
+                self.pending.clear();
+                Ok(Continue(()))
+            }
+            Err(AppendError::Conflict) => self.reload().await,
+            Err(error) => self.stopped_by(error),
+        }
+    }
+
+    async fn reload(&mut self) -> Flow {
+        match self.journal.reload().await {
+            Ok(Loaded { state, log }) => {
+                self.runner.refuse_unknown_steps(&self.id, &log)?;
+                self.state = state;
+                self.log = log;
+                Ok(Continue(()))
+            }
+            Err(error) => self.stopped_by(error),
+        }
+    }
+
+    fn stopped_by(&self, source: AppendError) -> Flow {
+        match source {
+            AppendError::Fenced => Ok(Break(Finished::Fenced)),
+            source => Err(Error::Journal { saga: self.id.to_string(), source }),
+        }
+    }
+
+    fn has_turned(&self) -> bool {
+        self.runner.shape.view(self.log.entries(), &self.pending).has_turned()
+    }
+
+    fn call(&self, name: &'static str, attempt: u32) -> Call {
+        if attempt > 1 {
+            set(SAGA_ATTEMPTS, i64::from(attempt));
+        }
+        Call::new(Arc::clone(&self.id), name, attempt)
+    }
+
+    fn node(&self, name: &str) -> Result<&'a Node<S>, Error> {
+        let runner = self.runner;
+        runner.plan.node(name).ok_or_else(|| self.unknown_step(name))
+    }
+
+    fn unknown_step(&self, name: &str) -> Error {
+        Error::UnknownStep { saga: self.id.to_string(), step: name.to_owned() }
+    }
+
+    /// A try has a deadline of its own, whatever the deadline of the request that began the saga.
+    async fn within_attempt<F: Future>(&self, run: F) -> F::Output {
+        let until = Instant::now() + self.runner.policy.attempt_timeout;
+        deadline::scope(Some(until), run).await
+    }
+
+    /// False when the process is about to stop.
+    async fn wait(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = sleep(pause) => true,
+            () = self.signals.stop.cancelled() => false,
+        }
+    }
+
+    /// The same, and false as well when trying again has become pointless.
+    async fn wait_unless_pointless(&self, pause: Duration, others_refused: &CancellationToken) -> bool {
+        tokio::select! {
+            waited = self.wait(pause) => waited,
+            () = others_refused.cancelled() => false,
+            () = self.signals.cancel_requested.cancelled(), if !self.cancel_seen => false,
+        }
+    }
+}

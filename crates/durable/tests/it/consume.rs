@@ -1,0 +1,368 @@
+//! The consume loop: retries, dead letters, order, rebalancing, draining.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use waypost_durable::broker::{Broker, Delivery, MemoryBroker, MemoryBrokerOptions, suite};
+use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
+use waypost_durable::{Backoff, Error};
+use waypost_telemetry::{ErrorType, Telemetry};
+
+use super::eventually;
+
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the handler said no")]
+struct No;
+
+impl ErrorType for No {
+    fn error_type(&self) -> std::borrow::Cow<'static, str> {
+        "no".into()
+    }
+}
+
+type Handled = Result<(), Failure<No>>;
+
+/// Remembers the ids of what was handled, in order, by partition.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(u32, String)>>>);
+
+impl Log {
+    fn add(&self, delivery: &Delivery) {
+        self.0.lock().unwrap().push((delivery.partition, delivery.record.id.clone()));
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    async fn until(&self, count: usize) {
+        eventually("all records are handled", || async { (self.count() >= count).then_some(()) }).await;
+    }
+}
+
+struct Running {
+    drain: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    async fn drain(self) {
+        self.drain.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+fn broker() -> MemoryBroker {
+    MemoryBroker::new(MemoryBrokerOptions { lease: Duration::from_secs(1), ..MemoryBrokerOptions::default() })
+}
+
+fn start<F>(broker: &MemoryBroker, handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static) -> Running
+where
+    F: Future<Output = Handled> + Send + 'static,
+{
+    let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
+    subscription.options = ConsumeOptions {
+        attempts: 3,
+        batch: 8,
+        backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
+        ..ConsumeOptions::default()
+    };
+    let drain = CancellationToken::new();
+    let task = waypost_telemetry::spawn(consume::run(subscription, handler, drain.clone().cancelled_owned()));
+    Running { drain, task }
+}
+
+async fn publish(broker: &MemoryBroker, numbers: std::ops::Range<usize>, key: impl Fn(usize) -> String) {
+    broker.publish(numbers.map(|number| suite::record("t", &key(number), number)).collect()).await.unwrap();
+}
+
+async fn until_committed(broker: &MemoryBroker, count: u64) {
+    eventually("offsets are committed", || async {
+        (broker.committed("group", "t").iter().sum::<u64>() == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..200, |number| number.to_string()).await;
+    let handled = log.clone();
+    let running = start(&broker, move |delivery| {
+        handled.add(&delivery);
+        async { Ok(()) }
+    });
+    publish(&broker, 200..400, |number| number.to_string()).await;
+    log.until(400).await;
+    until_committed(&broker, 400).await;
+    running.drain().await;
+
+    let expected: Vec<Vec<String>> = broker
+        .records("t")
+        .iter()
+        .map(|records| records.iter().map(|record| record.id.clone()).collect())
+        .collect();
+    for (partition, expected) in (0..).zip(expected) {
+        let handled: Vec<String> = log
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(of, _)| *of == partition)
+            .map(|(_, id)| id.clone())
+            .collect();
+        assert_eq!(handled, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_fails_is_tried_again_before_later_ones() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..3, |_| "one key".to_owned()).await;
+    let handled = log.clone();
+    let running = start(&broker, move |delivery| {
+        let handled = handled.clone();
+        async move {
+            if delivery.record.id == "t-1" && delivery.attempt < 3 {
+                return Err(No.into());
+            }
+            handled.add(&delivery);
+            Ok(())
+        }
+    });
+    log.until(3).await;
+    running.drain().await;
+    assert_eq!(log.ids(), ["t-0", "t-1", "t-2"]);
+    assert_eq!(broker.records(&consume::dead_letter_topic("t")), Vec::<Vec<_>>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves_on() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..4, |_| "one key".to_owned()).await;
+    let tries: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    let (handled, tried) = (log.clone(), Arc::clone(&tries));
+    let running = start(&broker, move |delivery| {
+        *tried.lock().unwrap().entry(delivery.record.id.clone()).or_default() += 1;
+        let handled = handled.clone();
+        async move {
+            match delivery.record.id.as_str() {
+                "t-1" => return Err(Failure::Retry(No)),
+                "t-2" => return Err(Failure::Reject(No)),
+                _ => handled.add(&delivery),
+            }
+            Ok(())
+        }
+    });
+    log.until(2).await;
+    until_committed(&broker, 4).await;
+    running.drain().await;
+    assert_eq!(log.ids(), ["t-0", "t-3"]);
+    let tries = tries.lock().unwrap();
+    assert_eq!((tries["t-1"], tries["t-2"]), (3, 1));
+
+    let parked: Vec<_> = broker.records("t.dead-letter").into_iter().flatten().collect();
+    assert_eq!(parked.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["t-1", "t-2"]);
+    let original = suite::record("t", "one key", 1);
+    assert_eq!((&parked[0].payload, &parked[0].key), (&original.payload, &original.key));
+    assert!(original.headers.iter().all(|header| parked[0].headers.contains(header)));
+    let partition = broker.records("t").iter().position(|records| !records.is_empty()).unwrap().to_string();
+    for (name, value) in [
+        ("dead-letter-reason", "the handler said no"),
+        ("dead-letter-error-type", "no"),
+        ("dead-letter-topic", "t"),
+        ("dead-letter-group", "group"),
+        ("dead-letter-partition", partition.as_str()),
+        ("dead-letter-offset", "1"),
+        ("dead-letter-attempts", "3"),
+    ] {
+        assert_eq!(parked[0].header(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_has_failed_and_the_loop_goes_on() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..2, |_| "one key".to_owned()).await;
+    let handled = log.clone();
+    let running = start(&broker, move |delivery| {
+        let handled = handled.clone();
+        async move {
+            assert_ne!(delivery.record.id, "t-0", "on purpose");
+            handled.add(&delivery);
+            Ok(())
+        }
+    });
+    log.until(1).await;
+    until_committed(&broker, 2).await;
+    running.drain().await;
+    let parked: Vec<_> = broker.records("t.dead-letter").into_iter().flatten().collect();
+    assert_eq!(parked[0].header("dead-letter-error-type"), Some("panic"));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_dropped() {
+    let broker = broker();
+    publish(&broker, 0..1, |_| "one key".to_owned()).await;
+    let switch = broker.clone();
+    let running = start(&broker, move |_| {
+        switch.set_available(false);
+        async { Err(Failure::Reject(No)) }
+    });
+    eventually("the broker went away", || async { broker.publish(Vec::new()).await.is_err().then_some(()) })
+        .await;
+    assert_eq!(broker.records("t.dead-letter"), Vec::<Vec<_>>::new());
+    broker.set_available(true);
+    eventually("the record is parked", || async {
+        (broker.records("t.dead-letter").iter().flatten().count() == 1).then_some(())
+    })
+    .await;
+    until_committed(&broker, 1).await;
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn a_slow_partition_does_not_hold_up_the_others() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..400, |number| number.to_string()).await;
+    let slow = broker.records("t").iter().position(|records| !records.is_empty()).unwrap();
+    let slow_count = broker.records("t")[slow].len();
+    let gate = CancellationToken::new();
+    let (handled, opened) = (log.clone(), gate.clone());
+    let running = start(&broker, move |delivery| {
+        let (handled, opened) = (handled.clone(), opened.clone());
+        async move {
+            if delivery.partition as usize == slow {
+                opened.cancelled().await;
+            }
+            handled.add(&delivery);
+            Ok(())
+        }
+    });
+    log.until(400 - slow_count).await;
+    assert_eq!(log.count(), 400 - slow_count);
+    gate.cancel();
+    log.until(400).await;
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn only_the_contiguous_handled_prefix_is_committed() {
+    let (broker, gate) = (broker(), CancellationToken::new());
+    publish(&broker, 0..10, |_| "one key".to_owned()).await;
+    let opened = gate.clone();
+    let running = start(&broker, move |delivery| {
+        let opened = opened.clone();
+        async move {
+            if delivery.record.id == "t-6" {
+                opened.cancelled().await;
+            }
+            Ok(())
+        }
+    });
+    until_committed(&broker, 6).await;
+    gate.cancel();
+    until_committed(&broker, 10).await;
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..5, |_| "one key".to_owned()).await;
+    let (entered, mut is_inside) = tokio::sync::mpsc::unbounded_channel();
+    let gate = CancellationToken::new();
+    let (handled, opened) = (log.clone(), gate.clone());
+    let running = start(&broker, move |delivery| {
+        let (handled, opened, entered) = (handled.clone(), opened.clone(), entered.clone());
+        async move {
+            entered.send(()).unwrap();
+            opened.cancelled().await;
+            handled.add(&delivery);
+            Ok(())
+        }
+    });
+    is_inside.recv().await.unwrap();
+    running.drain.cancel();
+    gate.cancel();
+    running.drain().await;
+    assert_eq!(log.ids(), ["t-0"]);
+    assert_eq!(broker.committed("group", "t").iter().sum::<u64>(), 1);
+
+    // The next consumer goes on at once, because the group was left.
+    let handled = log.clone();
+    let running = start(&broker, move |delivery| {
+        handled.add(&delivery);
+        async { Ok(()) }
+    });
+    log.until(5).await;
+    running.drain().await;
+    assert_eq!(log.ids(), ["t-0", "t-1", "t-2", "t-3", "t-4"]);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_is_waited_for() {
+    let (broker, log) = (broker(), Log::default());
+    broker.set_available(false);
+    let handled = log.clone();
+    let running = start(&broker, move |delivery| {
+        handled.add(&delivery);
+        async { Ok(()) }
+    });
+    tokio::task::yield_now().await;
+    broker.set_available(true);
+    publish(&broker, 0..10, |number| number.to_string()).await;
+    log.until(10).await;
+    broker.set_available(false);
+    broker.set_available(true);
+    publish(&broker, 10..20, |number| number.to_string()).await;
+    log.until(20).await;
+    running.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
+    let broker = broker();
+    let counts: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
+    let logging = |name: &'static str, counts: &Arc<Mutex<BTreeMap<String, u32>>>, log: &Log| {
+        let (counts, log) = (Arc::clone(counts), log.clone());
+        move |delivery: Arc<Delivery>| {
+            *counts.lock().unwrap().entry(format!("{name} {}", delivery.partition)).or_default() += 1;
+            log.add(&delivery);
+            async { Ok(()) }
+        }
+    };
+    let log = Log::default();
+    let first = start(&broker, logging("first", &counts, &log));
+    let second = start(&broker, logging("second", &counts, &log));
+    // Both have their share: records of every partition reach one of them, and both get some.
+    eventually("both consumers work", || async {
+        publish(&broker, 0..40, |number| number.to_string()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let counts = counts.lock().unwrap();
+        (counts.keys().any(|key| key.starts_with("first"))
+            && counts.keys().any(|key| key.starts_with("second")))
+        .then_some(())
+    })
+    .await;
+
+    // Dies without a word.
+    first.task.abort();
+    let _ = first.task.await;
+    counts.lock().unwrap().clear();
+    eventually("the survivor handles all partitions", || async {
+        publish(&broker, 100..140, |number| number.to_string()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        (counts.lock().unwrap().keys().filter(|key| key.starts_with("second")).count() == 4).then_some(())
+    })
+    .await;
+    second.drain().await;
+    let all: u64 = broker.records("t").iter().map(|records| records.len() as u64).sum();
+    assert_eq!(broker.committed("group", "t").iter().sum::<u64>(), all);
+}

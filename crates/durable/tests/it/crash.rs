@@ -1,0 +1,140 @@
+//! `kill -9`: what was acknowledged is there afterwards.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, suite};
+use waypost_durable::outbox::{Outbox, SqliteOutbox};
+use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration, Sharing, outbox};
+use waypost_telemetry::Telemetry;
+
+use super::outbox::event;
+use super::{NOTES, names};
+
+/// Tells the child where its data is.
+const CHILD: &str = "WAYPOST_DURABLE_TEST_CRASH";
+
+const OUTBOX: Migration = Migration::new("0002_outbox", outbox::SCHEMA);
+
+fn open(folder: &Path) -> Database {
+    let location = Location::File(folder.join("order.db"));
+    Database::open(DatabaseOptions::new(location, "test", &Telemetry::disabled()), &[NOTES, OUTBOX]).unwrap()
+}
+
+fn open_broker(folder: &Path) -> EmbeddedBroker {
+    let location = Location::File(folder.join("broker.db"));
+    let options = EmbeddedBrokerOptions { sharing: Sharing::Shared, ..EmbeddedBrokerOptions::new(location) };
+    EmbeddedBroker::open(EmbeddedBrokerOptions { lease: Duration::from_secs(1), ..options }).unwrap()
+}
+
+fn start_child(test: &str, folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads acknowledgements until there are `count`, kills the child, and reads what it had still written.
+fn kill_after(mut child: Child, count: usize) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        acknowledged.extend(line.unwrap().strip_prefix("acknowledged ").map(str::to_owned));
+        if acknowledged.len() == count {
+            child.kill().unwrap();
+        }
+    }
+    assert!(!child.wait().unwrap().success(), "the child was to be killed");
+    assert!(acknowledged.len() >= count, "the child wrote {} only", acknowledged.len());
+    acknowledged
+}
+
+#[tokio::test]
+async fn acknowledged_units_survive_kill_9_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 1..=5 {
+        let child = start_child("crash::a_child_that_writes", folder.path());
+        acknowledged.extend(kill_after(child, 40 * round));
+        let database = open(folder.path());
+        let stored = names(&database).await;
+        let missing: Vec<&String> = acknowledged.iter().filter(|name| !stored.contains(name)).collect();
+        assert_eq!(missing, Vec::<&String>::new(), "round {round}");
+        // Both rows of a unit, or none.
+        let events = SqliteOutbox::new(&database).pending(100_000).await.unwrap();
+        let mut events: Vec<String> = events.into_iter().map(|pending| pending.event.id).collect();
+        let mut stored = stored;
+        events.sort();
+        stored.sort();
+        assert_eq!(stored, events, "round {round}");
+        database.close().await;
+    }
+}
+
+/// Runs only as the child of the test above: eight writers, each acknowledgement on a line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_writes() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let database = open(Path::new(&folder));
+    let writers = (0..8).map(|writer| {
+        let database = database.clone();
+        waypost_telemetry::spawn(async move {
+            for number in 0.. {
+                let name = format!("{} {writer} {number}", std::process::id());
+                let row = name.clone();
+                let written: Result<(), Error> = database
+                    .write("place", move |unit| {
+                        unit.execute("INSERT INTO notes (name) VALUES (?1)", (&row,))?;
+                        outbox::append(unit, &outbox::Event { id: row, ..event(number) })
+                    })
+                    .await;
+                written.unwrap();
+                println!("acknowledged {name}");
+            }
+        })
+    });
+    futures_util::future::join_all(writers).await;
+}
+
+#[tokio::test]
+async fn acknowledged_records_survive_kill_9_and_reach_a_consumer_of_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = open_broker(folder.path());
+    let mut consumer = broker.subscribe("group", "t").await.unwrap();
+    let mut acknowledged = Vec::new();
+    for _ in 0..3 {
+        let child = start_child("crash::a_child_that_publishes", folder.path());
+        acknowledged.extend(tokio::task::spawn_blocking(move || kill_after(child, 50)).await.unwrap());
+    }
+    let mut came = std::collections::HashMap::new();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !acknowledged.iter().all(|id| came.contains_key(id)) {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{} of {} records came",
+            came.len(),
+            acknowledged.len()
+        );
+        for delivery in consumer.poll(1_000, Duration::from_millis(50)).await.unwrap() {
+            *came.entry(delivery.record.id).or_insert(0) += 1;
+        }
+    }
+    assert!(came.values().all(|&times| times == 1), "a record came twice although nobody died that had it");
+    broker.publish(vec![suite::record("t", "k", 1)]).await.unwrap();
+}
+
+/// Runs only as the child of the test above.
+#[tokio::test]
+async fn a_child_that_publishes() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let broker = open_broker(Path::new(&folder));
+    for number in 0.. {
+        let id = format!("{} {number}", std::process::id());
+        let record = waypost_durable::broker::Record { id: id.clone(), ..suite::record("t", &id, number) };
+        broker.publish(vec![record]).await.unwrap();
+        println!("acknowledged {id}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The truth table of idempotency keys, for the SQLite rows and the rows in memory alike.
+
+use std::time::{Duration, SystemTime};
+
+use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE, RETENTION};
+use waypost_durable::{Database, Error, Migration, memory};
+
+use super::ephemeral;
+
+/// Either kind of table.
+enum Table {
+    Sqlite(Database),
+    Memory(memory::Idempotency),
+}
+
+impl Table {
+    fn both() -> [Table; 2] {
+        let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+        [Table::Sqlite(database), Table::Memory(memory::Idempotency::default())]
+    }
+
+    async fn claim(&mut self, key: &Key, now: SystemTime) -> Claim {
+        let key = key.clone();
+        match self {
+            Table::Sqlite(database) => {
+                let claimed: Result<_, Error> =
+                    database.write("claim", move |unit| idempotency::claim(unit, &key, now)).await;
+                claimed.unwrap()
+            }
+            Table::Memory(table) => table.claim(&key, now),
+        }
+    }
+
+    async fn record(
+        &mut self,
+        key: &Key,
+        fence: Fence,
+        point: &'static [u8],
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let key = key.clone();
+        match self {
+            Table::Sqlite(database) => {
+                database.write("record", move |unit| idempotency::record(unit, &key, fence, point, now)).await
+            }
+            Table::Memory(table) => table.record(&key, fence, point, now),
+        }
+    }
+
+    async fn finish(&mut self, key: &Key, fence: Fence, result: &'static [u8]) -> Result<(), Error> {
+        let key = key.clone();
+        match self {
+            Table::Sqlite(database) => {
+                database.write("finish", move |unit| idempotency::finish(unit, &key, fence, result)).await
+            }
+            Table::Memory(table) => table.finish(&key, fence, result),
+        }
+    }
+
+    async fn abandon(&mut self, key: &Key, fence: Fence) -> Result<(), Error> {
+        let key = key.clone();
+        match self {
+            Table::Sqlite(database) => {
+                database.write("abandon", move |unit| idempotency::abandon(unit, &key, fence)).await
+            }
+            Table::Memory(table) => table.abandon(&key, fence),
+        }
+    }
+
+    async fn purge(&mut self, now: SystemTime) -> usize {
+        match self {
+            Table::Sqlite(database) => {
+                let purged: Result<_, Error> =
+                    database.write("purge", move |unit| idempotency::purge(unit, now, 100)).await;
+                purged.unwrap()
+            }
+            Table::Memory(table) => table.purge(now),
+        }
+    }
+}
+
+fn key(principal: &str, key: &str, fingerprint: &[u8]) -> Key {
+    Key {
+        principal: principal.to_owned(),
+        route: "POST /api/orders".to_owned(),
+        key: key.to_owned(),
+        fingerprint: fingerprint.to_vec(),
+    }
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+fn new(fence: i64) -> Claim {
+    Claim::New { fence: Fence(fence), recovery_point: None }
+}
+
+#[tokio::test]
+async fn a_key_is_new_once_then_in_flight_then_done() {
+    for mut table in Table::both() {
+        let key = key("user123", "k1", b"body");
+        assert_eq!(table.claim(&key, now()).await, new(1));
+        let later = now() + Duration::from_secs(10);
+        let in_flight = Claim::InFlight { lease_left: Duration::from_secs(20), recovery_point: None };
+        assert_eq!(table.claim(&key, later).await, in_flight);
+        table.finish(&key, Fence(1), b"order-1").await.unwrap();
+        let done = Claim::Done { result: b"order-1".to_vec() };
+        assert_eq!(table.claim(&key, later).await, done);
+        assert_eq!(table.claim(&key, later + Duration::from_hours(20)).await, done);
+    }
+}
+
+#[tokio::test]
+async fn a_key_with_another_body_is_a_mismatch_in_every_state() {
+    for mut table in Table::both() {
+        let (mine, other) = (key("user123", "k1", b"body"), key("user123", "k1", b"other body"));
+        table.claim(&mine, now()).await;
+        assert_eq!(table.claim(&other, now()).await, Claim::Mismatch);
+        assert_eq!(table.claim(&other, now() + LEASE * 2).await, Claim::Mismatch);
+        table.finish(&mine, Fence(1), b"order-1").await.unwrap();
+        assert_eq!(table.claim(&other, now()).await, Claim::Mismatch);
+        assert_eq!(table.claim(&mine, now()).await, Claim::Done { result: b"order-1".to_vec() });
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_of_another_principal_or_route_is_another_key() {
+    for mut table in Table::both() {
+        let mine = key("user123", "k1", b"body");
+        table.claim(&mine, now()).await;
+        assert_eq!(table.claim(&key("user456", "k1", b"body"), now()).await, new(1));
+        let elsewhere = Key { route: "POST /api/refunds".to_owned(), ..mine };
+        assert_eq!(table.claim(&elsewhere, now()).await, new(1));
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_lease_ran_out_is_taken_over_and_its_old_holder_is_refused() {
+    for mut table in Table::both() {
+        let key = key("user123", "k1", b"body");
+        table.claim(&key, now()).await;
+        table.record(&key, Fence(1), b"stock reserved", now()).await.unwrap();
+
+        let later = now() + LEASE;
+        let taken_over = Claim::New { fence: Fence(2), recovery_point: Some(b"stock reserved".to_vec()) };
+        assert_eq!(table.claim(&key, later).await, taken_over);
+        for refused in [
+            table.record(&key, Fence(1), b"late", later).await,
+            table.finish(&key, Fence(1), b"late").await,
+            table.abandon(&key, Fence(1)).await,
+        ] {
+            assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");
+        }
+        table.finish(&key, Fence(2), b"order-1").await.unwrap();
+        assert_eq!(table.claim(&key, later).await, Claim::Done { result: b"order-1".to_vec() });
+    }
+}
+
+#[tokio::test]
+async fn recording_progress_keeps_the_lease() {
+    for mut table in Table::both() {
+        let key = key("user123", "k1", b"body");
+        table.claim(&key, now()).await;
+        let later = now() + LEASE - Duration::from_secs(1);
+        table.record(&key, Fence(1), b"half", later).await.unwrap();
+        let in_flight =
+            Claim::InFlight { lease_left: Duration::from_secs(1), recovery_point: Some(b"half".to_vec()) };
+        assert_eq!(table.claim(&key, later + LEASE - Duration::from_secs(1)).await, in_flight);
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned() {
+    for mut table in Table::both() {
+        let key = key("user123", "k1", b"body");
+        table.claim(&key, now()).await;
+        table.abandon(&key, Fence(1)).await.unwrap();
+        assert_eq!(table.claim(&key, now()).await, new(1));
+        table.finish(&key, Fence(1), b"order-1").await.unwrap();
+        assert!(matches!(table.abandon(&key, Fence(1)).await, Err(Error::Fenced { .. })));
+        assert!(matches!(table.finish(&key, Fence(1), b"order-2").await, Err(Error::Fenced { .. })));
+    }
+}
+
+#[tokio::test]
+async fn old_keys_are_purged_and_young_or_held_ones_stay() {
+    for mut table in Table::both() {
+        let (done, held, young) = (key("a", "done", b""), key("a", "held", b""), key("a", "young", b""));
+        table.claim(&done, now()).await;
+        table.finish(&done, Fence(1), b"r").await.unwrap();
+        table.claim(&held, now()).await;
+        let end = now() + RETENTION;
+        table.record(&held, Fence(1), b"p", end).await.unwrap();
+        table.claim(&young, now() + Duration::from_secs(1)).await;
+
+        assert_eq!(table.purge(end - Duration::from_secs(1)).await, 0);
+        assert_eq!(table.purge(end).await, 1);
+        assert_eq!(table.claim(&done, end).await, new(1));
+        assert!(matches!(table.claim(&held, end).await, Claim::InFlight { .. }));
+        assert_eq!(table.purge(end + LEASE + Duration::from_secs(1)).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_gone_when_its_unit_rolls_back() {
+    let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+    let claimed_key = key("user123", "k1", b"body");
+    let in_unit = claimed_key.clone();
+    let failed: Result<(), Error> = database
+        .write("claim-and-fail", move |unit| {
+            assert_eq!(idempotency::claim(unit, &in_unit, now())?, new(1));
+            Err(Error::Malformed { what: "order" })
+        })
+        .await;
+    failed.unwrap_err();
+    assert_eq!(Table::Sqlite(database).claim(&claimed_key, now()).await, new(1));
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_key_one_wins() {
+    let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+    let claims = (0..50).map(|_| {
+        let (database, key) = (database.clone(), key("user123", "k1", b"body"));
+        async move {
+            let claimed: Result<Claim, Error> =
+                database.write("claim", move |unit| idempotency::claim(unit, &key, now())).await;
+            claimed.unwrap()
+        }
+    });
+    let claims = futures_util::future::join_all(claims).await;
+    assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::New { .. })).count(), 1);
+    assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::InFlight { .. })).count(), 49);
+}

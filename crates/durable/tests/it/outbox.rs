@@ -1,0 +1,158 @@
+//! The outbox and the inbox, in SQLite and in memory.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
+use waypost_durable::{Database, Error, Migration, inbox, memory};
+
+use super::ephemeral;
+
+pub(crate) const OUTBOX: Migration = Migration::new("0001_outbox", outbox::SCHEMA);
+const INBOX: Migration = Migration::new("0002_inbox", inbox::SCHEMA);
+
+pub(crate) fn event(number: usize) -> Event {
+    Event {
+        headers: vec![("tenant".to_owned(), b"acme".to_vec())],
+        ..Event::new(
+            format!("event-{number}"),
+            "order-events",
+            format!("order-{}", number % 3),
+            "order.completed",
+            format!("payload {number}").into_bytes(),
+        )
+    }
+}
+
+pub(crate) async fn append(database: &Database, events: Vec<Event>) {
+    let appended: Result<(), Error> = database
+        .write("append-events", move |unit| events.iter().try_for_each(|event| outbox::append(unit, event)))
+        .await;
+    appended.unwrap();
+}
+
+/// Both kinds of outbox with these events in them.
+async fn both(events: Vec<Event>) -> [Arc<dyn Outbox>; 2] {
+    let database = ephemeral(&[OUTBOX]);
+    append(&database, events.clone()).await;
+    let memory = memory::Outbox::new();
+    for event in events {
+        memory.append(event, SystemTime::now());
+    }
+    [Arc::new(SqliteOutbox::new(&database)), Arc::new(memory)]
+}
+
+async fn pending_ids(outbox: &dyn Outbox) -> Vec<String> {
+    outbox.pending(100).await.unwrap().into_iter().map(|pending| pending.event.id).collect()
+}
+
+#[tokio::test]
+async fn events_are_pending_whole_and_in_order_until_they_are_marked() {
+    for outbox in both((0..5).map(event).collect()).await {
+        let pending = outbox.pending(3).await.unwrap();
+        assert_eq!(
+            pending.iter().map(|pending| pending.event.clone()).collect::<Vec<_>>(),
+            [event(0), event(1), event(2)]
+        );
+        assert!(pending.is_sorted_by_key(|pending| pending.position));
+        // Marked out of order, as after a partial acknowledgement: what is left is still all there.
+        outbox.mark_published(vec![pending[1].position]).await.unwrap();
+        assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-2", "event-3", "event-4"]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_a_known_id_is_not_appended_again() {
+    for outbox in both(vec![event(1), event(2), event(1)]).await {
+        assert_eq!(pending_ids(&*outbox).await, ["event-1", "event-2"]);
+    }
+}
+
+#[tokio::test]
+async fn published_events_are_deleted_in_batches_and_unpublished_ones_never() {
+    for outbox in both((0..10).map(event).collect()).await {
+        let positions: Vec<i64> =
+            outbox.pending(7).await.unwrap().iter().map(|pending| pending.position).collect();
+        outbox.mark_published(positions).await.unwrap();
+        assert_eq!(outbox.delete_published(Duration::from_hours(1), 5).await.unwrap(), 0);
+        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 5);
+        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 2);
+        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 0);
+        assert_eq!(pending_ids(&*outbox).await, ["event-7", "event-8", "event-9"]);
+    }
+}
+
+#[tokio::test]
+async fn an_append_wakes_who_waits_for_it() {
+    let database = ephemeral(&[OUTBOX]);
+    let mut appended = SqliteOutbox::new(&database).appended();
+    append(&database, vec![event(1)]).await;
+    appended.changed().await.unwrap();
+
+    let memory = memory::Outbox::new();
+    let mut appended = Outbox::appended(&memory);
+    memory.append(event(1), SystemTime::now());
+    appended.changed().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_exists_only_if_its_unit_committed() {
+    let database = ephemeral(&[OUTBOX]);
+    let mut appended = SqliteOutbox::new(&database).appended();
+    let failed: Result<(), Error> = database
+        .write("append-and-fail", |unit| {
+            outbox::append(unit, &event(1))?;
+            Err(Error::Malformed { what: "order" })
+        })
+        .await;
+    failed.unwrap_err();
+    assert_eq!(pending_ids(&SqliteOutbox::new(&database)).await, Vec::<String>::new());
+    assert!(!appended.has_changed().unwrap());
+    appended.mark_unchanged();
+}
+
+async fn first_time(database: &Database, consumer: &'static str, id: &'static str) -> bool {
+    let first: Result<bool, Error> =
+        database.write("first-time", move |unit| inbox::first_time(unit, consumer, id)).await;
+    first.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_is_seen_for_the_first_time_once_a_consumer() {
+    let database = ephemeral(&[OUTBOX, INBOX]);
+    let mut memory = memory::Inbox::default();
+    for (consumer, id, expected) in [
+        ("mail", "event-1", true),
+        ("mail", "event-1", false),
+        ("sms", "event-1", true),
+        ("mail", "event-2", true),
+    ] {
+        assert_eq!(first_time(&database, consumer, id).await, expected, "{consumer} {id}");
+        assert_eq!(memory.first_time(consumer, id), expected, "{consumer} {id}");
+    }
+}
+
+#[tokio::test]
+async fn an_effect_that_rolls_back_leaves_the_event_unseen() {
+    let database = ephemeral(&[OUTBOX, INBOX]);
+    let failed: Result<(), Error> = database
+        .write("handle-and-fail", |unit| {
+            assert!(inbox::first_time(unit, "mail", "event-1")?);
+            Err(Error::Malformed { what: "mail" })
+        })
+        .await;
+    failed.unwrap_err();
+    assert!(first_time(&database, "mail", "event-1").await);
+}
+
+#[tokio::test]
+async fn old_inbox_entries_are_purged() {
+    let database = ephemeral(&[OUTBOX, INBOX]);
+    first_time(&database, "mail", "event-1").await;
+    let purge = |age| database.write("purge", move |unit| inbox::purge(unit, age, 10));
+    let young: Result<usize, Error> = purge(Duration::from_hours(1)).await;
+    assert_eq!(young.unwrap(), 0);
+    let old: Result<usize, Error> = purge(Duration::ZERO).await;
+    assert_eq!(old.unwrap(), 1);
+    assert!(first_time(&database, "mail", "event-1").await);
+}
