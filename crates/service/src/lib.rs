@@ -1,1 +1,40 @@
-//! Not written yet.
+//! The skeleton that every role of Waypost shares: configuration, sockets with limits, health, background
+//! tasks and an ordered end.
+//!
+//! For the authors of roles and of the binary. A role's `build` returns an [`App`]; the binary binds sockets
+//! with [`bind`], hands both to [`Process`], and later asks it to drain. The pieces also stand alone: tests use
+//! [`serve`] with a [`Drain`] and nothing else.
+//!
+//! Invariants:
+//! - No connection is served without a limit on headers, size, count and time ([`Limits`]).
+//! - What is accepted before a drain is answered, or reported as cut ([`Served`]).
+//! - Nothing here reads the process environment or arguments; they come in as values ([`config::Sources`]).
+//!
+//! Left out: storage ([`DataDir`] only gives paths), TLS, signals and exit codes (the binary's).
+
+mod app;
+mod bind;
+mod data;
+mod drain;
+mod grpc;
+mod holder;
+mod limits;
+mod process;
+mod serve;
+mod tasks;
+
+pub mod admin;
+pub mod config;
+pub mod health;
+
+pub use crate::{
+    app::{App, Check, Worker},
+    bind::{BindError, Listener, bind},
+    data::{DataDir, DataDirError, Location},
+    drain::{Drain, DrainTrigger},
+    grpc::{GrpcLimits, grpc_app},
+    limits::Limits,
+    process::{Drained, Pacing, Process},
+    serve::{Served, serve},
+    tasks::Tasks,
+};

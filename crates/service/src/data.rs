@@ -1,0 +1,62 @@
+//! Where a role keeps its files. Only paths: opening them is the business of `durable`.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The data folder of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataDir {
+    /// One file a database in this folder.
+    Folder(PathBuf),
+    /// Nothing survives the process: tests and `up --ephemeral`.
+    Ephemeral,
+}
+
+/// Where one database lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// In this file.
+    File(PathBuf),
+    /// Nowhere that lasts.
+    Ephemeral,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to the data folder {}; choose another with --data or `data` in the configuration", folder.display())]
+pub struct DataDirError {
+    folder: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl DataDir {
+    /// The place of the database with this name: `order` is `order.db` in the folder.
+    pub fn database(&self, name: &str) -> Location {
+        match self {
+            DataDir::Folder(folder) => Location::File(folder.join(format!("{name}.db"))),
+            DataDir::Ephemeral => Location::Ephemeral,
+        }
+    }
+
+    /// The folder, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            DataDir::Folder(folder) => Some(folder),
+            DataDir::Ephemeral => None,
+        }
+    }
+
+    /// Creates the folder when it is missing and proves that a file can be written there, before any role opens
+    /// a database in it.
+    pub fn prepare(&self) -> Result<(), DataDirError> {
+        let DataDir::Folder(folder) = self else { return Ok(()) };
+        let probe = folder.join(".waypost-write-check");
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&probe, b""))
+            .and_then(|()| std::fs::remove_file(&probe))
+            .map_err(|source| DataDirError { folder: folder.clone(), source })
+    }
+}

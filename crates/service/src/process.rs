@@ -1,0 +1,198 @@
+//! The roles of one process: started together, drained in order.
+
+use crate::config::Duration;
+use crate::{
+    App, Drain, DrainTrigger, Limits, Listener, Served, Tasks, Worker, health::Health, serve, settings,
+};
+use std::{future::Future, time::Duration as StdDuration};
+use tokio::{task::JoinHandle, time::Instant};
+use waypost_telemetry::Telemetry;
+
+settings! {
+    /// How a process ends.
+    pub struct Pacing {
+        /// Time between answering "not ready" and refusing connections: one period of whoever probes us.
+        pub notice: Duration = Duration::from_secs(5),
+        /// Time for everything to finish, over all roles; what has not is reported and abandoned.
+        pub grace: Duration = Duration::from_secs(20),
+    }
+}
+
+/// Roles that run.
+///
+/// They are drained in the order in which they were started, each to its end before the next: start those that
+/// outsiders call first (the gateway), then those that they call, so that a request in flight still finds what
+/// it needs.
+#[derive(Debug)]
+pub struct Process {
+    health: Health,
+    roles: Vec<Role>,
+    checks: JoinHandle<()>,
+    checks_drain: DrainTrigger,
+}
+
+#[derive(Debug)]
+struct Role {
+    name: &'static str,
+    tasks: Tasks,
+    server: Option<JoinHandle<Served>>,
+    stop_serving: DrainTrigger,
+    workers: Vec<RunningWorker>,
+}
+
+#[derive(Debug)]
+struct RunningWorker {
+    name: &'static str,
+    /// `None` once it has ended.
+    handle: Option<JoinHandle<()>>,
+    stop: DrainTrigger,
+}
+
+/// How one role ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// The role.
+    pub role: &'static str,
+    /// What its listener did; `None` without a listener, or when it did not end in time.
+    pub served: Option<Served>,
+    /// Tasks that had not ended in time.
+    pub unfinished_tasks: usize,
+    /// Workers that had not ended in time.
+    pub unfinished_workers: Vec<&'static str>,
+}
+
+impl Drained {
+    /// True when nothing was cut or abandoned.
+    pub fn is_clean(&self) -> bool {
+        let cut = self.served.map_or(0, |served| served.cut_requests);
+        cut == 0 && self.unfinished_tasks == 0 && self.unfinished_workers.is_empty()
+    }
+}
+
+impl Process {
+    /// No role yet. Begins to run the checks of `health`.
+    pub fn new(health: Health) -> Process {
+        let (checks_drain, drain) = Drain::new();
+        let checks = waypost_telemetry::spawn(health.clone().watch(drain));
+        Process { health, roles: Vec::new(), checks, checks_drain }
+    }
+
+    /// Starts a role: its workers, and its listener if it has one. `tasks` is the one its `build` was given.
+    pub fn start(
+        &mut self,
+        name: &'static str,
+        telemetry: &Telemetry,
+        tasks: Tasks,
+        app: App,
+        socket: Option<(Listener, Limits)>,
+    ) {
+        let App { router, workers, checks } = app;
+        self.health.add(name, checks);
+        let (stop_serving, drain) = Drain::new();
+        let server =
+            socket.map(|(listener, limits)| in_role(telemetry, serve(listener, router, limits, drain)));
+        let workers = workers.into_iter().map(|worker| {
+            let Worker { name: worker_name, run } = worker;
+            let (stop, drain) = Drain::new();
+            let work = run(drain.clone());
+            let supervised = supervise(format!("{name}/{worker_name}"), work, drain, self.health.clone());
+            RunningWorker { name: worker_name, handle: Some(in_role(telemetry, supervised)), stop }
+        });
+        let workers = workers.collect();
+        self.roles.push(Role { name, tasks, server, stop_serving, workers });
+    }
+
+    /// All roles are started: from now on the process may be ready.
+    pub fn started(&self) {
+        self.health.started();
+    }
+
+    /// Ends in order: not ready, wait for the notice, then each role: refuse connections, finish requests, finish
+    /// tasks, stop workers; at the end close what is to be closed. Flushing telemetry is left to the caller, last.
+    pub async fn drain(self, pacing: &Pacing) -> Vec<Drained> {
+        self.health.drain();
+        tokio::time::sleep(pacing.notice.get()).await;
+        let end = Instant::now() + pacing.grace.get();
+        let mut reports = Vec::new();
+        let mut parked = Vec::new();
+        for role in self.roles {
+            let Role { name, tasks, server, stop_serving, mut workers } = role;
+            stop_serving.start();
+            let served = match server {
+                Some(server) => until(end, server).await,
+                None => None,
+            };
+            let unfinished_tasks = tasks.finished(end.saturating_duration_since(Instant::now())).await;
+            for worker in &workers {
+                worker.stop.start();
+            }
+            for worker in &mut workers {
+                worker.at_rest(end).await;
+            }
+            parked.push(workers);
+            reports.push(Drained { role: name, served, unfinished_tasks, unfinished_workers: Vec::new() });
+        }
+        // Workers that close a database wait for this moment, when no other role can need it either.
+        parked.iter().flatten().for_each(|worker| worker.stop.close());
+        for (report, workers) in reports.iter_mut().zip(parked) {
+            for worker in workers {
+                let Some(handle) = worker.handle else { continue };
+                if until(end, handle).await.is_none() {
+                    report.unfinished_workers.push(worker.name);
+                }
+            }
+        }
+        self.checks_drain.start();
+        until(end, self.checks).await;
+        reports
+    }
+}
+
+impl RunningWorker {
+    /// Waits until it has ended or only waits for [`Drain::closing`], at most to `end`.
+    async fn at_rest(&mut self, end: Instant) {
+        let Some(handle) = &mut self.handle else { return };
+        tokio::select! {
+            _ = handle => self.handle = None,
+            () = self.stop.parked() => {}
+            () = tokio::time::sleep_until(end) => {}
+        }
+    }
+}
+
+/// Runs in the telemetry of a role, so that spans without a parent are the role's and not the process's.
+fn in_role<T: Send + 'static>(
+    telemetry: &Telemetry,
+    future: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    waypost_telemetry::spawn(waypost_telemetry::with_context(telemetry.context(), future))
+}
+
+/// A worker that ends before the drain has failed, whatever it says.
+async fn supervise(
+    name: String,
+    work: impl Future<Output = ()> + Send + 'static,
+    drain: Drain,
+    health: Health,
+) {
+    // In a task of its own, so that a panic is seen here instead of being lost.
+    let outcome = waypost_telemetry::spawn(work).await;
+    if !drain.is_draining() || outcome.is_err() {
+        tracing::error!(
+            worker = name,
+            panicked = outcome.is_err(),
+            "a worker ended early; restart the process"
+        );
+        health.report_dead(&name);
+    }
+}
+
+/// The result of a task that ends in time and without a panic.
+async fn until<T>(end: Instant, mut task: JoinHandle<T>) -> Option<T> {
+    let at_least_a_moment = end.max(Instant::now() + StdDuration::from_millis(50));
+    let ended = tokio::time::timeout_at(at_least_a_moment, &mut task).await;
+    if ended.is_err() {
+        task.abort();
+    }
+    ended.ok()?.ok()
+}

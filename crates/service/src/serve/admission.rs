@@ -1,0 +1,114 @@
+//! How many connections may be open, in all and from one address.
+
+use crate::Limits;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Counts open connections. Its memory is bounded by the cap on connections.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    cap: usize,
+    cap_per_address: usize,
+    limit_loopback: bool,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Leave to have one connection open; given back on drop.
+#[derive(Debug)]
+pub(super) struct Permit {
+    address: IpAddr,
+    open: Arc<Mutex<Open>>,
+}
+
+impl Admission {
+    pub(super) fn new(limits: &Limits) -> Admission {
+        Admission {
+            cap: limits.connections,
+            cap_per_address: limits.connections_per_address,
+            limit_loopback: limits.limit_loopback,
+            open: Arc::default(),
+        }
+    }
+
+    /// `None` when a cap is reached.
+    pub(super) fn admit(&self, peer: IpAddr) -> Option<Permit> {
+        let address = one_holder(peer);
+        let is_limited = self.limit_loopback || !address.is_loopback();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_address = open.by_address.get(&address).copied().unwrap_or_default();
+        if open.total >= self.cap || (is_limited && from_address >= self.cap_per_address) {
+            return None;
+        }
+        open.total += 1;
+        open.by_address.insert(address, from_address + 1);
+        Some(Permit { address, open: Arc::clone(&self.open) })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.total = open.total.saturating_sub(1);
+        if let Some(count) = open.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// The address that stands for its holder: an IPv6 customer has a /64 to choose from.
+fn one_holder(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(connections: usize, connections_per_address: usize) -> Admission {
+        Admission::new(&Limits { connections, connections_per_address, ..Limits::default() })
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_connection() {
+        let admission = admission(3, 2);
+        let greedy = "203.0.113.7".parse().unwrap();
+        let _held = [admission.admit(greedy).unwrap(), admission.admit(greedy).unwrap()];
+        assert!(admission.admit(greedy).is_none());
+        assert!(admission.admit("203.0.113.8".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let admission = admission(3, 1);
+        let _held = admission.admit("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(admission.admit("2001:db8::2".parse().unwrap()).is_none());
+        assert!(admission.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_closed_connection_makes_room_and_leaves_no_trace() {
+        let admission = admission(1, 1);
+        let peer = "203.0.113.7".parse().unwrap();
+        drop(admission.admit(peer).unwrap());
+        assert!(admission.open.lock().unwrap().by_address.is_empty());
+        assert!(admission.admit(peer).is_some());
+    }
+}

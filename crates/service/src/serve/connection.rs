@@ -1,0 +1,157 @@
+//! One connection, from its first byte to its end.
+
+use super::{
+    admission::Permit,
+    in_flight::{Counted, InFlight},
+    wire::{Opening, Watch, Wire},
+};
+use crate::{Drain, Limits};
+use axum::{body::Body, extract::ConnectInfo};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+/// Everything that the connections of one listener share.
+pub(super) struct Server {
+    router: axum::Router,
+    http: auto::Builder<TokioExecutor>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    drain: Drain,
+    cut: CancellationToken,
+    requests: InFlight,
+}
+
+impl Server {
+    pub(super) fn new(
+        router: axum::Router,
+        limits: &Limits,
+        drain: Drain,
+        cut: CancellationToken,
+        requests: InFlight,
+    ) -> Arc<Server> {
+        Arc::new(Server {
+            // Prepares the router once instead of at each request.
+            router: router.with_state(()),
+            http: http_builder(limits),
+            header_timeout: limits.header_timeout.get(),
+            idle_timeout: limits.idle_timeout.get(),
+            drain,
+            cut,
+            requests,
+        })
+    }
+
+    /// Serves one connection to its end. Its permit is given back then.
+    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: Permit) {
+        // Small answers must not wait for a full segment. Fails only when the peer is already gone.
+        stream.set_nodelay(true).ok();
+        let (wire, watch) = Wire::new(stream);
+        let own_requests = InFlight::default();
+        let service = hyper::service::service_fn(|request| self.respond(request, peer, &own_requests));
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(wire), service));
+        let mut alarm = pin!(sleep_until(Instant::now() + self.header_timeout));
+        let mut has_opened = false;
+        let mut is_leaving = false;
+        loop {
+            // Biased: the connection is polled first, so that what has arrived is read before it is told to leave.
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "connection ended early");
+                    }
+                    return;
+                }
+                () = self.cut.cancelled() => return,
+                has_spoken = asked_to_leave(&self.drain, &watch), if !is_leaving => {
+                    if !has_spoken {
+                        return;
+                    }
+                    is_leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = alarm.as_mut() => {
+                    if watch.opening() != Opening::Decided {
+                        tracing::debug!(%peer, "connection closed: no request in time");
+                        return;
+                    }
+                    // Looked at once a period, so a connection leaves after one to two periods without a request.
+                    if has_opened && own_requests.take_was_idle() && !is_leaving {
+                        is_leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    has_opened = true;
+                    alarm.as_mut().reset(Instant::now() + self.idle_timeout);
+                }
+            }
+        }
+    }
+
+    fn respond(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        own_requests: &InFlight,
+    ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<> {
+        let requests = [own_requests.begin(), self.requests.begin()];
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        // A router is always ready.
+        let response = self.router.clone().call(request);
+        async move { Ok(response.await?.map(|body| Counted::new(body, requests))) }
+    }
+}
+
+/// Completes in a drain once it is known whether the peer has begun to speak: true when it has, and then an
+/// answer is owed; false when it was silent.
+async fn asked_to_leave(drain: &Drain, watch: &Watch) -> bool {
+    drain.started().await;
+    // Polled again whenever the connection reads, as both belong to one task.
+    poll_fn(|_| match watch.opening() {
+        Opening::Silent => Poll::Ready(false),
+        Opening::Undecided => Poll::Pending,
+        Opening::Decided => Poll::Ready(true),
+    })
+    .await
+}
+
+fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    /// hyper panics below this size.
+    const SMALLEST_BUFFER: usize = 8192;
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout.get())
+        .max_headers(limits.headers)
+        .max_buf_size(limits.head_size.as_usize().max(SMALLEST_BUFFER));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header_list_size.get()).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(limits.error_resets)
+        .keep_alive_interval(limits.ping_interval.get())
+        .keep_alive_timeout(limits.ping_timeout.get());
+    builder
+}

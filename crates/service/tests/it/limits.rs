@@ -1,0 +1,144 @@
+//! What a listener puts up with.
+
+use crate::support::{Server, connect_and_send, get, get_http2, http2, in_time, read_to_end};
+use axum::{Router, extract::ConnectInfo, routing::get as on_get};
+use std::{fmt::Write as _, net::SocketAddr};
+use tokio::{io::AsyncReadExt, net::TcpStream};
+use waypost_service::{Limits, config::Duration};
+
+fn app() -> Router {
+    Router::new()
+        .route("/", on_get(async || "hello"))
+        .route("/peer", on_get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()))
+        .route("/never", on_get(async || std::future::pending::<()>().await))
+}
+
+fn impatient() -> Limits {
+    Limits { header_timeout: Duration::from_millis(200), ..Limits::default() }
+}
+
+async fn is_cut_off(bytes: &[u8]) {
+    let server = Server::start(app(), impatient());
+    let mut slow = connect_and_send(server.address, bytes).await;
+    assert_eq!(get(server.address, "/").await, (200, "hello".to_owned()), "others are served meanwhile");
+    assert_eq!(read_to_end(&mut slow).await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_headers_slowly_is_cut_off() {
+    is_cut_off(b"GET / HTTP/1.1\r\nhost: test\r\nx-slow: ").await;
+}
+
+#[tokio::test]
+async fn a_client_that_connects_and_says_nothing_is_cut_off() {
+    is_cut_off(b"").await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_inside_the_http2_preface_is_cut_off() {
+    is_cut_off(b"PRI * HTTP/2.0\r\n").await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_between_requests() {
+    let server = Server::start(app(), impatient());
+    let mut idle = connect_and_send(server.address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert!(read_to_end(&mut idle).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_asked_to_leave() {
+    let limits = Limits { idle_timeout: Duration::from_millis(100), ..impatient() };
+    let server = Server::start(app(), limits);
+    let mut sender = http2(server.address).await;
+    get_http2(&mut sender, "/").await.unwrap();
+    in_time(async {
+        while !sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ten_thousand_headers_are_refused() {
+    let mut request = "GET / HTTP/1.1\r\nhost: test\r\n".to_owned();
+    for number in 0..10_000 {
+        write!(request, "x-{number}: y\r\n").unwrap();
+    }
+    request.push_str("\r\n");
+    let server = Server::start(app(), Limits::default());
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // The server answers before it has read all; then the rest may not get through.
+    let (mut reading, mut writing) = stream.split();
+    let send = async { tokio::io::AsyncWriteExt::write_all(&mut writing, request.as_bytes()).await.ok() };
+    let mut status_line = [0; 12];
+    let receive = reading.read_exact(&mut status_line);
+    let (_, received) = in_time(async { tokio::join!(send, receive) }).await;
+    received.unwrap();
+    assert_eq!(&status_line, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn more_headers_than_allowed_are_refused_even_when_small() {
+    let server = Server::start(app(), Limits { headers: 8, ..Limits::default() });
+    let headers = "x: y\r\n".repeat(8);
+    let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
+    let mut stream = connect_and_send(server.address, request.as_bytes()).await;
+    assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn connections_above_the_cap_are_closed_at_once_and_room_is_made_again() {
+    let server = Server::start(app(), Limits { connections: 2, ..Limits::default() });
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect_and_send(server.address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        in_time(stream.read_u8()).await.unwrap();
+        held.push(stream);
+    }
+    let mut refused = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(read_to_end(&mut refused).await, "");
+    held.clear();
+    in_time(async { while get(server.address, "/").await.0 != 200 {} }).await;
+    assert!(server.drained().await.refused >= 1);
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_connections() {
+    let limits = Limits { connections_per_address: 1, limit_loopback: true, ..Limits::default() };
+    let server = Server::start(app(), limits);
+    let mut held = connect_and_send(server.address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    in_time(held.read_u8()).await.unwrap();
+    let mut refused = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(read_to_end(&mut refused).await, "");
+}
+
+#[tokio::test]
+async fn the_address_of_the_peer_is_known_to_handlers() {
+    let server = Server::start(app(), Limits::default());
+    assert_eq!(get(server.address, "/peer").await, (200, "127.0.0.1".to_owned()));
+    let mut sender = http2(server.address).await;
+    assert_eq!(get_http2(&mut sender, "/peer").await.unwrap(), (200, "127.0.0.1".to_owned()));
+}
+
+/// Opens and resets streams faster than they can be served (CVE-2023-44487).
+#[tokio::test]
+async fn a_peer_that_resets_streams_rapidly_loses_its_connection() {
+    let server = Server::start(app(), Limits::default());
+    let mut attack = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // GET / of http://x, as indices of the static table of HPACK.
+    let head = [0x82, 0x84, 0x86, 0x41, 0x01, b'x'];
+    for stream in (1_u32..=2001).step_by(2) {
+        attack.extend([0, 0, 6, 0x01, 0x05]);
+        attack.extend(stream.to_be_bytes());
+        attack.extend(head);
+        attack.extend([0, 0, 4, 0x03, 0]);
+        attack.extend(stream.to_be_bytes());
+        attack.extend(8_u32.to_be_bytes());
+    }
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &attack).await.ok();
+    read_to_end(&mut stream).await;
+    assert_eq!(get(server.address, "/").await, (200, "hello".to_owned()));
+}

@@ -1,0 +1,12 @@
+//! The service skeleton over real sockets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod bind;
+mod config;
+mod drain;
+mod grpc;
+mod health;
+mod limits;
+mod process;
+mod support;
