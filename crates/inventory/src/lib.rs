@@ -1,1 +1,67 @@
-//! Not written yet.
+//! Inventory: what there is of each product, what is held for which order, and the catalogue price.
+//!
+//! For the order service, which reserves stock before it takes money, commits the hold once the money is taken,
+//! and releases it when an order is given up. One order's way through this crate: [`grpc`] reads the message,
+//! [`logic`] adds the time, the [`store`] carries out in one atomic unit what [`domain`] decides.
+//!
+//! Invariants (`docs/guarantees.md`):
+//! - I11: `0 <= reserved <= on_hand`, and `on_hand` is what was received less what was committed. The ledger of
+//!   movements only grows, so that this can be checked from outside.
+//! - I12: a reservation ends exactly once, as committed, released or expired; an expired one is never committed.
+//! - All lines of a reservation are held, or none.
+//! - What was released stays released, also when the `Reserve` that it undoes arrives later.
+//!
+//! Left out: receiving goods (the demo's stock is received once, when it is seeded), changing prices, and events.
+
+mod config;
+mod demo;
+pub mod domain;
+mod error;
+pub mod grpc;
+pub mod logic;
+pub mod store;
+
+pub use crate::{config::Config, error::Error};
+
+use std::sync::Arc;
+use store::{SqliteStore, Store};
+use waypost_durable::Clock;
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_telemetry::{Telemetry, opentelemetry::Context, with_context};
+
+/// What the process lends to the role.
+#[derive(Debug)]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `inventory-service`.
+    pub telemetry: Telemetry,
+    /// Where work that outlives its request is run. The inventory has none; every role takes the same parts.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+}
+
+/// Opens and migrates the database, seeds the demo products when asked to, and returns the role.
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
+    let inventory = logic::Inventory::new(Arc::clone(&store) as Arc<dyn Store>, Clock::system(), config);
+    if config.seed {
+        with_context(parts.telemetry.context(), inventory.add_products(demo::products())).await?;
+    }
+    let router = grpc::router(&parts.telemetry, inventory.clone(), &config.grpc);
+    let sweeper_context = parts.telemetry.context();
+    let sweeper = Worker::new("reservation-sweeper", move |drain| async move {
+        with_context(sweeper_context, inventory.sweep_until(drain)).await;
+    });
+    let probed = Arc::clone(&store);
+    let check = Check::new("inventory-database", move || {
+        let store = Arc::clone(&probed);
+        // Asked every few seconds for as long as the process lives: a span each time would say nothing.
+        let unseen = Context::current().with_telemetry_suppressed();
+        with_context(unseen, async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
+    let close = Worker::new("inventory-database", move |drain| async move {
+        drain.closing().await;
+        store.close().await;
+    });
+    Ok(App { router, workers: vec![sweeper, close], checks: vec![check] })
+}

@@ -1,1 +1,72 @@
-//! Not written yet.
+//! Payments: one live authorisation an order, captured at most once, refunded never beyond what was captured.
+//!
+//! For the order service. One payment's way through this crate: [`grpc`] reads the message, [`logic`] writes the
+//! intent down through the [`store`], asks the [`provider`], and writes down what it said, as [`domain`] judges it.
+//! What a crash or a silent provider leaves open is settled by the same request sent again, or by `review`, a worker.
+//!
+//! Invariants (`docs/guarantees.md`):
+//! - I7: an unknown outcome can be resolved. The intent, with our reference, is durable before the provider is asked,
+//!   and the same step is never sent under a new reference.
+//! - I8: captured <= authorised, refunded <= captured, one live authorisation an order.
+//! - I9: the ledger balances per order and in total, and says what the payments say.
+//! - What was voided stays voided, also when the `Authorize` that it undoes arrives later, or its charge does.
+//!
+//! Left out: partial captures, authorisations that run out, and events.
+
+mod config;
+pub mod domain;
+mod error;
+pub mod grpc;
+pub mod logic;
+pub mod provider;
+mod review;
+pub mod store;
+
+pub use crate::{
+    config::{Config, ProviderConfig, ReviewConfig},
+    error::Error,
+};
+
+use std::sync::Arc;
+use store::{SqliteStore, Store};
+use waypost_durable::Clock;
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_telemetry::{Telemetry, opentelemetry::Context, with_context};
+
+/// What the process lends to the role.
+#[derive(Debug)]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `payment-service`.
+    pub telemetry: Telemetry,
+    /// Where work that outlives its request is run. Payments have none: a call to the provider whose caller has gone
+    /// is given up, and reviewed.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+}
+
+/// Opens and migrates the database and returns the role.
+pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let Parts { telemetry, tasks: _, data } = parts;
+    let provider = provider::Provider::new(&config.provider, &telemetry)?;
+    let store = Arc::new(SqliteStore::open(&data, &telemetry, config.review.times())?);
+    let payments =
+        logic::Payments::new(Arc::clone(&store) as Arc<dyn Store>, provider, Clock::system(), config);
+    let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
+    let review_context = telemetry.context();
+    let review = Worker::new("payment-review", move |drain| async move {
+        with_context(review_context, payments.review_until(drain)).await;
+    });
+    let probed = Arc::clone(&store);
+    let check = Check::new("payment-database", move || {
+        let store = Arc::clone(&probed);
+        // Asked every few seconds for as long as the process lives: a span each time would say nothing.
+        let unseen = Context::current().with_telemetry_suppressed();
+        with_context(unseen, async move { store.ping().await.map_err(|error| error.to_string()) })
+    });
+    let close = Worker::new("payment-database", move |drain| async move {
+        drain.closing().await;
+        store.close().await;
+    });
+    Ok(App { router, workers: vec![review, close], checks: vec![check] })
+}

@@ -1,1 +1,66 @@
-//! Not written yet.
+//! The payment provider: a simulated outside company with its own ledger, clock and moods.
+//!
+//! For the payment service, which must live with a provider that is slow, declines, fails before it charged, and
+//! fails after it charged. It stands where a real provider would: behind HTTP, reached with an idempotency key, asked
+//! by reference when an answer got lost. [`http`] reads the request, [`faults`] decides what goes wrong today,
+//! [`logic`] carries out in one atomic unit of the [`store`] what [`domain`] decides.
+//!
+//! Invariants:
+//! - One key, one effect: a repeated key gets the first answer, and the same key with another request is refused.
+//! - `refunded <= captured <= amount`; the ledger of captures and refunds only grows and adds up to both.
+//! - A fault never changes what the ledger says: it delays or swallows answers, or refuses before anything is written.
+//!
+//! Left out: cards, webhooks, disputes, partial captures and authorisations that run out.
+
+mod config;
+pub mod domain;
+mod error;
+pub mod faults;
+pub mod http;
+pub mod logic;
+pub mod store;
+
+pub use crate::config::{Config, FaultConfig};
+pub use crate::error::Error;
+
+use std::sync::Arc;
+
+use waypost_durable::Clock;
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_telemetry::Telemetry;
+
+use crate::faults::Faults;
+use crate::logic::Provider;
+use crate::store::{SqliteStore, Store};
+
+/// What the process lends to the role.
+#[derive(Debug)]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `payment-provider`.
+    pub telemetry: Telemetry,
+    /// Where work that outlives its request is run. The provider has none; every role takes the same parts.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+}
+
+/// Opens and migrates the database and returns the role.
+///
+/// # Errors
+/// When the database cannot be opened or migrated.
+pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let Parts { telemetry, tasks: _, data } = parts;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data, &telemetry)?);
+    let provider = Provider::new(Arc::clone(&store), Clock::system());
+    let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()));
+    let probed = Arc::clone(&store);
+    let check = Check::new("provider-database", move || {
+        let store = Arc::clone(&probed);
+        async move { store.totals().await.map(|_| ()).map_err(|error| error.to_string()) }
+    });
+    let close = Worker::new("provider-database", move |drain| async move {
+        drain.closing().await;
+        store.close().await;
+    });
+    Ok(App { router, workers: vec![close], checks: vec![check] })
+}

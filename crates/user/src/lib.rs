@@ -1,1 +1,66 @@
-//! Not written yet.
+//! Users: who they are, how they pay, and whether a password is theirs.
+//!
+//! For the gateway, which asks for the user of every order and for every login. [`grpc`] reads the message, [`logic`]
+//! looks into the cache and checks passwords, the [`store`] holds the rows.
+//!
+//! Invariants:
+//! - An unknown user and a wrong password get the same answer after the same work.
+//! - Passwords exist only as Argon2id hashes; neither they nor the hashes reach a span, a log or an error.
+//! - Hashing never takes the threads that serve requests, and only so many hashes run at once.
+//!
+//! Left out: registration, changing users, sessions (the gateway signs tokens).
+
+mod config;
+mod demo;
+pub mod domain;
+mod error;
+pub mod grpc;
+pub mod logic;
+pub mod password;
+pub mod store;
+
+pub use crate::config::Config;
+pub use crate::demo::DEMO_PASSWORD;
+pub use crate::error::Error;
+
+use std::sync::Arc;
+
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_telemetry::Telemetry;
+
+use crate::logic::Users;
+use crate::store::{SqliteStore, Store};
+
+/// What the process lends to the role.
+#[derive(Debug)]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `user-service`.
+    pub telemetry: Telemetry,
+    /// Where work that outlives its request is run. The user service has none; every role takes the same parts.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+}
+
+/// Opens and migrates the database, seeds the demo users when asked to, and returns the role.
+///
+/// # Errors
+/// When the database cannot be opened, migrated or seeded.
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
+    if config.seed {
+        waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
+    }
+    let users = Users::new(Arc::clone(&store), config);
+    let router = grpc::router(&parts.telemetry, users, &config.grpc);
+    let probed = Arc::clone(&store);
+    let check = Check::new("user-database", move || {
+        let store = Arc::clone(&probed);
+        async move { store.ping().await.map_err(|error| error.to_string()) }
+    });
+    let close = Worker::new("user-database", move |drain| async move {
+        drain.closing().await;
+        store.close().await;
+    });
+    Ok(App { router, workers: vec![close], checks: vec![check] })
+}

@@ -1,0 +1,21 @@
+//! What an operator can set.
+
+use waypost_service::{GrpcLimits, config::Duration};
+
+waypost_service::settings! {
+    /// The inventory service.
+    pub struct Config {
+        /// Puts the demo products in, once; what is there already is left as it is.
+        pub seed: bool = false,
+        /// How long a hold lasts when the order does not say. Must be longer than an order may take.
+        pub hold_time: Duration = Duration::from_secs(300),
+        /// The longest hold that an order can ask for; a longer wish is shortened.
+        pub longest_hold_time: Duration = Duration::from_secs(3600),
+        /// How often holds that have run out are looked for and given back.
+        pub sweep_interval: Duration = Duration::from_secs(1),
+        /// How many of them are given back in one transaction.
+        pub sweep_batch: u32 = 100,
+        /// Limits of the gRPC interface.
+        pub grpc: GrpcLimits = GrpcLimits::default(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The rules of stock and holds. Pure: time comes in as an argument, nothing is read or written.
+//!
+//! For the stores, which load an order's newest reservation, ask here what a request means for it, and carry that
+//! out. Invariant I12: a reservation moves from `held` to exactly one of `committed`, `released`, `expired`.
+//!
+//! A reservation is named by its order and its *generation*: the count of the saga's attempts, the last part of
+//! each step's key (`order:step:generation`). A lower generation than the newest is the past: it may end what it
+//! began, never begin anew.
+
+mod lines;
+mod refusal;
+mod reservation;
+mod stock;
+
+pub use self::{
+    lines::{HeldLine, Line, Lines},
+    refusal::Refusal,
+    reservation::{
+        CommitStep, Generation, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, commit,
+        hold_until, release, reserve,
+    },
+    stock::{NewProduct, Product, StockCount, check_price, refuse},
+};

@@ -1,0 +1,59 @@
+//! Where stock and holds are kept: one trait in the words of the domain, each method one atomic unit.
+//!
+//! For [`crate::logic`]. The stores load what [`crate::domain`] needs to judge a request, and carry the judgement out
+//! in the same unit, so that no two requests judge by the same state. All of them pass the same tests
+//! (`tests/it/store.rs`).
+
+mod memory;
+mod sqlite;
+
+pub use self::{
+    memory::MemoryStore,
+    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
+};
+
+use crate::{
+    Error,
+    domain::{Generation, NewProduct, Product, Reservation, StockCount, Wish},
+};
+use std::fmt::Debug;
+use waypost_api::{OrderId, ProductId, Timestamp};
+use waypost_durable::BoxFuture;
+
+/// What a store answers.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Stock and holds.
+///
+/// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
+/// dropped; it is never carried out in part.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Puts products with their first receipt of stock into the catalogue. Those that are there already are left as
+    /// they are.
+    fn add_products(&self, products: Vec<NewProduct>, now: Timestamp) -> Answer<'_, ()>;
+
+    /// A product with what can be had of it.
+    fn product(&self, id: ProductId) -> Answer<'_, Option<Product>>;
+
+    /// Holds all lines of a wish, or none (see [`crate::domain::reserve`]).
+    fn reserve(&self, wish: Wish, now: Timestamp) -> Answer<'_, Reservation>;
+
+    /// Takes the stock of an order's hold for good (see [`crate::domain::commit`]).
+    fn commit(&self, order: OrderId, now: Timestamp) -> Answer<'_, Reservation>;
+
+    /// Gives the stock of an order's hold back (see [`crate::domain::release`]). False when there was nothing to give
+    /// back.
+    fn release(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Whether any hold has run out and still has its stock.
+    fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Ends holds that have run out and gives their stock back, the oldest first, at most `most`. Tells how many.
+    fn expire(&self, now: Timestamp, most: u32) -> Answer<'_, u32>;
+
+    /// Counts the stock of every product in every way (I11). Reads everything: for checks, not for requests.
+    fn count(&self) -> Answer<'_, Vec<StockCount>>;
+
+    /// Fails when the store cannot be read.
+    fn ping(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,375 @@
+//! The embedded store: SQLite behind one writer thread.
+//!
+//! One writer, so what a unit has read stays true until its commit. The conditions in the `UPDATE`s are there all the
+//! same: they are the rule, and the only guard on a database with several writers.
+
+use super::{Answer, Store};
+use crate::{
+    Error,
+    domain::{
+        self, CommitStep, Generation, HeldLine, Line, NewProduct, Product, Refusal, ReleaseStep, Reservation,
+        ReservationState, ReserveStep, StockCount, Wish,
+    },
+};
+use rusqlite::{Row, params};
+use waypost_api::{Money, OrderId, ProductId, Timestamp};
+use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql"))];
+
+/// The name of the database: of its file and in spans.
+pub const DATABASE: &str = "inventory";
+
+/// Stock and holds in one SQLite database.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
+    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let location = match data.database(DATABASE) {
+            waypost_service::Location::File(path) => Location::File(path),
+            waypost_service::Location::Ephemeral => Location::Ephemeral,
+        };
+        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+        Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
+    }
+
+    /// Finishes what waits and closes the file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn add_products(&self, products: Vec<NewProduct>, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.database.write("add_products", move |unit| {
+            products.iter().try_for_each(|product| add_product(unit, product, now))
+        }))
+    }
+
+    fn product(&self, id: ProductId) -> Answer<'_, Option<Product>> {
+        Box::pin(self.database.read("product", move |unit| find_product(unit, &id)))
+    }
+
+    fn reserve(&self, wish: Wish, now: Timestamp) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("reserve", move |unit| reserve(unit, wish, now)))
+    }
+
+    fn commit(&self, order: OrderId, now: Timestamp) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("commit", move |unit| commit(unit, &order, now)))
+    }
+
+    fn release(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.database.write("release", move |unit| release(unit, order, generation, now)))
+    }
+
+    fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.database.read("has_run_out", move |unit| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM reservations WHERE state = 'held' AND expires_at <= ?1)";
+            Ok(unit.query_row(sql, [now.unix_millis()], |row| row.get(0))?)
+        }))
+    }
+
+    fn expire(&self, now: Timestamp, most: u32) -> Answer<'_, u32> {
+        Box::pin(self.database.write("expire", move |unit| expire(unit, now, most)))
+    }
+
+    fn count(&self) -> Answer<'_, Vec<StockCount>> {
+        Box::pin(self.database.read("count", count))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.database.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+}
+
+fn add_product(unit: &mut Unit<'_>, product: &NewProduct, now: Timestamp) -> Result<(), Error> {
+    let id = product.id.as_str();
+    let added = unit.execute(
+        "INSERT INTO products (product_id, name, unit_price, currency) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        params![id, product.name, product.unit_price.ten_thousandths(), product.unit_price.currency().as_str()],
+    )?;
+    if added == 0 {
+        return Ok(());
+    }
+    unit.execute("INSERT INTO stock (product_id, on_hand) VALUES (?1, ?2)", params![id, product.received])?;
+    if product.received > 0 {
+        unit.execute(
+            "INSERT INTO stock_movements (product_id, kind, quantity, at) VALUES (?1, 'received', ?2, ?3)",
+            params![id, product.received, now.unix_millis()],
+        )?;
+    }
+    Ok(())
+}
+
+fn find_product(unit: &mut Unit<'_>, id: &ProductId) -> Result<Option<Product>, Error> {
+    let found = unit.query_optional(
+        "SELECT name, unit_price, currency, on_hand - reserved FROM products JOIN stock USING (product_id) \
+         WHERE product_id = ?1",
+        [id.as_str()],
+        |row| {
+            let (currency, available): (String, i64) = (row.get(2)?, row.get(3)?);
+            Ok((row.get(0)?, row.get(1)?, currency, available))
+        },
+    )?;
+    let Some((name, price, currency, available)) = found else { return Ok(None) };
+    let currency = currency.parse().map_err(|_| malformed("products.currency"))?;
+    let available = u64::try_from(available).map_err(|_| malformed("stock.reserved"))?;
+    Ok(Some(Product { id: id.clone(), name, unit_price: Money::new(price, currency), available }))
+}
+
+fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservation, Error> {
+    let newest = newest(unit, &wish.order)?;
+    match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
+        (ReserveStep::Repeat, Some(existing)) => {
+            let is_same_key = existing.generation == wish.generation;
+            if is_same_key && !wish.lines.are_held_as(&held_lines(unit, &existing)?) {
+                return Err(Refusal::KeyReused.into());
+            }
+            return Ok(existing);
+        }
+        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, now)?,
+        (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
+    }
+    // All lines or none: a refusal rolls the whole unit back.
+    for line in wish.lines.iter() {
+        take(unit, line)?;
+    }
+    let reservation = Reservation {
+        order: wish.order,
+        generation: wish.generation,
+        state: ReservationState::Held,
+        expires_at: wish.expires_at,
+    };
+    insert(unit, &reservation, now)?;
+    for line in wish.lines.iter() {
+        unit.execute(
+            "INSERT INTO reservation_lines (order_id, generation, product_id, quantity) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                reservation.order.as_str(),
+                reservation.generation.number(),
+                line.product.as_str(),
+                line.quantity
+            ],
+        )?;
+    }
+    Ok(reservation)
+}
+
+/// Sets one line's stock aside.
+fn take(unit: &mut Unit<'_>, line: &Line) -> Result<(), Error> {
+    let taken = unit.query_optional(
+        "UPDATE stock SET reserved = reserved + ?2 WHERE product_id = ?1 AND on_hand - reserved >= ?2 \
+         RETURNING (SELECT unit_price FROM products WHERE products.product_id = stock.product_id)",
+        params![line.product.as_str(), line.quantity],
+        |row| row.get::<_, i64>(0),
+    )?;
+    match taken {
+        Some(unit_price) => Ok(domain::check_price(line, unit_price)?),
+        None => Err(domain::refuse(line, find_product(unit, &line.product)?.as_ref()).into()),
+    }
+}
+
+fn commit(unit: &mut Unit<'_>, order: &OrderId, now: Timestamp) -> Result<Reservation, Error> {
+    let newest = newest(unit, order)?;
+    let step = domain::commit(order, newest.as_ref(), now)?;
+    let Some(mut reservation) = newest else { return Err(Refusal::NoReservation(order.clone()).into()) };
+    if step == CommitStep::Repeat {
+        return Ok(reservation);
+    }
+    let (id, generation, at) = (order.as_str(), reservation.generation.number(), now.unix_millis());
+    unit.execute(
+        "UPDATE stock SET on_hand = on_hand - line.quantity, reserved = reserved - line.quantity \
+         FROM reservation_lines AS line \
+         WHERE line.order_id = ?1 AND line.generation = ?2 AND line.product_id = stock.product_id",
+        params![id, generation],
+    )?;
+    unit.execute(
+        "INSERT INTO stock_movements (product_id, kind, quantity, order_id, generation, at) \
+         SELECT product_id, 'committed', quantity, order_id, generation, ?3 FROM reservation_lines \
+         WHERE order_id = ?1 AND generation = ?2",
+        params![id, generation, at],
+    )?;
+    set_state(unit, &reservation, ReservationState::Committed, now)?;
+    reservation.state = ReservationState::Committed;
+    Ok(reservation)
+}
+
+fn release(
+    unit: &mut Unit<'_>,
+    order: OrderId,
+    generation: Generation,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let newest = newest(unit, &order)?;
+    let step = domain::release(newest.as_ref(), generation)?;
+    let gives_back = matches!(step, ReleaseStep::GiveBack | ReleaseStep::GiveBackAndBury);
+    if let Some(held) = newest.as_ref().filter(|_| gives_back) {
+        end(unit, held, ReservationState::Released, now)?;
+    }
+    if matches!(step, ReleaseStep::Bury | ReleaseStep::GiveBackAndBury) {
+        let state = ReservationState::Released;
+        insert(unit, &Reservation { order, generation, state, expires_at: now }, now)?;
+    }
+    Ok(gives_back)
+}
+
+fn expire(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<u32, Error> {
+    let due = unit.query_all(
+        "SELECT order_id, generation, state, expires_at FROM reservations \
+         WHERE state = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
+        params![now.unix_millis(), most],
+        |row| Ok((row.get::<_, String>(0)?, StoredReservation::read(row, 1)?)),
+    )?;
+    let mut ended = 0;
+    for (order, stored) in due {
+        let order = order.parse().map_err(|_| malformed("reservations.order_id"))?;
+        end(unit, &stored.into_reservation(order)?, ReservationState::Expired, now)?;
+        ended += 1;
+    }
+    Ok(ended)
+}
+
+/// Ends a hold without taking its stock.
+fn end(
+    unit: &mut Unit<'_>,
+    held: &Reservation,
+    ends_as: ReservationState,
+    now: Timestamp,
+) -> Result<(), Error> {
+    unit.execute(
+        "UPDATE stock SET reserved = reserved - line.quantity FROM reservation_lines AS line \
+         WHERE line.order_id = ?1 AND line.generation = ?2 AND line.product_id = stock.product_id",
+        params![held.order.as_str(), held.generation.number()],
+    )?;
+    set_state(unit, held, ends_as, now)
+}
+
+fn set_state(
+    unit: &mut Unit<'_>,
+    held: &Reservation,
+    state: ReservationState,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let changed = unit.execute(
+        "UPDATE reservations SET state = ?3, updated_at = ?4 \
+         WHERE order_id = ?1 AND generation = ?2 AND state = 'held'",
+        params![held.order.as_str(), held.generation.number(), state.as_str(), now.unix_millis()],
+    )?;
+    // I12: what ended meanwhile is not ended again.
+    if changed == 1 { Ok(()) } else { Err(Refusal::GivenBack(held.order.clone()).into()) }
+}
+
+fn insert(unit: &mut Unit<'_>, reservation: &Reservation, now: Timestamp) -> Result<(), Error> {
+    unit.execute(
+        "INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        params![
+            reservation.order.as_str(),
+            reservation.generation.number(),
+            reservation.state.as_str(),
+            reservation.expires_at.unix_millis(),
+            now.unix_millis()
+        ],
+    )?;
+    Ok(())
+}
+
+fn newest(unit: &mut Unit<'_>, order: &OrderId) -> Result<Option<Reservation>, Error> {
+    let stored = unit.query_optional(
+        "SELECT generation, state, expires_at FROM reservations WHERE order_id = ?1 ORDER BY generation DESC LIMIT 1",
+        [order.as_str()],
+        |row| StoredReservation::read(row, 0),
+    )?;
+    stored.map(|stored| stored.into_reservation(order.clone())).transpose()
+}
+
+/// In the order of their products.
+fn held_lines(unit: &mut Unit<'_>, reservation: &Reservation) -> Result<Vec<HeldLine>, Error> {
+    let rows = unit.query_all(
+        "SELECT product_id, quantity FROM reservation_lines WHERE order_id = ?1 AND generation = ?2 \
+         ORDER BY product_id",
+        params![reservation.order.as_str(), reservation.generation.number()],
+        |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
+    )?;
+    let line = |(product, quantity): (String, u32)| {
+        let product = product.parse().map_err(|_| malformed("reservation_lines.product_id"))?;
+        Ok(HeldLine { product, quantity })
+    };
+    rows.into_iter().map(line).collect()
+}
+
+fn count(unit: &mut Unit<'_>) -> Result<Vec<StockCount>, Error> {
+    let rows = unit.query_all(
+        "SELECT product_id, on_hand, reserved, \
+           (SELECT coalesce(sum(quantity), 0) FROM stock_movements AS movement \
+            WHERE movement.product_id = stock.product_id AND kind = 'received'), \
+           (SELECT coalesce(sum(quantity), 0) FROM stock_movements AS movement \
+            WHERE movement.product_id = stock.product_id AND kind = 'committed'), \
+           (SELECT coalesce(sum(quantity), 0) FROM reservation_lines JOIN reservations USING (order_id, generation) \
+            WHERE reservation_lines.product_id = stock.product_id AND state = 'held'), \
+           (SELECT coalesce(sum(quantity), 0) FROM reservation_lines JOIN reservations USING (order_id, generation) \
+            WHERE reservation_lines.product_id = stock.product_id AND state = 'committed') \
+         FROM stock ORDER BY product_id",
+        (),
+        |row| {
+            let id: String = row.get(0)?;
+            let counts: [i64; 6] =
+                [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+            Ok((id, counts))
+        },
+    )?;
+    let to_count = |(id, counts): (String, [i64; 6])| {
+        let product = id.parse().map_err(|_| malformed("stock.product_id"))?;
+        let [on_hand, reserved, received, committed, held_by_reservations, committed_by_reservations] =
+            counts;
+        Ok(StockCount {
+            product,
+            on_hand,
+            reserved,
+            received,
+            committed,
+            held_by_reservations,
+            committed_by_reservations,
+        })
+    };
+    rows.into_iter().map(to_count).collect()
+}
+
+/// The columns `generation, state, expires_at`.
+struct StoredReservation {
+    generation: u32,
+    state: String,
+    expires_at: i64,
+}
+
+impl StoredReservation {
+    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredReservation> {
+        Ok(StoredReservation {
+            generation: row.get(first)?,
+            state: row.get(first + 1)?,
+            expires_at: row.get(first + 2)?,
+        })
+    }
+
+    fn into_reservation(self, order: OrderId) -> Result<Reservation, Error> {
+        Ok(Reservation {
+            order,
+            generation: Generation::new(self.generation),
+            state: ReservationState::from_name(&self.state).ok_or_else(|| malformed("reservations.state"))?,
+            expires_at: Timestamp::from_unix_millis(self.expires_at)
+                .map_err(|_| malformed("reservations.expires_at"))?,
+        })
+    }
+}
+
+fn malformed(what: &'static str) -> Error {
+    Error::Store(waypost_durable::Error::Malformed { what })
+}

@@ -1,0 +1,320 @@
+//! The contract of a store, run on each of them.
+
+use crate::world::{PRICE, assert_adds_up, at, first, new_product, order, product, wish};
+use std::sync::Arc;
+use waypost_api::ErrorCode;
+use waypost_inventory::{
+    Error,
+    domain::{Generation, Line, Lines, ReservationState, Wish},
+    store::{SqliteStore, Store},
+};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
+        }
+        mod in_memory {
+            $(#[tokio::test] async fn $test() { super::$test(crate::world::memory()).await; })*
+        }
+    };
+}
+
+on_each_store! {
+    a_product_is_added_once_and_keeps_its_stock
+    a_hold_sets_stock_aside_and_a_commit_takes_it
+    all_lines_are_held_or_none
+    a_repeated_reserve_holds_once
+    the_same_key_with_other_lines_is_refused
+    a_changed_price_and_an_unknown_product_are_refused
+    a_release_gives_the_stock_back_once
+    a_reserve_that_arrives_after_its_release_holds_nothing
+    a_committed_hold_cannot_be_released
+    a_hold_that_ran_out_is_not_committed_even_before_the_sweep
+    a_newer_attempt_takes_the_place_of_the_older_hold
+    a_newer_attempt_may_use_the_stock_of_the_older_hold
+    fifty_orders_at_once_share_the_last_five_pieces
+    many_copies_of_one_request_have_one_effect
+    the_sweep_ends_the_oldest_first_and_no_more_than_asked
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
+    result.unwrap_err().code()
+}
+
+async fn with_stock(store: &dyn Store, stock: &[(&str, u32)]) {
+    let products = stock.iter().map(|(name, pieces)| new_product(name, *pieces)).collect();
+    store.add_products(products, at(0)).await.unwrap();
+}
+
+async fn available(store: &dyn Store, name: &str) -> u64 {
+    store.product(product(name)).await.unwrap().unwrap().available
+}
+
+async fn a_product_is_added_once_and_keeps_its_stock(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5), ("none", 0)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    store.add_products(vec![new_product("a", 100)], at(1)).await.unwrap();
+
+    let found = store.product(product("a")).await.unwrap().unwrap();
+    assert_eq!((found.name.as_str(), found.unit_price.ten_thousandths(), found.available), ("a", PRICE, 3));
+    assert_eq!(available(&*store, "none").await, 0);
+    assert!(store.product(product("b")).await.unwrap().is_none());
+    store.ping().await.unwrap();
+    assert_adds_up(&*store).await;
+}
+
+async fn a_hold_sets_stock_aside_and_a_commit_takes_it(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    let held = store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    assert_eq!((held.state, held.expires_at), (ReservationState::Held, at(1000)));
+    assert_eq!(available(&*store, "a").await, 3);
+    assert_adds_up(&*store).await;
+
+    for _ in 0..2 {
+        let committed = store.commit(order("one"), at(999)).await.unwrap();
+        assert_eq!(committed.state, ReservationState::Committed);
+    }
+    assert_eq!(available(&*store, "a").await, 3);
+    let count = &store.count().await.unwrap()[0];
+    assert_eq!((count.on_hand, count.reserved, count.received, count.committed), (3, 0, 5, 2));
+    assert_adds_up(&*store).await;
+    assert_eq!(code(store.commit(order("other"), at(0)).await), ErrorCode::ReservationNotFound);
+}
+
+async fn all_lines_are_held_or_none(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5), ("b", 1)]).await;
+    let refused = store.reserve(wish("one", &[("b", 2), ("a", 1)]), at(0)).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::OutOfStock);
+    assert_eq!(refused.to_string(), "2 of b were asked for, 1 are left");
+    assert_eq!((available(&*store, "a").await, available(&*store, "b").await), (5, 1));
+    assert_adds_up(&*store).await;
+    // Nothing is left of the refusal: the same key may find stock later.
+    store.reserve(wish("one", &[("b", 1), ("a", 1)]), at(0)).await.unwrap();
+    assert_adds_up(&*store).await;
+}
+
+async fn a_repeated_reserve_holds_once(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5), ("b", 5)]).await;
+    let held = store.reserve(wish("one", &[("a", 2), ("b", 1)]), at(0)).await.unwrap();
+    // Later, with another wish for its end, and the lines in another order: the first hold stands.
+    let late = Wish { expires_at: at(5000), ..wish("one", &[("b", 1), ("a", 2)]) };
+    assert_eq!(store.reserve(late, at(10)).await.unwrap(), held);
+    assert_eq!((available(&*store, "a").await, available(&*store, "b").await), (3, 4));
+    store.commit(order("one"), at(20)).await.unwrap();
+    let again = store.reserve(wish("one", &[("a", 2), ("b", 1)]), at(2000)).await.unwrap();
+    assert_eq!(again.state, ReservationState::Committed);
+    assert_adds_up(&*store).await;
+}
+
+async fn the_same_key_with_other_lines_is_refused(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    let other = store.reserve(wish("one", &[("a", 3)]), at(0)).await;
+    assert_eq!(code(other), ErrorCode::IdempotencyKeyReused);
+    assert_eq!(available(&*store, "a").await, 3);
+}
+
+async fn a_changed_price_and_an_unknown_product_are_refused(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    let priced = |unit_price| {
+        let line = Line { product: product("a"), quantity: 1, unit_price };
+        Wish { lines: Lines::new(vec![line]).unwrap(), ..wish("one", &[("a", 1)]) }
+    };
+    assert_eq!(code(store.reserve(priced(Some(PRICE - 1)), at(0)).await), ErrorCode::PriceChanged);
+    assert_eq!(available(&*store, "a").await, 5);
+    assert_eq!(code(store.reserve(wish("one", &[("z", 1)]), at(0)).await), ErrorCode::ProductNotFound);
+    store.reserve(priced(None), at(0)).await.unwrap();
+    assert_adds_up(&*store).await;
+}
+
+async fn a_release_gives_the_stock_back_once(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    assert!(store.release(order("one"), first(), at(1)).await.unwrap());
+    assert!(!store.release(order("one"), first(), at(2)).await.unwrap());
+    assert_eq!(available(&*store, "a").await, 5);
+    assert_eq!(code(store.commit(order("one"), at(3)).await), ErrorCode::ReservationConflict);
+    assert_adds_up(&*store).await;
+}
+
+async fn a_reserve_that_arrives_after_its_release_holds_nothing(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    assert!(!store.release(order("one"), first(), at(0)).await.unwrap());
+    assert!(!store.release(order("one"), first(), at(0)).await.unwrap());
+    for _ in 0..2 {
+        let late = store.reserve(wish("one", &[("a", 2)]), at(1)).await;
+        assert_eq!(code(late), ErrorCode::ReservationConflict);
+    }
+    assert_eq!(available(&*store, "a").await, 5);
+    // A new attempt is another matter.
+    let next = Wish { generation: Generation::new(2), ..wish("one", &[("a", 2)]) };
+    store.reserve(next, at(2)).await.unwrap();
+    assert_eq!(available(&*store, "a").await, 3);
+    assert_eq!(code(store.reserve(wish("one", &[("a", 2)]), at(3)).await), ErrorCode::ReservationConflict);
+    assert_adds_up(&*store).await;
+}
+
+async fn a_committed_hold_cannot_be_released(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    store.commit(order("one"), at(1)).await.unwrap();
+    assert_eq!(code(store.release(order("one"), first(), at(2)).await), ErrorCode::ReservationConflict);
+    assert_eq!(available(&*store, "a").await, 3);
+    assert_adds_up(&*store).await;
+}
+
+async fn a_hold_that_ran_out_is_not_committed_even_before_the_sweep(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    assert!(!store.has_run_out(at(999)).await.unwrap());
+    assert!(store.has_run_out(at(1000)).await.unwrap());
+    assert_eq!(code(store.commit(order("one"), at(1000)).await), ErrorCode::ReservationExpired);
+    assert_eq!(store.expire(at(1000), 10).await.unwrap(), 1);
+    assert_eq!(code(store.commit(order("one"), at(1001)).await), ErrorCode::ReservationExpired);
+    assert_eq!(code(store.reserve(wish("one", &[("a", 2)]), at(1001)).await), ErrorCode::ReservationExpired);
+    assert!(!store.release(order("one"), first(), at(1002)).await.unwrap());
+    assert_eq!(available(&*store, "a").await, 5);
+    assert_adds_up(&*store).await;
+}
+
+async fn a_newer_attempt_takes_the_place_of_the_older_hold(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    let second = Generation::new(2);
+    let next = Wish { generation: second, expires_at: at(3000), ..wish("one", &[("a", 3)]) };
+    store.reserve(next.clone(), at(1)).await.unwrap();
+    assert_eq!(available(&*store, "a").await, 2);
+    assert_eq!(store.reserve(next, at(2)).await.unwrap().generation, second);
+    // The end of the older attempt is over and touches nothing.
+    assert!(!store.release(order("one"), first(), at(3)).await.unwrap());
+    assert_eq!(store.commit(order("one"), at(2000)).await.unwrap().generation, second);
+    let count = &store.count().await.unwrap()[0];
+    assert_eq!((count.on_hand, count.reserved), (2, 0));
+    assert_adds_up(&*store).await;
+}
+
+async fn a_newer_attempt_may_use_the_stock_of_the_older_hold(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 3)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    let second = |quantity| Wish { generation: Generation::new(2), ..wish("one", &[("a", quantity)]) };
+    // A refusal leaves the older hold as it was.
+    assert_eq!(code(store.reserve(second(4), at(1)).await), ErrorCode::OutOfStock);
+    assert_eq!(available(&*store, "a").await, 1);
+    store.reserve(second(3), at(1)).await.unwrap();
+    assert_eq!(available(&*store, "a").await, 0);
+    // A release of a still newer attempt ends this one, and the newer one before it begins.
+    assert!(store.release(order("one"), Generation::new(3), at(2)).await.unwrap());
+    let third = Wish { generation: Generation::new(3), ..wish("one", &[("a", 1)]) };
+    assert_eq!(code(store.reserve(third, at(3)).await), ErrorCode::ReservationConflict);
+    assert_eq!(available(&*store, "a").await, 3);
+    assert_adds_up(&*store).await;
+}
+
+async fn fifty_orders_at_once_share_the_last_five_pieces(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            let wish = wish(&format!("order-{number}"), &[("a", 1)]);
+            waypost_telemetry::spawn(async move { store.reserve(wish, at(0)).await })
+        })
+        .collect();
+    let mut held = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => held += 1,
+            Err(error) => assert_eq!(error.code(), ErrorCode::OutOfStock),
+        }
+    }
+    assert_eq!(held, 5);
+    assert_eq!(available(&*store, "a").await, 0);
+    assert_adds_up(&*store).await;
+}
+
+async fn many_copies_of_one_request_have_one_effect(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    for step in ["reserve", "commit"] {
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                waypost_telemetry::spawn(async move {
+                    match step {
+                        "reserve" => store.reserve(wish("one", &[("a", 2)]), at(0)).await,
+                        _ => store.commit(order("one"), at(1)).await,
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(available(&*store, "a").await, 3);
+        assert_adds_up(&*store).await;
+    }
+}
+
+async fn the_sweep_ends_the_oldest_first_and_no_more_than_asked(store: Arc<dyn Store>) {
+    with_stock(&*store, &[("a", 5)]).await;
+    for (name, end) in [("late", 300), ("early", 100), ("middle", 200), ("alive", 900)] {
+        let wish = Wish { expires_at: at(end), ..wish(name, &[("a", 1)]) };
+        store.reserve(wish, at(0)).await.unwrap();
+    }
+    assert_eq!(store.expire(at(500), 2).await.unwrap(), 2);
+    // The later one of the three is still held, though it has run out.
+    assert_eq!(available(&*store, "a").await, 3);
+    assert_eq!(store.expire(at(500), 2).await.unwrap(), 1);
+    assert_eq!(store.expire(at(500), 2).await.unwrap(), 0);
+    assert_eq!(available(&*store, "a").await, 4);
+    store.commit(order("alive"), at(500)).await.unwrap();
+    assert_adds_up(&*store).await;
+}
+
+#[tokio::test]
+async fn holds_and_stock_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::Folder(folder.path().to_owned());
+    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
+    with_stock(&store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    store.close().await;
+
+    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
+    assert_eq!(available(&store, "a").await, 3);
+    store.commit(order("one"), at(1)).await.unwrap();
+    assert_adds_up(&store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_database_itself_keeps_the_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        SqliteStore::open(&DataDir::Folder(folder.path().to_owned()), &Telemetry::disabled()).unwrap();
+    with_stock(&store, &[("a", 5)]).await;
+    store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
+    store.release(order("one"), first(), at(1)).await.unwrap();
+    store.reserve(wish("two", &[("a", 2)]), at(0)).await.unwrap();
+    store.close().await;
+
+    let file = folder.path().join("inventory.db");
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let refusals = [
+        ("UPDATE stock SET reserved = 6", "reserved_is_on_hand"),
+        ("UPDATE stock SET on_hand = 1", "reserved_is_on_hand"),
+        ("UPDATE stock SET reserved = -1", "reserved_is_on_hand"),
+        ("UPDATE reservations SET state = 'held' WHERE order_id = 'one'", "an ended reservation stays ended"),
+        (
+            "INSERT INTO reservations VALUES ('two', 2, 'held', 0, 0, 0)",
+            "UNIQUE constraint failed: reservations.order_id",
+        ),
+        ("DELETE FROM stock_movements", "stock movements are append-only"),
+        ("UPDATE stock_movements SET quantity = 1", "stock movements are append-only"),
+    ];
+    for (statement, reason) in refusals {
+        let error = connection.execute(statement, ()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{statement}: {error}");
+    }
+}

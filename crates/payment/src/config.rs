@@ -1,0 +1,74 @@
+//! What an operator can set.
+
+use crate::domain::ReviewTimes;
+use waypost_service::{
+    GrpcLimits,
+    config::{ByteSize, Duration},
+};
+
+waypost_service::settings! {
+    /// The payment service.
+    pub struct Config {
+        /// The payment provider.
+        pub provider: ProviderConfig = ProviderConfig::default(),
+        /// When payments that have not ended are looked into.
+        pub review: ReviewConfig = ReviewConfig::default(),
+        /// Limits of the gRPC interface.
+        pub grpc: GrpcLimits = GrpcLimits::default(),
+    }
+}
+
+waypost_service::settings! {
+    /// How the payment provider is reached.
+    pub struct ProviderConfig {
+        /// Where it is, as `http://host:port`.
+        pub url: String = "http://127.0.0.1:9095".to_owned(),
+        /// Longest wait for one answer; less when the caller's deadline is nearer.
+        pub timeout: Duration = Duration::from_secs(2),
+        /// Longest wait for a connection.
+        pub connect_timeout: Duration = Duration::from_secs(1),
+        /// What is kept of the caller's deadline to write down how the call went.
+        pub margin: Duration = Duration::from_millis(50),
+        /// Bytes of one answer; a longer one is not believed.
+        pub answer_size: ByteSize = ByteSize::kib(64),
+        /// Connections that are kept for the next call.
+        pub idle_connections: usize = 256,
+        /// How long they are kept.
+        pub idle_timeout: Duration = Duration::from_secs(30),
+    }
+}
+
+waypost_service::settings! {
+    /// When payments that have not ended are looked into.
+    pub struct ReviewConfig {
+        /// How often what is due is looked for.
+        pub interval: Duration = Duration::from_secs(1),
+        /// Payments and refunds of one round.
+        pub batch: u32 = 100,
+        /// How many of them are looked into at once.
+        pub at_once: usize = 8,
+        /// How long an answer may be missing before the provider is asked. Longer than `provider.timeout`.
+        pub unknown_after: Duration = ReviewTimes::default().unknown_after.into(),
+        /// How long an authorisation may lie about before the provider is asked what became of it.
+        pub authorized_after: Duration = ReviewTimes::default().authorized_after.into(),
+        /// How long after a payment without a charge was voided the provider is asked once more.
+        pub late_charge_after: Duration = ReviewTimes::default().late_charge_after.into(),
+        /// A payment that the provider still knows nothing of after this time never happened.
+        pub give_up_after: Duration = ReviewTimes::default().give_up_after.into(),
+        /// The longest pause between two looks at the same payment.
+        pub longest_pause: Duration = ReviewTimes::default().longest_pause.into(),
+    }
+}
+
+impl ReviewConfig {
+    /// As the rules take it.
+    pub fn times(&self) -> ReviewTimes {
+        ReviewTimes {
+            unknown_after: self.unknown_after.get(),
+            authorized_after: self.authorized_after.get(),
+            late_charge_after: self.late_charge_after.get(),
+            give_up_after: self.give_up_after.get(),
+            longest_pause: self.longest_pause.get(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What the order service may ask, judged by the order's newest payment.
+
+use super::{Generation, Payment, PaymentState, RefundWish};
+use waypost_api::{ErrorCode, Money, OrderId, PaymentId, UserId};
+
+/// A wish to have an amount set aside; becomes the row that is written before the provider is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The id of the payment that it becomes, and the reference at the provider.
+    pub id: PaymentId,
+    /// For which order.
+    pub order: OrderId,
+    /// Which attempt.
+    pub generation: Generation,
+    /// The key of the step.
+    pub key: String,
+    /// Who pays.
+    pub user: UserId,
+    /// The provider's token of the means of payment.
+    pub method: String,
+    /// How much; positive.
+    pub amount: Money,
+    /// W3C `traceparent` of the request.
+    pub traceparent: Option<String>,
+}
+
+/// What an `Authorize` comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizeStep {
+    /// Write the intent down, then ask the provider.
+    Begin,
+    /// The payment is there already; its state is the answer, or, when that is not known, leads to it.
+    Repeat,
+}
+
+/// Judges an `Authorize`. `voided` is the highest generation of the order that was given up.
+pub fn authorize(
+    newest: Option<&Payment>,
+    voided: Option<Generation>,
+    intent: &Intent,
+) -> Result<AuthorizeStep, Refusal> {
+    // A late duplicate of what was undone meanwhile must not charge anybody.
+    if voided.is_some_and(|voided| intent.generation <= voided) {
+        return Err(Refusal::Voided(intent.order.clone()));
+    }
+    let Some(newest) = newest else { return Ok(AuthorizeStep::Begin) };
+    if intent.generation < newest.generation {
+        return Err(Refusal::Overtaken(intent.order.clone()));
+    }
+    if intent.generation > newest.generation {
+        // I8: one live authorisation an order.
+        let refused = Err(Refusal::StillLive(intent.order.clone()));
+        return if newest.state.is_live() { refused } else { Ok(AuthorizeStep::Begin) };
+    }
+    let is_same_wish =
+        (&newest.user, &newest.method, newest.amount) == (&intent.user, &intent.method, intent.amount);
+    if is_same_wish { Ok(AuthorizeStep::Repeat) } else { Err(Refusal::KeyReused) }
+}
+
+/// What a `Capture` comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureStep {
+    /// Ask the provider to take the amount.
+    Capture,
+    /// Ask the provider how the authorisation went, then judge again.
+    Resolve,
+    /// It was taken before.
+    Repeat,
+}
+
+/// Judges a `Capture`.
+pub fn capture(order: &OrderId, newest: Option<&Payment>) -> Result<CaptureStep, Refusal> {
+    let Some(newest) = newest else { return Err(Refusal::NoPayment(order.clone())) };
+    match newest.state {
+        _ if newest.is_unwanted => Err(Refusal::Voided(order.clone())),
+        PaymentState::Authorized => Ok(CaptureStep::Capture),
+        PaymentState::Unknown => Ok(CaptureStep::Resolve),
+        PaymentState::Captured | PaymentState::Refunded => Ok(CaptureStep::Repeat),
+        PaymentState::Voided => Err(Refusal::Voided(order.clone())),
+        PaymentState::Declined => Err(declined(newest)),
+    }
+}
+
+/// What a `Void` comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoidStep {
+    /// Mark the payment as unwanted, then ask the provider to give it up.
+    GiveUp,
+    /// There is nothing to give up, only something to forbid: a late `Authorize` of this generation.
+    Forbid,
+}
+
+/// Judges a `Void`. Whatever the step, no `Authorize` of this generation or an older one may begin afterwards.
+pub fn void(newest: Option<&Payment>, generation: Generation) -> Result<VoidStep, Refusal> {
+    let Some(newest) = newest.filter(|newest| newest.generation <= generation) else {
+        return Ok(VoidStep::Forbid);
+    };
+    match newest.state {
+        PaymentState::Unknown | PaymentState::Authorized => Ok(VoidStep::GiveUp),
+        PaymentState::Voided | PaymentState::Declined => Ok(VoidStep::Forbid),
+        PaymentState::Captured | PaymentState::Refunded => {
+            Err(Refusal::AlreadyCaptured(newest.order.clone()))
+        }
+    }
+}
+
+/// Judges a refund that is new. `pending` is the sum of refunds whose outcome is not known yet.
+pub fn refund(wish: &RefundWish, newest: Option<&Payment>, pending: i64) -> Result<(), Refusal> {
+    let Some(newest) = newest else { return Err(Refusal::NoPayment(wish.order.clone())) };
+    let left = newest.captured - newest.refunded - pending;
+    if wish.amount <= left { Ok(()) } else { Err(Refusal::RefundTooLarge { left: left.max(0) }) }
+}
+
+/// The answer about a payment that the provider declined.
+pub(crate) fn declined(payment: &Payment) -> Refusal {
+    Refusal::Declined(payment.decline_code.clone().unwrap_or_else(|| "declined".to_owned()))
+}
+
+/// A rule, or the provider, says no. The text may be shown to a client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The provider declined, for this reason.
+    #[error("the payment provider declined: {0}")]
+    Declined(String),
+    /// The payment was voided.
+    #[error("the payment of order {0} was voided")]
+    Voided(OrderId),
+    /// A newer attempt of the order's saga has paid or tried to.
+    #[error("order {0} has a newer payment")]
+    Overtaken(OrderId),
+    /// An older attempt's payment has not ended.
+    #[error("order {0} has a payment that has not ended")]
+    StillLive(OrderId),
+    /// What is to be voided was taken.
+    #[error("the payment of order {0} was captured")]
+    AlreadyCaptured(OrderId),
+    /// The order has no payment.
+    #[error("order {0} has no payment")]
+    NoPayment(OrderId),
+    /// The same key came with another wish before.
+    #[error("the key was used for another request")]
+    KeyReused,
+    /// More than what is left of the captured amount, in ten-thousandths.
+    #[error("at most {} is left to refund", waypost_api::Amount::from_ten_thousandths(*left))]
+    RefundTooLarge {
+        /// What is left.
+        left: i64,
+    },
+    /// The provider would not do it, for this reason, and the charge is as it was.
+    #[error("the payment provider refused the {what}: {reason}")]
+    Rejected {
+        /// What was asked of it.
+        what: &'static str,
+        /// Its own code.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// Its row in the table of errors.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Refusal::Declined(_) => ErrorCode::PaymentDeclined,
+            Refusal::NoPayment(_) => ErrorCode::PaymentNotFound,
+            Refusal::KeyReused => ErrorCode::IdempotencyKeyReused,
+            Refusal::RefundTooLarge { .. } => ErrorCode::RefundTooLarge,
+            Refusal::Voided(_)
+            | Refusal::Overtaken(_)
+            | Refusal::StillLive(_)
+            | Refusal::AlreadyCaptured(_)
+            | Refusal::Rejected { .. } => ErrorCode::PaymentConflict,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::review::ReviewTimes;
+    use waypost_api::{Currency, Timestamp};
+
+    fn intent(generation: u32) -> Intent {
+        Intent {
+            id: PaymentId::parse("pay-1").unwrap(),
+            order: OrderId::parse("order-1").unwrap(),
+            generation: Generation::new(generation),
+            key: format!("order-1:authorize:{generation}"),
+            user: UserId::parse("user123").unwrap(),
+            method: "pm_card_ok".to_owned(),
+            amount: Money::new(999_900, Currency::USD),
+            traceparent: None,
+        }
+    }
+
+    fn payment(state: PaymentState) -> Payment {
+        let now = Timestamp::from_unix_millis(0).unwrap();
+        Payment { state, ..Payment::begin(intent(1), now, &ReviewTimes::default()) }
+    }
+
+    #[test]
+    fn the_same_key_finds_its_payment_whatever_became_of_it() {
+        assert_eq!(authorize(None, None, &intent(1)), Ok(AuthorizeStep::Begin));
+        for state in PaymentState::ALL {
+            assert_eq!(authorize(Some(&payment(state)), None, &intent(1)), Ok(AuthorizeStep::Repeat));
+        }
+        let dearer = Intent { amount: Money::new(1, Currency::USD), ..intent(1) };
+        assert_eq!(authorize(Some(&payment(PaymentState::Unknown)), None, &dearer), Err(Refusal::KeyReused));
+    }
+
+    #[test]
+    fn an_order_has_one_live_authorisation() {
+        for state in PaymentState::ALL {
+            let judged = authorize(Some(&payment(state)), None, &intent(2));
+            assert_eq!(judged.is_ok(), !state.is_live(), "{state:?}");
+        }
+        let newer = Payment { generation: Generation::new(2), ..payment(PaymentState::Declined) };
+        assert!(matches!(authorize(Some(&newer), None, &intent(1)), Err(Refusal::Overtaken(_))));
+    }
+
+    #[test]
+    fn what_was_voided_is_not_authorised_later() {
+        let voided = Some(Generation::new(1));
+        assert!(matches!(authorize(None, voided, &intent(1)), Err(Refusal::Voided(_))));
+        assert_eq!(authorize(None, voided, &intent(2)), Ok(AuthorizeStep::Begin));
+    }
+
+    #[test]
+    fn what_was_captured_cannot_be_voided_and_what_is_given_up_cannot_be_captured() {
+        let order = OrderId::parse("order-1").unwrap();
+        let generation = Generation::new(1);
+        for state in [PaymentState::Captured, PaymentState::Refunded] {
+            assert!(void(Some(&payment(state)), generation).is_err());
+            assert_eq!(capture(&order, Some(&payment(state))), Ok(CaptureStep::Repeat));
+        }
+        let unwanted = Payment { is_unwanted: true, ..payment(PaymentState::Authorized) };
+        assert_eq!(capture(&order, Some(&unwanted)), Err(Refusal::Voided(order.clone())));
+        assert_eq!(void(Some(&unwanted), generation), Ok(VoidStep::GiveUp));
+        assert_eq!(void(None, generation), Ok(VoidStep::Forbid));
+        assert_eq!(capture(&order, None), Err(Refusal::NoPayment(order)));
+    }
+
+    #[test]
+    fn refunds_never_exceed_what_was_captured() {
+        let captured = Payment { captured: 100, refunded: 30, ..payment(PaymentState::Captured) };
+        let wish = |amount| RefundWish {
+            order: OrderId::parse("order-1").unwrap(),
+            key: "order-1:refund:1".to_owned(),
+            amount,
+        };
+        assert_eq!(refund(&wish(50), Some(&captured), 20), Ok(()));
+        assert_eq!(refund(&wish(51), Some(&captured), 20), Err(Refusal::RefundTooLarge { left: 50 }));
+    }
+}

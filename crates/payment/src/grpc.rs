@@ -1,0 +1,148 @@
+//! The gRPC interface: reads messages, writes messages, nothing else.
+
+use crate::{
+    Error,
+    domain::{Generation, Payment, PaymentState, RefundWish},
+    logic::{Authorization, Payments},
+};
+use tonic::{Request, Response, Status, service::Routes};
+use waypost_api::{
+    FieldCode, OrderId, UserId,
+    convert::RequestFields,
+    payment::v1::{
+        self, AuthorizeRequest, CaptureRequest, GetPaymentRequest, RefundRequest, VoidRequest,
+        payment_service_server::{PaymentService, PaymentServiceServer},
+    },
+};
+use waypost_service::{GrpcLimits, grpc_app};
+use waypost_telemetry::{ErrorType as _, Telemetry, attributes::ORDER_ID, record_error, set};
+
+/// Longest token of a means of payment, in bytes.
+const LONGEST_METHOD: usize = 64;
+
+/// The router of the gRPC interface with the layers that every role has.
+pub fn router(telemetry: &Telemetry, payments: Payments, limits: &GrpcLimits) -> axum::Router {
+    grpc_app(telemetry, Routes::new(PaymentServiceServer::new(Interface { payments })), limits)
+}
+
+struct Interface {
+    payments: Payments,
+}
+
+#[tonic::async_trait]
+impl PaymentService for Interface {
+    async fn authorize(&self, request: Request<AuthorizeRequest>) -> Result<Response<v1::Payment>, Status> {
+        let wish = read_authorization(request.into_inner())?;
+        set(ORDER_ID, &wish.order);
+        let payment = self.payments.authorize(wish).await.map_err(status)?;
+        Ok(Response::new(message(payment)))
+    }
+
+    async fn capture(&self, request: Request<CaptureRequest>) -> Result<Response<v1::Payment>, Status> {
+        let CaptureRequest { order_id, key } = request.into_inner();
+        let (order, _) = order_and_generation(&order_id, &key)?;
+        set(ORDER_ID, &order);
+        let payment = self.payments.capture(order, &key).await.map_err(status)?;
+        Ok(Response::new(message(payment)))
+    }
+
+    async fn void(&self, request: Request<VoidRequest>) -> Result<Response<v1::Payment>, Status> {
+        let VoidRequest { order_id, key } = request.into_inner();
+        let (order, generation) = order_and_generation(&order_id, &key)?;
+        set(ORDER_ID, &order);
+        let payment = self.payments.void(order, generation, &key).await.map_err(status)?;
+        Ok(Response::new(payment.map_or_else(|| never_was(order_id), message)))
+    }
+
+    async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<v1::Payment>, Status> {
+        let wish = read_refund(request.into_inner())?;
+        set(ORDER_ID, &wish.order);
+        let payment = self.payments.refund(wish).await.map_err(status)?;
+        Ok(Response::new(message(payment)))
+    }
+
+    async fn get_payment(
+        &self,
+        request: Request<GetPaymentRequest>,
+    ) -> Result<Response<v1::Payment>, Status> {
+        let mut fields = RequestFields::default();
+        let order = fields.text::<OrderId>("order_id", &request.get_ref().order_id);
+        let order = fields.finish(order)?;
+        set(ORDER_ID, &order);
+        let payment = self.payments.payment(order).await.map_err(status)?;
+        Ok(Response::new(message(payment)))
+    }
+}
+
+fn read_authorization(request: AuthorizeRequest) -> Result<Authorization, waypost_api::Error> {
+    let mut fields = RequestFields::default();
+    let order = fields.text::<OrderId>("order_id", &request.order_id);
+    let generation = read_key(&mut fields, &request.key);
+    let user = fields.text::<UserId>("user_id", &request.user_id);
+    let amount =
+        fields.positive_money("amount_ten_thousandths", request.amount_ten_thousandths, &request.currency);
+    let is_token = (1..=LONGEST_METHOD).contains(&request.payment_method.len())
+        && request.payment_method.bytes().all(|byte| byte.is_ascii_graphic());
+    let method = if is_token {
+        Some(request.payment_method)
+    } else {
+        fields.fail("payment_method", FieldCode::BadFormat, "must be 1 to 64 visible ASCII characters")
+    };
+    let read = order.zip(generation).zip(user).zip(amount).zip(method);
+    let ((((order, generation), user), amount), method) = fields.finish(read)?;
+    Ok(Authorization { order, generation, key: request.key, user, amount, method })
+}
+
+fn read_refund(request: RefundRequest) -> Result<RefundWish, waypost_api::Error> {
+    let mut fields = RequestFields::default();
+    let order = fields.text::<OrderId>("order_id", &request.order_id);
+    let generation = read_key(&mut fields, &request.key);
+    if request.amount_ten_thousandths <= 0 {
+        fields.fail::<()>("amount_ten_thousandths", FieldCode::TooSmall, "must be above 0");
+    }
+    let (order, _) = fields.finish(order.zip(generation))?;
+    Ok(RefundWish { order, key: request.key, amount: request.amount_ten_thousandths })
+}
+
+fn order_and_generation(order: &str, key: &str) -> Result<(OrderId, Generation), waypost_api::Error> {
+    let mut fields = RequestFields::default();
+    let order = fields.text::<OrderId>("order_id", order);
+    let generation = read_key(&mut fields, key);
+    fields.finish(order.zip(generation))
+}
+
+fn read_key(fields: &mut RequestFields, key: &str) -> Option<Generation> {
+    match Generation::of_key(key) {
+        None if key.is_empty() => fields.fail("key", FieldCode::Required, "is required"),
+        None => fields.fail("key", FieldCode::BadFormat, "must be `order:step:generation`"),
+        generation => generation,
+    }
+}
+
+fn message(payment: Payment) -> v1::Payment {
+    v1::Payment {
+        authorized_ten_thousandths: payment.authorized(),
+        payment_id: payment.id.into(),
+        order_id: payment.order.into(),
+        state: payment.state.as_str().to_owned(),
+        captured_ten_thousandths: payment.captured,
+        refunded_ten_thousandths: payment.refunded,
+        currency: payment.amount.currency().to_string(),
+        transaction_id: payment.transaction.map(String::from).unwrap_or_default(),
+        decline_code: payment.decline_code.unwrap_or_default(),
+        updated_at: Some(payment.updated_at.into()),
+    }
+}
+
+/// The answer to a `Void` without any authorisation: voided, and nothing else to tell.
+fn never_was(order_id: String) -> v1::Payment {
+    v1::Payment { order_id, state: PaymentState::Voided.as_str().to_owned(), ..v1::Payment::default() }
+}
+
+/// The answer to the caller. What failed on our side is recorded here, where it is handled.
+fn status(error: Error) -> Status {
+    if error.is_failure() {
+        record_error(&error);
+    }
+    waypost_api::Error::from(error).into()
+}

@@ -1,0 +1,293 @@
+//! What the service does for its callers: write the intent down, ask the provider, write down what it said.
+//!
+//! No unit of the store waits for the provider, and every point at which this code may stop (a dropped caller, a
+//! crash, a missing answer) leaves a row from which it can be told what to ask: by the same request, or by
+//! `review`.
+
+use crate::{
+    Config, Error,
+    domain::{
+        self, CaptureStep, Finding, Generation, Intent, Payment, PaymentState, RefundState, RefundWish,
+        Refusal,
+    },
+    provider::{Provider, ProviderError},
+    store::{BegunRefund, RefundOutcome, Store},
+};
+use std::sync::Arc;
+use waypost_api::{Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
+use waypost_durable::Clock;
+use waypost_telemetry::{
+    attributes::{ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_PROVIDER_CODE, PAYMENT_TRANSACTION_ID},
+    opentelemetry::Context,
+    propagation, set, span,
+    span::SpanBuilder,
+};
+
+/// A wish to have an amount set aside, as it comes in.
+#[derive(Clone, Debug)]
+pub struct Authorization {
+    /// For which order.
+    pub order: OrderId,
+    /// Which attempt.
+    pub generation: Generation,
+    /// The key of the step.
+    pub key: String,
+    /// Who pays.
+    pub user: UserId,
+    /// How much.
+    pub amount: Money,
+    /// The provider's token of the means of payment.
+    pub method: String,
+}
+
+/// The payments. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Payments {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) provider: Provider,
+    pub(crate) config: Arc<Config>,
+    clock: Clock,
+}
+
+impl Payments {
+    /// Payments over a store and a provider, by this clock.
+    pub fn new(store: Arc<dyn Store>, provider: Provider, clock: Clock, config: &Config) -> Payments {
+        Payments { store, provider, config: Arc::new(config.clone()), clock }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from(self.clock.now())
+    }
+
+    /// Has an amount set aside at the provider.
+    pub async fn authorize(&self, wish: Authorization) -> Result<Payment, Error> {
+        let intent = Intent {
+            id: PaymentId::new(uuid::Uuid::now_v7()),
+            order: wish.order,
+            generation: wish.generation,
+            key: wish.key,
+            user: wish.user,
+            method: wish.method,
+            amount: wish.amount,
+            traceparent: propagation::traceparent(&Context::current()),
+        };
+        let begun = self.store.begin(intent, self.now()).await?;
+        let mut payment = begun.payment;
+        if payment.state == PaymentState::Unknown && !begun.is_new {
+            // I7: the first try's outcome is looked up before anything is asked for again.
+            payment = self.resolve(&payment).await?.0;
+        }
+        if payment.state == PaymentState::Unknown {
+            payment = self.charge(&payment).await?;
+        }
+        authorized(payment)
+    }
+
+    /// Asks the provider for the charge and writes down what it said. Always with the payment's own reference and
+    /// key, so the provider makes one charge however often this runs.
+    async fn charge(&self, payment: &Payment) -> Result<Payment, Error> {
+        let work = async {
+            let asked =
+                self.provider.charge(&payment.id, payment.amount, &payment.method, &payment.key).await;
+            let finding = match asked {
+                Ok(charge) => Finding::Charge(charge),
+                Err(ProviderError::Refused { code, .. }) => Finding::Rejected(code),
+                Err(error) => return Err(Error::OutcomeUnknown(error)),
+            };
+            let payment = self.record(payment, finding).await?;
+            describe(&payment);
+            match payment.state {
+                PaymentState::Declined => Err(domain::declined(&payment).into()),
+                _ => Ok(payment),
+            }
+        };
+        payment_span("authorize-payment", payment).run(work).await
+    }
+
+    /// Takes the amount that was set aside for an order.
+    pub async fn capture(&self, order: OrderId, key: &str) -> Result<Payment, Error> {
+        let newest = self.store.newest(order.clone()).await?;
+        let mut step = domain::capture(&order, newest.as_ref())?;
+        let Some(mut payment) = newest else { return Err(Refusal::NoPayment(order).into()) };
+        if step == CaptureStep::Resolve {
+            payment = self.resolve(&payment).await?.0;
+            step = domain::capture(&order, Some(&payment))?;
+        }
+        match (step, &payment.transaction) {
+            (CaptureStep::Repeat, _) => Ok(payment),
+            (CaptureStep::Capture, Some(charge)) => {
+                let work = async {
+                    describe(&payment);
+                    let asked = self.provider.capture(charge, key).await;
+                    self.settle("capture", &payment, PaymentState::Captured, asked).await
+                };
+                payment_span("capture-charge", &payment).run(work).await
+            }
+            (CaptureStep::Capture | CaptureStep::Resolve, _) => Err(Error::Unsettled),
+        }
+    }
+
+    /// Gives an order's payment up, whatever became of it, and forbids that a late authorisation of the same
+    /// generation charges anybody. `None` when there never was one.
+    pub async fn void(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        key: &str,
+    ) -> Result<Option<Payment>, Error> {
+        let Some(mut payment) = self.store.give_up(order, generation, self.now()).await? else {
+            return Ok(None);
+        };
+        if payment.state == PaymentState::Unknown {
+            payment = self.resolve(&payment).await?.0;
+        }
+        match (payment.state, &payment.transaction) {
+            (PaymentState::Voided | PaymentState::Declined, _) => Ok(Some(payment)),
+            (PaymentState::Authorized, Some(charge)) => {
+                self.void_charge(&payment, &charge.clone(), key).await.map(Some)
+            }
+            (PaymentState::Captured | PaymentState::Refunded, _) => {
+                Err(Refusal::AlreadyCaptured(payment.order).into())
+            }
+            (PaymentState::Authorized | PaymentState::Unknown, _) => Err(Error::Unsettled),
+        }
+    }
+
+    /// Gives a charge up at the provider.
+    pub(crate) async fn void_charge(
+        &self,
+        payment: &Payment,
+        charge: &TransactionId,
+        key: &str,
+    ) -> Result<Payment, Error> {
+        let work = async {
+            set(PAYMENT_TRANSACTION_ID, charge);
+            let asked = self.provider.void(charge, key).await;
+            self.settle("void", payment, PaymentState::Voided, asked).await
+        };
+        payment_span("void-charge", payment).run(work).await
+    }
+
+    /// Gives money back.
+    pub async fn refund(&self, wish: RefundWish) -> Result<Payment, Error> {
+        let begun = self.store.begin_refund(wish, self.now()).await?;
+        match begun.refund.state {
+            RefundState::Done => Ok(begun.payment),
+            RefundState::Rejected => Err(rejected_refund("rejected before")),
+            RefundState::Pending => self.carry_out(&begun).await,
+        }
+    }
+
+    /// Asks the provider for a refund that was written down. The same key however often this runs.
+    pub(crate) async fn carry_out(&self, begun: &BegunRefund) -> Result<Payment, Error> {
+        let wish = &begun.refund.wish;
+        let Some(charge) = &begun.payment.transaction else { return Err(Error::Unsettled) };
+        let work = async {
+            describe(&begun.payment);
+            let asked = self.provider.refund(charge, wish.amount, &wish.key).await;
+            let (outcome, error) = match asked {
+                Ok(charge) => (RefundOutcome::Done(charge), None),
+                Err(ProviderError::Refused { code, .. }) => {
+                    (RefundOutcome::Rejected, Some(rejected_refund(&code)))
+                }
+                Err(error) => return Err(Error::OutcomeUnknown(error)),
+            };
+            let payment = self.store.end_refund(wish.key.clone(), outcome, self.now()).await?;
+            error.map_or(Ok(payment), Err)
+        };
+        payment_span("refund-charge", &begun.payment).run(work).await
+    }
+
+    /// The newest payment of an order.
+    pub async fn payment(&self, order: OrderId) -> Result<Payment, Error> {
+        let newest = self.store.newest(order.clone()).await?;
+        newest.ok_or_else(|| Refusal::NoPayment(order).into())
+    }
+
+    /// Asks the provider what it has under our reference and writes that down.
+    pub(crate) async fn resolve(&self, payment: &Payment) -> Result<(Payment, Finding), Error> {
+        let work = async {
+            let finding = match self.provider.find(&payment.id).await {
+                Ok(Some(charge)) => Finding::Charge(charge),
+                Ok(None) => Finding::Absent,
+                Err(error) => return Err(Error::OutcomeUnknown(error)),
+            };
+            let payment = self.record(payment, finding.clone()).await?;
+            describe(&payment);
+            Ok((payment, finding))
+        };
+        payment_span("resolve-payment", payment).run(work).await
+    }
+
+    /// Writes down how a change of a charge went. When the provider refuses it, what the charge is now decides: an
+    /// earlier try may have got through.
+    async fn settle(
+        &self,
+        what: &'static str,
+        payment: &Payment,
+        wanted: PaymentState,
+        asked: Result<domain::Charge, ProviderError>,
+    ) -> Result<Payment, Error> {
+        let payment = match asked {
+            Ok(charge) => self.record(payment, Finding::Charge(charge)).await?,
+            Err(ProviderError::Refused { code, .. }) => {
+                let (payment, _) = self.resolve(payment).await?;
+                match payment.state {
+                    PaymentState::Authorized => return Err(Refusal::Rejected { what, reason: code }.into()),
+                    _ => payment,
+                }
+            }
+            Err(error) => return Err(Error::OutcomeUnknown(error)),
+        };
+        match payment.state {
+            state if state == wanted => Ok(payment),
+            PaymentState::Captured | PaymentState::Refunded if wanted == PaymentState::Captured => {
+                Ok(payment)
+            }
+            PaymentState::Captured | PaymentState::Refunded => {
+                Err(Refusal::AlreadyCaptured(payment.order).into())
+            }
+            PaymentState::Voided => Err(Refusal::Voided(payment.order).into()),
+            PaymentState::Unknown | PaymentState::Authorized | PaymentState::Declined => {
+                Err(Error::Unsettled)
+            }
+        }
+    }
+
+    async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
+        self.store.record(payment.order.clone(), payment.generation, finding, self.now()).await
+    }
+}
+
+/// What a payment's state answers to an `Authorize`.
+fn authorized(payment: Payment) -> Result<Payment, Error> {
+    match payment.state {
+        // Given up while the provider was asked: the charge is going to be voided.
+        _ if payment.is_unwanted => Err(Refusal::Voided(payment.order).into()),
+        PaymentState::Authorized | PaymentState::Captured | PaymentState::Refunded => Ok(payment),
+        PaymentState::Declined => Err(domain::declined(&payment).into()),
+        PaymentState::Voided => Err(Refusal::Voided(payment.order).into()),
+        PaymentState::Unknown => Err(Error::Unsettled),
+    }
+}
+
+fn rejected_refund(reason: &str) -> Error {
+    Refusal::Rejected { what: "refund", reason: reason.to_owned() }.into()
+}
+
+fn payment_span(name: &'static str, payment: &Payment) -> SpanBuilder {
+    span(name)
+        .attr(ORDER_ID, &payment.order)
+        .attr(PAYMENT_AMOUNT, payment.amount.amount().to_string())
+        .attr(PAYMENT_CURRENCY, payment.amount.currency().to_string())
+}
+
+/// Adds what the provider said to the current span.
+fn describe(payment: &Payment) {
+    if let Some(charge) = &payment.transaction {
+        set(PAYMENT_TRANSACTION_ID, charge);
+    }
+    if let Some(code) = &payment.decline_code {
+        set(PAYMENT_PROVIDER_CODE, code.clone());
+    }
+}

@@ -1,0 +1,191 @@
+//! What the provider sends, read with suspicion.
+
+use super::ProviderError;
+use crate::domain::{Charge, ChargeStatus};
+use http::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
+use waypost_api::{Amount, Currency, Money, PaymentId, TransactionId};
+
+/// Longest code of the provider that is kept.
+const LONGEST_CODE: usize = 64;
+
+/// A charge as the provider writes it. Fields that we do not know are its own business.
+#[derive(Debug, Deserialize)]
+pub(super) struct ChargeBody {
+    id: TransactionId,
+    status: StatusBody,
+    amount: Amount,
+    currency: Currency,
+    captured: Amount,
+    refunded: Amount,
+    reference: PaymentId,
+    #[serde(default)]
+    decline_code: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StatusBody {
+    Authorized,
+    Declined,
+    Captured,
+    Voided,
+    Refunded,
+}
+
+/// The charges with a reference: one, or none.
+#[derive(Debug, Deserialize)]
+pub(super) struct ChargesBody {
+    charges: Vec<ChargeBody>,
+}
+
+/// RFC 9457, as far as it is of use.
+#[derive(Deserialize)]
+struct ProblemBody {
+    code: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} charges have one reference")]
+struct Ambiguous(usize);
+
+impl ChargeBody {
+    pub(super) fn into_charge(self) -> Charge {
+        let status = match self.status {
+            StatusBody::Authorized => ChargeStatus::Authorized,
+            StatusBody::Declined => ChargeStatus::Declined,
+            // Some providers have a word of its own for this, some do not.
+            StatusBody::Captured if self.captured > Amount::ZERO && self.refunded == self.captured => {
+                ChargeStatus::Refunded
+            }
+            StatusBody::Captured => ChargeStatus::Captured,
+            StatusBody::Voided => ChargeStatus::Voided,
+            StatusBody::Refunded => ChargeStatus::Refunded,
+        };
+        let decline_code = match status {
+            ChargeStatus::Declined => {
+                Some(self.decline_code.and_then(plain).unwrap_or_else(|| "declined".into()))
+            }
+            _ => None,
+        };
+        Charge {
+            id: self.id,
+            reference: self.reference,
+            status,
+            amount: Money::new(self.amount.ten_thousandths(), self.currency),
+            captured: self.captured.ten_thousandths(),
+            refunded: self.refunded.ten_thousandths(),
+            decline_code,
+        }
+    }
+}
+
+impl ChargesBody {
+    pub(super) fn into_charge(mut self) -> Result<Option<Charge>, ProviderError> {
+        if self.charges.len() > 1 {
+            return Err(ProviderError::Malformed(Box::new(Ambiguous(self.charges.len()))));
+        }
+        Ok(self.charges.pop().map(ChargeBody::into_charge))
+    }
+}
+
+/// An answer by its status: a value, a definite no, or a failure that leaves the outcome open.
+pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, ProviderError> {
+    if status.is_success() {
+        return serde_json::from_slice(body).map_err(|error| ProviderError::Malformed(Box::new(error)));
+    }
+    let is_definite = status.is_client_error()
+        && !matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        );
+    if !is_definite {
+        return Err(ProviderError::Failed(status));
+    }
+    let code = serde_json::from_slice::<ProblemBody>(body).ok().and_then(|problem| plain(problem.code));
+    let code = code.unwrap_or_else(|| format!("http_{}", status.as_u16()));
+    Err(ProviderError::Refused { status, code })
+}
+
+/// The code if it is fit for a header, a row and a span.
+fn plain(code: String) -> Option<String> {
+    let is_plain = (1..=LONGEST_CODE).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
+    is_plain.then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHARGE: &str = r#"{"id":"ch_1","status":"declined","amount":99.99,"currency":"USD","captured":0,
+        "refunded":0,"reference":"pay-1","decline_code":"insufficient_funds","livemode":false}"#;
+
+    fn charge(body: &str) -> Result<Charge, ProviderError> {
+        read::<ChargeBody>(StatusCode::CREATED, body.as_bytes()).map(ChargeBody::into_charge)
+    }
+
+    #[test]
+    fn a_charge_is_read_exactly() {
+        let charge = charge(CHARGE).unwrap();
+        assert_eq!(charge.amount, Money::new(999_900, Currency::USD));
+        assert_eq!(charge.decline_code.as_deref(), Some("insufficient_funds"));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_what_was_agreed_on_is_not_believed() {
+        let wrong = [
+            "",
+            "null",
+            "[]",
+            "<html>",
+            &CHARGE.replace("ch_1", "ch 1"),
+            &CHARGE.replace("declined", "shipped"),
+            &CHARGE.replace("99.99", "\"a lot\""),
+            &CHARGE.replace("99.99", "1e40"),
+            &CHARGE.replace("USD", "dollars"),
+        ];
+        for body in wrong {
+            assert!(matches!(charge(body), Err(ProviderError::Malformed(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_is_not_plain_is_replaced() {
+        let body = CHARGE.replace("insufficient_funds", "a\\r\\nb");
+        assert_eq!(charge(&body).unwrap().decline_code.as_deref(), Some("declined"));
+    }
+
+    #[test]
+    fn only_a_clients_mistake_is_a_definite_no() {
+        let answer = |status: u16, body: &str| {
+            read::<ChargeBody>(StatusCode::from_u16(status).unwrap(), body.as_bytes()).unwrap_err()
+        };
+        let refused =
+            |code: &str, error| matches!(error, ProviderError::Refused { code: told, .. } if told == code);
+        assert!(refused("charge_not_authorized", answer(409, r#"{"code":"charge_not_authorized"}"#)));
+        assert!(refused("http_400", answer(400, "<html>")));
+        for status in [301, 408, 425, 429, 500, 503] {
+            assert!(matches!(answer(status, "{}"), ProviderError::Failed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_back_whole_is_refunded_under_either_name() {
+        for status in ["captured", "refunded"] {
+            let body = CHARGE.replace("declined\",", &format!("{status}\",")).replace(":0,", ":99.99,");
+            assert_eq!(charge(&body).unwrap().status, ChargeStatus::Refunded);
+        }
+    }
+
+    #[test]
+    fn one_reference_has_one_charge() {
+        let read = |body: String| read::<ChargesBody>(StatusCode::OK, body.as_bytes())?.into_charge();
+        assert!(matches!(read(r#"{"charges":[]}"#.into()), Ok(None)));
+        assert!(matches!(read(format!(r#"{{"charges":[{CHARGE}]}}"#)), Ok(Some(_))));
+        assert!(matches!(
+            read(format!(r#"{{"charges":[{CHARGE},{CHARGE}]}}"#)),
+            Err(ProviderError::Malformed(_))
+        ));
+    }
+}

@@ -1,0 +1,110 @@
+//! Where payments are kept: one trait in the words of the domain, each method one atomic unit.
+//!
+//! For [`crate::logic`]. The stores load what [`crate::domain`] needs to judge a request or an answer of the provider,
+//! and carry the judgement out in the same unit. No unit waits for the provider. All stores pass the same tests
+//! (`tests/it/store.rs`).
+
+mod memory;
+mod rows;
+mod sqlite;
+
+pub use self::{
+    memory::MemoryStore,
+    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
+};
+
+use crate::{
+    Error,
+    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, Totals},
+};
+use std::fmt::Debug;
+use waypost_api::{Currency, OrderId, Timestamp};
+use waypost_durable::BoxFuture;
+
+/// What a store answers.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// A payment that was begun, now or before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The payment.
+    pub payment: Payment,
+    /// Whether it was begun now, so that the provider cannot know of it yet.
+    pub is_new: bool,
+}
+
+/// A refund that was begun, now or before, with its payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunRefund {
+    /// The refund.
+    pub refund: Refund,
+    /// Its payment.
+    pub payment: Payment,
+}
+
+/// What became of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefundOutcome {
+    /// The money was given back; this is the charge since.
+    Done(Charge),
+    /// The provider said no.
+    Rejected,
+    /// The provider did not answer.
+    NoAnswer,
+}
+
+/// What is to be looked into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Payments whose time of review has come.
+    pub payments: Vec<Payment>,
+    /// Refunds whose outcome is not known, with their payments.
+    pub refunds: Vec<BegunRefund>,
+}
+
+impl Due {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.payments.is_empty() && self.refunds.is_empty()
+    }
+}
+
+/// Payments, refunds and the ledger.
+///
+/// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
+/// dropped; it is never carried out in part.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Writes an intent down, or finds the payment it became before (see [`crate::domain::authorize`]).
+    fn begin(&self, intent: Intent, now: Timestamp) -> Answer<'_, Begun>;
+
+    /// The newest payment of an order.
+    fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>>;
+
+    /// Marks an order's payment as unwanted and forbids that one of this generation or an older one begins (see
+    /// [`crate::domain::void`]). Gives the newest payment that this is about, if there is one.
+    fn give_up(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, Option<Payment>>;
+
+    /// Moves a payment to where a finding says it is, and books the money that moved (see [`Payment::after`]).
+    fn record(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        finding: Finding,
+        now: Timestamp,
+    ) -> Answer<'_, Payment>;
+
+    /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]).
+    fn begin_refund(&self, wish: RefundWish, now: Timestamp) -> Answer<'_, BegunRefund>;
+
+    /// Ends a refund, or puts it off; gives its payment.
+    fn end_refund(&self, key: String, outcome: RefundOutcome, now: Timestamp) -> Answer<'_, Payment>;
+
+    /// What is to be looked into, the longest due first, at most `most` of each kind.
+    fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due>;
+
+    /// Sums over everything (I9). Reads everything: for checks, not for requests.
+    fn totals(&self, currency: Currency) -> Answer<'_, Totals>;
+
+    /// Fails when the store cannot be read.
+    fn ping(&self) -> Answer<'_, ()>;
+}

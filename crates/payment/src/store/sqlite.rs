@@ -1,0 +1,298 @@
+//! The embedded store: SQLite behind one writer thread.
+
+use super::{
+    Answer, Begun, BegunRefund, Due, RefundOutcome, Store,
+    rows::{
+        StoredPayment, StoredRefund, insert_payment, malformed, payment_columns, refund_columns, write_change,
+    },
+};
+use crate::{
+    Error,
+    domain::{
+        self, AuthorizeStep, Change, Finding, Generation, Intent, Payment, Refund, RefundState, RefundWish,
+        Refusal, ReviewTimes, Totals, VoidStep,
+    },
+};
+use rusqlite::params;
+use waypost_api::{Currency, OrderId, Timestamp};
+use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql"))];
+
+/// The name of the database: of its file and in spans.
+pub const DATABASE: &str = "payment";
+
+/// Payments in one SQLite database.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+    times: ReviewTimes,
+}
+
+impl SqliteStore {
+    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
+    pub fn open(data: &DataDir, telemetry: &Telemetry, times: ReviewTimes) -> Result<SqliteStore, Error> {
+        let location = match data.database(DATABASE) {
+            waypost_service::Location::File(path) => Location::File(path),
+            waypost_service::Location::Ephemeral => Location::Ephemeral,
+        };
+        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+        Ok(SqliteStore { database: Database::open(options, MIGRATIONS)?, times })
+    }
+
+    /// Finishes what waits and closes the file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin(&self, intent: Intent, now: Timestamp) -> Answer<'_, Begun> {
+        let times = self.times;
+        Box::pin(self.database.write("begin", move |unit| begin(unit, intent, now, &times)))
+    }
+
+    fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>> {
+        Box::pin(self.database.read("newest", move |unit| newest(unit, &order)))
+    }
+
+    fn give_up(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, Option<Payment>> {
+        let times = self.times;
+        Box::pin(self.database.write("give_up", move |unit| give_up(unit, &order, generation, now, &times)))
+    }
+
+    fn record(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        finding: Finding,
+        now: Timestamp,
+    ) -> Answer<'_, Payment> {
+        let times = self.times;
+        Box::pin(self.database.write("record", move |unit| {
+            let payment = payment(unit, &order, generation)?;
+            record(unit, &payment, &finding, now, &times)
+        }))
+    }
+
+    fn begin_refund(&self, wish: RefundWish, now: Timestamp) -> Answer<'_, BegunRefund> {
+        let times = self.times;
+        Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, wish, now, &times)))
+    }
+
+    fn end_refund(&self, key: String, outcome: RefundOutcome, now: Timestamp) -> Answer<'_, Payment> {
+        let times = self.times;
+        Box::pin(self.database.write("end_refund", move |unit| end_refund(unit, &key, outcome, now, &times)))
+    }
+
+    fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
+        Box::pin(self.database.read("due", move |unit| due(unit, now, most)))
+    }
+
+    fn totals(&self, currency: Currency) -> Answer<'_, Totals> {
+        Box::pin(self.database.read("totals", move |unit| totals(unit, currency)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.database.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+}
+
+fn begin(unit: &mut Unit<'_>, intent: Intent, now: Timestamp, times: &ReviewTimes) -> Result<Begun, Error> {
+    let newest = newest(unit, &intent.order)?;
+    let voided = unit.query_optional(
+        "SELECT generation FROM voided_orders WHERE order_id = ?1",
+        [intent.order.as_str()],
+        |row| row.get(0),
+    )?;
+    let step = domain::authorize(newest.as_ref(), voided.map(Generation::new), &intent)?;
+    if let (AuthorizeStep::Repeat, Some(payment)) = (step, newest) {
+        return Ok(Begun { payment, is_new: false });
+    }
+    let payment = Payment::begin(intent, now, times);
+    insert_payment(unit, &payment)?;
+    Ok(Begun { payment, is_new: true })
+}
+
+fn give_up(
+    unit: &mut Unit<'_>,
+    order: &OrderId,
+    generation: Generation,
+    now: Timestamp,
+    times: &ReviewTimes,
+) -> Result<Option<Payment>, Error> {
+    let newest = newest(unit, order)?;
+    let step = domain::void(newest.as_ref(), generation)?;
+    unit.execute(
+        "INSERT INTO voided_orders (order_id, generation, voided_at) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (order_id) DO UPDATE SET generation = max(generation, excluded.generation)",
+        params![order.as_str(), generation.number(), now.unix_millis()],
+    )?;
+    let Some(payment) = newest.filter(|newest| newest.generation <= generation) else { return Ok(None) };
+    if step == VoidStep::Forbid {
+        return Ok(Some(payment));
+    }
+    let change = payment.given_up(now, times);
+    write_change(unit, &payment, &change)?;
+    Ok(Some(change.payment))
+}
+
+fn record(
+    unit: &mut Unit<'_>,
+    payment: &Payment,
+    finding: &Finding,
+    now: Timestamp,
+    times: &ReviewTimes,
+) -> Result<Payment, Error> {
+    let change: Change = payment.after(finding, now, times)?;
+    write_change(unit, payment, &change)?;
+    Ok(change.payment)
+}
+
+fn begin_refund(
+    unit: &mut Unit<'_>,
+    wish: RefundWish,
+    now: Timestamp,
+    times: &ReviewTimes,
+) -> Result<BegunRefund, Error> {
+    if let Some((refund, generation)) = refund(unit, &wish.key)? {
+        if refund.wish != wish {
+            return Err(Refusal::KeyReused.into());
+        }
+        let payment = payment(unit, &wish.order, generation)?;
+        return Ok(BegunRefund { refund, payment });
+    }
+    let newest = newest(unit, &wish.order)?;
+    let pending = unit.query_row(
+        "SELECT coalesce(sum(amount), 0) FROM refunds WHERE order_id = ?1 AND state = 'pending'",
+        [wish.order.as_str()],
+        |row| row.get(0),
+    )?;
+    domain::refund(&wish, newest.as_ref(), pending)?;
+    let Some(payment) = newest else { return Err(Refusal::NoPayment(wish.order).into()) };
+    unit.execute(
+        "INSERT INTO refunds (step_key, order_id, generation, amount, state, review_at, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?6)",
+        params![
+            wish.key,
+            wish.order.as_str(),
+            payment.generation.number(),
+            wish.amount,
+            now.plus(times.unknown_after).unix_millis(),
+            now.unix_millis(),
+        ],
+    )?;
+    Ok(BegunRefund { refund: Refund { wish, state: RefundState::Pending }, payment })
+}
+
+fn end_refund(
+    unit: &mut Unit<'_>,
+    key: &str,
+    outcome: RefundOutcome,
+    now: Timestamp,
+    times: &ReviewTimes,
+) -> Result<Payment, Error> {
+    let Some((refund, generation)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
+    let payment = payment(unit, &refund.wish.order, generation)?;
+    let (state, found) = match outcome {
+        RefundOutcome::NoAnswer => {
+            unit.execute(
+                "UPDATE refunds SET reviews = reviews + 1, updated_at = ?2, review_at = ?3 \
+                 WHERE step_key = ?1 AND state = 'pending'",
+                params![key, now.unix_millis(), now.plus(times.unknown_after).unix_millis()],
+            )?;
+            return Ok(payment);
+        }
+        RefundOutcome::Done(charge) => (RefundState::Done, Some(charge)),
+        RefundOutcome::Rejected => (RefundState::Rejected, None),
+    };
+    unit.execute(
+        "UPDATE refunds SET state = ?2, updated_at = ?3, review_at = NULL WHERE step_key = ?1 AND state = 'pending'",
+        params![key, state.as_str(), now.unix_millis()],
+    )?;
+    match found {
+        Some(charge) => record(unit, &payment, &Finding::Charge(charge), now, times),
+        None => Ok(payment),
+    }
+}
+
+fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
+    let payments = unit.query_all(
+        concat!(
+            "SELECT ",
+            payment_columns!(),
+            " FROM payments WHERE review_at IS NOT NULL AND review_at <= ?1 ORDER BY review_at LIMIT ?2"
+        ),
+        params![now.unix_millis(), most],
+        StoredPayment::read,
+    )?;
+    let refunds = unit.query_all(
+        concat!(
+            "SELECT ",
+            refund_columns!(),
+            " FROM refunds WHERE review_at IS NOT NULL AND review_at <= ?1 ORDER BY review_at LIMIT ?2"
+        ),
+        params![now.unix_millis(), most],
+        StoredRefund::read,
+    )?;
+    let mut due = Due::default();
+    for stored in payments {
+        due.payments.push(stored.try_into()?);
+    }
+    for stored in refunds {
+        let generation = stored.generation();
+        let refund: Refund = stored.try_into()?;
+        let payment = payment(unit, &refund.wish.order, generation)?;
+        due.refunds.push(BegunRefund { refund, payment });
+    }
+    Ok(due)
+}
+
+fn newest(unit: &mut Unit<'_>, order: &OrderId) -> Result<Option<Payment>, Error> {
+    let sql = concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payments WHERE order_id = ?1 ORDER BY generation DESC LIMIT 1"
+    );
+    unit.query_optional(sql, [order.as_str()], StoredPayment::read)?.map(Payment::try_from).transpose()
+}
+
+fn payment(unit: &mut Unit<'_>, order: &OrderId, generation: Generation) -> Result<Payment, Error> {
+    let sql =
+        concat!("SELECT ", payment_columns!(), " FROM payments WHERE order_id = ?1 AND generation = ?2");
+    unit.query_row(sql, params![order.as_str(), generation.number()], StoredPayment::read)?.try_into()
+}
+
+fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Generation)>, Error> {
+    let sql = concat!("SELECT ", refund_columns!(), " FROM refunds WHERE step_key = ?1");
+    let Some(stored) = unit.query_optional(sql, [key], StoredRefund::read)? else { return Ok(None) };
+    let generation = stored.generation();
+    Ok(Some((stored.try_into()?, generation)))
+}
+
+fn totals(unit: &mut Unit<'_>, currency: Currency) -> Result<Totals, Error> {
+    let (charges, captured, refunded) = unit.query_row(
+        "SELECT count(transaction_id) FILTER (WHERE state <> 'declined'), coalesce(sum(captured), 0), \
+         coalesce(sum(refunded), 0) FROM payments WHERE currency = ?1",
+        [currency.as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let (debits, credits, receivable) = unit.query_row(
+        "SELECT coalesce(sum(debit), 0), coalesce(sum(credit), 0), \
+         coalesce(sum(debit - credit) FILTER (WHERE account = 'provider_receivable'), 0) \
+         FROM ledger_entries WHERE currency = ?1",
+        [currency.as_str()],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let unbalanced_orders = unit.query_row(
+        "SELECT count(*) FROM (SELECT 1 FROM ledger_entries WHERE currency = ?1 \
+         GROUP BY order_id HAVING sum(debit) <> sum(credit))",
+        [currency.as_str()],
+        |row| row.get(0),
+    )?;
+    Ok(Totals { charges, captured, refunded, debits, credits, receivable, unbalanced_orders })
+}

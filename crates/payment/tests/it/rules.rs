@@ -1,0 +1,244 @@
+//! The rules under random sequences of requests, answers, stale answers and silence: both stores agree, I8 and I9 hold
+//! after every step, and once every answer has arrived our books are the provider's.
+
+use crate::world::{AMOUNT, assert_sound, at, charge, intent, memory, order, sqlite};
+use proptest::prelude::*;
+use std::{collections::HashMap, sync::Arc};
+use waypost_api::{Currency, Timestamp};
+use waypost_payment::{
+    Error,
+    domain::{Charge, ChargeStatus, Finding, Generation, Payment, PaymentState, RefundWish},
+    store::{RefundOutcome, Store},
+};
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Begin {
+        order: usize,
+        generation: u32,
+    },
+    /// The provider takes the newest payment's charge on; the answer gets lost.
+    Charge {
+        order: usize,
+        declines: bool,
+    },
+    /// The provider takes the amount, if we hold it; the answer gets lost.
+    Capture {
+        order: usize,
+    },
+    /// The provider gives the charge up, if we gave the payment up; the answer gets lost.
+    Void {
+        order: usize,
+    },
+    GiveUp {
+        order: usize,
+        generation: u32,
+    },
+    /// A refund is begun and reaches the provider; the answer gets lost.
+    Refund {
+        order: usize,
+        number: u32,
+        amount: i64,
+    },
+    /// One of the answers so far arrives.
+    Arrive {
+        order: usize,
+        which: prop::sample::Index,
+    },
+    Silence {
+        order: usize,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let order = 0..NAMES.len();
+    prop_oneof![
+        3 => (order.clone(), 1..3_u32).prop_map(|(order, generation)| Step::Begin { order, generation }),
+        3 => (order.clone(), prop::bool::weighted(0.2)).prop_map(|(order, declines)| Step::Charge { order, declines }),
+        3 => order.clone().prop_map(|order| Step::Capture { order }),
+        1 => order.clone().prop_map(|order| Step::Void { order }),
+        1 => (order.clone(), 1..3_u32).prop_map(|(order, generation)| Step::GiveUp { order, generation }),
+        2 => (order.clone(), 0..4_u32, 1..AMOUNT)
+            .prop_map(|(order, number, amount)| Step::Refund { order, number, amount }),
+        6 => (order.clone(), any::<prop::sample::Index>()).prop_map(|(order, which)| Step::Arrive { order, which }),
+        1 => order.prop_map(|order| Step::Silence { order }),
+    ]
+}
+
+/// What the provider has and has answered, for one payment.
+#[derive(Default)]
+struct Account {
+    now: Option<Charge>,
+    answers: Vec<Charge>,
+    /// Keys of refunds that were carried out.
+    refunds: Vec<String>,
+}
+
+impl Account {
+    fn is(&mut self, charge: Charge) {
+        self.answers.push(charge.clone());
+        self.now = Some(charge);
+    }
+}
+
+struct World {
+    stores: [Arc<dyn Store>; 2],
+    accounts: HashMap<(usize, Generation), Account>,
+    now: Timestamp,
+}
+
+/// Does the same on both stores and compares the outcomes.
+macro_rules! on_both {
+    ($world:expr, |$store:ident| $call:expr) => {{
+        let mut outcomes = Vec::new();
+        for $store in &$world.stores {
+            let outcome: Result<_, Error> = $call.await;
+            outcomes.push(outcome);
+        }
+        let texts: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| match outcome {
+                Ok(value) => format!("{value:?}"),
+                Err(error) => format!("{}: {error}", error.code()),
+            })
+            .collect();
+        assert_eq!(texts[0], texts[1]);
+        outcomes.swap_remove(0)
+    }};
+}
+
+impl World {
+    async fn newest(&self, number: usize) -> Option<Payment> {
+        on_both!(self, |store| store.newest(order(NAMES[number]))).unwrap()
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Begin { order, generation } => {
+                let _refused =
+                    on_both!(self, |store| store.begin(intent(NAMES[order], generation), self.now));
+            }
+            Step::GiveUp { order: number, generation } => {
+                let generation = Generation::new(generation);
+                let _refused =
+                    on_both!(self, |store| store.give_up(order(NAMES[number]), generation, self.now));
+            }
+            Step::Charge { order, declines } => self.charge(order, declines).await,
+            Step::Capture { order } => {
+                self.change(order, ChargeStatus::Captured, |payment| {
+                    payment.state == PaymentState::Authorized && !payment.is_unwanted
+                })
+                .await;
+            }
+            Step::Void { order } => {
+                self.change(order, ChargeStatus::Voided, |payment| {
+                    payment.is_unwanted || payment.state == PaymentState::Voided
+                })
+                .await;
+            }
+            Step::Refund { order, number, amount } => self.refund(order, number, amount).await,
+            Step::Arrive { order, which } => {
+                let Some(payment) = self.newest(order).await else { return };
+                let account = self.accounts.entry((order, payment.generation)).or_default();
+                if !account.answers.is_empty() {
+                    let answer = which.get(&account.answers).clone();
+                    self.record(&payment, Finding::Charge(answer)).await.unwrap();
+                }
+            }
+            Step::Silence { order } => {
+                if let Some(payment) = self.newest(order).await {
+                    let is_known = self.accounts.contains_key(&(order, payment.generation));
+                    let finding = if is_known { Finding::NoAnswer } else { Finding::Absent };
+                    self.record(&payment, finding).await.unwrap();
+                }
+            }
+        }
+    }
+
+    async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
+        let (order, generation) = (payment.order.clone(), payment.generation);
+        on_both!(self, |store| store.record(order.clone(), generation, finding.clone(), self.now))
+    }
+
+    async fn charge(&mut self, number: usize, declines: bool) {
+        let Some(payment) = self.newest(number).await else { return };
+        let account = self.accounts.entry((number, payment.generation)).or_default();
+        if account.now.is_none() {
+            let status = if declines { ChargeStatus::Declined } else { ChargeStatus::Authorized };
+            account.is(charge(&payment, status, 0));
+        }
+    }
+
+    /// Moves an authorised charge on, if our payment is one for which we would ask for that.
+    async fn change(&mut self, number: usize, status: ChargeStatus, would_ask: impl Fn(&Payment) -> bool) {
+        let Some(payment) = self.newest(number).await.filter(would_ask) else { return };
+        let account = self.accounts.entry((number, payment.generation)).or_default();
+        if account.now.as_ref().is_some_and(|charge| charge.status == ChargeStatus::Authorized) {
+            account.is(charge(&payment, status, 0));
+        }
+    }
+
+    async fn refund(&mut self, number: usize, count: u32, amount: i64) {
+        let key = format!("{}:refund:{count}", NAMES[number]);
+        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount };
+        let Ok(begun) = on_both!(self, |store| store.begin_refund(wish.clone(), self.now)) else { return };
+        let account = self.accounts.entry((number, begun.payment.generation)).or_default();
+        let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
+        if !account.refunds.contains(&key) {
+            let refunded = charge.refunded + begun.refund.wish.amount;
+            // I8: the provider never has to refuse.
+            assert!(refunded <= charge.captured, "{begun:?}");
+            let status =
+                if refunded == charge.captured { ChargeStatus::Refunded } else { ChargeStatus::Captured };
+            let charge = Charge { refunded, status, ..charge.clone() };
+            account.refunds.push(key.clone());
+            account.is(charge.clone());
+            let done = RefundOutcome::Done(charge);
+            on_both!(self, |store| store.end_refund(key.clone(), done.clone(), self.now)).unwrap();
+        }
+    }
+
+    /// Every account's last word arrives; after that nothing is open that the provider knows of.
+    async fn heal(&self) {
+        let (mut captured, mut refunded) = (0, 0);
+        for ((number, generation), account) in &self.accounts {
+            let Some(charge) = &account.now else { continue };
+            captured += charge.captured;
+            refunded += charge.refunded;
+            let name = order(NAMES[*number]);
+            let finding = Finding::Charge(charge.clone());
+            on_both!(self, |store| store.record(name.clone(), *generation, finding.clone(), self.now))
+                .unwrap();
+        }
+        let totals = on_both!(self, |store| store.totals(Currency::USD)).unwrap();
+        assert_eq!((totals.captured, totals.refunded), (captured, refunded));
+        assert_eq!(totals.receivable, captured - refunded);
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let mut world = World { stores: [sqlite(), memory()], accounts: HashMap::new(), now: at(0) };
+    for (number, step) in steps.into_iter().enumerate() {
+        world.now = at(i64::try_from(number).unwrap());
+        world.take(step).await;
+        for store in &world.stores {
+            assert_sound(&**store, &NAMES).await;
+        }
+    }
+    world.heal().await;
+}
+
+proptest! {
+    // A sequence that fails is printed whole, at its shortest; nothing is written into the source tree.
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn our_books_become_the_providers_whatever_gets_lost_or_comes_late(
+        steps in proptest::collection::vec(step(), 1..60)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}

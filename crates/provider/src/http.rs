@@ -1,0 +1,246 @@
+//! The provider's HTTP interface: requests in, charges and problem documents out, nothing else.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use waypost_api::FieldCode;
+use waypost_api::http_bodies::{Field, Fields, PROBLEM_CONTENT_TYPE};
+use waypost_telemetry::{Telemetry, record_error};
+
+use crate::Error;
+use crate::domain::{NewCharge, Operation, Refusal};
+use crate::faults::Faults;
+use crate::logic::Provider;
+use crate::store::Answer;
+
+/// Says that an answer is a repetition.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const LARGEST_BODY: usize = 16 * 1024;
+const LONGEST_TEXT: usize = 255;
+
+#[derive(Clone, Debug)]
+struct Shared {
+    provider: Provider,
+    faults: Faults,
+}
+
+/// The routes of the provider.
+pub fn router(telemetry: &Telemetry, provider: Provider, faults: Faults) -> Router {
+    Router::new()
+        .route("/v1/charges", post(create).get(list))
+        .route("/v1/charges/{id}", get(show))
+        .route("/v1/charges/{id}/capture", post(capture))
+        .route("/v1/charges/{id}/void", post(void))
+        .route("/v1/charges/{id}/refunds", post(refund))
+        .route("/v1/ledger", get(ledger))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(telemetry.http_server())
+        .with_state(Shared { provider, faults })
+}
+
+async fn create(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let key = key_of(&headers)?;
+    let mut new = charge_of(&body)?;
+    shared.mood().await?;
+    let plan = shared.faults.of_charge(&key, &new.payment_method, fastrand::f64());
+    tokio::time::sleep(plan.delay).await;
+    if let Some(hang) = plan.lost_before {
+        return Err(lost(hang).await);
+    }
+    new.decline_code = plan.decline_code.map(str::to_owned);
+    let answer = shared.provider.execute(key, Operation::Charge(new)).await?;
+    if let Some(hang) = plan.lost_after.filter(|_| !answer.is_replay) {
+        return Err(lost(hang).await);
+    }
+    Ok(shown(StatusCode::CREATED, answer))
+}
+
+async fn capture(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    shared.change(&headers, Operation::Capture { id }).await
+}
+
+async fn void(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    shared.change(&headers, Operation::Void { id }).await
+}
+
+async fn refund(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::read(&body)?;
+    let amount = fields.required("amount", Field::positive_amount);
+    let amount = fields.finish(amount)?;
+    shared.change(&headers, Operation::Refund { id, amount }).await
+}
+
+async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    shared.mood().await?;
+    match shared.provider.charge(id).await? {
+        Some(charge) => Ok(Json(charge).into_response()),
+        None => Err(Error::from(Refusal::NotFound).into()),
+    }
+}
+
+async fn list(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let reference = query.as_deref().and_then(|query| query.strip_prefix("reference=")).filter(is_reference);
+    let Some(reference) = reference else {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "reference_required",
+            "ask with ?reference=<the reference you gave the charge>, one parameter, not escaped",
+        ));
+    };
+    shared.mood().await?;
+    let charges = shared.provider.by_reference(reference.to_owned()).await?;
+    Ok(Json(json!({ "charges": charges })).into_response())
+}
+
+async fn ledger(State(shared): State<Shared>) -> Result<Response, Problem> {
+    Ok(Json(shared.provider.totals().await?).into_response())
+}
+
+impl Shared {
+    async fn change(&self, headers: &HeaderMap, operation: Operation) -> Result<Response, Problem> {
+        let key = key_of(headers)?;
+        self.mood().await?;
+        Ok(shown(StatusCode::OK, self.provider.execute(key, operation).await?))
+    }
+
+    /// The faults that any request can meet.
+    async fn mood(&self) -> Result<(), Problem> {
+        let (latency, fails) = self.faults.of_request(fastrand::f64());
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        if fails { Err(Error::Injected.into()) } else { Ok(()) }
+    }
+}
+
+/// Holds an answer back, as a broken line would; what comes after nobody is waiting for.
+async fn lost(hang: Duration) -> Problem {
+    tokio::time::sleep(hang).await;
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the provider did not answer in time")
+}
+
+fn shown(status: StatusCode, answer: Answer) -> Response {
+    let mut response = (status, Json(answer.charge)).into_response();
+    if answer.is_replay {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn key_of(headers: &HeaderMap) -> Result<String, Problem> {
+    let key =
+        headers.get("idempotency-key").and_then(|value| value.to_str().ok()).map(|key| key.trim_matches('"'));
+    match key.filter(is_reference) {
+        Some(key) => Ok(key.to_owned()),
+        None => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_required",
+            "send an Idempotency-Key header of 1 to 255 visible ASCII characters",
+        )),
+    }
+}
+
+fn charge_of(body: &[u8]) -> Result<NewCharge, Problem> {
+    let mut fields = Fields::read(body)?;
+    let amount = fields.required("amount", Field::positive_amount);
+    let currency = fields.required("currency", Field::parsed);
+    let reference = fields.required("reference", visible);
+    let payment_method = fields.required("payment_method", visible);
+    let all = amount.zip(currency).zip(reference.zip(payment_method));
+    let ((amount, currency), (reference, payment_method)) = fields.finish(all)?;
+    let id = format!("ch_{}", uuid::Uuid::now_v7().simple());
+    Ok(NewCharge { id, reference, payment_method, amount, currency, decline_code: None })
+}
+
+fn visible(field: Field<'_>) -> Result<String, (FieldCode, String)> {
+    let text = field.text()?;
+    if is_reference(&text.as_str()) {
+        return Ok(text);
+    }
+    Err((FieldCode::BadFormat, format!("must be 1 to {LONGEST_TEXT} visible ASCII characters")))
+}
+
+fn is_reference(text: &&str) -> bool {
+    (1..=LONGEST_TEXT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// An error as an outside company shows it: a problem document with its own codes.
+#[derive(Debug)]
+struct Problem {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, detail: &str) -> Problem {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = json!({
+            "type": "about:blank", "title": title, "status": status.as_u16(), "code": code, "detail": detail,
+        });
+        Problem { status, body }
+    }
+}
+
+impl From<waypost_api::Error> for Problem {
+    fn from(error: waypost_api::Error) -> Problem {
+        let mut problem = Problem::new(StatusCode::BAD_REQUEST, error.code.as_str(), &error.detail);
+        if let (false, Ok(errors)) = (error.fields.is_empty(), serde_json::to_value(&error.fields)) {
+            problem.body["errors"] = errors;
+        }
+        problem
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Problem {
+        match error {
+            Error::Refused(refusal) => {
+                let status = match refusal {
+                    Refusal::NotFound => StatusCode::NOT_FOUND,
+                    Refusal::State(_) | Refusal::RefundTooLarge => StatusCode::CONFLICT,
+                    Refusal::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                Problem::new(status, refusal.code(), &refusal.to_string())
+            }
+            failure => {
+                record_error(&failure);
+                let (status, code) = match &failure {
+                    Error::Database(error) if error.is_full() => {
+                        (StatusCode::INSUFFICIENT_STORAGE, "storage_full")
+                    }
+                    Error::Database(error) if error.is_retryable() => {
+                        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+                    }
+                    _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+                };
+                Problem::new(status, code, "the provider could not do it; send the same request again later")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_CONTENT_TYPE))];
+        (self.status, headers, self.body.to_string()).into_response()
+    }
+}

@@ -1,0 +1,82 @@
+//! The provider's use cases: names the request, adds the time, and hands it to the store as one unit.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+use waypost_durable::Clock;
+
+use crate::Error;
+use crate::domain::{Charge, Operation};
+use crate::store::{Answer, Command, Store, Totals};
+
+/// The provider, without its transport.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl Provider {
+    /// A provider on this store.
+    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Provider {
+        Provider { store, clock }
+    }
+
+    /// Carries an operation out, once for each key.
+    ///
+    /// # Errors
+    /// A rule's refusal, or the store's failure; nothing was written then.
+    pub async fn execute(&self, key: String, operation: Operation) -> Result<Answer, Error> {
+        let command = Command { fingerprint: fingerprint(&operation), key, operation, at: self.now() };
+        self.store.execute(command).await
+    }
+
+    /// A charge by its id.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn charge(&self, id: String) -> Result<Option<Charge>, Error> {
+        self.store.charge(id).await
+    }
+
+    /// The charges that the merchant gave this reference, oldest first.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn by_reference(&self, reference: String) -> Result<Vec<Charge>, Error> {
+        self.store.by_reference(reference).await
+    }
+
+    /// What the ledger adds up to.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn totals(&self) -> Result<Totals, Error> {
+        self.store.totals().await
+    }
+
+    fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+}
+
+/// What makes two requests different. The id of a new charge and its fate are the provider's own and are left out.
+fn fingerprint(operation: &Operation) -> Vec<u8> {
+    let parts: Vec<String> = match operation {
+        Operation::Charge(new) => vec![
+            "charge".into(),
+            new.reference.clone(),
+            new.payment_method.clone(),
+            new.amount.ten_thousandths().to_string(),
+            new.currency.as_str().into(),
+        ],
+        Operation::Capture { id } => vec!["capture".into(), id.clone()],
+        Operation::Void { id } => vec!["void".into(), id.clone()],
+        Operation::Refund { id, amount } => {
+            vec!["refund".into(), id.clone(), amount.ten_thousandths().to_string()]
+        }
+    };
+    // No part can hold the separator: ids, tokens and numbers have no control characters.
+    Sha256::digest(parts.join("\u{1f}").as_bytes()).to_vec()
+}

@@ -1,0 +1,77 @@
+//! The provider's ledger as a port: each method is one atomic unit.
+
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use sqlite::{MIGRATIONS, SqliteStore};
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use waypost_api::Amount;
+use waypost_durable::BoxFuture;
+
+use crate::Error;
+use crate::domain::{Charge, Operation};
+
+/// A request with its key.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The client's idempotency key.
+    pub key: String,
+    /// What makes the request different from others.
+    pub fingerprint: Vec<u8>,
+    /// What is asked for.
+    pub operation: Operation,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The charge as it was after the first request with this key.
+    pub charge: Charge,
+    /// True when this is a repetition.
+    pub is_replay: bool,
+}
+
+/// What the ledger adds up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Charges that were not declined.
+    pub charges: u64,
+    /// Money taken.
+    pub captured: Amount,
+    /// Money given back.
+    pub refunded: Amount,
+}
+
+/// Charges, ledger and answers, kept together.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Carries an operation out: the charge, the ledger and the key's answer change together or not at all.
+    /// A key that was seen gets its first answer; with another fingerprint it is refused.
+    fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>>;
+
+    /// A charge by its id.
+    fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>>;
+
+    /// Charges by the merchant's reference, oldest first; at most 100.
+    fn by_reference(&self, reference: String) -> BoxFuture<'_, Result<Vec<Charge>, Error>>;
+
+    /// What the ledger adds up to.
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>>;
+
+    /// Finishes what waits and closes the files.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The charge that an operation works on, if it names one.
+fn subject(operation: &Operation) -> Option<&str> {
+    match operation {
+        Operation::Charge(_) => None,
+        Operation::Capture { id } | Operation::Void { id } | Operation::Refund { id, .. } => Some(id),
+    }
+}

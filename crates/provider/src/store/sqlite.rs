@@ -1,0 +1,167 @@
+//! The ledger in SQLite.
+
+use waypost_api::Amount;
+use waypost_durable::rusqlite::{self, Row, params};
+use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration, Unit, clock};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+use super::{Answer, Command, Store, Totals, subject};
+use crate::Error;
+use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
+
+/// The schema.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql"))];
+
+/// A ledger in one SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Opens and migrates `provider.db` in the data folder.
+    ///
+    /// # Errors
+    /// When it cannot be opened or migrated.
+    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let location = match data.database("provider") {
+            waypost_service::Location::File(path) => Location::File(path),
+            waypost_service::Location::Ephemeral => Location::Ephemeral,
+        };
+        let database = Database::open(DatabaseOptions::new(location, "provider", telemetry), MIGRATIONS)?;
+        Ok(SqliteStore { database })
+    }
+}
+
+impl Store for SqliteStore {
+    fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>> {
+        Box::pin(self.database.write("execute", move |unit| execute(unit, &command)))
+    }
+
+    fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>> {
+        Box::pin(self.database.read("charge", move |unit| find(unit, &id)))
+    }
+
+    fn by_reference(&self, reference: String) -> BoxFuture<'_, Result<Vec<Charge>, Error>> {
+        Box::pin(self.database.read("charges-by-reference", move |unit| {
+            Ok(unit.query_all(
+                "SELECT id, reference, status, amount, captured, refunded, currency, decline_code
+                 FROM charges WHERE reference = ?1 ORDER BY rowid LIMIT 100",
+                params![reference],
+                charge_of_row,
+            )?)
+        }))
+    }
+
+    fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>> {
+        Box::pin(self.database.read("totals", |unit| {
+            Ok(unit.query_row(
+                "SELECT (SELECT COUNT(*) FROM charges WHERE status <> 'declined'),
+                        COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'capture'), 0),
+                        COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'refund'), 0)",
+                [],
+                |row| {
+                    Ok(Totals {
+                        charges: u64::from(row.get::<_, u32>(0)?),
+                        captured: Amount::from_ten_thousandths(row.get(1)?),
+                        refunded: Amount::from_ten_thousandths(row.get(2)?),
+                    })
+                },
+            )?)
+        }))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
+    }
+}
+
+fn execute(unit: &mut Unit<'_>, command: &Command) -> Result<Answer, Error> {
+    let seen = unit.query_optional(
+        "SELECT fingerprint, answer FROM requests WHERE key = ?1",
+        params![command.key],
+        |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?)),
+    )?;
+    if let Some((fingerprint, answer)) = seen {
+        if fingerprint != command.fingerprint {
+            return Err(Refusal::KeyReused.into());
+        }
+        let charge = serde_json::from_str(&answer).map_err(|_| Error::Malformed { what: "answer" })?;
+        return Ok(Answer { charge, is_replay: true });
+    }
+    let existing = match subject(&command.operation) {
+        Some(id) => find(unit, id)?,
+        None => None,
+    };
+    let change = decide(existing, &command.operation)?;
+    write(unit, command, &change)?;
+    Ok(Answer { charge: change.charge, is_replay: false })
+}
+
+fn write(unit: &mut Unit<'_>, command: &Command, change: &Change) -> Result<(), Error> {
+    let at = clock::millis(command.at);
+    let charge = &change.charge;
+    if let Operation::Charge(new) = &command.operation {
+        unit.execute(
+            "INSERT INTO charges (id, reference, payment_method, currency, amount, status, decline_code, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                charge.id,
+                charge.reference,
+                new.payment_method,
+                charge.currency.as_str(),
+                charge.amount.ten_thousandths(),
+                charge.status.as_str(),
+                charge.decline_code,
+                at,
+            ],
+        )?;
+    } else {
+        unit.execute(
+            "UPDATE charges SET status = ?2, captured = ?3, refunded = ?4 WHERE id = ?1",
+            params![
+                charge.id,
+                charge.status.as_str(),
+                charge.captured.ten_thousandths(),
+                charge.refunded.ten_thousandths(),
+            ],
+        )?;
+    }
+    if let Some((movement, amount)) = change.movement {
+        unit.execute(
+            "INSERT INTO ledger (charge_id, kind, amount, at) VALUES (?1, ?2, ?3, ?4)",
+            params![charge.id, movement.as_str(), amount.ten_thousandths(), at],
+        )?;
+    }
+    let answer = serde_json::to_string(charge).map_err(|_| Error::Malformed { what: "charge" })?;
+    unit.execute(
+        "INSERT INTO requests (key, fingerprint, charge_id, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![command.key, command.fingerprint, charge.id, answer, at],
+    )?;
+    Ok(())
+}
+
+fn find(unit: &mut Unit<'_>, id: &str) -> Result<Option<Charge>, Error> {
+    Ok(unit.query_optional(
+        "SELECT id, reference, status, amount, captured, refunded, currency, decline_code FROM charges WHERE id = ?1",
+        params![id],
+        charge_of_row,
+    )?)
+}
+
+fn charge_of_row(row: &Row<'_>) -> rusqlite::Result<Charge> {
+    let status: String = row.get(2)?;
+    let currency: String = row.get(6)?;
+    Ok(Charge {
+        id: row.get(0)?,
+        reference: row.get(1)?,
+        status: Status::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+        amount: Amount::from_ten_thousandths(row.get(3)?),
+        captured: Amount::from_ten_thousandths(row.get(4)?),
+        refunded: Amount::from_ten_thousandths(row.get(5)?),
+        currency: currency.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
+        decline_code: row.get(7)?,
+    })
+}

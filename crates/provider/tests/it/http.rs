@@ -1,0 +1,129 @@
+//! The HTTP interface, by requests to the router.
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use waypost_provider::{Config, Parts, build};
+use waypost_service::{DataDir, Tasks};
+use waypost_telemetry::testing::{SpanTree, TestTelemetry};
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) is_replay: bool,
+    pub(crate) body: Value,
+}
+
+pub(crate) fn provider(config: &Config, telemetry: &TestTelemetry) -> Router {
+    let parts =
+        Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
+    build(config, parts).unwrap().router
+}
+
+pub(crate) async fn send(router: &Router, method: &str, path: &str, key: Option<&str>, body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let is_replay = response.headers().contains_key("idempotent-replayed");
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    Answer { status, is_replay, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+}
+
+pub(crate) fn charge(payment_method: &str) -> String {
+    json!({"amount": 99.99, "currency": "USD", "reference": "order-1:authorize:1", "payment_method": payment_method})
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_charge_is_made_captured_and_partly_refunded() {
+    let telemetry = TestTelemetry::new("payment-provider");
+    let router = provider(&Config::default(), &telemetry);
+    let made = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert_eq!(made.body["status"], "authorized");
+    assert_eq!(made.body["amount"].to_string(), "99.99");
+    let id = made.body["id"].as_str().unwrap().to_owned();
+
+    let again = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
+    assert!(again.is_replay);
+    assert_eq!(again.body, made.body);
+
+    let captured = send(&router, "POST", &format!("/v1/charges/{id}/capture"), Some("k2"), "").await;
+    assert_eq!(captured.body["captured"].to_string(), "99.99");
+    let too_much =
+        send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k3"), r#"{"amount":100}"#).await;
+    assert_eq!((too_much.status, &too_much.body["code"]), (StatusCode::CONFLICT, &json!("refund_too_large")));
+    let refunded =
+        send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k4"), r#"{"amount":"9.99"}"#).await;
+    assert_eq!(refunded.body["refunded"].to_string(), "9.99");
+    let voided = send(&router, "POST", &format!("/v1/charges/{id}/void"), Some("k5"), "").await;
+    assert_eq!((voided.status, &voided.body["code"]), (StatusCode::CONFLICT, &json!("charge_state")));
+
+    let ledger = send(&router, "GET", "/v1/ledger", None, "").await;
+    assert_eq!(ledger.body.to_string(), r#"{"captured":99.99,"charges":1,"refunded":9.99}"#);
+    let found = send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "").await;
+    assert_eq!(found.body["charges"][0]["id"], id);
+    let none = send(&router, "GET", "/v1/charges?reference=other", None, "").await;
+    assert_eq!((none.status, &none.body), (StatusCode::OK, &json!({"charges": []})));
+}
+
+#[tokio::test]
+async fn bad_requests_say_what_is_wrong() {
+    let telemetry = TestTelemetry::new("payment-provider");
+    let router = provider(&Config::default(), &telemetry);
+    let cases = [
+        ("POST", "/v1/charges", None, charge("pm_card_ok"), 400, "idempotency_key_required"),
+        ("POST", "/v1/charges", Some("k"), "{".to_owned(), 400, "malformed_json"),
+        (
+            "POST",
+            "/v1/charges",
+            Some("k"),
+            r#"{"amount":-1,"currency":"usd"}"#.to_owned(),
+            400,
+            "invalid_request",
+        ),
+        ("POST", "/v1/charges/ch_x/capture", Some("k"), String::new(), 404, "charge_not_found"),
+        ("GET", "/v1/charges/ch_x", None, String::new(), 404, "charge_not_found"),
+        ("GET", "/v1/charges", None, String::new(), 400, "reference_required"),
+    ];
+    for (method, path, key, body, status, code) in cases {
+        let answer = send(&router, method, path, key, &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (status, &json!(code)),
+            "{method} {path} {body}"
+        );
+    }
+    let fields = send(&router, "POST", "/v1/charges", Some("k"), r#"{"amount":-1,"currency":"usd"}"#).await;
+    let pointers: Vec<_> = fields.body["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect();
+    assert_eq!(pointers, ["/amount", "/currency", "/reference", "/payment_method"]);
+    send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
+    let reused = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_slow")).await;
+    assert_eq!(reused.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_charge_is_a_server_span_over_one_unit_of_work() {
+    let telemetry = TestTelemetry::new("payment-provider");
+    let router = provider(&Config::default(), &telemetry);
+    send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
+    let spans = telemetry.handle().finished_spans();
+    let server = spans.iter().find(|span| span.name() == "POST /v1/charges").unwrap();
+    SpanTree::of(&spans, &server.trace_id().to_string()).assert_matches(
+        "
+POST /v1/charges SERVER payment-provider http.response.status_code=201 http.route=/v1/charges
+  SELECT requests; INSERT charges; INSERT requests CLIENT payment-provider db.system.name=sqlite db.namespace=provider
+",
+    );
+}

@@ -1,0 +1,23 @@
+//! What an operator can set.
+
+use waypost_service::{GrpcLimits, config::Duration};
+
+waypost_service::settings! {
+    /// The user service.
+    pub struct Config {
+        /// Puts the demo users in, once; who is there already is left as they are.
+        pub seed: bool = false,
+        /// Users that are kept in memory.
+        pub cache_capacity: u64 = 10_000,
+        /// How long a user is kept in memory; a change elsewhere is seen after this time at the latest.
+        pub cache_time: Duration = Duration::from_secs(30),
+        /// Passwords that are hashed at once. Each takes 19 MiB and a core for its time.
+        pub hashes_at_once: usize = 2,
+        /// Wrong passwords that an account may have within `login_window`; further logins are refused unchecked.
+        pub login_failures: u32 = 10,
+        /// The time after which an account's wrong passwords are forgotten.
+        pub login_window: Duration = Duration::from_secs(900),
+        /// Limits of the gRPC interface.
+        pub grpc: GrpcLimits = GrpcLimits::default(),
+    }
+}

@@ -1,0 +1,96 @@
+//! The one error of this crate, and what of it leaves the process.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use waypost_api::{ErrorCode, UserId};
+use waypost_telemetry::ErrorType;
+
+/// Why a request was refused or failed. `Clone`, because callers that wait for the same user share the outcome.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such user.
+    #[error("user {0} does not exist")]
+    UnknownUser(UserId),
+    /// The user or the password is wrong; which of them is not told.
+    #[error("the user id or the password is wrong")]
+    BadCredentials,
+    /// The account has had too many wrong passwords.
+    #[error("too many wrong passwords for this account")]
+    TooManyFailures {
+        /// When they are forgotten, at the latest.
+        retry_after: Duration,
+    },
+    /// Too many passwords wait to be hashed.
+    #[error("too many logins at once")]
+    Overloaded,
+    /// A stored row cannot be read back.
+    #[error("stored {what} is malformed")]
+    Malformed {
+        /// Which value.
+        what: &'static str,
+    },
+    /// The database did not do its part.
+    #[error("the user database failed")]
+    Store(#[from] waypost_durable::Error),
+    /// A lookup that others waited for failed.
+    #[error("the lookup of the user failed")]
+    Lookup(#[source] Arc<Error>),
+}
+
+impl Error {
+    /// Its row in the table of errors.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Error::UnknownUser(_) => ErrorCode::UserNotFound,
+            Error::BadCredentials => ErrorCode::BadCredentials,
+            Error::TooManyFailures { .. } => ErrorCode::RateLimited,
+            Error::Overloaded => ErrorCode::Overloaded,
+            Error::Malformed { .. } => ErrorCode::Internal,
+            Error::Lookup(error) => error.code(),
+            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
+            Error::Store(error)
+                if error.is_retryable() || matches!(error, waypost_durable::Error::Closed(_)) =>
+            {
+                ErrorCode::Unavailable
+            }
+            Error::Store(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl ErrorType for Error {
+    fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Error::Store(error) => error.error_type(),
+            Error::Lookup(error) => error.error_type(),
+            _ => Cow::Borrowed(self.code().as_str()),
+        }
+    }
+
+    fn is_failure(&self) -> bool {
+        self.code().is_failure()
+    }
+}
+
+impl From<Error> for waypost_api::Error {
+    /// What the database said stays here.
+    fn from(error: Error) -> waypost_api::Error {
+        match error {
+            Error::UnknownUser(_) | Error::BadCredentials => {
+                waypost_api::Error::new(error.code(), error.to_string())
+            }
+            Error::TooManyFailures { retry_after } => {
+                waypost_api::Error::new(error.code(), error.to_string()).with_retry_after(retry_after)
+            }
+            Error::Overloaded => {
+                waypost_api::Error::of(error.code()).with_retry_after(Duration::from_secs(1))
+            }
+            Error::Malformed { .. } | Error::Store(_) | Error::Lookup(_) => {
+                waypost_api::Error::of(error.code())
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Where users are kept: each method is one atomic unit. Both stores pass the same tests (`tests/it/store.rs`).
+
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use sqlite::{MIGRATIONS, SqliteStore};
+
+use std::fmt::Debug;
+
+use waypost_api::UserId;
+use waypost_durable::BoxFuture;
+
+use crate::Error;
+use crate::domain::{NewUser, User};
+
+/// What a store answers.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Users.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Adds users. Those that are there already are left as they are.
+    fn add_users(&self, users: Vec<NewUser>) -> Answer<'_, ()>;
+
+    /// A user.
+    fn user(&self, id: UserId) -> Answer<'_, Option<User>>;
+
+    /// A user with the hash of the password.
+    fn account(&self, id: UserId) -> Answer<'_, Option<NewUser>>;
+
+    /// Fails when the store cannot be read.
+    fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and closes the files.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

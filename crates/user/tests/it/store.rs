@@ -1,0 +1,40 @@
+//! One contract, two stores.
+
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+use waypost_user::domain::{NewUser, User};
+use waypost_user::store::{MemoryStore, SqliteStore, Store};
+
+fn ada(name: &str) -> NewUser {
+    let user = User {
+        id: "ada".parse().unwrap(),
+        name: name.to_owned(),
+        email: "ada@example.com".into(),
+        is_admin: true,
+        is_active: false,
+        payment_method: "pm_card_ok".into(),
+        tenant: "demo".parse().unwrap(),
+    };
+    NewUser { user, password_hash: "$argon2id$secret".into() }
+}
+
+#[tokio::test]
+async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding() {
+    let sqlite = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
+    let stores: [Box<dyn Store>; 2] = [Box::new(sqlite), Box::new(MemoryStore::new())];
+    for store in stores {
+        store.ping().await.unwrap();
+        store.add_users(vec![ada("Ada")]).await.unwrap();
+        store.add_users(vec![ada("Somebody else")]).await.unwrap();
+        let id = || "ada".parse().unwrap();
+        assert_eq!(store.user(id()).await.unwrap(), Some(ada("Ada").user));
+        let account = store.account(id()).await.unwrap().unwrap();
+        assert_eq!((account.user, account.password_hash.as_str()), (ada("Ada").user, "$argon2id$secret"));
+        assert!(store.user("nobody".parse().unwrap()).await.unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_password_hash_is_never_printed() {
+    assert!(!format!("{:?}", ada("Ada")).contains("argon2"));
+}
