@@ -1,1 +1,119 @@
-//! Not written yet.
+//! Notifications: tells users what became of their orders, once.
+//!
+//! A consumer of the topic `order-events`. One event's way through this crate: `events` reads it, [`logic`] makes the
+//! messages by the rules of [`domain`], and the [`store`] records them together with the inbox row. Sending is the
+//! row and a log line; a real sender would follow the rows like a relay follows an outbox.
+//!
+//! Invariants (`docs/guarantees.md`):
+//! - I16: an event has one effect, however often it is delivered;
+//! - I17: what cannot be handled is parked, and the rest goes on;
+//! - I18: one notification an order, kind and channel.
+//!
+//! Left out: the addresses of users, and any interface: the role has no socket.
+
+mod config;
+pub mod domain;
+mod error;
+mod events;
+pub mod logic;
+pub mod store;
+
+pub use crate::{
+    config::{Config, Correlation},
+    error::Error,
+    logic::Notifications,
+};
+
+use std::{fmt, sync::Arc, time::Duration};
+use store::{SqliteStore, Store};
+use tokio::time::{MissedTickBehavior, interval};
+use waypost_durable::{Clock, broker::Broker};
+use waypost_service::{App, Check, DataDir, Drain, Tasks, Worker};
+use waypost_telemetry::{Telemetry, record_error, with_context};
+
+/// What the process lends to the role.
+#[derive(Clone)]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `notification-service`.
+    pub telemetry: Telemetry,
+    /// Where work that outlives its request is run. The role has no requests; every role takes the same parts.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+    /// Where the events come from.
+    pub broker: Arc<dyn Broker>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("data", &self.data)
+            .field("broker", &self.broker.system())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens and migrates the database and returns the role.
+pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    build_with_queries(config, parts).map(|(app, _)| app)
+}
+
+/// As [`build`], with a handle that tells what was sent.
+pub fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, Notifications), Error> {
+    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
+    let shared = Arc::clone(&store) as Arc<dyn Store>;
+    let consumer = consumer(config, &parts, Arc::clone(&shared), Clock::system());
+    let Parts { telemetry, .. } = parts;
+
+    let (retention, every) = (config.inbox_retention.get(), config.inbox_purge_interval.get());
+    let (purged, context) = (Arc::clone(&shared), telemetry.context());
+    let purge = Worker::new("notification-inbox-purge", move |drain| async move {
+        with_context(context, purge_inbox(purged, retention, every, drain)).await;
+    });
+    let closing = Arc::clone(&store);
+    let close = Worker::new("notification-database", move |drain| async move {
+        drain.closing().await;
+        closing.close().await;
+    });
+    let check = Check::new("notification-database", move || {
+        let store = Arc::clone(&store);
+        async move { store.ping().await.map_err(|error| error.to_string()) }
+    });
+    let app = App { workers: vec![consumer, purge, close], checks: vec![check], ..App::default() };
+    Ok((app, Notifications::new(shared)))
+}
+
+/// The consumer over any store: what [`build`] makes of the embedded one.
+pub fn consumer(config: &Config, parts: &Parts, store: Arc<dyn Store>, clock: Clock) -> Worker {
+    let notifier = logic::Notifier::new(store, clock, config);
+    let (attempts, correlation) = (config.attempts, config.correlation.into());
+    let (broker, telemetry) = (Arc::clone(&parts.broker), parts.telemetry.clone());
+    Worker::new("notification-consumer", move |drain| async move {
+        let consuming = events::consume(broker, &telemetry, notifier, attempts, correlation, drain.started());
+        if let Err(error) = consuming.await {
+            with_context(telemetry.context(), async { record_error(&error) }).await;
+        }
+    })
+}
+
+async fn purge_inbox(store: Arc<dyn Store>, retention: Duration, every: Duration, drain: Drain) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = drain.started() => return,
+        }
+        // In batches, so that other writers are let in between.
+        loop {
+            match store.purge_inbox(retention).await {
+                Ok(0) => break,
+                Ok(forgotten) => tracing::debug!(forgotten, "forgot events that were handled long ago"),
+                Err(error) => {
+                    record_error(&error);
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,1 +1,173 @@
-//! Not written yet.
+//! Orders: accepted once, carried over inventory and payment to an end, told to whoever listens.
+//!
+//! For the gateway. One order's way through this crate: [`grpc`] reads the message, [`logic`] checks it against the
+//! catalogue and has the [`store`] accept it in one unit, [`running`] starts its saga, whose steps are the list in
+//! [`place_order`]; each unit of the saga becomes an order by the rules of [`domain`], and the last one writes the
+//! event that the relay publishes.
+//!
+//! Invariants (`docs/guarantees.md`):
+//! - I1 to I4: one key, one order; the key's row commits with the order.
+//! - I5: what was accepted survives any crash and comes to an end; what nobody runs is resumed.
+//! - I6: an event exists exactly when its move was committed.
+//! - I13: legal moves only, one version each.
+//! - I15: steps and undos may run twice and have the effect of once.
+//! - I21: an order is seen and changed by its owner and by operators only; the SQL says so.
+//!
+//! Left out: who the caller is (the gateway knows), and what an order costs beyond price times quantity.
+
+mod catalogue;
+mod config;
+pub mod domain;
+mod error;
+mod events;
+pub mod grpc;
+pub mod logic;
+pub mod place_order;
+pub mod running;
+pub mod store;
+
+pub use crate::{
+    catalogue::Catalogue,
+    config::{Config, Steps},
+    error::Error,
+};
+
+use place_order::{Inventory, Payments, PlaceOrder, plan};
+use running::{Options, Sagas};
+use std::{sync::Arc, time::Duration};
+use store::{SqliteStore, Store};
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::Uuid;
+use waypost_api::Timestamp;
+use waypost_durable::{
+    Backoff, Clock,
+    broker::Broker,
+    relay::Relay,
+    saga::{Policy, Runner},
+};
+use waypost_resilience::grpc::{Channel, ChannelOptions};
+use waypost_service::{App, Check, DataDir, Drain, Tasks, Worker};
+use waypost_telemetry::{Telemetry, record_error, with_context};
+
+/// What the process lends to the role.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "a broker has none")]
+pub struct Parts {
+    /// The role's own telemetry handle; its service name is `order-service`.
+    pub telemetry: Telemetry,
+    /// Where sagas run, so that a drain waits for them.
+    pub tasks: Tasks,
+    /// Where the database is kept.
+    pub data: DataDir,
+    /// Where events are published.
+    pub broker: Arc<dyn Broker>,
+}
+
+/// Opens and migrates the database and returns the role. Orders that a former process left unfinished are resumed as
+/// soon as the workers run.
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
+    store.end_leases().await?;
+    let orders = orders(config, &parts, Arc::clone(&store) as Arc<dyn Store>, Clock::system())?;
+
+    let relay = Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry);
+    let mut workers = orders.workers;
+    workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
+    let closing = Arc::clone(&store);
+    workers.push(Worker::new("order-database", move |drain| async move {
+        drain.closing().await;
+        closing.close().await;
+    }));
+    let check = Check::new("order-database", move || {
+        let store = Arc::clone(&store);
+        async move { store.ping().await.map_err(|error| error.to_string()) }
+    });
+    let router = grpc::router(&parts.telemetry, orders.logic, &config.grpc);
+    Ok(App { router, workers, checks: vec![check] })
+}
+
+/// The orders over any store, with the workers that belong to them: what [`build`] makes of the embedded store.
+pub fn orders(
+    config: &Config,
+    parts: &Parts,
+    store: Arc<dyn Store>,
+    clock: Clock,
+) -> Result<Assembled, Error> {
+    let telemetry = &parts.telemetry;
+    let inventory = Inventory::new(connect(telemetry, "inventory", &config.inventory_target)?);
+    let payments = Payments::new(connect(telemetry, "payment", &config.payment_target)?);
+    let saga = PlaceOrder { inventory: inventory.clone(), payments, hold_time: config.hold_time.get() };
+    let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
+    let options = Options {
+        lease: config.lease.get(),
+        sweep_interval: config.sweep_interval.get(),
+        stuck_retry: config.stuck_retry.get(),
+        max_running: config.max_running,
+    };
+    let name = Uuid::now_v7().to_string();
+    let sagas =
+        Sagas::new(Arc::clone(&store), runner, name, clock.clone(), options, parts.tasks.clone(), telemetry);
+
+    let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
+    let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };
+    let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock.clone(), waiting);
+
+    let (context, sweeping) = (telemetry.context(), sagas.clone());
+    let sweeper = Worker::new("order-resume", move |drain| async move {
+        with_context(context, sweeping.sweep_until(drain)).await;
+    });
+    let (context, purge_interval) = (telemetry.context(), config.key_purge_interval.get());
+    let purge = Worker::new("order-key-purge", move |drain| async move {
+        with_context(context, purge_keys(store, clock, purge_interval, drain)).await;
+    });
+    Ok(Assembled { logic, sagas, workers: vec![sweeper, purge] })
+}
+
+/// The parts of a built order service.
+#[derive(Debug)]
+pub struct Assembled {
+    /// What the interface calls.
+    pub logic: logic::Orders,
+    /// The sagas of this process.
+    pub sagas: Sagas,
+    /// The work in the background, without the relay, which belongs to the store.
+    pub workers: Vec<Worker>,
+}
+
+fn connect(telemetry: &Telemetry, service: &'static str, target: &str) -> Result<Channel, Error> {
+    Channel::connect_lazy(telemetry, target, ChannelOptions::default())
+        .map_err(|source| Error::Channel { service, source })
+}
+
+fn policy(steps: &Steps) -> Policy {
+    Policy {
+        attempts: steps.attempts.max(1),
+        budget: steps.budget.get(),
+        attempt_timeout: steps.attempt_timeout.get(),
+        pause: Backoff { first: steps.first_pause.get(), most: steps.longest_pause.get() },
+        undo_attempts: steps.undo_attempts.max(1),
+        round_pause: Backoff { first: steps.longest_pause.get(), most: steps.longest_pause.get() * 8 },
+    }
+}
+
+async fn purge_keys(store: Arc<dyn Store>, clock: Clock, every: Duration, drain: Drain) {
+    let mut ticks = interval(every.max(Duration::from_secs(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = drain.started() => return,
+        }
+        // In batches, so that other writers are let in between.
+        loop {
+            match store.purge_keys(Timestamp::from(clock.now())).await {
+                Ok(0) => break,
+                Ok(forgotten) => tracing::debug!(forgotten, "forgot idempotency keys"),
+                Err(error) => {
+                    record_error(&error);
+                    break;
+                }
+            }
+        }
+    }
+}

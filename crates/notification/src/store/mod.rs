@@ -1,0 +1,59 @@
+//! Where notifications are kept: one trait, each method one atomic unit.
+//!
+//! Invariants: I16, an event has its effect once for each consumer; I18, there is one notification an order, kind and
+//! channel. Both implementations pass the same tests (`tests/it/store.rs`).
+
+mod memory;
+mod sqlite;
+
+pub use self::{
+    memory::MemoryStore,
+    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
+};
+
+use crate::{
+    Error,
+    domain::{Channel, Notification},
+};
+use std::{fmt::Debug, time::Duration};
+use waypost_api::{EventId, OrderId};
+use waypost_durable::BoxFuture;
+
+/// What a store answers.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// A notification that was not there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// How the user is told.
+    pub channel: Channel,
+    /// What is said.
+    pub subject: String,
+}
+
+/// Notifications.
+///
+/// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
+/// dropped; it is never carried out in part.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Records the notifications of an event, and that this consumer has had the event. Returns those that are new:
+    /// none when the event had been recorded before.
+    fn record(
+        &self,
+        consumer: String,
+        event: EventId,
+        notifications: Vec<Notification>,
+    ) -> Answer<'_, Vec<Recorded>>;
+
+    /// The notifications about an order, by kind and channel.
+    fn of_order(&self, order: OrderId) -> Answer<'_, Vec<Notification>>;
+
+    /// How many notifications there are.
+    fn total(&self) -> Answer<'_, u64>;
+
+    /// Forgets which events were seen longer than `age` ago, some at a time, and tells how many.
+    fn purge_inbox(&self, age: Duration) -> Answer<'_, usize>;
+
+    /// Fails when the store cannot be read.
+    fn ping(&self) -> Answer<'_, ()>;
+}

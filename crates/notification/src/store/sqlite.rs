@@ -1,0 +1,141 @@
+//! The embedded store: SQLite behind one writer thread.
+
+use super::{Answer, Recorded, Store};
+use crate::{
+    Error,
+    domain::{Channel, Notification},
+};
+use rusqlite::params;
+use std::time::Duration;
+use waypost_api::{EventId, OrderId, Timestamp};
+use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit, inbox};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_notifications", include_str!("../../migrations/sqlite/0001_notifications.sql")),
+    Migration::new("0002_inbox", inbox::SCHEMA),
+];
+
+/// The name of the database: of its file and in spans.
+pub const DATABASE: &str = "notification";
+
+/// Events that are forgotten in one transaction.
+const PURGE_BATCH: u32 = 500;
+
+/// Notifications in one SQLite database.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+    /// For what is asked over and over by nobody in particular.
+    untraced: Database,
+}
+
+impl SqliteStore {
+    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
+    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let location = match data.database(DATABASE) {
+            waypost_service::Location::File(path) => Location::File(path),
+            waypost_service::Location::Ephemeral => Location::Ephemeral,
+        };
+        let database = Database::open(DatabaseOptions::new(location, DATABASE, telemetry), MIGRATIONS)?;
+        Ok(SqliteStore { untraced: database.untraced(), database })
+    }
+
+    /// Finishes what waits and closes the file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn record(
+        &self,
+        consumer: String,
+        event: EventId,
+        notifications: Vec<Notification>,
+    ) -> Answer<'_, Vec<Recorded>> {
+        let record = move |unit: &mut Unit<'_>| record(unit, &consumer, &event, notifications);
+        Box::pin(self.database.write("record", record))
+    }
+
+    fn of_order(&self, order: OrderId) -> Answer<'_, Vec<Notification>> {
+        Box::pin(self.untraced.read("of_order", move |unit| of_order(unit, &order)))
+    }
+
+    fn total(&self) -> Answer<'_, u64> {
+        Box::pin(self.untraced.read("total", |unit| {
+            let count: i64 = unit.query_row("SELECT count(*) FROM notifications", (), |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or_default())
+        }))
+    }
+
+    fn purge_inbox(&self, age: Duration) -> Answer<'_, usize> {
+        Box::pin(self.untraced.write("purge_inbox", move |unit| Ok(inbox::purge(unit, age, PURGE_BATCH)?)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.untraced.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+}
+
+fn record(
+    unit: &mut Unit<'_>,
+    consumer: &str,
+    event: &EventId,
+    notifications: Vec<Notification>,
+) -> Result<Vec<Recorded>, Error> {
+    if !inbox::first_time(unit, consumer, event.as_str())? {
+        return Ok(Vec::new());
+    }
+    let mut recorded = Vec::new();
+    for Notification { order, kind, channel, user, subject, event, sent_at } in notifications {
+        let inserted = unit.execute(
+            "INSERT INTO notifications (order_id, kind, channel, user_id, subject, event_id, sent_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            params![
+                order.as_str(),
+                kind.as_str(),
+                channel.as_str(),
+                user.as_str(),
+                subject,
+                event.as_str(),
+                sent_at.unix_millis(),
+            ],
+        )?;
+        if inserted > 0 {
+            recorded.push(Recorded { channel, subject });
+        }
+    }
+    Ok(recorded)
+}
+
+fn of_order(unit: &mut Unit<'_>, order: &OrderId) -> Result<Vec<Notification>, Error> {
+    let rows = unit.query_all(
+        "SELECT kind, channel, user_id, subject, event_id, sent_at FROM notifications WHERE order_id = ?1 \
+         ORDER BY kind, channel",
+        [order.as_str()],
+        |row| {
+            let texts: [String; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            Ok((texts, row.get::<_, i64>(5)?))
+        },
+    )?;
+    let read = |(texts, sent_at): ([String; 5], i64)| {
+        let [kind, channel, user, subject, event] = texts;
+        Ok(Notification {
+            order: order.clone(),
+            kind: kind.parse().map_err(|_| malformed("notifications.kind"))?,
+            channel: channel.parse::<Channel>().map_err(|_| malformed("notifications.channel"))?,
+            user: user.parse().map_err(|_| malformed("notifications.user_id"))?,
+            subject,
+            event: event.parse().map_err(|_| malformed("notifications.event_id"))?,
+            sent_at: Timestamp::from_unix_millis(sent_at).map_err(|_| malformed("notifications.sent_at"))?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+fn malformed(what: &'static str) -> Error {
+    Error::Store(waypost_durable::Error::Malformed { what })
+}

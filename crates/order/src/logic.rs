@@ -1,0 +1,267 @@
+//! What the service does for its callers.
+//!
+//! An order is accepted by one unit (order, first facts of the saga, the client's key) and carried on by its saga. The
+//! caller waits for the end for as long as its deadline allows and is then told how the order stands; the order goes
+//! on without it.
+
+use crate::{
+    Error,
+    catalogue::Catalogue,
+    domain::{Cursor, Order, Origin, Viewer, check_amount},
+    running::{Accepted, Sagas},
+    store::{Cancelling, Placed, Store},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+use uuid::Uuid;
+use waypost_api::{ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId};
+use waypost_durable::{Clock, idempotency::Key};
+use waypost_resilience::deadline;
+use waypost_telemetry::{
+    attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID},
+    opentelemetry::{Context, trace::TraceContextExt as _},
+    propagation, set, span, trace_id,
+};
+
+/// When a repeated request should ask again whose first one is still running.
+const IN_USE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A wish to order, read and checked for form.
+#[derive(Debug, Clone)]
+pub struct NewOrder {
+    /// Who asks.
+    pub caller: Viewer,
+    /// For whom.
+    pub user: UserId,
+    /// What.
+    pub product: ProductId,
+    /// How many.
+    pub quantity: u32,
+    /// The total that the client expects.
+    pub amount: Money,
+    /// The provider's token of the user's means of payment.
+    pub payment_method: String,
+    /// The client's key, if it sent one.
+    pub key: Option<Key>,
+}
+
+/// An order, and whether it had been created by an earlier request with the same key.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The order as it stands.
+    pub order: Order,
+    /// True when nothing was created now.
+    pub replayed: bool,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// From the newest to the oldest.
+    pub orders: Vec<Order>,
+    /// Where the next page begins; `None` on the last one.
+    pub next: Option<Cursor>,
+}
+
+/// How long callers are kept waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// The longest wait for an order's end when the caller has no deadline.
+    pub longest: Duration,
+    /// What is kept back of the caller's deadline, so that the answer still arrives.
+    pub margin: Duration,
+}
+
+/// The orders. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    store: Arc<dyn Store>,
+    sagas: Sagas,
+    catalogue: Arc<Catalogue>,
+    clock: Clock,
+    waiting: Waiting,
+}
+
+impl Orders {
+    /// The orders of a store, carried on by these sagas.
+    pub fn new(
+        store: Arc<dyn Store>,
+        sagas: Sagas,
+        catalogue: Catalogue,
+        clock: Clock,
+        waiting: Waiting,
+    ) -> Orders {
+        Orders { store, sagas, catalogue: Arc::new(catalogue), clock, waiting }
+    }
+
+    /// Accepts an order and waits for its end, as long as the caller can.
+    ///
+    /// Cancel safety: once the order is stored it goes on, whether or not the caller is still there.
+    pub async fn create(&self, wish: NewOrder) -> Result<Created, Error> {
+        let creating = span("create-order").attr(USER_ID, &wish.user).attr(PRODUCT_ID, &wish.product);
+        creating.run(self.create_within_span(wish)).await
+    }
+
+    async fn create_within_span(&self, wish: NewOrder) -> Result<Created, Error> {
+        if !wish.caller.may_see(&wish.user) {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        // Before anything is stored: what is accepted is also carried on.
+        let admission = self.sagas.admit()?;
+        let unit_price = match span("validate-order").run(self.validate(&wish)).await {
+            Ok(unit_price) => unit_price,
+            // The first request with this key may have been right at its time.
+            Err(refused) => return self.created_before(wish.key, refused).await,
+        };
+
+        let order = self.new_order(&wish, unit_price);
+        set(ORDER_ID, &order.id);
+        match self.sagas.accept(order, wish.key, admission).await? {
+            Accepted::New(watching) => {
+                let order = self.settled(watching).await;
+                describe(&order);
+                Ok(Created { order, replayed: false })
+            }
+            Accepted::Before(before) => replay(before),
+        }
+    }
+
+    /// The unit price, when the catalogue agrees with the total that the client expects.
+    async fn validate(&self, wish: &NewOrder) -> Result<Money, Error> {
+        let price = self.catalogue.price(&wish.product).await?;
+        match check_amount(price.unit_price, wish.quantity, wish.amount) {
+            Ok(()) => Ok(price.unit_price),
+            Err(refused) if price.is_fresh() => Err(refused.into()),
+            // The client may know a newer price than we do.
+            Err(_) => {
+                let price = self.catalogue.ask(&wish.product).await?;
+                check_amount(price.unit_price, wish.quantity, wish.amount)?;
+                Ok(price.unit_price)
+            }
+        }
+    }
+
+    async fn created_before(&self, key: Option<Key>, refused: Error) -> Result<Created, Error> {
+        let Some(key) = key else { return Err(refused) };
+        match self.store.placed_before(key).await? {
+            Some(before) => replay(before),
+            None => Err(refused),
+        }
+    }
+
+    fn new_order(&self, wish: &NewOrder, unit_price: Money) -> Order {
+        let now = Timestamp::from(self.clock.now());
+        let context = Context::current();
+        Order {
+            id: OrderId::new(Uuid::now_v7()),
+            user: wish.user.clone(),
+            product: wish.product.clone(),
+            quantity: wish.quantity,
+            unit_price,
+            amount: wish.amount,
+            payment_method: wish.payment_method.clone(),
+            status: OrderStatus::Pending,
+            failure_code: None,
+            decline_code: None,
+            transaction: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+            origin: Origin {
+                trace_id: trace_id(),
+                traceparent: propagation::traceparent(&context),
+                tracestate: propagation::tracestate(&context),
+            },
+        }
+    }
+
+    /// An order that the caller may see.
+    pub async fn find(&self, id: OrderId, caller: Viewer) -> Result<Order, Error> {
+        let found = self.store.find(id, caller).await?;
+        found.ok_or_else(|| ErrorCode::OrderNotFound.into())
+    }
+
+    /// One page of a user's orders, those after `after`.
+    pub async fn list(
+        &self,
+        user: UserId,
+        caller: Viewer,
+        after: Option<Cursor>,
+        page_size: u32,
+    ) -> Result<Page, Error> {
+        if !caller.may_see(&user) {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        // One more than is shown tells whether there is a next page.
+        let mut orders = self.store.page(user, caller, after, page_size + 1).await?;
+        let has_more = orders.len() > page_size as usize;
+        orders.truncate(page_size as usize);
+        let last = orders.last().filter(|_| has_more);
+        let next = last.map(|order| Cursor { created_at: order.created_at, id: order.id.clone() });
+        Ok(Page { orders, next })
+    }
+
+    /// Cancels an order whose money is not being taken yet, and waits for its end as long as the caller can.
+    /// Repeatable.
+    pub async fn cancel(&self, id: OrderId, caller: Viewer) -> Result<Order, Error> {
+        let now = Timestamp::from(self.clock.now());
+        let noted = span("request-cancel").attr(ORDER_ID, &id).run(self.store.cancel(id, caller, now));
+        let order = match noted.await?.ok_or(ErrorCode::OrderNotFound)? {
+            Cancelling::TooLate(order) => order,
+            Cancelling::Noted(order) | Cancelling::TurnedBack(order) => {
+                self.sagas.cancel_requested(&order.id);
+                match self.sagas.watch(&order.id) {
+                    Some(watching) => self.settled(watching).await,
+                    // Parked, or another process runs it.
+                    None => order,
+                }
+            }
+        };
+        match order.status {
+            OrderStatus::Cancelled | OrderStatus::Pending => Ok(order),
+            OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Failed => {
+                Err(ErrorCode::OrderNotCancellable.into())
+            }
+        }
+    }
+
+    /// The order at its end, or as it stands when the caller's time is over or nobody works on it here any more.
+    async fn settled(&self, mut watching: watch::Receiver<Order>) -> Order {
+        let Waiting { longest, margin } = self.waiting;
+        let patience = deadline::remaining().map_or(longest, |left| left.saturating_sub(margin).min(longest));
+        let end = watching.wait_for(|order| order.status.is_terminal());
+        // Whichever way the wait ends, the last state counts.
+        let _ = timeout(patience, end).await;
+        watching.borrow().clone()
+    }
+}
+
+/// What a repeated request is answered: the order once it is settled, and until then to ask again.
+fn replay(before: Placed) -> Result<Created, Error> {
+    match before {
+        Placed::Before(order) if order.status.is_terminal() => {
+            // Joins the two traces: this one tells of the request, the first one of the order.
+            let context = propagation::context_from(
+                order.origin.traceparent.as_deref(),
+                order.origin.tracestate.as_deref(),
+            );
+            let first = context.span().span_context().clone();
+            span("replay-order").link(first).attr(ORDER_ID, &order.id).in_scope(|| ());
+            set(ORDER_ID, &order.id);
+            describe(&order);
+            Ok(Created { order: *order, replayed: true })
+        }
+        Placed::Before(_) | Placed::New => {
+            let in_use = waypost_api::Error::of(ErrorCode::IdempotencyKeyInUse);
+            Err(in_use.with_retry_after(IN_USE_RETRY_AFTER).into())
+        }
+        Placed::KeyReused => Err(ErrorCode::IdempotencyKeyReused.into()),
+    }
+}
+
+fn describe(order: &Order) {
+    set(ORDER_STATUS, order.status);
+    if let Some(transaction) = &order.transaction {
+        set(PAYMENT_TRANSACTION_ID, transaction);
+    }
+}

@@ -1,0 +1,328 @@
+//! The saga that carries an order from accepted to completed, failed or cancelled.
+//!
+//! [`plan`] is the whole of it. The steps call the inventory and the payment service with the keys of the saga
+//! (`order:step:generation`), so that a step that is run again is told from a new wish: an order is charged once,
+//! whatever is lost on the way.
+//!
+//! Each step sorts the answers of the other side into done, refused and unknown, and nothing else; what follows from
+//! that is the runner's business.
+
+use crate::domain::{CONFIRM, Order, Output, Refusal};
+use std::time::Duration;
+use tonic::{Code, Status};
+use waypost_api::{
+    Error, ErrorCode,
+    inventory::v1::{
+        CommitRequest, Line, ReleaseRequest, ReserveRequest, inventory_service_client::InventoryServiceClient,
+    },
+    payment::v1::{
+        AuthorizeRequest, CaptureRequest, Payment, RefundRequest, VoidRequest,
+        payment_service_client::PaymentServiceClient,
+    },
+};
+use waypost_durable::saga::{Call, Failure, Local, Plan, Saga, Spans, Step, Undo, saga, step};
+use waypost_resilience::grpc::Channel;
+use waypost_telemetry::{
+    attributes::{
+        ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_TRANSACTION_ID, PRODUCT_ID, PRODUCT_QUANTITY,
+    },
+    set,
+};
+
+/// The client of the inventory service.
+pub type Inventory = InventoryServiceClient<Channel>;
+/// The client of the payment service.
+pub type Payments = PaymentServiceClient<Channel>;
+
+/// How often a hold that ran out after the money was taken is taken anew before the money is given back.
+const LAST_GENERATION: u32 = 16;
+
+/// What the steps of an order need.
+#[derive(Debug, Clone)]
+pub struct PlaceOrder {
+    /// Holds and takes stock.
+    pub inventory: Inventory,
+    /// Holds and takes money.
+    pub payments: Payments,
+    /// How long stock is held: longer than the steps up to the pivot may take, with a margin for clocks.
+    pub hold_time: Duration,
+}
+
+impl Saga for PlaceOrder {
+    type State = Order;
+    type Output = Output;
+    type Reason = Refusal;
+}
+
+/// The steps of an order. With `parallel_checks` stock and payment are seen to side by side, else one after the other.
+pub fn plan(parallel_checks: bool) -> Plan<PlaceOrder> {
+    let (reserve, authorize) = (step(Reserve).undo(Release), step(Authorize).undo(Void));
+    let checks = if parallel_checks {
+        saga("place-order").together([reserve, authorize])
+    } else {
+        saga("place-order").step(reserve).step(authorize)
+    };
+    checks
+        .local(Confirm)
+        .pivot(Capture) // before it: compensate; from here on: forward only
+        .step(step(CommitStock).otherwise(Refund))
+        .local(Complete)
+        .spans(Spans { compensate: "compensate-order", fail: "fail-order", cancel: "cancel-order" })
+}
+
+struct Reserve;
+
+impl Step<PlaceOrder> for Reserve {
+    const NAME: &'static str = "reserve";
+    const SPAN: &'static str = "check-inventory";
+
+    async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
+        set(PRODUCT_ID, &order.product);
+        set(PRODUCT_QUANTITY, i64::from(order.quantity));
+        reserve(shop, order, call.key(), order.unit_price.ten_thousandths()).await?;
+        Ok(Output::Reserved)
+    }
+}
+
+struct Release;
+
+impl Undo<PlaceOrder> for Release {
+    const NAME: &'static str = "release";
+    const SPAN: &'static str = "release-stock";
+
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+        let request = ReleaseRequest { order_id: (&order.id).into(), key: call.key() };
+        shop.inventory.clone().release(request).await.map_err(|status| refusal(&status))?;
+        Ok(())
+    }
+}
+
+struct Authorize;
+
+impl Step<PlaceOrder> for Authorize {
+    const NAME: &'static str = "authorize";
+    const SPAN: &'static str = "process-payment";
+
+    async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
+        set_payment(order);
+        let request = AuthorizeRequest {
+            order_id: (&order.id).into(),
+            key: call.key(),
+            user_id: (&order.user).into(),
+            amount_ten_thousandths: order.amount.ten_thousandths(),
+            currency: order.amount.currency().to_string(),
+            payment_method: order.payment_method.clone(),
+        };
+        let payment =
+            shop.payments.clone().authorize(request).await.map_err(|status| failure(&status))?.into_inner();
+        authorized(payment)
+    }
+}
+
+/// An answer that is no error still has to say that the money is set aside.
+fn authorized(payment: Payment) -> Result<Output, Failure<Refusal>> {
+    match payment.state.as_str() {
+        "authorized" | "captured" => {
+            let transaction =
+                payment.transaction_id.parse().map_err(|_| broken_answer("a transaction id"))?;
+            set(PAYMENT_TRANSACTION_ID, &transaction);
+            Ok(Output::Authorized { transaction })
+        }
+        "declined" => {
+            let declined = Error::of(ErrorCode::PaymentDeclined).with_provider_code(payment.decline_code);
+            Err(Failure::Refused(declined.into()))
+        }
+        "voided" | "refunded" => Err(Failure::Refused(Error::of(ErrorCode::PaymentConflict).into())),
+        _ => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
+    }
+}
+
+struct Void;
+
+impl Undo<PlaceOrder> for Void {
+    const NAME: &'static str = "void";
+    const SPAN: &'static str = "void-payment";
+
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+        set_payment(order);
+        let request = VoidRequest { order_id: (&order.id).into(), key: call.key() };
+        shop.payments.clone().void(request).await.map_err(|status| refusal(&status))?;
+        Ok(())
+    }
+}
+
+/// Makes the order `confirmed`, in the unit that records what the checks brought.
+struct Confirm;
+
+impl Local<PlaceOrder> for Confirm {
+    const NAME: &'static str = CONFIRM;
+    const SPAN: &'static str = "confirm-order";
+}
+
+struct Capture;
+
+impl Step<PlaceOrder> for Capture {
+    const NAME: &'static str = "capture";
+    const SPAN: &'static str = "capture-payment";
+
+    async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
+        set_payment(order);
+        let request = CaptureRequest { order_id: (&order.id).into(), key: call.key() };
+        let payment =
+            shop.payments.clone().capture(request).await.map_err(|status| failure(&status))?.into_inner();
+        match payment.state.as_str() {
+            "captured" => Ok(Output::Captured),
+            _ => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
+        }
+    }
+}
+
+struct CommitStock;
+
+impl Step<PlaceOrder> for CommitStock {
+    const NAME: &'static str = "commit-stock";
+    const SPAN: &'static str = "commit-stock";
+
+    /// A hold that ran out (the process was down for long) is taken anew, under the key of the next generation and
+    /// at whatever price, because the customer has paid.
+    async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
+        for generation in Call::FIRST_GENERATION + 1..=LAST_GENERATION {
+            match commit(shop, order, call).await {
+                Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
+                committed => return committed,
+            }
+            match reserve(shop, order, call.key_of(Reserve::NAME, generation), 0).await {
+                // This generation ran out as well; the next one is free.
+                Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
+                reserved => reserved?,
+            }
+        }
+        commit(shop, order, call).await
+    }
+}
+
+/// Gives the money back when the stock can no longer be had.
+struct Refund;
+
+impl Undo<PlaceOrder> for Refund {
+    const NAME: &'static str = "refund";
+    const SPAN: &'static str = "refund-payment";
+
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+        set_payment(order);
+        let request = RefundRequest {
+            order_id: (&order.id).into(),
+            key: call.key(),
+            amount_ten_thousandths: order.amount.ten_thousandths(),
+        };
+        shop.payments.clone().refund(request).await.map_err(|status| refusal(&status))?;
+        Ok(())
+    }
+}
+
+/// Makes the order `completed` and writes its event, in the last unit.
+struct Complete;
+
+impl Local<PlaceOrder> for Complete {
+    const NAME: &'static str = "complete";
+    const SPAN: &'static str = "complete-order";
+}
+
+async fn reserve(
+    shop: &PlaceOrder,
+    order: &Order,
+    key: String,
+    unit_price_ten_thousandths: i64,
+) -> Result<(), Failure<Refusal>> {
+    let line =
+        Line { product_id: (&order.product).into(), quantity: order.quantity, unit_price_ten_thousandths };
+    let request = ReserveRequest {
+        order_id: (&order.id).into(),
+        key,
+        lines: vec![line],
+        time_to_live: shop.hold_time.try_into().ok(),
+    };
+    shop.inventory.clone().reserve(request).await.map_err(|status| failure(&status))?;
+    Ok(())
+}
+
+async fn commit(shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
+    let request = CommitRequest { order_id: (&order.id).into(), key: call.key() };
+    shop.inventory.clone().commit(request).await.map_err(|status| failure(&status))?;
+    Ok(Output::Committed)
+}
+
+fn has_run_out(refusal: &Refusal) -> bool {
+    matches!(refusal.code, ErrorCode::ReservationExpired | ErrorCode::ReservationNotFound)
+}
+
+fn set_payment(order: &Order) {
+    set(ORDER_ID, &order.id);
+    set(PAYMENT_AMOUNT, order.amount.to_string());
+    set(PAYMENT_CURRENCY, order.amount.currency().to_string());
+    if let Some(transaction) = &order.transaction {
+        set(PAYMENT_TRANSACTION_ID, transaction);
+    }
+}
+
+/// Refused only when the other side surely did nothing and will do nothing; anything else may have happened.
+fn failure(status: &Status) -> Failure<Refusal> {
+    match status.code() {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => Failure::Refused(refusal(status)),
+        _ => Failure::Unknown(refusal(status)),
+    }
+}
+
+fn refusal(status: &Status) -> Refusal {
+    Error::from_status(status).into()
+}
+
+fn broken_answer(what: &str) -> Failure<Refusal> {
+    let error = Error::new(ErrorCode::Internal, format!("the payment service answered without {what}"));
+    Failure::Unknown(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_can_work_either_way() {
+        assert_eq!(plan(true).check(), Ok(()));
+        assert_eq!(plan(false).check(), Ok(()));
+    }
+
+    #[test]
+    fn only_an_answer_that_says_no_is_a_refusal() {
+        let refused = failure(&Error::of(ErrorCode::OutOfStock).into());
+        assert!(matches!(refused, Failure::Refused(Refusal { code: ErrorCode::OutOfStock, .. })));
+        for code in
+            [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Internal, Code::Unknown]
+        {
+            assert!(matches!(failure(&Status::new(code, "")), Failure::Unknown(_)), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_payment_that_is_not_settled_is_unknown_and_asked_for_again() {
+        let payment = |state: &str| Payment {
+            state: state.to_owned(),
+            transaction_id: "ch_1".to_owned(),
+            decline_code: "insufficient_funds".to_owned(),
+            ..Payment::default()
+        };
+        assert!(matches!(authorized(payment("authorized")), Ok(Output::Authorized { .. })));
+        assert!(matches!(authorized(payment("unknown")), Err(Failure::Unknown(_))));
+        let Err(Failure::Refused(declined)) = authorized(payment("declined")) else { panic!("not refused") };
+        assert_eq!(declined.code, ErrorCode::PaymentDeclined);
+        assert_eq!(declined.decline_code.as_deref(), Some("insufficient_funds"));
+        assert!(matches!(authorized(payment("voided")), Err(Failure::Refused(_))));
+    }
+}

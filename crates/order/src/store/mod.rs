@@ -1,0 +1,158 @@
+//! Where orders are kept: one trait in the words of the domain, each method one atomic unit.
+//!
+//! For [`crate::logic`] and [`crate::running`]. Invariants: an order, its history, the journal of its saga, the
+//! client's key and the event commit together or not at all; what is written to an order's journal was decided on the
+//! rows that are there (the number of rows is the fence). All implementations pass the same tests
+//! (`tests/it/store.rs`).
+
+mod memory;
+mod sqlite;
+
+pub use self::{
+    memory::MemoryStore,
+    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
+};
+
+use crate::{
+    Error,
+    domain::{Cursor, Fact, Move, Order, Origin, Output, Refusal, Viewer},
+};
+use std::fmt::Debug;
+use waypost_api::{OrderId, Timestamp, UserId};
+use waypost_durable::{
+    BoxFuture,
+    idempotency::Key,
+    outbox,
+    saga::{Log, Phase},
+};
+
+/// What a store answers.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Who runs a saga, and until when nobody else takes it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The runner: one process has one.
+    pub runner: String,
+    /// When others may take over.
+    pub until: Timestamp,
+}
+
+/// A new order.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    /// The order.
+    pub order: Order,
+    /// The first facts of its saga.
+    pub facts: Vec<Fact>,
+    /// Who runs it.
+    pub lease: Lease,
+    /// The client's key, if it sent one.
+    pub key: Option<Key>,
+}
+
+/// What became of a [`Placement`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placed {
+    /// It is stored.
+    New,
+    /// The key was used for this order before, by the same request.
+    Before(Box<Order>),
+    /// The key was used before, by another request.
+    KeyReused,
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancelling {
+    /// It is noted; the saga turns back.
+    Noted(Order),
+    /// It was noted before, or the saga has turned back for another reason.
+    TurnedBack(Order),
+    /// The money is being taken, or the order is settled.
+    TooLate(Order),
+}
+
+/// One unit of an order's saga.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The order after it.
+    pub order: Order,
+    /// How many rows the journal has if nobody else has written.
+    pub rows_before: u64,
+    /// The new row.
+    pub facts: Vec<Fact>,
+    /// Where the saga stands after it.
+    pub phase: Phase,
+    /// Who runs it from here.
+    pub lease: Lease,
+    /// What is added to the order's history.
+    pub moved: Option<Move>,
+    /// What the others are told.
+    pub event: Option<outbox::Event>,
+}
+
+/// An order with the journal of its saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The order.
+    pub order: Order,
+    /// The journal.
+    pub log: Log<Output, Refusal>,
+}
+
+/// An order whose saga nobody runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The order's id.
+    pub id: OrderId,
+    /// The trace it belongs to.
+    pub origin: Origin,
+}
+
+/// Orders.
+///
+/// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
+/// dropped; it is never carried out in part.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// Stores a new order, unless its key was used before.
+    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed>;
+
+    /// What [`Store::place`] would say of a key, without storing anything; `None` when the key is new.
+    fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>>;
+
+    /// An order that the viewer may see.
+    fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>>;
+
+    /// A user's orders as far as the viewer may see them, from the newest to the oldest, those after `after`, at most
+    /// `most`.
+    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>>;
+
+    /// Notes the wish to cancel an order that the viewer may see, if its saga can still turn back; `None` when there
+    /// is no such order.
+    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>>;
+
+    /// Carries out one unit of a saga. False, with nothing changed, when the journal has other rows than expected.
+    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Takes over a saga whose lease ran out; `None` when somebody else was faster or it has ended.
+    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>>;
+
+    /// An order with its journal, if this runner still has it.
+    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>>;
+
+    /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `most`.
+    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>>;
+
+    /// Prolongs the leases of sagas that this runner runs.
+    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()>;
+
+    /// Forgets keys that are older than [`waypost_durable::idempotency::RETENTION`], and tells how many.
+    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize>;
+
+    /// Every state that an order was in, the first one first.
+    fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>>;
+
+    /// Fails when the store cannot be read.
+    fn ping(&self) -> Answer<'_, ()>;
+}

@@ -1,0 +1,409 @@
+//! The embedded store: SQLite behind one writer thread.
+//!
+//! A unit of a saga writes without reading first: the runner knows the order as of the last row of its journal, and
+//! the `UPDATE` finds the order only if that is still the last row.
+
+mod rows;
+
+use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
+use super::{Answer, Cancelling, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
+use crate::{
+    Error,
+    domain::{Cursor, Fact, Move, Order, Origin, Viewer},
+};
+use rusqlite::params;
+use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
+use waypost_durable::{
+    Database, DatabaseOptions, Location, Migration, Unit,
+    idempotency::{self, Claim, Key},
+    outbox::{self, SqliteOutbox},
+    saga::{Entry, Log},
+};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
+    Migration::new("0002_idempotency", idempotency::SCHEMA),
+    Migration::new("0003_outbox", outbox::SCHEMA),
+];
+
+/// The name of the database: of its file and in spans.
+pub const DATABASE: &str = "order";
+
+/// Keys that are forgotten in one transaction.
+const PURGE_BATCH: u32 = 500;
+
+/// Orders in one SQLite database.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    database: Database,
+    /// For what is asked over and over by nobody in particular.
+    untraced: Database,
+}
+
+impl SqliteStore {
+    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
+    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let location = match data.database(DATABASE) {
+            waypost_service::Location::File(path) => Location::File(path),
+            waypost_service::Location::Ephemeral => Location::Ephemeral,
+        };
+        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+        let database = Database::open(options, MIGRATIONS)?;
+        Ok(SqliteStore { untraced: database.untraced(), database })
+    }
+
+    /// Ends all leases. To be called once after opening: the file belongs to this process alone, so whoever held a
+    /// lease is gone, and its sagas need not wait for the lease to run out.
+    pub async fn end_leases(&self) -> Result<(), Error> {
+        let end = |unit: &mut Unit<'_>| -> Result<(), Error> {
+            unit.execute("UPDATE orders SET lease_until = 0 WHERE phase NOT IN ('ended', 'stuck')", ())?;
+            Ok(())
+        };
+        self.untraced.write("end_leases", end).await
+    }
+
+    /// The events that wait to be published.
+    pub fn outbox(&self) -> SqliteOutbox {
+        SqliteOutbox::new(&self.database)
+    }
+
+    /// Finishes what waits and closes the file.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl Store for SqliteStore {
+    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed> {
+        Box::pin(self.database.write("place", move |unit| place(unit, &placement, now)))
+    }
+
+    fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
+        Box::pin(self.database.write("placed_before", move |unit| placed_before(unit, &key)))
+    }
+
+    fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>> {
+        Box::pin(self.database.read("find", move |unit| find(unit, &id, &viewer)))
+    }
+
+    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
+        Box::pin(self.database.read("page", move |unit| page(unit, &user, &viewer, after.as_ref(), most)))
+    }
+
+    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
+        Box::pin(self.database.write("cancel", move |unit| cancel(unit, &id, &viewer, now)))
+    }
+
+    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.database.write("advance", move |unit| advance(unit, &progress, now)))
+    }
+
+    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>> {
+        Box::pin(self.database.write("take_over", move |unit| take_over(unit, &id, &lease, now)))
+    }
+
+    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>> {
+        Box::pin(self.database.read("reload", move |unit| taken(unit, &id, &runner)))
+    }
+
+    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
+        Box::pin(self.untraced.read("unfinished", move |unit| unfinished(unit, now, most)))
+    }
+
+    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
+        Box::pin(self.untraced.write("renew", move |unit| {
+            for id in orders {
+                unit.execute(
+                    "UPDATE orders SET lease_until = ?3 WHERE order_id = ?1 AND runner = ?2 \
+                     AND phase NOT IN ('ended', 'stuck')",
+                    params![id.as_str(), lease.runner, lease.until.unix_millis()],
+                )?;
+            }
+            Ok(())
+        }))
+    }
+
+    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
+        Box::pin(
+            self.untraced
+                .write("purge_keys", move |unit| Ok(idempotency::purge(unit, now.into(), PURGE_BATCH)?)),
+        )
+    }
+
+    fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
+        Box::pin(self.database.read("history", move |unit| history(unit, &id)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.untraced.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+}
+
+fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<Placed, Error> {
+    let Placement { order, facts, lease, key } = placement;
+    if let Some(key) = key {
+        match idempotency::claim(unit, key, now.into())? {
+            // The order is what the key stands for from here on: it commits with the key or not at all.
+            Claim::New { fence, .. } => idempotency::finish(unit, key, fence, order.id.as_str().as_bytes())?,
+            claim => return placed(unit, claim),
+        }
+    }
+    unit.execute(
+        "INSERT INTO orders (order_id, user_id, product_id, quantity, unit_price, amount, currency, payment_method, \
+         status, created_at, updated_at, version, trace_id, traceparent, tracestate, phase, journal_rows, runner, \
+         lease_until) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 'forward', 1, ?16, ?17)",
+        params![
+            order.id.as_str(),
+            order.user.as_str(),
+            order.product.as_str(),
+            order.quantity,
+            order.unit_price.ten_thousandths(),
+            order.amount.ten_thousandths(),
+            order.amount.currency().as_str(),
+            order.payment_method,
+            order.status.as_str(),
+            order.created_at.unix_millis(),
+            order.updated_at.unix_millis(),
+            number(order.version),
+            order.origin.trace_id,
+            order.origin.traceparent,
+            order.origin.tracestate,
+            lease.runner,
+            lease.until.unix_millis(),
+        ],
+    )?;
+    append_history(unit, &order.id, &order.last_move())?;
+    append_journal(unit, &order.id, 1, facts, now)?;
+    Ok(Placed::New)
+}
+
+fn placed_before(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Placed>, Error> {
+    match idempotency::claim(unit, key, std::time::SystemTime::UNIX_EPOCH)? {
+        // Nobody else sees a claim that is given up in the same unit.
+        Claim::New { fence, .. } => {
+            idempotency::abandon(unit, key, fence)?;
+            Ok(None)
+        }
+        claim => placed(unit, claim).map(Some),
+    }
+}
+
+/// What an older claim of a key means.
+fn placed(unit: &mut Unit<'_>, claim: Claim) -> Result<Placed, Error> {
+    let id = match claim {
+        Claim::Mismatch => return Ok(Placed::KeyReused),
+        Claim::Done { result } => String::from_utf8(result).ok().and_then(|id| OrderId::parse(&id).ok()),
+        // Claim and result commit together, so there is no such row.
+        Claim::New { .. } | Claim::InFlight { .. } => None,
+    };
+    let id = id.ok_or_else(|| malformed("idempotency.result"))?;
+    let order = order_by_id(unit, &id)?.ok_or_else(|| malformed("idempotency.result"))?;
+    Ok(Placed::Before(Box::new(order)))
+}
+
+fn find(unit: &mut Unit<'_>, id: &OrderId, viewer: &Viewer) -> Result<Option<Order>, Error> {
+    let row = unit.query_optional(
+        select_order!("WHERE order_id = ?1 AND (user_id = ?2 OR ?3)"),
+        params![id.as_str(), viewer.user.as_str(), viewer.is_admin],
+        StoredOrder::read,
+    )?;
+    row.map(Order::try_from).transpose()
+}
+
+fn order_by_id(unit: &mut Unit<'_>, id: &OrderId) -> Result<Option<Order>, Error> {
+    let row = unit.query_optional(select_order!("WHERE order_id = ?1"), [id.as_str()], StoredOrder::read)?;
+    row.map(Order::try_from).transpose()
+}
+
+fn page(
+    unit: &mut Unit<'_>,
+    user: &UserId,
+    viewer: &Viewer,
+    after: Option<&Cursor>,
+    most: u32,
+) -> Result<Vec<Order>, Error> {
+    let (user, viewer_user, is_admin) = (user.as_str(), viewer.user.as_str(), viewer.is_admin);
+    let rows = match after {
+        None => unit.query_all(
+            select_order!(
+                "WHERE user_id = ?1 AND (user_id = ?2 OR ?3) ORDER BY created_at DESC, order_id DESC LIMIT ?4"
+            ),
+            params![user, viewer_user, is_admin, most],
+            StoredOrder::read,
+        )?,
+        Some(cursor) => unit.query_all(
+            select_order!(
+                "WHERE user_id = ?1 AND (user_id = ?2 OR ?3) AND (created_at, order_id) < (?5, ?6) \
+                 ORDER BY created_at DESC, order_id DESC LIMIT ?4"
+            ),
+            params![user, viewer_user, is_admin, most, cursor.created_at.unix_millis(), cursor.id.as_str()],
+            StoredOrder::read,
+        )?,
+    };
+    rows.into_iter().map(Order::try_from).collect()
+}
+
+fn cancel(
+    unit: &mut Unit<'_>,
+    id: &OrderId,
+    viewer: &Viewer,
+    now: Timestamp,
+) -> Result<Option<Cancelling>, Error> {
+    let turned = unit.query_optional(
+        "UPDATE orders SET phase = 'back', journal_rows = journal_rows + 1 \
+         WHERE order_id = ?1 AND (user_id = ?2 OR ?3) AND phase = 'forward' RETURNING journal_rows",
+        params![id.as_str(), viewer.user.as_str(), viewer.is_admin],
+        |row| row.get::<_, u32>(0),
+    )?;
+    if let Some(journal_rows) = turned {
+        append_journal(unit, id, journal_rows.into(), &[Entry::CancelRequested], now)?;
+    }
+    let Some(order) = find(unit, id, viewer)? else { return Ok(None) };
+    if turned.is_some() {
+        return Ok(Some(Cancelling::Noted(order)));
+    }
+    let is_on_its_way_back = unit.query_row(
+        "SELECT phase IN ('back', 'stuck') AND status = 'pending' FROM orders WHERE order_id = ?1",
+        [id.as_str()],
+        |row| row.get::<_, bool>(0),
+    )?;
+    Ok(Some(if is_on_its_way_back { Cancelling::TurnedBack(order) } else { Cancelling::TooLate(order) }))
+}
+
+fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<bool, Error> {
+    let Progress { order, rows_before, facts, phase, lease, moved, event } = progress;
+    let changed = unit.execute(
+        "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, transaction_id = ?6, updated_at = ?7, \
+         version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = ?11 \
+         WHERE order_id = ?1 AND journal_rows = ?2 AND runner = ?10",
+        params![
+            order.id.as_str(),
+            number(*rows_before),
+            order.status.as_str(),
+            order.failure_code.map(ErrorCode::as_str),
+            order.decline_code,
+            order.transaction.as_ref().map(TransactionId::as_str),
+            order.updated_at.unix_millis(),
+            number(order.version),
+            phase.as_str(),
+            lease.runner,
+            lease.until.unix_millis(),
+        ],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    append_journal(unit, &order.id, rows_before + 1, facts, now)?;
+    if let Some(moved) = moved {
+        append_history(unit, &order.id, moved)?;
+    }
+    if let Some(event) = event {
+        outbox::append(unit, event)?;
+    }
+    Ok(true)
+}
+
+fn take_over(
+    unit: &mut Unit<'_>,
+    id: &OrderId,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<Option<Taken>, Error> {
+    let journal_rows = unit.query_optional(
+        "UPDATE orders SET runner = ?2, lease_until = ?3, journal_rows = journal_rows + 1 \
+         WHERE order_id = ?1 AND phase <> 'ended' AND lease_until <= ?4 RETURNING journal_rows",
+        params![id.as_str(), lease.runner, lease.until.unix_millis(), now.unix_millis()],
+        |row| row.get::<_, u32>(0),
+    )?;
+    let Some(journal_rows) = journal_rows else { return Ok(None) };
+    append_journal(unit, id, journal_rows.into(), &[Entry::Resumed], now)?;
+    taken(unit, id, &lease.runner)
+}
+
+fn taken(unit: &mut Unit<'_>, id: &OrderId, runner: &str) -> Result<Option<Taken>, Error> {
+    let row = unit.query_optional(
+        select_order!("WHERE order_id = ?1 AND runner = ?2"),
+        params![id.as_str(), runner],
+        StoredOrder::read,
+    )?;
+    let Some(row) = row else { return Ok(None) };
+    let rows = unit.query_all(
+        "SELECT facts FROM order_journal WHERE order_id = ?1 ORDER BY row",
+        [id.as_str()],
+        |row| row.get::<_, String>(0),
+    )?;
+    let journal_rows = rows.len() as u64;
+    let facts = rows
+        .iter()
+        .map(|facts| serde_json::from_str::<Vec<Fact>>(facts).map_err(|_| malformed("order_journal.facts")))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(Taken { order: row.try_into()?, log: Log::new(facts.concat(), journal_rows) }))
+}
+
+fn unfinished(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Vec<Unfinished>, Error> {
+    let rows = unit.query_all(
+        "SELECT order_id, trace_id, traceparent, tracestate FROM orders \
+         WHERE phase <> 'ended' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2",
+        params![now.unix_millis(), most],
+        |row| {
+            let origin = Origin { trace_id: row.get(1)?, traceparent: row.get(2)?, tracestate: row.get(3)? };
+            Ok((row.get::<_, String>(0)?, origin))
+        },
+    )?;
+    let read =
+        |(id, origin): (String, Origin)| Ok(Unfinished { id: parsed(&id, "orders.order_id")?, origin });
+    rows.into_iter().map(read).collect()
+}
+
+fn append_history(unit: &mut Unit<'_>, id: &OrderId, moved: &Move) -> Result<(), Error> {
+    unit.execute(
+        "INSERT INTO order_history (order_id, version, status, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            id.as_str(),
+            number(moved.version),
+            moved.to.as_str(),
+            moved.reason.map(ErrorCode::as_str),
+            moved.at.unix_millis(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn append_journal(
+    unit: &mut Unit<'_>,
+    id: &OrderId,
+    row: u64,
+    facts: &[Fact],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let facts = serde_json::to_string(facts).map_err(|_| malformed("order_journal.facts"))?;
+    unit.execute(
+        "INSERT INTO order_journal (order_id, row, facts, at) VALUES (?1, ?2, ?3, ?4)",
+        params![id.as_str(), number(row), facts, now.unix_millis()],
+    )?;
+    Ok(())
+}
+
+fn history(unit: &mut Unit<'_>, id: &OrderId) -> Result<Vec<Move>, Error> {
+    let rows = unit.query_all(
+        "SELECT version, status, reason, at FROM order_history WHERE order_id = ?1 ORDER BY version",
+        [id.as_str()],
+        |row| {
+            let reason: Option<String> = row.get(2)?;
+            Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?, reason, row.get::<_, i64>(3)?))
+        },
+    )?;
+    let read = |(version, status, reason, at): (u32, String, Option<String>, i64)| {
+        Ok(Move {
+            to: parsed(&status, "order_history.status")?,
+            version: version.into(),
+            reason: reason.map(|code| parsed(&code, "order_history.reason")).transpose()?,
+            at: moment(at, "order_history.at")?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,121 @@
+//! The same request more than once (I1 to I4, I7).
+
+use crate::{
+    fakes::Act,
+    shop::{Service, Shop, code, usd, with_key},
+};
+use futures_util::future::join_all;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use waypost_api::{ErrorCode, order::v1::CreateOrderRequest};
+use waypost_service::DataDir;
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_answer_and_makes_no_second_order() {
+    let shop = Shop::open().await;
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap();
+    let second = shop.service.create(with_key("k1", 1)).await.unwrap();
+    assert!(!first.replayed && second.replayed);
+    assert_eq!(first.order, second.order);
+    assert_eq!(shop.payments().charged(), 1);
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_refusal_too() {
+    let shop = Shop::open().await;
+    shop.payments().script.next("authorize", [Act::Refuse(ErrorCode::PaymentDeclined)]);
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap();
+    let second = shop.service.create(with_key("k1", 1)).await.unwrap();
+    assert_eq!(first.order, second.order);
+    assert_eq!(second.order.unwrap().failure_code, "payment_declined");
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_request() {
+    let shop = Shop::open().await;
+    shop.service.create(with_key("k1", 1)).await.unwrap();
+    assert_eq!(code(shop.service.create(with_key("k1", 2)).await), ErrorCode::IdempotencyKeyReused);
+    // Also when the other request could not be accepted anyway.
+    let wrong = CreateOrderRequest { amount: Some(usd(1)), ..with_key("k1", 3) };
+    assert_eq!(code(shop.service.create(wrong).await), ErrorCode::IdempotencyKeyReused);
+    assert_eq!(shop.payments().charged(), 1);
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_principal() {
+    let shop = Shop::open().await;
+    let mut other = with_key("k1", 2);
+    other.idempotency.as_mut().unwrap().principal = "user456".to_owned();
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap().order.unwrap();
+    let second = shop.service.create(other).await.unwrap().order.unwrap();
+    assert_ne!(first.order_id, second.order_id);
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_although_the_price_has_changed_since() {
+    let shop =
+        Shop::with(|config| config.price_time_to_live = waypost_service::config::Duration::from_millis(0))
+            .await;
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap();
+    *shop.inventory().price.lock().unwrap() = 599_950;
+    let second = shop.service.create(with_key("k1", 1)).await.unwrap();
+    assert!(second.replayed);
+    assert_eq!(first.order, second.order);
+    assert_eq!(code(shop.service.create(with_key("k2", 1)).await), ErrorCode::AmountMismatch);
+}
+
+#[tokio::test]
+async fn a_request_whose_first_one_still_runs_is_asked_to_come_again() {
+    let shop = Shop::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let first = shop.service.create(with_key("k1", 1));
+    let second = async {
+        shop.payments().script.called("authorize").await;
+        let refused = shop.service.create(with_key("k1", 1)).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::IdempotencyKeyInUse);
+        assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
+        gate.add_permits(1);
+    };
+    let (first, ()) = tokio::join!(first, second);
+    assert_eq!(first.unwrap().order.unwrap().status, "completed");
+    assert!(shop.service.create(with_key("k1", 1)).await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn fifty_requests_at_once_with_one_key_make_one_order() {
+    let shop = Shop::open().await;
+    let created = join_all((0..50).map(|_| shop.service.create(with_key("k1", 1)))).await;
+    let mut ids = Vec::new();
+    let mut won = 0;
+    for result in created {
+        match result {
+            Ok(created) => {
+                won += usize::from(!created.replayed);
+                ids.push(created.order.unwrap().order_id);
+            }
+            Err(refused) => assert_eq!(refused.code, ErrorCode::IdempotencyKeyInUse),
+        }
+    }
+    ids.dedup();
+    assert_eq!((won, ids.len()), (1, 1));
+    assert_eq!(shop.payments().charged(), 1);
+    assert!(shop.service.create(with_key("k1", 1)).await.unwrap().replayed, "all converge");
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_answer_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::Folder(folder.path().to_path_buf());
+    let shop = Shop::open().await;
+    let config = shop.neighbours.config();
+    let service = Service::start(&config, &data).await;
+    let first = service.create(with_key("k1", 1)).await.unwrap();
+    service.stop().await;
+
+    let service = Service::start(&config, &data).await;
+    let second = service.create(with_key("k1", 1)).await.unwrap();
+    assert!(second.replayed);
+    assert_eq!(first.order, second.order);
+    assert_eq!(shop.payments().charged(), 1);
+}

@@ -1,0 +1,327 @@
+//! The contract of a store, run on each of them.
+
+use std::{sync::Arc, time::Duration};
+use waypost_api::{Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
+use waypost_durable::{
+    idempotency::{Key, RETENTION},
+    outbox::{self, Outbox},
+    saga::{Ending, Entry, Phase},
+};
+use waypost_order::{
+    domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, Viewer},
+    store::{Cancelling, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
+};
+use waypost_service::DataDir;
+use waypost_telemetry::Telemetry;
+
+/// A store and its outbox.
+struct Subject {
+    store: Arc<dyn Store>,
+    outbox: Box<dyn Outbox>,
+}
+
+fn sqlite() -> Subject {
+    let store = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
+    Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
+}
+
+fn memory() -> Subject {
+    let store = MemoryStore::new();
+    Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
+}
+
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::sqlite()).await; })*
+        }
+        mod in_memory {
+            $(#[tokio::test] async fn $test() { super::$test(super::memory()).await; })*
+        }
+    };
+}
+
+on_each_store! {
+    an_order_is_found_as_it_was_placed_by_those_who_may_see_it
+    a_key_stands_for_one_order
+    a_key_that_was_only_asked_for_stays_new
+    an_old_key_is_forgotten
+    a_unit_writes_state_journal_history_and_event_together
+    a_unit_that_was_decided_on_other_rows_writes_nothing
+    a_runner_that_was_replaced_writes_nothing
+    a_saga_is_taken_over_only_when_its_lease_has_run_out
+    a_lease_that_is_renewed_does_not_run_out
+    a_parked_saga_waits_for_its_time
+    an_order_is_cancelled_until_its_payment_is_taken
+    a_list_runs_from_the_newest_to_the_oldest
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(1_790_000_000_000 + millis).unwrap()
+}
+
+fn viewer(user: &str) -> Viewer {
+    Viewer { user: user.parse().unwrap(), is_admin: user == "user-admin" }
+}
+
+fn lease(runner: &str, until: i64) -> Lease {
+    Lease { runner: runner.to_owned(), until: at(until) }
+}
+
+fn order(id: &str, created: i64) -> Order {
+    Order {
+        id: id.parse().unwrap(),
+        user: "user123".parse().unwrap(),
+        product: "prod456".parse().unwrap(),
+        quantity: 2,
+        unit_price: Money::new(499_950, Currency::USD),
+        amount: Money::new(999_900, Currency::USD),
+        payment_method: "pm_card_ok".to_owned(),
+        status: OrderStatus::Pending,
+        failure_code: None,
+        decline_code: None,
+        transaction: None,
+        created_at: at(created),
+        updated_at: at(created),
+        version: 1,
+        origin: Origin {
+            trace_id: Some("0af7651916cd43dd8448eb211c80319c".to_owned()),
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            tracestate: None,
+        },
+    }
+}
+
+fn opening() -> Vec<Fact> {
+    vec![Entry::Intended("reserve".into()), Entry::Intended("authorize".into())]
+}
+
+/// An order that runner one has until millisecond 1000.
+fn placement(order: Order) -> Placement {
+    Placement { order, facts: opening(), lease: lease("one", 1000), key: None }
+}
+
+fn key(key: &str, fingerprint: u8) -> Key {
+    Key {
+        principal: "user123".to_owned(),
+        route: "create".to_owned(),
+        key: key.to_owned(),
+        fingerprint: vec![fingerprint; 32],
+    }
+}
+
+async fn place(subject: &Subject, order: &Order) {
+    let placed = subject.store.place(placement(order.clone()), order.created_at).await.unwrap();
+    assert_eq!(placed, Placed::New);
+}
+
+/// The unit that makes an order confirmed.
+fn confirmed(order: &Order, now: i64) -> Progress {
+    let facts = vec![Entry::Done(CONFIRM.into(), None), Entry::Intended("capture".into())];
+    let after = order.after(&facts, None, at(now)).unwrap();
+    Progress {
+        moved: Some(after.last_move()),
+        order: after,
+        rows_before: 1,
+        facts,
+        phase: Phase::Committed,
+        lease: lease("one", now + 1000),
+        event: None,
+    }
+}
+
+/// The unit that ends an order.
+fn ended(order: &Order, rows_before: u64, ending: &Ending<Refusal>, now: i64) -> Progress {
+    let after = order.after(&[Entry::Ended], Some(ending), at(now)).unwrap();
+    let event =
+        outbox::Event::new(format!("{}.{}", after.id, after.version), "t", after.id.as_str(), "k", vec![1]);
+    Progress {
+        moved: Some(after.last_move()),
+        order: after,
+        rows_before,
+        facts: vec![Entry::Ended],
+        phase: Phase::Ended,
+        lease: lease("one", now),
+        event: Some(event),
+    }
+}
+
+async fn find(subject: &Subject, id: &str) -> Order {
+    subject.store.find(id.parse().unwrap(), viewer("user-admin")).await.unwrap().unwrap()
+}
+
+async fn unfinished(subject: &Subject, now: i64) -> Vec<String> {
+    let found = subject.store.unfinished(at(now), 10).await.unwrap();
+    found.into_iter().map(|unfinished| unfinished.id.to_string()).collect()
+}
+
+async fn an_order_is_found_as_it_was_placed_by_those_who_may_see_it(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let found = |user: &str| subject.store.find(placed.id.clone(), viewer(user));
+    assert_eq!(found("user123").await.unwrap(), Some(placed.clone()));
+    assert_eq!(found("user-admin").await.unwrap(), Some(placed.clone()));
+    assert_eq!(found("mallory").await.unwrap(), None);
+    assert_eq!(subject.store.find("order-2".parse().unwrap(), viewer("user123")).await.unwrap(), None);
+    let history = subject.store.history(placed.id.clone()).await.unwrap();
+    assert_eq!(history, [placed.last_move()]);
+}
+
+async fn a_key_stands_for_one_order(subject: Subject) {
+    let with_key =
+        |id: &str, fingerprint| Placement { key: Some(key("k", fingerprint)), ..placement(order(id, 0)) };
+    let place = |placement| subject.store.place(placement, at(0));
+    assert_eq!(place(with_key("order-1", 1)).await.unwrap(), Placed::New);
+    let before = Placed::Before(Box::new(order("order-1", 0)));
+    assert_eq!(place(with_key("order-2", 1)).await.unwrap(), before);
+    assert_eq!(place(with_key("order-3", 2)).await.unwrap(), Placed::KeyReused);
+    for id in ["order-2", "order-3"] {
+        assert_eq!(subject.store.find(id.parse().unwrap(), viewer("user-admin")).await.unwrap(), None);
+    }
+    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), Some(before));
+    assert_eq!(subject.store.placed_before(key("k", 2)).await.unwrap(), Some(Placed::KeyReused));
+}
+
+async fn a_key_that_was_only_asked_for_stays_new(subject: Subject) {
+    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
+    assert_eq!(subject.store.placed_before(key("k", 2)).await.unwrap(), None);
+    let placement = Placement { key: Some(key("k", 3)), ..placement(order("order-1", 0)) };
+    assert_eq!(subject.store.place(placement, at(0)).await.unwrap(), Placed::New);
+}
+
+async fn an_old_key_is_forgotten(subject: Subject) {
+    let placement = Placement { key: Some(key("k", 1)), ..placement(order("order-1", 0)) };
+    subject.store.place(placement, at(0)).await.unwrap();
+    let age = |duration: Duration| at(0).plus(duration);
+    assert_eq!(subject.store.purge_keys(age(RETENTION / 2)).await.unwrap(), 0);
+    assert_eq!(subject.store.purge_keys(age(RETENTION * 2)).await.unwrap(), 1);
+    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
+}
+
+async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let confirm = confirmed(&placed, 5);
+    assert!(subject.store.advance(confirm.clone(), at(5)).await.unwrap());
+    assert_eq!(find(&subject, "order-1").await, confirm.order);
+    assert!(subject.outbox.pending(10).await.unwrap().is_empty());
+
+    let end = ended(&confirm.order, 2, &Ending::Completed, 9);
+    assert!(subject.store.advance(end.clone(), at(9)).await.unwrap());
+    let completed = find(&subject, "order-1").await;
+    assert_eq!((completed.status, completed.version), (OrderStatus::Completed, 3));
+    let history = subject.store.history(placed.id.clone()).await.unwrap();
+    assert_eq!(history, [placed.last_move(), confirm.order.last_move(), completed.last_move()]);
+    let Taken { log, .. } = subject.store.reload(placed.id.clone(), "one".to_owned()).await.unwrap().unwrap();
+    assert_eq!(log.rows(), 3);
+    assert_eq!(log.entries(), [opening(), confirm.facts, end.facts].concat());
+    let events = subject.outbox.pending(10).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(Some(&events[0].event), end.event.as_ref());
+}
+
+async fn a_unit_that_was_decided_on_other_rows_writes_nothing(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    for rows_before in [0, 2] {
+        let stale = Progress { rows_before, ..ended(&placed, 1, &Ending::Cancelled, 5) };
+        assert!(!subject.store.advance(stale, at(5)).await.unwrap());
+    }
+    assert_eq!(find(&subject, "order-1").await, placed);
+    assert!(subject.outbox.pending(10).await.unwrap().is_empty());
+}
+
+async fn a_runner_that_was_replaced_writes_nothing(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let taken =
+        subject.store.take_over(placed.id.clone(), lease("two", 5000), at(1000)).await.unwrap().unwrap();
+    assert_eq!(taken.order, placed);
+    assert_eq!(taken.log.entries().last(), Some(&Entry::Resumed));
+
+    assert!(!subject.store.advance(confirmed(&placed, 1001), at(1001)).await.unwrap());
+    let guessed = Progress { rows_before: 2, ..confirmed(&placed, 1001) };
+    assert!(!subject.store.advance(guessed, at(1001)).await.unwrap(), "not even with the right row");
+    assert_eq!(subject.store.reload(placed.id.clone(), "one".to_owned()).await.unwrap(), None);
+    let by_two = Progress { rows_before: 2, lease: lease("two", 6000), ..confirmed(&placed, 1002) };
+    assert!(subject.store.advance(by_two, at(1002)).await.unwrap());
+}
+
+async fn a_saga_is_taken_over_only_when_its_lease_has_run_out(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let take_over = |now| subject.store.take_over(placed.id.clone(), lease("two", now + 1000), at(now));
+    assert!(unfinished(&subject, 999).await.is_empty());
+    assert_eq!(take_over(999).await.unwrap(), None);
+    assert_eq!(unfinished(&subject, 1000).await, ["order-1"]);
+    assert!(take_over(1000).await.unwrap().is_some());
+    assert_eq!(take_over(1001).await.unwrap(), None, "it has a runner again");
+
+    let end = Progress { lease: lease("two", 0), ..ended(&placed, 2, &Ending::Cancelled, 1002) };
+    assert!(subject.store.advance(end, at(1002)).await.unwrap());
+    assert!(unfinished(&subject, 1_000_000).await.is_empty());
+    assert_eq!(take_over(1_000_000).await.unwrap(), None, "it has ended");
+}
+
+async fn a_lease_that_is_renewed_does_not_run_out(subject: Subject) {
+    let (renewed, forgotten) = (order("order-1", 0), order("order-2", 0));
+    place(&subject, &renewed).await;
+    place(&subject, &forgotten).await;
+    subject.store.renew(vec![renewed.id.clone()], lease("one", 3000)).await.unwrap();
+    subject.store.renew(vec![forgotten.id.clone()], lease("two", 3000)).await.unwrap();
+    assert_eq!(unfinished(&subject, 2000).await, ["order-2"], "only its runner renews a lease");
+}
+
+async fn a_parked_saga_waits_for_its_time(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let refusal = Refusal { code: ErrorCode::Unavailable, detail: "down".to_owned(), decline_code: None };
+    let parked = Progress {
+        order: placed.clone(),
+        rows_before: 1,
+        facts: vec![Entry::Stuck("authorize".into(), refusal)],
+        phase: Phase::Stuck,
+        lease: lease("one", 9000),
+        moved: None,
+        event: None,
+    };
+    assert!(subject.store.advance(parked, at(5)).await.unwrap());
+    subject.store.renew(vec![placed.id.clone()], lease("one", 99_000)).await.unwrap();
+    assert!(unfinished(&subject, 8999).await.is_empty());
+    assert_eq!(unfinished(&subject, 9000).await, ["order-1"], "renewing does not keep it parked");
+}
+
+async fn an_order_is_cancelled_until_its_payment_is_taken(subject: Subject) {
+    let (early, late) = (order("order-1", 0), order("order-2", 0));
+    place(&subject, &early).await;
+    place(&subject, &late).await;
+    let cancel = |id: &OrderId, user: &str| subject.store.cancel(id.clone(), viewer(user), at(5));
+    assert_eq!(cancel(&early.id, "mallory").await.unwrap(), None);
+    assert_eq!(cancel(&early.id, "user123").await.unwrap(), Some(Cancelling::Noted(early.clone())));
+    assert_eq!(cancel(&early.id, "user-admin").await.unwrap(), Some(Cancelling::TurnedBack(early.clone())));
+    assert!(
+        !subject.store.advance(confirmed(&early, 6), at(6)).await.unwrap(),
+        "the runner has to look again"
+    );
+
+    assert!(subject.store.advance(confirmed(&late, 6), at(6)).await.unwrap());
+    let confirmed = find(&subject, "order-2").await;
+    assert_eq!(cancel(&late.id, "user123").await.unwrap(), Some(Cancelling::TooLate(confirmed)));
+}
+
+async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
+    for (id, created) in [("order-1", 1), ("order-3", 2), ("order-2", 2), ("order-4", 3)] {
+        place(&subject, &order(id, created)).await;
+    }
+    let theirs = Order { user: "user456".parse().unwrap(), ..order("order-5", 9) };
+    place(&subject, &theirs).await;
+    let user = || -> UserId { "user123".parse().unwrap() };
+    let page = async |viewed_by: &str, after, most| {
+        let orders = subject.store.page(user(), viewer(viewed_by), after, most).await.unwrap();
+        orders.into_iter().map(|order| order.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(page("user123", None, 3).await, ["order-4", "order-3", "order-2"]);
+    let after = Cursor { created_at: at(2), id: "order-3".parse().unwrap() };
+    assert_eq!(page("user-admin", Some(after), 3).await, ["order-2", "order-1"]);
+    assert!(page("mallory", None, 3).await.is_empty());
+}

@@ -1,0 +1,283 @@
+//! The other services fail, lose answers or are down: nothing is charged twice, nothing is dropped.
+
+use crate::{
+    fakes::{Act, Hold, Script},
+    shop::{Neighbours, PATIENCE, Service, Shop, order_for},
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+use tokio::sync::Semaphore;
+use waypost_api::{
+    ErrorCode, OrderStatus, Timestamp,
+    events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind},
+};
+use waypost_durable::{Clock, broker::Broker as _};
+use waypost_order::{
+    Config,
+    store::{MemoryStore, Store},
+};
+use waypost_service::config;
+use waypost_telemetry::testing::TestTelemetry;
+
+impl Shop {
+    /// The script of the service that has this method.
+    fn script_of(&self, method: &str) -> &Script {
+        match method {
+            "reserve" | "release" | "commit" => &self.inventory().script,
+            _ => &self.payments().script,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_payment_whose_answer_was_lost_is_asked_for_again_and_charged_once() {
+    let shop = Shop::open().await;
+    shop.payments().script.next("authorize", [Act::LosesTheAnswer]);
+    shop.payments().script.next("capture", [Act::LosesTheAnswer]);
+    let order = shop.service.order().await;
+    assert_eq!(order.status, "completed");
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1);
+    let calls = shop.payments().script.calls();
+    assert_eq!(
+        calls,
+        ["authorize authorize:1", "authorize authorize:1", "capture capture:1", "capture capture:1"]
+    );
+}
+
+#[tokio::test]
+async fn each_step_that_is_done_twice_has_the_effect_of_once() {
+    for step in ["reserve", "authorize", "capture", "commit"] {
+        let shop = Shop::open().await;
+        shop.script_of(step).next(step, [Act::LosesTheAnswer]);
+        let order = shop.service.order().await;
+        assert_eq!(order.status, "completed", "{step}");
+        assert_eq!(shop.script_of(step).count(step), 2, "{step}");
+        assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1, "{step}");
+        assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed), "{step}");
+    }
+}
+
+#[tokio::test]
+async fn each_step_that_is_refused_fails_the_order_and_leaves_nothing_behind() {
+    for step in ["reserve", "authorize", "capture", "commit"] {
+        let shop = Shop::open().await;
+        shop.script_of(step).next(step, [Act::Refuse(ErrorCode::Forbidden)]);
+        let order = shop.service.order().await;
+        assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "forbidden"), "{step}");
+        let paid = shop.payments().paid(&order.order_id);
+        assert!(paid.is_none_or(|paid| matches!(paid.state, "voided" | "refunded")), "{step}");
+        assert_ne!(shop.inventory().hold(&order.order_id), Some(Hold::Committed), "{step}");
+    }
+}
+
+#[tokio::test]
+async fn each_undo_that_is_done_twice_has_the_effect_of_once() {
+    for (undo, refused) in [("void", "capture"), ("release", "capture"), ("refund", "commit")] {
+        let shop = Shop::open().await;
+        shop.script_of(refused).next(refused, [Act::Refuse(ErrorCode::Forbidden)]);
+        shop.script_of(undo).next(undo, [Act::LosesTheAnswer]);
+        let order = shop.service.order().await;
+        assert_eq!(order.status, "failed", "{undo}");
+        assert_eq!(shop.script_of(undo).count(undo), 2, "{undo}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_stays_unknown_is_given_up_and_undone() {
+    let shop = Shop::open().await;
+    shop.payments().script.next("authorize", vec![Act::LosesTheAnswer; 3]);
+    let order = shop.service.order().await;
+    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_unknown"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
+}
+
+#[tokio::test]
+async fn from_the_capture_on_an_order_is_never_given_up() {
+    let shop = Shop::open().await;
+    shop.payments().script.next("capture", vec![Act::LosesTheAnswer; 4]);
+    shop.inventory().script.next("commit", vec![Act::LosesTheAnswer; 4]);
+    let order = shop.service.order().await;
+    assert_eq!(order.status, "completed");
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1);
+}
+
+#[tokio::test]
+async fn a_capture_that_is_refused_turns_the_order_back() {
+    let shop = Shop::open().await;
+    shop.payments().script.next("capture", [Act::Refuse(ErrorCode::PaymentConflict)]);
+    let order = shop.service.order().await;
+    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_conflict"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
+    assert_eq!(order.version, 3);
+}
+
+#[tokio::test]
+async fn an_undo_that_keeps_failing_is_parked_and_tried_again_until_it_succeeds() {
+    let shop = Shop::open().await;
+    shop.inventory().script.next("reserve", [Act::Refuse(ErrorCode::OutOfStock)]);
+    // Three tries park it, the first one after that fails as well.
+    shop.payments().script.next("void", vec![Act::LosesTheAnswer; 4]);
+    let order = shop.service.order().await;
+    assert_eq!(order.status, "pending", "parked: not settled, not dropped");
+    let order = shop.service.reaches(&order.order_id, "failed").await;
+    assert_eq!(order.failure_code, "out_of_stock");
+    assert_eq!(shop.payments().script.count("void"), 5);
+}
+
+#[tokio::test]
+async fn a_hold_that_ran_out_after_the_capture_is_taken_anew() {
+    let shop = Shop::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.inventory().script.next("commit", [Act::Waits(Arc::clone(&gate))]);
+    let running_out = async {
+        shop.inventory().script.called("commit").await;
+        shop.inventory().expire_all();
+        // The customer has paid: the new price is not theirs.
+        *shop.inventory().price.lock().unwrap() = 599_950;
+        gate.add_permits(1);
+    };
+    let (order, ()) = tokio::join!(shop.service.order(), running_out);
+    assert_eq!(order.status, "completed");
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed));
+    let calls = shop.inventory().script.calls();
+    assert!(calls.contains(&"reserve reserve:2".to_owned()), "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_customer_whose_stock_is_gone_after_the_capture_gets_the_money_back() {
+    let shop = Shop::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.inventory().script.next("commit", [Act::Waits(Arc::clone(&gate))]);
+    let running_out = async {
+        shop.inventory().script.called("commit").await;
+        shop.inventory().expire_all();
+        shop.inventory().script.next("reserve", [Act::Refuse(ErrorCode::OutOfStock)]);
+        gate.add_permits(1);
+    };
+    let (order, ()) = tokio::join!(shop.service.order(), running_out);
+    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "out_of_stock"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "refunded");
+}
+
+/// Two processes over one store, by a clock that stands until the test moves it, and an order of the first one whose
+/// payment waits.
+struct TwoProcesses {
+    neighbours: Neighbours,
+    first: Service,
+    second: Service,
+    store: Arc<dyn Store>,
+    now: Arc<Mutex<SystemTime>>,
+    gate: Arc<Semaphore>,
+}
+
+const LEASE: config::Duration = config::Duration::from_secs(10);
+
+impl TwoProcesses {
+    fn start(sweeps_of_the_first: config::Duration) -> TwoProcesses {
+        let neighbours = Neighbours::start();
+        let gate = Arc::new(Semaphore::new(0));
+        neighbours.payments.script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let now = Arc::new(Mutex::new(SystemTime::now()));
+        let process = |sweep_interval| {
+            let config = Config { lease: LEASE, sweep_interval, ..neighbours.config() };
+            let now = Arc::clone(&now);
+            let clock = Clock::from_fn(move || *now.lock().unwrap());
+            Service::by_clock(&config, TestTelemetry::new("order-service"), Arc::clone(&store), clock)
+        };
+        let (first, second) = (process(sweeps_of_the_first), process(config::Duration::from_millis(5)));
+        TwoProcesses { neighbours, first, second, store, now, gate }
+    }
+
+    fn pass(&self, time: Duration) -> Timestamp {
+        let mut now = self.now.lock().unwrap();
+        *now += time;
+        Timestamp::from(*now)
+    }
+}
+
+#[tokio::test]
+async fn an_order_of_a_process_that_shows_no_life_is_taken_over_and_charged_once() {
+    // The first process never looks after its leases, as if it were stopped.
+    let shop = TwoProcesses::start(config::Duration::from_secs(3600));
+    let taken_over = async {
+        shop.neighbours.payments.script.called("authorize").await;
+        shop.pass(LEASE.get());
+        shop.second.ended("complete-order", 1).await;
+        shop.gate.add_permits(1);
+    };
+    let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_over);
+    let id = created.unwrap().order.unwrap().order_id;
+    assert_eq!(shop.second.reaches(&id, "completed").await.version, 3);
+    assert_eq!(shop.neighbours.payments.paid(&id).unwrap().captures, 1);
+    assert_eq!(
+        shop.neighbours.payments.script.count("capture"),
+        1,
+        "the first one was fenced before its capture"
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_takes_longer_than_a_lease_stays_with_its_process() {
+    let shop = TwoProcesses::start(config::Duration::from_millis(5));
+    let outlives_its_lease = async {
+        shop.neighbours.payments.script.called("authorize").await;
+        for _ in 0..5 {
+            let now = shop.pass(LEASE.get() / 2);
+            let later = now.plus(LEASE.get() * 2 / 3);
+            let renewed = async {
+                while !shop.store.unfinished(later, 1).await.unwrap().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, renewed).await.expect("the lease must be renewed");
+        }
+        shop.gate.add_permits(1);
+    };
+    let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), outlives_its_lease);
+    assert_eq!(created.unwrap().order.unwrap().status, "completed");
+    assert!(shop.second.telemetry.finished_spans().iter().all(|span| span.name() != "resume-order"));
+}
+
+#[tokio::test]
+async fn an_inventory_that_is_down_when_an_order_comes_in_is_unavailable() {
+    let shop = Shop::open().await;
+    shop.inventory().script.next("check_stock", [Act::IsDown]);
+    let refused = shop.service.create(order_for("user123")).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Unavailable);
+    assert_eq!(shop.service.order().await.status, "completed");
+}
+
+#[tokio::test]
+async fn every_settled_order_is_told_once_with_its_trace() {
+    let shop = Shop::open().await;
+    let completed = shop.service.order().await;
+    shop.payments().script.next("authorize", [Act::Refuse(ErrorCode::PaymentDeclined)]);
+    let failed = shop.service.order().await;
+
+    let mut consumer = shop.service.broker.subscribe("test", ORDER_EVENTS_TOPIC).await.unwrap();
+    let mut events = Vec::new();
+    let receiving = async {
+        while events.len() < 2 {
+            for delivery in consumer.poll(10, PATIENCE).await.unwrap() {
+                let event: OrderEvent = serde_json::from_slice(&delivery.record.payload).unwrap();
+                assert_eq!(delivery.record.key, event.order_id.as_str());
+                let traceparent = delivery.record.headers.iter().find(|(name, _)| name == "traceparent");
+                events.push((event, String::from_utf8(traceparent.unwrap().1.clone()).unwrap()));
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, receiving).await.expect("the events must come");
+    events.sort_by_key(|(event, _)| event.occurred_at);
+    for (order, (event, traceparent)) in [completed, failed].iter().zip(&events) {
+        assert_eq!(event.order_id.as_str(), order.order_id);
+        assert_eq!(event.version, order.version);
+        assert!(traceparent.contains(&order.trace_id), "{traceparent}");
+    }
+    assert_eq!((events[0].0.kind, events[0].0.status), (OrderEventKind::Completed, OrderStatus::Completed));
+    assert_eq!(events[1].0.failure_code, Some(ErrorCode::PaymentDeclined));
+}
