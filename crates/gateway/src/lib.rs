@@ -1,1 +1,72 @@
-//! Not written yet.
+//! The public HTTP edge of Waypost.
+//!
+//! For outsiders it is the whole system; for the services it is the one caller whom they may believe who asks. A
+//! request passes, in this order: the listener's limits, the shed, the trace edge, the rate limit, the token, the
+//! reading of its body and fields, its deadline; then it is forwarded ([`build`] puts these together). Follow an
+//! order from `routes/orders.rs`.
+//!
+//! Invariants:
+//! - Trust changes here and nowhere else: the caller that a service sees comes from a verified token.
+//! - Every answer that is not a success is a problem document with a code of [`waypost_api::ErrorCode`].
+//! - A route exists in the router, in the OpenAPI document and in [`access::TABLE`], or the gateway does not start.
+//!
+//! Left out: any state that matters. The gateway keeps no order, no key and no session; replicas of it need not know
+//! each other (but each counts rates for itself).
+
+pub mod access;
+mod access_log;
+mod address;
+mod body;
+mod budget;
+mod caller;
+mod config;
+mod edge;
+mod error;
+mod headers;
+mod idempotency;
+mod openapi;
+mod panics;
+mod problem;
+mod query;
+mod rate;
+mod routes;
+mod tokens;
+mod upstream;
+
+pub use crate::{
+    config::{Auth, Config, RateLimit, SigningKey, TokenSettings},
+    error::Error,
+    openapi::document,
+};
+
+use crate::edge::Edge;
+use std::net::SocketAddr;
+use waypost_service::App;
+use waypost_telemetry::Telemetry;
+
+/// What the gateway is given beside its configuration.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The telemetry of the role.
+    pub telemetry: Telemetry,
+    /// Where the gateway is bound; decides whether `auth = demo` is let through.
+    pub bound: SocketAddr,
+}
+
+/// Puts the gateway together. Connects to nothing yet; must be called inside a tokio runtime.
+pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let Parts { telemetry, bound } = parts;
+    if config.auth == Auth::Demo && !bound.ip().to_canonical().is_loopback() {
+        return Err(Error::DemoOutsideLoopback { bound });
+    }
+    if config.tokens.keys.is_empty() {
+        tracing::info!("no token key is configured: tokens will not outlive this process");
+    }
+    let document = openapi::document(config.auth);
+    openapi::check_against_table(&document)?;
+    let edge = Edge::new(config, &telemetry, &document)?;
+    let (routes, _) = routes::all();
+    let routes = routes.with_state(edge.clone());
+    let router = edge::layers(routes, config, &telemetry, &edge);
+    Ok(App { router, workers: Vec::new(), checks: upstream::checks(config)? })
+}

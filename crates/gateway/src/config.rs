@@ -1,0 +1,202 @@
+//! What can be set, and what must not be set together.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
+use waypost_service::{
+    config::{ByteSize, Complaint, Duration, Secret},
+    settings,
+};
+
+/// Whether a caller needs a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// A request without a token is taken for one of the user that it names. Only on loopback.
+    Demo,
+    /// A request without a token is refused.
+    #[default]
+    Required,
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Auth::Demo => "demo",
+            Auth::Required => "required",
+        })
+    }
+}
+
+settings! {
+    /// The public HTTP edge.
+    pub struct Config {
+        /// Where the order service answers.
+        pub order_service: String = "http://127.0.0.1:9090".to_owned(),
+        /// Where the user service answers.
+        pub user_service: String = "http://127.0.0.1:9091".to_owned(),
+        /// Where the inventory service answers.
+        pub inventory_service: String = "http://127.0.0.1:9092".to_owned(),
+        /// `required`: callers need a token. `demo`: a request without a token acts for the user that it names;
+        /// refused unless bound to loopback.
+        pub auth: Auth = Auth::Required,
+        /// Whether `POST /api/orders` needs an `Idempotency-Key`.
+        pub require_idempotency_key: bool = false,
+        /// Whether a caller's trace is continued. Otherwise a request begins a trace of its own with a link to
+        /// the caller's, so that outsiders decide neither what is sampled nor which trace it lands in.
+        pub continue_traces: bool = false,
+        /// Proxies whose `X-Forwarded-For` is believed.
+        pub trusted_proxies: Vec<IpAddr> = Vec::new(),
+        /// Requests at once; a few more wait for a moment, further ones are answered 503.
+        pub requests_at_once: usize = 1024,
+        /// Time for a request, from when it is read to its answer.
+        pub budget: Duration = Duration::from_secs(5),
+        /// Longest time that a client may ask for with `Request-Timeout` or `x-waypost-timeout-ms`.
+        pub longest_budget: Duration = Duration::from_secs(10),
+        /// Largest body.
+        pub body_size: ByteSize = ByteSize::kib(64),
+        /// Time for a body to arrive.
+        pub body_timeout: Duration = Duration::from_secs(10),
+        /// Tokens that the gateway issues and takes.
+        pub tokens: TokenSettings = TokenSettings::default(),
+        /// How many requests one principal may send; for callers without a token, one address.
+        pub rate_limit: RateLimit = RateLimit::default(),
+        /// How many logins may be tried for one account, and from one address.
+        pub login_limit: RateLimit = RateLimit { requests: 10, ..RateLimit::default() },
+    }
+}
+
+settings! {
+    /// Tokens (JWT, HS256).
+    pub struct TokenSettings {
+        /// Who issues them: `iss`.
+        pub issuer: String = "waypost-gateway".to_owned(),
+        /// Whom they are for: `aud`.
+        pub audience: String = "waypost".to_owned(),
+        /// How long they last.
+        pub lifetime: Duration = Duration::from_secs(15 * 60),
+        /// By how much two clocks may differ.
+        pub leeway: Duration = Duration::from_secs(5),
+        /// Keys, each with `kid` and `secret` (at least 32 bytes). The first signs, all verify; so a new key is put
+        /// first, and the old one is taken out one lifetime later. Without any, a random key is made at the
+        /// start: tokens then end with the process, and are good at one replica only.
+        pub keys: Vec<SigningKey> = Vec::new(),
+    }
+}
+
+/// A key for tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningKey {
+    /// Names the key in a token's header.
+    pub kid: String,
+    /// At least 32 bytes.
+    pub secret: Secret<String>,
+}
+
+settings! {
+    /// A rate with bursts (GCRA).
+    pub struct RateLimit {
+        /// Whether it applies.
+        pub enabled: bool = true,
+        /// Requests in each period; as many may come at once.
+        pub requests: u32 = 600,
+        /// The period.
+        pub per: Duration = Duration::from_secs(60),
+    }
+}
+
+/// RFC 7518, section 3.2: a key of the size of the hash output or larger.
+const SHORTEST_SECRET: usize = 32;
+
+impl Config {
+    /// Rules that the types cannot state. To be asked before anything is bound.
+    pub fn check(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let targets = [
+            ("order_service", &self.order_service),
+            ("user_service", &self.user_service),
+            ("inventory_service", &self.inventory_service),
+        ];
+        for (key, target) in targets {
+            if !is_target(target) {
+                complaints
+                    .push(Complaint::new(key, format!("`{target}` is not of the form http://host:port")));
+            }
+        }
+        if self.budget > self.longest_budget {
+            complaints.push(Complaint::new(
+                "budget",
+                format!("must not exceed longest_budget ({})", self.longest_budget),
+            ));
+        }
+        for (key, limit) in [("rate_limit", &self.rate_limit), ("login_limit", &self.login_limit)] {
+            if limit.enabled && (limit.requests == 0 || limit.per.is_zero()) {
+                complaints
+                    .push(Complaint::new(key, "must allow something; to switch it off, set enabled = false"));
+            }
+        }
+        if self.requests_at_once == 0 {
+            complaints.push(Complaint::new("requests_at_once", "must be at least 1"));
+        }
+        complaints.extend(self.tokens.check().into_iter().map(|complaint| complaint.under("tokens")));
+        complaints
+    }
+}
+
+impl TokenSettings {
+    fn check(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let mut kids = BTreeSet::new();
+        for SigningKey { kid, secret } in &self.keys {
+            if secret.expose().len() < SHORTEST_SECRET {
+                let reason = format!("the secret of `{kid}` is shorter than {SHORTEST_SECRET} bytes");
+                complaints.push(Complaint::new("keys", reason));
+            }
+            if !kids.insert(kid) {
+                complaints.push(Complaint::new("keys", format!("two keys have the kid `{kid}`")));
+            }
+        }
+        if self.lifetime.as_secs() == 0 {
+            complaints.push(Complaint::new("lifetime", "must be at least 1s"));
+        }
+        complaints
+    }
+}
+
+fn is_target(target: &str) -> bool {
+    let Ok(uri) = target.parse::<http::Uri>() else { return false };
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    matches!(uri.scheme_str(), Some("http" | "https")) && has_host && matches!(uri.path(), "" | "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waypost_service::config::{Settings as _, Sources, commented_toml, load};
+
+    #[test]
+    fn the_defaults_are_without_complaint() {
+        assert_eq!(Config::default().check(), []);
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_and_not_shown() {
+        let keys = vec![SigningKey { kid: "a".to_owned(), secret: Secret::new("hunter2".to_owned()) }];
+        let config =
+            Config { tokens: TokenSettings { keys, ..TokenSettings::default() }, ..Config::default() };
+        let complaints = config.check();
+        assert_eq!(complaints.len(), 1);
+        assert_eq!(complaints[0].key, "tokens.keys");
+        assert!(!complaints[0].reason.contains("hunter2"));
+    }
+
+    #[test]
+    fn every_setting_is_described_and_the_generated_file_loads() {
+        let fields = Config::describe();
+        assert!(fields.iter().all(|field| !field.doc.is_empty()));
+        let text = commented_toml(&fields);
+        let file = waypost_service::config::File { name: "default.toml".to_owned(), text };
+        let sources = Sources { file: Some(file), ..Sources::default() };
+        assert!(load(&sources, Config::check).is_ok());
+    }
+}

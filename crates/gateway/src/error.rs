@@ -1,0 +1,48 @@
+//! Why the gateway cannot be built. What goes wrong with a request is a [`waypost_api::Error`] instead.
+
+use std::net::SocketAddr;
+use waypost_resilience::grpc::ChannelError;
+
+/// Why the gateway cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `auth = demo` lets anybody order for anybody.
+    #[error(
+        "gateway.auth = demo needs no tokens, so it is refused on {bound}; bind the gateway to 127.0.0.1 or set \
+         gateway.auth = required"
+    )]
+    DemoOutsideLoopback {
+        /// Where the gateway is bound.
+        bound: SocketAddr,
+    },
+    /// A service's address is of no use.
+    #[error("cannot call a service")]
+    Target {
+        /// Why.
+        #[source]
+        source: ChannelError,
+    },
+    /// As `Target`, for the readiness check.
+    #[error("cannot probe {target}")]
+    Probe {
+        /// The address.
+        target: String,
+        /// Why.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("cannot make a random key for tokens; set gateway.tokens.keys")]
+    RandomKey {
+        /// Why.
+        #[source]
+        source: getrandom::Error,
+    },
+    /// A route has no row in the table of who may do what, or a row no route.
+    #[error("routes and access table differ: {routes}")]
+    RouteWithoutRow {
+        /// Which.
+        routes: String,
+    },
+}
