@@ -1,1 +1,38 @@
-//! Not written yet.
+//! A whole shop for tests: the real binary on free ports with a private data folder, a collector that keeps what it
+//! is sent, and a client.
+//!
+//! For the tests of the `waypost` crate. What they see is what a user sees: HTTP answers, rows on disk, spans as they
+//! come over OTLP. Nothing is shared between two shops, and a shop that is dropped is gone.
+//!
+//! Left out: fakes of single services; the tests of each service crate have their own.
+#![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
+
+mod client;
+mod collector;
+mod convert;
+mod process;
+mod shop;
+
+pub use client::{Answer, Client};
+pub use collector::{Behaviour, Collector};
+pub use process::{Process, Stopped};
+pub use shop::{Shop, ShopBuilder};
+
+use std::time::Duration;
+
+/// How long a test waits for something that should happen at once. Long, because a loaded machine is slow; it is never
+/// waited out by a test that passes.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until `is_so` holds, asking every few milliseconds.
+///
+/// # Panics
+/// When it does not hold within [`PATIENCE`].
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "timed out waiting for {what}");
+}

@@ -1,1 +1,95 @@
-fn main() {}
+//! `waypost`: an order system in which every order can be followed.
+//!
+//! `main` reads the command line and the environment, builds a runtime, hands over to the command, and turns the
+//! outcome into an exit code. Each command is a module; [`roles`] puts the parts of the system together.
+
+mod cli;
+mod client;
+mod config;
+mod console;
+mod exit;
+mod load;
+mod logs;
+mod migrate;
+mod roles;
+mod run;
+mod settings;
+mod shutdown;
+mod story;
+mod up;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::FromArgMatches as _;
+use tokio::runtime::Builder;
+
+use cli::{Cli, Command};
+use console::complain;
+use exit::{Exit, Failure, OrExit as _};
+use settings::Environment;
+
+fn main() -> ExitCode {
+    let begin = Instant::now();
+    let matches = cli::command().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and the version arrive here too, as "errors" that go to standard output.
+            drop(usage.print());
+            let exit = if usage.use_stderr() { Exit::BadConfig } else { Exit::Done };
+            return exit.into();
+        }
+    };
+    match execute(cli, begin) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            complain(format!("waypost: {failure}"));
+            failure.exit.into()
+        }
+    }
+}
+
+fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
+    let environment = Environment::of_process();
+    let file = cli.config.as_deref();
+    match cli.command {
+        Command::Up(args) => {
+            let effective = up::settings(&args, file, &environment)?;
+            logs::to_stderr(&effective)?;
+            on_runtime(effective.settings.worker_threads(), up::up(args, effective, &environment, begin))
+        }
+        Command::Run(args) => {
+            let effective = run::settings(&args, file, &environment)?;
+            logs::to_stdout(&effective)?;
+            on_runtime(effective.settings.worker_threads(), run::run(args, effective))
+        }
+        Command::Load(args) => on_runtime(1, load::load(args)),
+        Command::Migrate(args) => {
+            let effective = migrate::settings(&args, file, &environment)?;
+            on_runtime(1, migrate::migrate(args, effective))
+        }
+        Command::Config(args) => config::config(&args, file, &environment),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut cli::command(), "waypost", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Runs a command. One thread is the calling one: no work is handed from thread to thread.
+fn on_runtime(threads: usize, command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build().or_exit(Exit::Internal, "starting the runtime")?;
+    let outcome = runtime.block_on(command);
+    // Whoever is left has had its time; a thread that hangs must not hold the process.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,146 @@
+//! The whole shop: `waypost up` on free ports.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use crate::{Client, Collector, Process, Stopped};
+
+const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "admin"];
+
+/// How a shop is started.
+#[derive(Debug)]
+pub struct ShopBuilder {
+    binary: PathBuf,
+    data: Option<PathBuf>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// A running shop. Dropped, it is killed and its private folder removed.
+#[derive(Debug)]
+pub struct Shop {
+    process: Process,
+    addresses: BTreeMap<String, SocketAddr>,
+    _folder: TempDir,
+}
+
+impl Shop {
+    /// A shop of this binary, without the first order, on free ports.
+    pub fn of(binary: impl Into<PathBuf>) -> ShopBuilder {
+        ShopBuilder {
+            binary: binary.into(),
+            data: None,
+            arguments: vec!["--no-first-order".into(), "--plain".into()],
+            environment: Vec::new(),
+        }
+    }
+
+    /// Where a role listens.
+    ///
+    /// # Panics
+    /// When the program did not name the role.
+    pub fn address(&self, role: &str) -> SocketAddr {
+        match self.addresses.get(role) {
+            Some(address) => *address,
+            None => panic!("no address of {role} among {:?}", self.addresses),
+        }
+    }
+
+    /// A client of a role that speaks HTTP.
+    pub fn client(&self, role: &str) -> Client {
+        Client::new(self.address(role))
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it at once.
+    ///
+    /// # Errors
+    /// As [`Process::kill`].
+    pub async fn kill(self) -> anyhow::Result<Stopped> {
+        self.process.kill().await
+    }
+
+    /// Stops it as Ctrl-C does.
+    ///
+    /// # Errors
+    /// As [`Process::interrupt`].
+    pub async fn stop(self) -> anyhow::Result<Stopped> {
+        self.process.interrupt().await
+    }
+}
+
+impl ShopBuilder {
+    /// Keeps the data in this folder; otherwise it is gone with the shop.
+    #[must_use]
+    pub fn data(mut self, folder: &Path) -> ShopBuilder {
+        self.data = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Changes a setting.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> ShopBuilder {
+        self.arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
+        self
+    }
+
+    /// Sends the telemetry to a collector, without delay.
+    #[must_use]
+    pub fn export_to(mut self, collector: &Collector) -> ShopBuilder {
+        self.arguments.extend(["--export".to_owned(), collector.endpoint()]);
+        self.environment.push(("OTEL_BSP_SCHEDULE_DELAY".into(), "20".into()));
+        self.environment.push(("OTEL_BSP_MAX_QUEUE_SIZE".into(), "200000".into()));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> ShopBuilder {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until it has named its addresses.
+    ///
+    /// # Errors
+    /// When it ends or says nothing.
+    pub async fn start(self) -> anyhow::Result<Shop> {
+        let folder = tempfile::tempdir()?;
+        let mut arguments = vec!["up".to_owned()];
+        match &self.data {
+            Some(data) => arguments.extend(["--data".to_owned(), data.display().to_string()]),
+            None => arguments.push("--ephemeral".to_owned()),
+        }
+        for role in ROLES {
+            arguments.extend([format!("--{role}"), "127.0.0.1:0".to_owned()]);
+        }
+        arguments.extend(self.arguments);
+        let mut process = Process::start(&self.binary, &arguments, &self.environment, folder.path())?;
+        let mut addresses = BTreeMap::new();
+        for role in ROLES {
+            let found = process.line(&format!("the address of {role}"), |line| address(role, line)).await;
+            addresses
+                .insert(role.to_owned(), found.with_context(|| format!("waypost {}", arguments.join(" ")))?);
+        }
+        process.line("that it is ready", |line| line.contains("Ctrl-C").then_some(())).await?;
+        Ok(Shop { process, addresses, _folder: folder })
+    }
+}
+
+/// The address in a line such as `  gateway    http://127.0.0.1:8080  (API)`.
+fn address(role: &str, line: &str) -> Option<SocketAddr> {
+    let mut words = line.split_whitespace();
+    if words.next() != Some(role) {
+        return None;
+    }
+    let address = words.next()?;
+    address.strip_prefix("http://").unwrap_or(address).parse().ok()
+}

@@ -1,0 +1,349 @@
+//! The command line: what can be asked of `waypost`, with help that teaches by example.
+//!
+//! Flags become settings of the highest layer ([`SettingFlags::flags`]); this module gives no setting a meaning
+//! and reads no environment.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use waypost_service::config::{Duration, Flag};
+
+use crate::exit::Exit;
+use crate::load::Mix;
+use crate::roles::Role;
+
+/// The version and the commit it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WAYPOST_BUILD_COMMIT"), ")");
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "waypost",
+    version = VERSION,
+    about = "An order system in which every order can be followed, from the first byte to the last notification",
+    long_about = "An order system in which every order can be followed, from the first byte at the gateway to the \
+                  last notification.\n\nStart with `waypost up`: it needs no other software, places one order and \
+                  shows what happened to it.",
+    after_help = "Start with:\n  waypost up",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    /// Configuration file. Without it ./waypost.toml is read, if there is one
+    #[arg(long, short, global = true, value_name = "FILE", env = "WAYPOST_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in this process, place one order and show what happened to it
+    #[command(after_help = UP_EXAMPLES)]
+    Up(UpArgs),
+    /// Run one or several roles in this process, as in production
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Place orders at a gateway and report throughput, latency and failures
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(LoadArgs),
+    /// Show, check or document the configuration
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
+    /// Bring the databases to the schema of this version, without starting anything
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions { shell: Shell },
+}
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  waypost up                              data in ./waypost-data, gateway on port 8080
+  waypost up --ephemeral --port-offset 1000
+                                          beside another one, leaving nothing behind
+  waypost up --gateway 127.0.0.1:8081     when port 8080 is taken
+  waypost up --export http://127.0.0.1:4318
+                                          send the telemetry to a collector as well
+  waypost up --log info,waypost_order=debug
+                                          hear the roles speak
+Then, from another terminal:
+  curl -X POST http://localhost:8080/api/orders -H 'Content-Type: application/json' \\
+    -d '{\"user_id\":\"user123\",\"product_id\":\"prod456\",\"quantity\":2,\"amount\":99.99}'";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  waypost run gateway                     one role; finds the others at the default ports of this machine
+  waypost run order notification          two roles that share the broker in the data folder
+  waypost run payment --config /etc/waypost.toml
+  WAYPOST_GATEWAY__AUTH=demo waypost run gateway
+Log lines go to standard output; `listening` names each address. SIGTERM drains.";
+
+const LOAD_EXAMPLES: &str = "\
+Examples:
+  waypost load                            1,000 orders, 16 at once
+  waypost load --orders 50000 --concurrency 50
+  waypost load --duration 30s --rate 500  500 orders are due each second, answered or not
+  waypost load --mix success=90,out-of-stock=5,declined=5
+  waypost load --json > run.json
+Ctrl-C ends the run and reports what was measured so far. Exit code 1 when an answer is not explained by the mix.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  waypost config docs > waypost.toml      a file with every setting and its default, explained
+  waypost config check                    all problems at once; exit code 64 if there are any
+  waypost config print                    what is in effect and where it comes from; secrets are hidden
+A setting comes from, in rising order: its default, the file, the environment
+(WAYPOST_SECTION__KEY, and the standard OTEL_* variables), flags.";
+
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  waypost migrate --dry-run               what would be done, and to which files
+  waypost migrate --data /var/lib/waypost";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  waypost completions bash > /etc/bash_completion.d/waypost
+  waypost completions zsh > ~/.zfunc/_waypost
+  waypost completions fish > ~/.config/fish/completions/waypost.fish";
+
+/// Settings that several commands take as flags.
+#[derive(Args, Debug, Default)]
+pub(crate) struct SettingFlags {
+    /// Folder for the databases [default: waypost-data]
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    data: Option<PathBuf>,
+    /// Keep the data in a temporary folder that is removed at the end
+    #[arg(long)]
+    ephemeral: bool,
+    /// Any setting, as `config docs` names it; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<Flag>,
+}
+
+fn setting(argument: &str) -> Result<Flag, String> {
+    Flag::parse("--set", argument).ok_or_else(|| "write it as section.key=value".to_owned())
+}
+
+/// Addresses to listen on. Port 0 takes any free port.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Addresses to listen on")]
+pub(crate) struct ListenFlags {
+    /// Gateway, HTTP [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    gateway: Option<SocketAddr>,
+    /// Order service, gRPC [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    order: Option<SocketAddr>,
+    /// User service, gRPC [default: 127.0.0.1:9091]
+    #[arg(long, value_name = "ADDR")]
+    user: Option<SocketAddr>,
+    /// Inventory service, gRPC [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "ADDR")]
+    inventory: Option<SocketAddr>,
+    /// Payment service, gRPC [default: 127.0.0.1:9093]
+    #[arg(long, value_name = "ADDR")]
+    payment: Option<SocketAddr>,
+    /// Simulated payment provider, HTTP [default: 127.0.0.1:9095]
+    #[arg(long, value_name = "ADDR")]
+    provider: Option<SocketAddr>,
+    /// Health and metrics of this process, HTTP [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Added to every port that no flag names; 0 stays 0
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port_offset: u16,
+}
+
+/// Where logs and telemetry go.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Logs and telemetry")]
+pub(crate) struct SignalFlags {
+    /// Which log lines are written, in the syntax of RUST_LOG
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// OTLP endpoint of a collector, such as `http://127.0.0.1:4318`
+    #[arg(long, value_name = "URL")]
+    pub(crate) export: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    /// Do not place an order at the start
+    #[arg(long)]
+    pub(crate) no_first_order: bool,
+    /// No emoji, no colour, only ASCII; also with NO_COLOR, or when this is not a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
+    #[command(flatten)]
+    pub(crate) signals: SignalFlags,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The roles to run in this process
+    #[arg(required = true, value_enum, value_name = "ROLE")]
+    pub(crate) roles: Vec<Role>,
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    #[command(flatten)]
+    pub(crate) listen: ListenFlags,
+    #[command(flatten)]
+    pub(crate) signals: SignalFlags,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LoadArgs {
+    /// The gateway
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) target: String,
+    /// How many orders [default: 1000, or no limit with --duration]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) orders: Option<u64>,
+    /// The longest time, such as 30s [default: 1m]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) duration: Option<Duration>,
+    /// The most orders at once; one connection each
+    #[arg(long, short = 'n', value_name = "N", default_value = "16")]
+    pub(crate) concurrency: NonZeroU16,
+    /// Orders due each second, whether or not earlier ones are answered [default: as fast as answers come]
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Stories and their shares: success, out-of-stock, declined, slow, timeout
+    #[arg(long, value_name = "STORY=SHARE,..", default_value = "success=100")]
+    pub(crate) mix: Mix,
+    /// Log the users of the mix in first, for a gateway that requires it (demo users: waypost-demo)
+    #[arg(long, value_name = "PASSWORD", env = "WAYPOST_LOAD_PASSWORD", hide_env_values = true)]
+    pub(crate) password: Option<String>,
+    /// Print the report as JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) json: bool,
+    /// Allow a target that is not on this machine
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.01..=1_000_000.0).contains(rate));
+    rate.ok_or_else(|| "write a number of orders a second, from 0.01 to 1000000".to_owned())
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// The configuration in effect, with the source of each value that is not a default; secrets are hidden
+    Print {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// As `up` would have it; otherwise as `run`
+        #[arg(long)]
+        up: bool,
+    },
+    /// Name every problem, with file, key and reason
+    Check {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// As `up` would have it; otherwise as `run`
+        #[arg(long)]
+        up: bool,
+    },
+    /// A file with every setting and its default, each below its description
+    Docs {
+        /// As a Markdown table with the environment variables
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl SettingFlags {
+    /// The flags as settings, `--set` last.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let data = self.data.as_ref().map(|folder| flag("--data", "data.folder", folder.display()));
+        let ephemeral = self.ephemeral.then(|| flag("--ephemeral", "data.ephemeral", true));
+        data.into_iter().chain(ephemeral).chain(self.set.iter().cloned()).collect()
+    }
+}
+
+impl ListenFlags {
+    /// The flags as settings.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let addresses = [
+            ("gateway", self.gateway),
+            ("order", self.order),
+            ("user", self.user),
+            ("inventory", self.inventory),
+            ("payment", self.payment),
+            ("provider", self.provider),
+            ("admin", self.admin),
+        ];
+        let given = |(name, address): (&str, Option<SocketAddr>)| {
+            Some(flag(&format!("--{name}"), &format!("listen.{name}"), address?))
+        };
+        addresses.into_iter().filter_map(given).collect()
+    }
+}
+
+impl SignalFlags {
+    /// The flags as settings.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let log = self.log.as_ref().map(|filter| flag("--log", "telemetry.logs.filter", filter));
+        let export =
+            self.export.as_ref().map(|endpoint| flag("--export", "telemetry.otlp.endpoint", endpoint));
+        log.into_iter().chain(export).collect()
+    }
+}
+
+fn flag(name: &str, key: &str, value: impl std::fmt::Display) -> Flag {
+    Flag { name: name.to_owned(), key: key.to_owned(), value: value.to_string() }
+}
+
+/// The command line as clap sees it, with the exit codes below the help.
+pub(crate) fn command() -> clap::Command {
+    let help = format!("Start with:\n  waypost up\n\nExit codes:\n{}", Exit::table());
+    Cli::command().after_help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_free_of_contradictions() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_settings_of_the_highest_layer() {
+        let cli =
+            Cli::parse_from(["waypost", "up", "--gateway", "127.0.0.1:0", "--ephemeral", "--set", "a.b=c=d"]);
+        let Command::Up(up) = cli.command else { panic!("not `up`") };
+        let shown = |flags: Vec<Flag>| -> Vec<String> {
+            flags.iter().map(|flag| format!("{} {}={}", flag.name, flag.key, flag.value)).collect()
+        };
+        assert_eq!(shown(up.listen.flags()), ["--gateway listen.gateway=127.0.0.1:0"]);
+        assert_eq!(shown(up.settings.flags()), ["--ephemeral data.ephemeral=true", "--set a.b a.b=c=d"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! How the program ends: the one table of exit codes, and the error that carries one.
+//!
+//! The numbers follow BSD `sysexits.h` where it has a fitting one. `waypost --help` and docs/operations.md
+//! show this table; a test keeps the document in step.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How the program ended, as a number for scripts and supervisors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done,
+    UnexpectedFailures,
+    BadConfig,
+    Unavailable,
+    Internal,
+    CannotCreate,
+    Io,
+    Temporary,
+    Interrupted,
+}
+
+impl Exit {
+    pub(crate) const ALL: &[Exit] = &[
+        Exit::Done,
+        Exit::UnexpectedFailures,
+        Exit::BadConfig,
+        Exit::Unavailable,
+        Exit::Internal,
+        Exit::CannotCreate,
+        Exit::Io,
+        Exit::Temporary,
+        Exit::Interrupted,
+    ];
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::UnexpectedFailures => 1,
+            Exit::BadConfig => 64,
+            Exit::Unavailable => 69,
+            Exit::Internal => 70,
+            Exit::CannotCreate => 73,
+            Exit::Io => 74,
+            Exit::Temporary => 75,
+            Exit::Interrupted => 130,
+        }
+    }
+
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done, or stopped by a signal after a clean drain",
+            Exit::UnexpectedFailures => "`load` saw answers that its mix does not explain",
+            Exit::BadConfig => "wrong command line or configuration; every problem is named",
+            Exit::Unavailable => {
+                "an address or the data folder is held by another process, or a target does not answer"
+            }
+            Exit::Internal => "a fault of the program itself",
+            Exit::CannotCreate => "the data folder or a database cannot be created or opened",
+            Exit::Io => "reading or writing failed, for instance a full disk",
+            Exit::Temporary => "not finished in time (the drain's grace ran out); trying again may help",
+            Exit::Interrupted => {
+                "interrupted before it was ready, or a second time; left at once without draining"
+            }
+        }
+    }
+
+    /// The table as text, one line a code.
+    pub(crate) fn table() -> String {
+        let line = |exit: &Exit| format!("  {:>3}  {}\n", exit.code(), exit.meaning());
+        Exit::ALL.iter().map(line).collect()
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// An error with the exit code that it leads to.
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Failure {
+        Failure { exit, error: error.into() }
+    }
+
+    pub(crate) fn message(exit: Exit, message: impl fmt::Display) -> Failure {
+        Failure { exit, error: anyhow::anyhow!("{message}") }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure").field("exit", &self.exit).field("error", &self.error).finish()
+    }
+}
+
+/// The error and its causes on one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+/// Gives an error its exit code and says what was attempted.
+pub(crate) trait OrExit<T> {
+    fn or_exit(self, exit: Exit, attempted: impl fmt::Display + Send + Sync + 'static) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit, attempted: impl fmt::Display + Send + Sync + 'static) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit, error: error.into().context(attempted) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_told_apart_and_documented() {
+        let operations = include_str!("../../../docs/operations.md");
+        let mut codes = Vec::new();
+        for exit in Exit::ALL {
+            assert!(!codes.contains(&exit.code()), "code {} is used twice", exit.code());
+            codes.push(exit.code());
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
+            assert!(operations.contains(&row), "docs/operations.md lacks the row {row:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A role from its section of the configuration, and what the process lends to it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use waypost_durable::Error;
+use waypost_durable::broker::Broker;
+use waypost_service::{App, DataDir, Tasks};
+use waypost_telemetry::Telemetry;
+
+use super::Role;
+use crate::exit::{Exit, Failure};
+use crate::settings::Settings;
+
+/// What the process lends to a role.
+pub(super) struct Loan {
+    pub(super) telemetry: Telemetry,
+    pub(super) tasks: Tasks,
+    /// Where the role listens, if it does.
+    pub(super) bound: Option<SocketAddr>,
+    pub(super) data: DataDir,
+    pub(super) broker: Option<Arc<dyn Broker>>,
+}
+
+/// Builds the role: opens and migrates its database, seeds it when asked to, and returns what is to be served.
+pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<App, Failure> {
+    let Loan { telemetry, tasks, bound, data, broker } = loan;
+    let broker =
+        || broker.clone().ok_or_else(|| Failure::message(Exit::Internal, "the role was given no broker"));
+    let built: Result<App, anyhow::Error> = match role {
+        Role::Gateway => {
+            let bound =
+                bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
+            let parts = waypost_gateway::Parts { telemetry, bound };
+            waypost_gateway::build(&settings.gateway, parts).map_err(Into::into)
+        }
+        Role::Order => {
+            let parts = waypost_order::Parts { telemetry, tasks, data, broker: broker()? };
+            waypost_order::build(&settings.order, parts).await.map_err(Into::into)
+        }
+        Role::User => {
+            let parts = waypost_user::Parts { telemetry, tasks, data };
+            waypost_user::build(&settings.user, parts).await.map_err(Into::into)
+        }
+        Role::Inventory => {
+            let parts = waypost_inventory::Parts { telemetry, tasks, data };
+            waypost_inventory::build(&settings.inventory, parts).await.map_err(Into::into)
+        }
+        Role::Payment => {
+            let parts = waypost_payment::Parts { telemetry, tasks, data };
+            waypost_payment::build(&settings.payment, parts).map_err(Into::into)
+        }
+        Role::Provider => {
+            let parts = waypost_provider::Parts { telemetry, tasks, data };
+            waypost_provider::build(&settings.provider, parts).map_err(Into::into)
+        }
+        Role::Notification => {
+            let parts = waypost_notification::Parts { telemetry, tasks, data, broker: broker()? };
+            waypost_notification::build(&settings.notification, parts).map_err(Into::into)
+        }
+    };
+    built.map_err(|error| {
+        let exit = exit_of(&error);
+        Failure::new(exit, error.context(format!("starting {}", role.name())))
+    })
+}
+
+/// The exit code that a failed start leads to: the store's own error decides, however deep it lies.
+pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
+    let causes = || error.chain().map(unshared);
+    let stored = || causes().filter_map(|cause| cause.downcast_ref::<Error>());
+    if stored().any(Error::is_full) || causes().any(is_disk_full) {
+        return Exit::Io;
+    }
+    match stored().next() {
+        Some(Error::InUse { .. }) => Exit::Unavailable,
+        Some(Error::Busy(_)) => Exit::Temporary,
+        Some(Error::Io(_)) => Exit::Io,
+        Some(Error::Open { .. } | Error::Corrupt(_) | Error::Migration { .. }) => Exit::CannotCreate,
+        _ => Exit::Internal,
+    }
+}
+
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+/// The error itself, where an enum holds it in an `Arc` so that it can be cloned.
+fn unshared(cause: Cause<'_>) -> Cause<'_> {
+    if let Some(shared) = cause.downcast_ref::<Arc<Error>>() {
+        return shared.as_ref();
+    }
+    match cause.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        Some(shared) => shared.as_ref(),
+        None => cause,
+    }
+}
+
+fn is_disk_full(cause: Cause<'_>) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn cannot_open(source: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+        let error = Error::Open { path: PathBuf::from("order.db"), hint: "a test", source: Arc::new(source) };
+        anyhow::Error::new(error).context("starting order")
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_folder_that_cannot_be_written_to() {
+        assert_eq!(exit_of(&cannot_open(io::Error::from(io::ErrorKind::StorageFull))), Exit::Io);
+        assert_eq!(
+            exit_of(&cannot_open(io::Error::from(io::ErrorKind::PermissionDenied))),
+            Exit::CannotCreate
+        );
+    }
+
+    #[test]
+    fn an_error_that_is_not_the_stores_is_a_fault_of_the_program() {
+        assert_eq!(exit_of(&anyhow::anyhow!("no such thing")), Exit::Internal);
+    }
+}

@@ -1,0 +1,237 @@
+//! Roles that run together: built side by side, started and drained in the order of a request's way.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::runtime::Handle;
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
+use waypost_durable::{Location, Sharing};
+use waypost_service::config::Origin;
+use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
+use waypost_telemetry::config::Exporter;
+use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
+
+use super::build::{Loan, build, exit_of};
+use super::readiness::Readiness;
+use super::telemetry::{Plan, Spans};
+use super::{Role, Sockets};
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::settings::{Effective, Settings};
+
+/// Running roles.
+#[derive(Debug)]
+pub(crate) struct System {
+    process: Process,
+    readiness: Readiness,
+    telemetry: Vec<Telemetry>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+    urls: Vec<(Role, String)>,
+    export: Option<String>,
+    pacing: Pacing,
+    last_words: Duration,
+}
+
+/// A role that is built and not yet started.
+struct Built {
+    role: Role,
+    telemetry: Telemetry,
+    tasks: Tasks,
+    app: App,
+}
+
+impl System {
+    /// Builds and starts the roles on their sockets. Returns once the process is ready.
+    pub(crate) async fn start(
+        effective: &Effective,
+        roles: &[Role],
+        mut sockets: Sockets,
+        spans: Spans,
+    ) -> Result<System, Failure> {
+        let mut settings = effective.settings.clone();
+        connect(&mut settings, effective, &sockets);
+        let data = settings.data_dir();
+        prepare(&data)?;
+        let plan = Plan::new(effective, roles, spans);
+        let broker = broker(roles, &data)?;
+
+        let lent = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
+            let telemetry =
+                plan.handle(*role, place == 0).or_exit(Exit::BadConfig, "setting telemetry up")?;
+            let broker = broker.clone().map(|broker| Arc::new(broker) as Arc<dyn Broker>);
+            let bound = sockets.address(*role);
+            Ok((*role, Loan { telemetry, tasks: Tasks::new(), bound, data: data.clone(), broker }))
+        };
+        let loans = roles.iter().enumerate().map(lent).collect::<Result<Vec<_>, Failure>>()?;
+        let built =
+            try_join_all(loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan))).await?;
+
+        let mut readiness = Readiness::new(settings.health.clone());
+        let telemetry: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
+        let bound = sockets.addresses();
+        let urls = roles.iter().filter_map(|role| Some((*role, sockets.url(*role)?))).collect();
+        let mut process = Process::new(readiness.process.clone());
+        for Built { role, telemetry, tasks, mut app } in built {
+            let limits = limits(&settings, role);
+            app.router = app.router.merge(readiness.routes(role, &app.checks));
+            let socket = sockets.take(role).map(|listener| (listener, limits));
+            process.start(role.name(), &telemetry, tasks, app, socket);
+        }
+        if let (Some(broker), Some(telemetry)) = (broker, telemetry.first()) {
+            // After the roles that use it, so that it is closed when they have ended.
+            let close = Worker::new("broker-database", move |drain| async move {
+                drain.closing().await;
+                broker.close().await;
+            });
+            let app = App { workers: vec![close], ..App::default() };
+            process.start("broker", telemetry, Tasks::new(), app, None);
+        }
+        if let Some(first) = telemetry.first() {
+            // Last, so that it answers for as long as anything else runs.
+            let router = admin::router(telemetry.clone(), &readiness.process);
+            let socket = (sockets.admin, settings.limits.internal.clone());
+            process.start("admin", first, Tasks::new(), App { router, ..App::default() }, Some(socket));
+        }
+        readiness.started().await;
+        Ok(System {
+            process,
+            readiness,
+            telemetry,
+            addresses: bound,
+            urls,
+            export: plan.endpoint,
+            pacing: settings.drain,
+            last_words: settings.runtime.last_words.get(),
+        })
+    }
+
+    /// Each role with its address.
+    pub(crate) fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where a role of this process answers.
+    pub(crate) fn url(&self, role: Role) -> Option<&str> {
+        self.urls.iter().find(|(known, _)| *known == role).map(|(_, url)| url.as_str())
+    }
+
+    /// Where spans are sent, if anywhere.
+    pub(crate) fn export(&self) -> Option<&str> {
+        self.export.as_deref()
+    }
+
+    /// Spans that the roles remember.
+    pub(crate) fn finished_spans(&self) -> Vec<FinishedSpan> {
+        self.telemetry.iter().flat_map(Telemetry::finished_spans).collect()
+    }
+
+    /// Spans that have begun and not ended.
+    pub(crate) fn open_spans(&self) -> u64 {
+        self.telemetry.iter().map(|telemetry| telemetry.ledger().open()).sum()
+    }
+
+    /// Ends everything in order, telemetry last, and says what could not be finished.
+    pub(crate) async fn stop(self) -> Exit {
+        self.readiness.drain();
+        let drained = self.process.drain(&self.pacing).await;
+        let reports =
+            join_all(self.telemetry.iter().map(|telemetry| telemetry.shutdown(self.last_words))).await;
+        account_for(&reports);
+        let unclean: Vec<&Drained> = drained.iter().filter(|drained| !drained.is_clean()).collect();
+        for drained in &unclean {
+            tracing::error!(role = drained.role, ?drained, "not everything was finished in time");
+        }
+        if unclean.is_empty() { Exit::Done } else { Exit::Temporary }
+    }
+}
+
+/// Builds a role on a thread that may block: opening a database waits for the disk, and the roles wait side by side.
+async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Failure> {
+    let (telemetry, tasks) = (loan.telemetry.clone(), loan.tasks.clone());
+    let runtime = Handle::current();
+    let app = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
+    let app = app.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
+    Ok(Built { role, telemetry, tasks, app })
+}
+
+/// Makes the data folder and proves that it can be written to.
+pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
+    data.prepare().map_err(|error| {
+        let error = anyhow::Error::new(error);
+        let exit = if exit_of(&error) == Exit::Io { Exit::Io } else { Exit::CannotCreate };
+        Failure::new(exit, error)
+    })
+}
+
+fn broker(roles: &[Role], data: &DataDir) -> Result<Option<EmbeddedBroker>, Failure> {
+    if !roles.iter().any(|role| role.needs_broker()) {
+        return Ok(None);
+    }
+    let location = match data.database("broker") {
+        waypost_service::Location::File(path) => Location::File(path),
+        waypost_service::Location::Ephemeral => Location::Ephemeral,
+    };
+    // One process with both roles has it for itself; otherwise the other role's process uses the file too.
+    let is_alone = [Role::Order, Role::Notification].iter().all(|role| roles.contains(role));
+    let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
+    let options = EmbeddedBrokerOptions { sharing, ..EmbeddedBrokerOptions::new(location) };
+    let opened = EmbeddedBroker::open(options).map_err(|error| {
+        let error = anyhow::Error::new(error).context("opening the broker");
+        Failure::new(exit_of(&error), error)
+    })?;
+    Ok(Some(opened))
+}
+
+/// Fills in where the roles find each other, unless the configuration says so: a role of this process is called
+/// where it really listens, any other at the address that `[listen]` gives it.
+fn connect(settings: &mut Settings, effective: &Effective, sockets: &Sockets) {
+    let listen = settings.listen.clone();
+    let url = |role: Role, address: SocketAddr| sockets.url(role).unwrap_or_else(|| url_of(address));
+    let (order, user) = (url(Role::Order, listen.order), url(Role::User, listen.user));
+    let inventory = url(Role::Inventory, listen.inventory);
+    let payment = url(Role::Payment, listen.payment);
+    let provider = url(Role::Provider, listen.provider);
+    let targets = [
+        ("gateway.order_service", &mut settings.gateway.order_service, &order),
+        ("gateway.user_service", &mut settings.gateway.user_service, &user),
+        ("gateway.inventory_service", &mut settings.gateway.inventory_service, &inventory),
+        ("order.inventory_target", &mut settings.order.inventory_target, &inventory),
+        ("order.payment_target", &mut settings.order.payment_target, &payment),
+        ("payment.provider.url", &mut settings.payment.provider.url, &provider),
+    ];
+    for (key, target, found) in targets {
+        if effective.origin(key) == Origin::Default {
+            found.clone_into(target);
+        }
+    }
+}
+
+/// How a client on this machine calls what listens there.
+fn url_of(mut address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
+fn limits(settings: &Settings, role: Role) -> Limits {
+    match role {
+        Role::Gateway => settings.limits.public.clone(),
+        _ => settings.limits.internal.clone(),
+    }
+}
+
+/// Says what became of the telemetry. Logged, as the readers of a collector cannot see what never came.
+fn account_for(reports: &[ShutdownReport]) {
+    // Memory is no receiver: what it forgets was never to be sent.
+    let receivers = || {
+        let exporters = reports.iter().flat_map(|report| &report.traces.exporters);
+        exporters.filter(|exporter| exporter.exporter != Exporter::Memory.name())
+    };
+    let sent: u64 = receivers().map(|receiver| receiver.exported).sum();
+    let dropped: u64 = receivers().map(ExporterLedger::dropped_total).sum();
+    tracing::info!(spans_sent = sent, spans_dropped = dropped, "telemetry is flushed");
+}

@@ -1,0 +1,63 @@
+//! The telemetry handles of a process: one a role, each with its own service name.
+
+use waypost_service::config::Origin;
+use waypost_telemetry::config::{Exporter, Settings};
+use waypost_telemetry::{InitError, Telemetry};
+
+use super::Role;
+use crate::settings::Effective;
+
+/// Spans of the first order that each role keeps in memory; an order leaves about 25 in the busiest one.
+const KEPT_SPANS: usize = 256;
+
+/// Whether the roles remember their last spans, beside sending them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spans {
+    /// For the story of the first order.
+    Remembered,
+    Exported,
+}
+
+/// What becomes of telemetry beyond this process.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    settings: Settings,
+    /// Where spans are sent, if anywhere.
+    pub(super) endpoint: Option<String>,
+    is_named_after_role: bool,
+}
+
+impl Plan {
+    /// The plan for these roles. Naming an endpoint is enough to have spans sent there.
+    pub(super) fn new(effective: &Effective, roles: &[Role], spans: Spans) -> Plan {
+        let mut settings = effective.settings.telemetry.clone();
+        let names_endpoint = settings.otlp.endpoint.is_some() || settings.otlp.traces.endpoint.is_some();
+        if names_endpoint && effective.origin("telemetry.traces.exporters") == Origin::Default {
+            settings.traces.exporters = vec![Exporter::OtlpHttp];
+        }
+        let is_sent = |exporter: &Exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpGrpc);
+        let default = || "the OTLP port of this machine".to_owned();
+        let endpoint = settings.otlp.traces.endpoint.clone().or_else(|| settings.otlp.endpoint.clone());
+        let endpoint =
+            settings.traces.exporters.iter().any(is_sent).then(|| endpoint.unwrap_or_else(default));
+        if spans == Spans::Remembered
+            && settings.enabled
+            && !settings.traces.exporters.contains(&Exporter::Memory)
+        {
+            settings.traces.exporters.push(Exporter::Memory);
+            settings.traces.memory_capacity = KEPT_SPANS;
+        }
+        let is_own_name = effective.origin("telemetry.service_name") != Origin::Default;
+        Plan { settings, endpoint, is_named_after_role: !(is_own_name && roles.len() == 1) }
+    }
+
+    /// The handle of a role. `is_first` says whether it reports the process's CPU time and memory.
+    pub(super) fn handle(&self, role: Role, is_first: bool) -> Result<Telemetry, InitError> {
+        let mut settings = self.settings.clone();
+        if self.is_named_after_role {
+            role.service_name().clone_into(&mut settings.service_name);
+        }
+        settings.metrics.process &= is_first;
+        waypost_telemetry::init(settings)
+    }
+}

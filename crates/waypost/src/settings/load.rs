@@ -1,0 +1,189 @@
+//! From the command line, the environment and the file to [`Settings`], or to every problem at once.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use waypost_gateway::Auth;
+use waypost_service::config::{self, Complaint, File, Flag, Loaded, Origin, Problem, Sources};
+
+use super::{Settings, otel};
+use crate::exit::{Exit, Failure, OrExit as _};
+
+/// Read when no file is named, if it exists.
+const DEFAULT_FILE: &str = "waypost.toml";
+
+/// Variables with our prefix that are no settings.
+const NOT_SETTINGS: [&str; 3] = ["WAYPOST_CONFIG", "WAYPOST_LOAD_PASSWORD", "WAYPOST_COMMIT"];
+
+/// The process environment, read once. Variables that are not UTF-8 are left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment(Vec<(String, String)>);
+
+impl Environment {
+    pub(crate) fn of_process() -> Environment {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Environment(std::env::vars_os().filter_map(text).collect())
+    }
+
+    /// A variable's value; an empty one counts as unset, as OpenTelemetry asks.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+/// What the program is about to do; some defaults depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// `waypost up`: a demo on one machine.
+    Up,
+    /// `waypost run` and everything else.
+    Run,
+}
+
+impl Profile {
+    /// Defaults that differ from those of the structs.
+    fn defaults(self) -> Vec<(String, String)> {
+        let defaults: &[(&str, &str)] = match self {
+            Profile::Up => &[
+                // The curl of the README works without a token; refused beyond loopback.
+                ("gateway.auth", "demo"),
+                ("user.seed", "true"),
+                ("inventory.seed", "true"),
+                // Nobody probes a demo, and Ctrl-C should not take seconds.
+                ("drain.notice", "0s"),
+                ("runtime.last_words", "2s"),
+                // The story of the first order stays readable.
+                ("telemetry.logs.filter", "warn"),
+                // Nobody listens for telemetry, unless an endpoint is named.
+                ("telemetry.traces.exporters", "[]"),
+            ],
+            Profile::Run => &[],
+        };
+        defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+}
+
+/// The configuration in effect.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    pub(crate) settings: Settings,
+    origins: Loaded<Settings>,
+    otel: Vec<(&'static str, &'static str)>,
+}
+
+impl Effective {
+    /// Where a value comes from.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        let within = |section: &str| {
+            key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        match self.otel.iter().find(|(_, given)| within(given)) {
+            Some((variable, _)) => Origin::Environment((*variable).to_owned()),
+            None => self.origins.origin(key),
+        }
+    }
+
+    /// Adds `offset` to every port that no flag names; a port of 0 stays 0.
+    pub(crate) fn shift_ports(&mut self, offset: u16) -> Result<(), Failure> {
+        for (name, address) in self.settings.listen.named_mut() {
+            let is_flagged = matches!(self.origins.origin(&format!("listen.{name}")), Origin::Flag(_));
+            if is_flagged || address.port() == 0 {
+                continue;
+            }
+            let port = address.port().checked_add(offset).ok_or_else(|| {
+                let reason = format!("--port-offset {offset} moves the port of {name} beyond 65535");
+                Failure::message(Exit::BadConfig, reason)
+            })?;
+            address.set_port(port);
+        }
+        Ok(())
+    }
+}
+
+/// Loads every layer.
+pub(crate) fn load(
+    profile: Profile,
+    file: Option<&Path>,
+    environment: &Environment,
+    flags: Vec<Flag>,
+) -> Result<Effective, Failure> {
+    let sources = Sources {
+        defaults: profile.defaults(),
+        file: read(file)?,
+        environment: environment.0.clone(),
+        not_settings: NOT_SETTINGS.map(str::to_owned).to_vec(),
+        flags,
+    };
+    let loaded = config::load::<Settings>(&sources, check);
+    // Also when the rest is wrong, so that every problem is named at once.
+    let mut telemetry = match &loaded {
+        Ok(loaded) => loaded.value.telemetry.clone(),
+        Err(_) => Settings::default().telemetry,
+    };
+    let (otel, otel_problems) = otel::overlay(&mut telemetry, environment, &sources.flags);
+    let config_problems: Vec<Problem> = match &loaded {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().cloned().collect(),
+    };
+    let problems: Vec<Problem> = config_problems.into_iter().chain(otel_problems).collect();
+    match loaded {
+        Ok(loaded) if problems.is_empty() => {
+            let settings = Settings { telemetry, ..loaded.value.clone() };
+            Ok(Effective { settings, origins: loaded, otel })
+        }
+        _ => Err(Failure::message(Exit::BadConfig, listed(&problems))),
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let heading = match problems.len() {
+        1 => "the configuration has a problem".to_owned(),
+        count => format!("the configuration has {count} problems"),
+    };
+    let lines = problems.iter().map(ToString::to_string);
+    std::iter::once(heading).chain(lines).collect::<Vec<_>>().join("\n  ")
+}
+
+fn read(file: Option<&Path>) -> Result<Option<File>, Failure> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(File { name, text })),
+        Err(error) if file.is_none() && error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(error).or_exit(Exit::BadConfig, format!("cannot read the configuration file {name}"))
+        }
+    }
+}
+
+/// Rules between settings that no type can state.
+fn check(settings: &Settings) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let listen = settings.listen.named();
+    for (place, (name, address)) in listen.iter().enumerate() {
+        let earlier = listen.iter().take(place);
+        let twin = earlier.clone().find(|(_, other)| address.port() != 0 && other == address);
+        if let Some((twin, _)) = twin {
+            let reason = format!("{address} is the address of {twin} too; choose another port");
+            complaints.push(Complaint::new(format!("listen.{name}"), reason));
+        }
+    }
+    let demo = settings.gateway.auth == Auth::Demo;
+    if demo && !settings.listen.gateway.ip().to_canonical().is_loopback() {
+        let address = settings.listen.gateway;
+        let reason =
+            format!("`demo` lets anybody order as anybody; it is refused at {address}, beyond loopback");
+        complaints.push(Complaint::new("gateway.auth", reason));
+    }
+    complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
+    if let Err(error) = settings.telemetry.check() {
+        let complaint = |problem: &waypost_telemetry::config::Problem| {
+            Complaint::new(format!("telemetry.{}", problem.name), otel::reason(problem))
+        };
+        complaints.extend(error.problems.iter().map(complaint));
+    }
+    complaints
+}

@@ -1,0 +1,162 @@
+//! The whole configuration: one struct, a section for each role and for what the process itself does.
+//!
+//! In rising order a value comes from its default, the file (`--config` or ./waypost.toml), the environment
+//! (`WAYPOST_SECTION__KEY`, and the standard `OTEL_*` variables for telemetry), flags. All problems of all layers
+//! are reported together. This is the only part of the program that reads the environment, and it does so once
+//! ([`Environment`]).
+
+mod load;
+mod otel;
+mod prose;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use waypost_service::config::{Duration, FieldDoc, Settings as _};
+use waypost_service::health::HealthSettings;
+use waypost_service::{DataDir, Limits, Pacing, settings};
+
+pub(crate) use load::{Effective, Environment, Profile, load};
+
+settings! {
+    /// Everything that can be set.
+    pub(crate) struct Settings {
+        /// Addresses to listen on. Port 0 takes any free port.
+        pub(crate) listen: Listen = Listen::default(),
+        /// Where the databases are.
+        pub(crate) data: Data = Data::default(),
+        /// What the process may use.
+        pub(crate) runtime: Runtime = Runtime::default(),
+        /// How the process ends.
+        pub(crate) drain: Pacing = Pacing::default(),
+        /// How readiness is found out.
+        pub(crate) health: HealthSettings = HealthSettings::default(),
+        /// What the listeners put up with.
+        pub(crate) limits: ListenerLimits = ListenerLimits::default(),
+        /// Traces, metrics and logs.
+        pub(crate) telemetry: waypost_telemetry::Settings = telemetry(),
+        /// The public HTTP edge.
+        pub(crate) gateway: waypost_gateway::Config = waypost_gateway::Config::default(),
+        /// The order service.
+        pub(crate) order: waypost_order::Config = waypost_order::Config::default(),
+        /// The user service.
+        pub(crate) user: waypost_user::Config = waypost_user::Config::default(),
+        /// The inventory service.
+        pub(crate) inventory: waypost_inventory::Config = waypost_inventory::Config::default(),
+        /// The payment service.
+        pub(crate) payment: waypost_payment::Config = waypost_payment::Config::default(),
+        /// The notification service.
+        pub(crate) notification: waypost_notification::Config = waypost_notification::Config::default(),
+        /// The simulated payment provider.
+        pub(crate) provider: waypost_provider::Config = waypost_provider::Config::default(),
+    }
+}
+
+settings! {
+    /// Addresses to listen on.
+    pub(crate) struct Listen {
+        /// Gateway, HTTP. The only address that outsiders need.
+        pub(crate) gateway: SocketAddr = loopback(8080),
+        /// Order service, gRPC.
+        pub(crate) order: SocketAddr = loopback(9090),
+        /// User service, gRPC.
+        pub(crate) user: SocketAddr = loopback(9091),
+        /// Inventory service, gRPC.
+        pub(crate) inventory: SocketAddr = loopback(9092),
+        /// Payment service, gRPC.
+        pub(crate) payment: SocketAddr = loopback(9093),
+        /// Simulated payment provider, HTTP.
+        pub(crate) provider: SocketAddr = loopback(9095),
+        /// `/livez`, `/readyz` and `/metrics` of this process, HTTP. Not for outsiders.
+        pub(crate) admin: SocketAddr = loopback(9464),
+    }
+}
+
+settings! {
+    /// Where the databases are.
+    pub(crate) struct Data {
+        /// Folder of the databases, one file each; made when it is missing.
+        pub(crate) folder: PathBuf = PathBuf::from("waypost-data"),
+        /// Keeps the data in a temporary place instead and leaves nothing behind.
+        pub(crate) ephemeral: bool = false,
+    }
+}
+
+settings! {
+    /// What the process may use.
+    pub(crate) struct Runtime {
+        /// Threads that run requests; 0 takes one for each processor, at most 4. Each database has a writer thread
+        /// of its own beside them.
+        pub(crate) worker_threads: usize = 0,
+        /// Time for telemetry to be sent at the end, after everything else.
+        pub(crate) last_words: Duration = Duration::from_secs(5),
+    }
+}
+
+settings! {
+    /// Limits by kind of listener.
+    pub(crate) struct ListenerLimits {
+        /// The gateway.
+        pub(crate) public: Limits = Limits::default(),
+        /// Services, provider and admin.
+        pub(crate) internal: Limits = Limits::default(),
+    }
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// The kit's defaults under the name of the system; each role has its own service name.
+fn telemetry() -> waypost_telemetry::Settings {
+    waypost_telemetry::Settings {
+        service_namespace: Some("waypost".to_owned()),
+        service_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..waypost_telemetry::Settings::new("waypost")
+    }
+}
+
+impl Listen {
+    /// Each address with the name of its role.
+    pub(crate) fn named(&self) -> [(&'static str, SocketAddr); 7] {
+        self.clone().named_mut().map(|(name, address)| (name, *address))
+    }
+
+    /// As [`Listen::named`], to be changed.
+    pub(crate) fn named_mut(&mut self) -> [(&'static str, &mut SocketAddr); 7] {
+        [
+            ("gateway", &mut self.gateway),
+            ("order", &mut self.order),
+            ("user", &mut self.user),
+            ("inventory", &mut self.inventory),
+            ("payment", &mut self.payment),
+            ("provider", &mut self.provider),
+            ("admin", &mut self.admin),
+        ]
+    }
+}
+
+impl Settings {
+    /// Every setting with its description, in the order of the file that `config docs` writes.
+    pub(crate) fn documented() -> Vec<FieldDoc> {
+        prose::completed(Settings::describe())
+    }
+
+    /// As [`Settings::documented`], with these values in place of the defaults.
+    pub(crate) fn documented_values(&self) -> Vec<FieldDoc> {
+        prose::completed(self.describe_self())
+    }
+
+    /// Where the roles keep their files.
+    pub(crate) fn data_dir(&self) -> DataDir {
+        if self.data.ephemeral { DataDir::Ephemeral } else { DataDir::Folder(self.data.folder.clone()) }
+    }
+
+    /// How many threads run requests.
+    pub(crate) fn worker_threads(&self) -> usize {
+        match self.runtime.worker_threads {
+            0 => std::thread::available_parallelism().map_or(2, usize::from).min(4),
+            threads => threads,
+        }
+    }
+}

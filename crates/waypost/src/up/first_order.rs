@@ -1,0 +1,82 @@
+//! The first order: placed through the gateway over HTTP like any other, then told from its spans.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+use waypost_gateway::Auth;
+use waypost_user::DEMO_PASSWORD;
+
+use crate::client::{Answer, Client, Target};
+use crate::console::Style;
+use crate::load::Story;
+use crate::roles::{Role, System};
+use crate::story::{self, Span, Trace};
+
+/// Longer than the gateway lets any request take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the spans of an answered order are waited for: the notification comes after the answer.
+const REST_OF_TRACE: Duration = Duration::from_secs(5);
+/// How often the memory exporters are looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Places the order and returns its story, or why there is none. A first order that fails stops nothing: the
+/// system is up, and its story says what is wrong.
+pub(super) async fn tell(system: &System, auth: Auth, style: Style) -> Vec<String> {
+    let answer = match place(system, auth).await {
+        Ok(answer) => answer,
+        Err(reason) => return vec![format!("The first order could not be placed: {reason:#}")],
+    };
+    let Some(trace_id) = answer.text("trace_id") else {
+        return vec![format!("The first order was answered {} without a trace.", answer.status)];
+    };
+    // An order that was accepted is told of; one that was refused is nobody's news.
+    let is_accepted = answer.status.is_success();
+    let (trace, is_whole) = whole_trace(system, &trace_id, is_accepted).await;
+    let mut lines = vec![style.bold("The first order, told from its spans:"), String::new()];
+    lines.extend(story::story(&trace, style));
+    lines.push(String::new());
+    lines.push(style.bold(&format!(
+        "Its trace {trace_id}: {} spans of {} services in {}",
+        trace.len(),
+        trace.services(),
+        story::took(trace.duration())
+    )));
+    lines.push(String::new());
+    lines.extend(story::tree(&trace, style));
+    lines.push(String::new());
+    if let Some(slowest) = story::slowest(&trace) {
+        lines.push(format!("Slowest step: {slowest}."));
+    }
+    if !is_whole {
+        lines.push(format!("Not all of its spans had come within {REST_OF_TRACE:?}."));
+    }
+    lines
+}
+
+async fn place(system: &System, auth: Auth) -> anyhow::Result<Answer> {
+    let target: Target = system.url(Role::Gateway).context("no gateway runs in this process")?.parse()?;
+    let mut client = Client::new(&target, PATIENCE);
+    let token = match auth {
+        Auth::Demo => None,
+        Auth::Required => Some(client.log_in(Story::Success.user(), DEMO_PASSWORD).await?),
+    };
+    Ok(client.post("/api/orders", Story::Success.body(), token.as_ref()).await?)
+}
+
+/// The trace once no parent is missing and it reaches as far as it should, or what there is of it in the end.
+async fn whole_trace(system: &System, trace_id: &str, to_notification: bool) -> (Trace, bool) {
+    let end = Instant::now() + REST_OF_TRACE;
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let finished = system.finished_spans();
+        let spans: Vec<Span> = finished.iter().map(Span::from).collect();
+        let trace = Trace::of(&spans, trace_id);
+        let reaches_its_end = trace.reaches_notification() || !to_notification;
+        let is_whole = trace.is_connected() && reaches_its_end && system.open_spans() == 0;
+        if is_whole || Instant::now() >= end {
+            return (trace, is_whole);
+        }
+    }
+}

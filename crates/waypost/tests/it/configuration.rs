@@ -1,0 +1,150 @@
+use std::fs;
+
+use tempfile::tempdir;
+
+use super::program::{ended, waypost};
+
+#[test]
+fn every_problem_of_a_broken_configuration_is_named_at_once() {
+    let folder = tempdir().unwrap();
+    let text = "[listen]\ngatway = \"127.0.0.1:1\"\norder = \"nowhere\"\n[drain]\ngrace = \"soon\"\n";
+    fs::write(folder.path().join("waypost.toml"), text).unwrap();
+    for command in [&["up"][..], &["config", "check"], &["run", "gateway"]] {
+        let ended = ended(
+            waypost(folder.path())
+                .args(command)
+                .env("WAYPOST_HEALTH__FAILURES", "many")
+                .env("OTEL_TRACES_SAMPLER_ARG", "2.5")
+                .env("OTEL_TRACES_SAMPLER", "traceidratio"),
+        );
+        assert_eq!(ended.code, 64, "{ended:?}");
+        let expected = [
+            "waypost.toml:2: listen.gatway",
+            "did you mean `gateway`",
+            "waypost.toml:3: listen.order",
+            "waypost.toml:5: drain.grace",
+            "WAYPOST_HEALTH__FAILURES: health.failures",
+            "OTEL_TRACES_SAMPLER_ARG",
+        ];
+        for part in expected {
+            assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);
+        }
+    }
+}
+
+#[test]
+fn the_documented_file_loads_without_problems_and_changes_nothing() {
+    let folder = tempdir().unwrap();
+    let print = || ended(waypost(folder.path()).args(["config", "print"]));
+    let before = print();
+    let docs = ended(waypost(folder.path()).args(["config", "docs"]));
+    assert_eq!((before.code, docs.code), (0, 0), "{docs:?}");
+
+    // A default stands as `#key = value`, a description as `# words`.
+    let is_default =
+        |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+    let set = |line: &str| if is_default(line) { line[1..].to_owned() } else { line.to_owned() };
+    let all_set: Vec<String> = docs.out.lines().map(set).collect();
+    assert!(all_set.iter().any(|line| line == "gateway = \"127.0.0.1:8080\""), "{}", docs.out);
+    fs::write(folder.path().join("waypost.toml"), all_set.join("\n")).unwrap();
+    let check = ended(waypost(folder.path()).args(["config", "check"]));
+    assert_eq!(check.code, 0, "{check:?}");
+    let values = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with("# from ")).map(str::to_owned).collect()
+    };
+    assert_eq!(values(&print().out), values(&before.out));
+}
+
+#[test]
+fn the_documented_file_as_it_is_leaves_the_defaults_of_up_alone() {
+    let folder = tempdir().unwrap();
+    let print = || ended(waypost(folder.path()).args(["config", "print", "--up"])).out;
+    let before = print();
+    assert!(before.contains("auth = \"demo\""), "{before}");
+    let docs = ended(waypost(folder.path()).args(["config", "docs"]));
+    fs::write(folder.path().join("waypost.toml"), docs.out).unwrap();
+    assert_eq!(print(), before);
+}
+
+#[test]
+fn print_says_where_each_value_comes_from() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("waypost.toml"), "[drain]\ngrace = \"7s\"\n").unwrap();
+    let ended = ended(
+        waypost(folder.path())
+            .args(["config", "print", "--data", "/srv/shop", "--set", "drain.notice=3s"])
+            .env("WAYPOST_LISTEN__GATEWAY", "127.0.0.1:8888")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+    );
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let expected = [
+        "# from waypost.toml:2\ngrace = \"7s\"",
+        "# from --set drain.notice\nnotice = \"3s\"",
+        "# from --data\nfolder = \"/srv/shop\"",
+        "# from WAYPOST_LISTEN__GATEWAY\ngateway = \"127.0.0.1:8888\"",
+        "# from OTEL_EXPORTER_OTLP_ENDPOINT\nendpoint = \"http://127.0.0.1:4318\"",
+    ];
+    for part in expected {
+        assert!(ended.out.contains(part), "{part:?} is missing in\n{}", ended.out);
+    }
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let folder = tempdir().unwrap();
+    let secret = "correct-horse-battery-staple-0123456789";
+    let text = format!(
+        "[[gateway.tokens.keys]]\nkid = \"a\"\nsecret = \"{secret}\"\n[telemetry.otlp.headers]\nauthorization = \"{secret}\"\n"
+    );
+    fs::write(folder.path().join("waypost.toml"), text).unwrap();
+    let ended = ended(waypost(folder.path()).args(["config", "print"]));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.out.contains(secret), "{}", ended.out);
+    assert!(ended.out.contains("[redacted]"), "{}", ended.out);
+}
+
+#[test]
+fn two_listeners_at_one_address_and_a_demo_for_everybody_are_refused() {
+    let folder = tempdir().unwrap();
+    let ended = ended(waypost(folder.path()).args([
+        "config",
+        "check",
+        "--up",
+        "--set",
+        "listen.order=127.0.0.1:9091",
+        "--set",
+        "listen.gateway=0.0.0.0:8080",
+    ]));
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("127.0.0.1:9091"), "{}", ended.err);
+    assert!(ended.err.contains("gateway.auth"), "{}", ended.err);
+}
+
+#[test]
+fn the_version_names_the_commit_and_help_the_exit_codes() {
+    let folder = tempdir().unwrap();
+    let version = ended(waypost(folder.path()).arg("--version"));
+    assert_eq!(version.code, 0);
+    assert!(version.out.starts_with(concat!("waypost ", env!("CARGO_PKG_VERSION"), " (")), "{}", version.out);
+
+    let help = ended(waypost(folder.path()).arg("--help"));
+    assert_eq!(help.code, 0);
+    for part in ["waypost up", "Exit codes:", "  69  "] {
+        assert!(help.out.contains(part), "{part:?} is missing in {}", help.out);
+    }
+    for command in ["up", "run", "load", "config", "migrate", "completions"] {
+        let help = ended(waypost(folder.path()).args([command, "--help"]));
+        assert!(help.out.contains("Examples:"), "{command} has no examples: {}", help.out);
+    }
+    assert_eq!(ended(waypost(folder.path()).arg("--no-such-flag")).code, 64);
+}
+
+#[test]
+fn completions_are_printed_for_the_common_shells() {
+    let folder = tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = ended(waypost(folder.path()).args(["completions", shell]));
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(ended.out.contains("port-offset"), "{shell}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Tests that drive the binary as a person or a supervisor would.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(unreachable_pub, reason = "a test binary has no outside")]
+
+mod configuration;
+mod http;
+mod load;
+mod migration;
+mod program;
+mod run;
+mod up;

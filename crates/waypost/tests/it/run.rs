@@ -1,0 +1,101 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::tempdir;
+
+use super::http::{get, post};
+use super::program::{Program, waypost};
+
+const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
+
+/// `waypost run` with every listener on a free port, as JSON, without a collector.
+fn run(folder: &Path, roles: &[&str]) -> Command {
+    let mut command = waypost(folder);
+    command.arg("run").args(roles);
+    for listener in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
+        command.env(format!("WAYPOST_LISTEN__{}", listener.to_uppercase()), "127.0.0.1:0");
+    }
+    command
+        .env("WAYPOST_TELEMETRY__LOGS__FORMAT", "json")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("WAYPOST_DRAIN__NOTICE", "0s")
+        .env("WAYPOST_USER__SEED", "true")
+        .env("WAYPOST_INVENTORY__SEED", "true")
+        .env("WAYPOST_HEALTH__INTERVAL", "50ms");
+    command
+}
+
+/// The address that a role logged when it began to listen.
+fn address_of(program: &mut Program, role: &str) -> String {
+    let marker = format!("\"role\":\"{role}\"");
+    let line = program.line_with(&marker);
+    let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address in {line}"));
+    line[start..].split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
+    let folder = tempdir().unwrap();
+    let mut services =
+        Program::start(&mut run(folder.path(), &["order", "user", "inventory", "payment", "provider"]));
+    let order = address_of(&mut services, "order");
+    let user = address_of(&mut services, "user");
+    let inventory = address_of(&mut services, "inventory");
+    services.line_with("\"ready\"");
+
+    let mut edge = Program::start(
+        run(folder.path(), &["gateway", "notification"])
+            .env("WAYPOST_GATEWAY__AUTH", "demo")
+            .env("WAYPOST_GATEWAY__ORDER_SERVICE", format!("http://{order}"))
+            .env("WAYPOST_GATEWAY__USER_SERVICE", format!("http://{user}"))
+            .env("WAYPOST_GATEWAY__INVENTORY_SERVICE", format!("http://{inventory}")),
+    );
+    let gateway = address_of(&mut edge, "gateway");
+    let answer = post(&format!("http://{gateway}/api/orders"), ORDER);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let order_id = answer.body["order_id"].as_str().unwrap();
+
+    // The notification's own log line is the level to wait for: its row is committed by then.
+    edge.line_with(order_id);
+    for program in [edge, services] {
+        program.signal("TERM");
+        let ended = program.end();
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
+    let notifications =
+        rusqlite::Connection::open(folder.path().join("waypost-data/notification.db")).unwrap();
+    let count: i64 = notifications
+        .query_row("SELECT count(*) FROM notifications WHERE order_id = ?1", [order_id], |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn processes_find_each_other_by_the_addresses_of_a_shared_file() {
+    let folder = tempdir().unwrap();
+    let mut services = Program::start(&mut run(folder.path(), &["inventory"]));
+    let inventory = address_of(&mut services, "inventory");
+    fs::write(folder.path().join("waypost.toml"), format!("[listen]\ninventory = \"{inventory}\"\n"))
+        .unwrap();
+    let mut edge = Program::start(
+        run(folder.path(), &["gateway"])
+            .env_remove("WAYPOST_LISTEN__INVENTORY")
+            .env("WAYPOST_GATEWAY__AUTH", "demo"),
+    );
+    let gateway = address_of(&mut edge, "gateway");
+    let product = get(&format!("http://{gateway}/api/products/prod456"));
+    assert_eq!(product.status, 200, "{product:?}");
+    assert_eq!(product.body["product_id"], "prod456", "{product:?}");
+}
+
+#[test]
+fn readiness_is_answered_by_the_admin_listener() {
+    let folder = tempdir().unwrap();
+    let mut provider = Program::start(&mut run(folder.path(), &["provider"]));
+    let admin = address_of(&mut provider, "admin");
+    provider.line_with("\"ready\"");
+    assert_eq!(get(&format!("http://{admin}/readyz?verbose")).status, 200);
+    assert_eq!(get(&format!("http://{admin}/livez")).status, 200);
+    assert_eq!(get(&format!("http://{admin}/metrics")).status, 200);
+}

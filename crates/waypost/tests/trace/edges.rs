@@ -1,0 +1,117 @@
+//! Where trust changes, and where the way is asynchronous.
+
+use http::StatusCode;
+use waypost_telemetry::testing::checks;
+use waypost_testkit::{Process, until};
+
+use crate::{Traced, seed_order, trace_of};
+
+const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[tokio::test]
+async fn a_callers_trace_is_linked_and_not_continued_and_its_baggage_goes_nowhere() {
+    let traced = Traced::start().await;
+    let headers =
+        [("traceparent", CALLER), ("tracestate", "vendor=1"), ("baggage", "canary=4711,tenant.id=evil")];
+    let answer = traced.post("/api/orders", &headers, &seed_order()).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let trace = trace_of(&answer);
+    assert_ne!(trace, "4bf92f3577b34da6a3ce929d0e0e4736");
+    let spans = traced.trace_with(&trace, "process order-events").await;
+    let root = spans.iter().find(|span| span.name() == "POST /api/orders").unwrap();
+    assert_eq!(root.parent_id(), None);
+    let linked: Vec<String> =
+        root.links().iter().map(|link| link.span_context().trace_id().to_string()).collect();
+    assert_eq!(linked, ["4bf92f3577b34da6a3ce929d0e0e4736"]);
+    let everything = format!("{spans:?}");
+    for canary in ["4711", "canary", "evil", "vendor=1"] {
+        assert!(!everything.contains(canary), "{canary} got in");
+    }
+}
+
+#[tokio::test]
+async fn a_callers_trace_is_continued_when_configured() {
+    let traced = Traced::with(|shop| shop.set("gateway.continue_traces", true)).await;
+    let answer = traced.post("/api/orders", &[("traceparent", CALLER)], &seed_order()).await;
+    assert_eq!(trace_of(&answer), "4bf92f3577b34da6a3ce929d0e0e4736");
+    until("the whole trace", async || {
+        let spans = traced.collector.trace("4bf92f3577b34da6a3ce929d0e0e4736");
+        spans.iter().any(|span| span.name() == "process order-events")
+            && spans.iter().any(|span| span.name() == "POST /api/orders")
+    })
+    .await;
+    let spans = traced.collector.trace("4bf92f3577b34da6a3ce929d0e0e4736");
+    let root = spans.iter().find(|span| span.name() == "POST /api/orders").unwrap();
+    assert_eq!(root.parent_id().unwrap().to_string(), "00f067aa0ba902b7");
+    assert!(root.parent_is_remote());
+}
+
+/// Two processes on one data folder: everything but notification in one, notification in another that starts late.
+#[tokio::test]
+async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let collector = waypost_testkit::Collector::start(waypost_testkit::Behaviour::Takes).unwrap();
+    let environment = vec![("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "20".to_owned())];
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_waypost"));
+    let run = |roles: &[&str], flags: &[(&str, &str)]| {
+        let mut arguments = vec!["run".to_owned()];
+        arguments.extend(roles.iter().map(ToString::to_string));
+        let common = [("--data", data.to_str().unwrap()), ("--export", &collector.endpoint())]
+            .map(|(name, value)| [name.to_owned(), value.to_owned()]);
+        arguments.extend(common.into_iter().flatten());
+        for (name, value) in flags {
+            arguments.extend([(*name).to_owned(), (*value).to_owned()]);
+        }
+        Process::start(binary, &arguments, &environment, folder.path()).unwrap()
+    };
+    let ports = free_ports(7);
+    let at = |index: usize| format!("127.0.0.1:{}", ports[index]);
+    let addresses: Vec<String> = (0..7).map(at).collect();
+    let mut shop = run(
+        &["gateway", "order", "user", "inventory", "payment", "provider"],
+        &[
+            ("--gateway", &addresses[0]),
+            ("--order", &addresses[1]),
+            ("--user", &addresses[2]),
+            ("--inventory", &addresses[3]),
+            ("--payment", &addresses[4]),
+            ("--provider", &addresses[5]),
+            ("--admin", &addresses[6]),
+            ("--set", "gateway.auth=demo"),
+            ("--set", "user.seed=true"),
+            ("--set", "inventory.seed=true"),
+        ],
+    );
+    let gateway = waypost_testkit::Client::new(addresses[0].parse().unwrap());
+    shop.line("the gateway's address", |line| line.contains(&addresses[0]).then_some(())).await.unwrap();
+    let mut answer = None;
+    until("an order", async || {
+        answer =
+            gateway.post("/api/orders", &[], &seed_order()).await.ok().filter(|answer| answer.status == 201);
+        answer.is_some()
+    })
+    .await;
+    let trace = trace_of(&answer.unwrap());
+    until("the sent event", async || {
+        collector.trace(&trace).iter().any(|span| span.name() == "send order-events")
+    })
+    .await;
+    assert!(!collector.trace(&trace).iter().any(|span| span.name() == "process order-events"));
+
+    let admin = free_ports(1);
+    let notification = run(&["notification"], &[("--admin", &format!("127.0.0.1:{}", admin[0]))]);
+    until("the message", async || {
+        let spans = collector.trace(&trace);
+        spans.iter().any(|span| span.name() == "process order-events") && checks::problems(&spans).is_empty()
+    })
+    .await;
+    assert!(notification.interrupt().await.unwrap().status.success());
+    assert!(shop.interrupt().await.unwrap().status.success());
+}
+
+/// Ports that were free a moment ago; roles that find each other by configuration need theirs beforehand.
+fn free_ports(count: usize) -> Vec<u16> {
+    let sockets: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
+}
