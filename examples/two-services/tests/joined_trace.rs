@@ -1,0 +1,212 @@
+//! Both services as they are started by hand, on ports of their own, with a small OTLP receiver beside them.
+
+#![allow(clippy::unwrap_used, reason = "what a helper cannot set up fails the test that asked for it")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service under test; ends with the test.
+struct Service {
+    child: Child,
+    port: u16,
+    lines: Receiver<String>,
+}
+
+impl Service {
+    /// Starts a service and waits until it says on which port it listens.
+    fn start(program: &str, announcement: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child =
+            Command::new(program).envs(settings.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let line = line_with(&lines, announcement);
+        let port = line.split(announcement).nth(1).unwrap().trim_end_matches(['.', '\n']).parse().unwrap();
+        Self { child, port, lines }
+    }
+
+    fn waits_for_line(&self, text: &str) {
+        line_with(&self.lines, text);
+    }
+
+    fn ask(&self, method: &str, path: &str) -> String {
+        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(connection, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads on to the line that contains `text`.
+fn line_with(lines: &Receiver<String>, text: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("the service never said {text:?}"));
+        if line.contains(text) {
+            return line;
+        }
+    }
+}
+
+/// Takes what the services export over OTLP, as pairs of service and span.
+fn receiver() -> (SocketAddr, Receiver<(String, Span)>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, received) = channel();
+    thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            let sender = sender.clone();
+            thread::spawn(move || take_exports(connection, &sender));
+        }
+    });
+    (address, received)
+}
+
+fn take_exports(connection: TcpStream, received: &Sender<(String, Span)>) {
+    let mut reader = BufReader::new(connection);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        for resource in ExportTraceServiceRequest::decode(&body[..]).unwrap().resource_spans {
+            let service = attribute(&resource.resource.unwrap().attributes, "service.name").unwrap();
+            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                received.send((service.clone(), span)).unwrap();
+            }
+        }
+        reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    }
+}
+
+fn attribute(attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue], key: &str) -> Option<String> {
+    let value = &attributes.iter().find(|attribute| attribute.key == key)?.value;
+    match value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        Value::IntValue(number) => Some(number.to_string()),
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+/// The trace as lines `service: name`, children below their parent and further in.
+fn tree(spans: &[(String, Span)], parent: &[u8], depth: usize) -> Vec<String> {
+    let mut children: Vec<_> = spans.iter().filter(|(_, span)| span.parent_span_id == parent).collect();
+    children.sort_by_key(|(_, span)| span.start_time_unix_nano);
+    let mut lines = Vec::new();
+    for (service, span) in children {
+        lines.push(format!("{}{service}: {}", "  ".repeat(depth), span.name));
+        lines.extend(tree(spans, &span.span_id, depth + 1));
+    }
+    lines
+}
+
+#[test]
+fn an_order_is_one_trace_through_both_services() {
+    let (collector, received) = receiver();
+    let collector = format!("http://{collector}");
+    let common = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "20")];
+    let b = Service::start(
+        env!("CARGO_BIN_EXE_service-b"),
+        "Service B (Payment) starting on :",
+        &[&common[..], &[("SERVICE_B_ADDR", "127.0.0.1:0")]].concat(),
+    );
+    let payment_url = format!("http://127.0.0.1:{}", b.port);
+    let a = Service::start(
+        env!("CARGO_BIN_EXE_service-a"),
+        "Service A (Order) starting on :",
+        &[&common[..], &[("SERVICE_A_ADDR", "127.0.0.1:0"), ("PAYMENT_URL", &payment_url)]].concat(),
+    );
+
+    let health = a.ask("GET", "/health");
+    assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("OK"), "{health}");
+    for method in ["GET", "POST"] {
+        let answer = a.ask(method, "/order");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer.contains(r#""order_id":"order-12345""#) && answer.contains(r#""transaction_id":"txn-"#)
+        );
+        for said in ["Creating order...", "Processing payment for order-12345...", "Payment successful!"] {
+            a.waits_for_line(said);
+        }
+
+        let deadline = Instant::now() + PATIENCE;
+        let mut spans: Vec<(String, Span)> = Vec::new();
+        while spans.len() < 6 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            spans.push(received.recv_timeout(left).unwrap_or_else(|_| panic!("only these came: {spans:#?}")));
+        }
+        assert_eq!(
+            tree(&spans, &[], 0),
+            [
+                &format!("order-service: {method} /order"),
+                "  order-service: Create Order",
+                "  order-service: Process Payment",
+                "    order-service: payment.v1.PaymentService/ProcessPayment",
+                "      payment-service: payment.v1.PaymentService/ProcessPayment",
+                "        payment-service: Payment Processing",
+            ]
+        );
+        assert!(spans.iter().all(|(_, span)| span.trace_id == spans[0].1.trace_id));
+        for (name, key, value) in [
+            (format!("{method} /order").as_str(), "http.route", "/order"),
+            (&format!("{method} /order"), "order.id", "order-12345"),
+            ("payment.v1.PaymentService/ProcessPayment", "rpc.system.name", "grpc"),
+            ("Payment Processing", "order.id", "order-12345"),
+            ("Payment Processing", "payment.amount", "99.99"),
+        ] {
+            let (_, span) = spans.iter().find(|(_, span)| span.name == name).unwrap();
+            assert_eq!(attribute(&span.attributes, key).as_deref(), Some(value), "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn without_service_b_and_without_a_collector_the_answer_says_that_payment_failed() {
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = format!("http://{nobody}");
+    let a = Service::start(
+        env!("CARGO_BIN_EXE_service-a"),
+        "Service A (Order) starting on :",
+        &[
+            ("SERVICE_A_ADDR", "127.0.0.1:0"),
+            ("PAYMENT_URL", &nobody),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &nobody),
+        ],
+    );
+    let answer = a.ask("POST", "/order");
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("payment failed"), "{answer}");
+}
