@@ -1,0 +1,43 @@
+//! Measures the whole system as a user runs it, side by side, and prints ratios.
+//!
+//! ```text
+//! cargo build --release && cargo run --release --package waypost-benches -- startup
+//! cargo build --release && cargo run --release --package waypost-benches -- orders --rounds 6
+//! ```
+//!
+//! It starts the release binary of this workspace; build that first. Absolute times belong to the machine they were
+//! measured on; the ratios are what to compare. README.md beside this crate holds what was measured.
+#![allow(clippy::print_stdout, reason = "printing is what a measurement is for")]
+
+mod orders;
+mod process;
+mod sink;
+mod startup;
+mod statistics;
+
+use std::process::ExitCode;
+
+const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N]";
+
+#[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |name: &str, default: u32| {
+        let place = arguments.iter().position(|argument| argument == name);
+        place.and_then(|place| arguments.get(place + 1)?.parse().ok()).unwrap_or(default)
+    };
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("startup") => startup::measure(number("--runs", 7)),
+        Some("orders") => {
+            orders::measure(number("--rounds", 6), number("--orders", 20_000), number("--concurrency", 50))
+        }
+        _ => Err(anyhow::anyhow!(HELP)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

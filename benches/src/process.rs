@@ -1,0 +1,113 @@
+//! The release binary as a child, with what the kernel says of its memory and CPU.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+/// Kernel ticks a second; Linux has 100 on every machine this project builds for.
+const TICKS: f64 = 100.0;
+
+/// A running `waypost up`. Dropped, it is stopped.
+pub(crate) struct Waypost {
+    child: Child,
+    /// Where its gateway listens.
+    pub(crate) gateway: SocketAddr,
+    /// From the start of the process to the line that says that it is up.
+    pub(crate) until_up: Duration,
+    /// From the start of the process to the printed first order, when it placed one.
+    pub(crate) until_order: Option<Duration>,
+}
+
+/// The release binary of this workspace.
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
+    let folder =
+        std::env::current_exe()?.parent().map(Path::to_path_buf).context("no folder of this program")?;
+    let binary = folder.join("waypost");
+    if !binary.exists() {
+        bail!("{} is not built; run `cargo build --release` first", binary.display());
+    }
+    Ok(binary)
+}
+
+impl Waypost {
+    pub(crate) fn up(
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Waypost> {
+        let mut command = Command::new(binary()?);
+        command.args(["up", "--plain", "--data"]).arg(data).args(arguments);
+        for role in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
+            command.args([&format!("--{role}"), "127.0.0.1:0"]);
+        }
+        let begun = Instant::now();
+        let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn()?;
+        let mut gateway = None;
+        let mut until_up = Duration::ZERO;
+        let mut until_order = None;
+        let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        for line in lines {
+            let line = line?;
+            if line.contains(" is up after ") {
+                until_up = begun.elapsed();
+            } else if line.trim_start().starts_with("gateway ") {
+                gateway =
+                    line.split_whitespace().nth(1).and_then(|url| url.strip_prefix("http://")?.parse().ok());
+            } else if line.starts_with("From the start") {
+                until_order = Some(begun.elapsed());
+            } else if line.contains("Ctrl-C") {
+                break;
+            }
+        }
+        let gateway = gateway.context("waypost ended before it named its gateway")?;
+        Ok(Waypost { child, gateway, until_up, until_order })
+    }
+
+    /// CPU seconds so far, user and system.
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit_once(')').context("stat has another form")?.1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+        Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+    }
+
+    /// Resident memory in MB: all of it, and the part that is not backed by files.
+    pub(crate) fn memory_mb(&self) -> anyhow::Result<(f64, f64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)
+        };
+        Ok((value("VmRSS:").context("VmRSS")?, value("RssAnon:").context("RssAnon")?))
+    }
+
+    /// Runs `waypost load` against it and returns its report.
+    pub(crate) fn load(&self, orders: u32, concurrency: u32) -> anyhow::Result<serde_json::Value> {
+        let output = Command::new(binary()?)
+            .args(["load", "--json", "--target", &format!("http://{}", self.gateway)])
+            .args([
+                "--orders",
+                &orders.to_string(),
+                "--concurrency",
+                &concurrency.to_string(),
+                "--duration",
+                "5m",
+            ])
+            .stderr(Stdio::null())
+            .output()?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("load: {}", String::from_utf8_lossy(&output.stdout)))
+    }
+}
+
+impl Drop for Waypost {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
