@@ -27,7 +27,7 @@ use std::sync::Arc;
 use store::{SqliteStore, Store};
 use waypost_durable::Clock;
 use waypost_service::{App, Check, DataDir, Tasks, Worker};
-use waypost_telemetry::{Telemetry, opentelemetry::Context, with_context};
+use waypost_telemetry::{Telemetry, with_context};
 
 /// What the process lends to the role.
 #[derive(Debug)]
@@ -55,9 +55,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let probed = Arc::clone(&store);
     let check = Check::new("inventory-database", move || {
         let store = Arc::clone(&probed);
-        // Asked every few seconds for as long as the process lives: a span each time would say nothing.
-        let unseen = Context::current().with_telemetry_suppressed();
-        with_context(unseen, async move { store.ping().await.map_err(|error| error.to_string()) })
+        async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::new("inventory-database", move |drain| async move {
         drain.closing().await;

@@ -56,7 +56,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let probed = Arc::clone(&store);
     let check = Check::new("provider-database", move || {
         let store = Arc::clone(&probed);
-        async move { store.totals().await.map(|_| ()).map_err(|error| error.to_string()) }
+        async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::new("provider-database", move |drain| async move {
         drain.closing().await;

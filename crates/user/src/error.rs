@@ -48,7 +48,6 @@ impl Error {
             Error::BadCredentials => ErrorCode::BadCredentials,
             Error::TooManyFailures { .. } => ErrorCode::RateLimited,
             Error::Overloaded => ErrorCode::Overloaded,
-            Error::Malformed { .. } => ErrorCode::Internal,
             Error::Lookup(error) => error.code(),
             Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
             Error::Store(error)
@@ -56,7 +55,7 @@ impl Error {
             {
                 ErrorCode::Unavailable
             }
-            Error::Store(_) => ErrorCode::Internal,
+            Error::Malformed { .. } | Error::Store(_) => ErrorCode::Internal,
         }
     }
 }

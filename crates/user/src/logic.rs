@@ -75,8 +75,9 @@ impl Users {
     /// [`Error::BadCredentials`] alike for an unknown user and a wrong password; [`Error::TooManyFailures`] without a
     /// check once the account has had too many; [`Error::Overloaded`]; the store's failure.
     pub async fn authenticate(&self, id: UserId, password: String) -> Result<User, Error> {
-        let failures = self.failures.get(&id).await.map_or(0, |count| count.load(Ordering::Relaxed));
-        if failures >= self.most_failures {
+        // Counted before the check, so that guesses side by side cannot be more than one after the other.
+        let tries = self.failures.get_with(id.clone(), async { Arc::default() }).await;
+        if tries.fetch_add(1, Ordering::Relaxed) >= self.most_failures {
             return Err(Error::TooManyFailures { retry_after: self.window });
         }
         let account = self.store.account(id.clone()).await?;
@@ -87,11 +88,7 @@ impl Users {
                 self.failures.invalidate(&id).await;
                 Ok(account.user)
             }
-            _ => {
-                let count = self.failures.get_with(id, async { Arc::default() }).await;
-                count.fetch_add(1, Ordering::Relaxed);
-                Err(Error::BadCredentials)
-            }
+            _ => Err(Error::BadCredentials),
         }
     }
 }

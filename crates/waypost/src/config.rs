@@ -10,7 +10,8 @@ use std::path::Path;
 
 /// Says how to read the documented file.
 const DOCS_HEAD: &str = "\
-# Waypost's settings. A value behind a # is the default; to change it, take the # away.
+# Waypost's settings. A value behind a # is the default; to change it, take the # away, there and at the
+# [section] above it.
 # Read from ./waypost.toml, or from the file that --config or WAYPOST_CONFIG names. The environment
 # (WAYPOST_SECTION__KEY) and flags win over this file. `waypost config check` names its problems.
 # `waypost up` has some defaults of its own (`waypost config print --up`, docs/operations.md).
@@ -46,10 +47,10 @@ fn effective(
     load(profile, file, environment, flags.flags())
 }
 
-/// Every setting below its description, each value behind a `#`: a file that was written by this and never edited
-/// changes nothing, for `up` and `run` alike, which differ in some defaults.
+/// Every setting below its description, each value and section behind a `#`: a file that was written by this and
+/// never edited changes nothing, for `up` and `run` alike, which differ in some defaults.
 fn documented() -> String {
-    let is_value = |line: &str| line.starts_with(|first: char| first.is_ascii_alphabetic());
+    let is_value = |line: &str| !line.is_empty() && !line.starts_with('#');
     let toml = commented_toml(&Settings::documented());
     let lines = toml.trim_start().lines();
     let lines = lines.map(|line| if is_value(line) { format!("#{line}\n") } else { format!("{line}\n") });

@@ -93,6 +93,10 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(totals)))
     }
 
+    fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(ready(Ok(())))
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
     }

@@ -64,6 +64,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the ledger adds up to.
     fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>>;
 
+    /// Fails when the ledger cannot be read.
+    fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
+
     /// Finishes what waits and closes the files.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

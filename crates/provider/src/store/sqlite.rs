@@ -73,6 +73,10 @@ impl Store for SqliteStore {
         }))
     }
 
+    fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.database.read("ping", |unit| Ok(unit.query_row("SELECT 1", [], |_| Ok(()))?)))
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.database.close())
     }

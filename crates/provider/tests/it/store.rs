@@ -33,7 +33,7 @@ fn command(key: &str, operation: Operation) -> Command {
         Operation::Charge(new) => format!("charge {} {}", new.reference, new.amount.ten_thousandths()),
         other => format!("{other:?}"),
     };
-    let at = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let at = UNIX_EPOCH + Duration::from_hours(500_000);
     Command { key: key.to_owned(), fingerprint: fingerprint.into_bytes(), operation, at }
 }
 

@@ -21,6 +21,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{Notify, watch};
+use waypost_telemetry::opentelemetry::Context;
 
 /// Time between two runs of the checks until the process is ready for the first time.
 const START_INTERVAL: std::time::Duration = std::time::Duration::from_millis(50);
@@ -199,9 +200,13 @@ impl Health {
             state.roles.iter().flat_map(of_role).collect()
         };
         let limit = self.shared.settings.timeout.get();
-        let results = checks.into_iter().map(|(role, check)| async move {
-            let result = tokio::time::timeout(limit, (check.probe)()).await;
-            (role, check.name, result.unwrap_or_else(|_| Err("timed out".to_owned())))
+        let results = checks.into_iter().map(|(role, check)| {
+            // A probe every few seconds is not a trace that anybody looks for.
+            let unseen = Context::current().with_telemetry_suppressed();
+            waypost_telemetry::with_context(unseen, async move {
+                let result = tokio::time::timeout(limit, (check.probe)()).await;
+                (role, check.name, result.unwrap_or_else(|_| Err("timed out".to_owned())))
+            })
         });
         let results = futures_util::future::join_all(results).await;
         let HealthSettings { failures, successes, .. } = self.shared.settings;

@@ -109,6 +109,43 @@ async fn an_account_with_too_many_wrong_passwords_is_closed_for_a_while_and_othe
 }
 
 #[tokio::test]
+async fn guesses_side_by_side_are_counted_like_guesses_one_after_the_other() {
+    let running = start(Config { login_failures: 3, ..Config::default() }).await;
+    let mut guesses = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let mut client = running.client.clone();
+        guesses.spawn(async move {
+            let request = AuthenticateRequest { user_id: "user123".into(), password: "wrong".into() };
+            Error::from_status(&client.authenticate(request).await.unwrap_err()).code
+        });
+    }
+    let answers = guesses.join_all().await;
+    assert_eq!(answers.iter().filter(|code| **code == ErrorCode::BadCredentials).count(), 3, "{answers:?}");
+    assert_eq!(answers.iter().filter(|code| **code == ErrorCode::RateLimited).count(), 7, "{answers:?}");
+}
+
+#[tokio::test]
+async fn lookups_of_one_user_side_by_side_ask_the_database_once() {
+    let running = start(Config::default()).await;
+    let mut lookups = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut client = running.client.clone();
+        lookups.spawn(
+            async move { client.get_user(GetUserRequest { user_id: "user123".into() }).await.is_ok() },
+        );
+    }
+    assert!(lookups.join_all().await.into_iter().all(|found| found));
+    let spans = running.telemetry.handle().finished_spans();
+    let hits = spans
+        .iter()
+        .filter(|span| span.attribute("cache.hit").is_some_and(|hit| hit.as_str() == "true"))
+        .count();
+    let asked = spans.iter().filter(|span| span.name() == "SELECT users").count();
+    assert!(asked <= 20 - hits, "{asked} queries, {hits} hits");
+    assert!(asked < 20, "nobody shared a lookup");
+}
+
+#[tokio::test]
 async fn neither_password_nor_hash_reaches_a_span() {
     let mut running = start(Config::default()).await;
     running.login("user123", DEMO_PASSWORD).await.unwrap();

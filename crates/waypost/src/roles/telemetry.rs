@@ -28,23 +28,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan for these roles. Naming an endpoint is enough to have spans sent there.
+    /// The plan for these roles.
     pub(super) fn new(effective: &Effective, roles: &[Role], spans: Spans) -> Plan {
         let mut settings = effective.settings.telemetry.clone();
-        let names_endpoint = settings.otlp.endpoint.is_some() || settings.otlp.traces.endpoint.is_some();
-        if names_endpoint && effective.origin("telemetry.traces.exporters") == Origin::Default {
-            settings.traces.exporters = vec![Exporter::OtlpHttp];
-        }
         let is_sent = |exporter: &Exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpGrpc);
         let default = || "the OTLP port of this machine".to_owned();
         let endpoint = settings.otlp.traces.endpoint.clone().or_else(|| settings.otlp.endpoint.clone());
         let endpoint =
             settings.traces.exporters.iter().any(is_sent).then(|| endpoint.unwrap_or_else(default));
-        if spans == Spans::Remembered
-            && settings.enabled
-            && !settings.traces.exporters.contains(&Exporter::Memory)
-        {
-            settings.traces.exporters.push(Exporter::Memory);
+        let exporters = &mut settings.traces.exporters;
+        if spans == Spans::Remembered && !exporters.contains(&Exporter::Memory) {
+            exporters.retain(|exporter| *exporter != Exporter::None);
+            exporters.push(Exporter::Memory);
             settings.traces.memory_capacity = KEPT_SPANS;
         }
         let is_own_name = effective.origin("telemetry.service_name") != Origin::Default;

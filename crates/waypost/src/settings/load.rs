@@ -3,8 +3,10 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use http::Uri;
 use waypost_gateway::Auth;
 use waypost_service::config::{self, Complaint, File, Flag, Loaded, Origin, Problem, Sources};
+use waypost_telemetry::config::Exporter;
 
 use super::{Settings, otel};
 use crate::exit::{Exit, Failure, OrExit as _};
@@ -57,13 +59,25 @@ impl Profile {
                 ("runtime.last_words", "2s"),
                 // The story of the first order stays readable.
                 ("telemetry.logs.filter", "warn"),
-                // Nobody listens for telemetry, unless an endpoint is named.
-                ("telemetry.traces.exporters", "[]"),
             ],
             Profile::Run => &[],
         };
-        defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        let own = defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        sections().chain(own).collect()
     }
+}
+
+/// Defaults of settings whose section's type has another one. A section that is given in part takes what is left
+/// out from its type, so these are given as a layer of their own.
+fn sections() -> impl Iterator<Item = (String, String)> {
+    let Settings { telemetry, gateway, .. } = Settings::default();
+    let telemetry = [
+        ("telemetry.service_name", Some(telemetry.service_name)),
+        ("telemetry.service_namespace", telemetry.service_namespace),
+        ("telemetry.service_version", telemetry.service_version),
+    ];
+    let logins = ("gateway.login_limit.requests", Some(gateway.login_limit.requests.to_string()));
+    telemetry.into_iter().chain([logins]).filter_map(|(key, value)| Some((key.to_owned(), value?)))
 }
 
 /// The configuration in effect.
@@ -83,6 +97,22 @@ impl Effective {
         match self.otel.iter().find(|(_, given)| within(given)) {
             Some((variable, _)) => Origin::Environment((*variable).to_owned()),
             None => self.origins.origin(key),
+        }
+    }
+
+    /// Where spans go when nobody has said so: by `up` only to an endpoint that is named, and to 4317, the port of
+    /// OTLP over gRPC, in that form.
+    fn choose_exporters(&mut self, profile: Profile) {
+        if self.origin("telemetry.traces.exporters") != Origin::Default {
+            return;
+        }
+        let Settings { telemetry, .. } = &mut self.settings;
+        let endpoint = telemetry.otlp.traces.endpoint.as_ref().or(telemetry.otlp.endpoint.as_ref());
+        let port = endpoint.and_then(|endpoint| endpoint.parse::<Uri>().ok()?.port_u16());
+        if endpoint.is_none() && profile == Profile::Up {
+            telemetry.traces.exporters.clear();
+        } else if port == Some(4317) {
+            telemetry.traces.exporters = vec![Exporter::OtlpGrpc];
         }
     }
 
@@ -132,7 +162,9 @@ pub(crate) fn load(
     match loaded {
         Ok(loaded) if problems.is_empty() => {
             let settings = Settings { telemetry, ..loaded.value.clone() };
-            Ok(Effective { settings, origins: loaded, otel })
+            let mut effective = Effective { settings, origins: loaded, otel };
+            effective.choose_exporters(profile);
+            Ok(effective)
         }
         _ => Err(Failure::message(Exit::BadConfig, listed(&problems))),
     }
@@ -186,4 +218,68 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         complaints.extend(error.problems.iter().map(complaint));
     }
     complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    fn loaded(profile: Profile, environment: &[(&str, &str)]) -> Settings {
+        let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(profile, None, &Environment(variables.collect()), Vec::new()).unwrap().settings
+    }
+
+    #[test]
+    fn up_sends_spans_only_where_it_is_told_to() {
+        let exporters =
+            |profile, environment: &[(&str, &str)]| loaded(profile, environment).telemetry.traces.exporters;
+        let (http, grpc) = (vec![Exporter::OtlpHttp], vec![Exporter::OtlpGrpc]);
+        let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        assert_eq!(exporters(Profile::Up, &[]), []);
+        assert_eq!(exporters(Profile::Run, &[]), http);
+        assert_eq!(exporters(Profile::Up, &[(endpoint, "http://127.0.0.1:4318")]), http);
+        assert_eq!(exporters(Profile::Up, &[(endpoint, "http://127.0.0.1:4317")]), grpc);
+        assert_eq!(
+            exporters(Profile::Up, &[(endpoint, "http://h:1"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]),
+            grpc
+        );
+        assert_eq!(exporters(Profile::Up, &[("OTEL_TRACES_EXPORTER", "otlp")]), http);
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_standard_variable_and_that_over_ours() {
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://standard:4318"),
+            ("WAYPOST_TELEMETRY__OTLP__ENDPOINT", "http://ours:4318"),
+        ];
+        let variables = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment(variables.to_vec());
+        let endpoint = |flags: Vec<Flag>| {
+            let effective = load(Profile::Run, None, &environment, flags).unwrap();
+            effective.settings.telemetry.otlp.endpoint.unwrap()
+        };
+        assert_eq!(endpoint(Vec::new()), "http://standard:4318");
+        let flag = Flag::parse("--set", "telemetry.otlp.endpoint=http://flag:4318").unwrap();
+        assert_eq!(endpoint(vec![flag]), "http://flag:4318");
+    }
+
+    #[test]
+    fn every_section_that_is_given_in_part_keeps_the_defaults_of_the_rest() {
+        let documented = Settings::documented();
+        let mut text = String::new();
+        for section in documented.iter().filter(|field| field.is_section) {
+            let is_own = |key: &str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == section.key);
+            let first = documented.iter().find(|field| !field.is_section && is_own(&field.key));
+            if let Some((field, default)) = first.and_then(|field| Some((field, field.default.as_ref()?))) {
+                let name = field.key.rsplit('.').next().unwrap();
+                writeln!(text, "[{}]\n{name} = {default}", section.key).unwrap();
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("partial.toml");
+        std::fs::write(&file, text).unwrap();
+        let partial = load(Profile::Run, Some(&file), &Environment::default(), Vec::new()).unwrap();
+        assert_eq!(partial.settings.documented_values(), documented);
+    }
 }

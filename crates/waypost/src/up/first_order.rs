@@ -33,6 +33,9 @@ pub(super) async fn tell(system: &System, auth: Auth, style: Style) -> Vec<Strin
     // An order that was accepted is told of; one that was refused is nobody's news.
     let is_accepted = answer.status.is_success();
     let (trace, is_whole) = whole_trace(system, &trace_id, is_accepted).await;
+    if trace.len() == 0 {
+        return vec![format!("The first order was answered {}; its spans were not recorded.", answer.status)];
+    }
     let mut lines = vec![style.bold("The first order, told from its spans:"), String::new()];
     lines.extend(story::story(&trace, style));
     lines.push(String::new());
@@ -75,7 +78,9 @@ async fn whole_trace(system: &System, trace_id: &str, to_notification: bool) -> 
         let trace = Trace::of(&spans, trace_id);
         let reaches_its_end = trace.reaches_notification() || !to_notification;
         let is_whole = trace.is_connected() && reaches_its_end && system.open_spans() == 0;
-        if is_whole || Instant::now() >= end {
+        // The gateway's first call has ended before any answer: no span at all means that none is recorded.
+        let is_recorded = trace.len() > 0;
+        if is_whole || !is_recorded || Instant::now() >= end {
             return (trace, is_whole);
         }
     }

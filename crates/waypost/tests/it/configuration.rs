@@ -41,8 +41,10 @@ fn the_documented_file_loads_without_problems_and_changes_nothing() {
     assert_eq!((before.code, docs.code), (0, 0), "{docs:?}");
 
     // A default stands as `#key = value`, a description as `# words`.
-    let is_default =
-        |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(char::is_alphabetic));
+    let is_default = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_alphabetic() || first == '['))
+    };
     let set = |line: &str| if is_default(line) { line[1..].to_owned() } else { line.to_owned() };
     let all_set: Vec<String> = docs.out.lines().map(set).collect();
     assert!(all_set.iter().any(|line| line == "gateway = \"127.0.0.1:8080\""), "{}", docs.out);
@@ -87,6 +89,17 @@ fn print_says_where_each_value_comes_from() {
     for part in expected {
         assert!(ended.out.contains(part), "{part:?} is missing in\n{}", ended.out);
     }
+}
+
+#[test]
+fn a_section_that_is_given_in_part_keeps_its_other_defaults() {
+    let folder = tempdir().unwrap();
+    let text = "[gateway.login_limit]\nper = \"5m\"\n[telemetry]\nenvironment = \"test\"\n[telemetry.traces]\nratio = 0.5\n";
+    fs::write(folder.path().join("waypost.toml"), text).unwrap();
+    let ended = ended(waypost(folder.path()).args(["config", "print"]));
+    let (_, logins) = ended.out.split_once("[gateway.login_limit]").unwrap();
+    assert!(logins.contains("\nrequests = 10\n"), "{}", ended.out);
+    assert!(ended.out.contains("service_namespace = \"waypost\""), "{}", ended.out);
 }
 
 #[test]

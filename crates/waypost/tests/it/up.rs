@@ -77,6 +77,30 @@ fn what_up_accepted_is_still_there_after_a_restart() {
 }
 
 #[test]
+fn an_order_without_spans_is_still_placed_and_said_to_be() {
+    let folder = tempdir().unwrap();
+    let mut up = Program::start(
+        waypost(folder.path()).arg("up").args(FREE_PORTS).env("OTEL_TRACES_SAMPLER", "always_off"),
+    );
+    up.line_with("The first order was answered 201");
+    up.line_with("Ctrl-C stops");
+}
+
+#[test]
+fn with_tokens_required_the_first_order_is_placed_by_a_user_who_logs_in() {
+    let folder = tempdir().unwrap();
+    let mut up = Program::start(
+        waypost(folder.path()).args(["up", "--set", "gateway.auth=required"]).args(FREE_PORTS),
+    );
+    let gateway = url_of(&mut up, "gateway");
+    up.line_with("OK [API Gateway] Order created: ");
+    assert_eq!(post(&format!("{gateway}/api/orders"), ORDER).status, 401);
+    let mix = ["--orders", "10", "--mix", "success=1,declined=1", "--password", "waypost-demo"];
+    let load = ended(waypost(folder.path()).args(["load", "--target", &gateway]).args(mix));
+    assert_eq!(load.code, 0, "{load:?}");
+}
+
+#[test]
 fn an_ephemeral_run_leaves_nothing_behind() {
     let folder = tempdir().unwrap();
     let mut up = Program::start(waypost(folder.path()).args(["up", "--ephemeral"]).args(FREE_PORTS));

@@ -2,6 +2,7 @@
 //!
 //! Each test starts the binary on free ports with a collector of its own, places orders over HTTP, and compares the
 //! whole tree of spans.
+#![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod collector_faults;
 mod edges;
