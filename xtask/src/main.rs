@@ -13,8 +13,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <command>
 
-  test [cargo test arguments]   run every test of the workspace, release-mode crash tests included
-  test --quick                  the same without the crash tests (kill -9 under load)
+  test [cargo test arguments]   run every test of the workspace
   lint                          formatting, clippy with warnings as errors, layers, documentation
   layers                        check the allowed arrows between crates and the one-version rule
   help                          print this text

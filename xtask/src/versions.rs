@@ -48,9 +48,10 @@ fn check(packages: &[(String, String)]) -> Vec<String> {
         let found = versions.get(name).filter(|found| found.len() > 1)?;
         Some(format!("{name}: {} in one tree; one version is allowed", found.join(" and ")))
     });
-    let banned = BANNED.iter().filter_map(|(name, reason)| {
-        versions.contains_key(name).then(|| format!("{name}: banned ({reason})"))
-    });
+    let banned = BANNED
+        .iter()
+        .filter(|(name, _)| versions.contains_key(name))
+        .map(|(name, reason)| format!("{name}: banned ({reason})"));
     several.chain(banned).collect()
 }
 

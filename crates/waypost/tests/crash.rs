@@ -1,6 +1,4 @@
 //! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is done twice.
-//!
-//! Slow in an unoptimised build, so it is ignored there; `cargo xtask test` runs it in release.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 use std::collections::BTreeMap;
@@ -29,7 +27,6 @@ struct Attempt {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "runs in release through `cargo xtask test`"]
 async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
     let folder = tempfile::tempdir().unwrap();
     let mut attempts: Vec<Attempt> = Vec::new();

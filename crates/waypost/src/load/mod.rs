@@ -17,12 +17,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http::{HeaderValue, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::cli::LoadArgs;
 use crate::client::{Answer, Client, ClientError, Target};
 use crate::console::{complain, say};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::shutdown::Signals;
 use report::{COMPLETED, PENDING, Report, Tally};
 
 pub(crate) use mix::{Mix, Story};
@@ -62,11 +64,12 @@ pub(crate) async fn load(args: LoadArgs) -> Result<Exit, Failure> {
         rate: args.rate,
         mix: args.mix,
     };
+    let mut signals = Signals::listen()?;
     let tokens = match &args.password {
         Some(password) => log_in(&plan, password).await?,
         None => Vec::new(),
     };
-    let report = run(&plan, &tokens).await;
+    let report = run(&plan, &tokens, &mut signals).await;
     if args.json {
         say(serde_json::to_string_pretty(&report).or_exit(Exit::Internal, "printing the report")?);
     } else {
@@ -94,13 +97,14 @@ async fn log_in(plan: &Plan, password: &str) -> Result<Tokens, Failure> {
     Ok(tokens)
 }
 
-async fn run(plan: &Plan, tokens: &Tokens) -> Report {
+async fn run(plan: &Plan, tokens: &Tokens, signals: &mut Signals) -> Report {
     let begin = Instant::now();
     let run = Run {
         plan,
         begin,
         next: Cell::new(0),
         is_stopped: Cell::new(false),
+        stop: Notify::new(),
         tally: RefCell::new(Tally::default()),
         sequence: plan.mix.sequence(),
         bodies: Story::ALL.map(|story| (story, story.body())),
@@ -108,15 +112,16 @@ async fn run(plan: &Plan, tokens: &Tokens) -> Report {
     };
     let mut workers: FuturesUnordered<_> = (0..plan.concurrency).map(|_| run.work()).collect();
     let mut display = Progress::new(plan);
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    let mut is_interrupted = false;
     loop {
         tokio::select! {
             worker = workers.next() => if worker.is_none() { break },
             () = display.tick() => display.show(run.tally.borrow().answered(), begin.elapsed()),
-            _ = &mut interrupt, if !is_interrupted => {
-                is_interrupted = true;
-                run.is_stopped.set(true);
+            _ = signals.next() => {
+                // A second signal does not wait for the answers that are under way.
+                if run.is_stopped.replace(true) {
+                    break;
+                }
+                run.stop.notify_waiters();
             }
         }
     }
@@ -132,6 +137,8 @@ struct Run<'a> {
     /// The number of the next order.
     next: Cell<u64>,
     is_stopped: Cell<bool>,
+    /// Wakes the workers that wait for their next order to be due.
+    stop: Notify,
     tally: RefCell<Tally>,
     sequence: Vec<Story>,
     bodies: [(Story, Bytes); Story::ALL.len()],
@@ -142,16 +149,13 @@ impl Run<'_> {
     async fn work(&self) {
         let mut client = Client::new(&self.plan.target, PATIENCE);
         while let Some((story, due)) = self.take() {
-            let from = match due {
-                Some(due) => {
-                    tokio::time::sleep_until(due).await;
-                    due
+            if let Some(due) = due {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due) => {}
+                    () = self.stop.notified() => return,
                 }
-                None => Instant::now(),
-            };
-            if self.is_over(from) {
-                return;
             }
+            let from = due.unwrap_or_else(Instant::now);
             let body = self.bodies.iter().find(|(known, _)| *known == story).map(|(_, body)| body.clone());
             let token = self.tokens.iter().find(|(known, _)| *known == story).map(|(_, token)| token);
             let answer = client.post("/api/orders", body.unwrap_or_default(), token).await;
@@ -172,6 +176,9 @@ impl Run<'_> {
         self.next.set(number + 1);
         let place = usize::try_from(number % self.sequence.len() as u64).unwrap_or_default();
         let due = self.plan.rate.map(|rate| self.begin + offset(number, rate));
+        if due.is_some_and(|due| self.is_over(due)) {
+            return None;
+        }
         Some((self.sequence[place], due))
     }
 

@@ -84,6 +84,11 @@ impl Role {
         }
     }
 
+    /// True for the roles that have a database.
+    fn keeps_data(self) -> bool {
+        self != Role::Gateway
+    }
+
     /// True for the roles that share the broker.
     fn needs_broker(self) -> bool {
         matches!(self, Role::Order | Role::Notification)

@@ -42,63 +42,43 @@ struct Built {
 }
 
 impl System {
-    /// Builds and starts the roles on their sockets. Returns once the process is ready.
+    /// Builds and starts the roles on their sockets. Returns once every check was asked.
     pub(crate) async fn start(
         effective: &Effective,
         roles: &[Role],
-        mut sockets: Sockets,
+        sockets: Sockets,
         spans: Spans,
     ) -> Result<System, Failure> {
         let mut settings = effective.settings.clone();
         connect(&mut settings, effective, &sockets);
         let data = settings.data_dir();
-        prepare(&data)?;
-        let plan = Plan::new(effective, roles, spans);
+        if roles.iter().any(|role| role.keeps_data()) {
+            prepare(&data)?;
+        }
         let broker = broker(roles, &data)?;
+        let plan = Plan::new(effective, roles, spans);
 
-        let lent = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
+        let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
             let telemetry =
                 plan.handle(*role, place == 0).or_exit(Exit::BadConfig, "setting telemetry up")?;
             let broker = broker.clone().map(|broker| Arc::new(broker) as Arc<dyn Broker>);
             let bound = sockets.address(*role);
             Ok((*role, Loan { telemetry, tasks: Tasks::new(), bound, data: data.clone(), broker }))
         };
-        let loans = roles.iter().enumerate().map(lent).collect::<Result<Vec<_>, Failure>>()?;
-        let built =
-            try_join_all(loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan))).await?;
+        let loans = roles.iter().enumerate().map(lend).collect::<Result<Vec<_>, Failure>>()?;
+        let built = loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan));
+        let built = try_join_all(built).await?;
 
-        let mut readiness = Readiness::new(settings.health.clone());
-        let telemetry: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
-        let bound = sockets.addresses();
+        let telemetry = built.iter().map(|built| built.telemetry.clone()).collect();
+        let addresses = sockets.addresses();
         let urls = roles.iter().filter_map(|role| Some((*role, sockets.url(*role)?))).collect();
-        let mut process = Process::new(readiness.process.clone());
-        for Built { role, telemetry, tasks, mut app } in built {
-            let limits = limits(&settings, role);
-            app.router = app.router.merge(readiness.routes(role, &app.checks));
-            let socket = sockets.take(role).map(|listener| (listener, limits));
-            process.start(role.name(), &telemetry, tasks, app, socket);
-        }
-        if let (Some(broker), Some(telemetry)) = (broker, telemetry.first()) {
-            // After the roles that use it, so that it is closed when they have ended.
-            let close = Worker::new("broker-database", move |drain| async move {
-                drain.closing().await;
-                broker.close().await;
-            });
-            let app = App { workers: vec![close], ..App::default() };
-            process.start("broker", telemetry, Tasks::new(), app, None);
-        }
-        if let Some(first) = telemetry.first() {
-            // Last, so that it answers for as long as anything else runs.
-            let router = admin::router(telemetry.clone(), &readiness.process);
-            let socket = (sockets.admin, settings.limits.internal.clone());
-            process.start("admin", first, Tasks::new(), App { router, ..App::default() }, Some(socket));
-        }
+        let (process, readiness) = launch(&settings, built, broker, sockets);
         readiness.started().await;
         Ok(System {
             process,
             readiness,
             telemetry,
-            addresses: bound,
+            addresses,
             urls,
             export: plan.endpoint,
             pacing: settings.drain,
@@ -144,6 +124,37 @@ impl System {
         }
         if unclean.is_empty() { Exit::Done } else { Exit::Temporary }
     }
+}
+
+/// Starts what was built. The order is that of the drain: the roles in a request's direction, then the broker that
+/// they use, and the admin listener last, so that it answers for as long as anything else runs.
+fn launch(
+    settings: &Settings,
+    built: Vec<Built>,
+    broker: Option<EmbeddedBroker>,
+    mut sockets: Sockets,
+) -> (Process, Readiness) {
+    let mut readiness = Readiness::new(settings.health.clone());
+    let mut process = Process::new(readiness.process.clone());
+    let handles: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
+    for Built { role, telemetry, tasks, mut app } in built {
+        app.router = app.router.merge(readiness.routes(role, &app.checks));
+        let limits = limits(settings, role);
+        let socket = sockets.take(role).map(|listener| (listener, limits));
+        process.start(role.name(), &telemetry, tasks, app, socket);
+    }
+    let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
+    if let Some(broker) = broker {
+        let close = Worker::new("broker-database", move |drain| async move {
+            drain.closing().await;
+            broker.close().await;
+        });
+        process.start("broker", &first, Tasks::new(), App { workers: vec![close], ..App::default() }, None);
+    }
+    let router = admin::router(handles, &readiness.process);
+    let socket = (sockets.admin, settings.limits.internal.clone());
+    process.start("admin", &first, Tasks::new(), App { router, ..App::default() }, Some(socket));
+    (process, readiness)
 }
 
 /// Builds a role on a thread that may block: opening a database waits for the disk, and the roles wait side by side.

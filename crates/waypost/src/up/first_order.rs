@@ -20,13 +20,28 @@ const REST_OF_TRACE: Duration = Duration::from_secs(5);
 /// How often the memory exporters are looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Places the order and returns its story, or why there is none. A first order that fails stops nothing: the
+/// What there is to say about the first order.
+pub(super) struct Told {
+    pub(super) lines: Vec<String>,
+    /// `None` when it was not accepted.
+    pub(super) order_id: Option<String>,
+}
+
+/// Places the order and tells its story, or why there is none. A first order that fails stops nothing: the
 /// system is up, and its story says what is wrong.
-pub(super) async fn tell(system: &System, auth: Auth, style: Style) -> Vec<String> {
-    let answer = match place(system, auth).await {
-        Ok(answer) => answer,
-        Err(reason) => return vec![format!("The first order could not be placed: {reason:#}")],
-    };
+pub(super) async fn tell(system: &System, auth: Auth, style: Style) -> Told {
+    match place(system, auth).await {
+        Ok(answer) => {
+            Told { lines: story_of(&answer, system, style).await, order_id: answer.text("order_id") }
+        }
+        Err(reason) => {
+            let lines = vec![format!("The first order could not be placed: {reason:#}")];
+            Told { lines, order_id: None }
+        }
+    }
+}
+
+async fn story_of(answer: &Answer, system: &System, style: Style) -> Vec<String> {
     let Some(trace_id) = answer.text("trace_id") else {
         return vec![format!("The first order was answered {} without a trace.", answer.status)];
     };

@@ -44,14 +44,17 @@ pub(crate) async fn up(
         _ = signals.next() => return Ok(Exit::Interrupted),
     };
     page::welcome(&effective, &system, begin.elapsed(), style).iter().for_each(say);
+    let mut order_id = None;
     if !args.no_first_order {
-        tokio::select! {
-            told = first_order::tell(&system, effective.settings.gateway.auth, style) => told.iter().for_each(say),
+        let told = tokio::select! {
+            told = first_order::tell(&system, effective.settings.gateway.auth, style) => told,
             _ = signals.next() => return stop(system, &mut signals).await,
-        }
+        };
+        told.lines.iter().for_each(say);
         say(page::measured(begin.elapsed()));
+        order_id = told.order_id;
     }
-    page::next_steps(&effective, &system, style).iter().for_each(say);
+    page::next_steps(&effective, &system, order_id.as_deref(), style).iter().for_each(say);
     signals.next().await;
     stop(system, &mut signals).await
 }

@@ -56,7 +56,13 @@ pub(super) fn measured(took: Duration) -> String {
 }
 
 /// What a person can copy into another terminal.
-pub(super) fn next_steps(effective: &Effective, system: &System, style: Style) -> Vec<String> {
+pub(super) fn next_steps(
+    effective: &Effective,
+    system: &System,
+    order_id: Option<&str>,
+    style: Style,
+) -> Vec<String> {
+    let order_id = order_id.unwrap_or("ORDER_ID");
     let gateway = system.url(Role::Gateway).unwrap_or_default();
     let order = |body: &str| {
         format!("  curl -i -X POST {gateway}/api/orders -H 'Content-Type: application/json' -d '{body}'")
@@ -73,10 +79,10 @@ pub(super) fn next_steps(effective: &Effective, system: &System, style: Style) -
                 .to_owned(),
             story(Story::OutOfStock),
             story(Story::Declined),
-            "the orders of a user, one of them, and an attempt to cancel it".to_owned(),
+            "the orders of a user, one of them, and an attempt to cancel it (409 once it is paid)".to_owned(),
             format!("  curl '{gateway}/api/orders?user_id=user123'"),
-            format!("  curl {gateway}/api/orders/ORDER_ID"),
-            format!("  curl -X POST {gateway}/api/orders/ORDER_ID/cancel"),
+            format!("  curl {gateway}/api/orders/{order_id}"),
+            format!("  curl -X POST {gateway}/api/orders/{order_id}/cancel"),
         ]);
     }
     lines.extend([

@@ -4,7 +4,7 @@ use std::thread;
 
 use tempfile::tempdir;
 
-use super::program::{ended, waypost};
+use super::program::{PATIENCE, Program, ended, waypost};
 
 #[test]
 fn a_target_that_is_not_on_this_machine_is_refused() {
@@ -83,4 +83,39 @@ fn an_answer_that_the_mix_does_not_explain_makes_the_run_fail() {
     let ended = ended(waypost(folder.path()).args(["load", "--target", &target, "--orders", "4", "-n", "1"]));
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.out.contains("unexpected: 4 times overloaded"), "{}", ended.out);
+}
+
+#[test]
+fn a_run_with_a_rate_ends_in_time_and_at_an_interrupt() {
+    let folder = tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}", listener.local_addr().unwrap());
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            while stream.read(&mut request).is_ok_and(|length| length > 0) {
+                stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+                arrived.send(()).unwrap();
+            }
+        }
+    });
+    let load = |arguments: &[&str]| {
+        let mut command = waypost(folder.path());
+        command.args(["load", "--json", "--target", &target]).args(arguments);
+        command
+    };
+    let report = |out: &str| serde_json::from_str::<serde_json::Value>(out).unwrap();
+
+    // The second order would be due after the end.
+    let in_time = ended(&mut load(&["--rate", "1", "--duration", "500ms"]));
+    assert_eq!(report(&in_time.out)["requests"], 1, "{in_time:?}");
+    arrivals.recv_timeout(PATIENCE).unwrap();
+
+    let slow = Program::start(&mut load(&["--rate", "0.01", "--duration", "1h"]));
+    arrivals.recv_timeout(PATIENCE).unwrap();
+    slow.signal("INT");
+    let interrupted = slow.end();
+    assert_eq!(interrupted.code, 0, "{interrupted:?}");
+    assert!(report(&interrupted.out)["seconds"].as_f64().unwrap() < 60.0, "{interrupted:?}");
 }

@@ -99,3 +99,13 @@ fn readiness_is_answered_by_the_admin_listener() {
     assert_eq!(get(&format!("http://{admin}/livez")).status, 200);
     assert_eq!(get(&format!("http://{admin}/metrics")).status, 200);
 }
+
+#[test]
+fn a_gateway_alone_needs_no_data_folder() {
+    let folder = tempdir().unwrap();
+    let mut gateway = Program::start(&mut run(folder.path(), &["gateway"]));
+    gateway.line_with("\"ready\"");
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
