@@ -220,6 +220,12 @@ impl Telemetry {
         self.shared.exports.forget_finished();
     }
 
+    /// Ends the memory exporter: what it holds is forgotten, and nothing is kept from now on. For programs that looked
+    /// at their first spans and go on without looking. Without a memory exporter it does nothing.
+    pub fn stop_remembering(&self) {
+        self.shared.exports.stop_remembering();
+    }
+
     pub(crate) fn weak(&self) -> WeakTelemetry {
         WeakTelemetry(Arc::downgrade(&self.shared))
     }

@@ -111,6 +111,11 @@ impl Tree {
             };
             table = inner;
         }
+        let is_empty_section = value.as_table().is_some_and(Table::is_empty);
+        if is_empty_section && table.get(last).is_some_and(Value::is_table) {
+            // A header without settings says nothing against what lower layers gave inside it.
+            return None;
+        }
         table.insert(last.to_owned(), value);
         // A section given as a whole replaces what lower layers gave inside it.
         let inside = format!("{key}.");

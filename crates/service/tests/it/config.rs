@@ -90,6 +90,16 @@ fn each_layer_covers_the_one_below() {
 }
 
 #[test]
+fn a_section_header_without_settings_takes_nothing_away() {
+    let sources = Sources {
+        defaults: variables(&[("kitchen.mood", "busy")]),
+        file: Some(file("[kitchen]\n")),
+        ..Sources::default()
+    };
+    assert_eq!(load_shop(&sources).unwrap().value.kitchen.mood, Mood::Busy);
+}
+
+#[test]
 fn text_from_the_environment_becomes_what_the_setting_needs() {
     let sources = Sources::from_environment(variables(&[
         ("WAYPOST_NAME", "8080"),

@@ -1,6 +1,7 @@
 //! Keeps what ended in memory, at once, for tests and for programs that tell their own story.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry_sdk::trace::SpanData;
@@ -18,6 +19,7 @@ pub(crate) struct Memory<T> {
     capacity: usize,
     account: Account,
     changed: watch::Sender<u64>,
+    is_stopped: AtomicBool,
 }
 
 impl<T: Clone> Memory<T> {
@@ -27,6 +29,7 @@ impl<T: Clone> Memory<T> {
             capacity: capacity.max(1),
             account: Account::new("memory"),
             changed: watch::Sender::new(0),
+            is_stopped: AtomicBool::new(false),
         }
     }
 
@@ -52,6 +55,23 @@ impl<T: Clone> Memory<T> {
         self.items().clear();
     }
 
+    /// Forgets everything and keeps nothing from now on; what comes is counted as overwritten.
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        *self.items() = VecDeque::new();
+    }
+
+    /// Counts an item that a stopped memory does not keep. False when it keeps it.
+    fn passes_over(&self) -> bool {
+        let is_stopped = self.is_stopped.load(Ordering::Acquire);
+        if is_stopped {
+            self.account.enter();
+            self.account.exported(1);
+            self.account.taken_back(DropReason::Overwritten);
+        }
+        is_stopped
+    }
+
     /// Tells when something was added.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -71,7 +91,9 @@ pub(crate) struct SpanMemory {
 
 impl Sink<SpanData> for SpanMemory {
     fn accept(&self, span: SpanData) {
-        self.spans.push(FinishedSpan::new(Arc::clone(&self.service_name), span));
+        if !self.spans.passes_over() {
+            self.spans.push(FinishedSpan::new(Arc::clone(&self.service_name), span));
+        }
     }
 
     fn ledger(&self) -> ExporterLedger {
@@ -85,7 +107,9 @@ pub(crate) struct LogMemory(pub(crate) Arc<Memory<FinishedLog>>);
 
 impl Sink<FinishedLog> for LogMemory {
     fn accept(&self, record: FinishedLog) {
-        self.0.push(record);
+        if !self.0.passes_over() {
+            self.0.push(record);
+        }
     }
 
     fn ledger(&self) -> ExporterLedger {

@@ -122,6 +122,15 @@ impl Exports {
         }
     }
 
+    pub(crate) fn stop_remembering(&self) {
+        if let Some(memory) = &self.span_memory {
+            memory.stop();
+        }
+        if let Some(memory) = &self.log_memory {
+            memory.stop();
+        }
+    }
+
     /// Tells when a span was added to memory; `None` if spans are not kept there.
     pub(crate) fn span_changes(&self) -> Option<watch::Receiver<u64>> {
         self.span_memory.as_ref().map(|memory| memory.changes())

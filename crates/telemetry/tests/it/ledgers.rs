@@ -215,3 +215,16 @@ fn a_single_threaded_runtime_can_flush_and_shut_down() {
         assert!(telemetry.shutdown(PATIENCE).await.complete);
     });
 }
+
+#[test]
+fn a_memory_that_was_stopped_holds_nothing_and_still_counts() {
+    let telemetry = TestTelemetry::new("s");
+    record(&telemetry, 3);
+    assert_eq!(telemetry.finished_spans().len(), 3);
+    telemetry.stop_remembering();
+    record(&telemetry, 2);
+    assert!(telemetry.finished_spans().is_empty());
+    let ledger = telemetry.ledger();
+    assert!(ledger.is_balanced(), "{ledger:?}");
+    assert_eq!((ledger.ended, ledger.dropped()), (5, 2));
+}

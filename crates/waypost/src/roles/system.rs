@@ -106,6 +106,11 @@ impl System {
         self.telemetry.iter().flat_map(Telemetry::finished_spans).collect()
     }
 
+    /// Nobody looks at what the roles remember any more: what comes from now on is not kept.
+    pub(crate) fn stop_remembering(&self) {
+        self.telemetry.iter().for_each(Telemetry::stop_remembering);
+    }
+
     /// Spans that have begun and not ended.
     pub(crate) fn open_spans(&self) -> u64 {
         self.telemetry.iter().map(|telemetry| telemetry.ledger().open()).sum()

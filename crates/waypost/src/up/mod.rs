@@ -51,6 +51,7 @@ pub(crate) async fn up(
             _ = signals.next() => return stop(system, &mut signals).await,
         };
         told.lines.iter().for_each(say);
+        system.stop_remembering();
         say(page::measured(begin.elapsed()));
         order_id = told.order_id;
     }
