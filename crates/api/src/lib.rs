@@ -17,6 +17,7 @@ mod error_code;
 pub mod events;
 mod field_error;
 mod generated;
+mod generation;
 pub mod http_bodies;
 mod ids;
 mod money;
@@ -29,6 +30,7 @@ pub use error::Error;
 pub use error_code::ErrorCode;
 pub use field_error::{FieldCode, FieldError};
 pub use generated::{FILE_DESCRIPTOR_SET, inventory, order, payment, user};
+pub use generation::Generation;
 pub use ids::{
     EventId, InvalidId, OrderId, PaymentId, ProductId, ReservationId, TenantId, TransactionId, UserId,
 };

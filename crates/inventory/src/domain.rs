@@ -16,8 +16,9 @@ pub use self::{
     lines::{HeldLine, Line, Lines},
     refusal::Refusal,
     reservation::{
-        CommitStep, Generation, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, commit,
-        hold_until, release, reserve,
+        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, commit, hold_until,
+        release, reserve,
     },
     stock::{NewProduct, Product, StockCount, check_price, refuse},
 };
+pub use waypost_api::Generation;

@@ -17,10 +17,11 @@ mod review;
 pub use self::{
     charge::{Charge, ChargeStatus, Contradiction},
     ledger::{Account, Entry, Posting, Totals},
-    payment::{Generation, Payment, PaymentState},
+    payment::{Payment, PaymentState},
     refund::{Refund, RefundState, RefundWish},
     request::{AuthorizeStep, CaptureStep, Intent, Refusal, VoidStep, authorize, capture, refund, void},
     review::{Change, Finding, ReviewTimes},
 };
+pub use waypost_api::Generation;
 
 pub(crate) use self::request::declined;

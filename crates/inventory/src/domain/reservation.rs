@@ -1,41 +1,8 @@
 //! The life of a reservation: held, then committed, released or expired.
 
 use super::{Lines, Refusal};
-use std::{fmt, time::Duration};
-use waypost_api::{OrderId, Timestamp};
-
-/// Longest key of a step, in bytes.
-const LONGEST_KEY: usize = 255;
-
-/// Which attempt of an order's saga a request belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(u32);
-
-impl Generation {
-    /// A generation by its number.
-    pub const fn new(number: u32) -> Generation {
-        Generation(number)
-    }
-
-    /// The generation of a step's key, its last part: 2 of `order:reserve:2`. `None` when the text is no such key.
-    pub fn of_key(key: &str) -> Option<Generation> {
-        let is_plain = key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
-        let (_, number) = key.rsplit_once(':')?;
-        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        number.parse().ok().filter(|_| is_plain && is_number).map(Generation)
-    }
-
-    /// Its number.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use std::time::Duration;
+use waypost_api::{Generation, OrderId, Timestamp};
 
 /// Where a reservation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -208,26 +175,16 @@ mod tests {
 
     fn newest(generation: u32, state: ReservationState, expires_at: i64) -> Reservation {
         let order = OrderId::parse("order-1").unwrap();
-        Reservation { order, generation: Generation(generation), state, expires_at: at(expires_at) }
+        Reservation { order, generation: Generation::new(generation), state, expires_at: at(expires_at) }
     }
 
     fn reserved(generation: u32, newest: &Reservation) -> Result<ReserveStep, Refusal> {
-        reserve(Some(newest), Generation(generation), at(NOW))
-    }
-
-    #[test]
-    fn the_generation_is_the_last_part_of_a_key() {
-        assert_eq!(Generation::of_key("order-1:reserve:7"), Some(Generation(7)));
-        for key in ["", "7", "order:", "order:x", "order:-1", "order:+1", "order:4294967296", "o r:1", "ö:1"]
-        {
-            assert_eq!(Generation::of_key(key), None, "{key:?}");
-        }
-        assert_eq!(Generation::of_key(&format!("{}:1", "a".repeat(254))), None);
+        reserve(Some(newest), Generation::new(generation), at(NOW))
     }
 
     #[test]
     fn a_repeated_reserve_finds_its_hold_until_the_hold_runs_out() {
-        assert_eq!(reserve(None, Generation(1), at(NOW)), Ok(ReserveStep::Hold));
+        assert_eq!(reserve(None, Generation::new(1), at(NOW)), Ok(ReserveStep::Hold));
         assert_eq!(reserved(1, &newest(1, ReservationState::Held, NOW + 1)), Ok(ReserveStep::Repeat));
         assert_eq!(reserved(1, &newest(1, ReservationState::Committed, NOW - 1)), Ok(ReserveStep::Repeat));
         let run_out = newest(1, ReservationState::Held, NOW);
@@ -265,17 +222,17 @@ mod tests {
 
     #[test]
     fn a_release_buries_what_has_not_arrived_yet() {
-        assert_eq!(release(None, Generation(1)), Ok(ReleaseStep::Bury));
+        assert_eq!(release(None, Generation::new(1)), Ok(ReleaseStep::Bury));
         let held = newest(1, ReservationState::Held, NOW);
-        assert_eq!(release(Some(&held), Generation(1)), Ok(ReleaseStep::GiveBack));
-        assert_eq!(release(Some(&held), Generation(2)), Ok(ReleaseStep::GiveBackAndBury));
-        assert_eq!(release(Some(&held), Generation(0)), Ok(ReleaseStep::Repeat));
+        assert_eq!(release(Some(&held), Generation::new(1)), Ok(ReleaseStep::GiveBack));
+        assert_eq!(release(Some(&held), Generation::new(2)), Ok(ReleaseStep::GiveBackAndBury));
+        assert_eq!(release(Some(&held), Generation::new(0)), Ok(ReleaseStep::Repeat));
         let released = newest(1, ReservationState::Released, NOW);
-        assert_eq!(release(Some(&released), Generation(1)), Ok(ReleaseStep::Repeat));
-        assert_eq!(release(Some(&released), Generation(2)), Ok(ReleaseStep::Bury));
+        assert_eq!(release(Some(&released), Generation::new(1)), Ok(ReleaseStep::Repeat));
+        assert_eq!(release(Some(&released), Generation::new(2)), Ok(ReleaseStep::Bury));
         let committed = newest(1, ReservationState::Committed, NOW);
         assert_eq!(
-            release(Some(&committed), Generation(1)),
+            release(Some(&committed), Generation::new(1)),
             Err(Refusal::TakenForGood(committed.order.clone()))
         );
     }

@@ -10,6 +10,7 @@ use waypost_api::{
     },
 };
 use waypost_inventory::{Config, Parts, build};
+use waypost_service::health::Health;
 use waypost_service::{DataDir, Drain, DrainTrigger, Limits, Tasks, bind, serve};
 use waypost_telemetry::{
     grpc::TracedChannel,
@@ -30,9 +31,11 @@ async fn start() -> Running {
         Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
     let app = build(&Config { seed: true, ..Config::default() }, parts).await.unwrap();
     telemetry.forget();
-    for check in &app.checks {
-        (check.probe)().await.unwrap();
-    }
+    let health = Health::default();
+    health.add("inventory", app.checks.clone());
+    health.started();
+    health.check_once().await;
+    assert!(health.is_ready(), "{}", health.report());
     assert!(telemetry.finished_spans().is_empty(), "a readiness check leaves no span");
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let target = listener.url();

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
+use crate::error::grpc_code_name;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The `error.type` of an error of a service or body.
@@ -57,6 +59,9 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 fn known_class(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        return Some(grpc_code_name(status.code()));
+    }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // An error wrapped by `io::Error::other` says nothing itself and is not in the chain of sources.
         let inner = error.get_ref().and_then(|inner| chain(inner).find_map(known_class));
