@@ -66,7 +66,7 @@ table! {
     // What the client sent.
     InvalidRequest "invalid_request" BAD_REQUEST InvalidArgument never
         "The request has fields that are not valid"
-        "Correct the fields that `errors` lists; each entry names one."
+        "Correct what `detail` says; `errors`, where there are any, names each field."
     UnknownField "unknown_field" BAD_REQUEST InvalidArgument never
         "The request has fields that do not exist"
         "Leave out the fields that `errors` lists, or correct their spelling."
@@ -82,9 +82,6 @@ table! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED Unimplemented never
         "The path does not take this method"
         "Use one of the methods in the `Allow` header."
-    NotAcceptable "not_acceptable" NOT_ACCEPTABLE InvalidArgument never
-        "No answer has a type that the client accepts"
-        "Accept `application/json`."
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE OutOfRange never
         "The body is too large"
         "Send less; `detail` gives the limit."

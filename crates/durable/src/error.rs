@@ -165,6 +165,11 @@ impl Error {
         match self {
             Error::Full(_) => true,
             Error::GroupRolledBack(cause) => cause.is_full(),
+            Error::Open { source, .. } => {
+                let io = source.downcast_ref::<std::io::Error>();
+                source.downcast_ref::<Error>().is_some_and(Error::is_full)
+                    || io.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+            }
             _ => false,
         }
     }
@@ -183,6 +188,8 @@ impl From<rusqlite::Error> for Error {
         match code.code {
             ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Error::Busy(Arc::new(error)),
             ffi::ErrorCode::DiskFull => Error::Full(Arc::new(error)),
+            // The index file of the write-ahead log could not be made larger, which fails for want of room alone.
+            _ if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Error::Full(Arc::new(error)),
             ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase => Error::Corrupt(Arc::new(error)),
             ffi::ErrorCode::ConstraintViolation => constraint(code.extended_code, error),
             ffi::ErrorCode::SystemIoFailure | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::CannotOpen => {

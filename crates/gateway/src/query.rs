@@ -55,13 +55,16 @@ impl Parameters {
 
     /// Reads a number within bounds.
     pub(crate) fn count(&mut self, name: &str, smallest: u32, largest: u32) -> Option<u32> {
-        let value = self.optional::<u32>(name)?;
-        if value < smallest {
+        let Ok(value) = self.optional::<String>(name)?.parse::<i64>() else {
+            self.fail(name, FieldCode::BadFormat, "must be a whole number");
+            return None;
+        };
+        if value < i64::from(smallest) {
             self.fail(name, FieldCode::TooSmall, format!("must be at least {smallest}"));
-        } else if value > largest {
+        } else if value > i64::from(largest) {
             self.fail(name, FieldCode::TooLarge, format!("must be at most {largest}"));
         }
-        Some(value)
+        u32::try_from(value).ok()
     }
 
     /// Refuses the request when a parameter was bad, or one is left that nobody took.

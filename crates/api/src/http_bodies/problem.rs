@@ -13,7 +13,7 @@ pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
 #[schema(examples(json!({
     "type": "/docs/errors#invalid_request", "title": "The request has fields that are not valid", "status": 400,
     "detail": "/quantity must be at most 1000", "instance": "/api/orders", "code": "invalid_request",
-    "hint": "Correct the fields that `errors` lists; each entry names one.",
+    "hint": "Correct what `detail` says; `errors`, where there are any, names each field.",
     "errors": [{"pointer": "/quantity", "code": "too_large", "detail": "must be at most 1000"}],
     "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
 })))]
@@ -100,7 +100,7 @@ mod tests {
   "detail": "/quantity must be at most 1000",
   "instance": "/api/orders",
   "code": "invalid_request",
-  "hint": "Correct the fields that `errors` lists; each entry names one.",
+  "hint": "Correct what `detail` says; `errors`, where there are any, names each field.",
   "errors": [
     {
       "pointer": "/quantity",

@@ -60,6 +60,29 @@ fn open(path: &Path, sharing: Sharing) -> EmbeddedBroker {
     .unwrap()
 }
 
+/// A crash leaves the members of the dead process in the file, with leases that still run.
+#[tokio::test]
+async fn a_broker_that_has_its_file_for_itself_does_not_wait_for_consumers_of_a_dead_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.db");
+    let open_with_a_long_lease = || {
+        let lease = Duration::from_hours(1);
+        let location = Location::File(path.clone());
+        EmbeddedBroker::open(EmbeddedBrokerOptions { lease, ..EmbeddedBrokerOptions::new(location) }).unwrap()
+    };
+    let first = open_with_a_long_lease();
+    let mut dead = first.subscribe("group", "t").await.unwrap();
+    dead.poll(1, Duration::ZERO).await.unwrap();
+    assert_eq!(dead.assigned().len(), 4);
+    first.close().await;
+
+    let second = open_with_a_long_lease();
+    second.publish(vec![suite::record("t", "key", 1)]).await.unwrap();
+    let mut heir = second.subscribe("group", "t").await.unwrap();
+    assert_eq!(suite::take(&mut *heir, 1).await.unwrap().len(), 1);
+    assert_eq!(heir.assigned().len(), 4);
+}
+
 #[tokio::test]
 async fn records_and_progress_are_there_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();

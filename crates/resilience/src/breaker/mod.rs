@@ -60,12 +60,12 @@ impl Breaker {
             state: meter
                 .u64_gauge("waypost.breaker.state")
                 .with_description(
-                    "State of the breaker: 0 open (calls pass), 1 probing, 2 shut (calls are refused)",
+                    "State of the breaker: 0 calls pass, 1 one call probes, 2 calls are refused",
                 )
                 .build(),
             refused: meter
                 .u64_counter("waypost.breaker.refused")
-                .with_description("Calls refused because the breaker was shut")
+                .with_description("Calls that the breaker refused")
                 .with_unit("{call}")
                 .build(),
         };

@@ -28,13 +28,13 @@ impl Readiness {
     }
 
     /// The routes by which a role's listener tells whether the role is ready; none for roles without gRPC.
-    pub(super) fn routes(&mut self, role: Role, checks: &[Check]) -> axum::Router {
-        let Some(services) = role.grpc_services() else { return axum::Router::new() };
+    pub(super) fn routes(&mut self, role: Role, checks: &[Check]) -> Option<axum::Router> {
+        let services = role.grpc_services()?;
         let health = Health::new(self.settings.clone());
         health.add(role.name(), checks.to_vec());
         let routes = health.grpc(role.name(), services);
         self.roles.push(health);
-        routes
+        Some(routes)
     }
 
     /// Everything is served: asks each check once, those of the roles that are called first, so that a start does

@@ -143,7 +143,9 @@ fn launch(
     let mut process = Process::new(readiness.process.clone());
     let handles: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
     for Built { role, telemetry, tasks, mut app } in built {
-        app.router = app.router.merge(readiness.routes(role, &app.checks));
+        if let Some(routes) = readiness.routes(role, &app.checks) {
+            app.router = app.router.merge(routes);
+        }
         let limits = limits(settings, role);
         let socket = sockets.take(role).map(|listener| (listener, limits));
         process.start(role.name(), &telemetry, tasks, app, socket);

@@ -8,7 +8,7 @@ use super::Role;
 use crate::settings::Effective;
 
 /// Spans of the first order that each role keeps in memory; an order leaves about 25 in the busiest one.
-const KEPT_SPANS: usize = 256;
+const KEPT_SPANS: usize = 16_384;
 
 /// Whether the roles remember their last spans, beside sending them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub(super) fn welcome(effective: &Effective, system: &System, took: Duration, st
     ];
     for (name, address) in system.addresses() {
         let what = match *name {
-            "gateway" => format!("http://{address}  (API: /api/openapi.json)"),
+            "gateway" => format!("http://{address}  (try it: /api/docs)"),
             "provider" => format!("http://{address}"),
             "admin" => format!("http://{address}  (/livez /readyz /metrics)"),
             _ => format!("{address}  (gRPC)"),

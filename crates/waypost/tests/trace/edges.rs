@@ -115,3 +115,14 @@ fn free_ports(count: usize) -> Vec<u16> {
     let sockets: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
 }
+
+#[tokio::test]
+async fn a_route_that_does_not_exist_is_a_problem_in_the_whole_shop_too() {
+    let traced = Traced::start().await;
+    for path in ["/", "/nope", "/api/products"] {
+        let answer = traced.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
+        assert_eq!(answer.json["code"], "not_found", "{path}: {}", answer.json);
+    }
+}

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rusqlite::params;
+use tokio::sync::OnceCell;
 use waypost_telemetry::Telemetry;
 
 use super::membership::{GroupConsumer, Member, Signals};
@@ -79,6 +80,8 @@ struct Inner {
     retention: Retention,
     clock: Clock,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
+    /// Set once the members that an earlier process left behind are forgotten.
+    is_cleared: OnceCell<()>,
 }
 
 /// A topic as this process knows it.
@@ -105,6 +108,7 @@ impl EmbeddedBroker {
             retention: options.retention,
             clock: options.clock,
             topics: Mutex::default(),
+            is_cleared: OnceCell::new(),
         };
         Ok(EmbeddedBroker { inner: Arc::new(inner) })
     }
@@ -130,6 +134,7 @@ impl Broker for EmbeddedBroker {
         topic: &'a str,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, Error>> {
         Box::pin(async move {
+            self.inner.forget_the_dead().await?;
             let topic = self.inner.topic(topic).await?;
             self.inner.add_group(group, &topic).await?;
             let id = uuid::Uuid::now_v7().to_string();
@@ -141,6 +146,25 @@ impl Broker for EmbeddedBroker {
 }
 
 impl Inner {
+    /// Forgets the members of an earlier process, which cannot live while this one has the file for itself; waiting
+    /// for their leases after a crash would only hold up their records. Does nothing when the file is shared.
+    async fn forget_the_dead(&self) -> Result<(), Error> {
+        if self.poll_interval.is_some() {
+            return Ok(());
+        }
+        let forget = || {
+            self.database.write("forget-members", |unit| {
+                unit.execute("DELETE FROM broker_members", [])?;
+                unit.execute(
+                    "UPDATE broker_progress SET owner = NULL, lease_until = 0 WHERE owner IS NOT NULL",
+                    [],
+                )?;
+                Ok::<_, Error>(())
+            })
+        };
+        self.is_cleared.get_or_try_init(forget).await.copied()
+    }
+
     /// The topic with this name, made if it is missing.
     async fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
         if let Some(known) = self.known_topic(name) {
