@@ -52,8 +52,15 @@ async fn a_thousand_orders_are_a_thousand_whole_traces() {
         traced.collector.duplicate_attributes()
     );
 
-    let metrics = traced.shop.client("admin").get("/metrics").await.unwrap();
-    let text = String::from_utf8_lossy(&metrics.bytes).into_owned();
+    let admin = traced.shop.client("admin");
+    let mut text = String::new();
+    until("every span's end", async || {
+        let metrics = admin.get("/metrics").await.unwrap();
+        text = String::from_utf8_lossy(&metrics.bytes).into_owned();
+        let live: Vec<&str> = text.lines().filter(|line| line.starts_with("otel_sdk_span_live{")).collect();
+        !live.is_empty() && live.iter().all(|line| line.ends_with(" 0"))
+    })
+    .await;
     let lost: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("otel_sdk_") && line.contains("error_type") && line.contains("otlp"))
