@@ -11,7 +11,8 @@ fn main() {
     let commit =
         std::env::var("WAYPOST_COMMIT").ok().filter(|commit| !commit.is_empty()).or_else(commit_of_checkout);
     let commit = commit.as_deref().map_or("no commit known", |commit| commit.get(..12).unwrap_or(commit));
-    println!("cargo:rustc-env=WAYPOST_BUILD_COMMIT={commit}");
+    // Not `WAYPOST_..`: cargo hands it on to the program it runs, which would take it for a setting.
+    println!("cargo:rustc-env=BUILD_COMMIT_OF_WAYPOST={commit}");
 }
 
 fn commit_of_checkout() -> Option<String> {

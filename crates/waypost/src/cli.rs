@@ -16,7 +16,7 @@ use crate::load::Mix;
 use crate::roles::Role;
 
 /// The version and the commit it was built from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WAYPOST_BUILD_COMMIT"), ")");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT_OF_WAYPOST"), ")");
 
 #[derive(Debug, Parser)]
 #[command(

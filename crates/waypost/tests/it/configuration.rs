@@ -161,3 +161,15 @@ fn completions_are_printed_for_the_common_shells() {
         assert!(ended.out.contains("port-offset"), "{shell}");
     }
 }
+
+/// `cargo run` hands on what the build script set for the compiler. A name like a setting's would be refused as one.
+#[test]
+fn nothing_that_cargo_adds_to_the_environment_is_taken_for_a_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_waypost"))
+        .args(["config", "check"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
