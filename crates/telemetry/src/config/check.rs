@@ -103,6 +103,14 @@ impl Check {
                 own.headers.as_ref().unwrap_or(&Headers::default()),
             );
         }
+        for (place, receiver) in otlp.further.iter().enumerate() {
+            self.endpoint(&format!("otlp.further[{place}].endpoint"), Some(&receiver.endpoint));
+            self.time(&format!("otlp.further[{place}].timeout"), receiver.timeout);
+            self.headers(&format!("otlp.further[{place}].headers"), &receiver.headers);
+            if let Some(delay) = receiver.delay {
+                self.time(&format!("otlp.further[{place}].delay"), delay);
+            }
+        }
     }
 
     fn endpoint(&mut self, name: &str, endpoint: Option<&str>) {

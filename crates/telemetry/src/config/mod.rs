@@ -292,6 +292,8 @@ pub struct OtlpSettings {
     pub metrics: OtlpSignal,
     /// Differences for log records.
     pub logs: OtlpSignal,
+    /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
+    pub further: Vec<OtlpReceiver>,
 }
 
 impl Default for OtlpSettings {
@@ -303,8 +305,69 @@ impl Default for OtlpSettings {
             traces: OtlpSignal::default(),
             metrics: OtlpSignal::default(),
             logs: OtlpSignal::default(),
+            further: Vec::new(),
         }
     }
+}
+
+/// A receiver beside the one of [`OtlpSettings`], whatever the signals' exporters are.
+///
+/// ```
+/// let settings = waypost_telemetry::Settings::from_toml(
+///     r#"
+///     [[otlp.further]]
+///     endpoint = "http://127.0.0.1:4318"
+///     logs = true
+///     delay = "100ms"
+///     "#,
+/// )?;
+/// assert!(settings.otlp.further[0].traces);
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OtlpReceiver {
+    /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
+    pub endpoint: String,
+    /// `http` or `grpc`.
+    pub protocol: OtlpProtocol,
+    /// Sent with every request.
+    pub headers: Headers,
+    /// Longest time of one request.
+    #[serde(with = "values::duration")]
+    pub timeout: Duration,
+    /// Whether it is sent spans.
+    pub traces: bool,
+    /// Whether it is sent log records.
+    pub logs: bool,
+    /// Longest time an item waits before it is sent; without it that of the signal's batches.
+    #[serde(with = "values::optional_duration")]
+    pub delay: Option<Duration>,
+}
+
+impl Default for OtlpReceiver {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://localhost:4318".to_owned(),
+            protocol: OtlpProtocol::Http,
+            headers: Headers::default(),
+            timeout: Duration::from_secs(10),
+            traces: true,
+            logs: false,
+            delay: None,
+        }
+    }
+}
+
+/// How OTLP travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtlpProtocol {
+    /// As protobuf over HTTP/1.1.
+    #[default]
+    Http,
+    /// Over gRPC.
+    Grpc,
 }
 
 /// What differs for one signal; anything left out is as in [`OtlpSettings`].

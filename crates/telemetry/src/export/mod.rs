@@ -27,7 +27,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::watch;
 
-use crate::config::{Exporter, Limits, Settings};
+use crate::config::{BatchSettings, Exporter, Limits, OtlpReceiver, Settings};
 use crate::finished::{FinishedLog, FinishedSpan};
 use crate::init::InitError;
 use crate::ledger::{ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger};
@@ -77,11 +77,14 @@ impl Exports {
         source: &MetricSource,
     ) -> Result<Self, InitError> {
         let exports = Self { limits: settings.limits.clone(), ..Self::default() };
-        let mut plan = Plan { exports, builds: Vec::new() };
+        let mut plan = Plan { exports, spans: Vec::new(), builds: Vec::new() };
         let receivers = Arc::new(Receivers::new(settings, resource));
         plan.spans(settings, service_name, &receivers);
         plan.logs(settings, &receivers);
         plan.metrics(settings, source, &receivers);
+        for receiver in &settings.otlp.further {
+            plan.further(settings, receiver, resource);
+        }
         plan.start(service_name)
     }
 
@@ -192,6 +195,7 @@ impl Exports {
 /// The sinks as they are put together, and how to make their loops once a runtime is there.
 struct Plan {
     exports: Exports,
+    spans: Vec<Arc<dyn Sink<SpanData>>>,
     builds: Vec<Build>,
 }
 
@@ -199,23 +203,21 @@ type Build = Box<dyn FnOnce() -> Result<worker::Loop, InitError> + Send>;
 
 impl Plan {
     fn spans(&mut self, settings: &Settings, service_name: &Arc<str>, receivers: &Arc<Receivers>) {
-        let mut sinks: Vec<Arc<dyn Sink<SpanData>>> = Vec::new();
         for exporter in &settings.traces.exporters {
             match exporter {
                 Exporter::None => {}
                 Exporter::Memory => {
                     let spans = Arc::new(Memory::new(settings.traces.memory_capacity));
                     self.exports.span_memory = Some(Arc::clone(&spans));
-                    sinks.push(Arc::new(SpanMemory { spans, service_name: Arc::clone(service_name) }));
+                    self.spans.push(Arc::new(SpanMemory { spans, service_name: Arc::clone(service_name) }));
                 }
                 Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpGrpc => {
                     let lane = Lane::new(exporter.name(), settings.traces.batch.clone());
                     self.run_lane(&lane, receivers, *exporter, Receivers::traces);
-                    sinks.push(lane);
+                    self.spans.push(lane);
                 }
             }
         }
-        self.exports.spans = sinks.into();
     }
 
     fn logs(&mut self, settings: &Settings, receivers: &Arc<Receivers>) {
@@ -252,6 +254,29 @@ impl Plan {
         }
     }
 
+    /// Lanes to a receiver beside the common one.
+    fn further(&mut self, settings: &Settings, receiver: &OtlpReceiver, resource: &Resource) {
+        let (receivers, exporter) = Receivers::of(receiver, resource);
+        let receivers = Arc::new(receivers);
+        let name = match exporter {
+            Exporter::OtlpGrpc => "further_otlp_grpc",
+            _ => "further_otlp_http",
+        };
+        let batch = |batch: &BatchSettings| {
+            BatchSettings { delay: receiver.delay.unwrap_or(batch.delay), ..batch.clone() }
+        };
+        if receiver.traces {
+            let lane = Lane::new(name, batch(&settings.traces.batch));
+            self.run_lane(&lane, &receivers, exporter, Receivers::traces);
+            self.spans.push(lane);
+        }
+        if receiver.logs {
+            let lane = Lane::new(name, batch(&settings.logs.batch));
+            self.run_lane(&lane, &receivers, exporter, Receivers::logs);
+            self.exports.logs.push(lane);
+        }
+    }
+
     fn run_lane<T: Send + Debug + 'static>(
         &mut self,
         lane: &Arc<Lane<T>>,
@@ -272,7 +297,8 @@ impl Plan {
         ears
     }
 
-    fn start(self, service_name: &str) -> Result<Exports, InitError> {
+    fn start(mut self, service_name: &str) -> Result<Exports, InitError> {
+        self.exports.spans = self.spans.into();
         if !self.builds.is_empty() {
             let builds = self.builds;
             worker::start(service_name, move || builds.into_iter().map(|build| build()).collect())?;

@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::console;
 use super::otlp::{GrpcTransport, HttpTransport, Otlp, Signal, Transport, encode};
 use super::outlet::Outlet;
-use crate::config::{Exporter, Headers, OtlpSettings, OtlpSignal, Settings};
+use crate::config::{Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings};
 use crate::finished::FinishedLog;
 use crate::init::InitError;
 
@@ -25,6 +25,21 @@ pub(crate) struct Receivers {
 impl Receivers {
     pub(crate) fn new(settings: &Settings, resource: &Resource) -> Self {
         Self { otlp: settings.otlp.clone(), resource: resource.clone() }
+    }
+
+    /// The outlets of a receiver beside the common one, and the exporter that it is like.
+    pub(crate) fn of(receiver: &OtlpReceiver, resource: &Resource) -> (Self, Exporter) {
+        let otlp = OtlpSettings {
+            endpoint: Some(receiver.endpoint.clone()),
+            headers: receiver.headers.clone(),
+            timeout: receiver.timeout,
+            ..OtlpSettings::default()
+        };
+        let exporter = match receiver.protocol {
+            OtlpProtocol::Http => Exporter::OtlpHttp,
+            OtlpProtocol::Grpc => Exporter::OtlpGrpc,
+        };
+        (Self { otlp, resource: resource.clone() }, exporter)
     }
 
     pub(crate) fn traces(&self, exporter: Exporter) -> Result<Outlet<SpanData>, InitError> {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValue as WireKeyValu
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind as WireKind};
 use prost::Message;
-use waypost_telemetry::config::{Exporter, Headers};
+use waypost_telemetry::config::{Exporter, Headers, OtlpReceiver};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::opentelemetry::{Array, KeyValue, Value};
 use waypost_telemetry::testing::TestTelemetry;
@@ -204,4 +204,28 @@ fn addresses_with_tls_can_be_used() {
         let report = telemetry.shutdown_blocking(Duration::from_millis(500));
         assert!(report.traces.is_balanced(), "{report:?}");
     }
+}
+
+#[test]
+fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
+    let (common, further) = (HttpReceiver::start(Manner::Hangs), HttpReceiver::start(Manner::Takes));
+    let mut settings = settings(Exporter::OtlpHttp, common.endpoint());
+    settings.metrics.exporters.clear();
+    settings.otlp.further =
+        vec![OtlpReceiver { endpoint: further.endpoint(), logs: true, ..OtlpReceiver::default() }];
+    let telemetry = waypost_telemetry::init(settings).unwrap();
+    record(&telemetry);
+    let report = telemetry.shutdown_blocking(Duration::from_secs(1));
+
+    let mut posted = vec![further.next(), further.next()];
+    posted.sort_by(|left, right| left.path.cmp(&right.path));
+    let paths: Vec<&str> = posted.iter().map(|posted| posted.path.as_str()).collect();
+    assert_eq!(paths, ["/v1/logs", "/v1/traces"]);
+    assert!(!posted[1].head.contains("x-key"), "the common receiver's headers are not for others");
+    let names: Vec<String> = posted[1].spans().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["earlier", "charge", "place-order"]);
+
+    let of = |exporter| report.traces.exporters.iter().find(|ledger| ledger.exporter == exporter).unwrap();
+    assert_eq!((of("further_otlp_http").exported, of("otlp_http").exported), (3, 0));
+    assert_eq!(of("otlp_http").dropped_total(), 3);
 }
