@@ -1,0 +1,280 @@
+//! The map: who calls whom.
+//!
+//! What a span's own attributes make certain (databases, caches, brokers) is an edge at once. A request to another
+//! service is an edge when both halves have come, and a call to an outside host when the other half has not come within
+//! [`PATIENCE`](crate::pending::PATIENCE). Each call is counted once: a half that comes after its call was decided is
+//! forgotten.
+
+use crate::{
+    Bounds, Edge, OTHER, Peer, PeerKind,
+    peer::Hints,
+    pending::{By, Callee, Caller, Key, Pending, Way},
+    series::{Bucket, Call, Series},
+};
+use foldhash::fast::RandomState;
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
+use waypost_trace_model::{Kind, Span, Text};
+
+/// The name of whoever calls a service and sends no spans.
+const OUTSIDE: &str = "outside";
+/// Producers that a consumer of many messages is matched with.
+const LINKS: usize = 32;
+const KINDS: usize = 6;
+
+/// Peers, edges, and halves of edges.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph {
+    bounds: Bounds,
+    peers: Vec<Peer>,
+    numbers: [HashMap<Text, u32, RandomState>; KINDS],
+    edges: HashMap<(u32, u32), Series, RandomState>,
+    pub(crate) pending: Pending,
+    /// A peer's name while it is put together.
+    name: String,
+}
+
+impl Graph {
+    pub(crate) fn new(bounds: &Bounds) -> Graph {
+        Graph {
+            bounds: bounds.clone(),
+            peers: Vec::new(),
+            numbers: std::array::from_fn(|_| HashMap::default()),
+            edges: HashMap::default(),
+            pending: Pending::new(bounds.pending),
+            name: String::new(),
+        }
+    }
+
+    /// The number of a peer. Services are bounded where they are counted; all other names together are bounded here.
+    pub(crate) fn peer(&mut self, kind: PeerKind, name: &str) -> u32 {
+        if let Some(number) = self.numbers[kind as usize].get(name) {
+            return *number;
+        }
+        let services = self.numbers[PeerKind::Service as usize].len();
+        let is_full = self.peers.len() - services >= self.bounds.edges.max(KINDS);
+        if is_full && kind != PeerKind::Service && name != OTHER {
+            return self.peer(kind, OTHER);
+        }
+        let number = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        let name = Text::from(name);
+        self.peers.push(Peer { kind, name: name.clone() });
+        self.numbers[kind as usize].insert(name, number);
+        number
+    }
+
+    pub(crate) fn has(&self, kind: PeerKind, name: &str) -> bool {
+        self.numbers[kind as usize].contains_key(name)
+    }
+
+    pub(crate) fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&(u32, u32), &Series)> {
+        self.edges.iter()
+    }
+
+    /// The figures of an edge; beyond the bound those of an edge between others of the same kinds.
+    pub(crate) fn edge(&mut self, from: u32, to: u32) -> &mut Series {
+        let mut key = (from, to);
+        if !self.edges.contains_key(&key) && self.edges.len() >= self.bounds.edges {
+            let kind =
+                |number: u32| self.peers.get(number as usize).map_or(PeerKind::External, |peer| peer.kind);
+            let (from, to) = (kind(from), kind(to));
+            key = (self.peer(from, OTHER), self.peer(to, OTHER));
+        }
+        self.edges.entry(key).or_default()
+    }
+
+    /// Takes the span's part in calls between peers; `service` is the number of its service's peer.
+    pub(crate) fn observe(&mut self, span: &Span, service: u32, call: Call, now: u64) {
+        let own = (span.trace_id, span.span_id);
+        let parent = span.parent_span_id.map(|parent| (span.trace_id, parent));
+        match span.kind {
+            Kind::Client => self.client(&Hints::read(&span.attributes), own, service, call, now),
+            Kind::Server => self.server(parent, service, call, now),
+            Kind::Producer => self.producer(&Hints::read(&span.attributes), own, service, call, now),
+            Kind::Consumer => {
+                let links = span.links.iter().take(LINKS).map(|link| (link.trace_id, link.span_id));
+                let producers = parent.into_iter().chain(links);
+                self.consumer(&Hints::read(&span.attributes), producers, service, call, now);
+            }
+            Kind::Internal | Kind::Unspecified => {
+                let hints = Hints::read(&span.attributes);
+                let named = hints.cache(&mut self.name);
+                if let Some(cache) = self.named(named) {
+                    self.edge(service, cache).record(now, &call);
+                }
+            }
+        }
+        if self.pending.len() > self.bounds.pending {
+            self.expire(now);
+        }
+    }
+
+    /// Decides what has waited long enough at `now`.
+    pub(crate) fn expire(&mut self, now: u64) {
+        while let Some(caller) = self.pending.next_expired(now) {
+            if let Way::Request { host: Some(host) } = &caller.way {
+                let host = self.peer(PeerKind::External, host);
+                self.edge(caller.from, host).record(caller.arrival, &caller.call);
+            }
+        }
+    }
+
+    /// Forgets what is too old.
+    pub(crate) fn roll(&mut self, now: u64) {
+        self.edges.values_mut().for_each(|series| series.roll(now));
+        self.edges.retain(|_, series| series.buckets().next().is_some());
+    }
+
+    /// Edges with calls in the window, by name. Calls that have waited long enough at its end are counted as they would be
+    /// decided, but not decided: no time passes by being asked.
+    pub(crate) fn sum(&self, window: &Range<u64>) -> Vec<Edge> {
+        let mut sums: BTreeMap<(&Peer, &Peer), Bucket> = BTreeMap::new();
+        let peer = |number: u32| self.peers.get(number as usize);
+        for ((from, to), series) in &self.edges {
+            let sum = series.sum(window);
+            if let (Some(from), Some(to), true) = (peer(*from), peer(*to), sum.calls > 0) {
+                sums.insert((from, to), sum);
+            }
+        }
+        let overdue: Vec<(Peer, Peer, Series)> = self.overdue(window);
+        for (from, to, series) in &overdue {
+            let sum = series.sum(window);
+            if sum.calls > 0 {
+                sums.entry((from, to)).or_default().merge(&sum);
+            }
+        }
+        let edges = sums.into_iter().map(|((from, to), sum)| Edge {
+            from: from.clone(),
+            to: to.clone(),
+            red: sum.red(),
+        });
+        edges.collect()
+    }
+
+    fn overdue(&self, window: &Range<u64>) -> Vec<(Peer, Peer, Series)> {
+        let mut hosts: BTreeMap<(u32, &str), Series> = BTreeMap::new();
+        let mut overdue: Vec<&Caller> = self.pending.overdue(window.end).collect();
+        overdue.sort_by_key(|caller| caller.arrival);
+        for caller in overdue {
+            if let Way::Request { host: Some(host) } = &caller.way {
+                hosts.entry((caller.from, host)).or_default().record(caller.arrival, &caller.call);
+            }
+        }
+        let external = |name: &str| Peer { kind: PeerKind::External, name: Text::from(name) };
+        let known = hosts.into_iter().filter_map(|((from, host), series)| {
+            Some((self.peers.get(from as usize)?.clone(), external(host), series))
+        });
+        known.collect()
+    }
+
+    fn named(&mut self, kind: Option<PeerKind>) -> Option<u32> {
+        let name = std::mem::take(&mut self.name);
+        let number = kind.map(|kind| self.peer(kind, &name));
+        self.name = name;
+        number
+    }
+
+    fn client(&mut self, hints: &Hints<'_>, own: Key, service: u32, call: Call, now: u64) {
+        let certain = hints.certain(&mut self.name);
+        if let Some(peer) = self.named(certain) {
+            let (from, to) = if hints.is_receive { (peer, service) } else { (service, peer) };
+            self.edge(from, to).record(now, &call);
+            return;
+        }
+        if let Some(&Callee { to, by: By::Request, .. }) = self.pending.callee(&own) {
+            self.pending.remove_callee(&own);
+            self.edge(service, to).record(now, &call);
+        } else {
+            let way = Way::Request { host: hints.host().map(Box::from) };
+            self.pending.add_caller(own, Caller { arrival: now, from: service, call, way });
+        }
+    }
+
+    fn server(&mut self, parent: Option<Key>, service: u32, call: Call, now: u64) {
+        let Some(parent) = parent else {
+            let outside = self.peer(PeerKind::Caller, OUTSIDE);
+            self.edge(outside, service).record(now, &call);
+            return;
+        };
+        match self.pending.caller(&parent) {
+            Some(Caller { arrival, from, call, way: Way::Request { .. } }) => {
+                let (arrival, from, call) = (*arrival, *from, *call);
+                self.pending.remove_caller(&parent);
+                self.edge(from, service).record(arrival, &call);
+            }
+            _ => self.pending.add_callee(parent, Callee { arrival: now, to: service, call, by: By::Request }),
+        }
+    }
+
+    fn producer(&mut self, hints: &Hints<'_>, own: Key, service: u32, call: Call, now: u64) {
+        let named = hints.messaging(&mut self.name);
+        let destination = self.named(named);
+        if let Some(destination) = destination {
+            self.edge(service, destination).record(now, &call);
+        }
+        let way = Way::Message { to: destination, is_decided: destination.is_some() };
+        let mut caller = Caller { arrival: now, from: service, call, way };
+        if let Some(callee) = self.pending.callee(&own).filter(|callee| callee.by != By::Request).cloned() {
+            self.pending.remove_callee(&own);
+            self.meet(&mut caller, &callee);
+        }
+        // It goes on waiting: a message may have several consumers.
+        self.pending.add_caller(own, caller);
+    }
+
+    fn consumer(
+        &mut self,
+        hints: &Hints<'_>,
+        producers: impl Iterator<Item = Key>,
+        service: u32,
+        call: Call,
+        now: u64,
+    ) {
+        let named = hints.messaging(&mut self.name);
+        let destination = self.named(named);
+        if let Some(destination) = destination {
+            self.edge(destination, service).record(now, &call);
+        }
+        let callee = Callee { arrival: now, to: service, call, by: By::Message(destination) };
+        let mut first = None;
+        for producer in producers {
+            first = first.or(Some(producer));
+            let known =
+                self.pending.caller(&producer).filter(|caller| matches!(caller.way, Way::Message { .. }));
+            if let Some(mut caller) = known.cloned() {
+                self.meet(&mut caller, &callee);
+                if let Some(known) = self.pending.caller(&producer) {
+                    *known = caller;
+                }
+                return;
+            }
+        }
+        if let Some(first) = first {
+            self.pending.add_callee(first, callee);
+        }
+    }
+
+    /// Counts what neither half of a message could know alone.
+    fn meet(&mut self, producer: &mut Caller, consumer: &Callee) {
+        let Way::Message { to, is_decided } = &mut producer.way else { return };
+        let By::Message(through) = consumer.by else { return };
+        match (*to, through) {
+            (Some(_), Some(_)) => {}
+            (Some(destination), None) => {
+                self.edge(destination, consumer.to).record(consumer.arrival, &consumer.call);
+            }
+            (None, Some(destination)) => {
+                if !std::mem::replace(is_decided, true) {
+                    self.edge(producer.from, destination).record(producer.arrival, &producer.call);
+                }
+            }
+            (None, None) => self.edge(producer.from, consumer.to).record(consumer.arrival, &consumer.call),
+        }
+    }
+}

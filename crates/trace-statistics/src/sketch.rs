@@ -1,0 +1,132 @@
+//! Latencies in buckets whose width grows with the value.
+//!
+//! Every power of two is cut into 32 equal steps and a value is told by the middle of its step, so it is off by at most
+//! 1/64 (1.6 %); values below 64 are exact. Only steps that occurred take memory, 8 bytes each, and there are 1,920 of
+//! them for all of `u64`. This is smaller here than a general sketch, since most buckets of time hold few calls.
+
+/// Bits of a value that are kept after its first one.
+const PRECISION: u32 = 5;
+const STEPS: u64 = 1 << PRECISION;
+
+/// How often each latency occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sketch {
+    /// By step, ascending.
+    bins: Vec<Bin>,
+}
+
+/// One step that occurred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bin {
+    pub(crate) step: u16,
+    pub(crate) count: u32,
+}
+
+impl Sketch {
+    pub(crate) fn record(&mut self, value: u64) {
+        self.add(step(value), 1);
+    }
+
+    /// Counts a step again; the number of a sketch that was written. A step beyond the last counts as the last.
+    pub(crate) fn add(&mut self, step: u16, count: u32) {
+        let step = step.min(LAST);
+        match self.bins.binary_search_by_key(&step, |bin| bin.step) {
+            Ok(at) => {
+                if let Some(bin) = self.bins.get_mut(at) {
+                    bin.count = bin.count.saturating_add(count);
+                }
+            }
+            Err(at) => self.bins.insert(at, Bin { step, count }),
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Sketch) {
+        if self.bins.is_empty() {
+            self.bins.clone_from(&other.bins);
+        } else {
+            other.bins.iter().for_each(|bin| self.add(bin.step, bin.count));
+        }
+    }
+
+    pub(crate) fn bins(&self) -> &[Bin] {
+        &self.bins
+    }
+
+    /// Values at these ranks (nearest rank, in percent, ascending); 0 when nothing was recorded.
+    pub(crate) fn percentiles<const N: usize>(&self, percents: [u64; N]) -> [u64; N] {
+        let total: u64 = self.bins.iter().map(|bin| u64::from(bin.count)).sum();
+        percents.map(|percent| {
+            let rank = total.saturating_mul(percent).div_ceil(100).max(1);
+            let mut seen = 0;
+            let bin = self.bins.iter().find(|bin| {
+                seen += u64::from(bin.count);
+                seen >= rank
+            });
+            bin.map_or(0, |bin| middle(bin.step))
+        })
+    }
+}
+
+/// The step of `u64::MAX`.
+const LAST: u16 = 1919;
+
+fn step(value: u64) -> u16 {
+    let step = if value < STEPS {
+        value
+    } else {
+        let octave = value.ilog2();
+        let within = (value >> (octave - PRECISION)) & (STEPS - 1);
+        u64::from(octave - PRECISION + 1) * STEPS + within
+    };
+    u16::try_from(step).unwrap_or(LAST)
+}
+
+fn middle(step: u16) -> u64 {
+    let step = u64::from(step);
+    if step < STEPS {
+        return step;
+    }
+    let shift = step / STEPS - 1;
+    let low = (STEPS + step % STEPS) << shift;
+    low + (1 << shift) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn small_values_are_exact_and_the_largest_has_the_last_step() {
+        for value in 0..64 {
+            assert_eq!(middle(step(value)), value);
+        }
+        assert_eq!(step(u64::MAX), LAST);
+        assert_eq!(Sketch::default().percentiles([50, 99]), [0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_within_two_percent_of_the_exact_ones(
+            values in prop::collection::vec((0_u32..64).prop_flat_map(|bits| 0..=(u64::MAX >> bits)), 1..400),
+            split in any::<prop::sample::Index>(),
+        ) {
+            let (left, right) = values.split_at(split.index(values.len()));
+            let mut sketch = Sketch::default();
+            for value in left {
+                sketch.record(*value);
+            }
+            let mut other = Sketch::default();
+            for value in right {
+                other.record(*value);
+            }
+            sketch.merge(&other);
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            for (percent, told) in [1, 50, 95, 99, 100].into_iter().zip(sketch.percentiles([1, 50, 95, 99, 100])) {
+                let exact = sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
+                prop_assert!(told.abs_diff(exact) <= exact / 50, "p{percent}: {told} instead of {exact}");
+            }
+        }
+    }
+}
