@@ -1,0 +1,38 @@
+//! Whether a trace is whole, and why not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use waypost_trace_model::{RefusalReason, Skeleton};
+
+use crate::Tree;
+
+/// Whether a trace is whole, and why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Completeness {
+    /// False when spans are known to be missing: orphans, refused or evicted ones. Spans refused because they were
+    /// already kept are not missing.
+    pub complete: bool,
+    /// Spans whose parent is not there.
+    pub orphans: u64,
+    /// Spans that were received and not kept.
+    pub refused: BTreeMap<RefusalReason, u64>,
+    /// Spans that were kept and have been dropped since.
+    pub evicted: u64,
+    /// Attributes, events and links that clients dropped from the spans that are there.
+    pub dropped: u64,
+}
+
+/// Of a trace and the tree that was made from its nodes.
+pub fn completeness(skeleton: &Skeleton, tree: &Tree) -> Completeness {
+    let refused = skeleton.losses.refused.clone();
+    let lost = |(reason, spans): (&RefusalReason, &u64)| *reason != RefusalReason::Repeated && *spans > 0;
+    let orphans: u64 = tree.rows.iter().map(|row| u64::from(row.is_orphan)).sum();
+    Completeness {
+        complete: orphans == 0 && skeleton.losses.evicted == 0 && !refused.iter().any(lost),
+        orphans,
+        refused,
+        evicted: skeleton.losses.evicted,
+        dropped: skeleton.nodes.iter().map(|node| u64::from(node.dropped)).sum(),
+    }
+}

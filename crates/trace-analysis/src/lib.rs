@@ -1,0 +1,40 @@
+//! What a trace says about time: a repaired tree, the critical path, where the time went, and what could overlap.
+//!
+//! Pure, deterministic and iterative: no input, however deep, wide, cyclic or wrong, makes it recurse, panic or take more
+//! than O(n log n), and the order of the input never changes the result. For the trace page; later for findings,
+//! comparisons and alerts, which add up the same segments.
+//!
+//! Invariants:
+//! - Every node of the trace is in the [`Tree`] once.
+//! - The segments of a [`CriticalPath`] partition the root's time exactly: no gap, no overlap, the sum of their
+//!   nanoseconds is the root's duration.
+//!
+//! Source of the algorithm: the last-returning-child walk of CRISP (Zhang et al., USENIX ATC 2022), with `<=` instead
+//! of `<`, integer nanoseconds, and clipping to the parent. A span that ended before it began counts as one of no
+//! duration at its start, everywhere.
+//!
+//! Left out: anything that needs more than one trace (baselines, anomalies), and anything that needs attributes.
+
+mod completeness;
+mod overlap;
+mod parents;
+mod parts;
+mod path;
+mod skew;
+mod timing;
+mod tree;
+
+pub use completeness::{Completeness, completeness};
+pub use overlap::Overlap;
+pub use parts::{Category, Part};
+pub use path::{CriticalPath, Segment};
+pub use tree::{Repair, Row, Tree};
+
+/// A node's place in the slice that the tree was made from.
+pub type Index = u32;
+
+/// A place in a list of nodes or rows as it is kept. A trace holds at most a million spans by default, and never
+/// more than this type can count.
+fn index(place: usize) -> Index {
+    Index::try_from(place).unwrap_or(Index::MAX)
+}

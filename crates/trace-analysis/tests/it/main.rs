@@ -1,0 +1,10 @@
+//! Trees, paths and overlaps of drawn traces, and what holds for any trace at all.
+#![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
+
+mod completeness;
+mod large;
+mod overlap;
+mod path;
+mod picture;
+mod properties;
+mod tree;
