@@ -1,0 +1,285 @@
+//! Spans in files: a journal, and blocks of columns.
+//!
+//! ```text
+//! append -> pack -> [writer thread: journal.db, one commit for all that wait] -> head in memory -> answer
+//! head -> [flush thread: sort, encode, blocks/<chain>-<number>.db] -> shown in place of the head -> rows deleted
+//! find, traces, ... -> a snapshot: blocks (their heads in memory, their columns through a cache) and the head
+//! ```
+//!
+//! Invariants:
+//! - An acknowledged record is in the journal or in a block on the disk, and readers see it in exactly one place.
+//! - Block files are only added to and dropped as a whole; what is dropped is in the ledger.
+//! - Memory holds two heads, the heads of the blocks, and a bounded cache, however much is stored.
+//!
+//! Packing and admission happen on the thread of whoever appends, so that the writer thread only writes. Block files are
+//! always forced to the disk at a block, also with [`crate::Sync::EverySecond`]: the journal forgets the rows right after.
+
+mod chain;
+mod error;
+mod file;
+mod files;
+mod find;
+mod flush;
+mod head;
+mod journal;
+mod open;
+mod read;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use error::OpenError;
+
+use crate::{
+    AppendError, Found, Ledger, Query, ReadError, Receipt, Settings, SpanFilter, TraceStore, Usage,
+    block::cache::Cache, clock, recent::Payload,
+};
+use files::Sums;
+use flush::Wake;
+use futures_util::future::{BoxFuture, FutureExt, ready};
+use journal::{EvictedReader, Kind, Row};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+    thread::JoinHandle,
+};
+use tokio::sync::oneshot;
+use waypost_trace_model::{
+    Batch, LogRecord, RefusalReason, Skeleton, Span, SpanId, Text, Trace, TraceId, TraceSummary,
+};
+use waypost_trace_statistics::Statistics;
+use writer::{Command, Pending, Shared};
+
+/// Level 1: the journal is written once and soon deleted.
+const JOURNAL_LEVEL: i32 = 1;
+
+/// What a batch takes on its way beside its bytes.
+const PENDING_OVERHEAD: usize = 256;
+
+/// While so many heads wait to become blocks, no more is taken.
+const HEADS: usize = 8;
+
+/// Bytes of heads, unpacked, beyond which no more is taken; in memory they take a few times as much.
+const HEAD_BYTES: usize = 128 << 20;
+
+/// Records that may wait however small the heads are.
+const HEAD_RECORDS: usize = 65_536;
+
+/// A [`TraceStore`] of blocks of columns in SQLite files.
+///
+/// Dropping it stops its threads; what was acknowledged is safe. [`TraceStore::close`] also writes the last blocks.
+#[derive(Debug)]
+pub struct BlockStore {
+    shared: Arc<Shared>,
+    cache: Cache,
+    evicted: EvictedReader,
+    journal_path: PathBuf,
+    sums: Arc<Sums>,
+    commands: Sender<Command>,
+    wakes: Sender<Wake>,
+    is_closed: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held as long as the store is open, so that no other process opens the folder.
+    _lock: File,
+    #[cfg(test)]
+    faults: Arc<tests::Faults>,
+}
+
+impl BlockStore {
+    /// Opens the store in a folder, which is made when it is not there. Reads back what the journal has and the heads of all
+    /// blocks. A block file that cannot be read is set aside under the name `<name>.damaged` and counted as evicted.
+    pub fn open(folder: &Path, settings: Settings) -> Result<BlockStore, OpenError> {
+        open::open(folder, settings)
+    }
+
+    /// Makes blocks of what waits in the head, now. Resolves when they are on the disk.
+    pub fn flush(&self) -> BoxFuture<'static, Result<(), AppendError>> {
+        let (reply, answer) = oneshot::channel();
+        if self.is_closed.load(Ordering::Acquire) || self.wakes.send(Wake::Flush(reply)).is_err() {
+            return ready(Err(AppendError::Closed)).boxed();
+        }
+        async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed()
+    }
+
+    fn send(
+        &self,
+        batch: &Arc<Batch>,
+    ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(AppendError::Closed);
+        }
+        let payload = Payload::of(batch);
+        let bytes = payload.len() + PENDING_OVERHEAD;
+        if !self.has_room(bytes) {
+            self.shared.refuse(batch, RefusalReason::Overloaded);
+            return Err(AppendError::Overloaded);
+        }
+        let digest = (payload.len() > 0).then(|| payload.digest());
+        let (batch, refused) = self.admit(batch);
+        let rows = if refused.is_empty() { pack(&payload) } else { pack(&Payload::of(&batch)) };
+        let (reply, answer) = oneshot::channel();
+        let release = |error| {
+            self.shared.pending.fetch_sub(bytes, Ordering::Relaxed);
+            let mut sizes = self.shared.sizes();
+            batch.spans.iter().for_each(|span| sizes.release(span.trace_id));
+            error
+        };
+        let rows = rows.map_err(|error| {
+            self.shared.refuse(&batch, RefusalReason::Disk);
+            release(AppendError::Failed(error.to_string()))
+        })?;
+        let pending = Pending { batch: batch.clone(), refused, rows, digest, bytes, reply };
+        self.commands.send(Command::Append(pending)).map_err(|_| release(AppendError::Closed))?;
+        Ok(answer)
+    }
+
+    /// Reserves room for bytes on their way to the journal, if there is some.
+    fn has_room(&self, bytes: usize) -> bool {
+        let settings = &self.shared.settings;
+        let waiting = self.shared.pending.fetch_add(bytes, Ordering::Relaxed);
+        let has_head_room = {
+            let current = &self.shared.view.read().current;
+            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < HEAD_BYTES
+        };
+        let has_room = (waiting == 0 || waiting + bytes <= settings.pending_bytes) && has_head_room;
+        if !has_room {
+            self.shared.pending.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// The batch without the spans whose trace is full, and whose those are.
+    fn admit(&self, batch: &Arc<Batch>) -> (Arc<Batch>, Vec<(Text, TraceId)>) {
+        let is_admitted: Vec<bool> = {
+            let mut sizes = self.shared.sizes();
+            batch.spans.iter().map(|span| sizes.admit(span.trace_id)).collect()
+        };
+        if !is_admitted.contains(&false) {
+            return (batch.clone(), Vec::new());
+        }
+        let (mut kept, mut refused) = (Vec::new(), Vec::new());
+        for (span, is_admitted) in batch.spans.iter().zip(is_admitted) {
+            if is_admitted {
+                kept.push(span.clone());
+            } else {
+                refused.push((span.service().clone(), span.trace_id));
+            }
+        }
+        let batch =
+            Batch { spans: kept, logs: batch.logs.clone(), refused: batch.refused.clone(), wire: None };
+        (Arc::new(batch), refused)
+    }
+}
+
+fn pack(payload: &Payload) -> std::io::Result<Vec<Row>> {
+    let arrival = clock::now();
+    let both = [(Kind::Spans, &payload.spans), (Kind::Logs, &payload.logs)];
+    let row = |(kind, bytes): (Kind, &bytes::Bytes)| {
+        let payload = zstd::bulk::compress(bytes, JOURNAL_LEVEL)?;
+        Ok(Row { kind, arrival, length: bytes.len(), payload })
+    };
+    both.into_iter().filter(|(_, bytes)| !bytes.is_empty()).map(row).collect()
+}
+
+impl TraceStore for BlockStore {
+    fn append(&self, batch: Arc<Batch>) -> BoxFuture<'static, Result<Receipt, AppendError>> {
+        match self.send(&batch) {
+            Ok(answer) => async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed(),
+            Err(error) => ready(Err(error)).boxed(),
+        }
+    }
+
+    fn find(&self, query: &Query) -> Result<Found, ReadError> {
+        find::find(&self.shared.view.snapshot()?, &self.cache, query)
+    }
+
+    fn summaries(&self, traces: &[TraceId]) -> Result<Vec<TraceSummary>, ReadError> {
+        self.reader()?.summaries(traces)
+    }
+
+    fn skeleton(&self, trace: TraceId) -> Result<Option<Skeleton>, ReadError> {
+        self.reader()?.skeleton(trace)
+    }
+
+    fn matching(&self, trace: TraceId, filter: &SpanFilter, limit: usize) -> Result<Vec<SpanId>, ReadError> {
+        self.reader()?.matching(trace, filter, limit)
+    }
+
+    fn spans(&self, trace: TraceId, spans: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
+        self.reader()?.spans(trace, spans)
+    }
+
+    fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
+        self.reader()?.traces(traces)
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.shared.statistics
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.shared.book().ledger()
+    }
+
+    fn usage(&self) -> Usage {
+        let settings = &self.shared.settings;
+        let (spans, logs) = self.shared.book().stored();
+        let (oldest, newest) = {
+            let view = self.shared.view.read();
+            let head = view.flushing.batches.iter().chain(&view.current.batches);
+            let starts = head.flat_map(|batch| batch.batch.spans.iter().map(|span| (span.start, span.start)));
+            let blocks = view.blocks.iter().filter(|block| block.head.spans > 0);
+            let bounds =
+                starts.chain(blocks.map(|block| (block.head.zone.min_start, block.head.zone.max_start)));
+            let widest = bounds.reduce(|wide, next| (wide.0.min(next.0), wide.1.max(next.1)));
+            (widest.map(|bounds| bounds.0), widest.map(|bounds| bounds.1))
+        };
+        Usage {
+            spans,
+            logs,
+            bytes: self.sums.bytes.load(Ordering::Relaxed) + flush::journal_bytes(&self.journal_path),
+            budget: settings.budget_bytes,
+            keeps_for: settings.keeps_for_nanos(),
+            oldest,
+            newest,
+            files: self.sums.files.load(Ordering::Relaxed),
+            trouble: self.shared.trouble().clone(),
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        let (flushed, is_flushed) = oneshot::channel();
+        let (closed, is_closed) = oneshot::channel();
+        if self.is_closed.swap(true, Ordering::AcqRel) || self.wakes.send(Wake::Close(flushed)).is_err() {
+            return ready(()).boxed();
+        }
+        let commands = self.commands.clone();
+        async move {
+            let _ = is_flushed.await;
+            if commands.send(Command::Close(closed)).is_ok() {
+                let _ = is_closed.await;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Ends the threads and waits for them, so that the folder can be opened again.
+impl Drop for BlockStore {
+    fn drop(&mut self) {
+        let _ = self.wakes.send(Wake::Stop);
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut threads = threads.into_iter();
+        if let Some(flusher) = threads.next() {
+            let _ = flusher.join();
+        }
+        let (done, _) = oneshot::channel();
+        let _ = self.commands.send(Command::Close(done));
+        threads.for_each(|thread| drop(thread.join()));
+    }
+}

@@ -1,0 +1,249 @@
+//! Opening a folder: what was left half done is finished or thrown away, and what was acknowledged is there.
+
+use crate::{
+    Settings,
+    block::{bytes::Damaged, cache::Cache},
+    book::Book,
+    losses::Losses,
+    recent::Recent,
+    store::{
+        BlockStore, OpenError,
+        error::WriteError,
+        file::{self, Block, BlockFile},
+        files::Files,
+        flush::{self, Flusher},
+        head::HeadBatch,
+        journal::{EvictedReader, Journal, Kind, Row, Told},
+        writer::{Shared, Writer},
+    },
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, atomic::AtomicBool, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+use waypost_trace_model::{Batch, Limits, otlp};
+use waypost_trace_statistics::Statistics;
+
+/// Bytes of unpacked columns that are kept for the next question.
+const CACHE_BYTES: usize = 32 << 20;
+
+pub(crate) fn open(folder: &Path, settings: Settings) -> Result<BlockStore, OpenError> {
+    let unusable = |source| OpenError::Folder { path: folder.to_owned(), source };
+    let blocks_folder = folder.join("blocks");
+    fs::create_dir_all(&blocks_folder).map_err(unusable)?;
+    let lock = lock(folder)?;
+    let journal_path = folder.join("journal.db");
+    let journal = Journal::open(&journal_path, &settings)?;
+    let failed = |source| OpenError::Journal { path: journal_path.clone(), source };
+    let mut told = journal.told().map_err(failed)?;
+    for name in &told.dropped {
+        file::remove(&blocks_folder.join(name)).map_err(unusable)?;
+    }
+
+    let mut files = Files::new(blocks_folder.clone(), &settings);
+    let blocks = open_files(&blocks_folder, &mut files, told.first).map_err(unusable)?;
+    let mut book = Book::restore(std::mem::take(&mut told.ledger));
+    for (service, spans, logs) in blocks.iter().flat_map(|block| &block.head.services) {
+        book.found(service, *spans, *logs);
+    }
+    let statistics = restore_statistics(&settings, &told);
+    let mut losses = Losses::default();
+    losses.add_all(&told.losses);
+    let shared = Arc::new(Shared::new(settings, statistics, book, losses));
+    shared.view.write().blocks = Arc::new(blocks);
+    let last_row = replay(&journal, &shared, &told).map_err(failed)?;
+    let (spans, logs) = shared.book().settle();
+    if spans + logs > 0 {
+        tracing::error!(
+            spans,
+            logs,
+            "records are gone with files that cannot be read; they are counted as evicted"
+        );
+    }
+    let mut recent = Recent::new();
+    told.digests.iter().for_each(|digest| recent.insert(*digest));
+    let evicted = EvictedReader::open(&journal_path).map_err(failed)?;
+    start(Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted })
+}
+
+struct Parts {
+    lock: File,
+    journal_path: PathBuf,
+    journal: Journal,
+    files: Files,
+    shared: Arc<Shared>,
+    last_row: i64,
+    recent: Recent,
+    evicted: EvictedReader,
+}
+
+fn start(parts: Parts) -> Result<BlockStore, OpenError> {
+    let Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted } = parts;
+    let (commands, commands_in) = mpsc::channel();
+    let (wakes, wakes_in) = mpsc::channel();
+    let sums = files.sums();
+    #[cfg(test)]
+    let faults = Arc::new(super::tests::Faults::default());
+    let writer = Writer {
+        shared: shared.clone(),
+        journal,
+        recent,
+        last_row,
+        flush: wakes.clone(),
+        last_checkpoint: Instant::now(),
+        checkpoint_cost: Duration::ZERO,
+    };
+    let flusher = Flusher {
+        shared: shared.clone(),
+        journal: commands.clone(),
+        journal_path: journal_path.clone(),
+        files,
+        plan: None,
+        unfinished: None,
+        failed: None,
+        #[cfg(test)]
+        faults: faults.clone(),
+    };
+    let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+    let flusher = thread("trace-flush").spawn(move || flusher.run(&wakes_in)).map_err(OpenError::Thread)?;
+    let writer =
+        thread("trace-journal").spawn(move || writer.run(&commands_in)).map_err(OpenError::Thread)?;
+    if flush::is_full(&shared.view.read().current, &shared.settings) {
+        let _ = wakes.send(flush::Wake::Full);
+    }
+    Ok(BlockStore {
+        shared,
+        cache: Cache::new(CACHE_BYTES),
+        evicted,
+        journal_path,
+        sums,
+        commands,
+        wakes,
+        is_closed: Arc::new(AtomicBool::new(false)),
+        threads: Mutex::new(vec![flusher, writer]),
+        _lock: lock,
+        #[cfg(test)]
+        faults,
+    })
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let unusable = |source| OpenError::Folder { path: folder.to_owned(), source };
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Opens every block file; one that cannot be read is set aside.
+fn open_files(folder: &Path, files: &mut Files, first_row: Option<i64>) -> io::Result<Vec<Arc<Block>>> {
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // Files that were set aside had numbers too, which are not given again.
+        let stem = name.split_once(".db").map(|(stem, _)| stem);
+        let number = stem.and_then(|stem| stem.rsplit_once('-')).and_then(|(_, number)| number.parse().ok());
+        let Some(number) = number else { continue };
+        files.used(number);
+        if path.extension().is_some_and(|extension| extension == "db") {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    let mut blocks = Vec::new();
+    for (number, path) in found {
+        match open_file(&path, number, first_row) {
+            Ok((file, of_file)) => {
+                files.found(file, &of_file);
+                blocks.extend(of_file);
+            }
+            Err(error) => {
+                let path_text = path.display();
+                tracing::error!(%error, path = %path_text, "a block file cannot be read and is set aside as .damaged");
+                file::set_aside(&path)?;
+            }
+        }
+    }
+    if let Err(error) = files.resume() {
+        tracing::error!(%error, "a block file cannot be written to");
+    }
+    Ok(blocks)
+}
+
+fn open_file(
+    path: &Path,
+    number: u64,
+    first_row: Option<i64>,
+) -> Result<(Arc<BlockFile>, Vec<Arc<Block>>), WriteError> {
+    let file = Arc::new(BlockFile::open(path, number)?);
+    let blocks = file.blocks(first_row)?.into_iter().map(Arc::new).collect();
+    Ok((file, blocks))
+}
+
+fn restore_statistics(settings: &Settings, told: &Told) -> Statistics {
+    let bounds = settings.statistics.clone();
+    let restored =
+        told.statistics.as_ref().map(|checkpoint| Statistics::restore(bounds.clone(), &checkpoint.bytes));
+    restored.and_then(Result::ok).unwrap_or_else(|| {
+        if told.statistics.is_some() {
+            tracing::error!("the figures of services and operations cannot be read and begin anew; spans are not concerned");
+        }
+        Statistics::new(bounds)
+    })
+}
+
+/// Puts what is in no block back into the head; returns the number of the last row.
+fn replay(journal: &Journal, shared: &Shared, told: &Told) -> rusqlite::Result<i64> {
+    let counted = told.statistics.as_ref().map_or(0, |checkpoint| checkpoint.seq);
+    let mut last_row = counted;
+    let mut batches: Vec<Arc<HeadBatch>> = Vec::new();
+    journal.replay(|seq, row| {
+        last_row = last_row.max(seq);
+        let (arrival, bytes) = (row.arrival, row.length);
+        match unpack(row) {
+            Ok(batch) => {
+                let batch = Arc::new(batch);
+                if seq > counted {
+                    shared.statistics.observe(&batch, arrival);
+                }
+                batches.push(Arc::new(HeadBatch { batch, seq, arrival, bytes }));
+            }
+            Err(error) => tracing::error!(%error, row = seq, "a row of the journal cannot be read"),
+        }
+    })?;
+    let mut book = shared.book();
+    let mut sizes = shared.sizes();
+    let mut view = shared.view.write();
+    for head in batches {
+        for span in &head.batch.spans {
+            book.found(span.service(), 1, 0);
+            sizes.count(span.trace_id);
+        }
+        head.batch.logs.iter().for_each(|log| book.found(&log.resource.service, 0, 1));
+        view.current.push(head);
+    }
+    Ok(last_row)
+}
+
+fn unpack(row: Row) -> Result<Batch, Damaged> {
+    let bytes =
+        zstd::bulk::decompress(&row.payload, row.length).map_err(|_| Damaged("it cannot be unpacked"))?;
+    let bytes = bytes.into();
+    let batch = match row.kind {
+        Kind::Spans => otlp::traces_from_protobuf(&bytes, &Limits::none()),
+        Kind::Logs => otlp::logs_from_protobuf(&bytes, &Limits::none()),
+    };
+    batch.map_err(|_| Damaged("it is not what was written"))
+}

@@ -1,0 +1,373 @@
+//! The thread that owns the journal: it takes what waits, commits it once, shows it to readers, and answers all.
+//!
+//! The order keeps the promises: nothing is shown or answered before it is durable, and nothing is answered before it is
+//! shown. What cannot be written is refused and counted; the counts are written with the next commit that succeeds.
+
+use crate::{
+    AppendError, Receipt, Settings, Sync,
+    book::{Book, Changes},
+    clock,
+    losses::{self, Loss, Losses, TraceSizes},
+    recent::{Digest, Recent},
+    store::{
+        error::WriteError,
+        head::{HeadBatch, SharedView},
+        journal::{Beside, Checkpoint, Journal, Row},
+    },
+};
+use foldhash::HashMap;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use waypost_trace_model::{Batch, RefusalReason, Text, TraceId};
+use waypost_trace_statistics::Statistics;
+
+/// The most bytes of one commit, so that the first of a long queue does not wait for the last.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// How often commits are forced to the disk when each is not.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// A checkpoint of the statistics takes at most this part of the time: one in so many.
+const CHECKPOINT_PART: u32 = 20;
+
+/// What the threads and the readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) view: SharedView,
+    pub(crate) statistics: Statistics,
+    /// Bytes of batches that wait for the journal.
+    pub(crate) pending: AtomicUsize,
+    book: Mutex<Book>,
+    losses: Mutex<Losses>,
+    sizes: Mutex<TraceSizes>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, statistics: Statistics, book: Book, losses: Losses) -> Shared {
+        Shared {
+            view: SharedView::default(),
+            statistics,
+            pending: AtomicUsize::new(0),
+            book: Mutex::new(book),
+            losses: Mutex::new(losses),
+            sizes: Mutex::new(TraceSizes::new(settings.spans_per_trace)),
+            trouble: Mutex::new(None),
+            settings,
+        }
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sizes(&self) -> MutexGuard<'_, TraceSizes> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a batch that is not kept.
+    pub(crate) fn refuse(&self, batch: &Batch, reason: RefusalReason) {
+        let mut changes = Changes::default();
+        changes.refuse_batch(batch, reason);
+        self.book().enter(&changes);
+    }
+}
+
+/// A batch on its way to the journal.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// What is to be kept.
+    pub(crate) batch: Arc<Batch>,
+    /// Spans that the store refuses because their trace is full.
+    pub(crate) refused: Vec<(Text, TraceId)>,
+    pub(crate) rows: Vec<Row>,
+    /// Of the request as it came; `None` when it brought no records.
+    pub(crate) digest: Option<Digest>,
+    /// Bytes unpacked, as counted in [`Shared::pending`].
+    pub(crate) bytes: usize,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, AppendError>>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
+
+/// What the thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Append(Pending),
+    /// The rows up to this one are in blocks.
+    Finish {
+        up_to: i64,
+        must_checkpoint: bool,
+        reply: Reply<()>,
+    },
+    /// A file is about to be removed; its records are entered as evicted.
+    Drop(DropFile, Reply<()>),
+    /// The file was removed.
+    Dropped {
+        path: String,
+        reply: Reply<()>,
+    },
+    /// Writes what is unwritten and ends.
+    Close(oneshot::Sender<()>),
+    #[cfg(test)]
+    Pragma(String, oneshot::Sender<()>),
+}
+
+/// A file that is to be removed.
+#[derive(Debug)]
+pub(crate) struct DropFile {
+    pub(crate) path: String,
+    pub(crate) number: u64,
+    pub(crate) evicted: Vec<(u8, Vec<u8>)>,
+    pub(crate) reason: crate::EvictionReason,
+    /// Spans and log records of each service.
+    pub(crate) counts: HashMap<Text, (u64, u64)>,
+}
+
+/// The thread's own state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) recent: Recent,
+    /// The last row that was written.
+    pub(crate) last_row: i64,
+    pub(crate) flush: Sender<super::flush::Wake>,
+    pub(crate) last_checkpoint: Instant,
+    pub(crate) checkpoint_cost: Duration,
+}
+
+impl Writer {
+    /// Works until it is told to close, or nobody is left to tell it.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>) {
+        let mut last_sync = Instant::now();
+        loop {
+            let command = match commands.recv_timeout(SYNC_EVERY) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut next = command;
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Append(first) => next = self.append(first, commands),
+                    Command::Close(done) => {
+                        self.close();
+                        let _ = done.send(());
+                        return;
+                    }
+                    other => self.perform(other),
+                }
+            }
+            if self.shared.settings.sync == Sync::EverySecond && last_sync.elapsed() >= SYNC_EVERY {
+                last_sync = Instant::now();
+                if let Err(error) = self.journal.sync() {
+                    tracing::error!(%error, "the journal could not be forced to the disk");
+                    *self.shared.trouble() = Some(error.to_string());
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, command: Command) {
+        match command {
+            Command::Finish { up_to, must_checkpoint, reply } => {
+                let _ = reply.send(self.finish(up_to, must_checkpoint).map_err(WriteError::from));
+            }
+            Command::Drop(file, reply) => {
+                let _ = reply.send(self.drop_file(&file).map_err(WriteError::from));
+            }
+            Command::Dropped { path, reply } => {
+                let _ = reply.send(self.journal.dropped(&path).map_err(WriteError::from));
+            }
+            #[cfg(test)]
+            Command::Pragma(pragma, reply) => {
+                self.journal.pragma(&pragma);
+                let _ = reply.send(());
+            }
+            Command::Append(_) | Command::Close(_) => {}
+        }
+    }
+
+    /// Commits this batch and those that wait behind it; returns the first other command that it found.
+    fn append(&mut self, first: Pending, commands: &Receiver<Command>) -> Option<Command> {
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        let mut other = None;
+        while bytes < GROUP_BYTES {
+            match commands.try_recv() {
+                Ok(Command::Append(pending)) => {
+                    bytes += pending.bytes;
+                    group.push(pending);
+                }
+                Ok(command) => {
+                    other = Some(command);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        self.shared.pending.fetch_sub(bytes, Ordering::Relaxed);
+        other
+    }
+
+    fn commit(&mut self, group: Vec<Pending>) {
+        let mut seen: Vec<Digest> = Vec::new();
+        let (repeats, group): (Vec<Pending>, Vec<Pending>) = group.into_iter().partition(|pending| {
+            let Some(digest) = pending.digest else { return false };
+            let is_repeat = self.recent.contains(digest) || seen.contains(&digest);
+            seen.push(digest);
+            is_repeat
+        });
+        let mut changes = Changes::default();
+        let mut losses: Vec<Loss> = Vec::new();
+        for pending in &group {
+            changes.keep(&pending.batch.spans, &pending.batch.logs);
+            changes.refuse_as_told(&pending.batch);
+            losses.extend(losses::told(&pending.batch));
+            for (service, trace) in &pending.refused {
+                changes.refuse(service, RefusalReason::TraceLimit, 1, 0);
+                losses.push(Loss { trace: *trace, reason: RefusalReason::TraceLimit, spans: 1 });
+            }
+        }
+        let mut of_repeats = Changes::default();
+        for pending in &repeats {
+            self.release(pending);
+            of_repeats.refuse_batch(&pending.batch, RefusalReason::Repeated);
+            for (service, _) in &pending.refused {
+                of_repeats.refuse(service, RefusalReason::Repeated, 1, 0);
+            }
+        }
+        self.shared.book().enter(&of_repeats);
+        let beside = Beside {
+            ledger: self.shared.book().rows(&changes),
+            losses,
+            digests: group.iter().filter_map(|pending| pending.digest).collect(),
+        };
+        let rows: Vec<&Row> = group.iter().flat_map(|pending| &pending.rows).collect();
+        match self.journal.append(&rows, &beside) {
+            Ok(last) => {
+                self.last_row = last.unwrap_or(self.last_row);
+                self.shared.book().enter(&changes);
+                self.shared.book().written(&beside.ledger);
+                self.shared.losses().add_all(&beside.losses);
+                *self.shared.trouble() = None;
+                self.publish(group);
+            }
+            Err(error) => self.fail(group, &error.into()),
+        }
+        for pending in repeats {
+            let _ = pending.reply.send(Ok(Receipt { is_repeat: true, ..Receipt::default() }));
+        }
+    }
+
+    fn release(&self, pending: &Pending) {
+        let mut sizes = self.shared.sizes();
+        pending.batch.spans.iter().for_each(|span| sizes.release(span.trace_id));
+    }
+
+    fn fail(&mut self, group: Vec<Pending>, error: &WriteError) {
+        tracing::error!(%error, batches = group.len(), "batches could not be written to the journal and are refused");
+        *self.shared.trouble() = Some(error.to_string());
+        for pending in group {
+            self.release(&pending);
+            self.shared.refuse(&pending.batch, RefusalReason::Disk);
+            let mut changes = Changes::default();
+            for (service, _) in &pending.refused {
+                changes.refuse(service, RefusalReason::TraceLimit, 1, 0);
+            }
+            self.shared.book().enter(&changes);
+            let _ = pending.reply.send(Err(error.to_append_error()));
+        }
+    }
+
+    /// Shows batches that are durable, and answers for them.
+    fn publish(&mut self, group: Vec<Pending>) {
+        let (seq, arrival) = (self.last_row, clock::now());
+        let has_records = |pending: &&Pending| !pending.rows.is_empty();
+        let is_full = {
+            let mut view = self.shared.view.write();
+            for pending in group.iter().filter(has_records) {
+                // All of a group have the number of its last row: they become blocks together.
+                let arrival = pending.rows.first().map_or(arrival, |row| row.arrival);
+                let (batch, bytes) = (pending.batch.clone(), pending.bytes);
+                view.current.push(Arc::new(HeadBatch { batch, seq, arrival, bytes }));
+            }
+            super::flush::is_full(&view.current, &self.shared.settings)
+        };
+        for pending in &group {
+            self.shared.statistics.observe(&pending.batch, arrival);
+        }
+        for digest in group.iter().filter_map(|pending| pending.digest) {
+            self.recent.insert(digest);
+        }
+        if is_full {
+            let _ = self.flush.send(super::flush::Wake::Full);
+        }
+        for pending in group {
+            let _ = pending.reply.send(Ok(Receipt {
+                spans: pending.batch.spans.len() as u64,
+                logs: pending.batch.logs.len() as u64,
+                trace_limit: pending.refused.len() as u64,
+                is_repeat: false,
+            }));
+        }
+    }
+
+    fn finish(&mut self, up_to: i64, must_checkpoint: bool) -> rusqlite::Result<()> {
+        let is_due = self.last_checkpoint.elapsed() >= self.checkpoint_cost * CHECKPOINT_PART;
+        let checkpoint = (is_due || must_checkpoint).then(|| {
+            let begun = Instant::now();
+            let bytes = self.shared.statistics.checkpoint();
+            self.checkpoint_cost = begun.elapsed();
+            self.last_checkpoint = Instant::now();
+            Checkpoint { seq: self.last_row, bytes }
+        });
+        let ledger = self.shared.book().rows(&Changes::default());
+        self.journal.finish(up_to, &ledger, checkpoint.as_ref())?;
+        self.shared.book().written(&ledger);
+        Ok(())
+    }
+
+    fn drop_file(&mut self, file: &DropFile) -> rusqlite::Result<()> {
+        let mut changes = Changes::default();
+        for (service, (spans, logs)) in &file.counts {
+            changes.evict(service, file.reason, *spans, *logs);
+        }
+        let ledger = self.shared.book().rows(&changes);
+        let written = self.journal.drop_file(&file.path, file.number, &file.evicted, &ledger);
+        let mut book = self.shared.book();
+        // The file goes even when the disk is too full to say so: that may be what makes room.
+        book.enter(&changes);
+        if written.is_ok() {
+            book.written(&ledger);
+        }
+        written
+    }
+
+    fn close(self) {
+        let ledger = self.shared.book().rows(&Changes::default());
+        let mut journal = self.journal;
+        if let Err(error) = journal.append(&[], &Beside { ledger, ..Beside::default() }) {
+            tracing::error!(%error, "the last changes of the ledger could not be written");
+        }
+        journal.close();
+    }
+}

@@ -1,0 +1,181 @@
+//! The folder: who may open it, what is there after a restart, and what happens when a file is damaged.
+
+use crate::sample::*;
+use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use waypost_trace_model::{Batch, Refusal, RefusalReason, Wire, otlp};
+use waypost_trace_store::{
+    AppendError, BlockStore, EvictionReason, OpenError, Query, ReadError, Settings, Sync, TraceStore,
+};
+
+fn open(folder: &tempfile::TempDir) -> BlockStore {
+    BlockStore::open(folder.path(), Settings::default()).unwrap()
+}
+
+fn block_file(folder: &tempfile::TempDir) -> PathBuf {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder.path().join("blocks")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "db"));
+    assert_eq!(files.len(), 1);
+    files.remove(0)
+}
+
+#[test]
+fn a_folder_belongs_to_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let error = BlockStore::open(folder.path(), Settings::default()).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    let said = format!("{} is in use by another process", folder.path().display());
+    assert!(error.to_string().starts_with(&said), "{error}");
+    drop(store);
+    drop(open(&folder));
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_refused_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    fs::write(&path, "x").unwrap();
+    let error = BlockStore::open(&path, Settings::default()).unwrap_err();
+    assert!(matches!(error, OpenError::Folder { .. }));
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    for flushes in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let spans = vec![span("a", 1, 10), span("b", 1, 11)];
+        let wire = Wire::Traces(otlp::traces_to_protobuf(&spans));
+        let request = Arc::new(Batch { spans: spans.clone(), wire: Some(wire), ..Batch::default() });
+        append(&store, request.clone()).unwrap();
+        let refusal = Refusal {
+            service: "a".into(),
+            trace_id: Some(trace_id(1)),
+            reason: RefusalReason::PartLimit,
+            spans: 4,
+            logs: 0,
+        };
+        let logs = vec![log("b", 1, 11, 3)];
+        append(&store, Arc::new(Batch { logs, refused: vec![refusal], ..Batch::default() })).unwrap();
+        if flushes {
+            wait(store.flush()).unwrap();
+        }
+        let before = (store.ledger(), store.traces(&[trace_id(1)]).unwrap(), store.statistics().services());
+        drop(store);
+
+        let store = open(&folder);
+        let after = (store.ledger(), store.traces(&[trace_id(1)]).unwrap(), store.statistics().services());
+        assert_eq!(after, before);
+        assert_eq!(after.1[0].spans, spans);
+        assert_eq!(after.1[0].losses.refused.get(&RefusalReason::PartLimit), Some(&4));
+        assert!(append(&store, request).unwrap().is_repeat, "the request is still known");
+        assert_eq!(balance(&store), (8, 2, 6, 0));
+    }
+}
+
+#[test]
+fn closing_writes_blocks_and_leaves_one_file_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    keep(&store, vec![span("a", 1, 10)]);
+    wait(store.close());
+    assert_eq!(store.usage().files, 1);
+    drop(store);
+    let mut left: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["blocks", "journal.db", "lock"]);
+    assert_eq!(open(&folder).find(&Query::default()).unwrap().matches.len(), 1);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside_and_its_spans_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    keep(&store, vec![span("a", 1, 10), span("b", 2, 11)]);
+    wait(store.close());
+    drop(store);
+    let path = block_file(&folder);
+    fs::write(&path, vec![7; 10_000]).unwrap();
+
+    let store = open(&folder);
+    assert_eq!(store.find(&Query::default()).unwrap().matches, []);
+    assert_eq!(balance(&store), (2, 0, 0, 2));
+    assert_eq!(store.ledger().services[0].evicted.get(&EvictionReason::Damaged), Some(&1));
+    assert!(PathBuf::from(format!("{}.damaged", path.display())).exists());
+    keep(&store, vec![span("a", 3, 12)]);
+    wait(store.close());
+    drop(store);
+    let store = open(&folder);
+    assert_eq!(balance(&store), (3, 1, 0, 2));
+    assert_ne!(block_file(&folder), path, "the number is not given again");
+}
+
+#[test]
+fn a_damaged_column_is_an_error_that_names_the_file_and_no_wrong_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut spans: Vec<_> = (1..=400).map(|number| span("a", number, number)).collect();
+    spans.iter_mut().for_each(|span| span.attributes.push(text("unique", &format!("{:?}", span.span_id))));
+    keep(&store, spans);
+    wait(store.close());
+    drop(store);
+    // A value of the last column; the directory and the head stay whole.
+    let path = block_file(&folder);
+    let bytes = fs::read(&path).unwrap();
+    let packed = [0x28, 0xb5, 0x2f, 0xfd];
+    let frames: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == packed).collect();
+    let longest = frames.windows(2).max_by_key(|pair| pair[1] - pair[0]).unwrap();
+    let middle = (longest[0] + longest[1]) / 2;
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&[!bytes[middle]], middle as u64).unwrap();
+
+    let store = open(&folder);
+    let ids: Vec<_> = (1..=400).map(trace_id).collect();
+    let error = store.traces(&ids).unwrap_err();
+    assert!(
+        matches!(&error, ReadError::Failed(said) if said.contains(&path.display().to_string())),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_journal_that_is_no_database_is_an_error_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("journal.db"), vec![7; 10_000]).unwrap();
+    let error = BlockStore::open(folder.path(), Settings::default()).unwrap_err();
+    assert!(matches!(error, OpenError::Journal { .. }));
+    assert!(error.to_string().contains("move its folder away"), "{error}");
+}
+
+#[test]
+fn more_than_may_wait_is_refused_at_once_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { pending_bytes: 20_000, ..Settings::default() };
+    let store = BlockStore::open(folder.path(), settings).unwrap();
+    let batch_of =
+        |round: u64| batch((0..50).map(|n| span("a", round * 50 + n + 1, round * 50 + n + 1)).collect());
+    let answers: Vec<_> = (0..200).map(|round| store.append(batch_of(round))).collect();
+    let answers: Vec<_> = answers.into_iter().map(wait).collect();
+    let kept = answers.iter().filter(|answer| answer.is_ok()).count() as u64;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(AppendError::Overloaded))));
+    assert!(kept >= 1 && kept < 200, "{kept} were kept");
+    assert_eq!(balance(&store), (10_000, kept * 50, 10_000 - kept * 50, 0));
+    drop(store);
+    keep(&open(&folder), vec![span("a", 99_999, 99_999)]);
+}
+
+#[test]
+fn what_is_durable_every_second_survives_the_process_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { sync: Sync::EverySecond, ..Settings::default() };
+    let store = BlockStore::open(folder.path(), settings.clone()).unwrap();
+    keep(&store, vec![span("a", 1, 10)]);
+    drop(store);
+    let store = BlockStore::open(folder.path(), settings).unwrap();
+    assert_eq!(store.find(&Query::default()).unwrap().matches.len(), 1);
+}
