@@ -1,0 +1,49 @@
+use crate::{
+    door::{Answer, Door},
+    fake::{intake, memory},
+};
+use http::{Method, StatusCode};
+use waypost_trace_intake::Settings;
+
+const SHOP: &str = "https://shop.example";
+
+async fn preflight(door: &Door, origin: &str) -> Answer {
+    let call = door.post("/v1/traces").method(Method::OPTIONS).header("origin", origin);
+    let call = call.header("access-control-request-method", "POST");
+    call.header("access-control-request-headers", "content-type,x-tenant").send().await
+}
+
+async fn post(door: &Door, origin: &str) -> Answer {
+    let call = door.post("/v1/traces").header("origin", origin).header("content-type", "application/json");
+    call.body("{}").send().await
+}
+
+#[tokio::test]
+async fn by_default_no_answer_speaks_to_another_origin() {
+    let door = Door::open(intake(memory(), &Settings::default()).otlp_http());
+    let asked = preflight(&door, SHOP).await;
+    assert_eq!(asked.status, StatusCode::METHOD_NOT_ALLOWED);
+    for answer in [asked, post(&door, SHOP).await] {
+        let names: Vec<&str> = answer.headers.keys().map(http::HeaderName::as_str).collect();
+        assert!(!names.iter().any(|name| name.starts_with("access-control")), "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_set_may_send_and_no_other() {
+    let settings = Settings { cors_origins: vec![SHOP.to_owned()], ..Settings::default() };
+    let door = Door::open(intake(memory(), &settings).otlp_http());
+    let answer = preflight(&door, SHOP).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(SHOP));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("content-type,x-tenant"));
+    let answer = post(&door, SHOP).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("access-control-allow-origin"), Some(SHOP));
+    assert_eq!(answer.header("vary"), Some("origin"));
+    for other in ["https://shop.example.evil", "http://shop.example", "null"] {
+        assert_eq!(preflight(&door, other).await.header("access-control-allow-origin"), None);
+        assert_eq!(post(&door, other).await.header("access-control-allow-origin"), None);
+    }
+}

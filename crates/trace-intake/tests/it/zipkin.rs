@@ -1,0 +1,93 @@
+use crate::{
+    door::Door,
+    fake::{intake, memory},
+    made::{compressed, id, trace},
+};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use waypost_service::config::ByteSize;
+use waypost_trace_intake::Settings;
+use waypost_trace_model::Kind;
+use waypost_trace_store::TraceStore as _;
+
+fn json(number: u64) -> Bytes {
+    let span = serde_json::json!([{
+        "traceId": trace(number).to_string(), "id": "0000000000000002", "parentId": "1", "name": "get", "kind": "SERVER",
+        "timestamp": 1_790_000_000_123_456_u64, "duration": 1500, "localEndpoint": {"serviceName": "shop"},
+        "tags": {"http.method": "GET"},
+    }]);
+    span.to_string().into()
+}
+
+/// A `ListOfSpans` with the same span.
+fn protobuf(number: u64) -> Bytes {
+    let mut span = vec![0x0a, 16];
+    span.extend_from_slice(trace(number).as_bytes());
+    span.extend_from_slice(&[0x12, 8, 0, 0, 0, 0, 0, 0, 0, 1]);
+    span.extend_from_slice(&[0x1a, 8, 0, 0, 0, 0, 0, 0, 0, 2]);
+    span.extend_from_slice(&[0x20, 2]);
+    span.extend_from_slice(b"\x2a\x03get");
+    span.push(0x31);
+    span.extend_from_slice(&1_790_000_000_123_456_u64.to_le_bytes());
+    span.extend_from_slice(&[0x38, 0xdc, 0x0b]);
+    span.extend_from_slice(b"\x42\x06\x0a\x04shop");
+    span.extend_from_slice(b"\x5a\x12\x0a\x0bhttp.method\x12\x03GET");
+    let mut list = vec![0x0a, u8::try_from(span.len()).unwrap()];
+    list.extend_from_slice(&span);
+    list.into()
+}
+
+#[tokio::test]
+async fn spans_are_taken_in_both_formats_and_every_encoding() {
+    let store = memory();
+    let door = Door::open(intake(store.clone(), &Settings::default()).zipkin());
+    let mut number = 0;
+    for format in ["", "application/json", "application/x-protobuf"] {
+        for encoding in ["", "gzip"] {
+            for is_chunked in [false, true] {
+                number += 1;
+                let plain = if format.ends_with("protobuf") { protobuf(number) } else { json(number) };
+                let body = compressed(encoding, &plain);
+                let mut call = door.post("/api/v2/spans");
+                if !format.is_empty() {
+                    call = call.header("content-type", format);
+                }
+                if !encoding.is_empty() {
+                    call = call.header("content-encoding", encoding);
+                }
+                let call = if is_chunked { call.chunked(&body, 9) } else { call.body(body) };
+                let answer = call.send().await;
+                assert_eq!((answer.status, answer.text()), (StatusCode::ACCEPTED, ""), "{format} {encoding}");
+                let kept = store.traces(&[trace(number)]).unwrap();
+                let span = &kept[0].spans[0];
+                assert_eq!((span.span_id, span.parent_span_id), (id(2), Some(id(1))));
+                assert_eq!((&*span.name, span.kind, &**span.service()), ("get", Kind::Server, "shop"));
+                assert_eq!((span.start, span.duration()), (1_790_000_000_123_456_000, 1_500_000));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_in_a_sentence() {
+    let settings = Settings { body_size: ByteSize::bytes(1_000), ..Settings::default() };
+    let door = Door::open(intake(memory(), &settings).zipkin());
+    let answer = door.post("/api/v2/spans").body("[{").send().await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert!(answer.text().starts_with("cannot read the request: "), "{}", answer.text());
+    let answer = door.post("/api/v2/spans").body(vec![b' '; 1_001]).send().await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.text(), "the request is larger than 1000 bytes; send smaller batches\n");
+    let answer = door.post("/api/v2/spans").header("content-type", "application/x-thrift").send().await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let answer = door.post("/api/v2/spans").body(r#"[{"traceId":"0","id":"0","name":"x"}]"#).send().await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.text(), "not kept: 1 spans: invalid_id 1\n");
+    let answer = door.post("/api/v1/spans").body("[]").send().await;
+    assert_eq!(answer.status, StatusCode::GONE);
+    assert!(answer.text().contains("/api/v2/spans"), "{}", answer.text());
+    let answer = door.post("/api/v2/spans").method(Method::PUT).send().await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(door.post("/api/v2/spans").body("[]").send().await.status, StatusCode::ACCEPTED);
+}
