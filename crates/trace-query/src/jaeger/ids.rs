@@ -1,0 +1,51 @@
+//! Ids in Jaeger's JSON, and spans of one id made two.
+
+use std::collections::{HashMap, HashSet};
+use waypost_trace_model::{Kind, Span, SpanId, TraceId};
+
+/// 32 hex digits, or 16 when the first half is zero.
+pub(crate) fn trace(id: TraceId) -> String {
+    let text = id.to_string();
+    match text.strip_prefix("0000000000000000") {
+        Some(half) => half.to_owned(),
+        None => text,
+    }
+}
+
+/// A span's own id and its parent's.
+pub(crate) type Pair = (SpanId, Option<SpanId>);
+
+/// The ids of these spans, with those of a server changed where its client has the same one.
+///
+/// Zipkin lets both sides of a call share an id; Jaeger UI wants every span to have its own. As in Jaeger, the server's
+/// span gets the lowest id that is free, becomes the child of the client's, and takes over the children of the shared
+/// id.
+pub(crate) fn unshared(spans: &[Span]) -> Vec<Pair> {
+    let mut ids: Vec<Pair> = spans.iter().map(|span| (span.span_id, span.parent_span_id)).collect();
+    let clients: HashSet<SpanId> =
+        spans.iter().filter(|span| span.kind == Kind::Client).map(|span| span.span_id).collect();
+    let is_shared = |span: &Span| span.kind == Kind::Server && clients.contains(&span.span_id);
+    if !spans.iter().any(is_shared) {
+        return ids;
+    }
+    let used: HashSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
+    let every = (1_u64..).filter_map(|number| SpanId::from_bytes(&number.to_be_bytes()));
+    let mut free = every.filter(|id| !used.contains(id));
+    let mut moved: HashMap<SpanId, SpanId> = HashMap::new();
+    for (span, pair) in spans.iter().zip(&mut ids) {
+        if is_shared(span)
+            && let Some(new) = free.next()
+        {
+            moved.insert(span.span_id, new);
+            *pair = (new, Some(span.span_id));
+        }
+    }
+    for (id, parent) in &mut ids {
+        if let Some(new) = parent.and_then(|old| moved.get(&old))
+            && new != id
+        {
+            *parent = Some(*new);
+        }
+    }
+    ids
+}
