@@ -1,0 +1,180 @@
+// The frame of the page: header, keys that hold everywhere, and which view stands at which address.
+
+import { onUnauthorized } from "./kit/api.js";
+import { clear, h, icon, svg } from "./kit/dom.js";
+import { keys } from "./kit/keys.js";
+import { cover, link, navigate, route, start } from "./kit/router.js";
+import { failed, loading } from "./kit/state-box.js";
+import { theme } from "./kit/theme.js";
+import notFound from "./status/not-found.js";
+import tokenPage from "./status/token.js";
+
+const PLACES = [
+  { href: "/search", label: "Search", key: "g s", fits: (path) => path === "/" || path.startsWith("/search") },
+  { href: "/services", label: "Services", key: "g v", fits: (path) => path.startsWith("/services") },
+  { href: "/map", label: "Map", key: "g m", fits: (path) => path.startsWith("/map") },
+  { href: "/status", label: "Status", key: "g u", fits: (path) => path.startsWith("/status") },
+];
+
+/** A view whose module is loaded when it is first shown. */
+function lazily(load) {
+  return (root, context) => {
+    let ended = false;
+    let result = null;
+    const waiting = setTimeout(() => clear(root, loading()), 150);
+    load().then(
+      ({ default: view }) => {
+        clearTimeout(waiting);
+        if (ended) return;
+        clear(root);
+        result = view(root, context);
+      },
+      (error) => {
+        clearTimeout(waiting);
+        if (!ended)
+          clear(
+            root,
+            failed(error, () => location.reload()),
+          );
+      },
+    );
+    const handle = {
+      dispose() {
+        ended = true;
+        clearTimeout(waiting);
+        if (typeof result === "function") result();
+        else result?.dispose?.();
+      },
+      update(query) {
+        if (result?.update) {
+          result.update(query);
+          return;
+        }
+        handle.dispose();
+        ended = false;
+        result = null;
+        clear(root);
+        load().then(({ default: view }) => {
+          if (!ended) result = view(root, { ...context, query });
+        });
+      },
+    };
+    return handle;
+  };
+}
+
+function goTo() {
+  const input = h("input", {
+    type: "search",
+    name: "trace",
+    placeholder: "Go to trace id",
+    "aria-label": "Go to trace id",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const form = h("form", { class: "go-to", role: "search", "aria-label": "Trace by id" }, input);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const id = input.value.trim().toLowerCase().replaceAll("-", "");
+    const isId = /^[0-9a-f]{1,32}$/.test(id);
+    input.setCustomValidity(isId || !id ? "" : "A trace id is up to 32 hexadecimal digits.");
+    if (!id || !input.reportValidity()) return;
+    input.value = "";
+    navigate(`/trace/${id}`);
+  });
+  input.addEventListener("input", () => input.setCustomValidity(""));
+  return { form, input };
+}
+
+function themeButton() {
+  const words = { auto: "as the system", dark: "dark", light: "light" };
+  const button = h("button", { type: "button", class: "quiet" });
+  const show = () => {
+    clear(button, icon(theme.current()));
+    const label = `Theme: ${words[theme.current()]}`;
+    button.setAttribute("aria-label", label);
+    button.title = label;
+  };
+  button.addEventListener("click", () => {
+    theme.cycle();
+    show();
+  });
+  show();
+  return button;
+}
+
+function mark() {
+  return svg(
+    "svg",
+    { class: "icon", viewBox: "0 0 16 16", width: 18, height: 18, "aria-hidden": true },
+    svg("path", { d: "M8 14.5V1.5M8 3h4.5l1.8 1.7-1.8 1.8H8M8 8H4L2.2 9.7 4 11.5h4" }),
+  );
+}
+
+const main = h("main", { id: "main", tabindex: "-1" });
+const { form, input } = goTo();
+const anchors = PLACES.map(({ href, label }) => link(href, label));
+const help = h(
+  "button",
+  {
+    type: "button",
+    class: "quiet",
+    "aria-label": "Keyboard help",
+    title: "Keyboard help (?)",
+    on: { click: () => keys.help() },
+  },
+  icon("help"),
+);
+
+document.body.append(
+  h("a", { class: "skip", href: "#main", on: { click: skip } }, "To the content"),
+  h(
+    "header",
+    { class: "top" },
+    link("/", { class: "brand" }, mark(), "Waypost"),
+    h("nav", { "aria-label": "Views" }, anchors),
+    h("div", { class: "top-tools" }, form, themeButton(), help),
+  ),
+  main,
+);
+
+function skip(event) {
+  event.preventDefault();
+  main.focus();
+}
+
+for (const { href, label, key } of PLACES) keys.bind("Everywhere", key, label, () => navigate(href));
+keys.bind("Everywhere", "g t", "Go to a trace id", () => input.focus());
+
+const search = lazily(() => import("./search/search.js"));
+route("/", search);
+route("/search", search);
+route(
+  "/trace/:id",
+  lazily(() => import("./trace/trace.js")),
+);
+route(
+  "/services",
+  lazily(() => import("./services/services.js")),
+);
+route(
+  "/services/:service",
+  lazily(() => import("./services/operations.js")),
+);
+route(
+  "/map",
+  lazily(() => import("./map/map.js")),
+);
+route(
+  "/status",
+  lazily(() => import("./status/status.js")),
+);
+route("*", notFound);
+
+onUnauthorized(() => cover(tokenPage));
+start(main, (path) => {
+  PLACES.forEach(({ fits }, at) => {
+    if (fits(path)) anchors[at].setAttribute("aria-current", "page");
+    else anchors[at].removeAttribute("aria-current");
+  });
+});

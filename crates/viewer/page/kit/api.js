@@ -1,0 +1,98 @@
+// The viewer's own API under /api/v1 (docs/viewer-api.md), for the views.
+//
+// What fails is an ApiError with the answer's own words, and with the name of the parameter that was wrong if one was.
+// A 401 is also told to whoever asked to know (`onUnauthorized`): the token page.
+
+const BASE = "/api/v1";
+let unauthorized = () => {};
+
+/** Calls `callback` whenever an answer is 401. */
+export function onUnauthorized(callback) {
+  unauthorized = callback;
+}
+
+export class ApiError extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `the viewer answered ${status}`);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = problem.title ?? "";
+    this.detail = problem.detail ?? "";
+    this.parameter = problem.parameter ?? null;
+  }
+}
+
+/** A query string of an object or a URLSearchParams: lists are repeated, empty values left out. */
+function queryString(params) {
+  const query = new URLSearchParams();
+  const entries = params instanceof URLSearchParams ? params : Object.entries(params ?? {});
+  for (const [name, value] of entries) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one != null && one !== "") query.append(name, String(one));
+    }
+  }
+  const text = query.toString();
+  return text ? `?${text}` : "";
+}
+
+/** The address of a call, for links and downloads. */
+export function address(path, params) {
+  return `${BASE}${path}${queryString(params)}`;
+}
+
+/** The JSON answer of a GET. Throws ApiError; an aborted call throws the DOMException "AbortError". */
+export function get(path, params, { signal } = {}) {
+  return call(address(path, params), { signal });
+}
+
+/** The JSON answer of a POST. `body`: an object is sent as JSON; a Blob, a File or a string as it is. */
+export function post(path, body, { signal } = {}) {
+  const raw = body instanceof Blob || typeof body === "string";
+  return call(address(path), {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: raw ? body : JSON.stringify(body),
+    signal,
+  });
+}
+
+async function call(url, init) {
+  let response;
+  try {
+    response = await fetch(url, { ...init, headers: { accept: "application/json", ...init.headers } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { title: "no answer", detail: "The viewer does not answer. Is it still running?" });
+  }
+  if (response.status === 401) unauthorized();
+  if (!response.ok) throw new ApiError(response.status, await problem(response));
+  return response.status === 204 ? null : response.json();
+}
+
+async function problem(response) {
+  try {
+    return await response.json();
+  } catch {
+    return { title: response.statusText };
+  }
+}
+
+/** Whether this is only a call that was given up. */
+export function isAbort(error) {
+  return error?.name === "AbortError";
+}
+
+/**
+ * Server-sent events. `handlers`: a function of the parsed data for each event name, and `open`, `error` (told whether
+ * the browser gave up). Answers `{close()}`.
+ */
+export function stream(path, params, handlers) {
+  const source = new EventSource(address(path, params));
+  for (const [name, handler] of Object.entries(handlers)) {
+    if (name === "open") source.addEventListener("open", () => handler());
+    else if (name === "error")
+      source.addEventListener("error", () => handler(source.readyState === EventSource.CLOSED));
+    else source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
+  }
+  return { close: () => source.close() };
+}

@@ -1,0 +1,117 @@
+// Completion of a text field: an ARIA combobox with a list beneath. What is typed stays what was typed unless a
+// suggestion is picked.
+
+import { clear, h } from "./dom.js";
+import { isAbort } from "./api.js";
+import { visibleText } from "./format.js";
+
+const WAIT_MS = 90;
+let lists = 0;
+
+/**
+ * Makes `input` complete from `source(part, signal)`, which answers a promise of `{names: [string | {name, hint}],
+ * is_partial}`. A pick sets the value and fires a bubbling "change". Answers the node that holds both.
+ */
+export function completing(input, source) {
+  const list = h("ul", { class: "completions", role: "listbox", id: `completions-${(lists += 1)}`, hidden: true });
+  list.setAttribute("aria-label", "Suggestions");
+  const box = h("div", { class: "completing" }, input, list);
+  for (const [name, value] of Object.entries({
+    role: "combobox",
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": list.id,
+    autocomplete: "off",
+    spellcheck: "false",
+  })) {
+    input.setAttribute(name, value);
+  }
+  let asked = null;
+  let timer = 0;
+  let active = -1;
+
+  const options = () => [...list.querySelectorAll("[role=option]")];
+
+  function close() {
+    clearTimeout(timer);
+    asked?.abort();
+    list.hidden = true;
+    active = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  function activate(at) {
+    const all = options();
+    if (!all.length) return;
+    active = (at + all.length) % all.length;
+    all.forEach((option, n) => option.setAttribute("aria-selected", String(n === active)));
+    all[active].scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", all[active].id);
+  }
+
+  function pick(value) {
+    input.value = value;
+    close();
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function show({ names = [], is_partial: isPartial = false }) {
+    clear(
+      list,
+      names.map((entry, at) => {
+        const { name, hint } = typeof entry === "string" ? { name: entry } : entry;
+        const option = h(
+          "li",
+          { role: "option", id: `${list.id}-${at}`, "aria-selected": "false", title: visibleText(name) },
+          h("bdi", {}, visibleText(name)),
+          hint ? h("span", { class: "hint" }, hint) : null,
+        );
+        option.addEventListener("mousedown", (event) => event.preventDefault());
+        option.addEventListener("click", () => pick(name));
+        return option;
+      }),
+      isPartial && names.length ? h("li", { class: "rest", role: "presentation" }, "more exist: type on") : null,
+    );
+    active = -1;
+    list.hidden = names.length === 0;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  function ask(wait) {
+    clearTimeout(timer);
+    asked?.abort();
+    const call = (asked = new AbortController());
+    timer = setTimeout(async () => {
+      try {
+        const answer = await source(input.value, call.signal);
+        if (!call.signal.aborted && document.activeElement === input) show(answer);
+      } catch (error) {
+        // Without suggestions the field is still a field; what is wrong is said by the search itself.
+        if (!isAbort(error)) close();
+      }
+    }, wait);
+  }
+
+  input.addEventListener("input", () => ask(WAIT_MS));
+  input.addEventListener("blur", close);
+  input.addEventListener("click", () => list.hidden && ask(0));
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (list.hidden) ask(0);
+      else activate(event.key === "ArrowDown" ? active + 1 : active < 0 ? -1 : active - 1);
+    } else if (event.key === "Enter" && !list.hidden && active >= 0) {
+      event.preventDefault();
+      options()[active].click();
+    } else if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      event.stopPropagation();
+      close();
+    } else if (event.key === "Enter") {
+      close();
+    }
+  });
+  return box;
+}

@@ -1,0 +1,82 @@
+// Rate, errors and latencies, each a link to traces that show it. For services, operations and the map.
+
+import { h } from "./dom.js";
+import { count, counted, duration, percent, rate } from "./format.js";
+import { link } from "./router.js";
+
+/** The address of a search; empty values are left out. */
+export function searchAddress(params) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one) query.append(name, one);
+  }
+  return `/search?${query}`;
+}
+
+export const errorShare = ({ calls, errors }) => (calls ? errors / calls : 0);
+
+/** As a parameter: the bound lies a little lower, as the figures are exact within 2 %. */
+const atLeast = (ns) => `${Math.max(1, Math.floor((ns * 0.98) / 1000))}us`;
+
+/** Columns for `sortable`; `params(row)` are the search's filters for a row. */
+export function figureColumns(params) {
+  const latency = (name) => ({
+    key: name,
+    label: name,
+    isNumber: true,
+    value: (row) => row[name],
+    cell: (row) =>
+      row.calls
+        ? link(
+            searchAddress({ ...params(row), min_duration: atLeast(row[name]), order: "shortest" }),
+            { title: `Spans from ${name} on` },
+            duration(row[name]),
+          )
+        : "–",
+  });
+  return [
+    {
+      key: "rate",
+      label: "Rate",
+      isNumber: true,
+      value: (row) => row.rate,
+      cell: (row) => link(searchAddress(params(row)), { title: counted(row.calls, "call") }, rate(row.rate)),
+    },
+    {
+      key: "calls",
+      label: "Calls",
+      isNumber: true,
+      value: (row) => row.calls,
+      cell: (row) => link(searchAddress(params(row)), count(row.calls)),
+    },
+    {
+      key: "errors",
+      label: "Errors",
+      isNumber: true,
+      value: errorShare,
+      cell: (row) =>
+        row.errors
+          ? link(
+              searchAddress({ ...params(row), status: "error" }),
+              { class: "bad", title: `${count(row.errors)} of ${count(row.calls)} failed` },
+              percent(errorShare(row)),
+            )
+          : h("span", { class: "muted" }, "0 %"),
+    },
+    latency("p50"),
+    latency("p95"),
+    latency("p99"),
+    { key: "examples", label: "Example traces", cell: (row) => exampleLinks(row.examples) },
+  ];
+}
+
+/** Links to the example traces that there are. */
+export function exampleLinks(examples) {
+  const kinds = ["recent", "slowest", "failed"].filter((kind) => examples?.[kind]);
+  if (!kinds.length) return h("span", { class: "muted" }, "none");
+  return h(
+    "span",
+    { class: "examples" },
+    kinds.map((kind) => link(`/trace/${examples[kind]}`, { class: kind === "failed" ? "bad" : "" }, kind)),
+  );
+}

@@ -1,0 +1,78 @@
+// Tables that their headers sort. The order is a text such as `p95` or `-p95` (descending), so that it fits an address.
+
+import { clear, h, icon } from "./dom.js";
+
+const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+
+/**
+ * `columns`: `{key, label, value(row), cell(row), isNumber, title, isHeader}`; without `value` a column does not sort.
+ * `sort`: what is sorted by; `onSort(sort)` is called when that changes. Answers `{node, show(rows)}`.
+ */
+export function sortable({ label, columns, sort, onSort }) {
+  let rows = [];
+  let by = sort;
+  const headers = new Map();
+  const body = h("tbody", {});
+  const head = columns.map((column) => {
+    const name = column.isNumber ? "num" : "";
+    if (!column.value) return h("th", { scope: "col", class: name, title: column.title }, column.label);
+    const button = h("button", { type: "button", class: "sort", on: { click: () => press(column) } });
+    const header = h("th", { scope: "col", class: name, title: column.title }, button);
+    headers.set(column.key, { header, button, label: column.label });
+    return header;
+  });
+
+  function press({ key, isNumber }) {
+    const usual = isNumber ? `-${key}` : key;
+    const turned = usual.startsWith("-") ? key : `-${key}`;
+    by = by === usual ? turned : usual;
+    draw();
+    onSort?.(by);
+  }
+
+  function draw() {
+    const isDown = by.startsWith("-");
+    const key = isDown ? by.slice(1) : by;
+    for (const [name, { header, button, label: text }] of headers) {
+      header.setAttribute("aria-sort", name === key ? (isDown ? "descending" : "ascending") : "none");
+      clear(button, text, icon(name === key && !isDown ? "chevron-up" : "chevron-down"));
+    }
+    const column = columns.find((one) => one.key === key);
+    const sorted = column?.value
+      ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (isDown ? -1 : 1))
+      : rows;
+    clear(
+      body,
+      sorted.map((row) =>
+        h(
+          "tr",
+          {},
+          columns.map((one) =>
+            h(
+              one.isHeader ? "th" : "td",
+              { class: one.isNumber ? "num" : "", scope: one.isHeader ? "row" : null },
+              one.cell(row),
+            ),
+          ),
+        ),
+      ),
+    );
+  }
+
+  return {
+    node: h(
+      "div",
+      { class: "table-box", tabindex: "0", role: "region", "aria-label": label },
+      h("table", { class: "table", "aria-label": label }, h("thead", {}, h("tr", {}, head)), body),
+    ),
+    show(list) {
+      rows = list;
+      draw();
+    },
+  };
+}
+
+function compare(a, b) {
+  if (typeof a === "string" || typeof b === "string") return order.compare(String(a), String(b));
+  return (a ?? -Infinity) - (b ?? -Infinity) || 0;
+}

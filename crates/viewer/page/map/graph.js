@@ -1,0 +1,185 @@
+// The drawing of the map: nodes by kind, edges by weight, failures in red and dashed.
+
+import { clear, h, svg } from "../kit/dom.js";
+import { errorShare } from "../kit/figures.js";
+import { counted, duration, percent, rate, serviceColor, visibleText } from "../kit/format.js";
+import { layout, NODE } from "./layout.js";
+import { line, outline } from "./shapes.js";
+import { stage } from "./stage.js";
+
+const LABELLED = 40;
+const FOCUSABLE = 300;
+/** Names can be read down to this scale. */
+const READABLE = 0.5;
+
+export const edgeKey = ({ from, to }) => JSON.stringify([from, to]);
+
+/** Figures in one line. */
+export function inWords(figure) {
+  if (!figure || figure.calls == null) return "no calls measured";
+  return `${rate(figure.rate)}, ${percent(errorShare(figure))} failed, p95 ${duration(figure.p95)}`;
+}
+
+/** Answers `{node, show({nodes, edges}), mark(selection), reveal(id), fit, zoom, pan}`; `onSelect({node} or {edge} or null)`. */
+export function graph({ onSelect }) {
+  const view = stage({ label: "Service map. Nodes and calls can be reached with Tab; the same is there as a table." });
+  const parts = { nodes: new Map(), edges: new Map() };
+  let drawn = null;
+
+  view.node.addEventListener("click", (event) => {
+    if (view.wasDragged()) return;
+    const target = event.target.closest?.("[data-node], [data-edge]");
+    if (!event.target.closest?.(".map-tools")) onSelect(picked(target));
+  });
+  view.node.addEventListener("keydown", (event) => {
+    const target = event.target.closest?.("[data-node], [data-edge]");
+    if (!target || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    onSelect(picked(target));
+  });
+
+  function picked(target) {
+    if (!target) return null;
+    return target.dataset.node != null ? { node: target.dataset.node } : { edge: target.dataset.edge };
+  }
+
+  function show({ nodes, edges }) {
+    const { places, width, height, turned, bends } = layout(nodes, edges);
+    drawn = { nodes, edges, places };
+    parts.nodes.clear();
+    parts.edges.clear();
+    const busiest = Math.max(1e-9, ...edges.map((edge) => edge.rate));
+    const names = new Map(nodes.map((node) => [node.id, node.name]));
+    const hasLabels = edges.length <= LABELLED;
+    const lines = [];
+    for (const edge of edges) {
+      const [from, to] = [places.get(edge.from), places.get(edge.to)];
+      if (!from || !to) continue;
+      const shape = line(from, to, { isSelf: edge.from === edge.to, isBack: turned.has(edge), bends: bends.get(edge) });
+      lines.push(edgePart(edge, shape, { busiest, names, hasLabels, isFocusable: edges.length <= FOCUSABLE }));
+    }
+    clear(
+      view.canvas,
+      markers(),
+      lines,
+      nodes.map((node) => nodePart(node, places.get(node.id))),
+    );
+    view.fit(width, height + 60, READABLE);
+  }
+
+  function edgePart(edge, shape, { busiest, names, hasLabels, isFocusable }) {
+    const isBad = edge.errors > 0;
+    const weight = 1.25 + 3.75 * Math.sqrt(edge.rate / busiest);
+    const words = `${visibleText(names.get(edge.from))} calls ${visibleText(names.get(edge.to))}: ${inWords(edge)}`;
+    const text = `${rate(edge.rate)} · ${duration(edge.p95)}`;
+    const part = svg(
+      "g",
+      {
+        class: `map-edge${isBad ? " failing" : ""}`,
+        dataset: { edge: edgeKey(edge) },
+        tabindex: isFocusable ? "0" : null,
+        role: "button",
+        "aria-label": words,
+      },
+      svg("path", { class: "map-hit", d: shape.d }),
+      svg("path", {
+        class: "map-line",
+        d: shape.d,
+        style: { strokeWidth: `${weight}px` },
+        "marker-end": `url(#${isBad ? "map-arrow-bad" : "map-arrow"})`,
+      }),
+      svg(
+        "text",
+        { class: `map-label${hasLabels ? "" : " on-demand"}`, x: shape.x, y: shape.y - 5 },
+        text,
+        isBad ? svg("tspan", { x: shape.x, dy: 13 }, `✕ ${percent(errorShare(edge))}`) : null,
+      ),
+      svg("title", {}, words),
+    );
+    parts.edges.set(edgeKey(edge), part);
+    return part;
+  }
+
+  function nodePart(node, { x, y }) {
+    const name = visibleText(node.name) || "(no name)";
+    const isBad = node.errors > 0;
+    const figure =
+      node.calls == null
+        ? node.kind
+        : `${node.kind === "service" ? "" : `${node.kind} · `}${rate(node.rate)}${isBad ? ` · ${percent(errorShare(node))} ✕` : ""}`;
+    const color = node.kind === "service" ? `svc-${serviceColor(node.name)}` : "";
+    const part = svg(
+      "g",
+      {
+        class: `map-node map-${node.kind} ${color}${isBad ? " failing" : ""}`,
+        transform: `translate(${x} ${y})`,
+        dataset: { node: node.id },
+        tabindex: "0",
+        role: "button",
+        "aria-label": `${node.kind} ${name}: ${inWords(node)}`,
+      },
+      svg("path", { class: "map-outline", d: outline(node.kind) }),
+      svg(
+        "foreignObject",
+        { width: NODE.width, height: NODE.height },
+        h(
+          "div",
+          { class: "map-text" },
+          h("bdi", { class: "map-name elide" }, name),
+          h("span", { class: "map-figure elide" }, figure),
+        ),
+      ),
+      svg("title", {}, `${node.kind} ${name} (${counted(node.calls ?? 0, "call")})`),
+    );
+    parts.nodes.set(node.id, part);
+    part.addEventListener("focus", () => part.matches(":focus-visible") && view.reveal({ x, y, ...NODE }));
+    return part;
+  }
+
+  /** Makes what is selected, and what it is connected with, stand out. */
+  function mark(selection) {
+    const edges = drawn?.edges ?? [];
+    const near = new Set();
+    for (const edge of edges) {
+      const isNear =
+        selection?.edge === edgeKey(edge) ||
+        (selection?.node != null && (edge.from === selection.node || edge.to === selection.node));
+      parts.edges.get(edgeKey(edge))?.classList.toggle("near", isNear);
+      if (isNear) near.add(edge.from).add(edge.to);
+    }
+    for (const [id, part] of parts.nodes) {
+      part.classList.toggle("selected", selection?.node === id);
+      part.setAttribute("aria-pressed", String(selection?.node === id));
+      part.classList.toggle("near", near.has(id));
+    }
+    view.canvas.classList.toggle("has-selection", Boolean(selection));
+  }
+
+  /** Into view, once the panel beside it has taken its room. */
+  function reveal(id) {
+    const place = drawn?.places.get(id);
+    if (place) view.reveal({ ...place, ...NODE });
+  }
+
+  return { node: view.node, show, mark, reveal, fit: () => view.fit(), zoom: view.zoom, pan: view.pan };
+}
+
+function markers() {
+  const arrow = (id) =>
+    svg(
+      "marker",
+      {
+        id,
+        class: id,
+        viewBox: "0 0 8 8",
+        refX: 7,
+        refY: 4,
+        markerWidth: 9,
+        markerHeight: 9,
+        markerUnits: "userSpaceOnUse",
+        orient: "auto",
+      },
+      svg("path", { d: "M0 0 8 4 0 8Z" }),
+    );
+  return svg("defs", {}, arrow("map-arrow"), arrow("map-arrow-bad"));
+}

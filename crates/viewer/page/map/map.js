@@ -1,0 +1,192 @@
+// The service map: who calls whom, databases, caches, brokers and outside hosts included; as a drawing or as a table.
+
+import { get, isAbort } from "../kit/api.js";
+import { clear, h, icon } from "../kit/dom.js";
+import { figureColumns } from "../kit/figures.js";
+import { counted, visibleText } from "../kit/format.js";
+import { keys } from "../kit/keys.js";
+import { setState, state } from "../kit/router.js";
+import { sortable } from "../kit/sortable.js";
+import { empty, failed, loading } from "../kit/state-box.js";
+import { windowChoice, windowOf } from "../services/window.js";
+import { edgeKey, graph } from "./graph.js";
+import { edgeSearch, panel } from "./panel.js";
+
+const SCOPE = "Map";
+const STEP = 60;
+
+export default function view(root, { query }) {
+  let asked = new AbortController();
+  let data = { nodes: [], edges: [] };
+  let isTable = query.get("as") === "table";
+  let selection = selected(query);
+  const choice = windowChoice({ onRefresh: load });
+  const drawing = graph({ onSelect: select });
+  const side = panel({ onSelect: select });
+  const table = edgeTable(query, () => data);
+  const stage = h("div", { class: "map-body" });
+  const message = h("div", { class: "map-message" });
+  const toggle = h("button", { type: "button", on: { click: () => turn(!isTable) } });
+  const legend = h("p", { class: "muted map-legend" });
+  const page = h(
+    "div",
+    { class: "page map-page" },
+    h("div", { class: "page-head" }, h("h1", {}, "Map"), choice.node, h("div", { class: "spread" }, toggle)),
+    message,
+    stage,
+    legend,
+  );
+  root.append(page);
+  document.title = "Map · Waypost";
+
+  function select(next) {
+    selection = next;
+    const [from, to] = next?.edge ? JSON.parse(next.edge) : ["", ""];
+    setState({ node: next?.node ?? "", edge_from: from, edge_to: to }, { replace: true });
+    drawing.mark(selection);
+    side.show(selection, data, windowOf(state()));
+    drawing.reveal(next?.node ?? to);
+  }
+
+  function turn(toTable) {
+    isTable = toTable;
+    setState({ as: isTable ? "table" : "" }, { replace: true });
+    draw();
+  }
+
+  function draw() {
+    clear(toggle, icon(isTable ? "graph" : "table"), isTable ? "As a drawing" : "As a table");
+    page.classList.toggle("is-drawing", !isTable);
+    const isEmpty = data.nodes.length === 0;
+    clear(
+      legend,
+      isEmpty
+        ? null
+        : `${counted(data.nodes.length, "node")}, ${counted(data.edges.length, "connection")}. Wider lines: more calls. Red and dashed: some failed. Latencies as the caller measured them where it did.`,
+    );
+    if (isEmpty)
+      return clear(stage, empty("No calls in this time", "Choose a longer time, or see Status for what was received."));
+    if (isTable) {
+      table.show(data.edges);
+      return clear(stage, table.node);
+    }
+    clear(stage, drawing.node, side.node);
+    drawing.show(data);
+    drawing.mark(selection);
+    side.show(selection, data, windowOf(state()));
+    if (selection?.node != null) drawing.reveal(selection.node);
+  }
+
+  async function load() {
+    asked.abort();
+    asked = new AbortController();
+    const slow = setTimeout(() => clear(message, loading()), 200);
+    try {
+      data = await get("/map", { from: windowOf(state()) }, { signal: asked.signal });
+      clear(message);
+      draw();
+    } catch (error) {
+      if (isAbort(error)) return;
+      clear(stage);
+      clear(message, failed(error, load));
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  const onDrawing = (run) => () => (isTable ? false : run());
+  const bound = [
+    keys.bind(
+      SCOPE,
+      "+",
+      "Zoom in",
+      onDrawing(() => drawing.zoom(1.25)),
+    ),
+    keys.bind(
+      SCOPE,
+      "=",
+      "Zoom in",
+      onDrawing(() => drawing.zoom(1.25)),
+      { hidden: true },
+    ),
+    keys.bind(
+      SCOPE,
+      "-",
+      "Zoom out",
+      onDrawing(() => drawing.zoom(0.8)),
+    ),
+    keys.bind(
+      SCOPE,
+      "0",
+      "Show all",
+      onDrawing(() => drawing.fit()),
+    ),
+    keys.bind(
+      SCOPE,
+      "ArrowLeft",
+      "Move",
+      onDrawing(() => drawing.pan(STEP, 0)),
+    ),
+    keys.bind(
+      SCOPE,
+      "ArrowRight",
+      "Move",
+      onDrawing(() => drawing.pan(-STEP, 0)),
+    ),
+    keys.bind(
+      SCOPE,
+      "ArrowUp",
+      "Move",
+      onDrawing(() => drawing.pan(0, STEP)),
+    ),
+    keys.bind(
+      SCOPE,
+      "ArrowDown",
+      "Move",
+      onDrawing(() => drawing.pan(0, -STEP)),
+    ),
+    keys.bind(SCOPE, "v", "Drawing or table", () => turn(!isTable)),
+    keys.bind(SCOPE, "Escape", "Select nothing", () => (selection ? select(null) : false)),
+    keys.bind(SCOPE, "r", "Load again", load),
+  ];
+  load();
+  return () => {
+    asked.abort();
+    bound.forEach((unbind) => unbind());
+  };
+}
+
+function selected(query) {
+  if (query.get("node")) return { node: query.get("node") };
+  if (query.get("edge_from"))
+    return { edge: edgeKey({ from: query.get("edge_from"), to: query.get("edge_to") ?? "" }) };
+  return null;
+}
+
+/** The same as a table of calls. */
+function edgeTable(query, data) {
+  const nodeOf = (id) => data().nodes.find((node) => node.id === id) ?? { name: id, kind: "external" };
+  const end = (key, label) => ({
+    key,
+    label,
+    isHeader: key === "from",
+    value: (edge) => nodeOf(edge[key]).name,
+    cell: (edge) =>
+      h(
+        "span",
+        { class: "map-end" },
+        h("bdi", { class: "elide", title: visibleText(nodeOf(edge[key]).name) }, visibleText(nodeOf(edge[key]).name)),
+        h("span", { class: "muted" }, ` ${nodeOf(edge[key]).kind}`),
+      ),
+  });
+  return sortable({
+    label: "Calls",
+    sort: query.get("sort") || "-rate",
+    onSort: (sort) => setState({ sort: sort === "-rate" ? "" : sort }, { replace: true }),
+    columns: [
+      end("from", "From"),
+      end("to", "To"),
+      ...figureColumns((edge) => edgeSearch(nodeOf(edge.from), nodeOf(edge.to), windowOf(state()))),
+    ],
+  });
+}

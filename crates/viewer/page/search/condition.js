@@ -1,0 +1,46 @@
+// Conditions on attributes as the API writes them: `[scope:]key`, `key=value`, `key!=value`, `key~part`, `key>=number`,
+// `key<=number`. Pure; crates/viewer/src/api/filter.rs is the other side.
+
+export const SCOPES = ["span", "resource", "event", "link"];
+
+/** Operators with their words; the empty one asks only whether the key is there. */
+export const OPERATORS = [
+  ["=", "is"],
+  ["!=", "is not"],
+  ["~", "contains"],
+  [">=", "at least"],
+  ["<=", "at most"],
+  ["", "exists"],
+];
+
+const SCOPED = /^(span|resource|event|link):/;
+
+/** The text of `{scope, key, operator, value}`. */
+export function write({ scope, key, operator, value }) {
+  const isPlain = !/[=!~><]/.test(key) && !key.startsWith('"') && (scope || !SCOPED.test(key));
+  const name = isPlain ? key : `"${key.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  return `${scope ? `${scope}:` : ""}${name}${operator}${operator ? value : ""}`;
+}
+
+/** The parts of such a text; null when it is none. */
+export function read(text) {
+  const scope = SCOPED.exec(text)?.[1] ?? "";
+  const rest = scope ? text.slice(scope.length + 1) : text;
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"/.exec(rest);
+  const plain = quoted ? null : /^[^=!~><]*/.exec(rest);
+  const key = quoted ? quoted[1].replace(/\\(["\\])/g, "$1") : plain[0];
+  const tail = rest.slice((quoted ?? plain)[0].length);
+  if (!key) return null;
+  if (!tail) return { scope, key, operator: "", value: "" };
+  const operator = ["!=", ">=", "<=", "=", "~"].find((sign) => tail.startsWith(sign));
+  return operator ? { scope, key, operator, value: tail.slice(operator.length) } : null;
+}
+
+/** The condition in words: "resource host.name is a". */
+export function words(text) {
+  const parts = read(text);
+  if (!parts) return text;
+  const { scope, key, operator, value } = parts;
+  const word = OPERATORS.find(([sign]) => sign === operator)[1];
+  return `${scope ? `${scope} ` : ""}${key} ${word}${operator ? ` ${value === "" ? "(empty)" : value}` : ""}`;
+}

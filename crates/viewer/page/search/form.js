@@ -1,0 +1,134 @@
+// All conditions of a search: of one span, of other spans of the same trace, of the whole trace.
+
+import { clear, h, icon } from "../kit/dom.js";
+import { isEmpty, spanFilter } from "./query.js";
+import { between, spanForm } from "./span-form.js";
+
+const MOST_OTHERS = 8;
+
+/** Answers `{node, set(state), showError(error), focusText}`; `onApply(filters)` is called after each change. */
+export function filterForm({ onApply }) {
+  const apply = () => {
+    clearErrors();
+    onApply({
+      span: span.get(),
+      others: others.map((form) => form.get()),
+      min_trace_duration: trace.from.value.trim(),
+      max_trace_duration: trace.to.value.trim(),
+    });
+  };
+  const span = spanForm({ onChange: apply });
+  const trace = between("Trace duration", "min_trace_duration", "max_trace_duration");
+  let others = [];
+
+  const groups = h("div", { class: "other-groups", dataset: { parameter: "with" } });
+  const adding = h(
+    "button",
+    { type: "button", on: { click: () => addGroup() } },
+    icon("plus"),
+    "Another span of the same trace…",
+  );
+  const problem = h("p", { class: "field-error", role: "alert", hidden: true });
+  const clearing = h("button", { type: "button", on: { click: reset } }, "Clear");
+  const form = h(
+    "form",
+    { class: "filter", "aria-label": "Conditions", novalidate: true },
+    h("fieldset", {}, h("legend", { class: "group-title" }, "A span that has all of this"), span.nodes),
+    groups,
+    adding,
+    h("fieldset", {}, h("legend", { class: "group-title" }, "The whole trace"), trace.node),
+    problem,
+    h(
+      "div",
+      { class: "filter-actions" },
+      h("button", { type: "submit", class: "primary" }, icon("search"), "Search"),
+      clearing,
+    ),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    apply();
+  });
+  form.addEventListener("change", apply);
+
+  function group(filter) {
+    const other = spanForm({ onChange: apply });
+    other.set(filter);
+    const remove = h("button", { type: "button", class: "quiet", "aria-label": "Remove this group" }, icon("close"));
+    other.node = h(
+      "fieldset",
+      { class: "other-group" },
+      h("legend", { class: "group-title" }, "and some span of the same trace that has"),
+      remove,
+      other.nodes,
+    );
+    remove.addEventListener("click", () => {
+      others = others.filter((one) => one !== other);
+      draw();
+      adding.focus();
+      apply();
+    });
+    return other;
+  }
+
+  function addGroup() {
+    others = [...others, group(spanFilter(new URLSearchParams()))];
+    draw();
+    others.at(-1).node.querySelector("input").focus();
+  }
+
+  function draw() {
+    clear(
+      groups,
+      others.map(({ node }) => node),
+    );
+    adding.disabled = others.length >= MOST_OTHERS;
+  }
+
+  function reset() {
+    set({ span: spanFilter(new URLSearchParams()), others: [], min_trace_duration: "", max_trace_duration: "" });
+    apply();
+  }
+
+  function set(state) {
+    clearErrors();
+    span.set(state.span);
+    trace.from.value = state.min_trace_duration;
+    trace.to.value = state.max_trace_duration;
+    // An unfinished group asks nothing and is not in the address; it stays until the reader removes it.
+    const asked = others.map((form) => form.get()).filter((filter) => !isEmpty(filter));
+    if (JSON.stringify(asked) !== JSON.stringify(state.others)) others = state.others.map(group);
+    draw();
+  }
+
+  function clearErrors() {
+    problem.hidden = true;
+    for (const node of form.querySelectorAll("[aria-invalid]")) {
+      node.removeAttribute("aria-invalid");
+      node.removeAttribute("aria-describedby");
+    }
+    for (const node of form.querySelectorAll(".field-error:not([role])")) node.remove();
+  }
+
+  /** Marks the field that the API refused; answers whether there is one. */
+  function showError({ parameter, message }) {
+    clearErrors();
+    const name = (parameter ?? "").split(/[.[ ]/)[0];
+    const field = [...form.querySelectorAll("[data-parameter]")].find(
+      (node) => name && node.dataset.parameter.split(" ").includes(name),
+    );
+    if (!field) {
+      problem.hidden = !parameter;
+      problem.textContent = `${parameter}: ${message}`;
+      return false;
+    }
+    const text = h("p", { class: "field-error", id: "field-error" }, message);
+    field.append(text);
+    const input = field.querySelector(`[name="${CSS.escape(name)}"]`) ?? field.querySelector("input");
+    input?.setAttribute("aria-invalid", "true");
+    input?.setAttribute("aria-describedby", text.id);
+    return true;
+  }
+
+  return { node: form, set, showError, clearErrors, focusText: span.focusText };
+}

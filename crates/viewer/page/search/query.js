@@ -1,0 +1,86 @@
+// The state of the search page as its address has it, and what the API is asked for. Pure.
+//
+// The address uses the API's own names. Two things differ: without `from` the last hour is searched, and `from=all` has
+// no bound. `show` (rows), `live` and `scale` belong to the page.
+
+/** What is asked of one span. */
+export const SPAN_FIELDS = ["service", "operation", "kind", "status", "min_duration", "max_duration", "root", "text"];
+const TRACE_FIELDS = ["min_trace_duration", "max_trace_duration"];
+export const DEFAULT_RANGE = "1h";
+export const PAGE_SIZE = 50;
+
+/** A filter of one span from a query: the fields, and `attr`, a list. */
+export function spanFilter(query) {
+  const filter = { attr: query.getAll("attr").filter(Boolean) };
+  for (const name of SPAN_FIELDS) filter[name] = query.get(name) ?? "";
+  return filter;
+}
+
+/** The query string of such a filter, for `with`. */
+export function filterText(filter) {
+  const query = new URLSearchParams();
+  for (const name of SPAN_FIELDS) if (filter[name]) query.set(name, filter[name]);
+  for (const condition of filter.attr) query.append("attr", condition);
+  return query.toString();
+}
+
+/** Whether nothing at all is asked. */
+export function isEmpty(filter) {
+  return filterText(filter) === "";
+}
+
+/** The page's state from its address. */
+export function read(query) {
+  const state = {
+    span: spanFilter(query),
+    others: query.getAll("with").map((text) => spanFilter(new URLSearchParams(text))),
+    from: query.get("from") || DEFAULT_RANGE,
+    to: query.get("to") ?? "",
+    order: query.get("order") || "newest",
+    show: Math.max(PAGE_SIZE, Number(query.get("show")) || PAGE_SIZE),
+    isLive: query.get("live") === "1",
+    isLinear: query.get("scale") === "linear",
+  };
+  for (const name of TRACE_FIELDS) state[name] = query.get(name) ?? "";
+  return state;
+}
+
+/** The filters as names of the address: what the form changes. Empty values take a name out. */
+export function filterParams(state) {
+  const params = { ...state.span, with: state.others.map(filterText).filter(Boolean) };
+  for (const name of TRACE_FIELDS) params[name] = state[name];
+  return params;
+}
+
+/** Whether any filter but the time is set. */
+export function hasFilters(state) {
+  return (
+    !isEmpty(state.span) || state.others.some((filter) => !isEmpty(filter)) || TRACE_FIELDS.some((name) => state[name])
+  );
+}
+
+function timeParams(state) {
+  return state.from === "all" ? { to: state.to } : { from: state.from, to: state.to };
+}
+
+/** For GET /search. */
+export function searchParams(state) {
+  return { ...filterParams(state), ...timeParams(state), order: state.order };
+}
+
+/** Whether a dot stands for a whole trace: without a condition on a span, its root is shown. */
+export function pointsAreRoots(state) {
+  return isEmpty(state.span);
+}
+
+/** For GET /points. */
+export function pointParams(state) {
+  const params = { ...filterParams(state), ...timeParams(state), limit: 2000 };
+  if (pointsAreRoots(state)) params.root = "true";
+  return params;
+}
+
+/** For GET /tail, which knows only the filter of one span. */
+export function tailParams(state) {
+  return { ...state.span };
+}

@@ -1,0 +1,204 @@
+// The traces that were found: a table in which every row leads to its trace, and the pages after the first.
+
+import { clear, h, icon } from "../kit/dom.js";
+import { count, counted, duration, time, timeExact, visibleText } from "../kit/format.js";
+import { link } from "../kit/router.js";
+import { serviceChip } from "../kit/service-chip.js";
+
+/** On phones the chips wrap; between, two can be read. */
+const servicesShown = () => (innerWidth >= 1500 || innerWidth <= 700 ? 4 : 2);
+const TURNS = { newest: "oldest", oldest: "newest", longest: "shortest", shortest: "longest" };
+const SORTED = {
+  newest: ["start", "descending"],
+  oldest: ["start", "ascending"],
+  longest: ["duration", "descending"],
+  shortest: ["duration", "ascending"],
+};
+
+/** Answers `{node, show(traces, order, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed. */
+export function resultTable({ onOrder }) {
+  let traces = [];
+  let order = "newest";
+  let isFiltered = false;
+  const body = h("tbody", { role: "rowgroup" });
+  const headers = {
+    start: sortable("Start", "start", "newest"),
+    duration: sortable("Duration", "duration", "longest"),
+  };
+  const plain = (label, name = "") => h("th", { role: "columnheader", scope: "col", class: name }, label);
+  const table = h(
+    "table",
+    { class: "table results", role: "table", "aria-label": "Traces" },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        headers.start,
+        plain("Trace"),
+        headers.duration,
+        plain("Spans", "num"),
+        plain("Errors", "num"),
+        plain("Other services"),
+      ),
+    ),
+    body,
+  );
+
+  function sortable(label, column, first) {
+    const press = () => onOrder(SORTED[order][0] === column ? TURNS[order] : first);
+    const button = h(
+      "button",
+      { type: "button", class: "sort", title: "Orders by the span that meets the conditions", on: { click: press } },
+      label,
+      icon("chevron-down"),
+    );
+    return h("th", { role: "columnheader", scope: "col", class: column }, button);
+  }
+
+  function showOrder() {
+    for (const [column, header] of Object.entries(headers)) {
+      const [sorted, direction] = SORTED[order] ?? [];
+      const isSorted = sorted === column;
+      header.setAttribute("aria-sort", isSorted ? direction : "none");
+      clear(
+        header.querySelector(".sort"),
+        column === "start" ? "Start" : "Duration",
+        icon(isSorted && direction === "ascending" ? "chevron-up" : "chevron-down"),
+      );
+    }
+  }
+
+  /** The bars share one scale: the longest trace shown. */
+  function scale() {
+    const longest = Math.max(1, ...traces.map((trace) => trace.duration));
+    body
+      .querySelectorAll(".duration-bar")
+      .forEach((bar, at) => (bar.style.width = `${Math.max(0.5, (100 * traces[at].duration) / longest)}%`));
+  }
+
+  return {
+    node: h("div", { class: "table-box results-box" }, table),
+    show(found, by, hasFilters) {
+      [traces, order, isFiltered] = [found, by, hasFilters];
+      showOrder();
+      clear(
+        body,
+        traces.map((trace) => row(trace, isFiltered)),
+      );
+      scale();
+    },
+    append(found) {
+      traces = [...traces, ...found];
+      body.append(...found.map((trace) => row(trace, isFiltered)));
+      scale();
+      body.rows[traces.length - found.length]?.querySelector("a").focus();
+    },
+    /** Moves the focus by rows; answers false at the ends. */
+    move(step) {
+      const links = [...body.querySelectorAll("a.trace-link")];
+      const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.trace-link"));
+      const next = links[at < 0 ? (step > 0 ? 0 : -1) : at + step];
+      next?.focus();
+      next?.scrollIntoView({ block: "nearest" });
+      return Boolean(next);
+    },
+    get length() {
+      return traces.length;
+    },
+  };
+}
+
+function row(trace, isFiltered) {
+  const { root, match } = trace;
+  const isElsewhere = isFiltered && match && root && match.span_id !== root.span_id;
+  const name = root ? visibleText(root.name) || "(no name)" : "(no span kept)";
+  return h(
+    "tr",
+    { role: "row" },
+    h("td", { role: "cell", class: "start" }, h("time", { title: timeExact(trace.start) }, when(trace.start))),
+    h(
+      "td",
+      { role: "cell", class: "trace" },
+      h(
+        "div",
+        { class: "trace-line" },
+        root ? serviceChip(root.service) : null,
+        link(`/trace/${trace.trace_id}`, { class: "trace-link elide", title: name }, h("bdi", {}, name)),
+        marks(trace),
+      ),
+      isElsewhere ? matched(trace) : null,
+    ),
+    h(
+      "td",
+      { role: "cell", class: "duration" },
+      h("span", { class: "num" }, duration(trace.duration)),
+      h(
+        "span",
+        { class: "duration-track", "aria-hidden": true },
+        h("span", { class: `duration-bar${trace.errors ? " bad-bar" : ""}` }),
+      ),
+    ),
+    h("td", { role: "cell", class: "num spans", dataset: { label: "spans" } }, count(trace.spans)),
+    h(
+      "td",
+      { role: "cell", class: `num errors${trace.errors ? " bad" : " muted"}`, dataset: { label: "errors" } },
+      count(trace.errors),
+    ),
+    h("td", { role: "cell", class: "services" }, services(trace)),
+  );
+}
+
+/** The date only where it is not today's. */
+function when(start) {
+  const today = time(`${BigInt(Date.now()) * 1_000_000n}`, { date: true }).slice(0, 10);
+  const text = time(start, { date: true });
+  return text.startsWith(today) ? text.slice(11) : text;
+}
+
+function marks({ root, orphans, complete }) {
+  return [
+    root?.status === "error" ? h("span", { class: "badge bad" }, "error") : null,
+    root && !root.is_root
+      ? h("span", { class: "badge warn", title: "The root span is not here; this is the earliest that is." }, "no root")
+      : null,
+    complete
+      ? null
+      : h(
+          "span",
+          {
+            class: "badge warn",
+            title: orphans
+              ? `Incomplete: ${counted(orphans, "span")} without the parent`
+              : "Incomplete: spans were refused or evicted",
+          },
+          icon("warning"),
+          h("span", { class: "visually-hidden" }, "incomplete"),
+        ),
+  ];
+}
+
+function matched({ trace_id: id, start, match }) {
+  const offset = BigInt(match.start) - BigInt(start);
+  return h(
+    "div",
+    { class: "match-line muted" },
+    link(`/trace/${id}?span=${match.span_id}`, "met by a span"),
+    ` of ${duration(match.duration)} at +${duration(offset)}`,
+    match.status === "error" ? h("span", { class: "badge bad" }, "error") : null,
+  );
+}
+
+/** All but the root's, which stands before the trace's name; those with errors first. */
+function services({ services: all, root }) {
+  const others = all.filter(({ name, errors }) => name !== root?.service || errors).sort((a, b) => b.errors - a.errors);
+  const shown = servicesShown();
+  const rest = others.slice(shown).map(({ name }) => visibleText(name) || "(no name)");
+  return h(
+    "div",
+    { class: "chips" },
+    others.slice(0, shown).map((one) => serviceChip(one.name, one)),
+    rest.length ? h("span", { class: "chip", title: rest.join(", ") }, `+${rest.length}`) : null,
+  );
+}

@@ -1,0 +1,224 @@
+// The search page: conditions, time, what was found, the scatter of it, and the live tail.
+//
+// The address is the state: the reader's changes go there first, and what is shown is read from it.
+
+import { announce } from "../kit/announce.js";
+import { get, isAbort } from "../kit/api.js";
+import { clear, h, icon, keep } from "../kit/dom.js";
+import { counted } from "../kit/format.js";
+import { keys } from "../kit/keys.js";
+import { navigate, setState, state as addressState } from "../kit/router.js";
+import { empty, failed, loading } from "../kit/state-box.js";
+import { emptyStore } from "./empty-store.js";
+import { filterForm } from "./form.js";
+import { foundList } from "./found.js";
+import { importButton } from "./import.js";
+import { filterParams, hasFilters, pointParams, pointsAreRoots, read, tailParams, DEFAULT_RANGE } from "./query.js";
+import { scatter, selectedParams } from "./scatter.js";
+import { liveTail } from "./tail.js";
+import { timeRange } from "./time-range.js";
+
+const SCOPE = "Search";
+
+export default function view(root, { query }) {
+  let state = read(query);
+  let asked = new AbortController();
+  let guide = null;
+  let tail = null;
+
+  const form = filterForm({ onApply: (filters) => change(filterParams(filters)) });
+  const time = timeRange({
+    onChange: ({ from, to }) => change({ from: from === DEFAULT_RANGE && !to ? "" : from, to }),
+    onRefresh: () => run(),
+  });
+  const plot = scatter({
+    onOpen: (point) => navigate(`/trace/${point.trace_id}?span=${point.span_id}`),
+    onSelect: (selection) => {
+      // Where the dots are roots, so is what was chosen.
+      const root = selection.min !== null && pointsAreRoots(state) ? { root: "true" } : {};
+      change({ ...selectedParams(selection), ...root });
+      announce("The chosen range is searched. Go back to undo.");
+    },
+    onScale: (isLinear) => {
+      setState({ scale: isLinear ? "linear" : "" }, { replace: true });
+      state = read(addressState());
+      drawPoints();
+    },
+  });
+  const found = foundList({
+    onOrder: (order) => change({ order: order === "newest" ? "" : order }),
+    onWiden: () => change({ from: "all", to: "" }),
+    onClear: () => navigate("/search"),
+  });
+  const live = h(
+    "button",
+    { type: "button", "aria-pressed": false, on: { click: () => change({ live: state.isLive ? "" : "1" }) } },
+    icon("play"),
+    "Live",
+  );
+  const results = h("div", { class: "search-results" });
+  const problem = h("div", {});
+  const filterBox = h("details", { class: "filter-box" }, h("summary", {}, icon("filter"), "Conditions"), form.node);
+  const wide = matchMedia("(min-width: 900px)");
+  const fold = () => (filterBox.open = wide.matches);
+  wide.addEventListener("change", fold);
+  fold();
+
+  root.append(
+    h(
+      "div",
+      { class: "page search" },
+      h(
+        "div",
+        { class: "page-head" },
+        h("h1", {}, "Search"),
+        time.node,
+        h("div", { class: "spread head-tools" }, live, importButton()),
+      ),
+      h("div", { class: "search-grid" }, filterBox, h("div", { class: "search-main" }, problem, results)),
+    ),
+  );
+  document.title = "Search · Waypost";
+
+  /** Puts what the reader changed into the address and searches. */
+  function change(params) {
+    const before = location.search;
+    setState({ ...params, show: "" });
+    state = read(addressState());
+    if (location.search !== before) run();
+    else showForm();
+  }
+
+  function showForm() {
+    form.set(state);
+    time.set(state);
+    live.setAttribute("aria-pressed", String(state.isLive));
+  }
+
+  function run() {
+    asked.abort();
+    asked = new AbortController();
+    endGuide();
+    endTail();
+    clear(problem);
+    showForm();
+    if (state.isLive) startTail();
+    else search();
+  }
+
+  function startTail() {
+    tail = liveTail();
+    const isNarrowed = state.others.length > 0 || state.min_trace_duration || state.max_trace_duration;
+    clear(
+      problem,
+      isNarrowed
+        ? h(
+            "p",
+            { class: "note warn" },
+            "The live tail looks at one span at a time: conditions on other spans and on the whole trace are not applied.",
+          )
+        : null,
+    );
+    clear(results, tail.node);
+    tail.start(tailParams(state));
+  }
+
+  function endTail() {
+    tail?.dispose();
+    tail = null;
+  }
+
+  function endGuide() {
+    guide?.dispose();
+    guide = null;
+  }
+
+  async function search() {
+    const { signal } = asked;
+    const slow = setTimeout(() => {
+      results.setAttribute("aria-busy", "true");
+      if (!results.contains(found.node)) clear(results, loading("Searching…"));
+    }, 200);
+    try {
+      const answer = await found.load(state, signal);
+      if (!answer.traces.length && !hasFilters(state) && (await isStoreEmpty(signal))) return settled(slow);
+      keep(results, plot.node, found.node);
+      found.show(answer, state);
+      announce(`${counted(answer.traces.length, "trace")}${answer.next ? ", and there are more" : ""}`);
+      settled(slow);
+      if (answer.traces.length) await loadPoints(signal);
+      else plot.node.hidden = true;
+    } catch (error) {
+      clearTimeout(slow);
+      if (isAbort(error)) return;
+      settled(slow);
+      const isMarked = time.showError(error) || form.showError(error);
+      if (isMarked) filterBox.open = true;
+      clear(
+        results,
+        isMarked
+          ? empty("Not searched", "One of the conditions is not right: it is marked.")
+          : failed(error, () => run()),
+      );
+    }
+  }
+
+  function settled(slow) {
+    clearTimeout(slow);
+    results.removeAttribute("aria-busy");
+  }
+
+  let points = null;
+  async function loadPoints(signal) {
+    points = await get("/points", pointParams(state), { signal });
+    drawPoints();
+  }
+
+  function drawPoints() {
+    if (!points) return;
+    const noun = pointsAreRoots(state) ? "root span" : "span";
+    plot.show({
+      points: points.points,
+      isLinear: state.isLinear,
+      noun,
+      isCut: Boolean(points.next || points.scanned_to),
+    });
+  }
+
+  async function isStoreEmpty(signal) {
+    const status = await get("/status", {}, { signal });
+    if (status.usage.spans > 0) return false;
+    guide = emptyStore({ status, onFirst: () => run() });
+    clear(results, guide.node);
+    return true;
+  }
+
+  const bound = [
+    keys.bind(SCOPE, "/", "Text to search for", () => {
+      filterBox.open = true;
+      form.focusText();
+    }),
+    keys.bind(SCOPE, "j", "Next trace", () => found.move(1)),
+    keys.bind(SCOPE, "k", "Trace before", () => found.move(-1)),
+    keys.bind(SCOPE, "n", "More traces", () => found.more()),
+    keys.bind(SCOPE, "r", "Search again", () => run()),
+    keys.bind(SCOPE, "l", "Live tail on and off", () => live.click()),
+    keys.bind(SCOPE, "p", "Pause the live tail", () => (tail ? tail.togglePause() : false)),
+  ];
+  run();
+
+  return {
+    update(next) {
+      state = read(next);
+      run();
+    },
+    dispose() {
+      asked.abort();
+      endGuide();
+      endTail();
+      plot.dispose();
+      wide.removeEventListener("change", fold);
+      bound.forEach((unbind) => unbind());
+    },
+  };
+}

@@ -1,0 +1,130 @@
+// The fields that ask something of one span.
+
+import { get } from "../kit/api.js";
+import { completing } from "../kit/complete.js";
+import { h } from "../kit/dom.js";
+import { conditionEditor } from "./condition-editor.js";
+import { SPAN_FIELDS } from "./query.js";
+
+const KINDS = [
+  ["", "any"],
+  ["server", "server"],
+  ["client", "client"],
+  ["producer", "producer"],
+  ["consumer", "consumer"],
+  ["internal", "internal"],
+  ["unspecified", "unspecified"],
+];
+const STATUSES = [
+  ["", "any"],
+  ["error", "error"],
+  ["ok", "ok"],
+  ["unset", "unset"],
+];
+const ROOTS = [
+  ["", "any"],
+  ["true", "roots only"],
+  ["false", "not roots"],
+];
+let ids = 0;
+
+/** A control under its label; `parameter` is the API's name for it, by which its mistakes are found. */
+export function labelled(label, control, input = control, parameter = input.name) {
+  input.id ||= `field-${(ids += 1)}`;
+  return h("div", { class: "field", dataset: { parameter } }, h("label", { for: input.id }, label), control);
+}
+
+/** Two durations; both carry their own names. */
+export function between(label, least, most) {
+  const input = (name, words) =>
+    h("input", {
+      type: "text",
+      name,
+      placeholder: words,
+      "aria-label": `${label}, ${words}`,
+      autocomplete: "off",
+      spellcheck: "false",
+      title: "A number with a unit: 250us, 1.5ms, 2s, 1m",
+    });
+  const [from, to] = [input(least, "at least"), input(most, "at most")];
+  const node = h(
+    "div",
+    { class: "field", role: "group", "aria-label": label, dataset: { parameter: `${least} ${most}` } },
+    h("span", { class: "label" }, label),
+    h("div", { class: "pair" }, from, h("span", { "aria-hidden": true }, "–"), to),
+  );
+  return { node, from, to };
+}
+
+function choice(name, options) {
+  return h(
+    "select",
+    { name },
+    options.map(([value, label]) => h("option", { value }, label)),
+  );
+}
+
+function field(name, placeholder = "") {
+  return h("input", { type: "text", name, placeholder });
+}
+
+async function named(path, params, part, signal) {
+  const answer = await get(path, { ...params, limit: 500 }, { signal });
+  const wanted = part.toLowerCase();
+  const names = answer.names.map((entry) =>
+    typeof entry === "string" ? { name: entry } : { name: entry.name, hint: entry.kind },
+  );
+  const fitting = names.filter(({ name }) => name.toLowerCase().includes(wanted));
+  return { names: fitting.slice(0, 50), is_partial: answer.is_partial || fitting.length > 50 };
+}
+
+/** Answers `{nodes, get, set}` of a span filter (query.js). */
+export function spanForm({ onChange }) {
+  const controls = {
+    service: field("service", "any"),
+    operation: field("operation", "any"),
+    kind: choice("kind", KINDS),
+    status: choice("status", STATUSES),
+    root: choice("root", ROOTS),
+    text: h("input", {
+      type: "search",
+      name: "text",
+      placeholder: "in names, messages, keys, values",
+      autocomplete: "off",
+      spellcheck: "false",
+    }),
+  };
+  const duration = between("Span duration", "min_duration", "max_duration");
+  Object.assign(controls, { min_duration: duration.from, max_duration: duration.to });
+  const attributes = conditionEditor({ onChange });
+  const serviceBox = completing(controls.service, (part, signal) => named("/names/services", {}, part, signal));
+  const operationBox = completing(controls.operation, (part, signal) =>
+    named("/names/operations", { service: controls.service.value }, part, signal),
+  );
+  return {
+    nodes: [
+      labelled("Service", serviceBox, controls.service),
+      labelled("Operation", operationBox, controls.operation),
+      h(
+        "div",
+        { class: "thirds" },
+        labelled("Kind", controls.kind),
+        labelled("Status", controls.status),
+        labelled("Place", controls.root),
+      ),
+      duration.node,
+      labelled("Text", controls.text),
+      attributes.node,
+    ],
+    get() {
+      const filter = { attr: attributes.get() };
+      for (const name of SPAN_FIELDS) filter[name] = controls[name].value.trim();
+      return filter;
+    },
+    set(filter) {
+      for (const name of SPAN_FIELDS) controls[name].value = filter[name] ?? "";
+      attributes.set(filter.attr);
+    },
+    focusText: () => controls.text.focus(),
+  };
+}

@@ -1,0 +1,94 @@
+//! `GET /map`: who calls whom, services and what they depend on.
+
+use super::{
+    Api,
+    figures::{self, Figure},
+    parameters::Parameters,
+};
+use crate::problem::Problem;
+use axum::{extract::State, response::Response};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use waypost_trace_model::Text;
+use waypost_trace_statistics::{Peer, PeerKind};
+
+#[derive(Serialize)]
+struct Map {
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+}
+
+#[derive(Serialize)]
+struct Node {
+    id: String,
+    kind: PeerKind,
+    name: Text,
+    #[serde(flatten)]
+    figure: NodeFigure,
+}
+
+/// Of a service, as its own spans say; what sends no spans has the same members with `null`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum NodeFigure {
+    Known(Figure),
+    Unknown { calls: (), errors: (), rate: (), p50: (), p95: (), p99: (), examples: () },
+}
+
+impl NodeFigure {
+    const UNKNOWN: NodeFigure =
+        NodeFigure::Unknown { calls: (), errors: (), rate: (), p50: (), p95: (), p99: (), examples: () };
+}
+
+#[derive(Serialize)]
+struct Edge {
+    from: String,
+    to: String,
+    #[serde(flatten)]
+    figure: Figure,
+}
+
+pub(super) async fn map(State(api): State<Api>, mut parameters: Parameters) -> Result<Response, Problem> {
+    let window = figures::window(&mut parameters)?;
+    parameters.finish()?;
+    let read = move |store: &dyn waypost_trace_store::TraceStore| {
+        let statistics = store.statistics();
+        let figures = statistics.service_figures(window.clone());
+        let edges = statistics.edges(window.clone());
+        // By peer, so that a service that is called and has figures is there once.
+        let mut nodes: BTreeMap<Peer, Option<Figure>> = BTreeMap::new();
+        for service in figures {
+            let peer = Peer { kind: PeerKind::Service, name: service.service };
+            nodes.insert(peer, Some(Figure::new(&service.red, &window)));
+        }
+        for peer in edges.iter().flat_map(|edge| [&edge.from, &edge.to]) {
+            nodes.entry(peer.clone()).or_default();
+        }
+        let nodes = nodes.into_iter().map(|(peer, figure)| Node {
+            id: id(&peer),
+            kind: peer.kind,
+            name: peer.name,
+            figure: figure.map_or(NodeFigure::UNKNOWN, NodeFigure::Known),
+        });
+        let edges = edges.iter().map(|edge| Edge {
+            from: id(&edge.from),
+            to: id(&edge.to),
+            figure: Figure::new(&edge.red, &window),
+        });
+        Ok(Map { nodes: nodes.collect(), edges: edges.collect() })
+    };
+    api.reads.answer(read).await
+}
+
+/// `database:postgresql orders`, and so on.
+fn id(peer: &Peer) -> String {
+    let kind = match peer.kind {
+        PeerKind::Service => "service",
+        PeerKind::Caller => "caller",
+        PeerKind::Database => "database",
+        PeerKind::Cache => "cache",
+        PeerKind::Messaging => "messaging",
+        PeerKind::External => "external",
+    };
+    format!("{kind}:{}", peer.name)
+}

@@ -1,0 +1,152 @@
+//! What can be set.
+
+use serde::{Deserialize, Serialize};
+use waypost_service::{
+    config::{ByteSize, Complaint, Duration, Secret},
+    settings,
+};
+use waypost_trace_intake as intake;
+use waypost_trace_store as store;
+
+/// A token that somebody chose is at least this long.
+const SHORTEST_TOKEN: usize = 16;
+
+settings! {
+    /// The viewer: intake, store, query APIs and page.
+    pub struct Config {
+        /// The token that is asked for on every listener beyond loopback, at least 16 characters. Unset: a random one is
+        /// made at the start, and the link that holds it is printed.
+        pub token: Option<Secret<String>> = None,
+        /// Names beside `localhost` and the bound address by which browsers and tools may call a listener on loopback,
+        /// for example the name that a proxy passes on. Other names are refused, as a page of another origin can make
+        /// its own name point to this machine (DNS rebinding).
+        pub hosts: Vec<String> = Vec::new(),
+        /// Whether spans are taken without the token on listeners beyond loopback. Reading needs it always.
+        pub open_intake: bool = false,
+        /// What is kept, and for how long.
+        pub store: StoreSettings = StoreSettings::default(),
+        /// What is taken.
+        pub intake: intake::Settings = intake::Settings::default(),
+        /// How much is answered at once.
+        pub limits: AnswerLimits = AnswerLimits::default(),
+    }
+}
+
+/// When what was written is forced to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sync {
+    /// Before each answer: a power cut loses nothing that was acknowledged.
+    #[default]
+    Always,
+    /// Once a second: a power cut may lose the last second; the end of the process, however sudden, loses nothing.
+    EverySecond,
+}
+
+settings! {
+    /// What is kept, and for how long.
+    pub struct StoreSettings {
+        /// Bytes on the disk; the oldest spans of the services that take the most room go first.
+        pub budget: ByteSize = ByteSize::mib(10 * 1024),
+        /// Time after which spans are dropped; 0: they are kept while there is room.
+        pub keep: Duration = Duration::from_secs(0),
+        /// Spans of one trace; more are refused and counted.
+        pub spans_per_trace: u64 = 1_000_000,
+        /// Spans that are gathered in memory before they are written as one block.
+        pub head_spans: usize = 8192,
+        /// Bytes on their way to the disk; more are refused with the request to try again.
+        pub pending: ByteSize = ByteSize::mib(64),
+        /// `always` or `every-second`: when what was written is forced to the disk. Either way nothing that was
+        /// acknowledged is lost when the process is killed; with `always` also when the power fails.
+        pub sync: Sync = Sync::Always,
+    }
+}
+
+settings! {
+    /// How much is answered at once.
+    pub struct AnswerLimits {
+        /// Reads of the store at once; a few more wait, further ones are answered 503.
+        pub reads: usize = 8,
+        /// Time that a read waits for its turn.
+        pub read_wait: Duration = Duration::from_secs(5),
+        /// Time for one read; longer ones are answered 503.
+        pub read_time: Duration = Duration::from_secs(30),
+        /// Live tails at once.
+        pub tails: usize = 64,
+        /// Imports and exports at once.
+        pub transfers: usize = 2,
+        /// Bytes of one import.
+        pub import_size: ByteSize = ByteSize::mib(64),
+        /// Time for an import's body to arrive.
+        pub import_time: Duration = Duration::from_secs(60),
+    }
+}
+
+impl Config {
+    /// Rules between values that types cannot state.
+    pub fn check(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let token = self.token.as_ref().map(Secret::expose);
+        if token.is_some_and(|token| token.chars().count() < SHORTEST_TOKEN) {
+            let reason = format!("has fewer than {SHORTEST_TOKEN} characters; leave it out to have one made");
+            complaints.push(Complaint::new("token", reason));
+        }
+        for host in &self.hosts {
+            if host.is_empty() || host.contains(['/', ' ', '*', '@']) {
+                let reason =
+                    format!("`{host}` is not a host name; write it without scheme, path and wildcard");
+                complaints.push(Complaint::new("hosts", reason));
+            }
+        }
+        let limits = &self.limits;
+        let counts = [
+            ("limits.reads", limits.reads),
+            ("limits.tails", limits.tails),
+            ("limits.transfers", limits.transfers),
+            ("store.head_spans", self.store.head_spans),
+        ];
+        let none = counts.into_iter().filter(|(_, count)| *count == 0);
+        complaints.extend(none.map(|(key, _)| Complaint::new(key, "must be at least 1")));
+        complaints
+    }
+}
+
+impl StoreSettings {
+    /// As the store takes them.
+    pub(crate) fn settings(&self) -> store::Settings {
+        store::Settings {
+            budget_bytes: self.budget.get(),
+            keeps_for: self.keep.get(),
+            spans_per_trace: self.spans_per_trace,
+            head_spans: self.head_spans,
+            pending_bytes: self.pending.as_usize(),
+            sync: match self.sync {
+                Sync::Always => store::Sync::Always,
+                Sync::EverySecond => store::Sync::EverySecond,
+            },
+            ..store::Settings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_configuration_has_nothing_to_complain_about() {
+        assert_eq!(Config::default().check(), []);
+    }
+
+    #[test]
+    fn a_short_token_a_wildcard_host_and_a_limit_of_nothing_are_named() {
+        let config = Config {
+            token: Some(Secret::new("fifteen letters".to_owned())),
+            hosts: vec!["*.example.org".to_owned(), "traces.example.org".to_owned()],
+            limits: AnswerLimits { tails: 0, ..AnswerLimits::default() },
+            ..Config::default()
+        };
+        let keys: Vec<String> = config.check().into_iter().map(|complaint| complaint.key).collect();
+        assert_eq!(keys, ["token", "hosts", "limits.tails"]);
+    }
+}

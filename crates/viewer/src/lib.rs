@@ -1,0 +1,206 @@
+//! The viewer: takes spans, keeps them, answers questions about them, and shows them.
+//!
+//! For whoever wants to see what a system did, without a second program: it runs inside `waypost up`, and alone as
+//! `waypost viewer`. [`build`] puts the parts together; each is a crate of its own:
+//!
+//! ```text
+//! OTLP, Zipkin -> trace-intake -> trace-store -> trace-query (Jaeger, Zipkin) -> other tools
+//!                      |              |--------> api (/api/v1) <--- page
+//!                      +-> tail ------------------^
+//! ```
+//!
+//! This crate itself is the viewer's own JSON API (`docs/viewer-api.md`), the live tail, the embedded page, and the rules
+//! of who may ask ([`Viewer::token`]).
+//!
+//! Invariants:
+//! - Every answer is bounded: reads at once and in time, rows a page, listeners of the tail, bytes of an import.
+//! - Beyond loopback nothing is shown without the token; on loopback nothing is shown to pages of other origins.
+//! - Looking at traces makes no traces: no router here has a telemetry layer.
+//! - Text of spans is only ever JSON text; the page's policy lets nothing run but its own files.
+//!
+//! Left out: analysis over many traces, alerts and findings; TLS; users and roles.
+
+mod access;
+mod api;
+mod clock;
+mod config;
+mod error;
+mod layers;
+mod page;
+mod problem;
+mod reads;
+mod tail;
+mod throughput;
+
+pub use crate::{
+    config::{AnswerLimits, Config, StoreSettings, Sync},
+    error::Error,
+};
+
+use crate::{
+    access::Access,
+    api::{Api, Shared},
+    reads::Reads,
+    tail::Tail,
+    throughput::{SAMPLE_EVERY, Throughput},
+};
+use axum::Router;
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+use waypost_service::{Check, DataDir, Worker};
+use waypost_telemetry::{Telemetry, with_context};
+use waypost_trace_intake::Intake;
+use waypost_trace_store::{BlockStore, MemoryStore, TraceStore};
+
+/// What the process lends to the viewer.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The viewer's own telemetry handle: for the log lines of its workers. The viewer makes no spans.
+    pub telemetry: Telemetry,
+    /// Where the spans are kept: in the folder `viewer` below it.
+    pub data: DataDir,
+    /// Where the listeners are bound: decides who is asked for the token.
+    pub bound: Bound,
+}
+
+/// The addresses of the viewer's listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The page and the query APIs.
+    pub ui: SocketAddr,
+    /// OTLP over gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// OTLP over HTTP.
+    pub otlp_http: SocketAddr,
+    /// Zipkin.
+    pub zipkin: SocketAddr,
+}
+
+/// A built viewer.
+pub struct Viewer {
+    /// For the listener of the page and the query APIs.
+    pub ui: Router,
+    /// For the listener of OTLP over gRPC.
+    pub otlp_grpc: Router,
+    /// For the listener of OTLP over HTTP.
+    pub otlp_http: Router,
+    /// For the listener of Zipkin.
+    pub zipkin: Router,
+    /// Background work. Live tails are requests without an end; a worker ends them when its drain starts, so start
+    /// the workers as a role of their own before those with the listeners, and they are drained first.
+    pub workers: Vec<Worker>,
+    /// The store must take spans for the viewer to be ready.
+    pub checks: Vec<Check>,
+    /// The token, when a listener asks for one: `http://address/?token=...` opens the page.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Viewer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let has_token = self.token.is_some();
+        f.debug_struct("Viewer")
+            .field("workers", &self.workers)
+            .field("has_token", &has_token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens the store and puts the viewer together. Blocks on the disk; must be called inside a tokio runtime.
+pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
+    let Parts { telemetry, data, bound } = parts;
+    let access = Access::new(config, bound)?;
+    let store = open(config, &data)?;
+    let limits = &config.limits;
+    let tail = Tail::new(limits.tails);
+    let intake = Intake::new(Arc::clone(&store), &config.intake, Arc::new(tail.clone()));
+    let throughput = Throughput::default();
+    let api = Api(Arc::new(Shared {
+        reads: Reads::new(Arc::clone(&store), limits.reads, limits.read_wait.get(), limits.read_time.get()),
+        intake: intake.clone(),
+        tail: tail.clone(),
+        throughput: throughput.clone(),
+        bound,
+        started: clock::now(),
+        transfers: Arc::new(Semaphore::new(limits.transfers)),
+        import_size: limits.import_size.as_usize(),
+        import_time: limits.import_time.get(),
+        record_limits: config.intake.limits.limits(),
+    }));
+
+    let ui = Router::new()
+        .nest("/api/v1", api::routes(api))
+        .nest("/zipkin", waypost_trace_query::zipkin(Arc::clone(&store)))
+        .merge(waypost_trace_query::jaeger(Arc::clone(&store)))
+        // Last: what no API answers is for the page.
+        .fallback(page::serve);
+    let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(Arc::clone(&store)));
+    Ok(Viewer {
+        ui: layers::around(access.page(ui)),
+        otlp_grpc: access.otlp_grpc(intake.otlp_grpc()),
+        otlp_http: layers::around(access.otlp_http(intake.otlp_http())),
+        zipkin: layers::around(access.zipkin(zipkin)),
+        workers: workers(&telemetry, &store, tail, throughput),
+        checks: vec![check(store)],
+        token: access.token(),
+    })
+}
+
+fn open(config: &Config, data: &DataDir) -> Result<Arc<dyn TraceStore>, Error> {
+    let settings = config.store.settings();
+    let Some(folder) = data.folder() else { return Ok(Arc::new(MemoryStore::new(settings))) };
+    let folder = folder.join("viewer");
+    let store = BlockStore::open(&folder, settings).map_err(|source| Error::Store { folder, source })?;
+    Ok(Arc::new(store))
+}
+
+fn workers(
+    telemetry: &Telemetry,
+    store: &Arc<dyn TraceStore>,
+    tail: Tail,
+    throughput: Throughput,
+) -> Vec<Worker> {
+    let tails = Worker::new("viewer-tails", move |drain| async move {
+        drain.started().await;
+        tail.close();
+    });
+    let (sampled, context) = (Arc::clone(store), telemetry.context());
+    let samples = Worker::new("viewer-throughput", move |drain| {
+        with_context(context, async move {
+            tokio::select! { () = drain.started() => {}, () = sample(sampled, throughput) => {} }
+        })
+    });
+    let (closed, context) = (Arc::clone(store), telemetry.context());
+    let close = Worker::new("viewer-store", move |drain| {
+        with_context(context, async move {
+            drain.closing().await;
+            closed.close().await;
+        })
+    });
+    vec![tails, samples, close]
+}
+
+/// Never ends.
+async fn sample(store: Arc<dyn TraceStore>, throughput: Throughput) {
+    let mut ticks = interval(SAMPLE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let store = Arc::clone(&store);
+        // The store may hold its account while it writes.
+        let ledger = spawn_blocking(move || store.ledger()).await;
+        if let Ok(ledger) = ledger {
+            throughput.sample(&ledger, clock::now());
+        }
+    }
+}
+
+fn check(store: Arc<dyn TraceStore>) -> Check {
+    Check::new("viewer-store", move || {
+        let store = Arc::clone(&store);
+        async move { store.usage().trouble.map_or(Ok(()), Err) }
+    })
+}

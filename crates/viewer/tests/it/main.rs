@@ -1,0 +1,16 @@
+//! The viewer over real sockets: what goes in by the import comes out of every endpoint.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
+
+mod access;
+mod fixture;
+mod http;
+mod import;
+mod page;
+mod parameters;
+mod search;
+mod span;
+mod statistics;
+mod status;
+mod tail;
+mod trace;
+mod viewer;
