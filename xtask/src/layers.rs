@@ -11,6 +11,18 @@ use cargo_metadata::{DependencyKind, Metadata};
 const SERVICE: &[&str] =
     &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-durable", "waypost-service"];
 
+/// What the viewer is put together from. It never depends on `waypost-durable`.
+const VIEWER: &[&str] = &[
+    "waypost-telemetry",
+    "waypost-service",
+    "waypost-trace-model",
+    "waypost-trace-statistics",
+    "waypost-trace-analysis",
+    "waypost-trace-store",
+    "waypost-trace-intake",
+    "waypost-trace-query",
+];
+
 /// Everything that the binary puts together.
 const EVERYTHING: &[&str] = &[
     "waypost-telemetry",
@@ -36,7 +48,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
     ("waypost-service", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
     ("waypost-gateway", &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"]),
-    ("waypost-viewer", &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"]),
+    ("waypost-trace-model", &[]),
+    ("waypost-trace-statistics", &["waypost-trace-model"]),
+    ("waypost-trace-analysis", &["waypost-trace-model"]),
+    ("waypost-trace-store", &["waypost-trace-model", "waypost-trace-statistics"]),
+    (
+        "waypost-trace-intake",
+        &["waypost-trace-model", "waypost-trace-store", "waypost-telemetry", "waypost-service"],
+    ),
+    ("waypost-trace-query", &["waypost-trace-model", "waypost-trace-statistics", "waypost-trace-store"]),
+    ("waypost-viewer", VIEWER),
     ("waypost-order", SERVICE),
     ("waypost-user", SERVICE),
     ("waypost-inventory", SERVICE),

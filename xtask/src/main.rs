@@ -5,6 +5,7 @@
 
 mod layers;
 mod licences;
+mod needs;
 mod run;
 mod versions;
 
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <command>
 
-  test [cargo test arguments]   run every test of the workspace
+  test [cargo test arguments]   run every test of the workspace, with all that they need
+  needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
   lint                          formatting, clippy with warnings as errors, layers, documentation
   layers                        check the allowed arrows between crates and the one-version rule
   help                          print this text
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("test") => run::test(&rest),
+        Some("needs") => run::needs(),
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
         Some("help" | "--help" | "-h") | None => {

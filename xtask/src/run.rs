@@ -1,12 +1,14 @@
 //! Runs cargo for the commands and says what it runs.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
+use crate::needs::{self, Variable};
 use crate::{layers, licences, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
@@ -20,22 +22,34 @@ pub(crate) fn say(text: &str) {
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     require("cc", "a C compiler builds the embedded SQLite; on Debian: apt-get install gcc libc6-dev")?;
     say(
-        "needs: a Rust toolchain and a C compiler, both found. The tests start the servers of this workspace on\n\
-         free ports with private folders; they use no PostgreSQL, Redis, Kafka or browser yet.\n",
+        "needs: a Rust toolchain and a C compiler: both found. The tests start the servers of this workspace on\n\
+         free ports with private folders; they use no PostgreSQL, Redis or Kafka yet.\n",
     );
+    let variables = needs::all(&target()?);
 
     let mut command = vec!["test", "--workspace", "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
-    cargo("all tests", &command)?;
+    cargo("all tests", &command, &variables)?;
     say("all tests passed\n");
     Ok(())
 }
 
+/// `cargo xtask needs`: what [`test()`] finds or installs, for a shell that runs `cargo test` itself.
+pub(crate) fn needs() -> anyhow::Result<()> {
+    say(&needs::exports(&needs::all(&target()?)));
+    Ok(())
+}
+
+fn target() -> anyhow::Result<PathBuf> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}
+
 /// `cargo xtask lint`: what CI asks before it runs a test.
 pub(crate) fn lint() -> anyhow::Result<()> {
-    cargo("formatting", &["fmt", "--all", "--check"])?;
-    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
-    cargo("documentation", &["doc", "--workspace", "--no-deps"])?;
+    cargo("formatting", &["fmt", "--all", "--check"], &[])?;
+    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     layers()
 }
 
@@ -57,7 +71,7 @@ pub(crate) fn layers() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cargo(what: &str, arguments: &[&str]) -> anyhow::Result<()> {
+fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
     say(&format!("== {what}: cargo {}\n", arguments.join(" ")));
     let begun = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -65,6 +79,7 @@ fn cargo(what: &str, arguments: &[&str]) -> anyhow::Result<()> {
         .args(arguments)
         // A link in the documentation that leads nowhere is a defect.
         .env("RUSTDOCFLAGS", "--deny warnings")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .status()
         .context("cargo could not be started")?;
     if !status.success() {

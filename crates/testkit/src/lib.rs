@@ -1,5 +1,5 @@
 //! A whole shop for tests: the real binary on free ports with a private data folder, a collector that keeps what it
-//! is sent, and a client.
+//! is sent, a client, and a browser.
 //!
 //! For the tests of the `waypost` crate. What they see is what a user sees: HTTP answers, rows on disk, spans as they
 //! come over OTLP. Nothing is shared between two shops, and a shop that is dropped is gone.
@@ -7,16 +7,20 @@
 //! Left out: fakes of single services; the tests of each service crate have their own.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 
+pub mod browser;
 mod client;
 mod collector;
 mod convert;
 mod process;
 mod shop;
+mod viewer;
 
+pub use browser::{Browser, left_out};
 pub use client::{Answer, Client};
 pub use collector::{Behaviour, Collector};
 pub use process::{Process, Stopped};
 pub use shop::{Shop, ShopBuilder};
+pub use viewer::Viewer;
 
 use std::time::Duration;
 

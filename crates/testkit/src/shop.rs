@@ -11,11 +11,14 @@ use crate::{Client, Collector, Process, Stopped};
 
 const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "admin"];
 
+const VIEWER: [&str; 4] = ["viewer", "otlp-grpc", "otlp-http", "zipkin"];
+
 /// How a shop is started.
 #[derive(Debug)]
 pub struct ShopBuilder {
     binary: PathBuf,
     data: Option<PathBuf>,
+    has_viewer: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -29,11 +32,12 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// A shop of this binary, without the first order, on free ports.
+    /// A shop of this binary, without the first order and without a viewer, on free ports.
     pub fn of(binary: impl Into<PathBuf>) -> ShopBuilder {
         ShopBuilder {
             binary: binary.into(),
             data: None,
+            has_viewer: false,
             arguments: vec!["--no-first-order".into(), "--plain".into()],
             environment: Vec::new(),
         }
@@ -85,6 +89,13 @@ impl ShopBuilder {
         self
     }
 
+    /// With its viewer, whose listeners are named `viewer`, `otlp-grpc`, `otlp-http` and `zipkin`.
+    #[must_use]
+    pub fn viewer(mut self) -> ShopBuilder {
+        self.has_viewer = true;
+        self
+    }
+
     /// Changes a setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> ShopBuilder {
@@ -119,13 +130,19 @@ impl ShopBuilder {
             Some(data) => arguments.extend(["--data".to_owned(), data.display().to_string()]),
             None => arguments.push("--ephemeral".to_owned()),
         }
-        for role in ROLES {
-            arguments.extend([format!("--{role}"), "127.0.0.1:0".to_owned()]);
+        let mut listeners = ROLES.to_vec();
+        if self.has_viewer {
+            listeners.extend(VIEWER);
+        } else {
+            arguments.push("--no-viewer".to_owned());
+        }
+        for listener in &listeners {
+            arguments.extend([format!("--{listener}"), "127.0.0.1:0".to_owned()]);
         }
         arguments.extend(self.arguments);
         let mut process = Process::start(&self.binary, &arguments, &self.environment, folder.path())?;
         let mut addresses = BTreeMap::new();
-        for role in ROLES {
+        for role in listeners {
             let found = process.line(&format!("the address of {role}"), |line| address(role, line)).await;
             addresses
                 .insert(role.to_owned(), found.with_context(|| format!("waypost {}", arguments.join(" ")))?);
@@ -142,5 +159,5 @@ fn address(role: &str, line: &str) -> Option<SocketAddr> {
         return None;
     }
     let address = words.next()?;
-    address.strip_prefix("http://").unwrap_or(address).parse().ok()
+    address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/').parse().ok()
 }

@@ -1,0 +1,132 @@
+//! Clients of other languages, each language's in a folder of its own under `target/test-clients`.
+//!
+//! A folder is made anew when the pins or the language's version change; its stamp is written last, so that half an
+//! installation is never taken for a whole one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::{Found, on_path, output, tell};
+
+const PYTHON: [&str; 4] = [
+    "opentelemetry-sdk==1.45.2",
+    "opentelemetry-exporter-otlp-proto-grpc==1.45.2",
+    "opentelemetry-exporter-otlp-proto-http==1.45.2",
+    "py-zipkin==1.2.8",
+];
+
+/// The last line of releases that runs on Node.js 20; the exporters' 0.223 belongs to the SDK's 2.12.
+const NODE: [&str; 10] = [
+    "@opentelemetry/api@1.9.1",
+    "@opentelemetry/resources@2.12.0",
+    "@opentelemetry/sdk-trace-base@2.12.0",
+    "@opentelemetry/sdk-trace-node@2.12.0",
+    "@opentelemetry/exporter-trace-otlp-grpc@0.223.0",
+    "@opentelemetry/exporter-trace-otlp-http@0.223.0",
+    "@opentelemetry/exporter-trace-otlp-proto@0.223.0",
+    "zipkin@0.22.0",
+    "zipkin-transport-http@0.22.0",
+    // What zipkin-transport-http sends with; it wants one from its user.
+    "node-fetch@2.7.0",
+];
+
+/// `TEST_PYTHON` is the interpreter, `TEST_PYTHON_PACKAGES` the folder for its `PYTHONPATH`.
+pub(super) fn python(clients: &Path) -> Found {
+    let python = on_path(&["python3"]).context("python3 not found")?;
+    // The real interpreter: what is on the path may be a shim that needs the user's home.
+    let about = "import platform, sys; print(sys.executable); print(platform.python_version())";
+    let about = output(Command::new(&python).args(["-c", about]))?;
+    let (interpreter, version) = about.split_once('\n').context("python3 does not say where it is")?;
+    let folder = clients.join("python");
+    let pip = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"];
+    let options = ["install", "--only-binary=:all:", "--retries=1", "--root-user-action=ignore", "--target"];
+    made_once(&folder, &stamp("python", version, &PYTHON), |folder| {
+        output(Command::new(interpreter).args(pip).args(options).arg(folder).args(PYTHON))
+    })?;
+    Ok(vec![("TEST_PYTHON", interpreter.into()), ("TEST_PYTHON_PACKAGES", folder.into_os_string())])
+}
+
+/// `TEST_NODE` is the interpreter, `TEST_NODE_MODULES` the folder for its `NODE_PATH`.
+pub(super) fn node(clients: &Path) -> Found {
+    let node = on_path(&["node"]).context("node not found")?;
+    let npm = on_path(&["npm"]).context("npm not found")?;
+    let version = output(Command::new(&node).arg("--version"))?;
+    let folder = clients.join("node");
+    let quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+    let patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"];
+    made_once(&folder, &stamp("node", &version, &NODE), |folder| {
+        fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
+        output(Command::new(&npm).current_dir(folder).arg("install").args(quiet).args(patience).args(NODE))
+    })?;
+    let modules = folder.join("node_modules");
+    Ok(vec![("TEST_NODE", node.into_os_string()), ("TEST_NODE_MODULES", modules.into_os_string())])
+}
+
+fn stamp(language: &str, version: &str, pins: &[&str]) -> String {
+    format!("{language} {version}\n{}\n", pins.join("\n"))
+}
+
+/// Fills a folder with `make`, unless it was filled with the same stamp before.
+fn made_once(
+    folder: &Path,
+    stamp: &str,
+    make: impl FnOnce(&Path) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let written: PathBuf = folder.join("stamp");
+    if fs::read_to_string(&written).is_ok_and(|before| before == stamp) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    tell(&format!("needs: installing packages into {}\n", folder.display()));
+    make(folder).context("the packages could not be installed")?;
+    fs::write(&written, stamp).with_context(|| format!("writing {}", written.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_once_for_each_stamp_and_again_after_a_failure() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("clients/python");
+        let made = std::cell::Cell::new(0);
+        let make = |stamp: &str, works: bool| {
+            made_once(&folder, stamp, |folder| {
+                made.set(made.get() + 1);
+                assert_eq!(fs::read_dir(folder)?.count(), 0, "nothing is left of the one before");
+                fs::write(folder.join("package"), "")?;
+                anyhow::ensure!(works, "no network");
+                Ok(String::new())
+            })
+        };
+        make("one", true).unwrap();
+        make("one", true).unwrap();
+        assert_eq!(made.get(), 1);
+
+        let failed = make("two", false).unwrap_err();
+        assert_eq!(format!("{failed:#}"), "the packages could not be installed: no network");
+        make("two", true).unwrap();
+        make("two", true).unwrap();
+        assert_eq!(made.get(), 3);
+        make("one", true).unwrap();
+        assert_eq!(made.get(), 4);
+    }
+
+    #[test]
+    fn a_stamp_names_the_language_its_version_and_every_pin() {
+        assert_eq!(stamp("node", "v20.20.2", &["a@1", "b@2"]), "node v20.20.2\na@1\nb@2\n");
+    }
+
+    #[test]
+    fn every_client_is_pinned() {
+        assert!(PYTHON.iter().all(|pin| pin.contains("==")));
+        assert!(NODE.iter().all(|pin| pin.rfind('@').is_some_and(|place| place > 0)));
+    }
+}
