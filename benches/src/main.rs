@@ -3,6 +3,7 @@
 //! ```text
 //! cargo build --release && cargo run --release --package waypost-benches -- startup
 //! cargo build --release && cargo run --release --package waypost-benches -- orders --rounds 6
+//! cargo build --release && cargo run --release --package waypost-benches -- viewer --spans 1000000
 //! ```
 //!
 //! It starts the release binary of this workspace; build that first. Absolute times belong to the machine they were
@@ -12,12 +13,15 @@
 mod orders;
 mod process;
 mod sink;
+mod spans;
 mod startup;
 mod statistics;
+mod viewer;
 
 use std::process::ExitCode;
 
-const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N]";
+const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] \
+                    | viewer [--spans N] [--batch N] [--senders N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
 fn main() -> ExitCode {
@@ -30,6 +34,9 @@ fn main() -> ExitCode {
         Some("startup") => startup::measure(number("--runs", 7)),
         Some("orders") => {
             orders::measure(number("--rounds", 6), number("--orders", 20_000), number("--concurrency", 50))
+        }
+        Some("viewer") => {
+            viewer::measure(number("--spans", 1_000_000), number("--batch", 512), number("--senders", 4))
         }
         _ => Err(anyhow::anyhow!(HELP)),
     };

@@ -40,7 +40,7 @@ impl Waypost {
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Waypost> {
         let mut command = Command::new(binary()?);
-        command.args(["up", "--plain", "--data"]).arg(data).args(arguments);
+        command.args(["up", "--plain", "--no-viewer", "--data"]).arg(data).args(arguments);
         for role in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
             command.args([&format!("--{role}"), "127.0.0.1:0"]);
         }
@@ -69,21 +69,12 @@ impl Waypost {
 
     /// CPU seconds so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let after_name = stat.rsplit_once(')').context("stat has another form")?.1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-        Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+        cpu_seconds(&self.child)
     }
 
     /// Resident memory in MB: all of it, and the part that is not backed by files.
     pub(crate) fn memory_mb(&self) -> anyhow::Result<(f64, f64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let value = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)
-        };
-        Ok((value("VmRSS:").context("VmRSS")?, value("RssAnon:").context("RssAnon")?))
+        memory_mb(&self.child)
     }
 
     /// Runs `waypost load` against it and returns its report.
@@ -107,7 +98,31 @@ impl Waypost {
 
 impl Drop for Waypost {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        interrupt(&mut self.child);
     }
+}
+
+/// Stops a child as Ctrl-C does and waits until it is gone.
+pub(crate) fn interrupt(child: &mut Child) {
+    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let _ = child.wait();
+}
+
+/// CPU seconds of a child so far, user and system.
+pub(crate) fn cpu_seconds(child: &Child) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    let after_name = stat.rsplit_once(')').context("stat has another form")?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+}
+
+/// Resident memory of a child in MB: all of it, and the part that is not backed by files.
+pub(crate) fn memory_mb(child: &Child) -> anyhow::Result<(f64, f64)> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)
+    };
+    Ok((value("VmRSS:").context("VmRSS")?, value("RssAnon:").context("RssAnon")?))
 }

@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Run one or several roles in this process, as in production
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Run the viewer alone: takes in spans by OTLP and Zipkin, keeps them, shows them
+    #[command(after_help = VIEWER_EXAMPLES)]
+    Viewer(ViewerArgs),
     /// Place orders at a gateway and report throughput, latency and failures
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
@@ -83,6 +86,13 @@ Examples:
   waypost run payment --config /etc/waypost.toml
   WAYPOST_GATEWAY__AUTH=demo waypost run gateway
 Log lines go to standard output; `listening` names each address. SIGTERM drains.";
+
+const VIEWER_EXAMPLES: &str = "\
+Examples:
+  waypost viewer                          page at http://127.0.0.1:16686, OTLP at 4317 and 4318, Zipkin at 9411
+  waypost viewer --data /var/lib/waypost --set viewer.store.budget=50GiB
+  waypost viewer --viewer 0.0.0.0:16686   beyond this machine: the link with the token is printed
+Any OpenTelemetry SDK finds it at its default address. SIGTERM ends it; what was acknowledged is on the disk.";
 
 const LOAD_EXAMPLES: &str = "\
 Examples:
@@ -155,9 +165,46 @@ pub(crate) struct ListenFlags {
     /// Health and metrics of this process, HTTP [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    viewer: ViewerListenFlags,
     /// Added to every port that no flag names; 0 stays 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) port_offset: u16,
+}
+
+/// Addresses of the viewer.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Addresses to listen on")]
+pub(crate) struct ViewerListenFlags {
+    /// Viewer: page and query APIs, HTTP [default: 127.0.0.1:16686]
+    #[arg(long, value_name = "ADDR")]
+    viewer: Option<SocketAddr>,
+    /// Viewer: OTLP over gRPC [default: 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR")]
+    otlp_grpc: Option<SocketAddr>,
+    /// Viewer: OTLP over HTTP [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR")]
+    otlp_http: Option<SocketAddr>,
+    /// Viewer: Zipkin, HTTP [default: 127.0.0.1:9411]
+    #[arg(long, value_name = "ADDR")]
+    zipkin: Option<SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ViewerArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    #[command(flatten)]
+    pub(crate) listen: ViewerListenFlags,
+    /// Health of this process, HTTP [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR", help_heading = "Addresses to listen on")]
+    admin: Option<SocketAddr>,
+    /// Added to every port that no flag names; 0 stays 0
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Addresses to listen on")]
+    pub(crate) port_offset: u16,
+    /// Which log lines are written, in the syntax of RUST_LOG
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 /// Where logs and telemetry go.
@@ -167,7 +214,7 @@ pub(crate) struct SignalFlags {
     /// Which log lines are written, in the syntax of RUST_LOG
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
-    /// OTLP endpoint of a collector, such as `http://127.0.0.1:4318`
+    /// OTLP endpoint of a collector, such as `http://collector:4318`; beside the viewer, if that runs here
     #[arg(long, value_name = "URL")]
     pub(crate) export: Option<String>,
 }
@@ -179,6 +226,9 @@ pub(crate) struct UpArgs {
     /// Do not place an order at the start
     #[arg(long)]
     pub(crate) no_first_order: bool,
+    /// Do not run the viewer
+    #[arg(long)]
+    pub(crate) no_viewer: bool,
     /// No emoji, no colour, only ASCII; also with NO_COLOR, or when this is not a terminal
     #[arg(long)]
     pub(crate) plain: bool,
@@ -299,11 +349,41 @@ impl ListenFlags {
             ("provider", self.provider),
             ("admin", self.admin),
         ];
-        let given = |(name, address): (&str, Option<SocketAddr>)| {
-            Some(flag(&format!("--{name}"), &format!("listen.{name}"), address?))
-        };
-        addresses.into_iter().filter_map(given).collect()
+        listening(addresses).chain(self.viewer.flags()).collect()
     }
+}
+
+impl ViewerListenFlags {
+    /// The flags as settings.
+    fn flags(&self) -> Vec<Flag> {
+        let addresses = [
+            ("viewer", self.viewer),
+            ("otlp_grpc", self.otlp_grpc),
+            ("otlp_http", self.otlp_http),
+            ("zipkin", self.zipkin),
+        ];
+        listening(addresses).collect()
+    }
+}
+
+impl ViewerArgs {
+    /// The flags as settings.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let log = self.log.as_ref().map(|filter| flag("--log", "telemetry.logs.filter", filter));
+        let admin = listening([("admin", self.admin)]);
+        let settings = self.settings.flags().into_iter();
+        settings.chain(self.listen.flags()).chain(admin).chain(log).collect()
+    }
+}
+
+/// The addresses that were given, as settings.
+fn listening<const N: usize>(
+    addresses: [(&'static str, Option<SocketAddr>); N],
+) -> impl Iterator<Item = Flag> {
+    let given = |(name, address): (&str, Option<SocketAddr>)| {
+        Some(flag(&format!("--{}", name.replace('_', "-")), &format!("listen.{name}"), address?))
+    };
+    addresses.into_iter().filter_map(given)
 }
 
 impl SignalFlags {

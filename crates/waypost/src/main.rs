@@ -17,6 +17,7 @@ mod settings;
 mod shutdown;
 mod story;
 mod up;
+mod viewer;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -64,6 +65,11 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
             let effective = run::settings(&args, file, &environment)?;
             logs::to_stdout(&effective)?;
             on_runtime(effective.settings.worker_threads(), run::run(args, effective))
+        }
+        Command::Viewer(args) => {
+            let effective = viewer::settings(&args, file, &environment)?;
+            logs::to_stdout(&effective)?;
+            on_runtime(effective.settings.worker_threads(), viewer::viewer(effective))
         }
         Command::Load(args) => on_runtime(1, load::load(args)),
         Command::Migrate(args) => {

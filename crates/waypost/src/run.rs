@@ -31,7 +31,7 @@ pub(crate) async fn run(args: RunArgs, effective: Effective) -> Result<Exit, Fai
     let mut signals = Signals::listen()?;
     let sockets = Sockets::bind(&effective.settings.listen, &roles)?;
     let started = tokio::select! {
-        started = System::start(&effective, &roles, sockets, Spans::Exported) => started?,
+        started = System::start(&effective, &roles, sockets, Spans::Exported, None) => started?,
         _ = signals.next() => return Ok(Exit::Interrupted),
     };
     for (role, address) in started.addresses() {

@@ -12,8 +12,8 @@ mod telemetry;
 use clap::ValueEnum;
 
 pub(crate) use build::exit_of;
-pub(crate) use sockets::Sockets;
-pub(crate) use system::{System, prepare};
+pub(crate) use sockets::{Sockets, named};
+pub(crate) use system::{System, prepare, url_of};
 pub(crate) use telemetry::Spans;
 
 /// A part of the system that can run in a process of its own.

@@ -70,11 +70,13 @@ fn address_of(listen: &Listen, role: Role) -> Option<SocketAddr> {
     }
 }
 
-fn named(address: SocketAddr, name: &str) -> Result<Listener, String> {
+/// Binds an address of `[listen]`, with the ways to move it in the error.
+pub(crate) fn named(address: SocketAddr, name: &str) -> Result<Listener, String> {
     bind(address).map_err(|error| {
-        let variable = format!("WAYPOST_LISTEN__{}", name.to_uppercase());
-        let ways =
-            format!("--{name} ADDR, --port-offset N, {variable} or listen.{name} in the configuration");
+        let (flag, variable) = (name.replace('_', "-"), name.to_uppercase());
+        let ways = format!(
+            "--{flag} ADDR, --port-offset N, WAYPOST_LISTEN__{variable} or listen.{name} in the configuration"
+        );
         format!("{name}: {}", error.with_setting(ways))
     })
 }

@@ -10,7 +10,7 @@ use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
 use waypost_durable::{Location, Sharing};
 use waypost_service::config::Origin;
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
-use waypost_telemetry::config::Exporter;
+use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 
 use super::build::{Loan, build, exit_of};
@@ -42,12 +42,14 @@ struct Built {
 }
 
 impl System {
-    /// Builds and starts the roles on their sockets. Returns once every check was asked.
+    /// Builds and starts the roles on their sockets; `viewer` is the one of this process, if there is one. Returns once
+    /// every check was asked.
     pub(crate) async fn start(
         effective: &Effective,
         roles: &[Role],
         sockets: Sockets,
         spans: Spans,
+        viewer: Option<OtlpReceiver>,
     ) -> Result<System, Failure> {
         let mut settings = effective.settings.clone();
         connect(&mut settings, effective, &sockets);
@@ -56,7 +58,7 @@ impl System {
             prepare(&data)?;
         }
         let broker = broker(roles, &data)?;
-        let plan = Plan::new(effective, roles, spans);
+        let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
             let telemetry =
@@ -226,7 +228,7 @@ fn connect(settings: &mut Settings, effective: &Effective, sockets: &Sockets) {
 }
 
 /// How a client on this machine calls what listens there.
-fn url_of(mut address: SocketAddr) -> String {
+pub(crate) fn url_of(mut address: SocketAddr) -> String {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),

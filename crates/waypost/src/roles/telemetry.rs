@@ -1,7 +1,7 @@
 //! The telemetry handles of a process: one a role, each with its own service name.
 
 use waypost_service::config::Origin;
-use waypost_telemetry::config::{Exporter, Settings};
+use waypost_telemetry::config::{Exporter, OtlpReceiver, Settings};
 use waypost_telemetry::{InitError, Telemetry};
 
 use super::Role;
@@ -29,7 +29,12 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan for these roles.
-    pub(super) fn new(effective: &Effective, roles: &[Role], spans: Spans) -> Plan {
+    pub(super) fn new(
+        effective: &Effective,
+        roles: &[Role],
+        spans: Spans,
+        viewer: Option<OtlpReceiver>,
+    ) -> Plan {
         let mut settings = effective.settings.telemetry.clone();
         let is_sent = |exporter: &Exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpGrpc);
         let default = || "the OTLP port of this machine".to_owned();
@@ -42,6 +47,7 @@ impl Plan {
             exporters.push(Exporter::Memory);
             settings.traces.memory_capacity = KEPT_SPANS;
         }
+        settings.otlp.further.extend(viewer);
         let is_own_name = effective.origin("telemetry.service_name") != Origin::Default;
         Plan { settings, endpoint, is_named_after_role: !(is_own_name && roles.len() == 1) }
     }

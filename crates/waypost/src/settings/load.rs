@@ -211,6 +211,7 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         complaints.push(Complaint::new("gateway.auth", reason));
     }
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
+    complaints.extend(settings.viewer.check().into_iter().map(|complaint| complaint.under("viewer")));
     if let Err(error) = settings.telemetry.check() {
         let complaint = |problem: &waypost_telemetry::config::Problem| {
             Complaint::new(format!("telemetry.{}", problem.name), otel::reason(problem))

@@ -49,6 +49,8 @@ settings! {
         pub(crate) notification: waypost_notification::Config = waypost_notification::Config::default(),
         /// The simulated payment provider.
         pub(crate) provider: waypost_provider::Config = waypost_provider::Config::default(),
+        /// The viewer of traces.
+        pub(crate) viewer: waypost_viewer::Config = waypost_viewer::Config::default(),
     }
 }
 
@@ -69,6 +71,14 @@ settings! {
         pub(crate) provider: SocketAddr = loopback(9095),
         /// `/livez`, `/readyz` and `/metrics` of this process, HTTP. Not for outsiders.
         pub(crate) admin: SocketAddr = loopback(9464),
+        /// Viewer: its page and query APIs, HTTP. Beyond loopback it asks for a token.
+        pub(crate) viewer: SocketAddr = loopback(16686),
+        /// Viewer: OTLP over gRPC.
+        pub(crate) otlp_grpc: SocketAddr = loopback(4317),
+        /// Viewer: OTLP over HTTP.
+        pub(crate) otlp_http: SocketAddr = loopback(4318),
+        /// Viewer: Zipkin v2, HTTP.
+        pub(crate) zipkin: SocketAddr = loopback(9411),
     }
 }
 
@@ -100,6 +110,8 @@ settings! {
         pub(crate) public: Limits = Limits::default(),
         /// Services, provider and admin.
         pub(crate) internal: Limits = Limits::default(),
+        /// The viewer's four listeners.
+        pub(crate) viewer: Limits = Limits::default(),
     }
 }
 
@@ -118,12 +130,12 @@ fn telemetry() -> waypost_telemetry::Settings {
 
 impl Listen {
     /// Each address with the name of its role.
-    pub(crate) fn named(&self) -> [(&'static str, SocketAddr); 7] {
+    pub(crate) fn named(&self) -> [(&'static str, SocketAddr); 11] {
         self.clone().named_mut().map(|(name, address)| (name, *address))
     }
 
     /// As [`Listen::named`], to be changed.
-    pub(crate) fn named_mut(&mut self) -> [(&'static str, &mut SocketAddr); 7] {
+    pub(crate) fn named_mut(&mut self) -> [(&'static str, &mut SocketAddr); 11] {
         [
             ("gateway", &mut self.gateway),
             ("order", &mut self.order),
@@ -132,6 +144,10 @@ impl Listen {
             ("payment", &mut self.payment),
             ("provider", &mut self.provider),
             ("admin", &mut self.admin),
+            ("viewer", &mut self.viewer),
+            ("otlp_grpc", &mut self.otlp_grpc),
+            ("otlp_http", &mut self.otlp_http),
+            ("zipkin", &mut self.zipkin),
         ]
     }
 }

@@ -61,7 +61,11 @@ const PROSE: &[Entry] = &[
     ("otlp.traces", "Differences for spans.", None),
     ("otlp.metrics", "Differences for metrics.", None),
     ("otlp.logs", "Differences for log records.", None),
-    ("otlp.further", "Receivers beside this one, each a table with endpoint, protocol, traces, logs, delay.", None),
+    (
+        "otlp.further",
+        "Receivers beside this one, each a table with endpoint, protocol, traces, logs, delay.",
+        None,
+    ),
     ("limits", "Bounds on what one span may carry; what is over them is cut or dropped and counted.", None),
     ("limits.attribute_value_length", "Characters of a text value.", None),
     ("limits.span_attributes", "Attributes of a span.", None),

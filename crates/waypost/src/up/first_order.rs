@@ -12,6 +12,7 @@ use crate::console::Style;
 use crate::load::Story;
 use crate::roles::{Role, System};
 use crate::story::{self, Span, Trace};
+use crate::viewer::Viewer;
 
 /// Longer than the gateway lets any request take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,10 +30,15 @@ pub(super) struct Told {
 
 /// Places the order and tells its story, or why there is none. A first order that fails stops nothing: the
 /// system is up, and its story says what is wrong.
-pub(super) async fn tell(system: &System, auth: Auth, style: Style) -> Told {
+pub(super) async fn tell(system: &System, viewer: Option<&Viewer>, auth: Auth, style: Style) -> Told {
     match place(system, auth).await {
         Ok(answer) => {
-            Told { lines: story_of(&answer, system, style).await, order_id: answer.text("order_id") }
+            let mut lines = story_of(&answer, system, style).await;
+            if let (Some(viewer), Some(trace_id)) = (viewer, answer.text("trace_id")) {
+                let link = viewer.link(&format!("/trace/{trace_id}"));
+                lines.push(format!("Its trace, to look into: {}", style.bold(&link)));
+            }
+            Told { lines, order_id: answer.text("order_id") }
         }
         Err(reason) => {
             let lines = vec![format!("The first order could not be placed: {reason:#}")];

@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::roles::{Role, Sockets, Spans, System};
 use crate::settings::{Effective, Environment, Profile, load};
 use crate::shutdown::Signals;
+use crate::viewer::{self, Viewer, ViewerSockets};
 
 /// The configuration of `up`.
 pub(crate) fn settings(
@@ -37,33 +38,88 @@ pub(crate) async fn up(
 ) -> Result<Exit, Failure> {
     let style = Style::choose(args.plain, environment.get("NO_COLOR"));
     let mut signals = Signals::listen()?;
-    let sockets = Sockets::bind(&effective.settings.listen, &Role::ALL)?;
+    let sockets = Sockets::bind(&effective.settings.listen, &Role::ALL);
+    let viewer_sockets =
+        (!args.no_viewer).then(|| ViewerSockets::bind(&effective.settings.listen)).transpose();
+    let (sockets, viewer_sockets) = both(sockets, viewer_sockets)?;
     let spans = if args.no_first_order { Spans::Exported } else { Spans::Remembered };
-    let system = tokio::select! {
-        started = System::start(&effective, &Role::ALL, sockets, spans) => started?,
+    let running = tokio::select! {
+        started = Running::start(&effective, sockets, viewer_sockets, spans) => started?,
         _ = signals.next() => return Ok(Exit::Interrupted),
     };
-    page::welcome(&effective, &system, begin.elapsed(), style).iter().for_each(say);
+    let Running { system, viewer } = &running;
+    page::welcome(&effective, system, viewer.as_ref(), begin.elapsed(), style).iter().for_each(say);
     let mut order_id = None;
     if !args.no_first_order {
         let told = tokio::select! {
-            told = first_order::tell(&system, effective.settings.gateway.auth, style) => told,
-            _ = signals.next() => return stop(system, &mut signals).await,
+            told = first_order::tell(system, viewer.as_ref(), effective.settings.gateway.auth, style) => told,
+            _ = signals.next() => return stop(running, &mut signals).await,
         };
         told.lines.iter().for_each(say);
         system.stop_remembering();
         say(page::measured(begin.elapsed()));
         order_id = told.order_id;
     }
-    page::next_steps(&effective, &system, order_id.as_deref(), style).iter().for_each(say);
+    page::next_steps(&effective, system, order_id.as_deref(), style).iter().for_each(say);
     signals.next().await;
-    stop(system, &mut signals).await
+    stop(running, &mut signals).await
 }
 
-async fn stop(system: System, signals: &mut Signals) -> Result<Exit, Failure> {
+/// The roles, and the viewer beside them.
+struct Running {
+    system: System,
+    viewer: Option<Viewer>,
+}
+
+impl Running {
+    /// The viewer first, so that the roles' first spans find it.
+    async fn start(
+        effective: &Effective,
+        sockets: Sockets,
+        viewer: Option<ViewerSockets>,
+        spans: Spans,
+    ) -> Result<Running, Failure> {
+        let viewer = match viewer {
+            Some(sockets) => Some(Viewer::start(&effective.settings, sockets).await?),
+            None => None,
+        };
+        let receiver = viewer.as_ref().map(Viewer::receiver);
+        let system = System::start(effective, &Role::ALL, sockets, spans, receiver).await?;
+        Ok(Running { system, viewer })
+    }
+
+    /// The viewer last, so that the roles' last spans find it.
+    async fn stop(self) -> Exit {
+        let exit = self.system.stop().await;
+        let Some(viewer) = self.viewer else { return exit };
+        match viewer::verdict(&viewer.stop().await) {
+            Exit::Done => exit,
+            unclean => unclean,
+        }
+    }
+}
+
+/// Both sets of sockets, or the addresses of both that cannot be had.
+fn both(
+    sockets: Result<Sockets, Failure>,
+    viewer: Result<Option<ViewerSockets>, Failure>,
+) -> Result<(Sockets, Option<ViewerSockets>), Failure> {
+    match (sockets, viewer) {
+        (Ok(sockets), Ok(viewer)) => Ok((sockets, viewer)),
+        (Err(failure), Ok(_)) => Err(failure),
+        (Ok(_), Err(viewer)) => Err(Failure::message(viewer.exit, format!("{viewer}\n  {WITHOUT_VIEWER}"))),
+        (Err(failure), Err(viewer)) => {
+            Err(Failure::message(failure.exit, format!("{failure}\n  {viewer}\n  {WITHOUT_VIEWER}")))
+        }
+    }
+}
+
+const WITHOUT_VIEWER: &str = "(`--no-viewer` starts the shop without its viewer)";
+
+async fn stop(running: Running, signals: &mut Signals) -> Result<Exit, Failure> {
     say("\nFinishing what was accepted; Ctrl-C again leaves at once.");
     tokio::select! {
-        exit = system.stop() => {
+        exit = running.stop() => {
             say("Stopped.");
             Ok(exit)
         }

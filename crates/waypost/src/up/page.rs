@@ -9,9 +9,16 @@ use crate::console::Style;
 use crate::load::Story;
 use crate::roles::{Role, System};
 use crate::settings::Effective;
+use crate::viewer::Viewer;
 
 /// What runs where.
-pub(super) fn welcome(effective: &Effective, system: &System, took: Duration, style: Style) -> Vec<String> {
+pub(super) fn welcome(
+    effective: &Effective,
+    system: &System,
+    viewer: Option<&Viewer>,
+    took: Duration,
+    style: Style,
+) -> Vec<String> {
     let settings = &effective.settings;
     let data = match settings.data_dir().folder() {
         Some(folder) => format!("data in {}", folder.display()),
@@ -25,11 +32,18 @@ pub(super) fn welcome(effective: &Effective, system: &System, took: Duration, st
         )),
         String::new(),
     ];
-    for (name, address) in system.addresses() {
+    let viewers = viewer.map(Viewer::addresses).unwrap_or_default();
+    for (name, address) in system.addresses().iter().chain(viewers) {
         let what = match *name {
             "gateway" => format!("http://{address}  (try it: /api/docs)"),
             "provider" => format!("http://{address}"),
             "admin" => format!("http://{address}  (/livez /readyz /metrics)"),
+            "viewer" => match viewer {
+                Some(viewer) => format!("{}  (traces)", viewer.link("/")),
+                None => address.to_string(),
+            },
+            "otlp-http" => format!("http://{address}  (spans of any program, OTLP)"),
+            "zipkin" => format!("http://{address}  (spans of any program, Zipkin)"),
             _ => format!("{address}  (gRPC)"),
         };
         lines.push(format!("  {name:<10} {what}"));
@@ -42,9 +56,16 @@ pub(super) fn welcome(effective: &Effective, system: &System, took: Duration, st
         lines
             .push("It is refused beyond loopback; `--set gateway.auth=required` asks for tokens.".to_owned());
     }
-    lines.push(match system.export() {
-        Some(endpoint) => format!("Telemetry goes to {endpoint}."),
-        None => "Telemetry stays here; `--export http://127.0.0.1:4318` sends it to a collector.".to_owned(),
+    lines.push(match (system.export(), viewer) {
+        (Some(endpoint), Some(_)) => format!("Telemetry goes to the viewer and to {endpoint}."),
+        (Some(endpoint), None) => format!("Telemetry goes to {endpoint}."),
+        (None, Some(_)) => {
+            "Telemetry goes to the viewer; `--export http://collector:4318` sends it elsewhere too."
+                .to_owned()
+        }
+        (None, None) => {
+            "Telemetry stays here; `--export http://collector:4318` sends it to a collector.".to_owned()
+        }
     });
     lines.push(String::new());
     lines

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every listener on a free port.
-pub const FREE_PORTS: [&str; 14] = [
+pub const FREE_PORTS: [&str; 22] = [
     "--gateway",
     "127.0.0.1:0",
     "--order",
@@ -25,6 +25,14 @@ pub const FREE_PORTS: [&str; 14] = [
     "--provider",
     "127.0.0.1:0",
     "--admin",
+    "127.0.0.1:0",
+    "--viewer",
+    "127.0.0.1:0",
+    "--otlp-grpc",
+    "127.0.0.1:0",
+    "--otlp-http",
+    "127.0.0.1:0",
+    "--zipkin",
     "127.0.0.1:0",
 ];
 
