@@ -22,9 +22,7 @@ const BEND_SIZE = 0.4;
 export function layout(nodes, edges) {
   const known = new Set(nodes.map(({ id }) => id));
   const proper = edges.filter(({ from, to }) => from !== to && known.has(from) && known.has(to));
-  // What is connected with nothing stands below the rest.
-  const connected = new Set(proper.flatMap(({ from, to }) => [from, to]));
-  const ids = [...known].sort((a, b) => connected.has(b) - connected.has(a) || (a < b ? -1 : 1));
+  const ids = [...known].sort();
   const turned = backEdges(ids, proper);
   const forward = proper.map((edge) => (turned.has(edge) ? { from: edge.to, to: edge.from } : edge));
   const layers = layersOf(ids, forward);
@@ -143,10 +141,9 @@ function orderLayers(layers, edges) {
           const near = isDown
             ? (before.get(id) ?? []).map(({ from }) => from)
             : (after.get(id) ?? []).map(({ to }) => to);
-          return [
-            id,
-            near.length ? near.reduce((sum, other) => sum + place.get(other), 0) / near.length : place.get(id),
-          ];
+          // What is connected with nothing stands below the rest.
+          const alone = before.has(id) || after.has(id) ? place.get(id) : 2;
+          return [id, near.length ? near.reduce((sum, other) => sum + place.get(other), 0) / near.length : alone];
         }),
       );
       layer.sort((a, b) => mean.get(a) - mean.get(b) || (a < b ? -1 : 1));

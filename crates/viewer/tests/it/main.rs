@@ -6,6 +6,7 @@ mod fixture;
 mod http;
 mod import;
 mod page;
+mod page_logic;
 mod parameters;
 mod search;
 mod span;
