@@ -148,6 +148,18 @@ export function serviceColor(name) {
   return ((hash >>> 16) ^ (hash & 0xffff)) % SERVICE_COLORS;
 }
 
+/** A colour for each of these names: its own, or the next that none before it has while there are any left. */
+export function serviceColors(names) {
+  const taken = new Set();
+  return names.map((name) => {
+    const own = serviceColor(name);
+    const after = Array.from({ length: SERVICE_COLORS }, (_, step) => (own + step) % SERVICE_COLORS);
+    const color = after.find((one) => !taken.has(one)) ?? own;
+    taken.add(color);
+    return color;
+  });
+}
+
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 // Control characters, marks that reorder or hide text, line separators, halves of surrogate pairs.
 const HIDDEN =

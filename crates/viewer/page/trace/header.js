@@ -2,7 +2,7 @@
 
 import { address } from "../kit/api.js";
 import { clear, h, icon, quoted } from "../kit/dom.js";
-import { count, duration, serviceColor, time, timeExact } from "../kit/format.js";
+import { count, duration, time, timeExact } from "../kit/format.js";
 import { nameShown, plural, serviceShown, shown } from "./labels.js";
 import { colorOf } from "./row.js";
 import { copyButton } from "./values.js";
@@ -44,7 +44,7 @@ export function traceHeader(state, actions) {
           "button",
           {
             type: "button",
-            class: `chip service-chip svc-${serviceColor(model.services[service])}${errors > 0 ? " has-errors" : ""}`,
+            class: `chip service-chip svc-${model.serviceColors[service]}${errors > 0 ? " has-errors" : ""}`,
             "aria-pressed": state.service === service,
             on: { click: () => state.setService(service) },
             "aria-label": `${name}: ${model.serviceSpans[service]} spans${errors > 0 ? `, ${errors} errors` : ""}`,

@@ -3,6 +3,8 @@
 // Rows stand in the order of a depth-first walk, so a subtree is the stretch [row, row + descendants]. Times are
 // nanoseconds after the trace's start, exact up to 104 days. Pure: no page, no clock.
 
+import { serviceColors } from "../kit/format.js";
+
 const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 
 /** What is marked on a row; bits of `marks`. */
@@ -36,6 +38,7 @@ export class Model {
     this.count = count;
     this.errors = answer.errors;
     this.services = answer.services;
+    this.serviceColors = serviceColors(this.services);
     this.names = answer.names;
     this.roots = answer.roots;
     this.completeness = answer.completeness;
@@ -91,9 +94,6 @@ export class Model {
     return this.#rowsById.get(id) ?? -1;
   }
 
-  serviceOf(row) {
-    return this.services[this.service[row]];
-  }
   nameOf(row) {
     return this.names[this.name[row]];
   }

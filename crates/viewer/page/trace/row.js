@@ -1,7 +1,7 @@
 // One row of the waterfall: its nodes, and filling them for an item. Nodes are recycled, so filling sets everything.
 
 import { clear, h } from "../kit/dom.js";
-import { duration, serviceColor } from "../kit/format.js";
+import { duration } from "../kit/format.js";
 import { figuresOf, headingLabel, marksOf, nameShown, sentence, serviceShown } from "./labels.js";
 import { MARK } from "./model.js";
 import { HEADING } from "./visible.js";
@@ -159,14 +159,9 @@ function isOfParent(model, row) {
   return parent >= 0 && model.service[parent] === model.service[row];
 }
 
-const colors = new Map();
-
 /** The colour number of a row's service. */
 export function colorOf(model, row) {
-  const name = model.serviceOf(row);
-  let color = colors.get(name);
-  if (color === undefined) colors.set(name, (color = serviceColor(name)));
-  return color;
+  return model.serviceColors[model.service[row]];
 }
 
 function expandable(row, nodes, hasMore, isOpen) {

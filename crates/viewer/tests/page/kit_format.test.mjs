@@ -10,6 +10,7 @@ import {
   rate,
   SERVICE_COLORS,
   serviceColor,
+  serviceColors,
   time,
   timeExact,
   toMillis,
@@ -82,4 +83,13 @@ test("a service has one colour of twelve, and names spread over all of them", ()
     [...used].sort((a, b) => a - b),
     [...Array(SERVICE_COLORS).keys()],
   );
+});
+
+test("the services of one trace have colours of their own while there are enough", () => {
+  const names = Array.from({ length: SERVICE_COLORS }, (_, at) => `service-${at}`);
+  const colors = serviceColors(names);
+  assert.equal(new Set(colors).size, SERVICE_COLORS);
+  assert.equal(colors[0], serviceColor(names[0]));
+  const more = serviceColors([...names, "one-more"]);
+  assert.deepEqual(more, [...colors, serviceColor("one-more")]);
 });
