@@ -1,61 +1,84 @@
-//! Durable orders a second and CPU an order: telemetry off, and at 100 % to a local sink, alternated in one run.
+//! Durable orders a second and CPU an order: telemetry off, at 100 % to a local sink, and at 100 % to the viewer of the
+//! same process, alternated in one run.
 
 use crate::process::Waypost;
 use crate::sink::Sink;
 use crate::statistics::spread;
 
 #[derive(Default)]
-struct Variant {
+struct Measured {
     orders_per_second: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
     cpu: Vec<f64>,
 }
 
+/// Where the telemetry of one run goes.
+#[derive(Clone, Copy)]
+enum Telemetry {
+    Off,
+    Sink,
+    Viewer,
+}
+
+/// Off twice: the second time as a control.
+const WAYS: [(&str, Telemetry); 4] = [
+    ("off", Telemetry::Off),
+    ("100 % to a sink", Telemetry::Sink),
+    ("100 % to the viewer of the same process", Telemetry::Viewer),
+    ("off (control)", Telemetry::Off),
+];
+
 pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Result<()> {
     let sink = Sink::start()?;
     let endpoint = format!("http://{}", sink.address);
-    let (mut off, mut on) = (Variant::default(), Variant::default());
-    let mut again = Variant::default();
+    let mut measured: [Measured; WAYS.len()] = Default::default();
     for round in 0..rounds {
-        // Off, on, and off again as a control; the order turns round each time, so that a drift hits both alike.
-        let mut order: Vec<usize> = vec![0, 1, 2];
+        let mut order: Vec<_> = measured.iter_mut().zip(WAYS).collect();
+        // The order turns round each time, so that a drift hits all alike.
         if round % 2 == 1 {
             order.reverse();
         }
-        for variant in order {
-            let (into, is_on) = match variant {
-                0 => (&mut off, false),
-                1 => (&mut on, true),
-                _ => (&mut again, false),
-            };
-            run(into, is_on, &endpoint, orders, concurrency)?;
+        for (into, (_, telemetry)) in order {
+            run(into, telemetry, &endpoint, orders, concurrency)?;
         }
         println!("round {} of {rounds}", round + 1);
     }
     println!("\n{rounds} rounds of {orders} orders at concurrency {concurrency}; median [smallest-largest]");
-    println!("| telemetry | orders/s | p50 ms | p99 ms | CPU ms an order |");
-    println!("|---|---|---|---|---|");
-    for (name, variant) in [("off", &off), ("off (control)", &again), ("100 % to a sink", &on)] {
+    println!("| telemetry | orders/s | p50 ms | p99 ms | CPU ms an order | CPU ratio to off, by round |");
+    println!("|---|---|---|---|---|---|");
+    let off = measured.first().map(|off| off.cpu.clone()).unwrap_or_default();
+    for ((name, _), measured) in WAYS.iter().zip(&measured) {
         println!(
-            "| {name} | {} | {} | {} | {} |",
-            spread(&variant.orders_per_second, 0),
-            spread(&variant.p50, 1),
-            spread(&variant.p99, 1),
-            spread(&variant.cpu, 3),
+            "| {name} | {} | {} | {} | {} | {} |",
+            spread(&measured.orders_per_second, 0),
+            spread(&measured.p50, 1),
+            spread(&measured.p99, 1),
+            spread(&measured.cpu, 3),
+            spread(&ratios(&measured.cpu, &off), 2),
         );
     }
-    println!("CPU ratio on/off, paired by round:      {}", spread(&ratios(&on.cpu, &off.cpu), 2));
-    println!("CPU ratio control/off, paired by round: {}", spread(&ratios(&again.cpu, &off.cpu), 2));
     println!("sink: {} MB", sink.bytes() / 1_000_000);
     Ok(())
 }
 
-fn run(into: &mut Variant, is_on: bool, endpoint: &str, orders: u32, concurrency: u32) -> anyhow::Result<()> {
+fn run(
+    into: &mut Measured,
+    telemetry: Telemetry,
+    endpoint: &str,
+    orders: u32,
+    concurrency: u32,
+) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let environment: &[(&str, &str)] = if is_on { &[] } else { &[("OTEL_SDK_DISABLED", "true")] };
-    let arguments: &[&str] =
-        if is_on { &["--no-first-order", "--export", endpoint] } else { &["--no-first-order"] };
+    let environment: &[(&str, &str)] = match telemetry {
+        Telemetry::Off => &[("OTEL_SDK_DISABLED", "true")],
+        Telemetry::Sink | Telemetry::Viewer => &[],
+    };
+    let arguments: &[&str] = match telemetry {
+        Telemetry::Off => &["--no-first-order", "--no-viewer"],
+        Telemetry::Sink => &["--no-first-order", "--no-viewer", "--export", endpoint],
+        Telemetry::Viewer => &["--no-first-order"],
+    };
     let waypost = Waypost::up(&folder.path().join("data"), arguments, environment)?;
     waypost.load(orders / 10, concurrency)?;
     let before = waypost.cpu_seconds()?;

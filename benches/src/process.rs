@@ -11,6 +11,20 @@ use anyhow::{Context as _, bail};
 /// Kernel ticks a second; Linux has 100 on every machine this project builds for.
 const TICKS: f64 = 100.0;
 
+const LISTENERS: [&str; 11] = [
+    "gateway",
+    "order",
+    "user",
+    "inventory",
+    "payment",
+    "provider",
+    "admin",
+    "viewer",
+    "otlp-grpc",
+    "otlp-http",
+    "zipkin",
+];
+
 /// A running `waypost up`. Dropped, it is stopped.
 pub(crate) struct Waypost {
     child: Child,
@@ -40,9 +54,9 @@ impl Waypost {
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Waypost> {
         let mut command = Command::new(binary()?);
-        command.args(["up", "--plain", "--no-viewer", "--data"]).arg(data).args(arguments);
-        for role in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
-            command.args([&format!("--{role}"), "127.0.0.1:0"]);
+        command.args(["up", "--plain", "--data"]).arg(data).args(arguments);
+        for listener in LISTENERS {
+            command.args([&format!("--{listener}"), "127.0.0.1:0"]);
         }
         let begun = Instant::now();
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).spawn()?;

@@ -78,8 +78,8 @@ pub(crate) fn sort_spans(spans: &mut [Span]) {
     });
 }
 
-/// Of spans that are equal in everything, keeps one. `is_same` tells for two places of the list whether they are; it is
-/// asked only about spans of the same id. Returns the places to keep.
+/// Of spans that are equal in everything, keeps one. `is_same` tells for two places of the list whether they
+/// are; it is asked only about spans of the same id. Returns the places to keep.
 pub(crate) fn distinct<E>(
     ids: &[SpanId],
     mut is_same: impl FnMut(usize, usize) -> Result<bool, E>,

@@ -1,7 +1,7 @@
 //! The ledger as it is kept: one account for each service, and changes that are entered once they are true.
 //!
-//! Invariant: what is stored is counted where spans are put in and taken out, not derived from the other figures, so that
-//! the equation received = stored + refused + evicted is a check and not a definition.
+//! Invariant: what is stored is counted where spans are put in and taken out, not derived from the other
+//! figures, so that the equation received = stored + refused + evicted is a check and not a definition.
 
 use crate::ledger::{EvictionReason, Ledger, ServiceLedger};
 use foldhash::{HashMap, HashSet, HashSetExt};
@@ -176,8 +176,9 @@ impl Book {
         account.logs_stored += logs;
     }
 
-    /// Once everything that is stored was counted with [`Book::found`]: what is not there although it was never evicted
-    /// was lost with a damaged file, and is counted as that. Returns such spans and log records.
+    /// Once everything that is stored was counted with [`Book::found`]: what is not there although it was
+    /// never evicted was lost with a damaged file, and is counted as that. Returns such spans and log
+    /// records.
     pub(crate) fn settle(&mut self) -> (u64, u64) {
         let (mut spans, mut logs) = (0, 0);
         for (service, account) in &mut self.accounts {
@@ -255,7 +256,8 @@ impl Book {
         }
     }
 
-    /// Under which name a service is accounted for. An account is never closed, so that the name stays the same.
+    /// Under which name a service is accounted for. An account is never closed, so that the name stays the
+    /// same.
     fn name(&self, service: &Text) -> Text {
         if self.accounts.contains_key(service) { owned(service) } else { Text::from_static(OTHER) }
     }

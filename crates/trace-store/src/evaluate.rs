@@ -1,7 +1,7 @@
 //! What a filter means: the one definition, for spans in memory and, value by value, for columns.
 //!
-//! Invariant: a block answers as [`SpanCheck::holds`] would for each of its spans. The columns are searched with the same
-//! [`Check`] and [`Needle`]; only the order of work differs.
+//! Invariant: a block answers as [`SpanCheck::holds`] would for each of its spans. The columns are searched
+//! with the same [`Check`] and [`Needle`]; only the order of work differs.
 
 use crate::query::{AttributeFilter, SpanFilter, Test};
 use waypost_trace_model::{Attribute, Span, Value};

@@ -34,7 +34,9 @@ impl Losses {
 
     /// Adds every loss of a list.
     pub(crate) fn add_all(&mut self, losses: &[Loss]) {
-        losses.iter().for_each(|loss| self.add(loss.trace, loss.reason, loss.spans));
+        for loss in losses {
+            self.add(loss.trace, loss.reason, loss.spans);
+        }
     }
 
     /// What was refused of this trace.
@@ -62,8 +64,8 @@ pub(crate) fn told(batch: &Batch) -> Vec<Loss> {
 
 /// How many spans each recent trace has, to keep one that never ends from filling the store.
 ///
-/// Two generations: when the younger is full the older is forgotten, so that a trace is remembered for at least
-/// [`TRACES`]` / 2` traces after its last span. A trace that pauses longer may grow beyond the limit.
+/// Two generations: when the younger is full the older is forgotten, so that a trace is remembered for at
+/// least [`TRACES`]` / 2` traces after its last span. A trace that pauses longer may grow beyond the limit.
 #[derive(Debug)]
 pub(crate) struct TraceSizes {
     limit: u64,

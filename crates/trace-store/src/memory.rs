@@ -1,7 +1,7 @@
 //! A store in memory, for tests and for running without a data folder.
 //!
-//! It asks every span for every question, which is simple enough to be the measure of what [`crate::BlockStore`] answers.
-//! Left out: everything that survives the process.
+//! It asks every span for every question, which is simple enough to be the measure of what
+//! [`crate::BlockStore`] answers. Left out: everything that survives the process.
 
 use crate::{
     AppendError, EvictionReason, Found, Ledger, Query, ReadError, Receipt, Settings, SpanFilter, TraceStore,
@@ -41,6 +41,8 @@ struct State {
     /// What each request brought for each service, oldest first.
     parts: VecDeque<Part>,
     bytes: u64,
+    /// Bytes of each service.
+    bytes_of: HashMap<Text, u64>,
     book: Book,
     losses: Losses,
     evicted: HashMap<TraceId, u64>,
@@ -64,6 +66,7 @@ impl MemoryStore {
         let state = State {
             parts: VecDeque::new(),
             bytes: 0,
+            bytes_of: HashMap::new(),
             book: Book::default(),
             losses: Losses::default(),
             evicted: HashMap::new(),
@@ -153,6 +156,7 @@ impl State {
         for mut part in parts.into_values() {
             part.bytes = (part.spans.len() + part.logs.len()) as u64 * bytes_per_record;
             self.bytes += part.bytes;
+            *self.bytes_of.entry(part.service.clone()).or_default() += part.bytes;
             self.parts.push_back(part);
         }
     }
@@ -160,11 +164,7 @@ impl State {
     /// Drops the oldest of the service that has the most, until everything fits.
     fn shrink(&mut self, budget: u64) {
         while self.bytes > budget {
-            let mut sizes: HashMap<&Text, u64> = HashMap::new();
-            for part in &self.parts {
-                *sizes.entry(&part.service).or_default() += part.bytes;
-            }
-            let Some((largest, _)) = sizes.into_iter().max_by_key(|(service, bytes)| (*bytes, *service))
+            let Some((largest, _)) = self.bytes_of.iter().max_by_key(|(service, bytes)| (**bytes, *service))
             else {
                 return;
             };
@@ -185,6 +185,9 @@ impl State {
     fn drop_part(&mut self, place: usize, reason: EvictionReason) {
         let Some(part) = self.parts.remove(place) else { return };
         self.bytes -= part.bytes;
+        if let Some(bytes) = self.bytes_of.get_mut(&part.service) {
+            *bytes -= part.bytes;
+        }
         let mut changes = Changes::default();
         changes.evict(&part.service, reason, part.spans.len() as u64, part.logs.len() as u64);
         self.book.enter(&changes);

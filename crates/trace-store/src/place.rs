@@ -1,12 +1,13 @@
 //! Places in the order of a query's answer, and the cursors that name them.
 //!
-//! Every order is turned into one: a place is a rank, smaller first, and a trace id. Everything at or before a cursor's place
-//! was answered on the pages before.
+//! Every order is turned into one: a place is a rank, smaller first, and a trace id. Everything at or before
+//! a cursor's place was answered on the pages before.
 
 use crate::{Cursor, Match, Order, ReadError};
 use waypost_trace_model::{SpanId, StatusCode, TraceId};
 
-/// A place in the order. The trace of a place that belongs to no trace is all zero, which comes before every trace.
+/// A place in the order. The trace of a place that belongs to no trace is all zero, which comes before every
+/// trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) rank: u64,
@@ -68,8 +69,8 @@ impl Order {
     }
 }
 
-/// A span that meets the first filter. Of those of one trace the smallest stands for it, so that every store names the
-/// same one.
+/// A span that meets the first filter. Of those of one trace the smallest stands for it, so that every store
+/// names the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hit {
     pub(crate) rank: u64,

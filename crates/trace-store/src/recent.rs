@@ -1,7 +1,7 @@
 //! Which requests came lately, so that one that is sent again is not kept again.
 //!
-//! A client that does not see the answer sends the same bytes again: the digest of the bytes is the request's name. It is
-//! written to disk, so it must not change from one process to the next.
+//! A client that does not see the answer sends the same bytes again: the digest of the bytes is the request's
+//! name. It is written to disk, so it must not change from one process to the next.
 
 use bytes::Bytes;
 use foldhash::{HashSet, HashSetExt};

@@ -1,7 +1,9 @@
-//! Attributes as columns: a shape for each list of keys and types that occurs, and a column for each place in a shape.
+//! Attributes as columns: a shape for each list of keys and types that occurs, and a column for each place in
+//! a shape.
 //!
-//! A record keeps the number of its shape. A value's place in its column is the number of earlier records whose shape has
-//! that column. Order, repeated keys and types are in the shape, so that a list comes back exactly as it was.
+//! A record keeps the number of its shape. A value's place in its column is the number of earlier records
+//! whose shape has that column. Order, repeated keys and types are in the shape, so that a list comes back
+//! exactly as it was.
 
 use crate::block::{
     bloom,
@@ -167,7 +169,9 @@ impl<'a> AttributesBuilder<'a> {
             put_varint(&mut directory, shapes.shapes.len() as u64);
             for shape in &shapes.shapes {
                 put_varint(&mut directory, shape.len() as u64);
-                shape.iter().for_each(|column| put_varint(&mut directory, u64::from(*column)));
+                for column in shape {
+                    put_varint(&mut directory, u64::from(*column));
+                }
             }
         }
         parts.add_alone(id::DIRECTORY, &directory)
@@ -230,7 +234,9 @@ impl<'a> ColumnBuilder<'a> {
             }
             kind => {
                 let different: HashSet<u64> = self.numbers.iter().copied().collect();
-                different.into_iter().for_each(|number| add(hashes, key, &value::from_number(kind, number)));
+                for number in different {
+                    add(hashes, key, &value::from_number(kind, number));
+                }
             }
         }
     }

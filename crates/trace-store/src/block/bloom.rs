@@ -1,5 +1,5 @@
-//! Bloom filters of lines of 64 bytes: a question touches one line, so one miss of the processor's cache, or one page of
-//! a file.
+//! Bloom filters of lines of 64 bytes: a question touches one line, so one miss of the processor's cache, or
+//! one page of a file.
 
 use bytes::Bytes;
 use waypost_trace_model::TraceId;

@@ -150,9 +150,13 @@ mod tests {
     fn numbers_come_back_and_broken_ones_do_not() {
         let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX];
         let mut out = Vec::new();
-        numbers.iter().for_each(|number| put_varint(&mut out, *number));
+        for number in &numbers {
+            put_varint(&mut out, *number);
+        }
         let mut reader = Reader::new(out.clone().into());
-        numbers.iter().for_each(|number| assert_eq!(reader.varint().unwrap(), *number));
+        for number in &numbers {
+            assert_eq!(reader.varint().unwrap(), *number);
+        }
         assert!(reader.is_at_end());
         assert_eq!(Reader::new(out.into()).varints(numbers.len()).unwrap(), numbers);
         assert!(Reader::new(Bytes::from_static(&[0x80; 11])).varint().is_err());

@@ -1,6 +1,8 @@
-//! Parts that were read and unpacked lately, so that a page of a search and the next one do not unpack them again.
+//! Parts that were read and unpacked lately, so that a page of a search and the next one do not unpack them
+//! again.
 //!
-//! Two generations: when the younger is full the older is forgotten. What is asked for in between moves to the younger.
+//! Two generations: when the younger is full the older is forgotten. What is asked for in between moves to
+//! the younger.
 
 use foldhash::{HashMap, HashMapExt};
 use std::{
@@ -36,15 +38,14 @@ impl Cache {
     /// The part, if it is here.
     pub(crate) fn get<T: Any + Send + Sync>(&self, key: Key) -> Option<Arc<T>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = match generations.young.get(&key) {
-            Some((part, _)) => part.clone(),
-            None => {
-                let (part, size) = generations.old.remove(&key)?;
-                generations.insert(key, (part.clone(), size), self.bytes / 2);
-                part
-            }
+        let part = if let Some((part, _)) = generations.young.get(&key) {
+            part.clone()
+        } else {
+            let (part, size) = generations.old.remove(&key)?;
+            generations.insert(key, (part.clone(), size), self.bytes / 2);
+            part
         };
-        entry.downcast().ok()
+        part.downcast().ok()
     }
 
     /// Keeps the part for a while.

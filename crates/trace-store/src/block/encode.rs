@@ -1,7 +1,8 @@
 //! From spans and log records to the parts of a block.
 //!
-//! Rows are sorted by service, operation and start, so that what a search asks for lies together, and neighbours resemble
-//! each other: traces are numbered by their start and parents by their row, so both go up in small steps from row to row.
+//! Rows are sorted by service, operation and start, so that what a search asks for lies together, and
+//! neighbours resemble each other: traces are numbered by their start and parents by their row, so both go up
+//! in small steps from row to row.
 
 use crate::{
     block::{
@@ -137,11 +138,13 @@ fn put_traces(parts: &mut PartsBuilder, rows: &[&Span]) -> io::Result<HashMap<Tr
     let mut sorted: Vec<(u64, TraceId)> = starts.iter().map(|(trace, start)| (*start, *trace)).collect();
     sorted.sort_unstable();
     let mut raw = Vec::with_capacity(sorted.len() * 16);
-    sorted.iter().for_each(|(_, trace)| raw.extend_from_slice(trace.as_bytes()));
+    for (_, trace) in &sorted {
+        raw.extend_from_slice(trace.as_bytes());
+    }
     parts.add_alone(id::TRACES, &raw)?;
     let numbers: HashMap<TraceId, u32> = sorted.into_iter().map(|(_, trace)| trace).zip(0..).collect();
     let of_rows = rows.iter().map(|span| u64::from(numbers.get(&span.trace_id).copied().unwrap_or_default()));
-    put_numbers(parts, id::TRACE_OF_ROW, Habit::Steps, of_rows.collect())?;
+    put_numbers(parts, id::TRACE_OF_ROW, Habit::Steps, of_rows)?;
     Ok(numbers)
 }
 
@@ -160,7 +163,13 @@ fn put_groups(parts: &mut PartsBuilder, rows: &[&Span], order: &Order<'_>) -> io
     parts.add_alone(id::GROUPS, &raw)
 }
 
-fn put_numbers(parts: &mut PartsBuilder, id: u32, habit: Habit, numbers: Vec<u64>) -> io::Result<()> {
+fn put_numbers(
+    parts: &mut PartsBuilder,
+    id: u32,
+    habit: Habit,
+    numbers: impl IntoIterator<Item = u64>,
+) -> io::Result<()> {
+    let numbers: Vec<u64> = numbers.into_iter().collect();
     let mut raw = Vec::new();
     numbers::put(&mut raw, &numbers, habit);
     parts.add(id, raw)
@@ -177,7 +186,7 @@ fn put_texts<'a>(parts: &mut PartsBuilder, id: u32, texts: impl Iterator<Item = 
 /// The columns that every span has.
 fn put_core(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceId, u32>) -> io::Result<()> {
     let mut column = |id: u32, habit: Habit, of: &dyn Fn(&Span) -> u64| {
-        put_numbers(parts, id, habit, rows.iter().map(|span| of(span)).collect())
+        put_numbers(parts, id, habit, rows.iter().map(|span| of(span)))
     };
     column(id::SPAN_ID, Habit::Random, &|span| number_of(span.span_id))?;
     column(id::START, Habit::Steps, &|span| span.start)?;
@@ -195,7 +204,8 @@ fn put_core(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceId, 
     put_parents(parts, rows, traces)
 }
 
-/// A parent in the same block is named by the step to its row from the row of the parent before; another by its id.
+/// A parent in the same block is named by the step to its row from the row of the parent before; another by
+/// its id.
 fn put_parents(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceId, u32>) -> io::Result<()> {
     let number = |span: &Span| traces.get(&span.trace_id).copied().unwrap_or_default();
     let row_of: HashMap<(u32, SpanId), u32> =
@@ -205,17 +215,16 @@ fn put_parents(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceI
     for span in rows {
         near.push(match span.parent_span_id {
             None => 0,
-            Some(parent) => match row_of.get(&(number(span), parent)) {
-                Some(row) => {
+            Some(parent) => {
+                if let Some(row) = row_of.get(&(number(span), parent)) {
                     let way = i64::from(*row) - before;
                     before = i64::from(*row);
                     zigzag(way) + 2
-                }
-                None => {
+                } else {
                     far.push(number_of(parent));
                     1
                 }
-            },
+            }
         });
     }
     put_numbers(parts, id::PARENT, Habit::Values, near)?;
@@ -239,7 +248,9 @@ fn put_origins(parts: &mut PartsBuilder, rows: &[&Span], hashes: &mut HashSet<u6
     let mut raw = Vec::new();
     for list in [&resources.all, &scopes.all] {
         put_varint(&mut raw, list.len() as u64);
-        list.iter().for_each(|bytes| put_bytes(&mut raw, bytes));
+        for bytes in list {
+            put_bytes(&mut raw, bytes);
+        }
     }
     parts.add_alone(id::ORIGINS, &raw)
 }
@@ -301,13 +312,13 @@ fn put_events<'a>(
         parts,
         id::EVENT_TIME,
         Habit::Values,
-        events().map(|(start, event)| step(start, event.time)).collect(),
+        events().map(|(start, event)| step(start, event.time)),
     )?;
     put_texts(parts, id::EVENT_NAME, events().map(|(_, event)| &event.name.as_bytes()[..]))?;
     let dropped = events().map(|(_, event)| u64::from(event.dropped_attributes));
-    put_numbers(parts, id::EVENT_DROPPED, Habit::Values, dropped.collect())?;
+    put_numbers(parts, id::EVENT_DROPPED, Habit::Values, dropped)?;
     let shapes = events().map(|(_, event)| attributes.push(Owner::Event, &event.attributes));
-    put_numbers(parts, id::EVENT_SHAPE, Habit::Values, shapes.collect())
+    put_numbers(parts, id::EVENT_SHAPE, Habit::Values, shapes)
 }
 
 fn put_links<'a>(
@@ -317,17 +328,17 @@ fn put_links<'a>(
 ) -> io::Result<()> {
     let links = || rows.iter().flat_map(|span| &span.links);
     put_texts(parts, id::LINK_TRACE, links().map(|link| &link.trace_id.as_bytes()[..]))?;
-    put_numbers(parts, id::LINK_SPAN, Habit::Random, links().map(|link| number_of(link.span_id)).collect())?;
+    put_numbers(parts, id::LINK_SPAN, Habit::Random, links().map(|link| number_of(link.span_id)))?;
     put_texts(parts, id::LINK_STATE, links().map(|link| &link.trace_state.as_bytes()[..]))?;
-    put_numbers(parts, id::LINK_FLAGS, Habit::Values, links().map(|link| link.flags.into()).collect())?;
+    put_numbers(parts, id::LINK_FLAGS, Habit::Values, links().map(|link| link.flags.into()))?;
     let dropped = links().map(|link| u64::from(link.dropped_attributes));
-    put_numbers(parts, id::LINK_DROPPED, Habit::Values, dropped.collect())?;
+    put_numbers(parts, id::LINK_DROPPED, Habit::Values, dropped)?;
     let shapes = links().map(|link| attributes.push(Owner::Link, &link.attributes));
-    put_numbers(parts, id::LINK_SHAPE, Habit::Values, shapes.collect())
+    put_numbers(parts, id::LINK_SHAPE, Habit::Values, shapes)
 }
 
-/// Log records by trace and time, in chunks; the index names the first and the last trace of each. Records without a trace
-/// come first.
+/// Log records by trace and time, in chunks; the index names the first and the last trace of each. Records
+/// without a trace come first.
 fn put_logs(parts: &mut PartsBuilder, logs: &[&LogRecord]) -> io::Result<()> {
     if logs.is_empty() {
         return Ok(());
@@ -348,7 +359,11 @@ fn put_logs(parts: &mut PartsBuilder, logs: &[&LogRecord]) -> io::Result<()> {
 
 fn services(rows: &[&Span], logs: &[&LogRecord]) -> Vec<(Text, u64, u64)> {
     let mut counts: BTreeMap<&Text, (u64, u64)> = BTreeMap::new();
-    rows.iter().for_each(|span| counts.entry(span.service()).or_default().0 += 1);
-    logs.iter().for_each(|log| counts.entry(&log.resource.service).or_default().1 += 1);
+    for span in rows {
+        counts.entry(span.service()).or_default().0 += 1;
+    }
+    for log in logs {
+        counts.entry(&log.resource.service).or_default().1 += 1;
+    }
     counts.into_iter().map(|(service, (spans, logs))| (owned(service), spans, logs)).collect()
 }

@@ -1,8 +1,8 @@
 //! A block: some thousand spans as columns.
 //!
-//! [`encode`] makes one, [`rows`] reads whole spans back, [`select`] finds the rows that meet a filter and reads only the
-//! columns that the filter asks about. The [`Head`] of every block is kept in memory: it tells for most questions that
-//! the block need not be read at all.
+//! [`encode`] makes one, [`rows`] reads whole spans back, [`select`] finds the rows that meet a filter and
+//! reads only the columns that the filter asks about. The [`Head`] of every block is kept in memory: it tells
+//! for most questions that the block need not be read at all.
 //!
 //! Invariant: a block gives back exactly the spans it was made of, in another order. Left out: files and SQL.
 

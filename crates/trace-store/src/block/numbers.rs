@@ -41,7 +41,9 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
         out.push(DICTIONARY);
         put_varint(out, count);
         put_varint(out, values.len() as u64);
-        values.iter().for_each(|value| put_varint(out, *value));
+        for value in &values {
+            put_varint(out, *value);
+        }
         out.extend_from_slice(&ids);
         return;
     }
@@ -49,7 +51,9 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
         Habit::Values => {
             out.push(VARINT);
             put_varint(out, count);
-            numbers.iter().for_each(|number| put_varint(out, *number));
+            for number in numbers {
+                put_varint(out, *number);
+            }
         }
         Habit::Steps => {
             out.push(STEPS);
@@ -63,7 +67,9 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
         Habit::Random => {
             out.push(FIXED);
             put_varint(out, count);
-            numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+            for number in numbers {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
         }
     }
 }
@@ -81,15 +87,16 @@ fn dictionary(numbers: &[u64]) -> Option<(Vec<u64>, Vec<u8>)> {
     for number in numbers {
         let id = match last {
             Some((value, id)) if value == *number => id,
-            _ => match places.get(number) {
-                Some(id) => *id,
-                None => {
+            _ => {
+                if let Some(id) = places.get(number) {
+                    *id
+                } else {
                     let id = u8::try_from(values.len()).ok().filter(|_| values.len() < most)?;
                     places.insert(*number, id);
                     values.push(*number);
                     id
                 }
-            },
+            }
         };
         last = Some((*number, id));
         ids.push(id);
@@ -158,7 +165,8 @@ impl Numbers {
         }
     }
 
-    /// For each place whether its number passes; each different number is asked about once where that is known.
+    /// For each place whether its number passes; each different number is asked about once where that is
+    /// known.
     pub(crate) fn test(&self, mut passes: impl FnMut(u64) -> bool) -> Vec<bool> {
         match self {
             Numbers::Constant { number, count } => vec![*count > 0 && passes(*number); *count],

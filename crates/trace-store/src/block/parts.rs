@@ -1,5 +1,5 @@
-//! The parts of a block: each column compressed by itself, so that a question reads only what it asks about; the tiny ones
-//! together, because a row of its own costs more than they do.
+//! The parts of a block: each column compressed by itself, so that a question reads only what it asks about;
+//! the tiny ones together, because a row of its own costs more than they do.
 
 use crate::block::bytes::{Damaged, Reader, put_varint};
 use bytes::Bytes;

@@ -116,10 +116,8 @@ pub(crate) fn nodes(reader: &BlockReader<'_>, rows: &[u32], trace: TraceId) -> R
         (reader.numbers(id::EVENT_DROPPED)?, reader.numbers(id::LINK_DROPPED)?);
     let (link_traces, link_spans) = (reader.strings(id::LINK_TRACE)?, reader.numbers(id::LINK_SPAN)?);
     let parts = ranges(&events, rows).into_iter().zip(ranges(&links, rows));
-    let node = |(((line, row), attributes), (events, links)): (
-        ((Line, &u32), u32),
-        (Range<usize>, Range<usize>),
-    )| {
+    let mut nodes = Vec::with_capacity(rows.len());
+    for (((line, row), attributes), (events, links)) in lines.into_iter().zip(rows).zip(counts).zip(parts) {
         let row = *row as usize;
         let mut lost: u64 = dropped.iter().map(|column| column.get(row)).sum();
         let inside = |range: &Range<usize>, column: &Numbers| {
@@ -131,7 +129,7 @@ pub(crate) fn nodes(reader: &BlockReader<'_>, rows: &[u32], trace: TraceId) -> R
         let follows_from_parent = inside(&links, &link_spans).any(|place| {
             Some(link_spans.get(place)) == parent && link_traces.get(place) == trace.as_bytes()[..]
         });
-        Node {
+        nodes.push(Node {
             span_id: line.span_id,
             parent_span_id: line.parent,
             service: line.service,
@@ -146,9 +144,9 @@ pub(crate) fn nodes(reader: &BlockReader<'_>, rows: &[u32], trace: TraceId) -> R
             follows_from_parent,
             logs: 0,
             dropped: u32::try_from(lost).unwrap_or(u32::MAX),
-        }
-    };
-    Ok(lines.into_iter().zip(rows).zip(counts).zip(parts).map(node).collect())
+        });
+    }
+    Ok(nodes)
 }
 
 fn attribute_counts(reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<u32>, ReadError> {

@@ -1,5 +1,5 @@
-//! Finds the rows of a block that meet a filter, column by column: names first, then numbers, then attributes and text,
-//! each only for what is left.
+//! Finds the rows of a block that meet a filter, column by column: names first, then numbers, then attributes
+//! and text, each only for what is left.
 
 use crate::{
     NanoRange, ReadError,

@@ -11,7 +11,8 @@ const CONSTANT: u8 = 0;
 const ONE_BYTE: u8 = 1;
 /// Two bytes for each row: first all lower ones, then all upper ones, which packs better.
 const TWO_BYTES: u8 = 2;
-/// The step from the entry of the row before, as a varint: for values that come again in the order in which they came.
+/// The step from the entry of the row before, as a varint: for values that come again in the order in which
+/// they came.
 const STEPS: u8 = 3;
 /// Each row has an entry of its own.
 const DIRECT: u8 = 4;
@@ -103,7 +104,8 @@ impl<'a> StringsBuilder<'a> {
         }
     }
 
-    /// One length when all entries have the same, else 0 and all lengths; a common length of 0 needs no entries.
+    /// One length when all entries have the same, else 0 and all lengths; a common length of 0 needs no
+    /// entries.
     fn put_lengths(&self, out: &mut Vec<u8>) {
         let lengths = || self.entries().map(<[u8]>::len);
         let first = lengths().next().unwrap_or_default();
@@ -244,7 +246,9 @@ mod tests {
 
     fn there_and_back(values: &[String], form: u8) {
         let mut builder = StringsBuilder::default();
-        values.iter().for_each(|value| builder.push(Cow::Borrowed(value.as_bytes())));
+        for value in values {
+            builder.push(Cow::Borrowed(value.as_bytes()));
+        }
         let mut out = Vec::new();
         builder.finish(&mut out);
         assert_eq!(out[0], form);

@@ -93,7 +93,9 @@ pub(crate) fn put(out: &mut Vec<u8>, value: &Value) {
         Value::Array(values) => {
             out.push(ARRAY);
             put_varint(out, values.len() as u64);
-            values.iter().for_each(|value| put(out, value));
+            for value in values.iter() {
+                put(out, value);
+            }
         }
         Value::Map(entries) => {
             out.push(MAP);

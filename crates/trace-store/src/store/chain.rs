@@ -1,10 +1,11 @@
 //! Who shares files with whom, and whose oldest file goes first: pure rules.
 //!
-//! A chain is a row of files, oldest first. Services share one, and a noisy service gets one of its own, so that dropping the
-//! oldest file of the chain that has the most for its weight takes from the noisy one first. A service counts as noisy for one
-//! flush when its part is well above an equal one and above a third: below that it cannot take more than a part of the
-//! others' room, and splitting every head seven ways for seven services of an ordinary system would make blocks of a seventh of
-//! the size, which pack worse and are more to look through.
+//! A chain is a row of files, oldest first. Services share one, and a noisy service gets one of its own, so
+//! that dropping the oldest file of the chain that has the most for its weight takes from the noisy one
+//! first. A service counts as noisy for one flush when its part is well above an equal one and above a third:
+//! below that it cannot take more than a part of the others' room, and splitting every head seven ways for
+//! seven services of an ordinary system would make blocks of a seventh of the size, which pack worse and are
+//! more to look through.
 
 use std::collections::BTreeMap;
 use waypost_trace_model::Text;
@@ -37,8 +38,8 @@ impl Chain {
     }
 }
 
-/// The services of a head that get a chain of their own. `records` are their records; a head that is not `is_full` was
-/// written because of its age, and who is alone in it is not noisy.
+/// The services of a head that get a chain of their own. `records` are their records; a head that is not
+/// `is_full` was written because of its age, and who is alone in it is not noisy.
 pub(crate) fn noisy(records: &BTreeMap<Text, usize>, is_full: bool) -> Vec<Text> {
     let all: usize = records.values().sum();
     let is_noisy = |count: usize| match records.len() {
@@ -61,8 +62,8 @@ pub(crate) struct Extent<'a> {
     pub(crate) services: Vec<&'a Text>,
 }
 
-/// The number of the file to drop so that fewer bytes are kept: the oldest of the chain that has the most for its weight. An own
-/// chain weighs 1, the shared one as much as it has services.
+/// The number of the file to drop so that fewer bytes are kept: the oldest of the chain that has the most for
+/// its weight. An own chain weighs 1, the shared one as much as it has services.
 pub(crate) fn to_shrink(files: &[Extent<'_>]) -> Option<u64> {
     let mut chains: BTreeMap<&Chain, (u64, Vec<&Text>, u64)> = BTreeMap::new();
     for file in files {

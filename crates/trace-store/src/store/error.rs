@@ -32,6 +32,15 @@ pub enum OpenError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A file of blocks cannot be opened at present, though it may be whole.
+    #[error("cannot open {}; check its owner, the limit of open files, and that no other program has it open", path.display())]
+    Blocks {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// It was written by another version.
     #[error(
         "{} has format {found} and this version reads format {known}; update, or use another folder",

@@ -1,8 +1,8 @@
 //! A file of blocks: one SQLite database that is only ever added to, and dropped as a whole.
 //!
-//! While it grows it has a write-ahead log and is forced to the disk at each block, before the journal forgets the rows that
-//! the block was made of. One connection reads and writes, behind a lock. A reader keeps the file open as long as it
-//! holds one of its blocks, also when its name is gone.
+//! While it grows it has a write-ahead log and is forced to the disk at each block, before the journal
+//! forgets the rows that the block was made of. One connection reads and writes, behind a lock. A reader
+//! keeps the file open as long as it holds one of its blocks, also when its name is gone.
 
 use crate::{
     ReadError,
@@ -30,7 +30,8 @@ CREATE TABLE part(id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 CREATE TABLE filter(id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 ";
 
-/// Parts of one block have numbers below this; the key of a part is the number of its block times this, plus its own.
+/// Parts of one block have numbers below this; the key of a part is the number of its block times this, plus
+/// its own.
 const PARTS: i64 = 1 << 24;
 
 /// Lines of the filter in one row, so that a row fits a page.
@@ -199,6 +200,12 @@ impl BlockFile {
             .sum()
     }
 
+    /// Runs a pragma, to make a disk that is full.
+    #[cfg(test)]
+    pub(crate) fn pragma(&self, pragma: &str) {
+        self.connection().query_row(pragma, [], |_| Ok(())).unwrap();
+    }
+
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
         ask(&self.connection())
             .map_err(|error| ReadError::Failed(format!("{}: {error}", self.path.display())))
@@ -277,7 +284,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// While a file grows, a block is first written to its log, which is moved into the file when it has so many pages.
+/// While a file grows, a block is first written to its log, which is moved into the file when it has so many
+/// pages.
 fn with_log(connection: &Connection, log_pages: u64) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = {log_pages}; PRAGMA journal_size_limit = 0;"

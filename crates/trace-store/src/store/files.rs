@@ -9,22 +9,26 @@ use crate::{
         file::{Block, BlockFile, NewBlock},
     },
 };
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use std::{
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use waypost_trace_model::Text;
 
 /// A file is not longer than this.
 const FILE_BYTES: u64 = 256 << 20;
 
-/// A file takes what arrives in this time.
-const FILE_AGE: Duration = Duration::from_secs(3600);
+/// A file takes what arrives in this part of the time that the store keeps. Without such a time only its size
+/// ends a file: one an hour would be thousands of open files after some months on a machine where little
+/// happens.
+const AGE_PART: u64 = 8;
+
+/// The most services with a chain of their own: each keeps a file open, and whoever sends chooses the names.
+const OWN_CHAINS: usize = 32;
 
 /// Spans and log records of each service.
 pub(crate) type Counts = HashMap<Text, (u64, u64)>;
@@ -82,14 +86,13 @@ impl FileState {
 
 impl Files {
     pub(crate) fn new(folder: PathBuf, settings: &Settings) -> Files {
-        let age = settings.keeps_for_nanos() / 4;
-        let most_age = u64::try_from(FILE_AGE.as_nanos()).unwrap_or(u64::MAX);
+        let age = settings.keeps_for_nanos() / AGE_PART;
         Files {
             folder,
             list: Vec::new(),
             next_number: 1,
             most_bytes: FILE_BYTES.min(settings.budget_bytes / 16),
-            most_age: if age == 0 { most_age } else { most_age.min(age) },
+            most_age: if age == 0 { u64::MAX } else { age },
             sums: Arc::default(),
         }
     }
@@ -106,13 +109,15 @@ impl Files {
     pub(crate) fn found(&mut self, file: Arc<BlockFile>, blocks: &[Arc<Block>]) {
         self.next_number = self.next_number.max(file.number + 1);
         let mut state = FileState::new(file);
-        blocks.iter().for_each(|block| state.count(block));
+        for block in blocks {
+            state.count(block);
+        }
         state.bytes = state.file.bytes();
         self.list.push(state);
     }
 
     /// After the last [`Files::found`]: the newest file of each chain goes on growing.
-    pub(crate) fn resume(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn resume(&mut self) {
         self.list.sort_by_key(|state| state.file.number);
         let log_pages = self.log_pages();
         let mut newest: HashMap<Chain, u64> = HashMap::new();
@@ -121,15 +126,21 @@ impl Files {
         }
         for state in &mut self.list {
             state.is_growing = newest.get(&state.file.chain) == Some(&state.file.number);
-            if state.is_growing {
-                state.file.resume(log_pages)?;
-            } else {
-                state.file.seal()?;
+            let done = if state.is_growing { state.file.resume(log_pages) } else { state.file.seal() };
+            if let Err(error) = done {
+                let path = state.file.path.display();
+                tracing::error!(%error, %path, "a block file can be read and not written to; another takes its place");
+                state.is_growing = false;
             }
             state.bytes = state.file.bytes();
         }
         self.publish();
-        Ok(())
+    }
+
+    /// Whether a service may have a chain of its own: it has one, or there are not too many.
+    pub(crate) fn may_have_own(&self, service: &Text) -> bool {
+        let own: HashSet<&str> = self.list.iter().filter_map(|state| state.file.chain.service()).collect();
+        own.contains(&**service) || own.len() < OWN_CHAINS
     }
 
     /// Numbers up to this one were used, by files that are gone too.
@@ -211,8 +222,8 @@ impl Files {
     }
 }
 
-/// How many spans of which trace some blocks have: for each chunk of the traces, by the first byte of their hash, the hash
-/// and the number.
+/// How many spans of which trace some blocks have: for each chunk of the traces, by the first byte of their
+/// hash, the hash and the number.
 pub(crate) fn spans_by_trace(blocks: &[Arc<Block>]) -> Result<Vec<(u8, Vec<u8>)>, ReadError> {
     let cache = Cache::new(0);
     let mut counts: HashMap<u64, u64> = HashMap::new();
@@ -222,7 +233,9 @@ pub(crate) fn spans_by_trace(blocks: &[Arc<Block>]) -> Result<Vec<(u8, Vec<u8>)>
         let hashes: Vec<u64> = traces.iter().copied().map(bloom::of_trace).collect();
         for row in 0..rows.len() {
             let trace = usize::try_from(rows.get(row)).ok().and_then(|trace| hashes.get(trace));
-            trace.into_iter().for_each(|hash| *counts.entry(*hash).or_default() += 1);
+            if let Some(hash) = trace {
+                *counts.entry(*hash).or_default() += 1;
+            }
         }
     }
     let mut sorted: Vec<(u64, u64)> = counts.into_iter().collect();

@@ -1,8 +1,9 @@
 //! The thread that makes blocks of what waits in the head, and drops what is too much or too old.
 //!
-//! A flush that fails is tried again with what it has: blocks that were written stay written, and the head that it took
-//! stays readable. Only when all its blocks are on the disk are they shown in place of the head, and then the journal forgets
-//! the rows. After a crash in between, the blocks are thrown away and the rows are read again.
+//! A flush that fails is tried again with what it has: blocks that were written stay written, and the head
+//! that it took stays readable. Only when all its blocks are on the disk are they shown in place of the head,
+//! and then the journal forgets the rows. After a crash in between, the blocks are thrown away and the rows
+//! are read again.
 
 use crate::{
     AppendError, EvictionReason, Settings,
@@ -13,7 +14,7 @@ use crate::{
         error::WriteError,
         file::{self, Block, NewBlock},
         files::{self, Files},
-        head::Generation,
+        head::{Generation, HeadBatch},
         writer::{Command, DropFile, Shared},
     },
 };
@@ -35,7 +36,7 @@ use waypost_trace_model::{LogRecord, Span, Text};
 const HEAD_BYTES: u64 = 32 << 20;
 
 /// A head becomes blocks when its first batch is this old.
-const HEAD_AGE: Duration = Duration::from_secs(600);
+const HEAD_AGE: Duration = Duration::from_mins(10);
 
 /// How often ages are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -58,8 +59,13 @@ pub(crate) enum Wake {
 
 /// Whether a head should become blocks.
 pub(crate) fn is_full(head: &Generation, settings: &Settings) -> bool {
-    let most_bytes = HEAD_BYTES.min(settings.budget_bytes / 16);
-    head.records >= settings.head_spans || head.bytes as u64 >= most_bytes.max(1)
+    is_full_to(head, settings, 1)
+}
+
+/// Whether it is full to a half, a third, and so on.
+fn is_full_to(head: &Generation, settings: &Settings, part: usize) -> bool {
+    let most_bytes = HEAD_BYTES.min(settings.budget_bytes / 16).max(1);
+    head.records * part >= settings.head_spans || (head.bytes * part) as u64 >= most_bytes
 }
 
 /// The thread's state.
@@ -139,9 +145,10 @@ impl Flusher {
     fn flush(&mut self, must_checkpoint: bool) -> Result<(), WriteError> {
         let done = self.try_flush(must_checkpoint);
         self.failed = None;
+        self.shared.trouble().blocks = None;
         if let Err(error) = &done {
             tracing::error!(%error, "the head could not be written to a block; it stays in the journal");
-            *self.shared.trouble() = Some(error.to_string());
+            self.shared.trouble().blocks = Some(error.to_string());
             self.failed = Some(Instant::now());
         }
         done
@@ -194,24 +201,23 @@ impl Flusher {
             }
             view.flushing.batches.clone()
         };
-        let Some((first, last)) = batches.first().zip(batches.last()) else {
+        let Some((first, last)) = batches.first().cloned().zip(batches.last().cloned()) else {
             return Ok(Plan { up_to: 0, to_write: Vec::new(), written: Vec::new() });
         };
+        let (first_arrival, last_arrival) = (first.arrival, last.arrival);
         let settings = &self.shared.settings;
-        let records =
-            batches.iter().map(|batch| batch.batch.spans.len() + batch.batch.logs.len()).sum::<usize>();
-        let is_full = records * 2 >= settings.head_spans || {
-            let bytes: usize = batches.iter().map(|batch| batch.bytes).sum();
-            bytes as u64 * 2 >= HEAD_BYTES.min(settings.budget_bytes / 16)
-        };
-        let spans = || batches.iter().flat_map(|batch| &batch.batch.spans);
-        let logs = || batches.iter().flat_map(|batch| &batch.batch.logs);
         let mut to_write = Vec::new();
-        for (chain, spans, logs) in by_chain(spans(), logs(), is_full) {
-            let encoded: Encoded = encode(&spans, &logs)?;
-            let (first_arrival, last_arrival) = (first.arrival, last.arrival);
-            to_write.push((chain, NewBlock { encoded, last_row: last.seq, first_arrival, last_arrival }));
+        for part in parts(batches, settings) {
+            let spans = part.batches.iter().flat_map(|batch| &batch.batch.spans);
+            let logs = part.batches.iter().flat_map(|batch| &batch.batch.logs);
+            for (chain, spans, logs) in self.by_chain(&spans, &logs, is_full_to(&part, settings, 2)) {
+                let encoded: Encoded = encode(&spans, &logs)?;
+                // Every block is of all the rows: they are forgotten together.
+                to_write.push((chain, NewBlock { encoded, last_row: last.seq, first_arrival, last_arrival }));
+            }
         }
+        // They are taken from the end.
+        to_write.reverse();
         Ok(Plan { up_to: last.seq, to_write, written: Vec::new() })
     }
 
@@ -232,8 +238,8 @@ impl Flusher {
         answer.blocking_recv().map_err(|_| WriteError::Closed)?
     }
 
-    /// Drops files until what is kept is neither too old nor too much. Only called when the journal has no rows of any block:
-    /// rows would come back after a crash.
+    /// Drops files until what is kept is neither too old nor too much. Only called when the journal has no
+    /// rows of any block: rows would come back after a crash.
     fn retain(&mut self) {
         let settings = &self.shared.settings;
         let (budget, keeps_for) = (settings.budget_bytes, settings.keeps_for_nanos());
@@ -284,33 +290,52 @@ pub(crate) fn journal_bytes(path: &std::path::Path) -> u64 {
     [path, &log].iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-type Part<'a> = (Chain, Vec<&'a Span>, Vec<&'a LogRecord>);
-
-/// The records of each chain.
-fn by_chain<'a>(
-    spans: impl Iterator<Item = &'a Span> + Clone,
-    logs: impl Iterator<Item = &'a LogRecord> + Clone,
-    is_full: bool,
-) -> Vec<Part<'a>> {
-    let mut records: BTreeMap<Text, usize> = BTreeMap::new();
-    let services = spans.clone().map(Span::service).chain(logs.clone().map(|log| &log.resource.service));
-    for service in services {
-        match records.get_mut(service) {
-            Some(count) => *count += 1,
-            None => drop(records.insert(crate::book::owned(service), 1)),
+/// A head that grew while another was written, in parts that are full each, so that blocks are alike in size.
+fn parts(batches: Vec<Arc<HeadBatch>>, settings: &Settings) -> Vec<Generation> {
+    let mut parts = vec![Generation::default()];
+    for batch in batches {
+        if parts.last().is_some_and(|part| is_full(part, settings)) {
+            parts.push(Generation::default());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(batch);
         }
     }
-    let noisy = chain::noisy(&records, is_full);
-    let names: HashSet<&str> = noisy.iter().map(|service| &**service).collect();
-    let mut parts: Vec<Part<'a>> = Vec::new();
-    let shared = spans.clone().filter(|span| !names.contains(&**span.service())).collect::<Vec<_>>();
-    let shared_logs = logs.clone().filter(|log| !names.contains(&*log.resource.service)).collect::<Vec<_>>();
-    parts.push((Chain::Shared, shared, shared_logs));
-    for service in &noisy {
-        let spans = spans.clone().filter(|span| span.service() == service).collect();
-        let logs = logs.clone().filter(|log| log.resource.service == *service).collect();
-        parts.push((Chain::Own(service.clone()), spans, logs));
-    }
-    parts.retain(|(_, spans, logs)| !spans.is_empty() || !logs.is_empty());
     parts
+}
+
+type Part<'a> = (Chain, Vec<&'a Span>, Vec<&'a LogRecord>);
+
+impl Flusher {
+    /// The records of each chain.
+    fn by_chain<'a>(
+        &self,
+        spans: &(impl Iterator<Item = &'a Span> + Clone),
+        logs: &(impl Iterator<Item = &'a LogRecord> + Clone),
+        is_full: bool,
+    ) -> Vec<Part<'a>> {
+        let mut records: BTreeMap<Text, usize> = BTreeMap::new();
+        let services = spans.clone().map(Span::service).chain(logs.clone().map(|log| &log.resource.service));
+        for service in services {
+            match records.get_mut(service) {
+                Some(count) => *count += 1,
+                None => drop(records.insert(crate::book::owned(service), 1)),
+            }
+        }
+        let mut noisy = chain::noisy(&records, is_full);
+        noisy.retain(|service| self.files.may_have_own(service));
+        let names: HashSet<&str> = noisy.iter().map(|service| &**service).collect();
+        let mut parts: Vec<Part<'a>> = Vec::new();
+        let shared = spans.clone().filter(|span| !names.contains(&**span.service())).collect::<Vec<_>>();
+        let shared_logs =
+            logs.clone().filter(|log| !names.contains(&*log.resource.service)).collect::<Vec<_>>();
+        parts.push((Chain::Shared, shared, shared_logs));
+        for service in &noisy {
+            let spans = spans.clone().filter(|span| span.service() == service).collect();
+            let logs = logs.clone().filter(|log| log.resource.service == *service).collect();
+            parts.push((Chain::Own(service.clone()), spans, logs));
+        }
+        parts.retain(|(_, spans, logs)| !spans.is_empty() || !logs.is_empty());
+        parts
+    }
 }

@@ -1,7 +1,7 @@
 //! What readers see: blocks, and what is on its way to become blocks.
 //!
-//! Invariant: a record is in exactly one place of a [`Snapshot`]. The places change under one lock: a batch is added when
-//! it is durable, and a generation of batches is replaced by its blocks at once.
+//! Invariant: a record is in exactly one place of a [`Snapshot`]. The places change under one lock: a batch
+//! is added when it is durable, and a generation of batches is replaced by its blocks at once.
 
 use crate::store::file::Block;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

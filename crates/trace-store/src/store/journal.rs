@@ -1,9 +1,9 @@
-//! The journal: what was acknowledged and is not in a block yet, and everything else that must change in the same
-//! transaction. All its SQL is here; one thread owns it.
+//! The journal: what was acknowledged and is not in a block yet, and everything else that must change in the
+//! same transaction. All its SQL is here; one thread owns it.
 //!
-//! Invariant: a row of `wal` is there from the moment its batch is acknowledged until the blocks that hold its records
-//! are durable, and its number is never used again. A block says from which rows it was made, so that after a crash
-//! exactly one of the two is kept.
+//! Invariant: a row of `wal` is there from the moment its batch is acknowledged until the blocks that hold
+//! its records are durable, and its number is never used again. A block says from which rows it was made, so
+//! that after a crash exactly one of the two is kept.
 
 use crate::{
     Settings, Sync,
@@ -333,7 +333,9 @@ pub(crate) struct EvictedReader {
 
 impl EvictedReader {
     pub(crate) fn open(path: &Path) -> rusqlite::Result<EvictedReader> {
-        let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // Not read-only: whichever connection closes last removes the files beside the journal, and this one
+        // may be it.
+        let connection = Connection::open(path)?;
         connection.execute_batch("PRAGMA cache_size = -1024;")?;
         Ok(EvictedReader { connection: std::sync::Mutex::new(connection) })
     }

@@ -7,12 +7,14 @@
 //! ```
 //!
 //! Invariants:
-//! - An acknowledged record is in the journal or in a block on the disk, and readers see it in exactly one place.
+//! - An acknowledged record is in the journal or in a block on the disk, and readers see it in exactly one
+//!   place.
 //! - Block files are only added to and dropped as a whole; what is dropped is in the ledger.
-//! - Memory holds two heads, the heads of the blocks, and a bounded cache, however much is stored.
+//! - Memory holds what is not in blocks yet, which is bounded, the heads of the blocks, and a bounded cache.
 //!
-//! Packing and admission happen on the thread of whoever appends, so that the writer thread only writes. Block files are
-//! always forced to the disk at a block, also with [`crate::Sync::EverySecond`]: the journal forgets the rows right after.
+//! Packing and admission happen on the thread of whoever appends, so that the writer thread only writes.
+//! Block files are always forced to the disk at a block, also with [`crate::Sync::EverySecond`]: the journal
+//! forgets the rows right after.
 
 mod chain;
 mod error;
@@ -53,7 +55,7 @@ use waypost_trace_model::{
     Batch, LogRecord, RefusalReason, Skeleton, Span, SpanId, Text, Trace, TraceId, TraceSummary,
 };
 use waypost_trace_statistics::Statistics;
-use writer::{Command, Pending, Shared};
+use writer::{Command, Pending, Shared, Trouble};
 
 /// Level 1: the journal is written once and soon deleted.
 const JOURNAL_LEVEL: i32 = 1;
@@ -72,7 +74,8 @@ const HEAD_RECORDS: usize = 65_536;
 
 /// A [`TraceStore`] of blocks of columns in SQLite files.
 ///
-/// Dropping it stops its threads; what was acknowledged is safe. [`TraceStore::close`] also writes the last blocks.
+/// Dropping it stops its threads; what was acknowledged is safe. [`TraceStore::close`] also writes the last
+/// blocks.
 #[derive(Debug)]
 pub struct BlockStore {
     shared: Arc<Shared>,
@@ -84,15 +87,29 @@ pub struct BlockStore {
     wakes: Sender<Wake>,
     is_closed: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Held as long as the store is open, so that no other process opens the folder.
-    _lock: File,
     #[cfg(test)]
     faults: Arc<tests::Faults>,
+    /// Held as long as the store is open, so that no other process opens the folder. The last field: it is
+    /// dropped when every file is closed.
+    _lock: FolderLock,
+}
+
+/// The lock of the folder.
+#[derive(Debug)]
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started by another thread has a copy of the file for
+        // a moment.
+        let _ = self.0.unlock();
+    }
 }
 
 impl BlockStore {
-    /// Opens the store in a folder, which is made when it is not there. Reads back what the journal has and the heads of all
-    /// blocks. A block file that cannot be read is set aside under the name `<name>.damaged` and counted as evicted.
+    /// Opens the store in a folder, which is made when it is not there. Reads back what the journal has and
+    /// the heads of all blocks. A block file that is damaged is set aside under the name `<name>.damaged` and
+    /// counted as evicted.
     pub fn open(folder: &Path, settings: Settings) -> Result<BlockStore, OpenError> {
         open::open(folder, settings)
     }
@@ -126,7 +143,9 @@ impl BlockStore {
         let release = |error| {
             self.shared.pending.fetch_sub(bytes, Ordering::Relaxed);
             let mut sizes = self.shared.sizes();
-            batch.spans.iter().for_each(|span| sizes.release(span.trace_id));
+            for span in &batch.spans {
+                sizes.release(span.trace_id);
+            }
             error
         };
         let rows = rows.map_err(|error| {
@@ -142,9 +161,10 @@ impl BlockStore {
     fn has_room(&self, bytes: usize) -> bool {
         let settings = &self.shared.settings;
         let waiting = self.shared.pending.fetch_add(bytes, Ordering::Relaxed);
+        let most_bytes = HEAD_BYTES.min(usize::try_from(settings.budget_bytes).unwrap_or(usize::MAX));
         let has_head_room = {
             let current = &self.shared.view.read().current;
-            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < HEAD_BYTES
+            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < most_bytes
         };
         let has_room = (waiting == 0 || waiting + bytes <= settings.pending_bytes) && has_head_room;
         if !has_room {
@@ -229,6 +249,8 @@ impl TraceStore for BlockStore {
     fn usage(&self) -> Usage {
         let settings = &self.shared.settings;
         let (spans, logs) = self.shared.book().stored();
+        let Trouble { journal, blocks } = self.shared.trouble().clone();
+        let trouble = journal.or(blocks);
         let (oldest, newest) = {
             let view = self.shared.view.read();
             let head = view.flushing.batches.iter().chain(&view.current.batches);
@@ -248,7 +270,7 @@ impl TraceStore for BlockStore {
             oldest,
             newest,
             files: self.sums.files.load(Ordering::Relaxed),
-            trouble: self.shared.trouble().clone(),
+            trouble,
         }
     }
 

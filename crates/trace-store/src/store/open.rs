@@ -7,7 +7,7 @@ use crate::{
     losses::Losses,
     recent::Recent,
     store::{
-        BlockStore, OpenError,
+        BlockStore, FolderLock, OpenError,
         error::WriteError,
         file::{self, Block, BlockFile},
         files::Files,
@@ -19,7 +19,6 @@ use crate::{
 };
 use std::{
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicBool, mpsc},
     thread,
@@ -45,7 +44,7 @@ pub(crate) fn open(folder: &Path, settings: Settings) -> Result<BlockStore, Open
     }
 
     let mut files = Files::new(blocks_folder.clone(), &settings);
-    let blocks = open_files(&blocks_folder, &mut files, told.first).map_err(unusable)?;
+    let blocks = open_files(&blocks_folder, &mut files, told.first)?;
     let mut book = Book::restore(std::mem::take(&mut told.ledger));
     for (service, spans, logs) in blocks.iter().flat_map(|block| &block.head.services) {
         book.found(service, *spans, *logs);
@@ -65,13 +64,15 @@ pub(crate) fn open(folder: &Path, settings: Settings) -> Result<BlockStore, Open
         );
     }
     let mut recent = Recent::new();
-    told.digests.iter().for_each(|digest| recent.insert(*digest));
+    for digest in &told.digests {
+        recent.insert(*digest);
+    }
     let evicted = EvictedReader::open(&journal_path).map_err(failed)?;
     start(Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted })
 }
 
 struct Parts {
-    lock: File,
+    lock: FolderLock,
     journal_path: PathBuf,
     journal: Journal,
     files: Files,
@@ -125,13 +126,13 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         wakes,
         is_closed: Arc::new(AtomicBool::new(false)),
         threads: Mutex::new(vec![flusher, writer]),
-        _lock: lock,
         #[cfg(test)]
         faults,
+        _lock: lock,
     })
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
+fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     let unusable = |source| OpenError::Folder { path: folder.to_owned(), source };
     let lock = File::options()
         .create(true)
@@ -140,17 +141,22 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         .open(folder.join("lock"))
         .map_err(unusable)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(FolderLock(lock)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
 
 /// Opens every block file; one that cannot be read is set aside.
-fn open_files(folder: &Path, files: &mut Files, first_row: Option<i64>) -> io::Result<Vec<Arc<Block>>> {
+fn open_files(
+    folder: &Path,
+    files: &mut Files,
+    first_row: Option<i64>,
+) -> Result<Vec<Arc<Block>>, OpenError> {
+    let unusable = |source| OpenError::Folder { path: folder.to_owned(), source };
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+    for entry in fs::read_dir(folder).map_err(unusable)? {
+        let path = entry.map_err(unusable)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Files that were set aside had numbers too, which are not given again.
         let stem = name.split_once(".db").map(|(stem, _)| stem);
@@ -169,16 +175,18 @@ fn open_files(folder: &Path, files: &mut Files, first_row: Option<i64>) -> io::R
                 files.found(file, &of_file);
                 blocks.extend(of_file);
             }
+            // The file may be whole: to set it aside would lose it.
+            Err(WriteError::Sql(source)) if is_temporary(&source) => {
+                return Err(OpenError::Blocks { path, source });
+            }
             Err(error) => {
                 let path_text = path.display();
                 tracing::error!(%error, path = %path_text, "a block file cannot be read and is set aside as .damaged");
-                file::set_aside(&path)?;
+                file::set_aside(&path).map_err(unusable)?;
             }
         }
     }
-    if let Err(error) = files.resume() {
-        tracing::error!(%error, "a block file cannot be written to");
-    }
+    files.resume();
     Ok(blocks)
 }
 
@@ -190,6 +198,15 @@ fn open_file(
     let file = Arc::new(BlockFile::open(path, number)?);
     let blocks = file.blocks(first_row)?.into_iter().map(Arc::new).collect();
     Ok((file, blocks))
+}
+
+/// Whether an error says nothing about the file.
+fn is_temporary(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, PermissionDenied,
+    };
+    let temporary = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, PermissionDenied];
+    error.sqlite_error_code().is_some_and(|code| temporary.contains(&code))
 }
 
 fn restore_statistics(settings: &Settings, told: &Told) -> Statistics {
@@ -212,7 +229,7 @@ fn replay(journal: &Journal, shared: &Shared, told: &Told) -> rusqlite::Result<i
     journal.replay(|seq, row| {
         last_row = last_row.max(seq);
         let (arrival, bytes) = (row.arrival, row.length);
-        match unpack(row) {
+        match unpack(&row) {
             Ok(batch) => {
                 let batch = Arc::new(batch);
                 if seq > counted {
@@ -231,13 +248,15 @@ fn replay(journal: &Journal, shared: &Shared, told: &Told) -> rusqlite::Result<i
             book.found(span.service(), 1, 0);
             sizes.count(span.trace_id);
         }
-        head.batch.logs.iter().for_each(|log| book.found(&log.resource.service, 0, 1));
+        for log in &head.batch.logs {
+            book.found(&log.resource.service, 0, 1);
+        }
         view.current.push(head);
     }
     Ok(last_row)
 }
 
-fn unpack(row: Row) -> Result<Batch, Damaged> {
+fn unpack(row: &Row) -> Result<Batch, Damaged> {
     let bytes =
         zstd::bulk::decompress(&row.payload, row.length).map_err(|_| Damaged("it cannot be unpacked"))?;
     let bytes = bytes.into();

@@ -211,8 +211,8 @@ impl TraceReader<'_> {
         Ok(logs)
     }
 
-    /// What is known to be missing. Evicted spans are counted exactly for the last files that were dropped; what went with
-    /// earlier ones is not known any more and not counted.
+    /// What is known to be missing. Evicted spans are counted exactly for the last files that were dropped;
+    /// what went with earlier ones is not known any more and not counted.
     fn losses(&self, trace: TraceId) -> Result<TraceLosses, ReadError> {
         let hash = bloom::of_trace(trace);
         let chunks = self.evicted.chunks(files::chunk_of(hash));

@@ -1,7 +1,9 @@
-//! The thread that owns the journal: it takes what waits, commits it once, shows it to readers, and answers all.
+//! The thread that owns the journal: it takes what waits, commits it once, shows it to readers, and answers
+//! all.
 //!
-//! The order keeps the promises: nothing is shown or answered before it is durable, and nothing is answered before it is
-//! shown. What cannot be written is refused and counted; the counts are written with the next commit that succeeds.
+//! The order keeps the promises: nothing is shown or answered before it is durable, and nothing is answered
+//! before it is shown. What cannot be written is refused and counted; the counts are written with the next
+//! commit that succeeds.
 
 use crate::{
     AppendError, Receipt, Settings, Sync,
@@ -48,7 +50,14 @@ pub(crate) struct Shared {
     book: Mutex<Book>,
     losses: Mutex<Losses>,
     sizes: Mutex<TraceSizes>,
-    trouble: Mutex<Option<String>>,
+    trouble: Mutex<Trouble>,
+}
+
+/// What fails at present.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble {
+    pub(crate) journal: Option<String>,
+    pub(crate) blocks: Option<String>,
 }
 
 impl Shared {
@@ -60,7 +69,7 @@ impl Shared {
             book: Mutex::new(book),
             losses: Mutex::new(losses),
             sizes: Mutex::new(TraceSizes::new(settings.spans_per_trace)),
-            trouble: Mutex::new(None),
+            trouble: Mutex::default(),
             settings,
         }
     }
@@ -77,7 +86,7 @@ impl Shared {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,7 +188,7 @@ impl Writer {
                 last_sync = Instant::now();
                 if let Err(error) = self.journal.sync() {
                     tracing::error!(%error, "the journal could not be forced to the disk");
-                    *self.shared.trouble() = Some(error.to_string());
+                    self.shared.trouble().journal = Some(error.to_string());
                 }
             }
         }
@@ -268,7 +277,7 @@ impl Writer {
                 self.shared.book().enter(&changes);
                 self.shared.book().written(&beside.ledger);
                 self.shared.losses().add_all(&beside.losses);
-                *self.shared.trouble() = None;
+                self.shared.trouble().journal = None;
                 self.publish(group);
             }
             Err(error) => self.fail(group, &error.into()),
@@ -280,12 +289,14 @@ impl Writer {
 
     fn release(&self, pending: &Pending) {
         let mut sizes = self.shared.sizes();
-        pending.batch.spans.iter().for_each(|span| sizes.release(span.trace_id));
+        for span in &pending.batch.spans {
+            sizes.release(span.trace_id);
+        }
     }
 
     fn fail(&mut self, group: Vec<Pending>, error: &WriteError) {
         tracing::error!(%error, batches = group.len(), "batches could not be written to the journal and are refused");
-        *self.shared.trouble() = Some(error.to_string());
+        self.shared.trouble().journal = Some(error.to_string());
         for pending in group {
             self.release(&pending);
             self.shared.refuse(&pending.batch, RefusalReason::Disk);

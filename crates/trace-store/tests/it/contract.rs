@@ -9,7 +9,8 @@ use waypost_trace_store::{
     Settings, SpanFilter, Test, TraceStore,
 };
 
-/// Asks the same of a store in memory, of one whose spans are in the head, and of one whose spans are in blocks.
+/// Asks the same of a store in memory, of one whose spans are in the head, and of one whose spans are in
+/// blocks.
 fn each_store(settings: &Settings, ask: impl Fn(&dyn TraceStore, &dyn Fn())) {
     let memory = MemoryStore::new(settings.clone());
     ask(&memory, &|| {});

@@ -1,7 +1,7 @@
 //! `kill -9` at any moment: what was acknowledged is there once.
 //!
-//! The test starts itself again as a child that appends and says what was acknowledged, kills it, and looks. The number of
-//! rounds is 25, or `WAYPOST_KILLS`.
+//! The test starts itself again as a child that appends and says what was acknowledged, kills it, and looks.
+//! The number of rounds is 25, or `TEST_KILLS`.
 
 use crate::sample::*;
 use std::{
@@ -43,7 +43,7 @@ fn child_appends_until_it_is_killed() {
 
 #[test]
 fn after_kill_9_every_acknowledged_span_is_there_once() {
-    let rounds = env::var("WAYPOST_KILLS").map_or(25, |rounds| rounds.parse().unwrap());
+    let rounds = env::var("TEST_KILLS").map_or(25, |rounds| rounds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (mut next, mut acknowledged) = (0_u64, HashSet::new());
     for round in 0..rounds {

@@ -120,7 +120,9 @@ fn a_damaged_column_is_an_error_that_names_the_file_and_no_wrong_answer() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let mut spans: Vec<_> = (1..=400).map(|number| span("a", number, number)).collect();
-    spans.iter_mut().for_each(|span| span.attributes.push(text("unique", &format!("{:?}", span.span_id))));
+    for span in &mut spans {
+        span.attributes.push(text("unique", &format!("{:?}", span.span_id)));
+    }
     keep(&store, spans);
     wait(store.close());
     drop(store);
@@ -130,7 +132,7 @@ fn a_damaged_column_is_an_error_that_names_the_file_and_no_wrong_answer() {
     let packed = [0x28, 0xb5, 0x2f, 0xfd];
     let frames: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..at + 4] == packed).collect();
     let longest = frames.windows(2).max_by_key(|pair| pair[1] - pair[0]).unwrap();
-    let middle = (longest[0] + longest[1]) / 2;
+    let middle = usize::midpoint(longest[0], longest[1]);
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.write_all_at(&[!bytes[middle]], middle as u64).unwrap();
 
@@ -163,7 +165,7 @@ fn more_than_may_wait_is_refused_at_once_and_counted() {
     let answers: Vec<_> = answers.into_iter().map(wait).collect();
     let kept = answers.iter().filter(|answer| answer.is_ok()).count() as u64;
     assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(AppendError::Overloaded))));
-    assert!(kept >= 1 && kept < 200, "{kept} were kept");
+    assert!((1..200).contains(&kept), "{kept} were kept");
     assert_eq!(balance(&store), (10_000, kept * 50, 10_000 - kept * 50, 0));
     drop(store);
     keep(&open(&folder), vec![span("a", 99_999, 99_999)]);

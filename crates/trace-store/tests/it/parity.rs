@@ -6,8 +6,12 @@ use std::sync::Arc;
 use waypost_trace_model::{Batch, LogRecord, Span, Trace, otlp};
 use waypost_trace_store::{BlockStore, MemoryStore, Query, Settings, SpanFilter, TraceStore};
 
-/// Traces in a form that compares NaN with itself, and does not depend on the order of spans that begin together.
-fn canonical(traces: Vec<Trace>) -> Vec<(String, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+/// A trace's id, and its spans and log records as protobuf.
+type Encoded = (String, Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+/// Traces in a form that compares NaN with itself, and does not depend on the order of spans that begin
+/// together.
+fn canonical(traces: Vec<Trace>) -> Vec<Encoded> {
     let span = |span: Span| otlp::traces_to_protobuf(&[span]).to_vec();
     let log = |log: LogRecord| otlp::logs_to_protobuf(&[log]).to_vec();
     let one = |trace: Trace| {
@@ -40,7 +44,9 @@ fn compare(memory: &MemoryStore, blocks: &BlockStore, queries: &[Query], filters
         for filter in filters {
             let mut both =
                 [blocks.matching(id, filter, 99).unwrap(), memory.matching(id, filter, 99).unwrap()];
-            both.iter_mut().for_each(|ids| ids.sort());
+            for ids in &mut both {
+                ids.sort();
+            }
             assert_eq!(both[0], both[1], "{filter:?}");
         }
     }

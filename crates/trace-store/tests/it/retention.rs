@@ -47,10 +47,18 @@ fn a_noisy_service_takes_nothing_from_a_quiet_one(store: &dyn TraceStore, settle
         keep(store, (number..number + 60).map(|number| bulky("noisy", number)).collect());
         number += 60;
         sent += 60 * 400;
+        if number % 300 == 100 {
+            settle();
+        }
     }
     settle();
     assert_eq!(kept(store, "quiet"), 20);
-    assert!(kept(store, "noisy") > 100, "what there is room for is kept");
+    assert!(
+        kept(store, "noisy") > 100,
+        "what there is room for is kept: {:?} {:?}",
+        store.usage(),
+        store.ledger()
+    );
     assert!(kept(store, "noisy") < number / 4);
     let filter = SpanFilter { service: Some("quiet".into()), ..SpanFilter::default() };
     let query = Query { spans: vec![filter], limit: 7, ..Query::default() };
@@ -73,7 +81,7 @@ fn a_noisy_service_takes_nothing_from_a_quiet_one_on_the_disk() {
     assert!(usage.bytes <= usage.budget, "{usage:?}");
     assert_eq!(
         usage.files,
-        block_files(folder.path()).iter().filter(|name| name.ends_with(".db")).count() as u64
+        block_files(folder.path()).iter().filter(|name| !name.contains(".db-")).count() as u64
     );
     wait(store.close());
     drop(store);
@@ -90,6 +98,7 @@ fn two_noisy_services_share_what_a_quiet_one_leaves() {
     for round in 0..150_u64 {
         let numbers = 1000 + round * 60..1060 + round * 60;
         keep(&store, numbers.map(|n| bulky(if n % 2 == 0 { "left" } else { "right" }, n)).collect());
+        wait(store.flush()).unwrap();
     }
     wait(store.flush()).unwrap();
     balance(&store);
@@ -102,9 +111,9 @@ fn files_go_from_the_disk_when_there_is_too_much_and_traces_say_what_they_lost()
     let folder = tempfile::tempdir().unwrap();
     let store = BlockStore::open(folder.path(), settings()).unwrap();
     // The first trace has spans in the first block and in the last one.
-    let mut old = bulky("a", 1);
+    let mut old = bulky("a", 99);
     old.trace_id = trace_id(7_000_000);
-    keep(&store, vec![old.clone()]);
+    keep(&store, (1..64).map(|number| bulky("a", number)).chain([old.clone()]).collect());
     wait(store.flush()).unwrap();
     let first = block_files(folder.path())[0].clone();
     let mut number = 100;
@@ -153,7 +162,7 @@ fn a_reader_of_a_file_that_is_dropped_finishes() {
     keep(&store, (1..=64).map(|number| bulky("a", number)).collect());
     let begun = Instant::now();
     let has_dropped = || store.ledger().services.iter().any(|account| !account.evicted.is_empty());
-    let is_late = || begun.elapsed() > Duration::from_secs(60);
+    let is_late = || begun.elapsed() > Duration::from_mins(1);
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let mut found = 0;
@@ -168,6 +177,7 @@ fn a_reader_of_a_file_that_is_dropped_finishes() {
         let mut number = 100;
         while !has_dropped() && !is_late() {
             keep(&store, (number..number + 64).map(|number| bulky("a", number)).collect());
+            wait(store.flush()).unwrap();
             number += 64;
         }
         assert!(reading.join().unwrap() > 0);

@@ -11,7 +11,8 @@ use waypost_trace_model::TraceId;
 /// At least so many are remembered.
 const LEAST: usize = 10_000;
 
-/// The best candidates. Those that are beyond what is remembered are beyond the horizon: a later page finds them.
+/// The best candidates. Those that are beyond what is remembered are beyond the horizon: a later page finds
+/// them.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     after: Option<Place>,

@@ -1,13 +1,14 @@
 //! Search: the traces in which every filter is met, in order, a page at a time.
 //!
-//! Blocks are looked at in the order of the best place that one of their spans could have. A candidate is final when no block that
-//! is left could have a better one; so the search stops as soon as the page is full. What is left of the work is bounded: blocks
-//! by what is in memory of them, then by their filter of attributes (one page of the file), then by their groups, and only then
-//! columns are unpacked.
+//! Blocks are looked at in the order of the best place that one of their spans could have. A candidate is
+//! final when no block that is left could have a better one; so the search stops as soon as the page is full.
+//! What is left of the work is bounded: blocks by what is in memory of them, then by their filter of
+//! attributes (one page of the file), then by their groups, and only then columns are unpacked.
 //!
-//! A trace has its place by its best span. Candidates come only from after the cursor; a trace that also has a span before it was
-//! on an earlier page, and [`verify`] leaves it out. A trace that gets a better span between two pages may move to before the
-//! cursor: it is not repeated then, and a new search has it in its new place.
+//! A trace has its place by its best span. Candidates come only from after the cursor; a trace that also has
+//! a span before it was on an earlier page, and [`verify`] leaves it out. A trace that gets a better span
+//! between two pages may move to before the cursor: it is not repeated then, and a new search has it in its
+//! new place.
 
 mod candidates;
 mod verify;
@@ -33,7 +34,7 @@ use waypost_trace_model::{Span, StatusCode, TraceId};
 
 const ALL: NanoRange = 0..=u64::MAX;
 
-/// How much one answer may cost. A block whose columns are read costs [`BLOCK`]: so many milliseconds are about as many hundreds.
+/// How much one answer may cost: about 128 blocks whose columns are read.
 const BUDGET: usize = 12_800;
 
 /// Asking the filter of a block.
@@ -95,8 +96,8 @@ impl<'a> Search<'a> {
                 let horizon = candidates.horizon();
                 return Ok(self.found(matches, horizon, horizon.is_some()));
             };
-            // A block that reaches back to before the cursor was paid for on an earlier page. If it were not free, a page might
-            // end where it began.
+            // A block that reaches back to before the cursor was paid for on an earlier page. If it were not
+            // free, a page might end where it began.
             let is_new = self.after.is_none_or(|after| best > after.rank);
             if is_new && work + verifier.work > BUDGET && self.query.order.time(best).is_some() {
                 return Ok(self.found(matches, Some(Place::before(best)), true));
@@ -121,9 +122,9 @@ impl<'a> Search<'a> {
         Hit { rank, span_id: span.span_id, start, duration, status: span.status.code }
     }
 
-    /// Blocks that may have candidates, by the best rank they may have; and those that may only have spans from before the
-    /// cursor.
-    fn blocks(&self) -> (Vec<(u64, &'a Arc<Block>)>, Vec<&'a Arc<Block>>) {
+    /// Blocks that may have candidates, by the best rank they may have; and those that may only have spans
+    /// from before the cursor.
+    fn blocks(&self) -> (Vec<Ahead<'a>>, Vec<&'a Arc<Block>>) {
         let (mut ahead, mut passed) = (Vec::new(), Vec::new());
         for block in self.snapshot.blocks.iter() {
             if !select::head_may_match(&block.head, self.first, &self.query.range) {
@@ -182,6 +183,9 @@ impl<'a> Search<'a> {
         Ok(BLOCK)
     }
 }
+
+/// A block with the best rank that it may have.
+type Ahead<'a> = (u64, &'a Arc<Block>);
 
 /// A trace that was not looked at yet, with its place.
 type Candidate = (Place, TraceId, Hit);

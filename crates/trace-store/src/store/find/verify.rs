@@ -1,5 +1,5 @@
-//! What the place of a candidate does not say: whether its trace was on an earlier page, whether the other filters are met by
-//! other spans of it, and how long all of it took.
+//! What the place of a candidate does not say: whether its trace was on an earlier page, whether the other
+//! filters are met by other spans of it, and how long all of it took.
 
 use crate::{
     Query, ReadError,
@@ -26,6 +26,9 @@ const SELECTIONS: usize = 256;
 
 /// Rows of a block, for one of the filters.
 type Selections = HashMap<(usize, (u64, u32)), Rc<Vec<u32>>>;
+
+/// A block, and rows of it that go up.
+type RowsOf<'a> = (&'a Arc<Block>, Vec<u32>);
 
 /// Looks at whole traces.
 pub(crate) struct Verifier<'a> {
@@ -67,8 +70,8 @@ impl<'a> Verifier<'a> {
         Ok(self.is_duration_met(trace, &blocks)? && self.are_others_met(trace, &blocks)?)
     }
 
-    /// Whether the trace has a span that meets the first filter in a block that the search did not look into, because all of it is
-    /// before the cursor.
+    /// Whether the trace has a span that meets the first filter in a block that the search did not look into,
+    /// because all of it is before the cursor.
     fn is_passed(&mut self, trace: TraceId) -> Result<bool, ReadError> {
         self.work += TRACE;
         let hash = bloom::of_trace(trace);
@@ -76,7 +79,7 @@ impl<'a> Verifier<'a> {
             self.passed.iter().copied().filter(|block| block.head.traces.may_hold(hash)).collect();
         for block in passed {
             let rows = rows::of_trace(&self.reader(block), trace)?;
-            if !rows.is_empty() && has_common(&rows, &*self.selection(0, block)?) {
+            if !rows.is_empty() && has_common(&rows, &self.selection(0, block)?) {
                 return Ok(true);
             }
         }
@@ -84,7 +87,7 @@ impl<'a> Verifier<'a> {
     }
 
     /// The rows of the trace in every block.
-    fn blocks_of(&mut self, trace: TraceId) -> Result<Vec<(&'a Arc<Block>, Vec<u32>)>, ReadError> {
+    fn blocks_of(&mut self, trace: TraceId) -> Result<Vec<RowsOf<'a>>, ReadError> {
         self.work += TRACE;
         let hash = bloom::of_trace(trace);
         let mut found = Vec::new();
@@ -100,11 +103,7 @@ impl<'a> Verifier<'a> {
         Ok(found)
     }
 
-    fn is_duration_met(
-        &mut self,
-        trace: TraceId,
-        blocks: &[(&'a Arc<Block>, Vec<u32>)],
-    ) -> Result<bool, ReadError> {
+    fn is_duration_met(&mut self, trace: TraceId, blocks: &[RowsOf<'a>]) -> Result<bool, ReadError> {
         if self.query.trace_duration == ALL {
             return Ok(true);
         }
@@ -121,18 +120,14 @@ impl<'a> Verifier<'a> {
         Ok(self.query.trace_duration.contains(&end.saturating_sub(start)))
     }
 
-    fn are_others_met(
-        &mut self,
-        trace: TraceId,
-        blocks: &[(&'a Arc<Block>, Vec<u32>)],
-    ) -> Result<bool, ReadError> {
+    fn are_others_met(&mut self, trace: TraceId, blocks: &[RowsOf<'a>]) -> Result<bool, ReadError> {
         let others = self.others;
         'others: for (check, place) in others.iter().zip(1..) {
             if self.head_spans(trace).iter().any(|span| check.holds(span)) {
                 continue;
             }
             for (block, rows) in blocks {
-                if has_common(rows, &*self.selection(place, block)?) {
+                if has_common(rows, &self.selection(place, block)?) {
                     continue 'others;
                 }
             }
