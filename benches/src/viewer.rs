@@ -11,15 +11,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message as _;
+use tonic::Code;
 
 use crate::process::{binary, cpu_seconds, interrupt, memory_mb};
 use crate::spans::Spans;
 use crate::statistics::spread;
 
 const QUESTIONS: usize = 15;
+/// Before a request that was refused for a while is sent again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()> {
     println!(
@@ -85,7 +88,7 @@ fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyh
                         .is_ok()
                     {
                         let (request, count) = source.request(batch);
-                        sender.send(request)?;
+                        sender.send(&request)?;
                         sent.fetch_add(count, Ordering::Relaxed);
                     }
                     anyhow::Ok(())
@@ -125,7 +128,7 @@ impl Sender {
 
     fn send(
         &mut self,
-        request: opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest,
+        request: &opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest,
     ) -> anyhow::Result<()> {
         match self {
             Sender::Http(stream) => {
@@ -135,16 +138,25 @@ impl Sender {
                      content-length: {}\r\n\r\n",
                     body.len()
                 );
-                stream.get_mut().write_all(head.as_bytes())?;
-                stream.get_mut().write_all(&body)?;
-                let (status, _) = answer(stream)?;
-                ensure!(status == 200, "answered {status}");
+                loop {
+                    stream.get_mut().write_all(head.as_bytes())?;
+                    stream.get_mut().write_all(&body)?;
+                    match answer(stream)? {
+                        (200, _) => return Ok(()),
+                        // It is behind: a sender of the protocol comes back.
+                        (429, _) => std::thread::sleep(PAUSE),
+                        (status, _) => bail!("answered {status}"),
+                    }
+                }
             }
-            Sender::Grpc(client, runtime) => {
-                runtime.block_on(client.export(request))?;
-            }
+            Sender::Grpc(client, runtime) => loop {
+                match runtime.block_on(client.export(request.clone())) {
+                    Ok(_) => return Ok(()),
+                    Err(status) if status.code() == Code::ResourceExhausted => std::thread::sleep(PAUSE),
+                    Err(status) => bail!("answered {status}"),
+                }
+            },
         }
-        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ pub fn check_spans(batch: &Batch, limits: &Limits) {
     let again = otlp::traces_from_json(json.to_string().as_bytes(), limits).expect("our own JSON");
     assert_eq!(again.refused, []);
     assert_same(&again.spans, &batch.spans);
+    // The first JSON may be grouped otherwise: it has one form for every NaN, so that scopes become equal that were not.
+    let json = otlp::traces_to_json(&again.spans);
+    let again = otlp::traces_from_json(json.to_string().as_bytes(), limits).expect("our own JSON");
     assert_eq!(otlp::traces_to_json(&again.spans), json);
 }
 
@@ -47,6 +50,8 @@ pub fn check_logs(batch: &Batch, limits: &Limits) {
     let again = otlp::logs_from_json(json.to_string().as_bytes(), limits).expect("our own JSON");
     assert_eq!(again.refused, []);
     assert_same(&again.logs, &batch.logs);
+    let json = otlp::logs_to_json(&again.logs);
+    let again = otlp::logs_from_json(json.to_string().as_bytes(), limits).expect("our own JSON");
     assert_eq!(otlp::logs_to_json(&again.logs), json);
 }
 

@@ -16,6 +16,8 @@ settings! {
         pub limit_loopback: bool = false,
         /// Time to send a request's headers, and time that an HTTP/1 connection may stay idle between requests.
         pub header_timeout: Duration = Duration::from_secs(5),
+        /// Time that a peer may leave what is sent to it unread, without taking a single byte; then its connection ends.
+        pub write_timeout: Duration = Duration::from_secs(30),
         /// Headers of one HTTP/1 request; more are answered 431.
         pub headers: usize = 64,
         /// Bytes of one HTTP/1 request head (at least 8 KiB); more are answered 431. Also the read buffer of a

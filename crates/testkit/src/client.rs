@@ -48,6 +48,20 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> anyhow::Result<Answer> {
+        self.send_bytes(method, path, headers, body.map(|body| Bytes::from(body.to_owned()))).await
+    }
+
+    /// The same with a body that may be no text.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Bytes>,
+    ) -> anyhow::Result<Answer> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             request = request.header("content-type", "application/json");
@@ -55,7 +69,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::from(body.unwrap_or_default().to_owned()))?;
+        let request = request.body(Full::from(body.unwrap_or_default()))?;
         let response = self.pool.request(request).await.context("the request was not answered")?;
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.context("the answer broke off")?.to_bytes();

@@ -20,7 +20,7 @@ pub use client::{Answer, Client};
 pub use collector::{Behaviour, Collector};
 pub use process::{Process, Stopped};
 pub use shop::{Shop, ShopBuilder};
-pub use viewer::Viewer;
+pub use viewer::{Viewer, ViewerBuilder};
 
 use std::time::Duration;
 

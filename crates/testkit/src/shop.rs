@@ -19,6 +19,7 @@ pub struct ShopBuilder {
     binary: PathBuf,
     data: Option<PathBuf>,
     has_viewer: bool,
+    listening: BTreeMap<String, SocketAddr>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -38,6 +39,7 @@ impl Shop {
             binary: binary.into(),
             data: None,
             has_viewer: false,
+            listening: BTreeMap::new(),
             arguments: vec!["--no-first-order".into(), "--plain".into()],
             environment: Vec::new(),
         }
@@ -96,6 +98,13 @@ impl ShopBuilder {
         self
     }
 
+    /// Lets a listener have this address in place of a free port of loopback.
+    #[must_use]
+    pub fn listen_on(mut self, listener: &str, address: impl Into<SocketAddr>) -> ShopBuilder {
+        self.listening.insert(listener.to_owned(), address.into());
+        self
+    }
+
     /// Changes a setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> ShopBuilder {
@@ -137,7 +146,9 @@ impl ShopBuilder {
             arguments.push("--no-viewer".to_owned());
         }
         for listener in &listeners {
-            arguments.extend([format!("--{listener}"), "127.0.0.1:0".to_owned()]);
+            let free = SocketAddr::from(([127, 0, 0, 1], 0));
+            let address = self.listening.get(*listener).unwrap_or(&free);
+            arguments.extend([format!("--{listener}"), address.to_string()]);
         }
         arguments.extend(self.arguments);
         let mut process = Process::start(&self.binary, &arguments, &self.environment, folder.path())?;
@@ -152,12 +163,12 @@ impl ShopBuilder {
     }
 }
 
-/// The address in a line such as `  gateway    http://127.0.0.1:8080  (API)`.
+/// The address in a line such as `  gateway    http://127.0.0.1:8080/?token=..  (API)`.
 fn address(role: &str, line: &str) -> Option<SocketAddr> {
     let mut words = line.split_whitespace();
     if words.next() != Some(role) {
         return None;
     }
     let address = words.next()?;
-    address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/').parse().ok()
+    address.strip_prefix("http://").unwrap_or(address).split('/').next()?.parse().ok()
 }

@@ -1,7 +1,7 @@
 //! The viewer alone: `waypost viewer` on free ports.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,6 +12,16 @@ use crate::{Client, Process, Stopped};
 
 const LISTENERS: [&str; 5] = ["viewer", "otlp_grpc", "otlp_http", "zipkin", "admin"];
 
+/// How a viewer is started.
+#[derive(Debug)]
+pub struct ViewerBuilder {
+    binary: PathBuf,
+    data: PathBuf,
+    launcher: Vec<String>,
+    host: IpAddr,
+    settings: Vec<(String, String)>,
+}
+
 /// A running viewer. Dropped, it is killed and its private folder removed.
 #[derive(Debug)]
 pub struct Viewer {
@@ -21,7 +31,18 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// Starts `waypost viewer` of this binary with its data in this folder, and waits until it is ready.
+    /// `waypost viewer` of this binary with its data in this folder, on free ports of loopback.
+    pub fn of(binary: impl Into<PathBuf>, data: &Path) -> ViewerBuilder {
+        ViewerBuilder {
+            binary: binary.into(),
+            data: data.to_owned(),
+            launcher: Vec::new(),
+            host: Ipv4Addr::LOCALHOST.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Starts [`Viewer::of`] this binary and folder with these settings, and waits until it is ready.
     ///
     /// # Errors
     /// When it ends or says nothing.
@@ -30,23 +51,8 @@ impl Viewer {
         data: &Path,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Viewer> {
-        let folder = tempfile::tempdir()?;
-        let mut arguments = vec!["viewer".to_owned(), "--data".to_owned(), data.display().to_string()];
-        for listener in LISTENERS {
-            arguments.extend([format!("--{}", listener.replace('_', "-")), "127.0.0.1:0".to_owned()]);
-        }
-        for (key, value) in [("telemetry.logs.format", "json")].iter().chain(settings) {
-            arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
-        }
-        let mut process = Process::start(&binary.into(), &arguments, &[], folder.path())?;
-        let mut addresses = BTreeMap::new();
-        for listener in LISTENERS {
-            let name = listener.replace('_', "-");
-            let found = process.line(&format!("the address of {name}"), |line| address(&name, line)).await;
-            addresses.insert(name, found.with_context(|| format!("waypost {}", arguments.join(" ")))?);
-        }
-        process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
-        Ok(Viewer { process, addresses, _folder: folder })
+        let begun = Viewer::of(binary, data);
+        settings.iter().fold(begun, |begun, (key, value)| begun.set(key, value)).start().await
     }
 
     /// Where one of `viewer`, `otlp-grpc`, `otlp-http`, `zipkin` and `admin` listens.
@@ -60,9 +66,13 @@ impl Viewer {
         }
     }
 
-    /// A client of one of its listeners.
+    /// A client of one of its listeners, on this machine.
     pub fn client(&self, listener: &str) -> Client {
-        Client::new(self.address(listener))
+        let mut address = self.address(listener);
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Client::new(address)
     }
 
     /// The process.
@@ -84,6 +94,60 @@ impl Viewer {
     /// As [`Process::interrupt`].
     pub async fn stop(self) -> anyhow::Result<Stopped> {
         self.process.interrupt().await
+    }
+}
+
+impl ViewerBuilder {
+    /// Changes a setting.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> ViewerBuilder {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Listens on this address with everything but the health of the process.
+    #[must_use]
+    pub fn listen_on(mut self, host: impl Into<IpAddr>) -> ViewerBuilder {
+        self.host = host.into();
+        self
+    }
+
+    /// Is run by a program with these arguments, which become the viewer (`exec`).
+    #[must_use]
+    pub fn by(mut self, launcher: &[&str]) -> ViewerBuilder {
+        self.launcher = launcher.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends or says nothing.
+    pub async fn start(self) -> anyhow::Result<Viewer> {
+        let folder = tempfile::tempdir()?;
+        let mut command = self.launcher;
+        command.extend([self.binary.display().to_string(), "viewer".to_owned()]);
+        command.extend(["--data".to_owned(), self.data.display().to_string()]);
+        for listener in LISTENERS {
+            let host = if listener == "admin" { Ipv4Addr::LOCALHOST.into() } else { self.host };
+            let address = SocketAddr::new(host, 0).to_string();
+            command.extend([format!("--{}", listener.replace('_', "-")), address]);
+        }
+        command.extend(["--set".to_owned(), "telemetry.logs.format=json".to_owned()]);
+        for (key, value) in self.settings {
+            command.extend(["--set".to_owned(), format!("{key}={value}")]);
+        }
+        let program = PathBuf::from(command.remove(0));
+        let mut process = Process::start(&program, &command, &[], folder.path())?;
+        let mut addresses = BTreeMap::new();
+        for listener in LISTENERS {
+            let name = listener.replace('_', "-");
+            let found = process.line(&format!("the address of {name}"), |line| address(&name, line)).await;
+            let started = || format!("{} {}", program.display(), command.join(" "));
+            addresses.insert(name, found.with_context(started)?);
+        }
+        process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
+        Ok(Viewer { process, addresses, _folder: folder })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use waypost_trace_model::{RefusalReason, Skeleton};
+use waypost_trace_model::{RefusalReason, Skeleton, TraceLosses};
 
 use crate::Tree;
 
@@ -25,14 +25,18 @@ pub struct Completeness {
 
 /// Of a trace and the tree that was made from its nodes.
 pub fn completeness(skeleton: &Skeleton, tree: &Tree) -> Completeness {
-    let refused = skeleton.losses.refused.clone();
-    let lost = |(reason, spans): (&RefusalReason, &u64)| *reason != RefusalReason::Repeated && *spans > 0;
     let orphans: u64 = tree.rows.iter().map(|row| u64::from(row.is_orphan)).sum();
     Completeness {
-        complete: orphans == 0 && skeleton.losses.evicted == 0 && !refused.iter().any(lost),
+        complete: is_complete(orphans, &skeleton.losses),
         orphans,
-        refused,
+        refused: skeleton.losses.refused.clone(),
         evicted: skeleton.losses.evicted,
         dropped: skeleton.nodes.iter().map(|node| u64::from(node.dropped)).sum(),
     }
+}
+
+/// Whether no span of a trace is known to be missing, see [`Completeness::complete`].
+pub fn is_complete(orphans: u64, losses: &TraceLosses) -> bool {
+    let lost = |(reason, spans): (&RefusalReason, &u64)| *reason != RefusalReason::Repeated && *spans > 0;
+    orphans == 0 && losses.evicted == 0 && !losses.refused.iter().any(lost)
 }

@@ -24,7 +24,7 @@ mod skew;
 mod timing;
 mod tree;
 
-pub use completeness::{Completeness, completeness};
+pub use completeness::{Completeness, completeness, is_complete};
 pub use overlap::Overlap;
 pub use parts::{Category, Part};
 pub use path::{CriticalPath, Segment};

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// A body without a length begins with this much room.
 const FIRST: usize = 16 << 10;
+/// The most room that a body gets for the length that it announces; more it gets for what has come. Otherwise a few
+/// requests that announce a large body and never send it would hold the memory of all others.
+const ANNOUNCED: usize = 64 << 10;
 /// How long a refused HTTP/1 request may go on sending before its connection is closed on it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -29,7 +32,9 @@ async fn collect(body: &mut Body, limit: usize, reservation: &mut Reservation) -
     }
     let announced = usize::try_from(announced).unwrap_or(limit);
     let mut whole: Vec<u8> = Vec::new();
-    take_room(&mut whole, announced, reservation)?;
+    take_room(&mut whole, announced.min(ANNOUNCED), reservation)?;
+    // A body that keeps its word ends with just the room that it needs.
+    let most = if announced > 0 { announced } else { limit };
     while let Some(frame) = body.frame().await {
         // Bytes that did not come cannot be counted; an encoding of the transfer that is wrong ends here as well.
         let frame = frame.map_err(|_| Refused::Interrupted)?;
@@ -39,7 +44,7 @@ async fn collect(body: &mut Body, limit: usize, reservation: &mut Reservation) -
             return Err(Refused::TooLarge { limit });
         }
         if length > whole.capacity() {
-            let larger = length.max(2 * whole.capacity()).max(FIRST).min(limit);
+            let larger = (2 * whole.capacity()).max(FIRST).min(most).max(length);
             take_room(&mut whole, larger, reservation)?;
         }
         whole.extend_from_slice(&data);

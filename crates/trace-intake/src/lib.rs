@@ -49,7 +49,7 @@ pub use settings::{RecordLimits, Settings};
 use account::{Account, Reservation};
 use refusals::Refusals;
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use waypost_trace_model::{Batch, Limits};
 use waypost_trace_store::{AppendError, Receipt, TraceStore};
 
@@ -66,6 +66,10 @@ pub struct Unobserved;
 impl Observer for Unobserved {
     fn kept(&self, _: &Arc<Batch>) {}
 }
+
+/// Batches that take up to this much memory are handed to the store where they were decoded; larger ones would hold up
+/// other requests while the store packs them.
+const INLINE: usize = 256 << 10;
 
 /// Takes spans and log records. Cloning gives another handle to the same store, bounds and account.
 #[derive(Clone)]
@@ -144,7 +148,13 @@ impl Intake {
             return Ok(Receipt::default());
         }
         let batch = Arc::new(batch);
-        let receipt = store.append(Arc::clone(&batch)).await.map_err(Refused::Store)?;
+        let appended = if held.bytes() <= INLINE {
+            store.append(Arc::clone(&batch))
+        } else {
+            let (store, batch) = (Arc::clone(store), Arc::clone(&batch));
+            finished(spawn_blocking(move || Ok(store.append(batch)))).await?
+        };
+        let receipt = appended.await.map_err(Refused::Store)?;
         if receipt.spans > 0 || receipt.logs > 0 {
             observer.kept(&batch);
         }

@@ -16,10 +16,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use waypost_trace_model::{Refusal, RefusalReason};
 use waypost_trace_store::Receipt;
 
-/// Bodies up to this size are decoded where they were read; larger ones would hold up other requests.
+/// Bodies up to this size are decoded where they were read; larger ones, and compressed ones, of which nobody knows how
+/// large they are, would hold up other requests.
 const INLINE: usize = 64 << 10;
-/// The same for compressed bodies, which grow.
-const INLINE_COMPRESSED: usize = 8 << 10;
 
 /// What became of a request that was answered with success.
 #[derive(Debug, Default)]
@@ -117,14 +116,13 @@ impl Intake {
         mut reservation: Reservation,
     ) -> Result<(Decoded, Reservation), Refused> {
         let intake = self.clone();
-        let inline = if envelope.encoding == Encoding::Identity { INLINE } else { INLINE_COMPRESSED };
-        let is_large = body.len() > inline;
+        let is_small = envelope.encoding == Encoding::Identity && body.len() <= INLINE;
         let work = move || {
             let shared = &*intake.shared;
             let decoded = decode(envelope, body, shared.body_size, &shared.limits, &mut reservation)?;
             Ok((decoded, reservation))
         };
-        if !is_large {
+        if is_small {
             return work();
         }
         // Never closed, so this fails never.

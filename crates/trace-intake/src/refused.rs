@@ -70,7 +70,7 @@ impl Refused {
     }
 
     /// What the sender is told: not what the disk said.
-    pub(crate) fn told(&self) -> String {
+    pub fn told(&self) -> String {
         match self {
             Refused::Store(AppendError::Failed(_)) => {
                 "the store cannot be written to; try again later".to_owned()

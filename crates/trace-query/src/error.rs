@@ -1,5 +1,6 @@
 //! Why a question is not answered. Each API writes it in its own way.
 
+use crate::reads::Unread;
 use http::StatusCode;
 use waypost_trace_store::ReadError;
 
@@ -19,7 +20,7 @@ pub(crate) enum Error {
     Body(String),
     /// The body could not be read, with the status that says why.
     #[error("cannot read the body: {reason}")]
-    Unread {
+    UnreadBody {
         /// 413 when it is too large.
         status: StatusCode,
         /// In a few words.
@@ -34,15 +35,24 @@ pub(crate) enum Error {
     /// Jaeger answers this from a metrics storage, which there is none of.
     #[error("metrics storage is not configured")]
     NoMetrics,
-    /// Too many others read.
-    #[error("too many queries at once; try again")]
-    Busy,
+    /// Too many others read, or it took too long.
+    #[error(transparent)]
+    Unread(Unread),
     /// The store failed.
     #[error("the store cannot be read")]
     Read(#[from] ReadError),
     /// A defect of this program.
     #[error("the query failed")]
     Failed,
+}
+
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Error {
+        match unread {
+            Unread::Panicked => Error::Failed,
+            other => Error::Unread(other),
+        }
+    }
 }
 
 impl Error {
@@ -53,10 +63,10 @@ impl Error {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Error::Parameter { .. } | Error::Body(_) => StatusCode::BAD_REQUEST,
-            Error::Unread { status, .. } => *status,
+            Error::UnreadBody { status, .. } => *status,
             Error::TraceNotFound => StatusCode::NOT_FOUND,
             Error::NoMetrics => StatusCode::NOT_IMPLEMENTED,
-            Error::Busy | Error::Read(ReadError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Unread(_) | Error::Read(ReadError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             Error::NoArchive | Error::Read(_) | Error::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

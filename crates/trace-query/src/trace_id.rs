@@ -21,6 +21,12 @@ pub(crate) fn hex_or_base64(name: &'static str, text: &str) -> Result<TraceId, E
     })
 }
 
+/// 32 hex digits, or 16 when the first half is zero, as Jaeger and Zipkin write ids of 64 bits.
+pub(crate) fn short(id: TraceId) -> String {
+    let text = id.to_string();
+    text.strip_prefix("0000000000000000").unwrap_or(&text).to_owned()
+}
+
 fn from_base64(text: &str) -> Option<TraceId> {
     let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()?;
     match bytes.len() {

@@ -6,7 +6,7 @@
 //! forgotten.
 
 use crate::{
-    Bounds, Edge, OTHER, Peer, PeerKind,
+    Bounds, Edge, NAME_BYTES, OTHER, Peer, PeerKind,
     peer::Hints,
     pending::{By, Callee, Caller, Key, Pending, Way},
     series::{Bucket, Call, Series},
@@ -55,7 +55,8 @@ impl Graph {
         }
         let services = self.numbers[PeerKind::Service as usize].len();
         let is_full = self.peers.len() - services >= self.bounds.edges.max(KINDS);
-        if is_full && kind != PeerKind::Service && name != OTHER {
+        let is_beyond = is_full && kind != PeerKind::Service || name.len() > NAME_BYTES;
+        if is_beyond && name != OTHER {
             return self.peer(kind, OTHER);
         }
         let number = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
@@ -191,7 +192,8 @@ impl Graph {
             self.pending.remove_callee(&own);
             self.edge(service, to).record(now, &call);
         } else {
-            let way = Way::Request { host: hints.host().map(Box::from) };
+            let kept = |host: &str| Box::from(if host.len() > NAME_BYTES { OTHER } else { host });
+            let way = Way::Request { host: hints.host().map(kept) };
             self.pending.add_caller(own, Caller { arrival: now, from: service, call, way });
         }
     }

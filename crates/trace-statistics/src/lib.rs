@@ -33,7 +33,10 @@ use waypost_trace_model::{Batch, Kind, Text, TraceId};
 /// The name that stands for everything beyond a bound.
 pub const OTHER: &str = "(other)";
 
-/// How much is kept.
+/// Bytes of the longest name of a service, an operation, a host or another peer that is kept.
+const NAME_BYTES: usize = 1024;
+
+/// How much is kept. A name of more than 1 KiB counts as beyond its bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Services.

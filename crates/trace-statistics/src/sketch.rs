@@ -41,11 +41,20 @@ impl Sketch {
     }
 
     pub(crate) fn merge(&mut self, other: &Sketch) {
-        if self.bins.is_empty() {
-            self.bins.clone_from(&other.bins);
-        } else {
-            other.bins.iter().for_each(|bin| self.add(bin.step, bin.count));
+        let mut merged: Vec<Bin> = Vec::with_capacity(self.bins.len().max(other.bins.len()));
+        let (mut ours, mut theirs) = (self.bins.iter().peekable(), other.bins.iter().peekable());
+        loop {
+            let is_ours = match (ours.peek(), theirs.peek()) {
+                (Some(our), Some(their)) => our.step <= their.step,
+                (our, _) => our.is_some(),
+            };
+            let Some(bin) = (if is_ours { ours.next() } else { theirs.next() }) else { break };
+            match merged.last_mut() {
+                Some(last) if last.step == bin.step => last.count = last.count.saturating_add(bin.count),
+                _ => merged.push(*bin),
+            }
         }
+        self.bins = merged;
     }
 
     pub(crate) fn bins(&self) -> &[Bin] {

@@ -1,7 +1,7 @@
 //! Services and operations, and the one place where a batch is taken into account.
 
 use crate::{
-    Bounds, OTHER, OperationFigures, PeerKind, ServiceFigures,
+    Bounds, NAME_BYTES, OTHER, OperationFigures, PeerKind, ServiceFigures,
     graph::Graph,
     names::Names,
     series::{Call, MINUTE, Series},
@@ -136,7 +136,8 @@ impl State {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        if self.services.len() >= self.bounds.services && name != OTHER {
+        let is_beyond = self.services.len() >= self.bounds.services || name.len() > NAME_BYTES;
+        if is_beyond && name != OTHER {
             return self.service(OTHER);
         }
         let number = self.services.len();
@@ -155,8 +156,10 @@ impl State {
         if let Some(known) = known {
             return known as usize;
         }
-        let is_full = service.count >= self.bounds.operations || self.operations.len() >= OPERATIONS;
-        if is_full && name != OTHER {
+        let is_beyond = service.count >= self.bounds.operations
+            || self.operations.len() >= OPERATIONS
+            || name.len() > NAME_BYTES;
+        if is_beyond && name != OTHER {
             return self.operation(number, OTHER, kind);
         }
         let name = Text::from(name);

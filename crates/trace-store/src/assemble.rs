@@ -1,11 +1,12 @@
 //! From the spans and log records of a trace to what the store returns of it.
 
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::BTreeMap;
 use waypost_trace_model::{
     Kind, LogRecord, Node, Skeleton, Span, SpanId, StatusCode, SummaryRoot, SummaryService, Text, Trace,
     TraceId, TraceLosses, TraceSummary, otlp,
 };
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What of a span is needed to say what its trace is.
 #[derive(Clone, Debug)]
@@ -78,56 +79,49 @@ pub(crate) fn sort_spans(spans: &mut [Span]) {
     });
 }
 
-/// Of spans that are equal in everything, keeps one. `is_same` tells for two places of the list whether they
-/// are; it is asked only about spans of the same id. Returns the places to keep.
-pub(crate) fn distinct<E>(
+/// The places of spans that are equal in everything to an earlier one. `digests` is asked once, for the places
+/// (going up) of all spans whose id is not theirs alone, so that the work grows with their number even when a
+/// client gives every span the same id.
+pub(crate) fn repeats<E>(
     ids: &[SpanId],
-    mut is_same: impl FnMut(usize, usize) -> Result<bool, E>,
-) -> Result<Vec<usize>, E> {
-    let mut kept = Vec::with_capacity(ids.len());
-    let mut first: HashMap<SpanId, usize> = HashMap::with_capacity(ids.len());
-    let mut more: HashMap<SpanId, Vec<usize>> = HashMap::new();
-    for (place, id) in ids.iter().enumerate() {
-        let Some(&earlier) = first.get(id) else {
-            first.insert(*id, place);
-            kept.push(place);
-            continue;
-        };
-        let others = more.entry(*id).or_insert_with(|| vec![earlier]);
-        let mut is_new = true;
-        for other in others.iter() {
-            if is_same(*other, place)? {
-                is_new = false;
-                break;
-            }
-        }
-        if is_new {
-            others.push(place);
-            kept.push(place);
-        }
+    digests: impl FnOnce(&[usize]) -> Result<Vec<u128>, E>,
+) -> Result<HashSet<usize>, E> {
+    let mut counts: HashMap<SpanId, usize> = HashMap::with_capacity(ids.len());
+    for id in ids {
+        *counts.entry(*id).or_default() += 1;
     }
-    Ok(kept)
+    if counts.len() == ids.len() {
+        return Ok(HashSet::default());
+    }
+    let is_shared = |id: &SpanId| counts.get(id).is_some_and(|count| *count > 1);
+    let places: Vec<usize> =
+        ids.iter().enumerate().filter(|(_, id)| is_shared(id)).map(|(place, _)| place).collect();
+    let mut seen: HashSet<u128> = HashSet::with_capacity(places.len());
+    let digests = digests(&places)?;
+    Ok(places
+        .into_iter()
+        .zip(digests)
+        .filter(|(_, digest)| !seen.insert(*digest))
+        .map(|(place, _)| place)
+        .collect())
 }
 
-/// Whether two spans are equal in everything, bit by bit (a NaN equals itself).
-pub(crate) fn is_same(a: &Span, b: &Span) -> bool {
-    a.span_id == b.span_id
-        && a.start == b.start
-        && a.end == b.end
-        && otlp::traces_to_protobuf(std::slice::from_ref(a))
-            == otlp::traces_to_protobuf(std::slice::from_ref(b))
+/// Stands for everything of a span, its id too, bit by bit (a NaN equals itself).
+pub(crate) fn digest(span: &Span) -> u128 {
+    xxh3_128(&otlp::traces_to_protobuf(std::slice::from_ref(span)))
 }
 
-/// [`distinct`] for spans in memory.
-pub(crate) fn distinct_spans(spans: Vec<Span>) -> Vec<Span> {
+/// Of spans that are equal in everything, the first.
+pub(crate) fn distinct(mut spans: Vec<&Span>) -> Vec<&Span> {
     let ids: Vec<SpanId> = spans.iter().map(|span| span.span_id).collect();
-    let same = |a: usize, b: usize| Ok::<bool, std::convert::Infallible>(is_same(&spans[a], &spans[b]));
-    let Ok(kept) = distinct(&ids, same);
-    if kept.len() == spans.len() {
-        return spans;
-    }
-    let kept: HashSet<usize> = kept.into_iter().collect();
-    spans.into_iter().enumerate().filter(|(place, _)| kept.contains(place)).map(|(_, span)| span).collect()
+    let digests = |places: &[usize]| {
+        let spans = places.iter().filter_map(|place| spans.get(*place));
+        Ok::<_, std::convert::Infallible>(spans.map(|span| digest(span)).collect())
+    };
+    let Ok(repeats) = repeats(&ids, digests);
+    let mut place = 0..;
+    spans.retain(|_| place.next().is_some_and(|place| !repeats.contains(&place)));
+    spans
 }
 
 /// A whole trace, of spans that are distinct.

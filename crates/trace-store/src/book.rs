@@ -13,6 +13,9 @@ use waypost_trace_statistics::OTHER;
 /// Services with an account of their own; more are accounted for together as [`OTHER`].
 const SERVICES: usize = 10_000;
 
+/// A longer name has no account of its own: a client may send any name, and each is kept.
+pub(crate) const NAME_BYTES: usize = 1024;
+
 /// One service's account, or a change of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -247,10 +250,11 @@ impl Book {
             .fold((0, 0), |sum, account| (sum.0 + account.stored, sum.1 + account.logs_stored))
     }
 
-    /// Gives each service an account of its own while there is room.
+    /// Gives each service an account of its own while there is room, unless its name is too long.
     fn open_accounts(&mut self, changes: &Changes) {
         for service in changes.accounts.keys() {
-            if self.accounts.len() < SERVICES && !self.accounts.contains_key(service) {
+            let is_beyond = self.accounts.len() >= SERVICES || service.len() > NAME_BYTES;
+            if !is_beyond && !self.accounts.contains_key(service) {
                 self.accounts.insert(owned(service), Account::default());
             }
         }

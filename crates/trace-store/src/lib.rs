@@ -39,6 +39,10 @@ pub trait TraceStore: fmt::Debug + Send + std::marker::Sync + 'static {
     ///
     /// The store may refuse spans itself (a trace that is full, a request that it already has); the receipt says so.
     /// Dropping the future does not take the batch back.
+    ///
+    /// Everything that takes long on the processor (encoding, digests, packing: tenths of a second for a batch of tens
+    /// of megabytes) is done in this call, on the caller's thread, before the future is returned; the future only waits
+    /// for the answer. Call it inside `spawn_blocking` when the batch is large.
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'static, Result<Receipt, AppendError>>;
 
     /// Traces in which every filter of the query is met, a page at a time.

@@ -14,7 +14,7 @@ use crate::{
     place::{Hit, Place},
     recent::{Payload, Recent},
 };
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use std::{
     collections::VecDeque,
@@ -39,7 +39,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct State {
     /// What each request brought for each service, oldest first.
-    parts: VecDeque<Part>,
+    parts: VecDeque<Arc<Part>>,
     bytes: u64,
     /// Bytes of each service.
     bytes_of: HashMap<Text, u64>,
@@ -84,20 +84,27 @@ impl MemoryStore {
         state
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, State>, ReadError> {
+    /// What is kept at this moment, and what of these traces is missing from it. Nothing is looked through
+    /// under the lock, so that reading does not stop what comes in.
+    fn snapshot(&self, traces: &[TraceId]) -> Result<Snapshot, ReadError> {
         let state = self.state();
-        if state.is_closed { Err(ReadError::Closed) } else { Ok(state) }
+        if state.is_closed {
+            return Err(ReadError::Closed);
+        }
+        let losses = traces.iter().map(|trace| state.losses_of(*trace)).collect();
+        Ok(Snapshot { parts: state.parts.iter().cloned().collect(), losses })
     }
 
     fn take(&self, batch: &Batch) -> Result<Receipt, AppendError> {
         let now = clock::now();
+        let payload = Payload::of(batch);
+        let digest = (payload.len() > 0).then(|| payload.digest());
         let mut state = self.state();
         if state.is_closed {
             return Err(AppendError::Closed);
         }
-        let payload = Payload::of(batch);
         let mut changes = Changes::default();
-        if payload.len() > 0 && state.recent.contains(payload.digest()) {
+        if digest.is_some_and(|digest| state.recent.contains(digest)) {
             changes.refuse_batch(batch, RefusalReason::Repeated);
             state.book.enter(&changes);
             return Ok(Receipt { is_repeat: true, ..Receipt::default() });
@@ -119,8 +126,8 @@ impl MemoryStore {
         }
         changes.keep(kept.iter().copied(), &batch.logs);
         state.book.enter(&changes);
-        if payload.len() > 0 {
-            state.recent.insert(payload.digest());
+        if let Some(digest) = digest {
+            state.recent.insert(digest);
         }
         let bytes_per_record = payload.len() / (batch.spans.len() + batch.logs.len()).max(1) + SPAN_OVERHEAD;
         state.add(now, &kept, &batch.logs, bytes_per_record as u64);
@@ -157,7 +164,7 @@ impl State {
             part.bytes = (part.spans.len() + part.logs.len()) as u64 * bytes_per_record;
             self.bytes += part.bytes;
             *self.bytes_of.entry(part.service.clone()).or_default() += part.bytes;
-            self.parts.push_back(part);
+            self.parts.push_back(Arc::new(part));
         }
     }
 
@@ -187,9 +194,14 @@ impl State {
         self.bytes -= part.bytes;
         if let Some(bytes) = self.bytes_of.get_mut(&part.service) {
             *bytes -= part.bytes;
+            if *bytes == 0 {
+                self.bytes_of.remove(&part.service);
+            }
         }
         let mut changes = Changes::default();
         changes.evict(&part.service, reason, part.spans.len() as u64, part.logs.len() as u64);
+        // What was kept may be gone: it is no repeat when it comes again.
+        self.recent = Recent::new();
         self.book.enter(&changes);
         for span in &part.spans {
             if self.evicted.len() < losses::TRACES || self.evicted.contains_key(&span.trace_id) {
@@ -204,16 +216,46 @@ impl State {
             evicted: self.evicted.get(&trace).copied().unwrap_or_default(),
         }
     }
+}
 
+/// What a reader sees from its beginning to its end.
+#[derive(Debug)]
+struct Snapshot {
+    parts: Vec<Arc<Part>>,
+    /// Of the traces that were asked for, in the same order.
+    losses: Vec<TraceLosses>,
+}
+
+/// Distinct spans and the log records of a trace.
+type Records<'a> = (Vec<&'a Span>, Vec<&'a LogRecord>);
+
+impl Snapshot {
     fn spans(&self) -> impl Iterator<Item = &Span> {
         self.parts.iter().flat_map(|part| &part.spans)
     }
 
-    /// Distinct spans and the log records of a trace.
-    fn trace(&self, id: TraceId) -> (Vec<Span>, Vec<LogRecord>) {
-        let spans = self.spans().filter(|span| span.trace_id == id).cloned().collect();
-        let logs = self.parts.iter().flat_map(|part| &part.logs).filter(|log| log.trace_id == Some(id));
-        (assemble::distinct_spans(spans), logs.cloned().collect())
+    /// Everything of these traces, which is looked for once.
+    fn traces(&self, traces: &[TraceId]) -> HashMap<TraceId, Records<'_>> {
+        let mut wanted: HashMap<TraceId, Records<'_>> =
+            traces.iter().map(|trace| (*trace, Records::default())).collect();
+        for span in self.spans() {
+            if let Some((spans, _)) = wanted.get_mut(&span.trace_id) {
+                spans.push(span);
+            }
+        }
+        for log in self.parts.iter().flat_map(|part| &part.logs) {
+            if let Some((_, logs)) = log.trace_id.and_then(|trace| wanted.get_mut(&trace)) {
+                logs.push(log);
+            }
+        }
+        for (spans, _) in wanted.values_mut() {
+            *spans = assemble::distinct(std::mem::take(spans));
+        }
+        wanted
+    }
+
+    fn trace(&self, trace: TraceId) -> Records<'_> {
+        self.traces(&[trace]).remove(&trace).unwrap_or_default()
     }
 
     fn find(&self, query: &Query) -> Result<Found, ReadError> {
@@ -260,54 +302,67 @@ fn hit(query: &Query, span: &Span) -> Hit {
     }
 }
 
+fn whole(id: TraceId, (spans, logs): (&[&Span], &[&LogRecord]), losses: TraceLosses) -> Trace {
+    let spans = spans.iter().copied().cloned().collect();
+    assemble::trace(id, spans, logs.iter().copied().cloned().collect(), losses)
+}
+
 impl TraceStore for MemoryStore {
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'static, Result<Receipt, AppendError>> {
         ready(self.take(&batch)).boxed()
     }
 
     fn find(&self, query: &Query) -> Result<Found, ReadError> {
-        self.open()?.find(query)
+        self.snapshot(&[])?.find(query)
     }
 
     fn summaries(&self, traces: &[TraceId]) -> Result<Vec<TraceSummary>, ReadError> {
-        let state = self.open()?;
-        let summary = |id: &TraceId| {
-            let lines: Vec<Line> = state.trace(*id).0.iter().map(Line::of).collect();
-            assemble::summary(*id, &lines, state.losses_of(*id))
+        let snapshot = self.snapshot(traces)?;
+        let records = snapshot.traces(traces);
+        let summary = |(id, losses): (&TraceId, &TraceLosses)| {
+            let (spans, _) = records.get(id)?;
+            let lines: Vec<Line> = spans.iter().map(|span| Line::of(span)).collect();
+            assemble::summary(*id, &lines, losses.clone())
         };
-        Ok(traces.iter().filter_map(summary).collect())
+        Ok(traces.iter().zip(&snapshot.losses).filter_map(summary).collect())
     }
 
     fn skeleton(&self, trace: TraceId) -> Result<Option<Skeleton>, ReadError> {
-        let state = self.open()?;
-        let (spans, logs) = state.trace(trace);
-        let nodes: Vec<_> = spans.iter().map(assemble::node).collect();
-        let skeleton = || assemble::skeleton(trace, nodes, &logs, state.losses_of(trace));
-        Ok((!spans.is_empty()).then(skeleton))
+        let snapshot = self.snapshot(&[trace])?;
+        let (spans, logs) = snapshot.trace(trace);
+        let nodes: Vec<_> = spans.iter().map(|span| assemble::node(span)).collect();
+        let logs: Vec<LogRecord> = logs.into_iter().cloned().collect();
+        let losses = snapshot.losses.first().cloned().unwrap_or_default();
+        Ok((!spans.is_empty()).then(|| assemble::skeleton(trace, nodes, &logs, losses)))
     }
 
     fn matching(&self, trace: TraceId, filter: &SpanFilter, limit: usize) -> Result<Vec<SpanId>, ReadError> {
-        let (mut spans, _) = self.open()?.trace(trace);
-        assemble::sort_spans(&mut spans);
+        let snapshot = self.snapshot(&[])?;
         let check = SpanCheck::new(filter);
-        Ok(spans.iter().filter(|span| check.holds(span)).map(|span| span.span_id).take(limit).collect())
+        let (spans, _) = snapshot.trace(trace);
+        let mut lines: Vec<Line> = spans.into_iter().filter(|span| check.holds(span)).map(Line::of).collect();
+        lines.sort_by(|a, b| a.key().cmp(&b.key()));
+        Ok(lines.into_iter().map(|line| line.span_id).take(limit).collect())
     }
 
     fn spans(&self, trace: TraceId, spans: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
-        let (mut found, mut logs) = self.open()?.trace(trace);
-        found.retain(|span| spans.contains(&span.span_id));
-        logs.retain(|log| log.span_id.is_some_and(|id| spans.contains(&id)));
-        let found = assemble::trace(trace, found, logs, TraceLosses::default());
+        let wanted: HashSet<SpanId> = spans.iter().copied().collect();
+        let snapshot = self.snapshot(&[])?;
+        let (mut found, mut logs) = snapshot.trace(trace);
+        found.retain(|span| wanted.contains(&span.span_id));
+        logs.retain(|log| log.span_id.is_some_and(|id| wanted.contains(&id)));
+        let found = whole(trace, (&found, &logs), TraceLosses::default());
         Ok((found.spans, found.logs))
     }
 
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
-        let state = self.open()?;
-        let trace = |id: &TraceId| {
-            let (spans, logs) = state.trace(*id);
-            (!spans.is_empty()).then(|| assemble::trace(*id, spans, logs, state.losses_of(*id)))
+        let snapshot = self.snapshot(traces)?;
+        let records = snapshot.traces(traces);
+        let trace = |(id, losses): (&TraceId, &TraceLosses)| {
+            let (spans, logs) = records.get(id)?;
+            (!spans.is_empty()).then(|| whole(*id, (spans, logs), losses.clone()))
         };
-        Ok(traces.iter().filter_map(trace).collect())
+        Ok(traces.iter().zip(&snapshot.losses).filter_map(trace).collect())
     }
 
     fn statistics(&self) -> &Statistics {
@@ -321,14 +376,18 @@ impl TraceStore for MemoryStore {
     fn usage(&self) -> Usage {
         let state = self.state();
         let (spans, logs) = state.book.stored();
+        let bytes = state.bytes;
+        let parts: Vec<Arc<Part>> = state.parts.iter().cloned().collect();
+        drop(state);
+        let starts = || parts.iter().flat_map(|part| &part.spans).map(|span| span.start);
         Usage {
             spans,
             logs,
-            bytes: state.bytes,
+            bytes,
             budget: self.settings.budget_bytes,
             keeps_for: self.settings.keeps_for_nanos(),
-            oldest: state.spans().map(|span| span.start).min(),
-            newest: state.spans().map(|span| span.start).max(),
+            oldest: starts().min(),
+            newest: starts().max(),
             files: 0,
             trouble: None,
         }

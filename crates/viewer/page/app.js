@@ -19,47 +19,53 @@ const PLACES = [
 /** A view whose module is loaded when it is first shown. */
 function lazily(load) {
   return (root, context) => {
-    let ended = false;
+    // Only the latest building may touch the page: the address can change before the module is there.
+    let generation = 0;
     let result = null;
-    const waiting = setTimeout(() => clear(root, loading()), 150);
-    load().then(
-      ({ default: view }) => {
-        clearTimeout(waiting);
-        if (ended) return;
-        clear(root);
-        result = view(root, context);
-      },
-      (error) => {
-        clearTimeout(waiting);
-        if (!ended)
+    let waiting = 0;
+
+    function build(current) {
+      const mine = ++generation;
+      waiting = setTimeout(() => clear(root, loading()), 150);
+      load().then(
+        ({ default: view }) => {
+          if (mine !== generation) return;
+          clearTimeout(waiting);
+          clear(root);
+          result = view(root, current);
+        },
+        (error) => {
+          if (mine !== generation) return;
+          clearTimeout(waiting);
           clear(
             root,
             failed(error, () => location.reload()),
           );
-      },
-    );
-    const handle = {
-      dispose() {
-        ended = true;
-        clearTimeout(waiting);
-        if (typeof result === "function") result();
-        else result?.dispose?.();
-      },
+        },
+      );
+    }
+
+    function dispose() {
+      generation += 1;
+      clearTimeout(waiting);
+      if (typeof result === "function") result();
+      else result?.dispose?.();
+      result = null;
+    }
+
+    build(context);
+    return {
+      dispose,
       update(query) {
         if (result?.update) {
           result.update(query);
           return;
         }
-        handle.dispose();
-        ended = false;
-        result = null;
+        dispose();
         clear(root);
-        load().then(({ default: view }) => {
-          if (!ended) result = view(root, { ...context, query });
-        });
+        build({ ...context, query });
       },
     };
-    return handle;
   };
 }
 

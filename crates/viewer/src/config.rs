@@ -11,6 +11,9 @@ use waypost_trace_store as store;
 /// A token that somebody chose is at least this long.
 const SHORTEST_TOKEN: usize = 16;
 
+/// The files of the store have some hundred KiB before there is a span in them.
+const SMALLEST_BUDGET: u64 = 1 << 20;
+
 settings! {
     /// The viewer: intake, store, query APIs and page.
     pub struct Config {
@@ -46,7 +49,8 @@ pub enum Sync {
 settings! {
     /// What is kept, and for how long.
     pub struct StoreSettings {
-        /// Bytes on the disk; the oldest spans of the services that take the most room go first.
+        /// Bytes on the disk; the oldest spans of the services that take the most room go first. Without a data folder
+        /// spans are kept in memory, at most 256 MiB of them.
         pub budget: ByteSize = ByteSize::mib(10 * 1024),
         /// Time after which spans are dropped; 0: they are kept while there is room.
         pub keep: Duration = Duration::from_secs(0),
@@ -65,9 +69,9 @@ settings! {
 settings! {
     /// How much is answered at once.
     pub struct AnswerLimits {
-        /// Reads of the store at once; a few more wait, further ones are answered 503.
-        pub reads: usize = 8,
-        /// Time that a read waits for its turn.
+        /// Reads of the store at once, over all query APIs and the page; further ones wait.
+        pub reads: usize = 4,
+        /// Time that a read waits for its turn; one that has none by then is answered 503.
         pub read_wait: Duration = Duration::from_secs(5),
         /// Time for one read; longer ones are answered 503.
         pub read_time: Duration = Duration::from_secs(30),
@@ -98,16 +102,34 @@ impl Config {
                 complaints.push(Complaint::new("hosts", reason));
             }
         }
-        let limits = &self.limits;
-        let counts = [
-            ("limits.reads", limits.reads),
-            ("limits.tails", limits.tails),
-            ("limits.transfers", limits.transfers),
-            ("store.head_spans", self.store.head_spans),
-        ];
-        let none = counts.into_iter().filter(|(_, count)| *count == 0);
-        complaints.extend(none.map(|(key, _)| Complaint::new(key, "must be at least 1")));
+        let none = self.must_be_something().into_iter().filter(|(_, is_nothing)| *is_nothing);
+        complaints.extend(none.map(|(key, _)| Complaint::new(key, "must be more than nothing")));
+        if self.store.budget.get() < SMALLEST_BUDGET {
+            let reason = "must be at least 1MiB; with less, spans are dropped as they come";
+            complaints.push(Complaint::new("store.budget", reason));
+        }
         complaints
+    }
+
+    /// What refuses every request when it is nothing, and whether it is.
+    fn must_be_something(&self) -> [(&'static str, bool); 14] {
+        let Config { store, intake, limits, .. } = self;
+        [
+            ("store.head_spans", store.head_spans == 0),
+            ("store.pending", store.pending.get() == 0),
+            ("store.spans_per_trace", store.spans_per_trace == 0),
+            ("intake.body_size", intake.body_size.get() == 0),
+            ("intake.body_timeout", intake.body_timeout.get().is_zero()),
+            ("intake.in_flight", intake.in_flight.get() == 0),
+            ("intake.calls", intake.calls == 0),
+            ("intake.limits.records", intake.limits.records == 0),
+            ("limits.reads", limits.reads == 0),
+            ("limits.read_time", limits.read_time.get().is_zero()),
+            ("limits.tails", limits.tails == 0),
+            ("limits.transfers", limits.transfers == 0),
+            ("limits.import_size", limits.import_size.get() == 0),
+            ("limits.import_time", limits.import_time.get().is_zero()),
+        ]
     }
 }
 
@@ -148,5 +170,36 @@ mod tests {
         };
         let keys: Vec<String> = config.check().into_iter().map(|complaint| complaint.key).collect();
         assert_eq!(keys, ["token", "hosts", "limits.tails"]);
+    }
+
+    #[test]
+    fn a_viewer_that_could_take_or_answer_nothing_is_not_started() {
+        let config = Config {
+            store: StoreSettings {
+                budget: ByteSize::kib(1023),
+                spans_per_trace: 0,
+                pending: ByteSize::bytes(0),
+                ..StoreSettings::default()
+            },
+            intake: intake::Settings {
+                calls: 0,
+                in_flight: ByteSize::bytes(0),
+                body_timeout: Duration::from_secs(0),
+                ..intake::Settings::default()
+            },
+            limits: AnswerLimits { read_time: Duration::from_secs(0), ..AnswerLimits::default() },
+            ..Config::default()
+        };
+        let keys: Vec<String> = config.check().into_iter().map(|complaint| complaint.key).collect();
+        let wrong = [
+            "store.pending",
+            "store.spans_per_trace",
+            "intake.body_timeout",
+            "intake.in_flight",
+            "intake.calls",
+            "limits.read_time",
+            "store.budget",
+        ];
+        assert_eq!(keys, wrong);
     }
 }

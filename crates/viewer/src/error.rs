@@ -24,3 +24,15 @@ pub enum Error {
         source: getrandom::Error,
     },
 }
+
+impl Error {
+    /// Whether another process has the store open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Error::Store { source: OpenError::InUse { .. }, .. })
+    }
+
+    /// Whether the store's files are to blame, for what they are or may not become.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Error::Store { source, .. } if !matches!(source, OpenError::Thread(_)))
+    }
+}

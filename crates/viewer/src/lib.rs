@@ -54,7 +54,10 @@ use tokio::{
 use waypost_service::{Check, DataDir, Worker};
 use waypost_telemetry::{Telemetry, with_context};
 use waypost_trace_intake::Intake;
-use waypost_trace_store::{BlockStore, MemoryStore, TraceStore};
+use waypost_trace_store::{self as store, BlockStore, MemoryStore, TraceStore};
+
+/// The most bytes of spans that are kept when there is no folder for them.
+const MEMORY_BUDGET: u64 = 256 << 20;
 
 /// What the process lends to the viewer.
 #[derive(Clone, Debug)]
@@ -118,8 +121,10 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
     let tail = Tail::new(limits.tails);
     let intake = Intake::new(Arc::clone(&store), &config.intake, Arc::new(tail.clone()));
     let throughput = Throughput::default();
+    let (wait, time) = (limits.read_wait.get(), limits.read_time.get());
+    let reads = waypost_trace_query::Reads::new(Arc::clone(&store), limits.reads, wait, time);
     let api = Api(Arc::new(Shared {
-        reads: Reads::new(Arc::clone(&store), limits.reads, limits.read_wait.get(), limits.read_time.get()),
+        reads: Reads::new(reads.clone()),
         intake: intake.clone(),
         tail: tail.clone(),
         throughput: throughput.clone(),
@@ -133,11 +138,11 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
 
     let ui = Router::new()
         .nest("/api/v1", api::routes(api))
-        .nest("/zipkin", waypost_trace_query::zipkin(Arc::clone(&store)))
-        .merge(waypost_trace_query::jaeger(Arc::clone(&store)))
+        .nest("/zipkin", waypost_trace_query::zipkin(reads.clone()))
+        .merge(waypost_trace_query::jaeger(reads.clone()))
         // Last: what no API answers is for the page.
         .fallback(page::serve);
-    let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(Arc::clone(&store)));
+    let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(reads));
     Ok(Viewer {
         ui: layers::around(access.page(ui)),
         otlp_grpc: access.otlp_grpc(intake.otlp_grpc()),
@@ -151,7 +156,11 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
 
 fn open(config: &Config, data: &DataDir) -> Result<Arc<dyn TraceStore>, Error> {
     let settings = config.store.settings();
-    let Some(folder) = data.folder() else { return Ok(Arc::new(MemoryStore::new(settings))) };
+    let Some(folder) = data.folder() else {
+        // The budget is meant for a disk.
+        let budget_bytes = settings.budget_bytes.min(MEMORY_BUDGET);
+        return Ok(Arc::new(MemoryStore::new(store::Settings { budget_bytes, ..settings })));
+    };
     let folder = folder.join("viewer");
     let store = BlockStore::open(&folder, settings).map_err(|source| Error::Store { folder, source })?;
     Ok(Arc::new(store))
@@ -201,6 +210,10 @@ async fn sample(store: Arc<dyn TraceStore>, throughput: Throughput) {
 fn check(store: Arc<dyn TraceStore>) -> Check {
     Check::new("viewer-store", move || {
         let store = Arc::clone(&store);
-        async move { store.usage().trouble.map_or(Ok(()), Err) }
+        async move {
+            // Usage is read from the disk, and under locks that a writer may hold.
+            let usage = spawn_blocking(move || store.usage()).await;
+            usage.map_err(|_| "the store cannot be asked".to_owned())?.trouble.map_or(Ok(()), Err)
+        }
     })
 }

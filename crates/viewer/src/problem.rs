@@ -9,6 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 use std::fmt::Display;
+use waypost_trace_query::Unread;
 use waypost_trace_store::ReadError;
 
 /// A refusal, ready to be sent.
@@ -145,6 +146,16 @@ impl From<ReadError> for Problem {
                 tracing::error!(%error, "the store cannot be read");
                 Problem::unavailable("the store cannot be read; the viewer's log says why")
             }
+        }
+    }
+}
+
+impl From<Unread> for Problem {
+    fn from(unread: Unread) -> Problem {
+        match unread {
+            Unread::Busy => Problem::busy(unread.to_string()),
+            Unread::Slow => Problem::unavailable(unread.to_string()),
+            _ => Problem::internal(),
         }
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Server {
     router: axum::Router,
     http: auto::Builder<TokioExecutor>,
     header_timeout: Duration,
+    write_timeout: Duration,
     idle_timeout: Duration,
     drain: Drain,
     cut: CancellationToken,
@@ -53,6 +54,7 @@ impl Server {
             router: router.with_state(()),
             http: http_builder(limits),
             header_timeout: limits.header_timeout.get(),
+            write_timeout: limits.write_timeout.get(),
             idle_timeout: limits.idle_timeout.get(),
             drain,
             cut,
@@ -64,7 +66,7 @@ impl Server {
     pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: Permit) {
         // Small answers must not wait for a full segment. Fails only when the peer is already gone.
         stream.set_nodelay(true).ok();
-        let (wire, watch) = Wire::new(stream);
+        let (wire, watch) = Wire::new(stream, self.write_timeout);
         let own_requests = InFlight::default();
         let service = hyper::service::service_fn(|request| self.respond(request, peer, &own_requests));
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(wire), service));

@@ -1,8 +1,11 @@
-//! Watches a connection's first bytes.
+//! Watches a connection's first bytes, and ends it when its peer leaves an answer unread.
 //!
 //! hyper-util reads up to 24 bytes to tell HTTP/1 from HTTP/2, and no time-out of hyper runs meanwhile: a client
 //! that connects and says nothing, or stops inside the HTTP/2 preface, would hold its connection for ever. The
 //! wire tells how far that reading has come, so that the connection can be given a time for it.
+//!
+//! Nor has hyper a time-out for writing: a peer that asks for much and reads nothing would hold the answer's memory for
+//! ever. A write that makes no progress for a while fails here, which ends the connection.
 
 use std::{
     io,
@@ -12,10 +15,12 @@ use std::{
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 /// RFC 9113, section 3.4.
@@ -57,17 +62,32 @@ impl Watch {
     }
 }
 
-/// A TCP stream that shows its opening to a [`Watch`].
+/// A TCP stream that shows its opening to a [`Watch`] and whose writes do not stall for long.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
     watch: Watch,
+    write_timeout: Duration,
+    /// Runs while a write waits for the peer.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> (Wire, Watch) {
+    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> (Wire, Watch) {
         let watch = Watch::default();
-        (Wire { stream, watch: watch.clone() }, watch)
+        (Wire { stream, watch: watch.clone(), write_timeout, stall: None }, watch)
+    }
+
+    /// Fails a write that has been waiting for too long.
+    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let timeout = self.write_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
     }
 }
 
@@ -88,7 +108,8 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watched(cx, written)
     }
 
     fn poll_write_vectored(
@@ -96,7 +117,8 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watched(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,9 +1,13 @@
 //! What a listener puts up with.
 
 use crate::support::{Server, connect_and_send, get, get_http2, http2, in_time, read_to_end};
-use axum::{Router, extract::ConnectInfo, routing::get as on_get};
-use std::{fmt::Write as _, net::SocketAddr};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use axum::{Router, body::Body, extract::ConnectInfo, routing::get as on_get};
+use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpStream,
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+};
 use waypost_service::{Limits, config::Duration};
 
 fn app() -> Router {
@@ -141,4 +145,31 @@ async fn a_peer_that_resets_streams_rapidly_loses_its_connection() {
     tokio::io::AsyncWriteExt::write_all(&mut stream, &attack).await.ok();
     read_to_end(&mut stream).await;
     assert_eq!(get(server.address, "/").await, (200, "hello".to_owned()));
+}
+
+/// Tells when it is dropped.
+struct Told(UnboundedSender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.send(()).ok();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let (told, mut is_dropped) = unbounded_channel();
+    let endless = async move || {
+        let held = Told(told.clone());
+        let chunks = futures_util::stream::repeat_with(move || {
+            let _answer_is_held = &held;
+            Ok::<_, Infallible>(vec![b'x'; 64 * 1024])
+        });
+        Body::from_stream(chunks)
+    };
+    let limits = Limits { write_timeout: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::start(Router::new().route("/endless", on_get(endless)), limits);
+    let unread = connect_and_send(server.address, b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert_eq!(in_time(is_dropped.recv()).await, Some(()));
+    drop(unread);
 }

@@ -262,8 +262,9 @@ impl Plan {
             Exporter::OtlpGrpc => "further_otlp_grpc",
             _ => "further_otlp_http",
         };
-        let batch = |batch: &BatchSettings| {
-            BatchSettings { delay: receiver.delay.unwrap_or(batch.delay), ..batch.clone() }
+        let batch = |batch: &BatchSettings| BatchSettings {
+            delay: receiver.delay.unwrap_or(batch.delay),
+            ..batch.clone()
         };
         if receiver.traces {
             let lane = Lane::new(name, batch(&settings.traces.batch));

@@ -217,7 +217,7 @@ fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
     record(&telemetry);
     let report = telemetry.shutdown_blocking(Duration::from_secs(1));
 
-    let mut posted = vec![further.next(), further.next()];
+    let mut posted = [further.next(), further.next()];
     posted.sort_by(|left, right| left.path.cmp(&right.path));
     let paths: Vec<&str> = posted.iter().map(|posted| posted.path.as_str()).collect();
     assert_eq!(paths, ["/v1/logs", "/v1/traces"]);

@@ -17,6 +17,8 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 
+const MISSING_TYPE: &str = "the content-type is missing";
+
 pub(crate) fn router(intake: &Intake) -> Router {
     Router::new()
         .route("/api/v2/spans", post(answer))
@@ -26,9 +28,13 @@ pub(crate) fn router(intake: &Intake) -> Router {
 
 async fn answer(State(intake): State<Intake>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    // Zipkin's own server takes JSON when nobody says. A browser sends what has no type for a page of any origin without
+    // asking first, so a page has to say.
+    let is_page = parts.headers.contains_key(header::ORIGIN);
+    let unsaid =
+        || if is_page { Err(Refused::Unsupported(MISSING_TYPE.to_owned())) } else { Ok(Format::Json) };
     let envelope = format(&parts.headers).and_then(|format| {
-        // Zipkin's own server takes JSON when nobody says.
-        let format = format.unwrap_or(Format::Json);
+        let format = format.map_or_else(unsaid, Ok)?;
         Ok(Envelope { signal: Signal::Zipkin, format, encoding: encoding(&parts.headers)?, is_framed: false })
     });
     let outcome = match envelope {

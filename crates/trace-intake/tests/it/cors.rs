@@ -4,6 +4,7 @@ use crate::{
 };
 use http::{Method, StatusCode};
 use waypost_trace_intake::Settings;
+use waypost_trace_store::TraceStore as _;
 
 const SHOP: &str = "https://shop.example";
 
@@ -46,4 +47,17 @@ async fn an_origin_that_is_set_may_send_and_no_other() {
         assert_eq!(preflight(&door, other).await.header("access-control-allow-origin"), None);
         assert_eq!(post(&door, other).await.header("access-control-allow-origin"), None);
     }
+}
+
+#[tokio::test]
+async fn a_page_that_may_not_send_cannot_get_around_it_by_leaving_out_the_type() {
+    let store = memory();
+    let door = Door::open(intake(store.clone(), &Settings::default()).zipkin());
+    let spans = r#"[{"traceId":"1","id":"2"}]"#;
+    let answer = door.post("/api/v2/spans").header("origin", SHOP).body(spans).send().await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(store.usage().spans, 0);
+    let answer = door.post("/api/v2/spans").body(spans).send().await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert_eq!(store.usage().spans, 1);
 }

@@ -6,6 +6,10 @@ use crate::{
 use bytes::Bytes;
 use http::StatusCode;
 use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use waypost_service::config::ByteSize;
 use waypost_trace_intake::{Intake, Refused, Settings};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, otlp};
@@ -176,5 +180,28 @@ async fn a_client_that_leaves_changes_nothing_for_what_has_arrived() {
     // Its place is free again.
     until("the next is taken", || (watching.0.lock().unwrap().len() == 1).then_some(())).await;
     let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send().await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_and_does_not_come_holds_no_memory_of_others() {
+    let store = Arc::new(FakeStore::new(Does::Keep));
+    let settings = Settings { in_flight: ByteSize::kib(256), ..Settings::default() };
+    let door = Door::open(intake(store, &settings).otlp_http());
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: {PROTOBUF}\r\ncontent-length: 67108864\r\n\
+         expect: 100-continue\r\n\r\n"
+    );
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(door.url.trim_start_matches("http://")).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut begun = [0; 12];
+        client.read_exact(&mut begun).await.unwrap();
+        // Said when the body is waited for, and so after room was made for it.
+        assert_eq!(&begun, b"HTTP/1.1 100");
+        silent.push(client);
+    }
+    let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await;
     assert_eq!(answer.status, StatusCode::OK);
 }

@@ -3,6 +3,8 @@
 use crate::{
     answer::{Written, bytes, json, with_status},
     error::Error,
+    reads::Reads,
+    trace_id,
 };
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -38,7 +40,7 @@ impl Problem {
 
     /// A trace that was asked for by its id.
     pub(crate) fn not_found(id: TraceId) -> Problem {
-        Problem { msg: Error::TraceNotFound.to_string(), trace_id: Some(super::ids::trace(id)), code: None }
+        Problem { msg: Error::TraceNotFound.to_string(), trace_id: Some(trace_id::short(id)), code: None }
     }
 }
 
@@ -65,20 +67,29 @@ fn envelope(data: impl Serialize, total: usize, problems: Vec<Problem>) -> Resul
     Written::new(&Envelope { data, total, limit: 0, offset: 0, errors }, Vec::new())
 }
 
-/// What a handler returns: an answer, or an error in Jaeger's form; with `prettyPrint` indented.
+/// What a handler returns: an answer, or an error in Jaeger's form.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) result: Result<Written, Error>,
-    pub(crate) is_pretty: bool,
-}
+pub(crate) struct Reply(pub(crate) Result<Written, Error>);
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        match self.result.and_then(|written| if self.is_pretty { indented(&written) } else { Ok(written) }) {
+        match self.0 {
             Ok(written) => written.into_response(),
             Err(error) => refused(&error),
         }
     }
+}
+
+/// Bytes of an answer that is indented when it is asked for.
+const MOST_INDENTED: usize = 4 << 20;
+
+/// The same, indented, if it is for a person to read: a large answer stays as it is, for the time and memory it would
+/// take. Takes a turn of its own.
+pub(crate) async fn pretty(reads: &Reads, written: Written) -> Result<Written, Error> {
+    if written.body.len() > MOST_INDENTED {
+        return Ok(written);
+    }
+    reads.ask(move |_| indented(&written)).await
 }
 
 fn indented(written: &Written) -> Result<Written, Error> {

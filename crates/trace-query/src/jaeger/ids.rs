@@ -1,16 +1,7 @@
-//! Ids in Jaeger's JSON, and spans of one id made two.
+//! Spans of one id made two, as Jaeger's JSON has them.
 
 use std::collections::{HashMap, HashSet};
-use waypost_trace_model::{Kind, Span, SpanId, TraceId};
-
-/// 32 hex digits, or 16 when the first half is zero.
-pub(crate) fn trace(id: TraceId) -> String {
-    let text = id.to_string();
-    match text.strip_prefix("0000000000000000") {
-        Some(half) => half.to_owned(),
-        None => text,
-    }
-}
+use waypost_trace_model::{Kind, Span, SpanId};
 
 /// A span's own id and its parent's.
 pub(crate) type Pair = (SpanId, Option<SpanId>);

@@ -46,17 +46,21 @@ pub(super) fn routes() -> Router<Reads> {
 }
 
 /// Reads the parameters, waits for the answer, and says how it is to be written.
-async fn reply<F>(query: Option<String>, answer: impl FnOnce(Parameters) -> F) -> Reply
+async fn reply<F>(reads: &Reads, query: Option<String>, answer: impl FnOnce(Parameters) -> F) -> Reply
 where
     F: Future<Output = Result<Written, Error>>,
 {
     let parameters = Parameters::parse(query.as_deref());
     let is_pretty = parameters.text("prettyPrint").is_some_and(|value| value != "false");
-    Reply { result: answer(parameters).await, is_pretty }
+    match answer(parameters).await {
+        Ok(written) if is_pretty => Reply(envelope::pretty(reads, written).await),
+        result => Reply(result),
+    }
 }
 
 async fn services(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
-    reply(query, async |_| reads.run(|store| envelope::counted(&store.statistics().services())).await).await
+    reply(&reads, query, async |_| reads.ask(|store| envelope::counted(&store.statistics().services())).await)
+        .await
 }
 
 async fn operation_names(
@@ -74,7 +78,7 @@ async fn operation_names(
         let names: BTreeSet<Text> = operations.into_iter().map(|(name, _)| name).collect();
         envelope::counted(&Vec::from_iter(names))
     };
-    reply(query, async |_| reads.run(names).await).await
+    reply(&reads, query, async |_| reads.ask(names).await).await
 }
 
 #[derive(Debug, Serialize)]
@@ -99,9 +103,9 @@ async fn operations(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Re
                 all.filter(|operation| wanted.is_empty() || operation.span_kind == wanted).collect();
             envelope::counted(&wanted)
         };
-        reads.run(list).await
+        reads.ask(list).await
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
 /// A kind's name; empty when nothing was said.
@@ -120,12 +124,12 @@ async fn search(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply 
                 let notes = hits.notes.into_iter().map(Problem::note).collect();
                 several(store, &hits.traces, is_raw, notes)
             };
-            reads.run(list).await
+            reads.ask(list).await
         } else {
-            reads.run(move |store| by_ids(store, &asked.ids, is_raw)).await
+            reads.ask(move |store| by_ids(store, &asked.ids, is_raw)).await
         }
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
 /// Traces by their ids; those that are not kept are named among the errors.
@@ -159,9 +163,9 @@ async fn trace(State(reads): State<Reads>, Path(id): Path<String>, RawQuery(quer
         let one = move |store: &dyn TraceStore| {
             envelope::written(&[ui::write(&load::trace(store, id)?, is_raw)?], Vec::new())
         };
-        reads.run(one).await
+        reads.ask(one).await
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
 #[derive(Debug, Serialize)]
@@ -184,9 +188,9 @@ async fn links(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
                 links.map(|link| Link { parent: link.parent, child: link.child, call_count: link.calls });
             envelope::uncounted(links.collect::<Vec<_>>(), Vec::new())
         };
-        reads.run(list).await
+        reads.ask(list).await
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
 /// OTLP JSON into the JSON of the UI; nothing is kept.
@@ -196,17 +200,17 @@ async fn transform(
     body: Result<Bytes, BytesRejection>,
 ) -> Reply {
     let answer = async |_| {
-        let body =
-            body.map_err(|refused| Error::Unread { status: refused.status(), reason: refused.body_text() })?;
+        let body = body
+            .map_err(|refused| Error::UnreadBody { status: refused.status(), reason: refused.body_text() })?;
         let write = move |_: &dyn TraceStore| {
             let batch = traces_from_json(&body, &Limits::default())
                 .map_err(|error| Error::Body(error.to_string()))?;
             drop(body);
             transformed(batch)
         };
-        reads.run(write).await
+        reads.ask(write).await
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
 fn transformed(batch: Batch) -> Result<Written, Error> {
@@ -236,21 +240,21 @@ fn transformed(batch: Batch) -> Result<Written, Error> {
     envelope::written(&written, notes)
 }
 
-async fn archive(Path(id): Path<String>, RawQuery(query): RawQuery) -> Reply {
+async fn archive(State(reads): State<Reads>, Path(id): Path<String>, RawQuery(query): RawQuery) -> Reply {
     let answer = async |parameters: Parameters| {
         trace_id::hex_or_base64("traceID", &id)?;
         legacy_parameters::trace(&parameters)?;
         Err(Error::NoArchive)
     };
-    reply(query, answer).await
+    reply(&reads, query, answer).await
 }
 
-async fn latencies(RawQuery(query): RawQuery) -> Reply {
-    reply(query, async |parameters| no_metrics(&parameters, true)).await
+async fn latencies(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
+    reply(&reads, query, async |parameters| no_metrics(&parameters, true)).await
 }
 
-async fn rates(RawQuery(query): RawQuery) -> Reply {
-    reply(query, async |parameters| no_metrics(&parameters, false)).await
+async fn rates(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
+    reply(&reads, query, async |parameters| no_metrics(&parameters, false)).await
 }
 
 fn no_metrics(parameters: &Parameters, has_quantile: bool) -> Result<Written, Error> {

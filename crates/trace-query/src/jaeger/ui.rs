@@ -5,7 +5,7 @@ use super::{
     tags::{self, Tag},
     warnings,
 };
-use crate::{answer::bytes, error::Error, load::Loaded};
+use crate::{answer::bytes, error::Error, load::Loaded, trace_id};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -73,7 +73,7 @@ struct Process<'a> {
 /// Writes a trace. Raw: as it was received, nothing sorted, split or warned of.
 pub(crate) fn write(loaded: &Loaded, is_raw: bool) -> Result<Vec<u8>, Error> {
     let spans = &loaded.trace.spans;
-    let trace_id = ids::trace(loaded.trace.id);
+    let id = trace_id::short(loaded.trace.id);
     let ids = if is_raw { received(spans) } else { ids::unshared(spans) };
     let of_spans = if is_raw {
         vec![Vec::new(); spans.len()]
@@ -82,7 +82,7 @@ pub(crate) fn write(loaded: &Loaded, is_raw: bool) -> Result<Vec<u8>, Error> {
     };
     let mut processes = Processes::new(is_raw);
     let spans = spans.iter().zip(&ids).zip(of_spans).map(|((span, pair), warnings)| UiSpan {
-        trace_id: &trace_id,
+        trace_id: &id,
         span_id: pair.0.to_string(),
         flags: Some(span.flags & SAMPLED).filter(|flags| *flags != 0),
         operation_name: &span.name,
@@ -96,7 +96,7 @@ pub(crate) fn write(loaded: &Loaded, is_raw: bool) -> Result<Vec<u8>, Error> {
     });
     let spans = spans.collect();
     let warnings = unless_empty(warnings::of_trace(loaded));
-    bytes(&Trace { id: &trace_id, spans, processes: processes.all, warnings })
+    bytes(&Trace { id: &id, spans, processes: processes.all, warnings })
 }
 
 fn received(spans: &[Span]) -> Vec<Pair> {
@@ -111,7 +111,7 @@ fn unless_empty(warnings: Vec<String>) -> Option<Vec<String>> {
 fn references(span: &Span, (_, parent): Pair, trace: TraceId) -> Vec<Reference> {
     let reference = |ref_type, trace, span: &dyn ToString| Reference {
         ref_type,
-        trace_id: ids::trace(trace),
+        trace_id: trace_id::short(trace),
         span_id: span.to_string(),
     };
     let mut references = Vec::with_capacity(span.links.len() + 1);

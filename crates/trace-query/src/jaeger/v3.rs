@@ -80,7 +80,7 @@ async fn services(State(reads): State<Reads>) -> Result<Written, Refused> {
     let list = |store: &dyn TraceStore| {
         Written::new(&Services { services: store.statistics().services() }, Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +108,7 @@ async fn operations(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Re
         let operations = all.map(|(name, kind)| Operation { name, span_kind: shown(kind) }).collect();
         Written::new(&Operations { operations }, Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 async fn search(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<Written, Refused> {
@@ -123,7 +123,7 @@ async fn search(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result
         }
         Ok(result(&parts, hits.notes.into_iter().chain(left_out).collect()))
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 async fn trace(
@@ -140,7 +140,7 @@ async fn trace(
         write(loaded, &mut parts)?;
         Ok(result(&parts, notes))
     };
-    Ok(reads.run(one).await?)
+    Ok(reads.ask(one).await?)
 }
 
 fn result(parts: &[Vec<u8>], notes: Vec<String>) -> Written {
@@ -244,7 +244,7 @@ async fn summaries(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Res
         let summaries = store.summaries(&hits.traces)?.into_iter().map(Summary::from).collect();
         Written::new(&Summaries { summaries }, hits.notes)
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 #[derive(Debug, Serialize)]
@@ -268,5 +268,5 @@ async fn links(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<
         let links = links.map(|link| Link { parent: link.parent, child: link.child, call_count: link.calls });
         Written::new(&Links { dependencies: links.collect() }, Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }

@@ -10,6 +10,7 @@ use crate::{
     load::{self, Loaded, Room},
     parameters::{Parameters, now},
     reads::Reads,
+    trace_id,
 };
 use axum::{
     Router,
@@ -64,7 +65,7 @@ async fn services(State(reads): State<Reads>) -> Result<Written, Refused> {
     let list = |store: &dyn TraceStore| {
         Written::new(&BTreeSet::from_iter(store.statistics().services()), Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 async fn span_names(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<Written, Refused> {
@@ -73,7 +74,7 @@ async fn span_names(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Re
         let operations = store.statistics().operations(&service).into_iter();
         Written::new(&operations.map(|(name, _)| name).collect::<BTreeSet<Text>>(), Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 /// Attributes that name the other side of a call, as [`spans_to_json`] reads them.
@@ -103,12 +104,12 @@ async fn remote_services(State(reads): State<Reads>, RawQuery(query): RawQuery) 
         }
         names(all)
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 async fn search(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<Written, Refused> {
     let asked = parameters::traces(&Parameters::parse(query.as_deref()), now())?;
-    Ok(reads.run(move |store| find::run(store, &asked)).await?)
+    Ok(reads.ask(move |store| find::run(store, &asked)).await?)
 }
 
 async fn trace(State(reads): State<Reads>, Path(id): Path<String>) -> Result<Written, Response> {
@@ -119,9 +120,9 @@ async fn trace(State(reads): State<Reads>, Path(id): Path<String>) -> Result<Wri
         let notes = Vec::from_iter(loaded.cut.clone());
         Ok(Written { body: write(&loaded, |_| ())?, notes })
     };
-    match reads.run(one).await {
+    match reads.ask(one).await {
         Err(error @ Error::TraceNotFound) => {
-            Err(with_status(&error, format!("{} not found", parameters::shown(id)).into_response()))
+            Err(with_status(&error, format!("{} not found", trace_id::short(id)).into_response()))
         }
         other => other.map_err(refused),
     }
@@ -137,7 +138,7 @@ async fn trace_many(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Re
         })?;
         Ok(Written::list("[", &traces, "]", Vec::from_iter(left_out)))
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 #[derive(Debug, Serialize)]
@@ -162,11 +163,11 @@ async fn links(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<
         });
         Written::new(&links.collect::<Vec<_>>(), Vec::new())
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 async fn keys(State(reads): State<Reads>) -> Result<Written, Refused> {
-    Ok(reads.run(|store| names(store.statistics().keys(Some(AttributeScope::Span), "", MOST_NAMES))).await?)
+    Ok(reads.ask(|store| names(store.statistics().keys(Some(AttributeScope::Span), "", MOST_NAMES))).await?)
 }
 
 async fn values(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<Written, Refused> {
@@ -174,7 +175,7 @@ async fn values(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result
     let list = move |store: &dyn TraceStore| {
         names(store.statistics().values(Some(AttributeScope::Span), &key, "", MOST_NAMES))
     };
-    Ok(reads.run(list).await?)
+    Ok(reads.ask(list).await?)
 }
 
 /// Names in their order, as Zipkin gives them.

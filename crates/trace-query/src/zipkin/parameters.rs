@@ -71,12 +71,6 @@ pub(super) fn ids(text: &str) -> Result<Vec<TraceId>, Error> {
     }
 }
 
-/// An id as Zipkin writes it: 16 digits when the first half is zero.
-pub(super) fn shown(id: TraceId) -> String {
-    let text = id.to_string();
-    text.strip_prefix("0000000000000000").unwrap_or(&text).to_owned()
-}
-
 /// `word and key=value and ...`; of a repeated key the last value counts, and a value counts more than a word.
 fn terms(text: &str) -> Result<BTreeMap<String, Option<String>>, Error> {
     let mut terms = BTreeMap::new();

@@ -4,10 +4,14 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 use waypost_trace_model::{Batch, Limits, otlp::traces_from_json};
+use waypost_trace_query::Reads;
 use waypost_trace_store::{MemoryStore, Settings, TraceStore};
+
+/// Longer than any read here takes.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A store and both routers over it.
 pub(crate) struct Site {
@@ -55,16 +59,20 @@ impl Site {
         self.store.append(Arc::new(batch)).await.unwrap();
     }
 
+    fn reads(&self) -> Reads {
+        Reads::new(Arc::clone(&self.store), 4, PATIENCE, PATIENCE)
+    }
+
     pub(crate) async fn jaeger(&self, path: &str) -> Answer {
-        ask(waypost_trace_query::jaeger(Arc::clone(&self.store)), "GET", path, Body::empty()).await
+        ask(waypost_trace_query::jaeger(self.reads()), "GET", path, Body::empty()).await
     }
 
     pub(crate) async fn jaeger_post(&self, path: &str, body: impl Into<Body>) -> Answer {
-        ask(waypost_trace_query::jaeger(Arc::clone(&self.store)), "POST", path, body.into()).await
+        ask(waypost_trace_query::jaeger(self.reads()), "POST", path, body.into()).await
     }
 
     pub(crate) async fn zipkin(&self, path: &str) -> Answer {
-        ask(waypost_trace_query::zipkin(Arc::clone(&self.store)), "GET", path, Body::empty()).await
+        ask(waypost_trace_query::zipkin(self.reads()), "GET", path, Body::empty()).await
     }
 }
 

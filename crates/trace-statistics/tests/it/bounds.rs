@@ -1,4 +1,4 @@
-use crate::made::{Made, NOW, SECOND, batch, span};
+use crate::made::{MINUTE, Made, NOW, SECOND, batch, span};
 use waypost_trace_model::Kind;
 use waypost_trace_statistics::{AttributeScope, Bounds, OTHER, Peer, PeerKind, Statistics};
 
@@ -39,6 +39,24 @@ fn invented_peers_end_in_other_and_are_still_counted() {
     assert_eq!(edges.len(), BOUNDS.edges + 1);
     let other = edges.iter().find(|edge| edge.to == peer(PeerKind::Database, OTHER)).unwrap();
     assert_eq!(other.red.calls, 1_000 - 30);
+}
+
+#[test]
+fn names_of_many_bytes_end_in_other_and_take_no_room() {
+    let statistics = Statistics::new(BOUNDS);
+    let long = "x".repeat(100_000);
+    let spans = [
+        span(&long, "get", Kind::Server, 1, Some(7)),
+        span("a", &long, Kind::Internal, 2, Some(7)),
+        span("a", "call", Kind::Client, 3, None).with("db.system.name", &long),
+        span("a", "call", Kind::Client, 4, None).with("server.address", &long),
+    ];
+    statistics.observe(&batch(spans), NOW);
+    assert_eq!(statistics.services(), [OTHER, "a"]);
+    assert_eq!(statistics.operations("a").first().map(|(name, _)| &**name), Some(OTHER));
+    let peers: Vec<Peer> = statistics.edges(0..NOW + MINUTE).into_iter().map(|edge| edge.to).collect();
+    assert_eq!(peers, [peer(PeerKind::Database, OTHER), peer(PeerKind::External, OTHER)]);
+    assert!(statistics.checkpoint().len() < 10_000);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! seven services of an ordinary system would make blocks of a seventh of the size, which pack worse and are
 //! more to look through.
 
+use crate::book::NAME_BYTES;
 use std::collections::BTreeMap;
 use waypost_trace_model::Text;
 use xxhash_rust::xxh3::xxh3_64;
@@ -39,7 +40,8 @@ impl Chain {
 }
 
 /// The services of a head that get a chain of their own. `records` are their records; a head that is not
-/// `is_full` was written because of its age, and who is alone in it is not noisy.
+/// `is_full` was written because of its age, and who is alone in it is not noisy. A service whose name is too long
+/// for an account of its own stays with the others.
 pub(crate) fn noisy(records: &BTreeMap<Text, usize>, is_full: bool) -> Vec<Text> {
     let all: usize = records.values().sum();
     let is_noisy = |count: usize| match records.len() {
@@ -48,7 +50,12 @@ pub(crate) fn noisy(records: &BTreeMap<Text, usize>, is_full: bool) -> Vec<Text>
         // More than 1.5 times an equal part, and more than a third.
         services => 2 * count * services > 3 * all && 3 * count > all,
     };
-    records.iter().filter(|(_, count)| is_noisy(**count)).map(|(service, _)| service.clone()).collect()
+    let has_short_name = |service: &Text| service.len() <= NAME_BYTES;
+    records
+        .iter()
+        .filter(|(service, count)| has_short_name(service) && is_noisy(**count))
+        .map(|(service, _)| service.clone())
+        .collect()
 }
 
 /// A file, as far as retention is concerned.

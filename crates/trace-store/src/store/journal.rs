@@ -152,6 +152,8 @@ impl Journal {
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("INSERT OR IGNORE INTO dropped(path) VALUES (?1)", [path])?;
+        // What was kept may be gone: it is no repeat when it comes again.
+        transaction.execute("DELETE FROM recent", [])?;
         {
             let mut insert = transaction
                 .prepare_cached("INSERT OR REPLACE INTO evicted(file, chunk, data) VALUES (?1, ?2, ?3)")?;

@@ -25,6 +25,7 @@ mod flush;
 mod head;
 mod journal;
 mod open;
+mod outage;
 mod read;
 #[cfg(test)]
 mod tests;

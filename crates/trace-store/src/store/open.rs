@@ -97,6 +97,7 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         flush: wakes.clone(),
         last_checkpoint: Instant::now(),
         checkpoint_cost: Duration::ZERO,
+        outage: super::outage::Outage::default(),
     };
     let flusher = Flusher {
         shared: shared.clone(),

@@ -167,7 +167,6 @@ impl TraceReader<'_> {
     fn locate<'b>(&'b self, trace: TraceId, head: &HeadSpans<'b>) -> Result<Located<'b>, ReadError> {
         let mut located = Located { blocks: Vec::new(), head: head.get(&trace).cloned().unwrap_or_default() };
         let mut ids: Vec<SpanId> = located.head.iter().map(|span| span.span_id).collect();
-        let mut places: Vec<(usize, u32)> = Vec::new();
         for block in self.blocks_of(trace).filter(|block| block.head.spans > 0) {
             let reader = self.block(block);
             let rows = rows::of_trace(&reader, trace)?;
@@ -175,31 +174,39 @@ impl TraceReader<'_> {
                 continue;
             }
             ids.extend(rows::ids(&reader, &rows)?);
-            places.extend(rows.iter().map(|row| (located.blocks.len(), *row)));
             located.blocks.push((block, rows));
         }
-        let span_at = |place: usize| -> Result<Option<Span>, ReadError> {
-            if let Some(span) = located.head.get(place) {
-                return Ok(Some((*span).clone()));
-            }
-            let Some((block, row)) = places.get(place - located.head.len()) else { return Ok(None) };
-            let Some((block, _)) = located.blocks.get(*block) else { return Ok(None) };
-            Ok(rows::spans(&self.block(block), &[*row])?.pop())
-        };
-        let is_same = |a: usize, b: usize| -> Result<bool, ReadError> {
-            Ok(span_at(a)?.zip(span_at(b)?).is_some_and(|(a, b)| assemble::is_same(&a, &b)))
-        };
-        let kept = assemble::distinct(&ids, is_same)?;
-        if kept.len() < ids.len() {
-            let kept: HashSet<usize> = kept.into_iter().collect();
+        let repeats = assemble::repeats(&ids, |places| self.digests(&located, places))?;
+        if !repeats.is_empty() {
             let mut place = 0..;
-            let mut is_kept = || place.next().is_some_and(|place| kept.contains(&place));
+            let mut is_kept = || place.next().is_some_and(|place| !repeats.contains(&place));
             located.head.retain(|_| is_kept());
             for (_, rows) in &mut located.blocks {
                 rows.retain(|_| is_kept());
             }
         }
         Ok(located)
+    }
+
+    /// The digests of the spans at these places, which go up: first of the head, then of each block. Of each
+    /// block the rows are decoded together.
+    fn digests(&self, located: &Located<'_>, places: &[usize]) -> Result<Vec<u128>, ReadError> {
+        let mut begin = located.head.len();
+        let (here, mut left) = places.split_at(places.partition_point(|place| *place < begin));
+        let spans = here.iter().filter_map(|place| located.head.get(*place));
+        let mut digests: Vec<u128> = spans.map(|span| assemble::digest(span)).collect();
+        for (block, rows) in &located.blocks {
+            let (here, rest) = left.split_at(left.partition_point(|place| *place < begin + rows.len()));
+            let wanted: Vec<u32> =
+                here.iter().filter_map(|place| rows.get(*place - begin)).copied().collect();
+            if !wanted.is_empty() {
+                let spans = rows::spans(&self.block(block), &wanted)?;
+                digests.extend(spans.iter().map(assemble::digest));
+            }
+            begin += rows.len();
+            left = rest;
+        }
+        Ok(digests)
     }
 
     fn logs(&self, trace: TraceId) -> Result<Vec<LogRecord>, ReadError> {

@@ -140,6 +140,30 @@ fn a_full_disk_refuses_says_so_and_is_forgotten_when_there_is_room() {
 }
 
 #[test]
+fn a_request_that_is_sent_several_times_at_once_to_a_full_disk_is_refused_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    wait(store.append(batch(1..10))).unwrap();
+    set_journal_pages(&store, 1);
+    // All are under way before the first answer is looked at, so that some are written as one group.
+    let appends: Vec<_> = (0..64).map(|_| store.append(batch(10..60))).collect();
+    let answers = wait(futures_util::future::join_all(appends));
+    assert!(answers.iter().all(|answer| matches!(answer, Err(AppendError::DiskFull))), "{answers:?}");
+    has_exactly(&store, 1..10);
+    assert_eq!(store.ledger().services[0].refused, [(RefusalReason::Disk, 64 * 50)].into());
+
+    set_journal_pages(&store, 1_000_000);
+    let appends: Vec<_> = (0..64).map(|_| store.append(batch(10..60))).collect();
+    let answers = wait(futures_util::future::join_all(appends));
+    let kept =
+        answers.iter().filter(|answer| answer.as_ref().is_ok_and(|receipt| receipt.spans == 50)).count();
+    let repeats =
+        answers.iter().filter(|answer| answer.as_ref().is_ok_and(|receipt| receipt.is_repeat)).count();
+    assert_eq!((kept, repeats), (1, 63));
+    has_exactly(&store, 1..60);
+}
+
+#[test]
 fn a_flush_that_finds_no_room_is_done_later_and_nothing_is_missing_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -15,6 +15,7 @@ use crate::{
         error::WriteError,
         head::{HeadBatch, SharedView},
         journal::{Beside, Checkpoint, Journal, Row},
+        outage::Outage,
     },
 };
 use foldhash::HashMap;
@@ -160,6 +161,7 @@ pub(crate) struct Writer {
     pub(crate) flush: Sender<super::flush::Wake>,
     pub(crate) last_checkpoint: Instant,
     pub(crate) checkpoint_cost: Duration,
+    pub(crate) outage: Outage,
 }
 
 impl Writer {
@@ -238,12 +240,16 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Pending>) {
+        let (repeats, group): (Vec<Pending>, Vec<Pending>) = group
+            .into_iter()
+            .partition(|pending| pending.digest.is_some_and(|digest| self.recent.contains(digest)));
         let mut seen: Vec<Digest> = Vec::new();
-        let (repeats, group): (Vec<Pending>, Vec<Pending>) = group.into_iter().partition(|pending| {
+        // The same request twice in one group: the second one shares the fate of the first.
+        let (twins, group): (Vec<Pending>, Vec<Pending>) = group.into_iter().partition(|pending| {
             let Some(digest) = pending.digest else { return false };
-            let is_repeat = self.recent.contains(digest) || seen.contains(&digest);
+            let is_twin = seen.contains(&digest);
             seen.push(digest);
-            is_repeat
+            is_twin
         });
         let mut changes = Changes::default();
         let mut losses: Vec<Loss> = Vec::new();
@@ -256,15 +262,7 @@ impl Writer {
                 losses.push(Loss { trace: *trace, reason: RefusalReason::TraceLimit, spans: 1 });
             }
         }
-        let mut of_repeats = Changes::default();
-        for pending in &repeats {
-            self.release(pending);
-            of_repeats.refuse_batch(&pending.batch, RefusalReason::Repeated);
-            for (service, _) in &pending.refused {
-                of_repeats.refuse(service, RefusalReason::Repeated, 1, 0);
-            }
-        }
-        self.shared.book().enter(&of_repeats);
+        self.answer_repeats(repeats);
         let beside = Beside {
             ledger: self.shared.book().rows(&changes),
             losses,
@@ -278,10 +276,27 @@ impl Writer {
                 self.shared.book().written(&beside.ledger);
                 self.shared.losses().add_all(&beside.losses);
                 self.shared.trouble().journal = None;
+                if let Some(untold) = self.outage.worked() {
+                    tracing::info!(failures = untold, "the journal can be written again");
+                }
                 self.publish(group);
+                self.answer_repeats(twins);
             }
-            Err(error) => self.fail(group, &error.into()),
+            Err(error) => self.fail(group.into_iter().chain(twins).collect(), &error.into()),
         }
+    }
+
+    /// Says that these requests are kept already.
+    fn answer_repeats(&self, repeats: Vec<Pending>) {
+        let mut changes = Changes::default();
+        for pending in &repeats {
+            self.release(pending);
+            changes.refuse_batch(&pending.batch, RefusalReason::Repeated);
+            for (service, _) in &pending.refused {
+                changes.refuse(service, RefusalReason::Repeated, 1, 0);
+            }
+        }
+        self.shared.book().enter(&changes);
         for pending in repeats {
             let _ = pending.reply.send(Ok(Receipt { is_repeat: true, ..Receipt::default() }));
         }
@@ -295,7 +310,9 @@ impl Writer {
     }
 
     fn fail(&mut self, group: Vec<Pending>, error: &WriteError) {
-        tracing::error!(%error, batches = group.len(), "batches could not be written to the journal and are refused");
+        if let Some(failures) = self.outage.failed(Instant::now()) {
+            tracing::error!(%error, failures, "batches could not be written to the journal and are refused");
+        }
         self.shared.trouble().journal = Some(error.to_string());
         for pending in group {
             self.release(&pending);
@@ -362,6 +379,7 @@ impl Writer {
         for (service, (spans, logs)) in &file.counts {
             changes.evict(service, file.reason, *spans, *logs);
         }
+        self.recent = Recent::new();
         let ledger = self.shared.book().rows(&changes);
         let written = self.journal.drop_file(&file.path, file.number, &file.evicted, &ledger);
         let mut book = self.shared.book();

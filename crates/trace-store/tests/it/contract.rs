@@ -2,7 +2,7 @@
 
 use crate::sample::*;
 use std::{collections::BTreeMap, sync::Arc};
-use waypost_trace_model::{Batch, Link, Refusal, RefusalReason, SummaryService, Wire, otlp};
+use waypost_trace_model::{Batch, Link, Refusal, RefusalReason, Span, SummaryService, Wire, otlp};
 use waypost_trace_statistics::AttributeScope;
 use waypost_trace_store::{
     AppendError, AttributeFilter, BlockStore, Cursor, MemoryStore, Order, Query, ReadError, Receipt,
@@ -276,5 +276,54 @@ fn figures_are_kept_while_spans_come_in() {
         settle();
         assert_eq!(store.statistics().services(), ["a", "b"]);
         assert_eq!(store.statistics().operations("a").len(), 1);
+    });
+}
+
+#[test]
+fn many_different_spans_of_one_id_are_all_kept_and_equal_ones_once() {
+    const SPANS: u64 = 20_000;
+    let settings = Settings { head_spans: 4 * 20_000, ..settings() };
+    each_store(&settings, |store, settle| {
+        let resource = resource("a");
+        let with_one_id = |start: u64| Span {
+            span_id: span_id(1),
+            resource: resource.clone(),
+            attributes: Vec::new(),
+            ..span("a", 1, start)
+        };
+        let spans: Vec<Span> = (1..=SPANS).map(with_one_id).collect();
+        keep(store, spans.clone());
+        settle();
+        // Other requests, so that the spans are not refused as those of one that is sent again.
+        keep(store, vec![spans[7].clone(), spans[8].clone()]);
+        settle();
+        keep(store, vec![spans[7].clone(), spans[7].clone(), spans[9].clone()]);
+        let trace = trace_id(1);
+        let skeleton = store.skeleton(trace).unwrap().unwrap();
+        let starts: Vec<u64> = skeleton.nodes.iter().map(|node| node.start).collect();
+        assert_eq!(starts, (1..=SPANS).collect::<Vec<_>>());
+        let summary = store.summaries(&[trace]).unwrap().remove(0);
+        assert_eq!((summary.spans, summary.start, summary.end), (SPANS, 1, 2 * SPANS));
+        assert!(store.traces(&[trace]).unwrap().remove(0).spans == spans);
+        assert!(store.spans(trace, &[span_id(1), span_id(2)]).unwrap().0 == spans);
+        assert_eq!(store.matching(trace, &service("a"), 30_000).unwrap(), vec![span_id(1); 20_000]);
+        let found = store.find(&Query::default()).unwrap();
+        assert_eq!(found.matches.len(), 1);
+        assert_eq!((found.matches[0].trace_id, found.matches[0].start), (trace, SPANS));
+    });
+}
+
+#[test]
+fn a_service_with_an_endless_name_is_accounted_for_with_the_others() {
+    each_store(&settings(), |store, settle| {
+        let (most, beyond) = ("n".repeat(1024), "n".repeat(1025));
+        keep(store, vec![span(&most, 1, 10), span(&beyond, 1, 11), span(&beyond, 2, 12)]);
+        settle();
+        let accounts: Vec<_> =
+            store.ledger().services.iter().map(|one| (one.service.to_string(), one.stored)).collect();
+        assert_eq!(accounts, [("(other)".to_owned(), 2), (most, 1)]);
+        assert_eq!(balance(store), (3, 3, 0, 0));
+        let trace = store.traces(&[trace_id(2)]).unwrap().remove(0);
+        assert_eq!(trace.spans[0].service(), beyond.as_str(), "the span itself keeps its name");
     });
 }

@@ -169,9 +169,17 @@ export default function view(root, { query }) {
   }
 
   let points = null;
+  /** The table stays when the plot cannot be had. */
   async function loadPoints(signal) {
-    points = await get("/points", pointParams(state), { signal });
-    drawPoints();
+    try {
+      points = await get("/points", pointParams(state), { signal });
+      plot.node.hidden = false;
+      drawPoints();
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      plot.node.hidden = true;
+      announce(`The durations over time could not be had: ${error.message}`);
+    }
   }
 
   function drawPoints() {

@@ -79,7 +79,8 @@ fn way_back(uri: &Uri) -> String {
         return "/".to_owned();
     }
     let pairs = uri.query().unwrap_or_default().split('&');
-    let kept: Vec<&str> = pairs.filter(|pair| !pair.is_empty() && !pair.starts_with("token=")).collect();
+    let kept: Vec<&str> =
+        pairs.filter(|pair| !pair.is_empty() && token_in(pair.as_bytes()).is_none()).collect();
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
@@ -109,6 +110,7 @@ mod tests {
         assert_eq!(back("/trace/abc?span=1"), "/trace/abc?span=1");
         assert_eq!(back("/?token=secret"), "/");
         assert_eq!(back("/search?service=a&token=secret&root=true"), "/search?service=a&root=true");
+        assert_eq!(back("/search?%74oken=secret"), "/search", "however it is escaped");
         assert_eq!(back("//evil.example/"), "/");
         assert_eq!(back("/"), "/");
     }

@@ -158,13 +158,14 @@ async fn ask_for_token(State(door): State<Door>, request: Request, next: Next) -
     let cookie = login::cookie_name(rules.bound.ui.port());
     let credentials = Credentials::of(request.headers(), &cookie);
     let is_claim = credentials.is_claim() || (kind == Kind::Page && login::is_attempt(&request));
-    // Only what claims to be right is held back: a browser still gets the page to log in with.
-    if is_claim && let Some(seconds) = rules.attempts.wait(peer, Instant::now()) {
-        return refuse(kind, Problem::too_many_attempts(seconds), "too many wrong tokens");
-    }
+    // A right token is never held back: one sender with an old token must not lock out those behind the same address.
     let is_valid = token.admits(&credentials);
     if is_valid && !(kind == Kind::Page && login::has_token(request.uri())) {
         return next.run(request).await;
+    }
+    // Only what claims to be right is held back: a browser still gets the page to log in with.
+    if is_claim && let Some(seconds) = rules.attempts.wait(peer, Instant::now()) {
+        return refuse(kind, Problem::too_many_attempts(seconds), "too many wrong tokens");
     }
     let answer = if kind == Kind::Page && login::is_attempt(&request) {
         login::answer(request, token, &cookie).await

@@ -5,6 +5,7 @@ use crate::problem::Problem;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use std::{collections::HashMap, ops::RangeInclusive};
+use waypost_trace_analysis::is_complete;
 use waypost_trace_model::{Kind, SpanId, StatusCode, Text, TraceId, TraceSummary};
 use waypost_trace_store::{Cursor, Match, Order, Query, SpanFilter};
 
@@ -103,8 +104,7 @@ pub(super) async fn search(State(api): State<Api>, parameters: Parameters) -> Re
 }
 
 fn line(summary: TraceSummary, found: &Match) -> Line {
-    let losses = &summary.losses;
-    let complete = summary.orphans == 0 && losses.refused.is_empty() && losses.evicted == 0;
+    let complete = is_complete(summary.orphans, &summary.losses);
     let duration = summary.duration();
     let services = summary.services.into_iter();
     let root = summary.root;

@@ -4,11 +4,9 @@ use super::{Api, NoParameters, Path, values::Decimal};
 use crate::problem::Problem;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
-use waypost_trace_analysis::{CriticalPath, Overlap, Part, Repair, Row, Tree};
-use waypost_trace_model::{
-    Kind, Node, RefusalReason, Skeleton, SpanId, StatusCode, Text, TraceId, TraceLosses,
-};
+use std::collections::HashMap;
+use waypost_trace_analysis::{Completeness, CriticalPath, Overlap, Part, Repair, Row, Tree, completeness};
+use waypost_trace_model::{Kind, Node, Skeleton, SpanId, StatusCode, Text, TraceId};
 
 #[derive(Serialize)]
 struct Answer {
@@ -47,15 +45,6 @@ struct Rows {
     orphan: Vec<bool>,
 }
 
-#[derive(Serialize)]
-struct Completeness {
-    complete: bool,
-    orphans: usize,
-    refused: BTreeMap<RefusalReason, u64>,
-    evicted: u64,
-    dropped: u64,
-}
-
 /// The critical path.
 #[derive(Serialize)]
 struct Division {
@@ -85,8 +74,9 @@ pub(super) async fn trace(State(api): State<Api>, path: Path, _: NoParameters) -
 }
 
 fn answer(skeleton: Skeleton) -> Answer {
-    let Skeleton { id, nodes, losses } = skeleton;
-    let tree = Tree::new(&nodes);
+    let tree = Tree::new(&skeleton.nodes);
+    let completeness = completeness(&skeleton, &tree);
+    let Skeleton { id, nodes, .. } = skeleton;
     let start = nodes.iter().map(|node| node.start).min().unwrap_or_default();
     let end = nodes.iter().map(|node| node.start.max(node.end)).max().unwrap_or_default();
     let division = CriticalPath::of(&nodes, &tree).map(|path| division(path, start));
@@ -105,23 +95,11 @@ fn answer(skeleton: Skeleton) -> Answer {
         errors: nodes.iter().filter(|node| node.status == StatusCode::Error).count(),
         services: services.names,
         names: names.names,
-        completeness: completeness(&rows, losses),
+        completeness,
         rows,
         roots: tree.roots,
         repairs: tree.repairs,
         critical_path: division,
-    }
-}
-
-fn completeness(rows: &Rows, losses: TraceLosses) -> Completeness {
-    let orphans = rows.orphan.iter().filter(|is_orphan| **is_orphan).count();
-    let TraceLosses { refused, evicted } = losses;
-    Completeness {
-        complete: orphans == 0 && refused.is_empty() && evicted == 0,
-        orphans,
-        refused,
-        evicted,
-        dropped: rows.dropped.iter().map(|dropped| u64::from(*dropped)).sum(),
     }
 }
 

@@ -101,7 +101,7 @@ fn decode(body: &[u8], limits: &Limits) -> Result<Batch, Problem> {
 
 fn not_kept(refused: &Refused) -> Problem {
     tracing::warn!(error = %refused, "an import was not kept");
-    Problem::unavailable(format!("nothing of it was kept: {refused}"))
+    Problem::unavailable(format!("nothing of it was kept: {}", refused.told()))
 }
 
 pub(super) async fn export(State(api): State<Api>, path: Path, _: NoParameters) -> Result<Response, Problem> {

@@ -39,7 +39,7 @@ async fn the_account_says_what_became_of_every_span() {
             "zipkin": viewer.zipkin.to_string(), "ui": viewer.ui.to_string(),
         },
         "usage": {
-            "spans": 4, "logs": 1, "bytes": null, "budget": 10_737_418_240_u64, "keeps_for": 0,
+            "spans": 4, "logs": 1, "bytes": null, "budget": 268_435_456, "keeps_for": 0,
             "oldest": at(0), "newest": at(100), "files": 0, "holds_for": null, "trouble": null,
         },
         "total": {

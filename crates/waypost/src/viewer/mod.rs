@@ -57,8 +57,9 @@ pub(crate) async fn viewer(effective: Effective) -> Result<Exit, Failure> {
     let signal = signals.next().await;
     tracing::info!(signal, "draining; a second signal leaves at once");
     let ending = async {
+        let pacing = viewer.pacing().clone();
         let mut drained = viewer.stop().await;
-        drained.extend(process.drain(&settings.drain).await);
+        drained.extend(process.drain(&pacing).await);
         verdict(&drained)
     };
     tokio::select! {

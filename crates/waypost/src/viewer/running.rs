@@ -119,11 +119,20 @@ impl Viewer {
         &self.health
     }
 
+    /// How it is drained; whoever serves beside it ends likewise.
+    pub(crate) fn pacing(&self) -> &Pacing {
+        &self.pacing
+    }
+
     /// A page of it, with the token when it asks for one.
     pub(crate) fn link(&self, path: &str) -> String {
-        match &self.token {
-            Some(token) => format!("{}{path}?token={token}", self.url),
-            None => format!("{}{path}", self.url),
+        let Viewer { url, token, .. } = self;
+        match token {
+            Some(token) => {
+                let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
+                format!("{url}{path}?token={token}")
+            }
+            None => format!("{url}{path}"),
         }
     }
 
@@ -156,8 +165,15 @@ async fn built(config: waypost_viewer::Config, parts: Parts) -> Result<waypost_v
         waypost_viewer::build(&config, parts)
     });
     build.await.or_exit(Exit::Internal, "starting the viewer")?.map_err(|error| {
+        let by_kind = match &error {
+            error if error.is_in_use() => Exit::Unavailable,
+            error if error.is_of_files() => Exit::CannotCreate,
+            _ => Exit::Internal,
+        };
         let error = anyhow::Error::new(error).context("starting the viewer");
-        Failure::new(exit_of(&error), error)
+        // A full disk is told apart by the cause.
+        let exit = Some(exit_of(&error)).filter(|exit| *exit == Exit::Io).unwrap_or(by_kind);
+        Failure::new(exit, error)
     })
 }
 

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
-use waypost_testkit::{Client, Viewer};
+use waypost_testkit::{Client, Viewer, left_out};
 
-use crate::BINARY;
+use crate::{BINARY, account};
 
 /// What runs the scripts of one language.
 struct Language {
@@ -26,15 +26,13 @@ const NODE: [&str; 3] = ["TEST_NODE", "TEST_NODE_MODULES", "NODE_PATH"];
 impl Language {
     /// The language if it was installed; otherwise says that `test` is left out.
     fn find([program, packages, path]: [&'static str; 3], test: &str) -> Option<Language> {
-        match (std::env::var(program), std::env::var(packages)) {
-            (Ok(program), Ok(packages)) => Some(Language { program, packages: (path, packages) }),
-            _ => {
-                println!(
-                    "left out: {test} ({program} and {packages} are not set; `cargo xtask test` sets them)"
-                );
-                None
-            }
+        let (found, folder) = (std::env::var(program), std::env::var(packages));
+        if let (Ok(program), Ok(packages)) = (found, folder) {
+            return Some(Language { program, packages: (path, packages) });
         }
+        let why = format!("{program} and {packages} are not set; `cargo xtask test` sets them");
+        left_out(test, &why);
+        None
     }
 
     /// Runs a script of this folder and returns what it printed.
@@ -44,7 +42,8 @@ impl Language {
         let mut command = Command::new(&self.program);
         command.arg(file).args(arguments).env(path, packages).kill_on_drop(true);
         let ended = tokio::time::timeout(waypost_testkit::PATIENCE, command.output()).await;
-        let output = ended.expect("the client hangs").unwrap();
+        assert!(ended.is_ok(), "{script} {arguments:?} hangs");
+        let output = ended.unwrap().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{script} {arguments:?}: {errors}");
         serde_json::from_slice(&output.stdout).unwrap()
@@ -144,6 +143,35 @@ async fn assert_all_kept(viewer: &Viewer, sent: &Value, service: &str, scope: &s
         }
     }
     assert_eq!(total, sent.len(), "each span once");
+    assert_found(&client, sent, service).await;
+}
+
+/// What was recorded in a place is found there, and in no other place.
+async fn assert_found(client: &Client, sent: &[Value], service: &str) {
+    let id_of = |name: &str| {
+        let span = sent.iter().find(|span| span["name"].as_str().unwrap().starts_with(name)).unwrap();
+        span["spanId"].as_str().unwrap()
+    };
+    let (root, child) = (id_of("GET /things/"), id_of("child"));
+    for (condition, expected) in [
+        ("event:exception.message=no such thing", Some(child)),
+        ("event:exception.message~SUCH", Some(child)),
+        ("event:try=1", Some(root)),
+        ("event:try>=2", None),
+        ("link:why=follows", Some(root)),
+        ("span:why", None),
+        ("event:why", None),
+        ("span:exception.message", None),
+        ("span:real=0.1", Some(root)),
+        ("resource:real", None),
+    ] {
+        let attribute = account::encoded(condition);
+        let lines = account::traces(client, &format!("service={service}&attr={attribute}")).await;
+        let matches = lines.iter().map(|line| &line["match"]["span_id"]);
+        let found: Vec<&Value> =
+            matches.filter(|id| sent.iter().any(|span| span["spanId"] == **id)).collect();
+        assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{condition}");
+    }
 }
 
 async fn viewer(data: &Path) -> Viewer {

@@ -9,8 +9,8 @@ use waypost_testkit::{Behaviour, Client, Collector, Shop, Viewer, until};
 
 use crate::BINARY;
 
-const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
-const SERVICES: [&str; 7] = [
+pub(crate) const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
+pub(crate) const SERVICES: [&str; 7] = [
     "api-gateway",
     "inventory-service",
     "notification-service",
@@ -21,20 +21,49 @@ const SERVICES: [&str; 7] = [
 ];
 
 /// Places an order and returns its trace.
-async fn order(shop: &Shop) -> String {
+pub(crate) async fn order(shop: &Shop) -> String {
     let answer = shop.client("gateway").post("/api/orders", &[], ORDER).await.unwrap();
     assert_eq!(answer.status, 201, "{}", answer.json);
     answer.json["trace_id"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the viewer has the whole trace and returns it.
-async fn whole_trace(viewer: &Client, trace_id: &str) -> Value {
+pub(crate) async fn whole_trace(viewer: &Client, trace_id: &str) -> Value {
     let mut trace = Value::Null;
     until("the whole trace in the viewer", async || {
         trace = viewer.get(&format!("/api/v1/traces/{trace_id}")).await.unwrap().json;
-        let names = trace["names"].as_array().cloned().unwrap_or_default();
-        let has_ended = names.iter().any(|name| name == "process order-events");
-        has_ended && trace["completeness"]["complete"] == true
+        is_whole(&trace)
+    })
+    .await;
+    trace
+}
+
+/// Whether it reaches its end, no parent is missing, and every call between roles has its other side. A role sends a span
+/// after those within it, so that nothing else can be missing.
+fn is_whole(trace: &Value) -> bool {
+    let rows = &trace["rows"];
+    let names = rows["name"].as_array().into_iter().flatten().map(|name| &trace["names"][place(name)]);
+    let names: Vec<&str> = names.map(|name| name.as_str().unwrap()).collect();
+    let is_answered = |row: usize| {
+        let is_call = rows["kind"][row] == "client" && names[row].contains('/');
+        !is_call || rows["descendants"][row] != 0
+    };
+    names.contains(&"process order-events")
+        && trace["completeness"]["complete"] == true
+        && (0..names.len()).all(is_answered)
+}
+
+/// A place in a list, as JSON has it.
+pub(crate) fn place(number: &Value) -> usize {
+    usize::try_from(number.as_u64().unwrap()).unwrap()
+}
+
+/// Waits until a trace has a log record, and returns the trace.
+pub(crate) async fn trace_with_log(viewer: &Client, trace_id: &str) -> Value {
+    let mut trace = Value::Null;
+    until("a log record in the trace", async || {
+        trace = whole_trace(viewer, trace_id).await;
+        trace["rows"]["logs"].as_array().unwrap().iter().any(|logs| *logs != 0)
     })
     .await;
     trace
@@ -55,7 +84,7 @@ async fn an_order_is_seen_whole_with_its_critical_path_and_its_logs() {
     assert_eq!((&trace["roots"], &trace["errors"]), (&serde_json::json!([0]), &serde_json::json!(0)));
 
     let path = &trace["critical_path"];
-    let root = usize::try_from(path["root"].as_u64().unwrap()).unwrap();
+    let root = place(&path["root"]);
     let sum: u64 = path["parts"].as_array().unwrap().iter().map(|part| part["time"].as_u64().unwrap()).sum();
     assert_eq!(Value::from(sum), trace["rows"]["duration"][root], "the parts add up to the root's duration");
 
