@@ -29,7 +29,7 @@ pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()
         "{spans} spans of 20 attributes in requests of {batch}, {senders} senders, all durable when answered\n"
     );
     println!(
-        "| way | spans/s of viewer CPU | spans/s | viewer CPU us a span | bytes a span on disk | resident MB |"
+        "| way | spans/s of viewer CPU | spans/s | viewer CPU us a span | bytes a span on disk | resident MB after it |"
     );
     println!("|---|---|---|---|---|---|");
     for way in [Way::Http, Way::Grpc] {
@@ -52,6 +52,8 @@ pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()
         );
         if way == Way::Http {
             questions(&viewer)?;
+            let resident = memory_mb(&viewer.child)?;
+            println!("resident after a start on these spans and these questions: {:.0} MB\n", resident.0);
         }
     }
     Ok(())
