@@ -3,7 +3,6 @@
 //! An empty value counts as a missing one, as in Jaeger.
 
 use crate::error::Error;
-use std::time::{SystemTime, UNIX_EPOCH};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// The parameters of a query string in their order.
@@ -114,12 +113,6 @@ pub(crate) fn rfc3339(name: &'static str, value: &str) -> Result<u64, Error> {
     let time = OffsetDateTime::parse(&value.replace(' ', "+"), &Rfc3339)
         .map_err(|_| Error::parameter(name, format!("`{value}` is not a time in RFC 3339")))?;
     Ok(u64::try_from(time.unix_timestamp_nanos().max(0)).unwrap_or(u64::MAX))
-}
-
-/// The present, in nanoseconds since 1970: what times that are not given are counted from.
-pub(crate) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A time as text, for messages.

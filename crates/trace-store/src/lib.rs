@@ -22,6 +22,7 @@ mod recent;
 mod settings;
 mod store;
 
+pub use clock::now;
 pub use ledger::{EvictionReason, Ledger, ServiceLedger, Usage};
 pub use memory::MemoryStore;
 pub use query::{AttributeFilter, Cursor, Found, Match, NanoRange, Order, Query, SpanFilter, Test};

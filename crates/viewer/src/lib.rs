@@ -22,7 +22,6 @@
 
 mod access;
 mod api;
-mod clock;
 mod config;
 mod error;
 mod layers;
@@ -54,7 +53,7 @@ use tokio::{
 use waypost_service::{Check, DataDir, Worker};
 use waypost_telemetry::{Telemetry, with_context};
 use waypost_trace_intake::Intake;
-use waypost_trace_store::{self as store, BlockStore, MemoryStore, TraceStore};
+use waypost_trace_store::{self as store, BlockStore, MemoryStore, TraceStore, now};
 
 /// The most bytes of spans that are kept when there is no folder for them.
 const MEMORY_BUDGET: u64 = 256 << 20;
@@ -129,7 +128,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         tail: tail.clone(),
         throughput: throughput.clone(),
         bound,
-        started: clock::now(),
+        started: now(),
         transfers: Arc::new(Semaphore::new(limits.transfers)),
         import_size: limits.import_size.as_usize(),
         import_time: limits.import_time.get(),
@@ -202,7 +201,7 @@ async fn sample(store: Arc<dyn TraceStore>, throughput: Throughput) {
         // The store may hold its account while it writes.
         let ledger = spawn_blocking(move || store.ledger()).await;
         if let Ok(ledger) = ledger {
-            throughput.sample(&ledger, clock::now());
+            throughput.sample(&ledger, now());
         }
     }
 }

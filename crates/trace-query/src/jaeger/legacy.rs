@@ -9,7 +9,7 @@ use crate::{
     dependencies,
     error::Error,
     load::{self, Loaded, Room},
-    parameters::{Parameters, now},
+    parameters::Parameters,
     reads::Reads,
     trace_id,
 };
@@ -25,7 +25,7 @@ use std::{
     future::Future,
 };
 use waypost_trace_model::{Batch, Kind, Limits, Text, Trace, TraceId, TraceLosses, otlp::traces_from_json};
-use waypost_trace_store::TraceStore;
+use waypost_trace_store::{TraceStore, now};
 
 /// The largest body of `POST /api/transform`.
 const MOST_BYTES: usize = 64 << 20;

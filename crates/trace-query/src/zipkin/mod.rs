@@ -8,7 +8,7 @@ use crate::{
     dependencies,
     error::Error,
     load::{self, Loaded, Room},
-    parameters::{Parameters, now},
+    parameters::Parameters,
     reads::Reads,
     trace_id,
 };
@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use waypost_trace_model::{Text, zipkin::spans_to_json};
 use waypost_trace_statistics::{AttributeScope, Suggestions};
-use waypost_trace_store::TraceStore;
+use waypost_trace_store::{TraceStore, now};
 
 /// The most names in one answer.
 const MOST_NAMES: usize = 500;

@@ -20,7 +20,7 @@ mod units;
 mod values;
 
 use self::parameters::Parameters;
-use crate::{Bound, clock, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
+use crate::{Bound, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts, RawPathParams},
@@ -89,7 +89,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Parameters, Problem> {
-        Parameters::of(parts.uri.query().unwrap_or_default(), clock::now())
+        Parameters::of(parts.uri.query().unwrap_or_default(), waypost_trace_store::now())
     }
 }
 

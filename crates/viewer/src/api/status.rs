@@ -1,12 +1,12 @@
 //! `GET /status`: what is received, kept, refused and dropped.
 
 use super::{Api, NoParameters, values::Decimal};
-use crate::{clock, problem::Problem};
+use crate::problem::Problem;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::SocketAddr};
 use waypost_trace_model::{RefusalReason, Text};
-use waypost_trace_store::{EvictionReason, Ledger, ServiceLedger, Usage};
+use waypost_trace_store::{EvictionReason, Ledger, ServiceLedger, Usage, now};
 
 #[derive(Serialize)]
 struct Status {
@@ -72,7 +72,7 @@ struct Logs {
 pub(super) async fn status(State(api): State<Api>, _: NoParameters) -> Result<Response, Problem> {
     let shared = api.clone();
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
-        let (ledger, usage, now) = (store.ledger(), store.usage(), clock::now());
+        let (ledger, usage, now) = (store.ledger(), store.usage(), now());
         let bound = shared.bound;
         let holds_for = shared.throughput.holds_for(&ledger, &usage, now);
         Ok(Status {

@@ -102,12 +102,12 @@ impl Object for AnyValue<'_> {
             "doubleValue" | "double_value" => json::double(map)?.map(Value::Double),
             "bytesValue" | "bytes_value" => json::base64(map, self.room.bytes(), context)?.map(Value::Bytes),
             "arrayValue" | "array_value" => {
-                let mut array = Array { values: Vec::new(), room: self.room };
+                let mut array = List::<Value> { values: Vec::new(), room: self.room };
                 nested(&mut array, map, context)?.then(|| Value::Array(array.values.into()))
             }
             "kvlistValue" | "kvlist_value" => {
-                let mut entries = Entries { entries: Vec::new(), room: self.room };
-                nested(&mut entries, map, context)?.then(|| Value::Map(entries.entries.into()))
+                let mut entries = List::<Attribute> { values: Vec::new(), room: self.room };
+                nested(&mut entries, map, context)?.then(|| Value::Map(entries.values.into()))
             }
             _ => return skip(map),
         };
@@ -144,18 +144,25 @@ fn nested<'de, A: MapAccess<'de>>(
     Ok(is_there)
 }
 
-struct Array<'r> {
-    values: Vec<Value>,
+/// The `values` of an array or a map.
+struct List<'r, T> {
+    values: Vec<T>,
     room: &'r mut Room,
 }
 
-impl Container for Array<'_> {
+impl<'r, T> Container for List<'r, T>
+where
+    List<'r, T>: Items,
+{
     fn room(&mut self) -> &mut Room {
         self.room
     }
 }
 
-impl Object for Array<'_> {
+impl<'r, T> Object for List<'r, T>
+where
+    List<'r, T>: Items,
+{
     fn field<'de, A: MapAccess<'de>>(
         &mut self,
         name: &str,
@@ -166,7 +173,17 @@ impl Object for Array<'_> {
     }
 }
 
-impl Items for Array<'_> {
+impl<T> List<'_, T> {
+    /// Keeps what was read, if there is room for another part.
+    fn keep(&mut self, value: T, context: &mut Context<'_>) {
+        let allowed = self.room.part(&mut context.admission);
+        if context.allow(allowed).is_some() {
+            self.values.push(value);
+        }
+    }
+}
+
+impl Items for List<'_, Value> {
     fn item<'de, A: SeqAccess<'de>>(
         &mut self,
         seq: &mut A,
@@ -177,37 +194,12 @@ impl Items for Array<'_> {
             return Ok(false);
         }
         let value = value.value;
-        let allowed = self.room.part(&mut context.admission);
-        if context.allow(allowed).is_some() {
-            self.values.push(value);
-        }
+        self.keep(value, context);
         Ok(true)
     }
 }
 
-struct Entries<'r> {
-    entries: Vec<Attribute>,
-    room: &'r mut Room,
-}
-
-impl Container for Entries<'_> {
-    fn room(&mut self) -> &mut Room {
-        self.room
-    }
-}
-
-impl Object for Entries<'_> {
-    fn field<'de, A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        map: &mut A,
-        context: &mut Context<'_>,
-    ) -> Result<(), A::Error> {
-        if name == "values" { each(self, map, context) } else { skip(map) }
-    }
-}
-
-impl Items for Entries<'_> {
+impl Items for List<'_, Attribute> {
     fn item<'de, A: SeqAccess<'de>>(
         &mut self,
         seq: &mut A,
@@ -218,10 +210,7 @@ impl Items for Entries<'_> {
             return Ok(false);
         }
         let entry = Attribute { key: entry.key, value: entry.value };
-        let allowed = self.room.part(&mut context.admission);
-        if context.allow(allowed).is_some() {
-            self.entries.push(entry);
-        }
+        self.keep(entry, context);
         Ok(true)
     }
 }
