@@ -1,21 +1,20 @@
 // The operations of one service with rate, errors and latencies.
 
-import { get, isAbort } from "../kit/api.js";
-import { clear, h, keep } from "../kit/dom.js";
+import { h } from "../kit/dom.js";
 import { figureColumns, searchAddress } from "../kit/figures.js";
 import { visibleText } from "../kit/format.js";
-import { keys } from "../kit/keys.js";
 import { link, setState, state } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
-import { empty, failed, loading } from "../kit/state-box.js";
+import { empty } from "../kit/state-box.js";
+import { loaded } from "./loaded.js";
 import { windowChoice, windowOf } from "./window.js";
 
 export default function view(root, { params, query }) {
   const { service } = params;
-  let asked = new AbortController();
-  const content = h("div", {});
-  const choice = windowChoice({ onRefresh: load });
+  const path = `/services/${encodeURIComponent(service)}/operations`;
+  const content = loaded(() => [path, { from: windowOf(state()) }], shown);
+  const choice = windowChoice({ onRefresh: content.load });
   const filters = (row) => ({ service, operation: row.name, kind: row.kind, from: windowOf(state()) });
   const table = sortable({
     label: `Operations of ${visibleText(service)}`,
@@ -43,44 +42,24 @@ export default function view(root, { params, query }) {
         h("h1", { class: "service-title" }, link("/services", "Services"), " / ", serviceChip(service)),
         choice.node,
       ),
-      content,
+      content.node,
     ),
   );
   document.title = `${visibleText(service)} · Waypost`;
 
-  async function load() {
-    asked.abort();
-    asked = new AbortController();
-    const slow = setTimeout(() => content.firstChild || clear(content, loading()), 200);
-    try {
-      const { operations } = await get(
-        `/services/${encodeURIComponent(service)}/operations`,
-        { from: windowOf(state()) },
-        { signal: asked.signal },
-      );
-      table.show(operations);
-      keep(
-        content,
-        operations.length
-          ? table.node
-          : empty(
-              "No spans of this service in this time",
-              h("p", {}, link(searchAddress({ service, from: "all" }), "Search all that is kept of it")),
-            ),
-      );
-    } catch (error) {
-      if (!isAbort(error)) clear(content, failed(error, load));
-    } finally {
-      clearTimeout(slow);
-    }
+  function shown({ operations }) {
+    table.show(operations);
+    if (operations.length) return [table.node];
+    return [
+      empty(
+        "No spans of this service in this time",
+        h("p", {}, link(searchAddress({ service, from: "all" }), "Search all that is kept of it")),
+      ),
+    ];
   }
 
-  const unbind = keys.bind("Services", "r", "Load again", load);
-  load();
-  return () => {
-    asked.abort();
-    unbind();
-  };
+  content.load();
+  return content.dispose;
 }
 
 function name(row, filters) {

@@ -21,6 +21,7 @@ async fn every_view_fits_a_desktop_and_a_phone_in_dark_and_light() {
     let views = [
         "/search".to_owned(),
         "/services".to_owned(),
+        "/services/shop".to_owned(),
         "/map".to_owned(),
         "/status".to_owned(),
         trace.clone(),
