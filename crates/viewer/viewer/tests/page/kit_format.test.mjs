@@ -1,4 +1,4 @@
-// Numbers, times and names as the page shows them: `node --test crates/viewer/tests/page/`.
+// Numbers, times and names as the page shows them: `node --test crates/viewer/viewer/tests/page/`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

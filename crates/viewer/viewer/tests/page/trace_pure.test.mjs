@@ -1,4 +1,4 @@
-// The trace page's axis, lanes, search box and address: `node --test crates/viewer/tests/page/`.
+// The trace page's axis, lanes, search box and address: `node --test crates/viewer/viewer/tests/page/`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Conditions, the address and the axes of the search page: `node --test crates/viewer/tests/page/`.
+// Conditions, the address and the axes of the search page: `node --test crates/viewer/viewer/tests/page/`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

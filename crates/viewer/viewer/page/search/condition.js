@@ -1,5 +1,5 @@
 // Conditions on attributes as the API writes them: `[scope:]key`, `key=value`, `key!=value`, `key~part`, `key>=number`,
-// `key<=number`. Pure; crates/viewer/src/api/filter.rs is the other side.
+// `key<=number`. Pure; crates/viewer/viewer/src/api/filter.rs is the other side.
 
 export const SCOPES = ["span", "resource", "event", "link"];
 

@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn the_docs_explain_every_code_in_the_order_of_the_table() {
-        let docs = include_str!("../../../docs/errors.md");
+        let docs = include_str!("../../../../docs/errors.md");
         let sections: Vec<_> =
             docs.lines().filter_map(|line| line.strip_prefix("### ")).map(str::trim).collect();
         let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn the_docs_give_the_statuses_of_the_table() {
-        let docs = include_str!("../../../docs/errors.md");
+        let docs = include_str!("../../../../docs/errors.md");
         for code in ErrorCode::ALL {
             let section = docs.split("\n### ").find(|section| section.lines().next() == Some(code.as_str()));
             let again = if code.is_retryable() { "may be sent again" } else { "not to be sent again" };

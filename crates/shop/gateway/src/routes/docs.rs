@@ -71,7 +71,7 @@ pub(crate) async fn file(_: NoParameters, file: Result<Path<PageFile>, PathRejec
     responses((status = 200, description = "Markdown, a section a code.", content_type = "text/markdown", body = String)),
 )]
 pub(crate) async fn errors(_: NoParameters) -> Answer {
-    let text = Bytes::from_static(include_bytes!("../../../../docs/errors.md"));
+    let text = Bytes::from_static(include_bytes!("../../../../../docs/errors.md"));
     Ok(typed("text/markdown; charset=utf-8", text))
 }
 

@@ -1,4 +1,4 @@
-// The drawing of the service map: `node --test crates/viewer/tests/page/`.
+// The drawing of the service map: `node --test crates/viewer/viewer/tests/page/`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Which rows the waterfall shows: `node --test crates/viewer/tests/page/`.
+// Which rows the waterfall shows: `node --test crates/viewer/viewer/tests/page/`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
