@@ -5,6 +5,7 @@
 
 mod layers;
 mod licences;
+mod modules;
 mod needs;
 mod run;
 mod versions;
@@ -17,7 +18,7 @@ cargo xtask <command>
   test [cargo test arguments]   run every test of the workspace, with all that they need
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
   lint                          formatting, clippy with warnings as errors, layers, documentation
-  layers                        check the allowed arrows between crates and the one-version rule
+  layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
   help                          print this text
 ";
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
-use crate::{layers, licences, versions};
+use crate::{layers, licences, modules, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
@@ -58,13 +58,15 @@ pub(crate) fn layers() -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().exec().context("cargo metadata failed")?;
     let (members, arrows) = layers::arrows(&metadata);
     let mut problems = layers::violations(&members, &arrows);
+    problems.extend(modules::violations(metadata.workspace_root.as_std_path())?);
     problems.extend(versions::violations(&metadata));
     problems.extend(licences::violations(&metadata));
     if !problems.is_empty() {
         bail!("{} problem(s) in the layers:\n  {}", problems.len(), problems.join("\n  "));
     }
     say(&format!(
-        "layers: {} crates, {} arrows, all allowed; one version of each shared library; every licence permissive\n",
+        "layers: {} crates, {} arrows, all allowed; the kit's modules without a circle; one version of each shared \
+         library; every licence permissive\n",
         members.len(),
         arrows.len()
     ));

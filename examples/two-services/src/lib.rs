@@ -21,6 +21,13 @@ pub mod payment {
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 }
 
+/// The order that a span works on.
+pub const ORDER_ID: &str = "order.id";
+/// What is to be paid, in major units.
+pub const PAYMENT_AMOUNT: &str = "payment.amount";
+/// The transaction that paid it.
+pub const PAYMENT_TRANSACTION_ID: &str = "payment.transaction_id";
+
 /// A setting from the environment.
 pub fn setting(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())

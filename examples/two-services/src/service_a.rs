@@ -11,8 +11,8 @@ use tonic::Status;
 use tracing::info;
 use two_services::payment::PaymentRequest;
 use two_services::payment::payment_service_client::PaymentServiceClient;
+use two_services::{ORDER_ID, PAYMENT_AMOUNT};
 use two_services::{asked_to_stop, listen, setting, start_telemetry, stop_telemetry};
-use waypost_telemetry::attributes::{ORDER_ID, PAYMENT_AMOUNT};
 use waypost_telemetry::grpc::TracedChannel;
 use waypost_telemetry::{set, span};
 

@@ -6,9 +6,9 @@ use tonic::{Request, Response, Status};
 use tracing::info;
 use two_services::payment::payment_service_server::{PaymentService, PaymentServiceServer};
 use two_services::payment::{DESCRIPTORS, PaymentRequest, PaymentResponse};
+use two_services::{ORDER_ID, PAYMENT_AMOUNT, PAYMENT_TRANSACTION_ID};
 use two_services::{asked_to_stop, listen, start_telemetry, stop_telemetry};
 use uuid::Uuid;
-use waypost_telemetry::attributes::{ORDER_ID, PAYMENT_AMOUNT, PAYMENT_TRANSACTION_ID};
 use waypost_telemetry::grpc::Methods;
 use waypost_telemetry::{set, span};
 

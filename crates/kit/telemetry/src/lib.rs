@@ -5,7 +5,7 @@
 //! [`Telemetry::shutdown`] says what was sent and what was dropped.
 //!
 //! ```
-//! use waypost_telemetry::{Settings, attributes::ORDER_ID, config::Exporter, span};
+//! use waypost_telemetry::{Settings, config::Exporter, span};
 //!
 //! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! # runtime.block_on(async {
@@ -15,7 +15,7 @@
 //!
 //! let context = telemetry.context();
 //! let priced: Result<u32, std::io::Error> = waypost_telemetry::with_context(context, async {
-//!     span("price-order").attr(ORDER_ID, "order-1").run(async { Ok(42) }).await
+//!     span("price-order").attr("order.id", "order-1").run(async { Ok(42) }).await
 //! })
 //! .await;
 //!
@@ -37,28 +37,9 @@
 
 #![warn(missing_docs)]
 
-pub mod attributes;
-pub mod baggage;
-pub mod config;
-pub mod error;
-mod export;
-mod finished;
-pub mod grpc;
-mod handle;
-pub mod http;
-pub mod init;
-mod ledger;
-pub mod logs;
-pub mod messaging;
-pub mod metrics;
-pub mod propagation;
-pub mod redact;
-mod resource;
-pub mod sampler;
-pub mod span;
-mod spawn;
-pub mod sql;
-pub mod tenant;
+mod base;
+mod core;
+mod edges;
 pub mod testing;
 
 /// The OpenTelemetry API this kit is built on: use this one and no other version.
@@ -66,11 +47,37 @@ pub mod testing;
 /// Every minor version of the API is a separate registry; two of them in one program lose spans without an error.
 pub use opentelemetry;
 
-pub use config::{Settings, SettingsError};
-pub use error::{ErrorType, record_error};
-pub use finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
-pub use handle::Telemetry;
-pub use init::{InitError, init};
-pub use ledger::{DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger};
-pub use span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
-pub use spawn::{WithContext, spawn, with_context};
+pub use crate::base::{attributes, config, redact};
+pub use crate::core::{baggage, init, span, tenant};
+pub use crate::edges::{grpc, http, logs, messaging, sql};
+
+pub use crate::base::config::{Settings, SettingsError};
+pub use crate::base::error::ErrorType;
+pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
+pub use crate::base::ledger::{
+    DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
+};
+pub use crate::core::handle::Telemetry;
+pub use crate::core::init::{InitError, init};
+pub use crate::core::record::record_error;
+pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
+pub use crate::core::spawn::{WithContext, spawn, with_context};
+
+/// Failures: what telemetry has to know of an error, and recording it once.
+pub mod error {
+    pub use crate::base::error::{ErrorClass, ErrorType, fingerprint_of};
+    pub use crate::core::record::{ERROR_CLASS, record_error};
+}
+
+/// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
+pub mod metrics {
+    pub use crate::core::metrics::render_prometheus;
+    pub use crate::core::prometheus::sample;
+    pub use crate::core::readings::{DATABASE_SECONDS, REQUEST_SECONDS, durations};
+}
+
+/// Context across process borders: W3C `traceparent`, `tracestate` and `baggage`.
+pub mod propagation {
+    pub use crate::core::carry::{extract, inject};
+    pub use crate::core::propagation::*;
+}

@@ -2,7 +2,8 @@
 //!
 //! For every crate that sends, receives or stores a Waypost message. It holds the protobuf code with typed
 //! clients and servers ([`order::v1`] and its siblings), the HTTP bodies ([`http_bodies`]), the events
-//! ([`events`]), [`Money`], the ids, and the one table of error codes ([`ErrorCode`]).
+//! ([`events`]), [`Money`], the ids, the names of the shop's span attributes
+//! ([`attributes`]), and the one table of error codes ([`ErrorCode`]).
 //!
 //! Invariants:
 //! - money is an exact number of ten-thousandths and never passes through a float;
@@ -11,6 +12,7 @@
 //!
 //! Left out: IO, clocks, randomness and async. What a service does with a contract is the service's business.
 
+pub mod attributes;
 pub mod convert;
 mod error;
 mod error_code;

@@ -7,6 +7,7 @@ use crate::{
 };
 use std::time::Duration;
 use tonic::{Request, Response, Status, service::Routes};
+use waypost_api::attributes::{ORDER_ID, PRODUCT_ID};
 use waypost_api::{
     FieldCode, FieldError, OrderId, ProductId,
     convert::RequestFields,
@@ -16,11 +17,7 @@ use waypost_api::{
     },
 };
 use waypost_service::{GrpcLimits, grpc_app};
-use waypost_telemetry::{
-    Telemetry,
-    attributes::{ORDER_ID, PRODUCT_ID},
-    record_error, set,
-};
+use waypost_telemetry::{Telemetry, record_error, set};
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, inventory: Inventory, limits: &GrpcLimits) -> axum::Router {

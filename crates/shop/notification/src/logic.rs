@@ -6,12 +6,10 @@ use crate::{
     store::{Recorded, Store},
 };
 use std::sync::Arc;
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, USER_ID};
 use waypost_api::{OrderId, Timestamp, events::OrderEvent};
 use waypost_durable::Clock;
-use waypost_telemetry::{
-    attributes::{ORDER_ID, ORDER_STATUS, USER_ID},
-    set,
-};
+use waypost_telemetry::set;
 
 /// Tells users what became of their orders. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use waypost_api::attributes::CACHE_HIT;
 use waypost_api::{Currency, ErrorCode, Money, ProductId, inventory::v1::CheckStockRequest};
-use waypost_telemetry::{attributes::CACHE_HIT, set};
+use waypost_telemetry::set;
 
 /// A price and when it was asked for.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ use crate::{
     logic::{NewOrder, Orders},
 };
 use tonic::{Request, Response, Status, service::Routes};
+use waypost_api::attributes::ORDER_ID;
 use waypost_api::{
     FieldCode, OrderId, UserId,
     convert::RequestFields,
@@ -18,7 +19,7 @@ use waypost_api::{
 };
 use waypost_durable::idempotency::Key;
 use waypost_service::{GrpcLimits, grpc_app};
-use waypost_telemetry::{Telemetry, attributes::ORDER_ID, record_error, set};
+use waypost_telemetry::{Telemetry, record_error, set};
 
 /// The one route whose requests carry a key.
 const CREATE_ROUTE: &str = "waypost.order.v1.OrderService/CreateOrder";

@@ -14,11 +14,11 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID};
 use waypost_api::{ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId};
 use waypost_durable::{Clock, idempotency::Key};
 use waypost_resilience::deadline;
 use waypost_telemetry::{
-    attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID},
     opentelemetry::{Context, trace::TraceContextExt as _},
     propagation, set, span, trace_id,
 };

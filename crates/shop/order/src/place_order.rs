@@ -10,6 +10,9 @@
 use crate::domain::{CONFIRM, Order, Output, Refusal};
 use std::time::Duration;
 use tonic::{Code, Status};
+use waypost_api::attributes::{
+    ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_TRANSACTION_ID, PRODUCT_ID, PRODUCT_QUANTITY,
+};
 use waypost_api::{
     Error, ErrorCode,
     inventory::v1::{
@@ -22,12 +25,7 @@ use waypost_api::{
 };
 use waypost_durable::saga::{Call, Failure, Local, Plan, Saga, Spans, Step, Undo, saga, step};
 use waypost_resilience::grpc::Channel;
-use waypost_telemetry::{
-    attributes::{
-        ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_TRANSACTION_ID, PRODUCT_ID, PRODUCT_QUANTITY,
-    },
-    set,
-};
+use waypost_telemetry::set;
 
 /// The client of the inventory service.
 pub type Inventory = InventoryServiceClient<Channel>;

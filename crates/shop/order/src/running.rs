@@ -26,6 +26,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp};
 use waypost_durable::{
     Clock,
@@ -35,7 +36,6 @@ use waypost_durable::{
 use waypost_service::{Drain, Tasks};
 use waypost_telemetry::{
     Telemetry,
-    attributes::{ORDER_ID, ORDER_STATUS},
     opentelemetry::{KeyValue, metrics::Counter},
     propagation, record_error, span,
 };

@@ -6,6 +6,7 @@ use crate::{
     logic::{Authorization, Payments},
 };
 use tonic::{Request, Response, Status, service::Routes};
+use waypost_api::attributes::ORDER_ID;
 use waypost_api::{
     FieldCode, OrderId, UserId,
     convert::RequestFields,
@@ -15,7 +16,7 @@ use waypost_api::{
     },
 };
 use waypost_service::{GrpcLimits, grpc_app};
-use waypost_telemetry::{ErrorType as _, Telemetry, attributes::ORDER_ID, record_error, set};
+use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
 /// Longest token of a means of payment, in bytes.
 const LONGEST_METHOD: usize = 64;

@@ -14,14 +14,12 @@ use crate::{
     store::{BegunRefund, RefundOutcome, Store},
 };
 use std::sync::Arc;
+use waypost_api::attributes::{
+    ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_PROVIDER_CODE, PAYMENT_TRANSACTION_ID,
+};
 use waypost_api::{Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
 use waypost_durable::Clock;
-use waypost_telemetry::{
-    attributes::{ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_PROVIDER_CODE, PAYMENT_TRANSACTION_ID},
-    opentelemetry::Context,
-    propagation, set, span,
-    span::SpanBuilder,
-};
+use waypost_telemetry::{opentelemetry::Context, propagation, set, span, span::SpanBuilder};
 
 /// A wish to have an amount set aside, as it comes in.
 #[derive(Clone, Debug)]

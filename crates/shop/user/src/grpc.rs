@@ -1,6 +1,7 @@
 //! The gRPC interface: reads messages, writes messages, nothing else.
 
 use tonic::{Request, Response, Status, service::Routes};
+use waypost_api::attributes::USER_ID;
 use waypost_api::convert::RequestFields;
 use waypost_api::user::v1::{
     self, AuthenticateRequest, GetUserRequest,
@@ -8,7 +9,7 @@ use waypost_api::user::v1::{
 };
 use waypost_api::{FieldCode, UserId, http_bodies::Password};
 use waypost_service::{GrpcLimits, grpc_app};
-use waypost_telemetry::{ErrorType as _, Telemetry, attributes::USER_ID, record_error, set};
+use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
 use crate::Error;
 use crate::domain::User;

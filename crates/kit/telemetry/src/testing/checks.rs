@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::SpanTree;
-use crate::finished::FinishedSpan;
-use crate::handle::Telemetry;
+use crate::base::finished::FinishedSpan;
+use crate::core::handle::Telemetry;
 
 /// Checks everything that these handles recorded: every trace connected, no key twice on a span, no span still
 /// open, every span accounted for.

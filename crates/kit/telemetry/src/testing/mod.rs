@@ -13,9 +13,9 @@ mod wait;
 
 use std::ops::Deref;
 
-use crate::config::{Exporter, MetricSettings, SamplerKind, Settings};
-use crate::finished::FinishedSpan;
-use crate::handle::Telemetry;
+use crate::base::config::{Exporter, MetricSettings, SamplerKind, Settings};
+use crate::base::finished::FinishedSpan;
+use crate::core::handle::Telemetry;
 pub use received::ReceivedSpan;
 pub use tree::SpanTree;
 pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
@@ -61,7 +61,7 @@ impl TestTelemetry {
     ///
     /// If the settings cannot be used.
     pub fn with(settings: Settings) -> Self {
-        match crate::init(settings) {
+        match crate::core::init::init(settings) {
             Ok(telemetry) => Self { telemetry },
             Err(error) => panic!("test telemetry cannot start: {error}"),
         }

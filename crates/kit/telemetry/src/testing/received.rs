@@ -7,7 +7,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::finished::FinishedSpan;
+use crate::base::finished::FinishedSpan;
 
 /// A span by its parts. `FinishedSpan::from` makes one to compare.
 #[derive(Clone, Debug)]

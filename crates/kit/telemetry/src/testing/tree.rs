@@ -7,8 +7,8 @@ use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId};
 
 use super::expected::{self, Expected};
 use super::matching::{self, Order};
-use crate::attributes::{ERROR_TYPE, OUTCOME};
-use crate::finished::FinishedSpan;
+use crate::base::attributes::{ERROR_TYPE, OUTCOME};
+use crate::base::finished::FinishedSpan;
 
 /// The spans of one trace, each under its parent, siblings by start time.
 ///

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::SpanTree;
-use crate::finished::FinishedSpan;
-use crate::handle::Telemetry;
+use crate::base::finished::FinishedSpan;
+use crate::core::handle::Telemetry;
 
 /// What was waited for did not come; shows what did.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use axum::{
     http::{Extensions, HeaderMap},
     response::IntoResponse,
 };
+use waypost_api::attributes::USER_ID;
 use waypost_api::{
     Error,
     http_bodies::{LoginBody, TokenBody, parse_login},
     user::v1::AuthenticateRequest,
 };
-use waypost_telemetry::attributes::USER_ID;
 
 /// Log in.
 ///

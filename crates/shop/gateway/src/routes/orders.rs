@@ -16,6 +16,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PRODUCT_ID, USER_ID};
 use waypost_api::{
     Error, ErrorCode, OrderId, OrderStatus, UserId,
     http_bodies::{CreateOrderBody, OrderBody, OrderPage, parse_create_order},
@@ -25,7 +26,6 @@ use waypost_api::{
     user::v1::{GetUserRequest, User},
 };
 use waypost_telemetry::{
-    attributes::{ORDER_ID, ORDER_STATUS, PRODUCT_ID, USER_ID},
     opentelemetry::Context,
     span,
     tenant::{self, TenantId},

@@ -6,8 +6,8 @@ use axum::{
     extract::{Path, State},
     response::IntoResponse,
 };
+use waypost_api::attributes::PRODUCT_ID;
 use waypost_api::{Error, ErrorCode, ProductId, http_bodies::ProductBody, inventory::v1::CheckStockRequest};
-use waypost_telemetry::attributes::PRODUCT_ID;
 
 /// Look up a product: its price, and how many can be had.
 #[utoipa::path(

@@ -6,8 +6,8 @@ use axum::{
     extract::{Path, State},
     response::IntoResponse,
 };
+use waypost_api::attributes::USER_ID;
 use waypost_api::{Error, ErrorCode, UserId, http_bodies::UserBody, user::v1::GetUserRequest};
-use waypost_telemetry::attributes::USER_ID;
 
 /// Look up a user.
 #[utoipa::path(

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use waypost_api::attributes::PAYMENT_PROVIDER_CODE;
 use waypost_api::{ErrorCode, TransactionId};
 use waypost_durable::saga::Entry;
 use waypost_telemetry::{
     ErrorType,
-    attributes::PAYMENT_PROVIDER_CODE,
     error::ErrorClass,
     opentelemetry::{KeyValue, logs::Severity},
 };

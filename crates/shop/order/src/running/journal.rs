@@ -10,14 +10,12 @@ use crate::{
 };
 use std::sync::Arc;
 use tokio::sync::watch;
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_durable::{
     BoxFuture,
     saga::{AppendError, Batch, Journal, Loaded, Phase},
 };
-use waypost_telemetry::{
-    attributes::{ORDER_ID, ORDER_STATUS},
-    set,
-};
+use waypost_telemetry::set;
 
 /// The journal of one order, as this process's runner keeps it.
 pub(super) struct OrderJournal {

@@ -1,0 +1,42 @@
+//! Which traces are recorded, as a setting.
+
+use serde::{Deserialize, Serialize};
+
+/// Which traces are recorded; the names are those of `OTEL_TRACES_SAMPLER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SamplerKind {
+    /// Every span.
+    #[serde(rename = "always_on")]
+    AlwaysOn,
+    /// No span.
+    #[serde(rename = "always_off")]
+    AlwaysOff,
+    /// A share of the traces, whatever the parent says.
+    #[serde(rename = "traceidratio")]
+    Ratio,
+    /// As the parent; roots always.
+    #[serde(rename = "parentbased_always_on")]
+    ParentBasedAlwaysOn,
+    /// As the parent; roots never.
+    #[serde(rename = "parentbased_always_off")]
+    ParentBasedAlwaysOff,
+    /// As the parent; a share of the roots.
+    #[serde(rename = "parentbased_traceidratio")]
+    ParentBasedRatio,
+}
+
+impl SamplerKind {
+    /// Every kind with its name.
+    pub(crate) const NAMES: [(&'static str, Self); 6] = [
+        ("always_on", Self::AlwaysOn),
+        ("always_off", Self::AlwaysOff),
+        ("traceidratio", Self::Ratio),
+        ("parentbased_always_on", Self::ParentBasedAlwaysOn),
+        ("parentbased_always_off", Self::ParentBasedAlwaysOff),
+        ("parentbased_traceidratio", Self::ParentBasedRatio),
+    ];
+
+    pub(crate) fn follows_parent(self) -> bool {
+        matches!(self, Self::ParentBasedAlwaysOn | Self::ParentBasedAlwaysOff | Self::ParentBasedRatio)
+    }
+}

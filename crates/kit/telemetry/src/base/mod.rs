@@ -1,0 +1,9 @@
+//! What stands below the handle: settings, values, names. No handle, no IO, no threads.
+
+pub mod attributes;
+pub mod config;
+pub(crate) mod error;
+pub(crate) mod finished;
+pub(crate) mod ledger;
+pub(crate) mod names;
+pub mod redact;

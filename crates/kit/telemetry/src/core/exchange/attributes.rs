@@ -1,0 +1,246 @@
+//! The attributes HTTP and gRPC edges read from requests, in the spelling of the semantic conventions.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header, uri::Authority};
+use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
+
+pub(crate) use crate::base::attributes::ERROR_TYPE;
+use crate::base::redact;
+use crate::core::span::Outcome;
+
+pub(crate) const SERVER_ADDRESS: &str = "server.address";
+pub(crate) const SERVER_PORT: &str = "server.port";
+
+/// What stands for a method, route or RPC that is not known: the cardinality of an outsider's wishes is one.
+pub(crate) const OTHER: &str = "_OTHER";
+
+/// The methods of RFC 9110, PATCH (RFC 5789) and QUERY.
+const KNOWN_METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
+
+/// The methods that appear by name; every other is [`OTHER`]. Case matters, as it does in HTTP.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownMethods(Cow<'static, [&'static str]>);
+
+impl Default for KnownMethods {
+    fn default() -> Self {
+        Self(Cow::Borrowed(&KNOWN_METHODS))
+    }
+}
+
+impl KnownMethods {
+    pub(crate) fn new(methods: impl IntoIterator<Item = &'static str>) -> Self {
+        Self(methods.into_iter().collect())
+    }
+
+    /// The method as `http.request.method` has it.
+    pub(crate) fn name(&self, method: &Method) -> &'static str {
+        self.0.iter().copied().find(|known| *known == method.as_str()).unwrap_or(OTHER)
+    }
+}
+
+/// The method as a span's name has it.
+pub(crate) fn verb(method: &'static str) -> &'static str {
+    if method == OTHER { "HTTP" } else { method }
+}
+
+/// `network.protocol.version`.
+pub(crate) fn protocol_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_09 => Some("0.9"),
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
+
+/// A host and its port, if it has one. An IPv6 host has no brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) port: Option<u16>,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn of(authority: &'a Authority) -> Self {
+        let host = authority.host();
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Self { address: redact::bounded_to(address, 255), port: authority.port_u16() }
+    }
+
+    /// The port, or that of the scheme.
+    pub(crate) fn port_or_default(&self, scheme: &str) -> Option<u16> {
+        self.port.or(match scheme {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        })
+    }
+}
+
+/// The authority a request was sent to: of its URI (absolute form, HTTP/2), else of its `Host` header.
+pub(crate) fn authority<'a>(uri: &'a Uri, headers: &HeaderMap) -> Option<Cow<'a, Authority>> {
+    if let Some(authority) = uri.authority() {
+        return Some(Cow::Borrowed(authority));
+    }
+    let host = headers.get(header::HOST)?;
+    Authority::try_from(host.as_bytes()).ok().map(Cow::Owned)
+}
+
+/// The address the connection came from, as axum's or tonic's server put it into the request.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
+        return Some(*peer);
+    }
+    extensions.get::<tonic::transport::server::TcpConnectInfo>()?.remote_addr()
+}
+
+/// The caller's address behind `peer`: the nearest address of `X-Forwarded-For` that no trusted proxy has.
+/// Only what a trusted proxy reports is read; anybody else can write the header as they like.
+pub(crate) fn forwarded_for(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    let mut client = peer;
+    let values = headers.get_all(&FORWARDED_FOR).iter().rev();
+    for hop in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
+        if !is_trusted(client) {
+            return client;
+        }
+        match hop.trim().parse() {
+            Ok(address) => client = address,
+            Err(_) => return client,
+        }
+    }
+    client
+}
+
+/// `network.peer.address` and `network.peer.port`.
+pub(crate) fn network_peer(peer: SocketAddr) -> [KeyValue; 2] {
+    [
+        KeyValue::new("network.peer.address", peer.ip().to_canonical().to_string()),
+        KeyValue::new("network.peer.port", i64::from(peer.port())),
+    ]
+}
+
+/// The `error.type` of an outcome, if it is a failure; the same on the span and on its metrics.
+pub(crate) fn error_type(outcome: &Outcome) -> Option<Cow<'static, str>> {
+    match outcome {
+        Outcome::Ok | Outcome::Cancelled => None,
+        Outcome::Error(class) => Some(class.clone()),
+        Outcome::Panic => Some(Cow::Borrowed("panic")),
+    }
+}
+
+/// The `error.type` of an answer whose status says that it failed: the code.
+pub(crate) fn status_class(status: StatusCode) -> Cow<'static, str> {
+    match status.as_u16() {
+        400 => Cow::Borrowed("400"),
+        401 => Cow::Borrowed("401"),
+        403 => Cow::Borrowed("403"),
+        404 => Cow::Borrowed("404"),
+        409 => Cow::Borrowed("409"),
+        422 => Cow::Borrowed("422"),
+        429 => Cow::Borrowed("429"),
+        500 => Cow::Borrowed("500"),
+        502 => Cow::Borrowed("502"),
+        503 => Cow::Borrowed("503"),
+        504 => Cow::Borrowed("504"),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+/// Headers to capture, each with the key of its attribute. Credentials are never among them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Capture(Vec<(HeaderName, Key)>);
+
+impl Capture {
+    pub(crate) fn new(prefix: &str, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let allowed = names.into_iter().filter(|name| !redact::is_never_captured(name));
+        let mut captured: Vec<(HeaderName, Key)> = Vec::new();
+        for name in allowed {
+            if captured.iter().all(|(known, _)| *known != name) {
+                let key = Key::from(format!("{prefix}{name}"));
+                captured.push((name, key));
+            }
+        }
+        Self(captured)
+    }
+
+    /// The attributes of those headers that are there: `string[]`, one entry a value, sensitive values left out.
+    pub(crate) fn read<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = KeyValue> + 'a {
+        self.0.iter().filter_map(|(name, key)| {
+            let values: Vec<StringValue> = headers
+                .get_all(name)
+                .iter()
+                .filter(|value| !value.is_sensitive())
+                .filter_map(|value| value.to_str().ok())
+                .map(|value| StringValue::from(redact::bounded(value).to_owned()))
+                .collect();
+            (!values.is_empty()).then(|| KeyValue::new(key.clone(), Value::Array(Array::String(values))))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(authority: &str) -> (String, Option<u16>) {
+        let authority = authority.parse().unwrap();
+        let host = Host::of(&authority);
+        (host.address.to_owned(), host.port)
+    }
+
+    #[test]
+    fn a_host_is_split_from_its_port_also_when_it_is_ipv6() {
+        assert_eq!(host("shop.example"), ("shop.example".to_owned(), None));
+        assert_eq!(host("shop.example:8080"), ("shop.example".to_owned(), Some(8080)));
+        assert_eq!(host("[::1]:8080"), ("::1".to_owned(), Some(8080)));
+        assert_eq!(host("user:pass@10.0.0.1:1"), ("10.0.0.1".to_owned(), Some(1)));
+    }
+
+    #[test]
+    fn only_the_known_methods_have_a_name() {
+        let known = KnownMethods::default();
+        assert_eq!(known.name(&Method::PATCH), "PATCH");
+        assert_eq!(known.name(&Method::from_bytes(b"get").unwrap()), OTHER);
+        assert_eq!(verb(OTHER), "HTTP");
+        let known = KnownMethods::new(["PURGE"]);
+        assert_eq!(known.name(&Method::from_bytes(b"PURGE").unwrap()), "PURGE");
+        assert_eq!(known.name(&Method::GET), OTHER);
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_only_from_trusted_hops() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "6.6.6.6, 9.9.9.9".parse().unwrap());
+        headers.append("x-forwarded-for", "10.0.0.2".parse().unwrap());
+        let inside = |address: IpAddr| address.to_string().starts_with("10.");
+        let client = |peer: &str| forwarded_for(&headers, peer.parse().unwrap(), inside).to_string();
+        assert_eq!(client("8.8.8.8"), "8.8.8.8");
+        assert_eq!(client("10.0.0.1"), "9.9.9.9");
+        headers.insert("x-forwarded-for", "unknown".parse().unwrap());
+        assert_eq!(forwarded_for(&headers, "10.0.0.1".parse().unwrap(), inside).to_string(), "10.0.0.1");
+    }
+
+    #[test]
+    fn credentials_and_repeated_names_are_not_captured() {
+        let names = ["x-request-id", "authorization", "x-request-id"].map(HeaderName::from_static);
+        let capture = Capture::new("http.request.header.", names);
+        let mut headers = HeaderMap::new();
+        headers.append("x-request-id", "a".parse().unwrap());
+        headers.append("x-request-id", "b".parse().unwrap());
+        headers.append("authorization", "Bearer t".parse().unwrap());
+        let found: Vec<_> = capture.read(&headers).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].key.as_str(), "http.request.header.x-request-id");
+        assert_eq!(found[0].value.as_str(), r#"["a","b"]"#);
+    }
+}

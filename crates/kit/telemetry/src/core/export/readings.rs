@@ -1,0 +1,72 @@
+//! The way of metrics to one receiver: a reading at every interval, at a flush and at the end.
+//!
+//! Readings are cumulative, so a push that fails loses nothing but its moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use tokio::time::{Instant, sleep_until};
+
+use super::account::Account;
+use super::orders::Ears;
+use super::outlet::{Outlet, Sent};
+use crate::base::config::MetricSettings;
+use crate::base::ledger::DropReason;
+use crate::core::readings::MetricSource;
+
+pub(crate) struct ReadingsLoop {
+    pub(crate) source: MetricSource,
+    pub(crate) account: Arc<Account>,
+    pub(crate) outlet: Outlet<ResourceMetrics>,
+    pub(crate) ears: Ears,
+    pub(crate) interval: Duration,
+    pub(crate) export_timeout: Duration,
+}
+
+impl ReadingsLoop {
+    pub(crate) fn new(
+        source: MetricSource,
+        account: Arc<Account>,
+        outlet: Outlet<ResourceMetrics>,
+        ears: Ears,
+        settings: &MetricSettings,
+    ) -> Self {
+        let (interval, export_timeout) = (settings.interval, settings.export_timeout);
+        Self { source, account, outlet, ears, interval, export_timeout }
+    }
+
+    /// Runs until the shutdown is ordered or the handle is gone.
+    pub(crate) async fn run(mut self) {
+        let mut due = Instant::now() + self.interval;
+        while !self.ears.must_stop() {
+            if !self.ears.must_flush() {
+                tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = self.ears.hear() => {}
+                }
+            }
+            let asked = self.ears.take_flushes();
+            if !asked.is_empty() || Instant::now() >= due {
+                self.push().await;
+                due = Instant::now() + self.interval;
+            }
+        }
+        if !self.ears.deadline_passed() {
+            self.push().await;
+        }
+    }
+
+    async fn push(&mut self) {
+        let Some(reading) = self.source.read() else { return };
+        self.account.enter();
+        let give_up = Instant::now() + self.export_timeout;
+        let sent = self.outlet.send(vec![reading], give_up);
+        match self.ears.until_deadline(sent).await {
+            // Refused data points were complained about; the push as such arrived.
+            Some(Sent::Accepted { .. }) => self.account.exported(1),
+            Some(Sent::Failed) => self.account.dropped(DropReason::ExportFailed, 1),
+            None => self.account.dropped(DropReason::ShutdownDeadline, 1),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The OpenTelemetry globals, for the one handle that asks to serve them.
+
+use opentelemetry::Context;
+use opentelemetry::global;
+use opentelemetry::propagation::text_map_propagator::FieldIter;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use super::Telemetry;
+
+/// What [`Telemetry::set_opentelemetry_globals`] sets.
+#[derive(Debug, Default)]
+pub(crate) struct Globals {
+    pub(crate) tracers: Option<SdkTracerProvider>,
+    pub(crate) meters: Option<SdkMeterProvider>,
+}
+
+impl Globals {
+    pub(crate) fn set(&self, telemetry: &Telemetry) {
+        if let Some(tracers) = &self.tracers {
+            global::set_tracer_provider(tracers.clone());
+        }
+        if let Some(meters) = &self.meters {
+            global::set_meter_provider(meters.clone());
+        }
+        global::set_text_map_propagator(GlobalPropagator(telemetry.clone()));
+    }
+}
+
+#[derive(Debug)]
+struct GlobalPropagator(Telemetry);
+
+impl TextMapPropagator for GlobalPropagator {
+    fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
+        self.0.inject(context, injector);
+    }
+
+    fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
+        self.0.propagation().extract(context, extractor)
+    }
+
+    /// Only senders that clear a carrier before use ask for this.
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}

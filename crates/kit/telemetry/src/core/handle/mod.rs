@@ -1,0 +1,336 @@
+//! The handle of one service's telemetry.
+//!
+//! Cheap to clone and shared by everything the service does. It travels in the OpenTelemetry [`Context`]: the
+//! server layers put it there, spans, clients and [`crate::spawn`] find it there. So several roles can run in
+//! one process, each with its own resource, exporters and meters, and none can write to another's.
+
+pub(crate) mod globals;
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
+use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SdkTracer;
+
+use crate::base::config::Settings;
+use crate::base::finished::{FinishedLog, FinishedSpan};
+use crate::base::ledger::{FlushReport, Ledger, ShutdownReport};
+use crate::core::export::Exports;
+use crate::core::handle::globals::Globals;
+use crate::core::propagation::Propagation;
+use crate::core::readings::MetricSource;
+use crate::core::recorded::RecordedErrors;
+
+static PROCESS_DEFAULT: RwLock<Option<Telemetry>> = RwLock::new(None);
+static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
+    let settings = Settings { enabled: false, detectors: Vec::new(), ..Settings::default() };
+    let service_name = settings.service_name.as_str().into();
+    Telemetry::new(Shared::without_providers(&settings, service_name, Vec::new()))
+});
+
+/// Name of the instrumentation scope of the kit's spans and metrics.
+pub(crate) const SCOPE: &str = "waypost-telemetry";
+
+/// The telemetry of one service: made by [`crate::init()`], found through the context.
+#[derive(Clone)]
+pub struct Telemetry {
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a handle share.
+pub(crate) struct Shared {
+    pub(crate) service_name: Arc<str>,
+    pub(crate) resource: Vec<KeyValue>,
+    /// `None` if the handle is disabled.
+    pub(crate) tracer: Option<SdkTracer>,
+    pub(crate) meter: Meter,
+    pub(crate) metrics: MetricSource,
+    pub(crate) exports: Exports,
+    pub(crate) propagation: Propagation,
+    pub(crate) globals: Globals,
+    pub(crate) backtraces: bool,
+    pub(crate) recorded_errors: RecordedErrors,
+}
+
+impl Shared {
+    /// A handle that records nothing and passes context on.
+    pub(crate) fn without_providers(
+        settings: &Settings,
+        service_name: Arc<str>,
+        resource: Vec<KeyValue>,
+    ) -> Self {
+        Self {
+            service_name,
+            resource,
+            tracer: None,
+            meter: NoopMeterProvider::new().meter(SCOPE),
+            metrics: MetricSource::default(),
+            exports: Exports::default(),
+            propagation: Propagation::new(&settings.propagators, &settings.baggage),
+            globals: Globals::default(),
+            backtraces: settings.logs.backtrace,
+            recorded_errors: RecordedErrors::default(),
+        }
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A handle that records nothing and passes context on. The same one every time.
+    pub fn disabled() -> Self {
+        DISABLED.clone()
+    }
+
+    /// The handle of the current context, else the process default if one was set, else [`Self::disabled`].
+    pub fn current() -> Self {
+        Context::map_current(Self::of)
+    }
+
+    /// As [`Self::current`], for a context that is not attached.
+    pub fn of(context: &Context) -> Self {
+        Self::found_in(context).unwrap_or_else(Self::disabled)
+    }
+
+    /// The handle of `context`, else the process default.
+    pub(crate) fn found_in(context: &Context) -> Option<Self> {
+        match context.get::<Self>() {
+            Some(telemetry) => Some(telemetry.clone()),
+            None => PROCESS_DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Makes this the handle of code that runs outside any context with a handle. For programs with one role.
+    ///
+    /// ```standalone_crate
+    /// use waypost_telemetry::{Telemetry, span, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.set_process_default();
+    /// assert_eq!(Telemetry::current().service_name(), "order-service");
+    /// std::thread::spawn(|| span("start").in_scope(|| ())).join().unwrap();
+    /// assert_eq!(telemetry.only_span("start").service_name(), "order-service");
+    /// ```
+    pub fn set_process_default(&self) {
+        *PROCESS_DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = Some(self.clone());
+    }
+
+    /// Sets tracer provider, meter provider and propagator of the OpenTelemetry API's globals, for libraries
+    /// that use those. For programs with one role.
+    ///
+    /// ```standalone_crate
+    /// use std::collections::HashMap;
+    /// use waypost_telemetry::opentelemetry::{Context, global, trace::{TraceContextExt, Tracer}};
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.set_opentelemetry_globals();
+    ///
+    /// let mut headers = HashMap::new();
+    /// let context = Context::current_with_span(global::tracer("a-library").start("work"));
+    /// global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut headers));
+    /// context.span().end();
+    /// assert!(headers.contains_key("traceparent"));
+    /// assert_eq!(telemetry.only_span("work").scope(), "a-library");
+    ///
+    /// global::meter("a-library").u64_counter("library.calls").build().add(1, &[]);
+    /// let page = waypost_telemetry::metrics::render_prometheus(&[telemetry.handle().clone()]);
+    /// assert!(page.contains("library_calls_total"));
+    /// ```
+    pub fn set_opentelemetry_globals(&self) {
+        self.shared.globals.set(self);
+    }
+
+    /// `service.name`.
+    pub fn service_name(&self) -> &str {
+        &self.shared.service_name
+    }
+
+    /// Whether this handle belongs to a service, disabled or not.
+    pub(crate) fn is_named(&self) -> bool {
+        !Arc::ptr_eq(&self.shared, &DISABLED.shared)
+    }
+
+    /// Attributes of the resource: what every span, metric and log record of this handle says about its origin.
+    pub fn resource(&self) -> &[KeyValue] {
+        &self.shared.resource
+    }
+
+    /// Whether anything is recorded.
+    pub fn is_enabled(&self) -> bool {
+        self.shared.tracer.is_some()
+    }
+
+    /// A context without span and baggage that carries this handle: for background tasks of a role.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Telemetry, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let _attached = telemetry.context().attach();
+    /// assert_eq!(Telemetry::current().service_name(), "order-service");
+    /// ```
+    pub fn context(&self) -> Context {
+        Context::new().with_value(self.clone())
+    }
+
+    /// For own instruments. Build each instrument once and keep it.
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
+    /// Writes the span and the baggage of `context` that may leave into a carrier.
+    pub fn inject(&self, context: &Context, carrier: &mut dyn Injector) {
+        self.shared.propagation.inject(context, carrier);
+    }
+
+    /// Writes the span of `context` into a carrier and no baggage: for systems outside the trust boundary.
+    pub fn inject_without_baggage(&self, context: &Context, carrier: &mut dyn Injector) {
+        self.shared.propagation.inject_trace_context(context, carrier);
+    }
+
+    /// [`Self::context`] with the remote parent and the baggage that a carrier holds.
+    pub fn extract(&self, carrier: &dyn Extractor) -> Context {
+        self.shared.propagation.extract(&self.context(), carrier)
+    }
+
+    /// What became of the spans.
+    pub fn ledger(&self) -> Ledger {
+        self.shared.exports.traces()
+    }
+
+    /// Finished spans, oldest first; empty unless [`crate::config::Exporter::Memory`] is set for traces.
+    pub fn finished_spans(&self) -> Vec<FinishedSpan> {
+        self.shared.exports.finished_spans()
+    }
+
+    /// Log records, oldest first; empty unless [`crate::config::Exporter::Memory`] is set for logs.
+    pub fn finished_logs(&self) -> Vec<FinishedLog> {
+        self.shared.exports.finished_logs()
+    }
+
+    /// Sends what waits now. Gives up waiting at the deadline; nothing is dropped by that.
+    ///
+    /// Never blocks the caller's runtime. Dropping the future stops the waiting, not the sending.
+    pub async fn flush(&self, deadline: Duration) -> FlushReport {
+        let telemetry = self.clone();
+        on_own_thread(move || telemetry.flush_blocking(deadline)).await.unwrap_or_default()
+    }
+
+    /// As [`Self::flush`], for code without a runtime. Blocks the thread up to the deadline.
+    pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
+        self.shared.exports.flush(deadline)
+    }
+
+    /// Sends what waits, stops the exporters and says what was sent and what was dropped, and why. Spans that end
+    /// later are counted as dropped. A second call reports again.
+    ///
+    /// Never blocks the caller's runtime and returns at the deadline at the latest.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let telemetry = self.clone();
+        on_own_thread(move || telemetry.shutdown_blocking(deadline)).await.unwrap_or_default()
+    }
+
+    /// As [`Self::shutdown`], for code without a runtime. Blocks the thread up to the deadline.
+    pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
+        self.shared.exports.shutdown(deadline)
+    }
+
+    /// Forgets finished spans and log records in memory, for tests that look at one step after another.
+    pub(crate) fn forget_finished(&self) {
+        self.shared.exports.forget_finished();
+    }
+
+    /// Ends the memory exporter: what it holds is forgotten, and nothing is kept from now on. For programs that looked
+    /// at their first spans and go on without looking. Without a memory exporter it does nothing.
+    pub fn stop_remembering(&self) {
+        self.shared.exports.stop_remembering();
+    }
+
+    pub(crate) fn weak(&self) -> WeakTelemetry {
+        WeakTelemetry(Arc::downgrade(&self.shared))
+    }
+
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.shared.exports
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
+        self.shared.tracer.as_ref()
+    }
+
+    pub(crate) fn metrics(&self) -> &MetricSource {
+        &self.shared.metrics
+    }
+
+    pub(crate) fn propagation(&self) -> &Propagation {
+        &self.shared.propagation
+    }
+
+    pub(crate) fn recorded_errors(&self) -> &RecordedErrors {
+        &self.shared.recorded_errors
+    }
+
+    pub(crate) fn captures_backtraces(&self) -> bool {
+        self.shared.backtraces
+    }
+
+    pub(crate) fn shared_service_name(&self) -> Arc<str> {
+        Arc::clone(&self.shared.service_name)
+    }
+
+    /// Whether log records go anywhere beside standard output.
+    pub(crate) fn takes_logs(&self) -> bool {
+        self.shared.exports.takes_logs()
+    }
+
+    pub(crate) fn emit(&self, record: FinishedLog) {
+        self.shared.exports.log(record);
+    }
+
+    /// `context`, carrying this handle.
+    pub(crate) fn carried_by(&self, context: Context) -> Context {
+        match context.get::<Self>() {
+            Some(carried) if Arc::ptr_eq(&carried.shared, &self.shared) => context,
+            _ => context.with_value(self.clone()),
+        }
+    }
+}
+
+/// For what the handle itself owns and would otherwise keep alive for ever.
+#[derive(Clone)]
+pub(crate) struct WeakTelemetry(Weak<Shared>);
+
+impl WeakTelemetry {
+    pub(crate) fn upgrade(&self) -> Option<Telemetry> {
+        self.0.upgrade().map(|shared| Telemetry { shared })
+    }
+}
+
+/// Runs blocking work on a thread of its own, so that neither a runtime's workers nor its pool can hold it up.
+/// `None` if no thread could be started.
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("waypost-flush".to_owned())
+        .spawn(move || {
+            // Nobody waits any more if this fails.
+            let _ = sender.send(work());
+        })
+        .ok()?;
+    receiver.await.ok()
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry")
+            .field("service_name", &self.shared.service_name)
+            .field("enabled", &self.is_enabled())
+            .finish_non_exhaustive()
+    }
+}

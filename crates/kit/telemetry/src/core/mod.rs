@@ -1,0 +1,19 @@
+//! The handle and what it needs: spans, propagation, export, metrics. Knows no edge.
+
+pub mod baggage;
+pub(crate) mod carry;
+pub(crate) mod exchange;
+pub(crate) mod export;
+pub(crate) mod handle;
+pub mod init;
+pub(crate) mod metrics;
+pub(crate) mod prometheus;
+pub(crate) mod propagation;
+pub(crate) mod readings;
+pub(crate) mod record;
+pub(crate) mod recorded;
+mod resource;
+mod sampler;
+pub mod span;
+pub(crate) mod spawn;
+pub mod tenant;

@@ -1,0 +1,128 @@
+//! An open span that its owner ends: for code whose end is not the end of one future or one function.
+
+use std::borrow::Cow;
+
+use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::{Context, Key, KeyValue, Value};
+
+use crate::base::attributes::{ERROR_TYPE, OUTCOME};
+use crate::base::error::ErrorType;
+use crate::core::record;
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it was asked to do. The span's status stays unset, as the conventions ask.
+    Ok,
+    /// It failed; the text is its low-cardinality `error.type`.
+    Error(Cow<'static, str>),
+    /// Its caller gave up waiting. Not an error; marked by `waypost.outcome = cancelled`.
+    Cancelled,
+    /// It panicked: status error, `error.type = panic`, `waypost.outcome = panic`.
+    Panic,
+}
+
+/// An open span, not attached to the thread. Ends once: by [`end`](Self::end), or when dropped as
+/// [`Outcome::Cancelled`] ([`Outcome::Panic`] if the thread is unwinding).
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::trace::SpanKind;
+/// use waypost_telemetry::testing::TestTelemetry;
+/// use waypost_telemetry::Outcome;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let span = telemetry.span("reserve-stock").kind(SpanKind::Client).start();
+/// span.set("product.id", "prod456");
+/// span.end(Outcome::Ok);
+/// assert_eq!(telemetry.finished_spans()[0].name(), "reserve-stock");
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the span as cancelled"]
+pub struct SpanGuard {
+    context: Context,
+    ended: bool,
+}
+
+impl SpanGuard {
+    pub(super) fn new(context: Context) -> Self {
+        Self { context, ended: false }
+    }
+
+    /// A context with this span as its span: to attach, to inject, to give to [`crate::with_context`].
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Ids and flags of the span.
+    pub fn span_context(&self) -> SpanContext {
+        self.context.span().span_context().clone()
+    }
+
+    /// Whether what is set on it is kept: ask before building expensive attributes.
+    pub fn is_recording(&self) -> bool {
+        self.context.span().is_recording()
+    }
+
+    /// Sets an attribute; a later value replaces an earlier one.
+    pub fn set(&self, key: impl Into<Key>, value: impl Into<Value>) {
+        super::set_on(&self.context, key, value);
+    }
+
+    /// Renames the span, for a name that is known late.
+    pub fn rename(&self, name: impl Into<Cow<'static, str>>) {
+        self.context.span().update_name(name);
+    }
+
+    /// Adds an event.
+    pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
+        self.context.span().add_event(name, attributes);
+    }
+
+    /// Records a failure on this span; see [`crate::record_error`].
+    pub fn record_error(&self, failure: &dyn ErrorType) {
+        record::record_in(&self.context, failure);
+    }
+
+    /// Sets status error and `error.type` without a log record: for failures whose cause is logged elsewhere.
+    pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
+        let span = self.context.span();
+        span.set_status(Status::error(""));
+        span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.into()));
+    }
+
+    /// Ends the span.
+    pub fn end(mut self, outcome: Outcome) {
+        self.end_once(outcome);
+    }
+
+    /// Ends with what a result says.
+    pub(super) fn end_with<T, E: ErrorType>(&mut self, result: &Result<T, E>) {
+        if let Err(failure) = result {
+            self.record_error(failure);
+        }
+        self.end_once(Outcome::Ok);
+    }
+
+    pub(super) fn end_once(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        match outcome {
+            Outcome::Ok => {}
+            Outcome::Error(error_type) => self.fail(error_type),
+            Outcome::Cancelled => self.set(OUTCOME, "cancelled"),
+            Outcome::Panic => {
+                self.fail("panic");
+                self.set(OUTCOME, "panic");
+            }
+        }
+        self.context.span().end();
+    }
+}
+
+impl Drop for SpanGuard {
+    fn drop(&mut self) {
+        let outcome = if std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled };
+        self.end_once(outcome);
+    }
+}

@@ -1,0 +1,225 @@
+//! Channels that are traced from the start, and one place where their options stand.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use http::{Request, Response, Uri, uri::InvalidUri};
+use tonic::body::Body;
+use tonic::transport::{self, Channel, Endpoint};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::client::{ClientBody, ClientFuture, ClientLayer, ClientService};
+use crate::core::handle::Telemetry;
+
+/// No channel could be made. Nothing was connected yet: a server that is away shows at the first call.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// The target is not a URI.
+    #[error("`{target}` is not a target of the form `http://host:port`")]
+    InvalidUri {
+        /// What was asked for.
+        target: String,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidUri,
+    },
+    /// The target is a URI without scheme or host.
+    #[error("`{target}` is not a target of the form `http://host:port`: it names no scheme or no host")]
+    Incomplete {
+        /// What was asked for.
+        target: String,
+    },
+    /// The user agent is not a header value.
+    #[error("cannot set the user agent")]
+    UserAgent(#[source] transport::Error),
+    /// A channel drives its connection by tasks and was asked for outside a tokio runtime.
+    #[error("a gRPC channel needs a tokio runtime")]
+    NoRuntime,
+}
+
+/// A gRPC channel whose calls are CLIENT spans; a drop-in for tonic's `Channel`. Cheap to clone.
+///
+/// Connects at the first call, and again when the connection is lost.
+#[derive(Clone, Debug)]
+pub struct TracedChannel {
+    service: ClientService<Channel>,
+}
+
+impl TracedChannel {
+    /// A channel to `target`, `http://host:port`, with the options of [`ChannelFactory::new`]; the same as
+    /// [`Telemetry::grpc_channel`].
+    pub fn new(telemetry: &Telemetry, target: &str) -> Result<Self, ChannelError> {
+        ChannelFactory::new(telemetry).open(target)
+    }
+}
+
+impl Service<Request<Body>> for TracedChannel {
+    type Response = Response<ClientBody<Body>>;
+    type Error = transport::Error;
+    type Future = ClientFuture<<Channel as Service<Request<Body>>>::Future>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), transport::Error>> {
+        Service::<Request<Body>>::poll_ready(&mut self.service, task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.service.call(request)
+    }
+}
+
+/// Makes the channels of a program with the same options, each target connected once.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use waypost_telemetry::{Telemetry, grpc::ChannelFactory};
+///
+/// # let telemetry = Telemetry::disabled();
+/// let channels = ChannelFactory::new(&telemetry)
+///     .connect_timeout(Duration::from_secs(1))
+///     .target("payment", "http://127.0.0.1:9093");
+///
+/// let by_name = channels.channel("payment")?;
+/// let by_uri = channels.channel("http://127.0.0.1:9092")?;
+/// # drop((by_name, by_uri));
+/// # Ok::<(), waypost_telemetry::grpc::ChannelError>(())
+/// # }).unwrap();
+/// ```
+pub struct ChannelFactory {
+    layer: ClientLayer,
+    targets: HashMap<String, String>,
+    connect_timeout: Duration,
+    call_timeout: Option<Duration>,
+    keep_alive: Option<KeepAlive>,
+    user_agent: Option<String>,
+    adjust: Option<Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>>,
+    open: Mutex<HashMap<String, TracedChannel>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct KeepAlive {
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl ChannelFactory {
+    /// Channels under a telemetry handle: 3 s to connect, no limit of a call's time, a ping after 20 s of silence
+    /// while calls run, 5 s for its answer.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            layer: ClientLayer::new(telemetry),
+            targets: HashMap::new(),
+            connect_timeout: Duration::from_secs(3),
+            call_timeout: None,
+            keep_alive: Some(KeepAlive {
+                interval: Duration::from_secs(20),
+                timeout: Duration::from_secs(5),
+            }),
+            user_agent: None,
+            adjust: None,
+            open: Mutex::default(),
+        }
+    }
+
+    /// A name for a target, `http://host:port`.
+    #[must_use]
+    pub fn target(mut self, name: impl Into<String>, uri: impl Into<String>) -> Self {
+        self.targets.insert(name.into(), uri.into());
+        self
+    }
+
+    /// How long connecting may take.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a call may take until its response's head, whatever deadline the caller has.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = Some(timeout);
+        self
+    }
+
+    /// After how much silence a connection with calls on it is asked whether it lives, and how long it has to answer.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = Some(KeepAlive { interval, timeout });
+        self
+    }
+
+    /// What stands before tonic's own name in the `user-agent`.
+    #[must_use]
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.user_agent = Some(agent.into());
+        self
+    }
+
+    /// Changes how calls are traced: what is sent along, filtered, captured.
+    #[must_use]
+    pub fn traced(mut self, change: impl FnOnce(ClientLayer) -> ClientLayer) -> Self {
+        self.layer = change(self.layer);
+        self
+    }
+
+    /// Changes anything else of tonic's endpoint, last: windows, limits, TLS.
+    #[must_use]
+    pub fn endpoint(mut self, adjust: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
+        self.adjust = Some(Arc::new(adjust));
+        self
+    }
+
+    /// The channel to a named target or a URI; the same one every time.
+    pub fn channel(&self, target: &str) -> Result<TracedChannel, ChannelError> {
+        let uri = self.targets.get(target).map_or(target, String::as_str);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = open.get(uri) {
+            return Ok(channel.clone());
+        }
+        let channel = self.open(uri)?;
+        open.insert(uri.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    fn open(&self, target: &str) -> Result<TracedChannel, ChannelError> {
+        let invalid = |source| ChannelError::InvalidUri { target: target.to_owned(), source };
+        let uri: Uri = target.parse().map_err(invalid)?;
+        if uri.scheme().is_none() || uri.host().is_none_or(str::is_empty) {
+            return Err(ChannelError::Incomplete { target: target.to_owned() });
+        }
+        // tonic would panic when it starts the task that drives the connection.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(ChannelError::NoRuntime);
+        }
+        let channel = self.configured(Channel::builder(uri.clone()))?.connect_lazy();
+        Ok(TracedChannel { service: self.layer.clone().target(&uri).layer(channel) })
+    }
+
+    fn configured(&self, endpoint: Endpoint) -> Result<Endpoint, ChannelError> {
+        let mut endpoint = endpoint.connect_timeout(self.connect_timeout).tcp_nodelay(true);
+        if let Some(timeout) = self.call_timeout {
+            endpoint = endpoint.timeout(timeout);
+        }
+        if let Some(KeepAlive { interval, timeout }) = self.keep_alive {
+            endpoint = endpoint.http2_keep_alive_interval(interval).keep_alive_timeout(timeout);
+        }
+        if let Some(agent) = &self.user_agent {
+            endpoint = endpoint.user_agent(agent.clone()).map_err(ChannelError::UserAgent)?;
+        }
+        Ok(match &self.adjust {
+            Some(adjust) => adjust(endpoint),
+            None => endpoint,
+        })
+    }
+}
+
+impl fmt::Debug for ChannelFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelFactory").field("targets", &self.targets).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+//! The CLIENT span of one call: what is written down at its start, at the response's head and at its end.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, response};
+use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::{Context, KeyValue};
+
+use super::client::{ClientEdge, Target};
+use super::messages::MessageEvents;
+use super::methods::MethodName;
+use super::status::{self, CallStatus, Side};
+use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
+use crate::core::exchange::Observer;
+use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
+use crate::core::exchange::fault;
+use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
+
+/// An open CLIENT span of one call with what its metrics need.
+#[derive(Debug)]
+pub struct ClientCall {
+    edge: Arc<ClientEdge>,
+    method: &'static str,
+    target: Option<Target>,
+    status: CallStatus,
+    pub(super) messages: Option<MessageEvents>,
+}
+
+impl ClientCall {
+    pub(super) fn start<B>(
+        edge: Arc<ClientEdge>,
+        request: &Request<B>,
+        parent: Context,
+    ) -> (SpanGuard, Self) {
+        // The methods a client calls are in the program's own text, so each is known as soon as it is called.
+        let name = edge.naming.prove(edge.naming.of(request.uri().path()));
+        let method = if let MethodName::Known(name) = name { name } else { OTHER };
+        let target = edge.target.clone().or_else(|| Target::of(request.uri()));
+
+        let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, Cow::Borrowed(method))
+            .kind(SpanKind::Client)
+            .attr(SYSTEM, "grpc")
+            .attr(METHOD, method);
+        if let Some(target) = &target {
+            span = span.attr(SERVER_ADDRESS, Arc::clone(&target.address));
+            if let Some(port) = target.port {
+                span = span.attr(SERVER_PORT, i64::from(port));
+            }
+        }
+        let span = span.start();
+
+        if span.is_recording() {
+            if let MethodName::Unproven(original) | MethodName::Other(original) = &name {
+                span.set("rpc.method_original", original.to_string());
+            }
+            span.context().span().set_attributes(edge.request_metadata.read(request.headers()));
+        }
+        let status = CallStatus::of_request(request.headers());
+        (span, Self { edge, method, target, status, messages: None })
+    }
+}
+
+impl Observer for ClientCall {
+    fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
+        self.status.code = status::read(&head.headers);
+        self.status.http = Some(head.status);
+        if span.is_recording() {
+            span.context().span().set_attributes(self.edge.response_metadata.read(&head.headers));
+        }
+    }
+
+    fn data(&mut self, span: &SpanGuard, data: &[u8]) {
+        if let Some(messages) = &mut self.messages {
+            messages.feed(span.context(), data);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) {
+        self.status.code = status::read(trailers).or(self.status.code);
+    }
+
+    fn failed<E: 'static>(&mut self, error: &E) -> Cow<'static, str> {
+        let code = fault::grpc_code(error);
+        self.status.code = Some(code);
+        Cow::Borrowed(fault::class(error).unwrap_or(status::name(code)))
+    }
+
+    fn end(self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+        let (code, outcome) = self.status.conclude(Side::Client, outcome, elapsed);
+        span.set(STATUS_CODE, status::name(code));
+
+        let mut labels = Vec::with_capacity(6);
+        labels.push(KeyValue::new(SYSTEM, "grpc"));
+        labels.push(KeyValue::new(METHOD, self.method));
+        labels.push(KeyValue::new(STATUS_CODE, status::name(code)));
+        if let Some(Target { address, port }) = self.target {
+            labels.push(KeyValue::new(SERVER_ADDRESS, address));
+            labels.extend(port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port))));
+        }
+        if let Some(class) = attributes::error_type(&outcome) {
+            labels.push(KeyValue::new(ERROR_TYPE, class));
+        }
+        self.edge.duration.record(elapsed.as_secs_f64(), &labels);
+        span.end(outcome);
+    }
+}

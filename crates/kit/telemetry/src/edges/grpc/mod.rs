@@ -1,0 +1,48 @@
+//! gRPC edges: a server layer, a client layer and channels that are traced from the start.
+//!
+//! Both layers work on HTTP messages and treat all four kinds of call alike: the span covers the call from its
+//! head to the end of the response stream, and the status is read where gRPC puts it, in the trailers (or in the
+//! headers of an answer without a body). Nothing is decoded. `rpc.method` is the full `package.Service/Method`,
+//! and `_OTHER` for what the server does not serve, so that callers cannot invent names. Durations are measured
+//! whether or not the span was sampled. Left out: retries, balancing, deadlines (a `grpc-timeout` that has run
+//! out is only recognised).
+
+mod channel;
+mod client;
+mod client_call;
+mod messages;
+mod methods;
+mod server;
+mod server_call;
+mod status;
+
+pub use channel::{ChannelError, ChannelFactory, TracedChannel};
+pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService};
+pub use methods::{DescriptorError, Methods};
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService};
+
+use crate::base::attributes::ERROR_TYPE;
+
+/// Says by its path without the first slash whether a call is traced.
+type Filter = std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+const SYSTEM: &str = "rpc.system.name";
+const METHOD: &str = "rpc.method";
+const STATUS_CODE: &str = "rpc.response.status_code";
+
+impl crate::core::handle::Telemetry {
+    /// The layer of a gRPC server, around tonic's routes or the router they become.
+    pub fn grpc_server(&self) -> ServerLayer {
+        ServerLayer::new(self)
+    }
+
+    /// The layer of a gRPC client, around tonic's channel.
+    pub fn grpc_client(&self) -> ClientLayer {
+        ClientLayer::new(self)
+    }
+
+    /// A channel to `http://host:port` that connects at the first call. For several, see [`ChannelFactory`].
+    pub fn grpc_channel(&self, target: &str) -> Result<TracedChannel, ChannelError> {
+        TracedChannel::new(self, target)
+    }
+}

@@ -1,0 +1,222 @@
+//! The gRPC server layer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use http::{HeaderName, Request, Response};
+use http_body::Body;
+use opentelemetry::Context;
+use opentelemetry::metrics::Histogram;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Filter;
+use super::messages::{self, MessageEvents};
+use super::methods::{Methods, Naming};
+use super::server_call::ServerCall;
+use crate::core::exchange::attributes::Capture;
+use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::handle::Telemetry;
+use crate::core::readings::{REQUEST_SECONDS, durations};
+
+/// The body of a traced response; its end is the end of the span.
+pub type ServerBody<B> = ResponseBody<B, ServerCall>;
+
+/// The future of a traced service.
+pub type ServerFuture<F> = ResponseFuture<F, ServerCall>;
+
+/// Opens a SERVER span for every call, from its head to the end of the response stream.
+///
+/// Wraps tonic's routes, as a tower layer or as a layer of the axum router they become. The span carries the
+/// status that the trailers carry; it is an error only for the codes that are the server's own trouble (UNKNOWN,
+/// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS). A caller that goes away leaves CANCELLED.
+///
+/// Methods get a name once the server has answered them with anything but UNIMPLEMENTED, up to a bound; better is
+/// to say which there are: [`methods`](Self::methods). Health checks are not traced unless
+/// [asked for](Self::trace_health_checks).
+///
+/// ```
+/// use tonic::service::Routes;
+/// use waypost_telemetry::{Telemetry, grpc::Methods};
+///
+/// # let telemetry = Telemetry::disabled();
+/// let traced = telemetry.grpc_server().methods(Methods::new(["shop.v1.Stock/Check"]));
+/// let app: axum::Router = Routes::default().into_axum_router().layer(traced);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerLayer {
+    edge: Arc<ServerEdge>,
+}
+
+/// What the layer, its services and its spans share.
+#[derive(Clone)]
+pub(super) struct ServerEdge {
+    pub(super) telemetry: Telemetry,
+    /// The handle's context, made once.
+    own: Context,
+    pub(super) duration: Histogram<f64>,
+    trust: CallerTrust,
+    pub(super) naming: Naming,
+    pub(super) request_metadata: Capture,
+    pub(super) response_metadata: Capture,
+    with_messages: bool,
+    with_health_checks: bool,
+    filter: Option<Filter>,
+}
+
+impl ServerLayer {
+    /// The layer of a telemetry handle; the same as [`Telemetry::grpc_server`].
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let duration = durations(
+            telemetry.meter(),
+            "rpc.server.call.duration",
+            "Measures the duration of inbound remote procedure calls (RPC).",
+            &REQUEST_SECONDS,
+        );
+        let edge = ServerEdge {
+            telemetry: telemetry.clone(),
+            own: telemetry.context(),
+            duration,
+            trust: CallerTrust::Inside,
+            naming: Naming::learned(),
+            request_metadata: Capture::default(),
+            response_metadata: Capture::default(),
+            with_messages: false,
+            with_health_checks: false,
+            filter: None,
+        };
+        Self { edge: Arc::new(edge) }
+    }
+
+    /// The methods this server serves; every other is `_OTHER`.
+    #[must_use]
+    pub fn methods(self, methods: Methods) -> Self {
+        self.with(|edge| edge.naming = Naming::listed(methods))
+    }
+
+    /// At the border of the system: every call begins a new trace with a link to the span the caller sent; its
+    /// baggage and tracestate are dropped. Off by default.
+    #[must_use]
+    pub fn public_endpoint(self, is_public: bool) -> Self {
+        self.with(|edge| edge.trust = CallerTrust::public(is_public))
+    }
+
+    /// At the border of the system, but the caller's trace is continued. Baggage is still dropped. Without effect
+    /// unless [`public_endpoint`](Self::public_endpoint) was set before.
+    #[must_use]
+    pub fn continue_when_public(self, continues: bool) -> Self {
+        self.with(|edge| edge.trust = edge.trust.continuing(continues))
+    }
+
+    /// Calls for which `is_traced` is false get neither span nor metrics; their context is carried on. Is given
+    /// the path without its first slash, `package.Service/Method`.
+    #[must_use]
+    pub fn filter(self, is_traced: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+    }
+
+    /// Whether calls of `grpc.health.v1.Health` are traced. Off by default.
+    #[must_use]
+    pub fn trace_health_checks(self, are_traced: bool) -> Self {
+        self.with(|edge| edge.with_health_checks = are_traced)
+    }
+
+    /// Request metadata recorded as `rpc.request.metadata.<key>`. Credentials are refused.
+    #[must_use]
+    pub fn capture_request_metadata(self, keys: impl IntoIterator<Item = HeaderName>) -> Self {
+        let capture = Capture::new("rpc.request.metadata.", keys);
+        self.with(|edge| edge.request_metadata = capture)
+    }
+
+    /// Response metadata recorded as `rpc.response.metadata.<key>`. Credentials are refused.
+    #[must_use]
+    pub fn capture_response_metadata(self, keys: impl IntoIterator<Item = HeaderName>) -> Self {
+        let capture = Capture::new("rpc.response.metadata.", keys);
+        self.with(|edge| edge.response_metadata = capture)
+    }
+
+    /// Adds an `rpc.message` event for every message of a call. Off by default.
+    #[must_use]
+    pub fn message_events(self, with_messages: bool) -> Self {
+        self.with(|edge| edge.with_messages = with_messages)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
+        change(Arc::make_mut(&mut self.edge));
+        self
+    }
+}
+
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ServerService { inner, edge: Arc::clone(&self.edge) }
+    }
+}
+
+/// A service behind a [`ServerLayer`].
+#[derive(Clone, Debug)]
+pub struct ServerService<S> {
+    inner: S,
+    edge: Arc<ServerEdge>,
+}
+
+impl<S, B, R> Service<Request<B>> for ServerService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    B: 'static,
+    R: Body,
+    R::Error: 'static,
+{
+    type Response = Response<ServerBody<R>>;
+    type Error = S::Error;
+    type Future = ServerFuture<S::Future>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let exchange = self.edge.begin(&mut request);
+        exchange.call(&mut self.inner, request)
+    }
+}
+
+/// Lets tonic's own server find the service's name behind the layer.
+impl<S: tonic::server::NamedService> tonic::server::NamedService for ServerService<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl ServerEdge {
+    fn begin<B: 'static>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
+        let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
+        if !self.is_traced(request.uri().path()) {
+            return Exchange::unobserved(caller.parent);
+        }
+        let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller);
+        if self.with_messages && span.is_recording() {
+            messages::watch_request(request.body_mut(), MessageEvents::received(), span.context());
+            call.messages = Some(MessageEvents::sent());
+        }
+        Exchange::observed(span, call)
+    }
+
+    fn is_traced(&self, path: &str) -> bool {
+        let method = path.strip_prefix('/').unwrap_or(path);
+        (self.with_health_checks || !method.starts_with("grpc.health.v1.Health/"))
+            && self.filter.as_ref().is_none_or(|is_traced| is_traced(method))
+    }
+}
+
+impl fmt::Debug for ServerEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerEdge")
+            .field("trust", &self.trust)
+            .field("naming", &self.naming)
+            .finish_non_exhaustive()
+    }
+}

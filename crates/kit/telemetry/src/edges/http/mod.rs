@@ -1,0 +1,27 @@
+//! HTTP edges: a server layer for axum and a client layer for any tower service.
+//!
+//! [`ServerLayer`] is the place where a remote caller's context enters, [`ClientLayer`] the place where ours
+//! leaves. Both open one span an exchange and end it when the response's body ends or is dropped, record the
+//! stable semantic conventions of HTTP, and measure durations whether or not the span was sampled. What an
+//! outsider sends cannot grow the number of span names or metric series: unknown methods are `_OTHER`, unknown
+//! paths have no route. Left out: request bodies, retries and connection events.
+
+mod client;
+mod client_span;
+mod server;
+mod server_span;
+
+pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
+pub use server::{MetricLabels, RequestHead, ServerBody, ServerFuture, ServerLayer, ServerService};
+
+impl crate::core::handle::Telemetry {
+    /// The layer of an HTTP server, for `axum::Router::layer`.
+    pub fn http_server(&self) -> ServerLayer {
+        ServerLayer::new(self)
+    }
+
+    /// The layer of an HTTP client, around any tower service over `http::Request`.
+    pub fn http_client(&self) -> ClientLayer {
+        ClientLayer::new(self)
+    }
+}

@@ -1,0 +1,312 @@
+//! The HTTP server layer: where a remote caller's context enters.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context as TaskContext, Poll};
+
+use axum::extract::MatchedPath;
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use http_body::Body;
+use opentelemetry::metrics::{Histogram, UpDownCounter};
+use opentelemetry::{Context, Key, KeyValue, Value};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::server_span::ServerSpan;
+use crate::base::redact::SensitiveKeys;
+use crate::core::exchange::attributes::{Capture, KnownMethods};
+use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::handle::Telemetry;
+use crate::core::readings::{REQUEST_SECONDS, durations};
+
+/// The body of a traced response; its end is the end of the span.
+pub type ServerBody<B> = ResponseBody<B, ServerSpan>;
+
+/// The future of a traced service.
+pub type ServerFuture<F> = ResponseFuture<F, ServerSpan>;
+
+/// Opens a SERVER span for every request, from its head to the end of the response's body.
+///
+/// Give it to `Router::layer`: it runs after routing and names the span by the matched route. Outside a router,
+/// or for a path that no route matches, the span is named by the method alone and has no `http.route`.
+///
+/// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
+/// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
+/// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use waypost_telemetry::Telemetry;
+///
+/// # let telemetry = Telemetry::disabled();
+/// let app: Router = Router::new()
+///     .route("/orders/{id}", get(async || "order"))
+///     .layer(telemetry.http_server().filter(|request| request.uri.path() != "/health"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerLayer {
+    edge: Arc<ServerEdge>,
+}
+
+/// What the layer, its services and its spans share.
+#[derive(Clone)]
+pub(super) struct ServerEdge {
+    pub(super) telemetry: Telemetry,
+    /// The handle's context, made once.
+    own: Context,
+    pub(super) duration: Histogram<f64>,
+    pub(super) active: UpDownCounter<i64>,
+    pub(super) trust: CallerTrust,
+    pub(super) scheme: &'static str,
+    pub(super) known_methods: KnownMethods,
+    pub(super) sensitive_keys: SensitiveKeys,
+    pub(super) request_headers: Capture,
+    pub(super) response_headers: Capture,
+    pub(super) label_keys: Arc<[Key]>,
+    pub(super) answers_with_trace: bool,
+    pub(super) filter: Option<Filter>,
+    pub(super) is_trusted_proxy: Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>,
+}
+
+/// Says whether a request is traced.
+pub(super) type Filter = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+
+/// What a filter sees of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The URI as received.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The matched route, if the layer runs behind a router.
+    pub route: Option<&'a str>,
+}
+
+impl ServerLayer {
+    /// The layer of a telemetry handle; the same as [`Telemetry::http_server`].
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let meter = telemetry.meter();
+        let duration = durations(
+            meter,
+            "http.server.request.duration",
+            "Duration of HTTP server requests.",
+            &REQUEST_SECONDS,
+        );
+        let active = meter
+            .i64_up_down_counter("http.server.active_requests")
+            .with_description("Number of active HTTP server requests.")
+            .with_unit("{request}")
+            .build();
+        let edge = ServerEdge {
+            telemetry: telemetry.clone(),
+            own: telemetry.context(),
+            duration,
+            active,
+            trust: CallerTrust::Inside,
+            scheme: "http",
+            known_methods: KnownMethods::default(),
+            sensitive_keys: SensitiveKeys::default(),
+            request_headers: Capture::default(),
+            response_headers: Capture::default(),
+            label_keys: Arc::new([]),
+            answers_with_trace: false,
+            filter: None,
+            is_trusted_proxy: None,
+        };
+        Self { edge: Arc::new(edge) }
+    }
+
+    /// At the border of the system: every request begins a new trace, sampled by our own decision, with a link to
+    /// the span the caller sent. The caller's baggage and tracestate are dropped. Off by default.
+    #[must_use]
+    pub fn public_endpoint(self, is_public: bool) -> Self {
+        self.with(|edge| edge.trust = CallerTrust::public(is_public))
+    }
+
+    /// At the border of the system, but the caller's trace is continued, for callers that are known and wish it.
+    /// Baggage is still dropped. Without effect unless [`public_endpoint`](Self::public_endpoint) was set before.
+    #[must_use]
+    pub fn continue_when_public(self, continues: bool) -> Self {
+        self.with(|edge| edge.trust = edge.trust.continuing(continues))
+    }
+
+    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on.
+    #[must_use]
+    pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+    }
+
+    /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
+    #[must_use]
+    pub fn known_methods(self, methods: impl IntoIterator<Item = &'static str>) -> Self {
+        let methods = KnownMethods::new(methods);
+        self.with(|edge| edge.known_methods = methods)
+    }
+
+    /// Query keys whose values are replaced in `url.query`, in place of the default list.
+    #[must_use]
+    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
+        self.with(|edge| edge.sensitive_keys = keys)
+    }
+
+    /// Request headers recorded as `http.request.header.<name>`. Credentials are refused.
+    #[must_use]
+    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let capture = Capture::new("http.request.header.", names);
+        self.with(|edge| edge.request_headers = capture)
+    }
+
+    /// Response headers recorded as `http.response.header.<name>`. Credentials are refused.
+    #[must_use]
+    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let capture = Capture::new("http.response.header.", names);
+        self.with(|edge| edge.response_headers = capture)
+    }
+
+    /// Keys a handler may add to the duration metric through the [`MetricLabels`] extension of its request.
+    #[must_use]
+    pub fn metric_labels(self, keys: impl IntoIterator<Item = &'static str>) -> Self {
+        let keys = keys.into_iter().map(Key::from_static_str).collect();
+        self.with(|edge| edge.label_keys = keys)
+    }
+
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Nobody by default.
+    #[must_use]
+    pub fn trusted_proxies(self, is_trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|edge| edge.is_trusted_proxy = Some(Arc::new(is_trusted)))
+    }
+
+    /// The scheme of this listener, for requests that do not name it. `http` by default.
+    #[must_use]
+    pub fn scheme(self, scheme: &'static str) -> Self {
+        self.with(|edge| edge.scheme = scheme)
+    }
+
+    /// Answers with a `traceresponse` header that names the span, for callers who want to look it up. Off by default.
+    #[must_use]
+    pub fn trace_response(self, answers_with_trace: bool) -> Self {
+        self.with(|edge| edge.answers_with_trace = answers_with_trace)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
+        change(Arc::make_mut(&mut self.edge));
+        self
+    }
+}
+
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ServerService { inner, edge: Arc::clone(&self.edge) }
+    }
+}
+
+/// A service behind a [`ServerLayer`].
+#[derive(Clone, Debug)]
+pub struct ServerService<S> {
+    inner: S,
+    edge: Arc<ServerEdge>,
+}
+
+impl<S, B, R> Service<Request<B>> for ServerService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    R: Body,
+    R::Error: 'static,
+{
+    type Response = Response<ServerBody<R>>;
+    type Error = S::Error;
+    type Future = ServerFuture<S::Future>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(task)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let exchange = self.edge.begin(&mut request);
+        exchange.call(&mut self.inner, request)
+    }
+}
+
+impl ServerEdge {
+    fn begin<B>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
+        let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
+        let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
+            is_traced(&RequestHead {
+                method: request.method(),
+                uri: request.uri(),
+                headers: request.headers(),
+                route: request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
+            })
+        });
+        if !is_traced {
+            return Exchange::unobserved(caller.parent);
+        }
+        let labels = (!self.label_keys.is_empty()).then(|| MetricLabels::of(&self.label_keys));
+        if let Some(labels) = &labels {
+            request.extensions_mut().insert(labels.clone());
+        }
+        let (span, observer) = ServerSpan::start(Arc::clone(self), request, caller, labels);
+        Exchange::observed(span, observer)
+    }
+}
+
+impl fmt::Debug for ServerEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerEdge")
+            .field("trust", &self.trust)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Labels a handler adds to the duration metric of its request: an extension of the request.
+///
+/// Only keys allowed by [`ServerLayer::metric_labels`] are kept, each once; the last value counts.
+///
+/// ```
+/// use axum::{Extension, Router, routing::get};
+/// use waypost_telemetry::{Telemetry, http::MetricLabels};
+///
+/// async fn show(Extension(labels): Extension<MetricLabels>) {
+///     labels.set("customer.tier", "gold");
+/// }
+///
+/// # let telemetry = Telemetry::disabled();
+/// let app: Router =
+///     Router::new().route("/", get(show)).layer(telemetry.http_server().metric_labels(["customer.tier"]));
+/// ```
+#[derive(Clone, Debug)]
+pub struct MetricLabels {
+    allowed: Arc<[Key]>,
+    set: Arc<Mutex<Vec<KeyValue>>>,
+}
+
+impl MetricLabels {
+    fn of(allowed: &Arc<[Key]>) -> Self {
+        Self { allowed: Arc::clone(allowed), set: Arc::default() }
+    }
+
+    /// Sets a label; a key that the layer does not allow is ignored. The values must be few.
+    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
+        if !self.allowed.iter().any(|allowed| allowed.as_str() == key) {
+            return;
+        }
+        let label = KeyValue::new(key, value);
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        match set.iter_mut().find(|known| known.key == label.key) {
+            Some(known) => *known = label,
+            None => set.push(label),
+        }
+    }
+
+    pub(super) fn take(self) -> Vec<KeyValue> {
+        std::mem::take(&mut *self.set.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,101 @@
+//! The metrics of messaging: how many messages, how long, how it ended.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram};
+
+use crate::base::attributes::ERROR_TYPE;
+use crate::base::error::ErrorType;
+use crate::core::handle::Telemetry;
+use crate::core::readings::{REQUEST_SECONDS, durations};
+
+/// The instruments of one messaging system under one telemetry handle. Make it once and keep it.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    system: &'static str,
+    operation: Histogram<f64>,
+    process: Histogram<f64>,
+    sent: Counter<u64>,
+    consumed: Counter<u64>,
+}
+
+impl Metrics {
+    /// The instruments for `system`, a value of `messaging.system`.
+    pub fn new(telemetry: &Telemetry, system: &'static str) -> Self {
+        let meter = telemetry.meter();
+        let duration = |name, description| durations(meter, name, description, &REQUEST_SECONDS);
+        let counter = |name: &'static str, description: &'static str| {
+            meter.u64_counter(name).with_description(description).with_unit("{message}").build()
+        };
+        Self {
+            system,
+            operation: duration(
+                "messaging.client.operation.duration",
+                "Duration of messaging operation initiated by a producer or consumer client.",
+            ),
+            process: duration("messaging.process.duration", "Duration of processing operation."),
+            sent: counter(
+                "messaging.client.sent.messages",
+                "Number of messages producer attempted to send to the broker.",
+            ),
+            consumed: counter(
+                "messaging.client.consumed.messages",
+                "Number of messages that were delivered to the application.",
+            ),
+        }
+    }
+
+    /// Messages were handed to the broker, or could not be.
+    pub fn sent(&self, destination: &str, messages: u64, elapsed: Duration, failure: Option<&dyn ErrorType>) {
+        let labels = self.labels("send", destination, None, failure);
+        self.sent.add(messages, &labels);
+        self.operation.record(elapsed.as_secs_f64(), &labels);
+    }
+
+    /// Messages were asked for and came, or did not.
+    pub fn received(
+        &self,
+        destination: &str,
+        group: &str,
+        messages: u64,
+        elapsed: Duration,
+        failure: Option<&dyn ErrorType>,
+    ) {
+        let labels = self.labels("receive", destination, Some(group), failure);
+        self.consumed.add(messages, &labels);
+        self.operation.record(elapsed.as_secs_f64(), &labels);
+    }
+
+    /// A message was processed, or could not be.
+    pub fn processed(
+        &self,
+        destination: &str,
+        group: &str,
+        elapsed: Duration,
+        failure: Option<&dyn ErrorType>,
+    ) {
+        let labels = self.labels("process", destination, Some(group), failure);
+        self.process.record(elapsed.as_secs_f64(), &labels);
+    }
+
+    fn labels(
+        &self,
+        operation: &'static str,
+        destination: &str,
+        group: Option<&str>,
+        failure: Option<&dyn ErrorType>,
+    ) -> Vec<KeyValue> {
+        let mut labels = Vec::with_capacity(5);
+        labels.push(KeyValue::new("messaging.system", self.system));
+        labels.push(KeyValue::new("messaging.operation.name", operation));
+        labels.push(KeyValue::new("messaging.destination.name", destination.to_owned()));
+        if let Some(group) = group {
+            labels.push(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
+        }
+        if let Some(failure) = failure {
+            labels.push(KeyValue::new(ERROR_TYPE, failure.error_type()));
+        }
+        labels
+    }
+}

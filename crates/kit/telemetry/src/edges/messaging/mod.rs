@@ -1,0 +1,220 @@
+//! Spans and metrics of messaging: PRODUCER and CONSUMER, and the context inside a message.
+//!
+//! For the code that wraps a broker's client. [`send_span`] and [`process_span`] start from the conventions
+//! (`{operation} {destination}`, `messaging.*`) and take the rest from setters; the context travels in the message's
+//! headers through [`HeaderCarrier`]. A consumer belongs to the message's trace by parent or by link, as the caller
+//! chooses. Message bodies are never recorded; keys only where the conventions have a place for them. Left out: the
+//! brokers' clients.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use waypost_telemetry::messaging::{Correlation, HeaderCarrier, process_span, send_span};
+//! use waypost_telemetry::testing::TestTelemetry;
+//! use waypost_telemetry::{propagation, with_context};
+//!
+//! let telemetry = TestTelemetry::new("order-service");
+//! with_context(telemetry.context(), async {
+//!     let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+//!     let sending = send_span("kafka", "order-events").message_id("event-1").start();
+//!     propagation::inject(sending.context(), &mut HeaderCarrier(&mut headers));
+//!     sending.end(waypost_telemetry::Outcome::Ok);
+//!
+//!     let stored = propagation::extract(&HeaderCarrier(&headers));
+//!     process_span("kafka", "order-events", &stored, Correlation::Parent).partition(3).observe(async {}).await;
+//! })
+//! .await;
+//!
+//! let spans = telemetry.finished_spans();
+//! assert_eq!(spans[1].name(), "process order-events");
+//! assert_eq!(spans[1].parent_id(), Some(spans[0].span_id()));
+//! # });
+//! ```
+
+mod carrier;
+mod metrics;
+
+use std::future::Future;
+
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::{Context, Key, Value};
+
+use crate::base::error::ErrorType;
+use crate::base::names;
+use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
+pub use carrier::HeaderCarrier;
+pub use metrics::Metrics;
+
+/// How the span of a consumer belongs to the trace of its message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Correlation {
+    /// The span in the message is the parent: one trace from the producer to the end. What is current becomes
+    /// a link. For messages that are processed one by one.
+    Parent,
+    /// The span in the message is a link; what is current is the parent. The default of the conventions.
+    #[default]
+    Link,
+}
+
+/// A PRODUCER span around handing one message to a broker, ended by its acknowledgement: `send {destination}`.
+pub fn send_span(system: &'static str, destination: &str) -> MessageSpan {
+    MessageSpan::new(SpanKind::Producer, system, "send", destination)
+}
+
+/// A PRODUCER span for making one message of a batch that is sent later: `create {destination}`.
+pub fn create_span(system: &'static str, destination: &str) -> MessageSpan {
+    MessageSpan::new(SpanKind::Producer, system, "create", destination)
+}
+
+/// A CLIENT span around asking a broker for messages: `receive {destination}`.
+pub fn receive_span(system: &'static str, destination: &str) -> MessageSpan {
+    MessageSpan::new(SpanKind::Client, system, "receive", destination)
+}
+
+/// A CLIENT span around telling a broker what became of messages: `settle {destination}`.
+pub fn settle_span(system: &'static str, destination: &str) -> MessageSpan {
+    MessageSpan::new(SpanKind::Client, system, "settle", destination)
+}
+
+/// A CONSUMER span around the processing of one message: `process {destination}`. `stored` is the context that the
+/// message brought along; its baggage is taken over.
+pub fn process_span(
+    system: &'static str,
+    destination: &str,
+    stored: &Context,
+    correlation: Correlation,
+) -> MessageSpan {
+    let process = MessageSpan::new(SpanKind::Consumer, system, "process", destination);
+    let current = Context::current();
+    let stored_span = stored.span().span_context().clone();
+    match correlation {
+        Correlation::Parent if stored_span.is_valid() => {
+            let parent = with_baggage_of(&current, stored).with_remote_span_context(stored_span);
+            process.parent(&parent).link(current.span().span_context().clone())
+        }
+        Correlation::Parent | Correlation::Link => {
+            process.parent(&with_baggage_of(&current, stored)).link(stored_span)
+        }
+    }
+}
+
+/// A CONSUMER span around the processing of several messages at once: child of what is current, with a link to
+/// the context of each.
+pub fn process_batch_span<'a>(
+    system: &'static str,
+    destination: &str,
+    stored: impl IntoIterator<Item = &'a Context>,
+) -> MessageSpan {
+    let mut process = MessageSpan::new(SpanKind::Consumer, system, "process", destination);
+    let mut messages = 0;
+    for context in stored {
+        process = process.link(context.span().span_context().clone());
+        messages += 1;
+    }
+    process.batch(messages)
+}
+
+fn with_baggage_of(context: &Context, stored: &Context) -> Context {
+    if stored.baggage().is_empty() {
+        return context.clone();
+    }
+    context.with_baggage(stored.baggage().iter().map(|(key, (value, metadata))| {
+        opentelemetry::baggage::KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
+    }))
+}
+
+/// A span of messaging about to start: a [`SpanBuilder`] that knows the conventions' names.
+#[derive(Debug)]
+#[must_use = "a span that is not run or started records nothing"]
+pub struct MessageSpan {
+    system: &'static str,
+    span: SpanBuilder,
+}
+
+impl MessageSpan {
+    fn new(kind: SpanKind, system: &'static str, operation: &'static str, destination: &str) -> Self {
+        let name = names::name(operation, destination);
+        let span = span(name.full)
+            .kind(kind)
+            .attr("messaging.system", system)
+            .attr("messaging.operation.name", operation)
+            .attr("messaging.operation.type", operation)
+            .attr("messaging.destination.name", name.target);
+        Self { system, span }
+    }
+
+    /// The partition of the destination.
+    pub fn partition(self, partition: impl std::fmt::Display) -> Self {
+        self.attr("messaging.destination.partition.id", partition.to_string())
+    }
+
+    /// The position in the partition. Recorded for Kafka only: the conventions have no other place for it.
+    pub fn offset(self, offset: i64) -> Self {
+        if self.system == "kafka" { self.attr("messaging.kafka.offset", offset) } else { self }
+    }
+
+    /// The key of the message. Recorded for Kafka only. Give it only if it is no secret.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        if self.system == "kafka" { self.attr("messaging.kafka.message.key", key.into()) } else { self }
+    }
+
+    /// The group the consumer belongs to.
+    pub fn group(self, group: impl Into<String>) -> Self {
+        self.attr("messaging.consumer.group.name", group.into())
+    }
+
+    /// The id of the message.
+    pub fn message_id(self, id: impl Into<String>) -> Self {
+        self.attr("messaging.message.id", id.into())
+    }
+
+    /// The size of the message's body in bytes.
+    pub fn body_size(self, bytes: usize) -> Self {
+        self.attr("messaging.message.body.size", i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
+
+    /// The number of messages, for an operation on several.
+    pub fn batch(self, messages: usize) -> Self {
+        self.attr("messaging.batch.message_count", i64::try_from(messages).unwrap_or(i64::MAX))
+    }
+
+    /// Any other attribute.
+    pub fn attr(self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        Self { span: self.span.attr(key, value), ..self }
+    }
+
+    /// A link to another span; an invalid one is left out.
+    pub fn link(self, span: SpanContext) -> Self {
+        Self { span: self.span.link(span), ..self }
+    }
+
+    /// Another parent than the current context.
+    pub fn parent(self, parent: &Context) -> Self {
+        Self { span: self.span.parent(parent), ..self }
+    }
+
+    /// See [`SpanBuilder::run`].
+    pub fn run<T, E: ErrorType, F: Future<Output = Result<T, E>>>(self, future: F) -> Run<F> {
+        self.span.run(future)
+    }
+
+    /// See [`SpanBuilder::observe`].
+    pub fn observe<F: Future>(self, future: F) -> Run<F> {
+        self.span.observe(future)
+    }
+
+    /// See [`SpanBuilder::start`].
+    pub fn start(self) -> SpanGuard {
+        self.span.start()
+    }
+
+    /// See [`SpanBuilder::in_scope`].
+    pub fn in_scope<T>(self, f: impl FnOnce() -> T) -> T {
+        self.span.in_scope(f)
+    }
+
+    /// The builder of the kit's own spans, for what is not here.
+    pub fn into_span(self) -> SpanBuilder {
+        self.span
+    }
+}

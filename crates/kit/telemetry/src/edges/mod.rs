@@ -1,0 +1,7 @@
+//! Where a service meets others: one module a protocol, none of which knows another.
+
+pub mod grpc;
+pub mod http;
+pub mod logs;
+pub mod messaging;
+pub mod sql;
