@@ -55,7 +55,8 @@ pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
 pub use crate::base::ledger::{
-    DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
+    DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport, SignalLedger,
+    SpanStarts,
 };
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{InitError, init};
