@@ -114,10 +114,9 @@ impl SpanStarts {
         self.0[sampling as usize][parent as usize]
     }
 
-    /// Recorded spans, whether they are sent or not.
-    pub fn recorded(&self) -> u64 {
-        let recorded = [SamplingResult::RecordOnly, SamplingResult::RecordAndSample];
-        recorded.into_iter().flat_map(|sampling| self.0[sampling as usize]).sum()
+    /// Spans that are recorded and sent.
+    pub fn sampled(&self) -> u64 {
+        self.0[SamplingResult::RecordAndSample as usize].iter().sum()
     }
 
     pub(crate) fn add(&mut self, sampling: SamplingResult, parent: ParentOrigin, count: u64) {
@@ -160,7 +159,7 @@ impl ExporterLedger {
 /// The account of the spans of one handle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Recorded spans that were started.
+    /// Spans that were started and will be sent.
     pub started: u64,
     /// All spans that were started, by the sampler's decision, those that are not recorded included.
     pub starts: SpanStarts,

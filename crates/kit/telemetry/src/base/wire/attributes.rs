@@ -3,8 +3,8 @@
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::read::{Field, fields};
-use super::{bytes_len, put_bytes, put_head, put_tag, put_varint, varint_len};
 use super::{FIXED64, VARINT};
+use super::{bytes_len, put_bytes, put_head, put_tag, put_varint, varint_len};
 
 const KEY: u32 = 1;
 const VALUE: u32 = 2;

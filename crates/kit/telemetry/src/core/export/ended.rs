@@ -49,6 +49,11 @@ impl EndedSpan<'_> {
         let len = self.len();
         out.reserve(len + 8);
         put_head(out, field, len);
+        self.put_message(out);
+    }
+
+    /// Appends it without tag and length.
+    pub(super) fn put_message(&self, out: &mut Vec<u8>) {
         put_bytes(out, 1, &self.context.trace_id().to_bytes());
         put_bytes(out, 2, &self.context.span_id().to_bytes());
         put_text(out, 3, self.trace_state);

@@ -57,10 +57,6 @@ impl Frames {
         Self { shards, lanes, envelope, max_items }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
-    }
-
     /// Takes an item. `write` appends it to the items of its scope; it is not called if no lane has room.
     pub(crate) fn accept(&self, scope: &Arc<Scope>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut filling = self.free_shard();

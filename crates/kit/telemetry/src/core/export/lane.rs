@@ -118,11 +118,11 @@ impl Lane {
         if queue.frames.is_empty() || (!everything && queue.items < self.settings.max_batch) {
             return None;
         }
-        let mut batch =
-            Batch { first: queue.pushed - queue.frames.len() as u64, ..Batch::default() };
+        let mut batch = Batch { first: queue.pushed - queue.frames.len() as u64, ..Batch::default() };
         let mut bytes = 0;
         while let Some(frame) = queue.frames.front() {
-            let fits = batch.items + frame.items <= self.settings.max_batch && bytes + frame.bytes <= max_bytes;
+            let fits =
+                batch.items + frame.items <= self.settings.max_batch && bytes + frame.bytes <= max_bytes;
             if !fits && !batch.frames.is_empty() {
                 break;
             }

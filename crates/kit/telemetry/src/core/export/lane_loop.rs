@@ -18,12 +18,11 @@ use super::control::{Command, ControlReceiver};
 use super::frames::Frames;
 use super::lane::{Batch, Lane};
 use super::outlet::{Outlet, Sent};
+use crate::base::config::limited;
 use crate::base::ledger::DropReason;
 
 /// Requests to one receiver at one moment.
 const MAX_IN_FLIGHT: usize = 4;
-/// Stands for no limit.
-const FAR: Duration = Duration::from_hours(24 * 365);
 
 type Sending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
@@ -49,7 +48,12 @@ pub(crate) struct LaneLoop {
 }
 
 impl LaneLoop {
-    pub(crate) fn new(lane: Arc<Lane>, frames: Arc<Frames>, outlet: Outlet, control: ControlReceiver) -> Self {
+    pub(crate) fn new(
+        lane: Arc<Lane>,
+        frames: Arc<Frames>,
+        outlet: Outlet,
+        control: ControlReceiver,
+    ) -> Self {
         Self {
             lane,
             frames,
@@ -109,7 +113,7 @@ impl LaneLoop {
     }
 
     fn send(&mut self, batch: Batch) {
-        let give_up = Instant::now() + limit(self.lane.settings.export_timeout);
+        let give_up = Instant::now() + limited(self.lane.settings.export_timeout);
         let (outlet, first, items) = (Arc::clone(&self.outlet), batch.first, batch.items);
         self.firsts.push(first);
         self.in_flight.push(Box::pin(async move {
@@ -170,9 +174,4 @@ impl LaneLoop {
         self.lane.settle(self.lane.in_flight(), 0, DropReason::ShutdownDeadline);
         self.lane.abandon(DropReason::ShutdownDeadline);
     }
-}
-
-/// A time-out of zero is no limit.
-pub(super) fn limit(timeout: Duration) -> Duration {
-    if timeout.is_zero() { FAR } else { timeout }
 }

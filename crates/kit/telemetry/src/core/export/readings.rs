@@ -12,10 +12,11 @@ use super::account::Account;
 use super::control::ControlReceiver;
 use super::encode_metrics;
 use super::frame::Frame;
-use super::lane_loop::limit;
+
 use super::outlet::{Outlet, Sent};
-use crate::base::config::MetricSettings;
+use crate::base::config::{MetricSettings, limited};
 use crate::base::ledger::DropReason;
+use crate::core::prometheus::render_reading;
 use crate::core::readings::MetricSource;
 
 pub(crate) struct ReadingsLoop {
@@ -62,8 +63,12 @@ impl ReadingsLoop {
 
     async fn push(&mut self) {
         let Some(reading) = self.source.read() else { return };
-        let give_up = Instant::now() + limit(self.export_timeout);
-        let request = Frame::whole(Bytes::from(encode_metrics::request(&reading)));
+        let give_up = Instant::now() + limited(self.export_timeout);
+        let request = match &self.outlet {
+            Outlet::Otlp(_) => encode_metrics::request(&reading),
+            Outlet::Console(_) => render_reading(&reading).into_bytes(),
+        };
+        let request = Frame::whole(Bytes::from(request));
         let sent = self.outlet.send(vec![request], 1, give_up);
         match self.control.until_deadline(sent).await {
             // Refused data points were complained about; the push as such arrived.

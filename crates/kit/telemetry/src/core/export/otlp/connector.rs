@@ -52,7 +52,10 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "the host is named in the handshake"))]
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_variables, reason = "the host is named in the handshake")
+        )]
         let host = uri.host().unwrap_or_default().to_owned();
         let (connecting, tls) = (self.tcp.call(uri), self.tls.clone());
         Box::pin(async move {
@@ -185,8 +188,7 @@ mod tls {
                 (None, None) => config.with_no_client_auth(),
                 _ => return Err("a client certificate needs its key, and a key its certificate".into()),
             };
-            config.alpn_protocols =
-                if is_http2 { vec![b"h2".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+            config.alpn_protocols = if is_http2 { vec![b"h2".to_vec()] } else { vec![b"http/1.1".to_vec()] };
             Ok(Self(TlsConnector::from(Arc::new(config))))
         }
 

@@ -57,9 +57,10 @@ impl HttpTransport {
         // Read also from refusals, so that the connection can be used again.
         let body = read(body).await?;
         if head.status.is_success() {
-            let is_json = head.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-                kind.as_bytes().to_ascii_lowercase().starts_with(b"application/json")
-            });
+            let is_json = head
+                .headers
+                .get(CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"application/json"));
             return Ok(Answer { body, is_json });
         }
         Err(Refusal {

@@ -22,11 +22,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::complaint;
 use super::frame::Frame;
-use super::lane_loop::limit;
 use super::outlet::Sent;
 use crate::base::config::Compression;
+use crate::base::config::limited;
 use crate::base::wire::read::fields;
 pub(crate) use body::Body;
+#[cfg(feature = "tls")]
+pub(crate) use connector::Files;
 pub(crate) use connector::{Connector, Tls};
 #[cfg(feature = "otlp-grpc")]
 pub(crate) use grpc::GrpcTransport;
@@ -160,7 +162,7 @@ impl Otlp {
     }
 
     async fn try_once(&self, body: Body, give_up: Instant) -> Result<Answer, Refusal> {
-        let by = give_up.min(Instant::now() + limit(self.timeout));
+        let by = give_up.min(Instant::now() + limited(self.timeout));
         timeout_at(by, self.transport.post(body)).await.unwrap_or_else(|_| {
             Err(Refusal {
                 reason: "no answer in time".to_owned(),
