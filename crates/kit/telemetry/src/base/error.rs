@@ -221,6 +221,7 @@ impl ErrorType for tokio::time::error::Elapsed {
     }
 }
 
+#[cfg(feature = "_tonic")]
 impl ErrorType for tonic::Status {
     /// The code's name as on the wire's documentation, for example `NOT_FOUND`.
     fn error_type(&self) -> Cow<'static, str> {
@@ -257,6 +258,7 @@ impl ErrorType for tonic::Status {
     }
 }
 
+#[cfg(feature = "_tonic")]
 /// The name of a gRPC code in the conventions: `OK`, `NOT_FOUND`.
 pub(crate) fn grpc_code_name(code: tonic::Code) -> &'static str {
     use tonic::Code;

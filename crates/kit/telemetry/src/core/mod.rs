@@ -2,6 +2,7 @@
 
 pub mod baggage;
 pub(crate) mod carry;
+#[cfg(feature = "http")]
 pub(crate) mod exchange;
 pub(crate) mod export;
 pub(crate) mod handle;

@@ -180,10 +180,12 @@ impl Extractor for HeaderExtractor<'_> {
     }
 }
 
+#[cfg(feature = "_tonic")]
 /// Writes context into gRPC metadata.
 #[derive(Debug)]
 pub struct MetadataInjector<'a>(pub &'a mut tonic::metadata::MetadataMap);
 
+#[cfg(feature = "_tonic")]
 impl Injector for MetadataInjector<'_> {
     fn set(&mut self, key: &str, value: String) {
         use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
@@ -195,10 +197,12 @@ impl Injector for MetadataInjector<'_> {
     }
 }
 
+#[cfg(feature = "_tonic")]
 /// Reads context out of gRPC metadata.
 #[derive(Debug)]
 pub struct MetadataExtractor<'a>(pub &'a tonic::metadata::MetadataMap);
 
+#[cfg(feature = "_tonic")]
 impl Extractor for MetadataExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(|value| value.to_str().ok())

@@ -14,7 +14,7 @@ use waypost_telemetry::config::{Exporter, Headers, OtlpReceiver};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::opentelemetry::{Array, KeyValue, Value};
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{FinishedSpan, Outcome, Settings, Telemetry, event, record_error};
+use waypost_telemetry::{Builder, FinishedSpan, Outcome, Settings, Telemetry, event, record_error};
 
 use crate::receiver::{GrpcReceiver, HttpReceiver, Manner, PATIENCE, spans_of};
 
@@ -199,7 +199,9 @@ fn a_signal_with_an_address_of_its_own_goes_there() {
 fn addresses_with_tls_can_be_used() {
     for exporter in [Exporter::OtlpHttp, Exporter::OtlpGrpc] {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let telemetry = waypost_telemetry::init(settings(exporter, format!("https://{nobody}"))).unwrap();
+        let settings = settings(exporter, format!("https://{nobody}"));
+        let provider = rustls::crypto::ring::default_provider().into();
+        let telemetry = Builder::new(settings).tls_provider(provider).init().unwrap();
         record(&telemetry);
         let report = telemetry.shutdown_blocking(Duration::from_millis(500));
         assert!(report.traces.is_balanced(), "{report:?}");

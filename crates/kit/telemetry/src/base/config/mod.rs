@@ -10,6 +10,7 @@ mod endpoint;
 mod env;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "logs")]
 pub(crate) mod log_filter;
 mod otlp;
 mod sampler;

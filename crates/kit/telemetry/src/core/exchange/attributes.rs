@@ -93,10 +93,27 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &HeaderMap) -> Option<Cow<'a,
 
 /// The address the connection came from, as axum's or tonic's server put it into the request.
 pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "axum")]
     if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
         return Some(*peer);
     }
-    extensions.get::<tonic::transport::server::TcpConnectInfo>()?.remote_addr()
+    #[cfg(feature = "grpc")]
+    if let Some(info) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
+        return info.remote_addr();
+    }
+    // A program with neither says itself who called.
+    extensions.get::<SocketAddr>().copied()
+}
+
+/// The route that axum's router has matched.
+pub(crate) fn matched_route(extensions: &Extensions) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = extensions;
+        None
+    }
 }
 
 /// The caller's address behind `peer`: the nearest address of `X-Forwarded-For` that no trusted proxy has.

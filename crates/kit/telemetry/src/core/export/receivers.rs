@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::otlp::{Connector, Health, Otlp, Signal, Tls, Transport};
+use super::otlp::{Health, Otlp, Signal, Tls, Transport};
 use super::outlet::Outlet;
 use super::{ExportError, console};
 use crate::base::config::{
@@ -149,30 +149,18 @@ impl Receiver {
 
     /// Opens it. Within a runtime; nothing is sent yet.
     pub(super) fn outlet(self, signal: Signal) -> Result<Outlet, ExportError> {
-        let is_json = self.exporter == Exporter::OtlpHttpJson;
-        let mut compression = self.compression;
+        let (timeout, max_request_bytes) = (self.timeout, self.max_request_bytes);
+        let (mut compression, mut is_json) = (self.compression, false);
         let transport = match self.exporter {
-            #[cfg(feature = "otlp-http")]
-            Exporter::OtlpHttp | Exporter::OtlpHttpJson => Transport::Http(super::otlp::HttpTransport::new(
-                self.uri,
-                self.headers,
-                is_json,
-                Connector::new(self.tls),
-            )),
-            #[cfg(feature = "otlp-grpc")]
+            Exporter::OtlpHttp => self.http(false)?,
+            Exporter::OtlpHttpJson => {
+                is_json = true;
+                self.http(true)?
+            }
             Exporter::OtlpGrpc => {
                 // There the transport compresses, message by message.
-                let is_compressed =
-                    std::mem::replace(&mut compression, Compression::None) == Compression::Gzip;
-                let connector = Connector::new(self.tls);
-                let transport = super::otlp::GrpcTransport::new(
-                    &self.uri,
-                    signal.method,
-                    self.headers,
-                    is_compressed,
-                    connector,
-                );
-                Transport::Grpc(transport.map_err(|error| ExportError::exporter(self.exporter, &error))?)
+                compression = Compression::None;
+                self.grpc(signal)?
             }
             Exporter::Console | Exporter::Memory | Exporter::None => {
                 return Ok(Outlet::Console(match signal.path {
@@ -182,21 +170,49 @@ impl Receiver {
                     _ => |text| String::from_utf8_lossy(text).into_owned(),
                 }));
             }
-            #[cfg(not(all(feature = "otlp-http", feature = "otlp-grpc")))]
-            other => {
-                let reason = "this program was built without the kit's feature for it";
-                return Err(ExportError::exporter(other, &reason));
-            }
         };
+        let health = Health::default();
         Ok(Outlet::Otlp(Box::new(Otlp {
             transport,
             signal,
             is_json,
             compression,
-            timeout: self.timeout,
-            max_request_bytes: self.max_request_bytes,
-            health: Health::default(),
+            timeout,
+            max_request_bytes,
+            health,
         })))
+    }
+
+    #[cfg(feature = "otlp-http")]
+    #[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
+    fn http(self, is_json: bool) -> Result<Box<dyn Transport>, ExportError> {
+        let connector = super::otlp::Connector::new(self.tls);
+        Ok(Box::new(super::otlp::HttpTransport::new(self.uri, self.headers, is_json, connector)))
+    }
+
+    #[cfg(not(feature = "otlp-http"))]
+    fn http(self, _is_json: bool) -> Result<Box<dyn Transport>, ExportError> {
+        Err(self.left_out("otlp-http"))
+    }
+
+    #[cfg(feature = "otlp-grpc")]
+    fn grpc(self, signal: Signal) -> Result<Box<dyn Transport>, ExportError> {
+        let is_compressed = self.compression == Compression::Gzip;
+        let connector = super::otlp::Connector::new(self.tls);
+        let transport =
+            super::otlp::GrpcTransport::new(&self.uri, signal.method, self.headers, is_compressed, connector);
+        Ok(Box::new(transport.map_err(|error| ExportError::exporter(self.exporter, &error))?))
+    }
+
+    #[cfg(not(feature = "otlp-grpc"))]
+    fn grpc(self, _signal: Signal) -> Result<Box<dyn Transport>, ExportError> {
+        Err(self.left_out("otlp-grpc"))
+    }
+
+    #[cfg(not(all(feature = "otlp-http", feature = "otlp-grpc")))]
+    fn left_out(&self, feature: &str) -> ExportError {
+        let reason = format!("this program was built without the kit's feature `{feature}`");
+        ExportError::exporter(self.exporter, &reason)
     }
 }
 

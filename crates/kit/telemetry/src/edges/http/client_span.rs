@@ -118,6 +118,7 @@ impl Observer for ClientSpan {
             if let Some(version) = self.version {
                 span.set_attribute(KeyValue::new("network.protocol.version", version));
             }
+            #[cfg(feature = "_hyper")]
             if let Some(peer) = head.extensions.get::<hyper_util::client::legacy::connect::HttpInfo>() {
                 span.set_attributes(attributes::network_peer(peer.remote_addr()));
             }

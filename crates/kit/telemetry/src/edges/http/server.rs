@@ -4,14 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::MatchedPath;
 use http::{HeaderMap, HeaderName, Method, Request, Uri};
 use opentelemetry::metrics::{Histogram, UpDownCounter};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use super::server_span::ServerSpan;
 use crate::base::redact::SensitiveKeys;
-use crate::core::exchange::attributes::{Capture, KnownMethods};
+use crate::core::exchange::attributes::{self, Capture, KnownMethods};
 use crate::core::exchange::border::CallerTrust;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
@@ -201,7 +200,7 @@ impl<B> Edge<B> for ServerEdge {
                 method: request.method(),
                 uri: request.uri(),
                 headers: request.headers(),
-                route: request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
+                route: attributes::matched_route(request.extensions()),
             })
         });
         if !is_traced {

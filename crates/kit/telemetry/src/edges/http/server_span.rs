@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::MatchedPath;
 use http::{HeaderValue, Method, Request, StatusCode, header, response};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
@@ -44,7 +43,7 @@ impl ServerSpan {
             |ip: IpAddr| edge.is_trusted_proxy.as_ref().is_some_and(|is_trusted| is_trusted(ip));
         let behind_proxy = peer.is_some_and(|peer| is_from_proxy(peer.ip()));
         let scheme = scheme(request, behind_proxy, edge.scheme);
-        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let matched = attributes::matched_route(request.extensions());
         let (name, route) = match matched {
             Some(route) => {
                 let name = names::name(attributes::verb(method), route);

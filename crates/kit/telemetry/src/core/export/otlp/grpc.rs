@@ -10,7 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::refusal::{retry_delay, told};
-use super::{Answer, Body, Connector, Refusal};
+use super::{Answer, Body, Connector, Posting, Refusal, Transport};
 
 pub(crate) struct GrpcTransport {
     channel: Channel,
@@ -44,11 +44,7 @@ impl GrpcTransport {
         })
     }
 
-    pub(super) fn receiver(&self) -> &str {
-        &self.receiver
-    }
-
-    pub(super) async fn post(&self, body: Body) -> Result<Answer, Refusal> {
+    async fn send(&self, body: Body) -> Result<Answer, Refusal> {
         let mut client = tonic::client::Grpc::new(self.channel.clone());
         #[cfg(feature = "gzip")]
         if self.is_compressed {
@@ -66,6 +62,16 @@ impl GrpcTransport {
         answer
             .map(|answer| Answer { body: answer.into_inner(), is_json: false })
             .map_err(|status| refusal(&status))
+    }
+}
+
+impl Transport for GrpcTransport {
+    fn receiver(&self) -> &str {
+        &self.receiver
+    }
+
+    fn post(&self, body: Body) -> Posting<'_> {
+        Box::pin(self.send(body))
     }
 }
 

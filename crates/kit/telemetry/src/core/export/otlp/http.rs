@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use super::refusal::told;
-use super::{Answer, Body, Connector, Refusal};
+use super::{Answer, Body, Connector, Posting, Refusal, Transport};
 
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -34,11 +34,7 @@ impl HttpTransport {
         Self { client, receiver: uri.to_string(), uri, headers }
     }
 
-    pub(super) fn receiver(&self) -> &str {
-        &self.receiver
-    }
-
-    pub(super) async fn post(&self, body: Body) -> Result<Answer, Refusal> {
+    async fn send(&self, body: Body) -> Result<Answer, Refusal> {
         let is_compressed = body.is_compressed();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -75,6 +71,16 @@ impl HttpTransport {
             is_unreached: false,
             wait: head.headers.get(RETRY_AFTER).and_then(|wait| retry_after(wait, SystemTime::now())),
         })
+    }
+}
+
+impl Transport for HttpTransport {
+    fn receiver(&self) -> &str {
+        &self.receiver
+    }
+
+    fn post(&self, body: Body) -> Posting<'_> {
+        Box::pin(self.send(body))
     }
 }
 

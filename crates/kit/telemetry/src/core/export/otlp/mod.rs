@@ -6,6 +6,7 @@
 //! receiver refused.
 
 mod body;
+#[cfg(feature = "_hyper")]
 mod connector;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
@@ -14,7 +15,10 @@ mod health;
 mod http;
 mod json;
 mod refusal;
+mod tls;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,15 +31,17 @@ use crate::base::config::Compression;
 use crate::base::config::limited;
 use crate::base::wire::read::fields;
 pub(crate) use body::Body;
-#[cfg(feature = "tls")]
-pub(crate) use connector::Files;
-pub(crate) use connector::{Connector, Tls};
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
+pub(crate) use connector::Connector;
 #[cfg(feature = "otlp-grpc")]
 pub(crate) use grpc::GrpcTransport;
 pub(crate) use health::Health;
 #[cfg(feature = "otlp-http")]
 pub(crate) use http::HttpTransport;
 pub(crate) use refusal::Refusal;
+#[cfg(feature = "tls")]
+pub(crate) use tls::Files;
+pub(crate) use tls::Tls;
 
 const USER_AGENT: &str =
     concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " ", env!("CARGO_PKG_NAME"));
@@ -71,7 +77,7 @@ pub(crate) const LOGS: Signal = Signal {
 
 /// The receiver of one signal.
 pub(crate) struct Otlp {
-    pub(crate) transport: Transport,
+    pub(crate) transport: Box<dyn Transport>,
     pub(crate) signal: Signal,
     pub(crate) is_json: bool,
     pub(crate) compression: Compression,
@@ -81,31 +87,16 @@ pub(crate) struct Otlp {
     pub(crate) health: Health,
 }
 
-pub(crate) enum Transport {
-    #[cfg(feature = "otlp-http")]
-    Http(HttpTransport),
-    #[cfg(feature = "otlp-grpc")]
-    Grpc(GrpcTransport),
-}
+/// A future of a transport.
+pub(crate) type Posting<'a> = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send + 'a>>;
 
-impl Transport {
-    fn receiver(&self) -> &str {
-        match self {
-            #[cfg(feature = "otlp-http")]
-            Self::Http(transport) => transport.receiver(),
-            #[cfg(feature = "otlp-grpc")]
-            Self::Grpc(transport) => transport.receiver(),
-        }
-    }
+/// How requests travel.
+pub(crate) trait Transport: Send + Sync {
+    /// The receiver's address, for messages.
+    fn receiver(&self) -> &str;
 
-    async fn post(&self, body: Body) -> Result<Answer, Refusal> {
-        match self {
-            #[cfg(feature = "otlp-http")]
-            Self::Http(transport) => transport.post(body).await,
-            #[cfg(feature = "otlp-grpc")]
-            Self::Grpc(transport) => transport.post(body).await,
-        }
-    }
+    /// Sends one request. Cancel safe: a request that is dropped is aborted.
+    fn post(&self, body: Body) -> Posting<'_>;
 }
 
 /// What a receiver answered to a request it took.
