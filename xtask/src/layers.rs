@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-testkit", EVERYTHING),
     ("waypost-benches", &[]),
     ("two-services", &["waypost-telemetry"]),
+    ("w3c-trace-context", &["waypost-telemetry"]),
     ("xtask", &[]),
 ];
 

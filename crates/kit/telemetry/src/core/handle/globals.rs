@@ -41,24 +41,27 @@ impl Globals {
         if let Some(meters) = &self.meters {
             global::set_meter_provider(meters.clone());
         }
-        global::set_text_map_propagator(GlobalPropagator(telemetry.clone()));
+        let fields = telemetry.propagation().fields();
+        global::set_text_map_propagator(GlobalPropagator { telemetry: telemetry.clone(), fields });
     }
 }
 
 #[derive(Debug)]
-struct GlobalPropagator(Telemetry);
+struct GlobalPropagator {
+    telemetry: Telemetry,
+    fields: Vec<String>,
+}
 
 impl TextMapPropagator for GlobalPropagator {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        self.0.inject(context, injector);
+        self.telemetry.inject(context, injector);
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        self.0.propagation().extract(context, extractor)
+        self.telemetry.propagation().extract(context, extractor)
     }
 
-    /// Only senders that clear a carrier before use ask for this.
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&[])
+        FieldIter::new(&self.fields)
     }
 }

@@ -9,6 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use super::record::Record;
 use super::{Start, Tracer};
 use crate::core::export::{EndedSpan, nanoseconds};
+use crate::core::propagation::tracestate::raw_tracestate;
 
 /// A span: recorded, or only ids to pass on. Ends when it is dropped, unless it has ended before.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Span {
         record.kind = builder.span_kind.unwrap_or(SpanKind::Internal);
         record.parent_id = start.parent_id;
         record.parent_is_remote = start.parent_is_remote;
+        record.trace_state = raw_tracestate(parent, start.context.trace_id());
         for attribute in builder.attributes.iter().flatten().chain(&start.attributes) {
             record.set(attribute.key.as_str(), &attribute.value, limits);
         }

@@ -41,6 +41,7 @@ use opentelemetry::{Context, Key, Value};
 
 use crate::base::error::ErrorType;
 use crate::base::names;
+use crate::core::propagation;
 use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
 pub use carrier::HeaderCarrier;
 pub use metrics::Metrics;
@@ -89,7 +90,7 @@ pub fn process_span(
     let stored_span = stored.span().span_context().clone();
     match correlation {
         Correlation::Parent if stored_span.is_valid() => {
-            let parent = with_baggage_of(&current, stored).with_remote_span_context(stored_span);
+            let parent = propagation::below(&with_baggage_of(&current, stored), stored);
             process.parent(&parent).link(current.span().span_context().clone())
         }
         Correlation::Parent | Correlation::Link => {
