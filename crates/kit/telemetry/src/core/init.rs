@@ -81,7 +81,10 @@ pub fn init(settings: Settings) -> Result<Telemetry, InitError> {
         .with_span_processor(exports.pipeline(&settings))
         .build();
 
-    let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build();
+    let scope = InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(readings::SCHEMA_URL)
+        .build();
     let meter = match &meters {
         Some(meters) => meters.meter_with_scope(scope.clone()),
         None => NoopMeterProvider::new().meter(SCOPE),

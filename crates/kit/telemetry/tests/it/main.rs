@@ -15,6 +15,7 @@ mod log_lines;
 mod messaging;
 mod meters;
 mod otlp;
+mod prometheus_page;
 mod receiver;
 mod settings;
 mod spans;
