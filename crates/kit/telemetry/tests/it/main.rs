@@ -20,4 +20,5 @@ mod receiver;
 mod settings;
 mod spans;
 mod sql;
+mod sql_literals;
 mod trees;
