@@ -36,7 +36,9 @@ impl Plan {
         viewer: Option<OtlpReceiver>,
     ) -> Plan {
         let mut settings = effective.settings.telemetry.clone();
-        let is_sent = |exporter: &Exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpGrpc);
+        let is_sent = |exporter: &Exporter| {
+            matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc)
+        };
         let default = || "the OTLP port of this machine".to_owned();
         let endpoint = settings.otlp.traces.endpoint.clone().or_else(|| settings.otlp.endpoint.clone());
         let endpoint =
@@ -47,7 +49,7 @@ impl Plan {
             exporters.push(Exporter::Memory);
             settings.traces.memory_capacity = KEPT_SPANS;
         }
-        settings.otlp.further.extend(viewer);
+        settings.otlp.additional.extend(viewer);
         let is_own_name = effective.origin("telemetry.service_name") != Origin::Default;
         Plan { settings, endpoint, is_named_after_role: !(is_own_name && roles.len() == 1) }
     }

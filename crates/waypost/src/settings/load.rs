@@ -56,7 +56,7 @@ impl Profile {
                 ("inventory.seed", "true"),
                 // Nobody probes a demo, and Ctrl-C should not take seconds.
                 ("drain.notice", "0s"),
-                ("runtime.last_words", "2s"),
+                ("telemetry.flush_timeout", "2s"),
                 // The story of the first order stays readable.
                 ("telemetry.logs.filter", "warn"),
             ],

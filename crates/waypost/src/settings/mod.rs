@@ -12,7 +12,7 @@ mod prose;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use waypost_service::config::{Duration, FieldDoc, Settings as _};
+use waypost_service::config::{FieldDoc, Settings as _};
 use waypost_service::health::HealthSettings;
 use waypost_service::{DataDir, Limits, Pacing, settings};
 
@@ -98,8 +98,6 @@ settings! {
         /// Threads that run requests; 0 takes one for each processor, at most 4. Each database has a writer thread
         /// of its own beside them.
         pub(crate) worker_threads: usize = 0,
-        /// Time for telemetry to be sent at the end, after everything else.
-        pub(crate) last_words: Duration = Duration::from_secs(5),
     }
 }
 

@@ -26,6 +26,7 @@ const PROSE: &[Entry] = &[
     ("resource_attributes", "Further resource attributes; they win over what is found out.", None),
     ("detectors", "What is looked up about the surroundings: process, os, host, container.", None),
     ("propagators", "Formats in which context enters and leaves: tracecontext, baggage.", None),
+    ("flush_timeout", "Longest time that what is still queued may take at the end of the process.", None),
     ("traces", "Spans.", None),
     (
         "traces.exporters",
@@ -42,6 +43,7 @@ const PROSE: &[Entry] = &[
     ("metrics.interval", "Time between two pushes.", None),
     ("metrics.export_timeout", "Longest time of one push, retries included.", None),
     ("metrics.cardinality_limit", "Attribute sets of one instrument; later ones are counted together.", None),
+    ("metrics.temporality", "From when on pushed metrics add up: cumulative, delta, low_memory.", None),
     ("metrics.process", "Whether CPU time and memory of the process are reported.", None),
     ("logs", "Log records.", None),
     ("logs.exporters", "Where log records go beside the process's own output.", None),
@@ -58,11 +60,21 @@ const PROSE: &[Entry] = &[
     ),
     ("otlp.headers", "Sent with every request. Shown as *** in print.", None),
     ("otlp.timeout", "Longest time of one request.", None),
+    ("otlp.compression", "Whether request bodies are compressed: none, gzip.", None),
+    (
+        "otlp.certificate",
+        "File with the certificates (PEM) that a receiver is checked against.",
+        Some("PathBuf"),
+    ),
+    ("otlp.client_certificate", "File with the client's own certificate chain (PEM).", Some("PathBuf")),
+    ("otlp.client_key", "File with the private key (PEM) of client_certificate.", Some("PathBuf")),
+    ("otlp.insecure", "Plaintext for a gRPC endpoint without a scheme.", None),
+    ("otlp.max_request_bytes", "Bytes of one request before compression.", None),
     ("otlp.traces", "Differences for spans.", None),
     ("otlp.metrics", "Differences for metrics.", None),
     ("otlp.logs", "Differences for log records.", None),
     (
-        "otlp.further",
+        "otlp.additional",
         "Receivers beside this one, each a table with endpoint, protocol, traces, logs, delay.",
         None,
     ),
@@ -97,6 +109,11 @@ const OTLP_SIGNAL: &[Entry] = &[
     ("endpoint", "Full address, used as it stands.", Some("String")),
     ("headers", "Sent in place of the common headers.", Some("table of String")),
     ("timeout", "Longest time of one request.", Some("Duration")),
+    ("compression", "Whether request bodies are compressed: none, gzip.", Some("Compression")),
+    ("certificate", "File with the certificates (PEM) that a receiver is checked against.", Some("PathBuf")),
+    ("client_certificate", "File with the client's own certificate chain (PEM).", Some("PathBuf")),
+    ("client_key", "File with the private key (PEM) of client_certificate.", Some("PathBuf")),
+    ("insecure", "Plaintext for a gRPC endpoint without a scheme.", Some("bool")),
 ];
 
 /// Every entry with its whole key.

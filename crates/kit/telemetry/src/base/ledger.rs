@@ -57,7 +57,7 @@ impl fmt::Display for DropReason {
 /// The account of one exporter of one signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
-    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `further_otlp_http` or `further_otlp_grpc` for a receiver
+    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
     /// beside the common one.
     pub exporter: &'static str,
     /// Accepted by the receiver.

@@ -207,17 +207,17 @@ fn addresses_with_tls_can_be_used() {
 }
 
 #[test]
-fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
-    let (common, further) = (HttpReceiver::start(Manner::Hangs), HttpReceiver::start(Manner::Takes));
+fn an_additional_receiver_gets_everything_while_the_common_one_hangs() {
+    let (common, additional) = (HttpReceiver::start(Manner::Hangs), HttpReceiver::start(Manner::Takes));
     let mut settings = settings(Exporter::OtlpHttp, common.endpoint());
     settings.metrics.exporters.clear();
-    settings.otlp.further =
-        vec![OtlpReceiver { endpoint: further.endpoint(), logs: true, ..OtlpReceiver::default() }];
+    settings.otlp.additional =
+        vec![OtlpReceiver { endpoint: additional.endpoint(), logs: true, ..OtlpReceiver::default() }];
     let telemetry = waypost_telemetry::init(settings).unwrap();
     record(&telemetry);
     let report = telemetry.shutdown_blocking(Duration::from_secs(1));
 
-    let mut posted = [further.next(), further.next()];
+    let mut posted = [additional.next(), additional.next()];
     posted.sort_by(|left, right| left.path.cmp(&right.path));
     let paths: Vec<&str> = posted.iter().map(|posted| posted.path.as_str()).collect();
     assert_eq!(paths, ["/v1/logs", "/v1/traces"]);
@@ -226,6 +226,6 @@ fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
     assert_eq!(names, ["earlier", "charge", "place-order"]);
 
     let of = |exporter| report.traces.exporters.iter().find(|ledger| ledger.exporter == exporter).unwrap();
-    assert_eq!((of("further_otlp_http").exported, of("otlp_http").exported), (3, 0));
+    assert_eq!((of("additional_otlp_http").exported, of("otlp_http").exported), (3, 0));
     assert_eq!(of("otlp_http").dropped_total(), 3);
 }

@@ -6,9 +6,12 @@
 //! and reason. Secrets are left out of `Debug` and of what is serialized.
 
 mod check;
+mod endpoint;
 mod env;
+#[cfg(feature = "file")]
 mod file;
 pub(crate) mod log_filter;
+mod otlp;
 mod sampler;
 mod values;
 
@@ -17,7 +20,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use endpoint::Endpoint;
+pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
 pub use sampler::SamplerKind;
+pub(crate) use values::limited;
 pub use values::{Headers, Problem, SettingsError};
 
 /// What a service tells the kit. Sections that are left out keep their defaults.
@@ -58,6 +64,9 @@ pub struct Settings {
     pub detectors: Vec<Detector>,
     /// Formats in which context enters and leaves the process.
     pub propagators: Vec<Propagator>,
+    /// Longest time that what is still queued may take at the end of the process.
+    #[serde(with = "values::duration")]
+    pub flush_timeout: Duration,
     /// Spans.
     pub traces: TraceSettings,
     /// Metrics.
@@ -84,6 +93,7 @@ impl Default for Settings {
             resource_attributes: BTreeMap::new(),
             detectors: vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
             propagators: vec![Propagator::TraceContext, Propagator::Baggage],
+            flush_timeout: Duration::from_secs(5),
             traces: TraceSettings::default(),
             metrics: MetricSettings::default(),
             logs: LogSettings::default(),
@@ -107,6 +117,8 @@ impl Settings {
 pub enum Exporter {
     /// OTLP as protobuf over HTTP/1.1.
     OtlpHttp,
+    /// OTLP as JSON over HTTP/1.1.
+    OtlpHttpJson,
     /// OTLP over gRPC.
     OtlpGrpc,
     /// One line each on standard output.
@@ -122,6 +134,7 @@ impl Exporter {
     pub fn name(self) -> &'static str {
         match self {
             Self::OtlpHttp => "otlp_http",
+            Self::OtlpHttpJson => "otlp_http_json",
             Self::OtlpGrpc => "otlp_grpc",
             Self::Console => "console",
             Self::Memory => "memory",
@@ -191,10 +204,10 @@ pub struct BatchSettings {
     pub queue_size: usize,
     /// Items sent in one request.
     pub max_batch: usize,
-    /// Longest time an item waits before it is sent.
+    /// Longest time an item waits before it is sent; 0 sends at once.
     #[serde(with = "values::duration")]
     pub delay: Duration,
-    /// Longest time one batch is tried, retries included; then it is dropped and counted.
+    /// Longest time one batch is tried, retries included; then it is dropped and counted. 0 is no limit.
     #[serde(with = "values::duration")]
     pub export_timeout: Duration,
 }
@@ -221,11 +234,13 @@ pub struct MetricSettings {
     /// Time between two pushes.
     #[serde(with = "values::duration")]
     pub interval: Duration,
-    /// Longest time of one push, retries included.
+    /// Longest time of one push, retries included. 0 is no limit.
     #[serde(with = "values::duration")]
     pub export_timeout: Duration,
     /// Attribute sets one instrument may have; later ones are counted together as overflow.
     pub cardinality_limit: usize,
+    /// Whether what is pushed adds up since the start or since the push before.
+    pub temporality: Temporality,
     /// CPU time and memory of the process. Only one handle of a process should report them.
     pub process: bool,
 }
@@ -238,9 +253,23 @@ impl Default for MetricSettings {
             interval: Duration::from_mins(1),
             export_timeout: Duration::from_secs(30),
             cardinality_limit: 2_000,
+            temporality: Temporality::Cumulative,
             process: true,
         }
     }
+}
+
+/// From when on pushed metrics add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Temporality {
+    /// From the start of the process.
+    #[default]
+    Cumulative,
+    /// From the push before, for counters and histograms; what goes up and down adds up from the start.
+    Delta,
+    /// From the push before for synchronous counters and histograms; everything else adds up from the start.
+    LowMemory,
 }
 
 /// Settings of the log records that go over OTLP, and of the process-wide output that [`crate::logs::install`]
@@ -283,115 +312,6 @@ impl Default for LogSettings {
             backtrace: false,
         }
     }
-}
-
-/// Where and how OTLP is sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpSettings {
-    /// Base address for all signals. Without it `http://localhost:4318` over HTTP and `http://localhost:4317`
-    /// over gRPC. Over HTTP `/v1/traces` and its like are appended.
-    pub endpoint: Option<String>,
-    /// Sent with every request.
-    pub headers: Headers,
-    /// Longest time of one request.
-    #[serde(with = "values::duration")]
-    pub timeout: Duration,
-    /// Differences for spans.
-    pub traces: OtlpSignal,
-    /// Differences for metrics.
-    pub metrics: OtlpSignal,
-    /// Differences for log records.
-    pub logs: OtlpSignal,
-    /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
-    pub further: Vec<OtlpReceiver>,
-}
-
-impl Default for OtlpSettings {
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            headers: Headers::default(),
-            timeout: Duration::from_secs(10),
-            traces: OtlpSignal::default(),
-            metrics: OtlpSignal::default(),
-            logs: OtlpSignal::default(),
-            further: Vec::new(),
-        }
-    }
-}
-
-/// A receiver beside the one of [`OtlpSettings`], whatever the signals' exporters are.
-///
-/// ```
-/// let settings = waypost_telemetry::Settings::from_toml(
-///     r#"
-///     [[otlp.further]]
-///     endpoint = "http://127.0.0.1:4318"
-///     logs = true
-///     delay = "100ms"
-///     "#,
-/// )?;
-/// assert!(settings.otlp.further[0].traces);
-/// # Ok::<(), waypost_telemetry::SettingsError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpReceiver {
-    /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
-    pub endpoint: String,
-    /// `http` or `grpc`.
-    pub protocol: OtlpProtocol,
-    /// Sent with every request.
-    pub headers: Headers,
-    /// Longest time of one request.
-    #[serde(with = "values::duration")]
-    pub timeout: Duration,
-    /// Whether it is sent spans.
-    pub traces: bool,
-    /// Whether it is sent log records.
-    pub logs: bool,
-    /// Longest time an item waits before it is sent; without it that of the signal's batches.
-    #[serde(with = "values::optional_duration")]
-    pub delay: Option<Duration>,
-}
-
-impl Default for OtlpReceiver {
-    fn default() -> Self {
-        Self {
-            endpoint: "http://localhost:4318".to_owned(),
-            protocol: OtlpProtocol::Http,
-            headers: Headers::default(),
-            timeout: Duration::from_secs(10),
-            traces: true,
-            logs: false,
-            delay: None,
-        }
-    }
-}
-
-/// How OTLP travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OtlpProtocol {
-    /// As protobuf over HTTP/1.1.
-    #[default]
-    Http,
-    /// Over gRPC.
-    Grpc,
-}
-
-/// What differs for one signal; anything left out is as in [`OtlpSettings`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpSignal {
-    /// Full address, used as it stands.
-    pub endpoint: Option<String>,
-    /// Sent instead of the common headers.
-    pub headers: Option<Headers>,
-    /// Longest time of one request.
-    #[serde(with = "values::optional_duration")]
-    pub timeout: Option<Duration>,
 }
 
 /// Bounds on what one span may carry. What is over a bound is cut or dropped and counted on the span.

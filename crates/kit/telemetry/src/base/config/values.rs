@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -66,6 +67,14 @@ impl SettingsError {
 fn list(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     lines.join("\n  ")
+}
+
+/// More than anybody waits, and still a time that a clock can be moved by.
+pub(super) const MAX_TIME: Duration = Duration::from_hours(24 * 365);
+
+/// A time-out as it is waited for: 0 stands for no limit.
+pub(crate) fn limited(timeout: Duration) -> Duration {
+    if timeout.is_zero() { MAX_TIME } else { timeout }
 }
 
 /// `5s`, `200ms`, `1m 30s`.

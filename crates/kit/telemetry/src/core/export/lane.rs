@@ -5,6 +5,7 @@
 //! shutdown's deadline comes is abandoned and counted, its request cancelled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +15,7 @@ use super::account::Account;
 use super::orders::Ears;
 use super::outlet::{Outlet, Sent};
 use super::queue::Queue;
-use crate::base::config::BatchSettings;
+use crate::base::config::{BatchSettings, limited};
 use crate::base::ledger::{DropReason, ExporterLedger};
 
 /// Where callers put items.
@@ -28,6 +29,8 @@ pub(crate) struct Lane<T> {
 
 impl<T> Lane<T> {
     pub(crate) fn new(exporter: &'static str, settings: BatchSettings) -> Arc<Self> {
+        // A loop that never waits would take a core.
+        let settings = BatchSettings { delay: settings.delay.max(Duration::from_millis(1)), ..settings };
         Arc::new(Self { queue: Queue::new(), account: Account::new(exporter), wake: Notify::new(), settings })
     }
 }
@@ -105,7 +108,7 @@ impl<T: Send + 'static> LaneLoop<T> {
     async fn send(&mut self, batch: Vec<T>) {
         let count = batch.len() as u64;
         let account = &self.lane.account;
-        let give_up = Instant::now() + self.lane.settings.export_timeout;
+        let give_up = Instant::now() + limited(self.lane.settings.export_timeout);
         let sent = self.outlet.send(batch, give_up);
         match self.ears.until_deadline(sent).await {
             Some(Sent::Accepted { rejected }) => {

@@ -98,8 +98,8 @@ impl Exports {
         plan.spans(settings, service_name, &receivers);
         plan.logs(settings, &receivers);
         plan.metrics(settings, source, &receivers);
-        for receiver in &settings.otlp.further {
-            plan.further(settings, receiver, resource);
+        for receiver in &settings.otlp.additional {
+            plan.additional(settings, receiver, resource);
         }
         plan.start(service_name)
     }
@@ -227,7 +227,7 @@ impl Plan {
                     self.exports.span_memory = Some(Arc::clone(&spans));
                     self.spans.push(Arc::new(SpanMemory { spans, service_name: Arc::clone(service_name) }));
                 }
-                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpGrpc => {
+                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc => {
                     let lane = Lane::new(exporter.name(), settings.traces.batch.clone());
                     self.run_lane(&lane, receivers, *exporter, Receivers::traces);
                     self.spans.push(lane);
@@ -245,7 +245,7 @@ impl Plan {
                     self.exports.log_memory = Some(Arc::clone(&records));
                     self.exports.logs.push(Arc::new(LogMemory(records)));
                 }
-                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpGrpc => {
+                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc => {
                     let lane = Lane::new(exporter.name(), settings.logs.batch.clone());
                     self.run_lane(&lane, receivers, *exporter, Receivers::logs);
                     self.exports.logs.push(lane);
@@ -271,12 +271,13 @@ impl Plan {
     }
 
     /// Lanes to a receiver beside the common one.
-    fn further(&mut self, settings: &Settings, receiver: &OtlpReceiver, resource: &Resource) {
+    fn additional(&mut self, settings: &Settings, receiver: &OtlpReceiver, resource: &Resource) {
         let (receivers, exporter) = Receivers::of(receiver, resource);
         let receivers = Arc::new(receivers);
         let name = match exporter {
-            Exporter::OtlpGrpc => "further_otlp_grpc",
-            _ => "further_otlp_http",
+            Exporter::OtlpGrpc => "additional_otlp_grpc",
+            Exporter::OtlpHttpJson => "additional_otlp_http_json",
+            _ => "additional_otlp_http",
         };
         let batch = |batch: &BatchSettings| BatchSettings {
             delay: receiver.delay.unwrap_or(batch.delay),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::account::Account;
 use super::orders::Ears;
 use super::outlet::{Outlet, Sent};
-use crate::base::config::MetricSettings;
+use crate::base::config::{MetricSettings, limited};
 use crate::base::ledger::DropReason;
 use crate::core::readings::MetricSource;
 
@@ -60,7 +60,7 @@ impl ReadingsLoop {
     async fn push(&mut self) {
         let Some(reading) = self.source.read() else { return };
         self.account.enter();
-        let give_up = Instant::now() + self.export_timeout;
+        let give_up = Instant::now() + limited(self.export_timeout);
         let sent = self.outlet.send(vec![reading], give_up);
         match self.ears.until_deadline(sent).await {
             // Refused data points were complained about; the push as such arrived.

@@ -1,6 +1,6 @@
 //! The receivers that the settings name, one outlet for each signal and exporter.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::trace::SpanData;
@@ -11,7 +11,7 @@ use super::console;
 use super::otlp::{GrpcTransport, HttpTransport, Otlp, Signal, Transport, encode};
 use super::outlet::Outlet;
 use crate::base::config::{
-    Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings,
+    Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings, limited,
 };
 use crate::base::finished::FinishedLog;
 
@@ -35,10 +35,15 @@ impl Receivers {
             endpoint: Some(receiver.endpoint.clone()),
             headers: receiver.headers.clone(),
             timeout: receiver.timeout,
+            compression: receiver.compression,
+            certificate: receiver.certificate.clone(),
+            client_certificate: receiver.client_certificate.clone(),
+            client_key: receiver.client_key.clone(),
             ..OtlpSettings::default()
         };
         let exporter = match receiver.protocol {
             OtlpProtocol::Http => Exporter::OtlpHttp,
+            OtlpProtocol::HttpJson => Exporter::OtlpHttpJson,
             OtlpProtocol::Grpc => Exporter::OtlpGrpc,
         };
         (Self { otlp, resource: resource.clone() }, exporter)
@@ -65,8 +70,8 @@ impl Receivers {
     ) -> Result<Outlet<T>, ExportError> {
         let headers = header_map(own.headers.as_ref().unwrap_or(&self.otlp.headers));
         let transport = match exporter {
-            Exporter::OtlpHttp => {
-                let address = http_address(&self.otlp, own, signal.path);
+            Exporter::OtlpHttp | Exporter::OtlpHttpJson => {
+                let address = http_address(&self.otlp, own, signal.path).to_string();
                 let url = Url::parse(&address).map_err(|error| ExportError::exporter(exporter, &error))?;
                 let transport = HttpTransport::new(url, headers)
                     .map_err(|error| ExportError::exporter(exporter, &error))?;
@@ -75,24 +80,29 @@ impl Receivers {
             Exporter::OtlpGrpc => {
                 let address =
                     own.endpoint.as_deref().or(self.otlp.endpoint.as_deref()).unwrap_or(DEFAULT_GRPC);
-                let transport = GrpcTransport::new(address.to_owned(), signal.method, headers)
+                let insecure = own.insecure.unwrap_or(self.otlp.insecure);
+                let address = Endpoint::parse(address).map(|endpoint| endpoint.for_grpc(insecure));
+                let address = address.unwrap_or_default().to_string();
+                let transport = GrpcTransport::new(address, signal.method, headers)
                     .map_err(|error| ExportError::exporter(exporter, &error))?;
                 Transport::Grpc(transport)
             }
             Exporter::Console | Exporter::Memory | Exporter::None => return Ok(Outlet::Console(line)),
         };
-        let timeout = own.timeout.unwrap_or(self.otlp.timeout);
+        let timeout = limited(own.timeout.unwrap_or(self.otlp.timeout));
         Ok(Outlet::Otlp(Box::new(Otlp { transport, signal, resource: (&self.resource).into(), timeout })))
     }
 }
 
 /// A signal's own address is used as it stands, the common one gets the signal's path.
-fn http_address(otlp: &OtlpSettings, own: &OtlpSignal, path: &str) -> String {
-    if let Some(endpoint) = &own.endpoint {
-        return endpoint.clone();
+fn http_address(otlp: &OtlpSettings, own: &OtlpSignal, path: &str) -> Uri {
+    // What is not an address was refused with the settings.
+    let parsed = |text: &str| Endpoint::parse(text).ok();
+    if let Some(endpoint) = own.endpoint.as_deref().and_then(parsed) {
+        return endpoint.as_given();
     }
-    let base = otlp.endpoint.as_deref().unwrap_or(DEFAULT_HTTP);
-    format!("{}{path}", base.trim_end_matches('/'))
+    let base = parsed(otlp.endpoint.as_deref().unwrap_or(DEFAULT_HTTP));
+    base.map(|endpoint| endpoint.for_signal(path)).unwrap_or_default()
 }
 
 /// What is not a header was refused with the settings.
