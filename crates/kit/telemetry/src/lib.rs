@@ -84,7 +84,7 @@ pub mod error {
 
 /// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
 pub mod metrics {
-    pub use crate::core::metrics::render_prometheus;
+    pub use crate::core::metrics::{PrometheusPage, render_prometheus};
     pub use crate::core::prometheus::sample;
     pub use crate::core::readings::{DATABASE_SECONDS, REQUEST_SECONDS, durations};
 }

@@ -14,6 +14,7 @@ use crate::core::export::{ExportError, Exports, Parts};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
 use crate::core::propagation::Propagation;
+use crate::core::readings::SCHEMA_URL;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
 use crate::core::tracer::Provider;
@@ -150,7 +151,8 @@ impl Builder {
             return Ok(Telemetry::new(Shared::without_providers(&settings, service_name, attributes)));
         }
 
-        let resource = Resource::builder_empty().with_attributes(attributes.iter().cloned()).build();
+        let resource =
+            Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
         let (source, meters) = readings::provider(&settings.metrics, &resource);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, self.parts)?;
         #[cfg(feature = "sdk")]
@@ -166,7 +168,10 @@ impl Builder {
             self.foreign.map(|foreign| foreign.build(&attributes)),
         );
 
-        let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build();
+        let scope = InstrumentationScope::builder(SCOPE)
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(SCHEMA_URL)
+            .build();
         let meter = match &meters {
             Some(meters) => meters.meter_with_scope(scope.clone()),
             None => NoopMeterProvider::new().meter(SCOPE),

@@ -18,7 +18,7 @@ use super::readings::ReadingsLoop;
 use super::receivers::{Receiver, TlsProvider};
 use super::{ExportError, Exports, worker};
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
-use crate::core::readings::MetricSource;
+use crate::core::readings::{MetricSource, SCHEMA_URL};
 
 /// What the program hands over beside the settings.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ impl Plan {
             return None;
         }
         let lanes = plans.iter().map(|plan| Arc::clone(&plan.lane)).collect();
-        let frames = Arc::new(Frames::new(Envelope::new(resource, ""), lanes));
+        let frames = Arc::new(Frames::new(Envelope::new(resource, SCHEMA_URL), lanes));
         for LanePlan { lane, receiver, signal } in plans {
             let control = self.control();
             let frames = Arc::clone(&frames);
