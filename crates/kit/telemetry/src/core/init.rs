@@ -63,7 +63,8 @@ impl From<ExportError> for InitError {
 /// # Ok::<(), waypost_telemetry::InitError>(())
 /// ```
 #[expect(clippy::needless_pass_by_value, reason = "settings are spent: later changes have no effect")]
-pub fn init(settings: Settings) -> Result<Telemetry, InitError> {
+pub fn init(mut settings: Settings) -> Result<Telemetry, InitError> {
+    settings.log_warnings();
     settings.check()?;
     let service_name: Arc<str> = settings.service_name.as_str().into();
     let attributes = resource::attributes(&settings);

@@ -18,20 +18,20 @@ const PAIRWISE: usize = 32;
 
 pub(crate) fn tidy_span(span: &mut SpanData, limits: &Limits) {
     span.dropped_attributes_count +=
-        tidy(&mut span.attributes, limits.span_attributes as usize, limits.attribute_value_length);
+        tidy(&mut span.attributes, limits.span_attributes as usize, limits.span_value_length());
     for event in &mut span.events.events {
         event.dropped_attributes_count +=
-            tidy(&mut event.attributes, limits.event_attributes as usize, limits.attribute_value_length);
+            tidy(&mut event.attributes, limits.event_attributes as usize, limits.span_value_length());
     }
     for link in &mut span.links.links {
         link.dropped_attributes_count +=
-            tidy(&mut link.attributes, limits.link_attributes as usize, limits.attribute_value_length);
+            tidy(&mut link.attributes, limits.link_attributes as usize, limits.span_value_length());
     }
 }
 
 pub(crate) fn tidy_log(record: &mut FinishedLog, limits: &Limits) {
-    tidy(&mut record.attributes, limits.event_attributes as usize, limits.attribute_value_length);
-    if let Some(end) = end_of(&record.body, limits.attribute_value_length) {
+    tidy(&mut record.attributes, limits.log_attributes as usize, limits.log_value_length());
+    if let Some(end) = end_of(&record.body, limits.log_value_length()) {
         record.body.truncate(end);
     }
 }
