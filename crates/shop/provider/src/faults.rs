@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_rate_is_a_share_of_chances() {
         let mut config = FaultConfig::default();
-        config.decline_rate = waypost_service::config::Ratio::new(0.25).unwrap();
+        config.decline_rate = waypost_settings::Ratio::new(0.25).unwrap();
         let faults = Faults::new(config);
         assert_eq!(faults.of_charge("k", "pm_card_ok", 0.24).decline_code, Some("card_declined"));
         assert_eq!(faults.of_charge("k", "pm_card_ok", 0.25), Plan::default());

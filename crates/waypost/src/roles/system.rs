@@ -8,8 +8,8 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
 use waypost_durable::{Location, Sharing};
-use waypost_service::config::Origin;
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
+use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 

@@ -143,7 +143,8 @@ impl Builder {
 
     /// Starts telemetry; see [`init()`].
     pub fn init(self) -> Result<Telemetry, InitError> {
-        let settings = self.settings;
+        let mut settings = self.settings;
+        settings.log_warnings();
         settings.check()?;
         let service_name: Arc<str> = settings.service_name.as_str().into();
         let attributes = resource::attributes(&settings);

@@ -6,16 +6,17 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::values::MAX_TIME;
-use super::{BatchSettings, Endpoint, Exporter, Headers, OtlpProtocol, Problem, Settings, SettingsError};
+use super::{BatchSettings, Complaint, Endpoint, Exporter, Headers, OtlpProtocol, Settings, SettingsError};
 
 impl Settings {
     /// `Ok` if these settings can be used; else everything that is wrong with them.
     pub fn check(&self) -> Result<(), SettingsError> {
-        SettingsError::check(self.problems())
+        SettingsError::check(self.complaints())
     }
 
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        let mut check = Check { problems: Vec::new() };
+    /// Every broken rule, for a program in whose settings these are a section.
+    pub fn complaints(&self) -> Vec<Complaint> {
+        let mut check = Check { complaints: Vec::new() };
         check.that(!self.service_name.trim().is_empty(), "service_name", "", "must not be empty");
         check.that(
             (0.0..=1.0).contains(&self.traces.ratio),
@@ -43,7 +44,7 @@ impl Settings {
         check.otlp(self);
         #[cfg(feature = "logs")]
         if let Err(reason) = super::log_filter::check_filter(&self.logs.filter) {
-            check.problems.push(Problem::new("logs.filter", &self.logs.filter, reason));
+            check.that(false, "logs.filter", &self.logs.filter, &reason);
         }
         for (name, keys) in [
             ("baggage.outbound", &self.baggage.outbound),
@@ -53,23 +54,24 @@ impl Settings {
                 check.that(is_token(key), name, key, "is not a key that baggage can have");
             }
         }
-        check.problems
+        check.complaints
     }
 }
 
 struct Check {
-    problems: Vec<Problem>,
+    complaints: Vec<Complaint>,
 }
 
 impl Check {
     fn that(&mut self, holds: bool, name: &str, value: &str, reason: &str) {
         if !holds {
-            self.problems.push(Problem::new(name, value, reason));
+            let reason = if value.is_empty() { reason.to_owned() } else { format!("{value:?}: {reason}") };
+            self.complaints.push(Complaint::new(name, reason));
         }
     }
 
     fn time(&mut self, name: &str, value: Duration) {
-        let text = humantime::format_duration(value).to_string();
+        let text = waypost_settings::Duration::from(value).to_string();
         self.that(value <= MAX_TIME, name, &text, "must not be longer than a year");
     }
 
@@ -83,6 +85,7 @@ impl Check {
     fn batch(&mut self, name: &str, batch: &BatchSettings) {
         let max_batch = batch.max_batch.to_string();
         self.that(batch.queue_size > 0, &format!("{name}.queue_size"), "0", "must be at least 1");
+        self.that(batch.queue_bytes > 0, &format!("{name}.queue_bytes"), "0", "must be at least 1");
         self.that(batch.max_batch > 0, &format!("{name}.max_batch"), "0", "must be at least 1");
         self.that(
             batch.max_batch <= batch.queue_size,

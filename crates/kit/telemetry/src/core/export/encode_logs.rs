@@ -21,10 +21,10 @@ pub(super) fn put(out: &mut Vec<u8>, field: u32, record: &FinishedLog, limits: &
         put_fixed64(out, 1, time);
         put_number(out, 2, record.severity as u64);
         put_text(out, 3, record.severity.name());
-        let body = cut(&record.body, limits.attribute_value_length);
+        let body = cut(&record.body, limits.log_value_length());
         put_message(out, 5, |out| put_bytes(out, STRING_VALUE, body.as_bytes()));
-        let max = limits.event_attributes as usize;
-        let over = put_attributes(out, 6, &record.attributes, max, limits.attribute_value_length);
+        let max = limits.log_attributes as usize;
+        let over = put_attributes(out, 6, &record.attributes, max, limits.log_value_length());
         put_number(out, 7, over.into());
         if record.span.is_valid() {
             put_fixed32(out, 8, record.span.trace_flags().to_u8().into());
@@ -66,7 +66,7 @@ impl Targets {
 
 /// Brings a record within its limits: each key once, no endless text.
 pub(super) fn tidy(record: &mut FinishedLog, limits: &Limits) {
-    let max = limits.attribute_value_length;
+    let max = limits.log_value_length();
     let kept = cut(&record.body, max).len();
     record.body.truncate(kept);
     let attributes = std::mem::take(&mut record.attributes);
@@ -79,7 +79,7 @@ pub(super) fn tidy(record: &mut FinishedLog, limits: &Limits) {
         let known = record.attributes.iter().position(|known| known.key == attribute.key);
         match known {
             Some(place) => record.attributes[place] = attribute,
-            None if record.attributes.len() < limits.event_attributes as usize => {
+            None if record.attributes.len() < limits.log_attributes as usize => {
                 record.attributes.push(attribute);
             }
             None => {}

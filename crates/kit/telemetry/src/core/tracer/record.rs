@@ -107,7 +107,7 @@ impl Record {
     pub(super) fn set(&mut self, key: &str, value: &Value, limits: &Limits) {
         let hash = short_hash(key.as_bytes());
         let known = (0..self.index.len()).find(|place| self.is_key(*place, hash, key));
-        let max_chars = limits.attribute_value_length;
+        let max_chars = limits.span_value_length();
         match known {
             Some(place) => {
                 let mut encoded = Vec::with_capacity(key.len() + 32);
@@ -157,7 +157,7 @@ impl Record {
             put_fixed64(out, 1, time);
             put_text(out, 2, name);
             let max = limits.event_attributes as usize;
-            let over = put_attributes(out, 3, attributes, max, limits.attribute_value_length);
+            let over = put_attributes(out, 3, attributes, max, limits.span_value_length());
             put_number(out, 4, over.into());
         });
     }
@@ -176,7 +176,7 @@ impl Record {
             put_bytes(out, 2, &span.span_id().to_bytes());
             put_text(out, 3, &span.trace_state().header());
             let max = limits.link_attributes as usize;
-            let over = put_attributes(out, 4, attributes, max, limits.attribute_value_length);
+            let over = put_attributes(out, 4, attributes, max, limits.span_value_length());
             put_number(out, 5, over.into());
             put_fixed32(out, 6, wire_flags(span.trace_flags().to_u8(), span.is_remote()));
         });

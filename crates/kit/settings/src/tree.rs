@@ -1,6 +1,6 @@
 //! The merged layers: one TOML tree, and for each value where it came from and how else its text can be read.
 
-use super::{File, Origin, Problem, Sources, load::Step, load::closest};
+use super::{FieldDoc, File, Origin, Problem, Sources, load::Step, load::closest, refusal::Refusal};
 use std::collections::{BTreeMap, VecDeque};
 use toml::{Table, Value, de::DeTable, de::DeValue};
 
@@ -21,9 +21,16 @@ struct Given {
 }
 
 impl Tree {
-    /// Merges all layers. Problems: a file that is not TOML, a key below a value.
-    pub(super) fn merge(sources: &Sources) -> (Tree, Vec<Problem>) {
+    /// Merges all layers, the struct's defaults at the bottom. Problems: a file that is not TOML, a key below a value.
+    pub(super) fn merge(sources: &Sources, fields: Vec<FieldDoc>) -> (Tree, Vec<Problem>) {
         let mut tree = Tree { root: Table::new(), given: BTreeMap::new() };
+        for FieldDoc { key, default, .. } in fields {
+            if let Some(default) = default {
+                tree.set(&key, default, Origin::Default, VecDeque::new());
+            }
+        }
+        // Nobody gave these.
+        tree.given.clear();
         let mut problems = Vec::new();
         for (key, text, origin) in sources.texts_below_the_file() {
             problems.extend(tree.set_text(&key, text, origin));
@@ -46,7 +53,8 @@ impl Tree {
     }
 
     /// Deals with a value that was refused: reads its text another way, or takes it out.
-    pub(super) fn give_way(&mut self, path: &[String], reason: String) -> Step {
+    pub(super) fn give_way(&mut self, refusal: &Refusal) -> Step {
+        let path = refusal.path();
         let key = path.join(".");
         let given_key = longest_prefix(&self.given, &key);
         if let Some(key) = &given_key
@@ -55,9 +63,8 @@ impl Tree {
         {
             // A number that is too large says more than "a string where a number belongs"; a list that nobody
             // asked for says less.
-            let is_more_telling = given.refused.is_none() || !reason.contains("sequence");
-            if is_more_telling {
-                given.refused = Some(reason);
+            if given.refused.is_none() || !refusal.is_about_a_list {
+                given.refused = Some(refusal.reason.clone());
             }
             replace(&mut self.root, key, next);
             return Step::Retry;
@@ -69,11 +76,11 @@ impl Tree {
             None => self.first_within(&key).unwrap_or(Origin::Default),
         };
         let reason = match given.and_then(|given| given.refused.clone()) {
-            Some(earlier) if reason.contains("sequence") => earlier,
-            _ => reason,
+            Some(earlier) if refusal.is_about_a_list => earlier,
+            _ => refusal.reason.clone(),
         };
         let problem = Problem { origin, key: key.clone(), reason };
-        if self.remove(path) { Step::Problem(problem) } else { Step::Stuck(problem) }
+        if self.remove(&path) { Step::Problem(problem) } else { Step::Stuck(problem) }
     }
 
     fn first_within(&self, section: &str) -> Option<Origin> {

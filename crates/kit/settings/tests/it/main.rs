@@ -1,12 +1,11 @@
 //! Loading a configuration.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use serde::{Deserialize, Serialize};
-use waypost_service::{
-    config::{
-        ByteSize, Complaint, Duration, File, Flag, Loaded, Origin, Problems, Secret, Settings, Sources,
-        commented_toml, load, markdown_table,
-    },
-    settings,
+use waypost_settings::{
+    ByteSize, Complaint, Duration, File, Flag, Loaded, Origin, Problems, Secret, Settings, Sources,
+    commented_toml, load, markdown_table, settings,
 };
 
 settings! {
@@ -59,6 +58,10 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+fn from_environment(pairs: &[(&str, &str)]) -> Sources {
+    Sources::from_environment("WAYPOST_", variables(pairs))
+}
+
 fn load_shop(sources: &Sources) -> Result<Loaded<Shop>, Problems> {
     load(sources, |_| Vec::new())
 }
@@ -72,6 +75,7 @@ fn each_layer_covers_the_one_below() {
     let sources = Sources {
         defaults: variables(&[("kitchen.mood", "busy"), ("kitchen.cooks", "4"), ("name", "default")]),
         file: Some(file("name = \"file\"\n[kitchen]\ncooks = 5\npatience = \"1s\"\n")),
+        prefix: "WAYPOST_".to_owned(),
         environment: variables(&[("WAYPOST_KITCHEN__PATIENCE", "500ms"), ("WAYPOST_NAME", "environment")]),
         flags: vec![Flag::parse("--set", "name=flag").unwrap()],
         ..Sources::default()
@@ -101,7 +105,7 @@ fn a_section_header_without_settings_takes_nothing_away() {
 
 #[test]
 fn text_from_the_environment_becomes_what_the_setting_needs() {
-    let sources = Sources::from_environment(variables(&[
+    let sources = from_environment(&[
         ("WAYPOST_NAME", "8080"),
         ("WAYPOST_TILL_KEY", "hunter2"),
         ("WAYPOST_KITCHEN__COOKS", "7"),
@@ -110,7 +114,7 @@ fn text_from_the_environment_becomes_what_the_setting_needs() {
         ("WAYPOST_KITCHEN__ORDER_SIZE", "1000"),
         ("WAYPOST_KITCHEN__DISHES", "soup, bread"),
         ("PATH", "/bin"),
-    ]));
+    ]);
     let shop = load_shop(&sources).unwrap().value;
     assert_eq!(shop.name, "8080");
     assert_eq!(shop.till_key.unwrap().expose(), "hunter2");
@@ -123,6 +127,7 @@ fn text_from_the_environment_becomes_what_the_setting_needs() {
 fn all_problems_of_all_layers_are_told_at_once_in_their_order() {
     let sources = Sources {
         file: Some(file("nam = 1\n\n[kitchen]\nlisten = \"here\"\npatience = \"soon\"\nmood = \"bussy\"\n")),
+        prefix: "WAYPOST_".to_owned(),
         environment: variables(&[("WAYPOST_KITCHEN__COOKS", "70000"), ("WAYPOST_KICHEN__COOKS", "1")]),
         flags: vec![Flag::parse("--set", "kitchen.parallel=perhaps").unwrap()],
         ..Sources::default()
@@ -145,6 +150,7 @@ fn all_problems_of_all_layers_are_told_at_once_in_their_order() {
 fn a_file_that_is_not_toml_is_told_with_its_line() {
     let sources = Sources {
         file: Some(file("name = \"a\"\n[kitchen\ncooks = 1\n")),
+        prefix: "WAYPOST_".to_owned(),
         environment: variables(&[("WAYPOST_KITCHEN__COOKS", "many")]),
         ..Sources::default()
     };
@@ -157,6 +163,7 @@ fn a_file_that_is_not_toml_is_told_with_its_line() {
 fn a_rule_between_values_is_told_with_the_place_of_the_value() {
     let sources = Sources {
         file: Some(file("[kitchen]\ncooks = 0\npatience = 2\n")),
+        prefix: "WAYPOST_".to_owned(),
         environment: variables(&[("WAYPOST_NAME", "")]),
         ..Sources::default()
     };
@@ -177,7 +184,7 @@ fn a_rule_between_values_is_told_with_the_place_of_the_value() {
 
 #[test]
 fn names_that_are_not_settings_are_left_alone() {
-    let mut sources = Sources::from_environment(variables(&[("WAYPOST_CONFIG", "waypost.toml")]));
+    let mut sources = from_environment(&[("WAYPOST_CONFIG", "waypost.toml")]);
     assert!(load_shop(&sources).is_err());
     sources.not_settings.push("WAYPOST_CONFIG".to_owned());
     assert!(load_shop(&sources).is_ok());
@@ -227,11 +234,50 @@ dishes = ["soup"]
 }
 
 #[test]
-fn the_table_has_a_row_a_setting_and_survives_a_bar_in_the_text() {
-    let table = markdown_table(&Shop::describe());
+fn the_table_has_a_row_per_setting_and_survives_a_bar_in_the_text() {
+    let table = markdown_table(&Shop::describe(), "WAYPOST_");
     assert_eq!(table.lines().count(), 2 + 9);
     assert!(table.contains(
         "| `kitchen.patience` | Duration | `\"2s\"` | `WAYPOST_KITCHEN__PATIENCE` | Time that an order may wait. |"
     ));
     assert!(table.contains("| What is served \\| sold. |"));
+}
+
+settings! {
+    /// A branch.
+    #[derive(PartialEq)]
+    pub(crate) struct Branch {
+        /// A kitchen that is not like every other.
+        pub(crate) kitchen: Kitchen = Kitchen { cooks: 9, parallel: false, ..Kitchen::default() },
+        /// Time between two deliveries.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub(crate) delivery: std::time::Duration = std::time::Duration::from_mins(90),
+        /// What is no setting.
+        #[serde(skip)]
+        pub(crate) noted: Vec<String> = Vec::new(),
+    }
+}
+
+#[test]
+fn a_section_given_in_part_keeps_what_the_struct_above_has() {
+    let text = "[kitchen]\nparallel = true\n";
+    let branch = load::<Branch>(&Sources { file: Some(file(text)), ..Sources::default() }, |_| Vec::new());
+    let kitchen = branch.unwrap().value.kitchen;
+    assert_eq!((kitchen.cooks, kitchen.parallel, kitchen.mood), (9, true, Mood::Calm));
+}
+
+#[test]
+fn a_field_is_described_as_it_is_written_and_skipped_if_it_is_no_setting() {
+    let fields = Branch::describe();
+    let delivery = fields.iter().find(|field| field.key == "delivery").unwrap();
+    assert_eq!(delivery.default, Some("1h 30m".into()));
+    assert!(fields.iter().all(|field| field.key != "noted"), "{fields:?}");
+    let sources = Sources { file: Some(file("noted = [\"a\"]")), ..Sources::default() };
+    assert!(load::<Branch>(&sources, |_| Vec::new()).is_err());
+}
+
+#[test]
+fn something_in_a_section_is_its_origin() {
+    let loaded = load_shop(&from_environment(&[("WAYPOST_KITCHEN__COOKS", "5")])).unwrap();
+    assert_eq!(loaded.origin("kitchen"), Origin::Environment("WAYPOST_KITCHEN__COOKS".to_owned()));
 }

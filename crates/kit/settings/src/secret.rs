@@ -9,7 +9,7 @@ const REDACTED: &str = "[redacted]";
 /// Holds a password, key or token: `Debug` and `Serialize` show `[redacted]`, and there is no `Display`.
 ///
 /// ```
-/// let key = waypost_service::config::Secret::new("hunter2".to_owned());
+/// let key = waypost_settings::Secret::new("hunter2".to_owned());
 /// assert_eq!(format!("{key:?}"), "[redacted]");
 /// assert_eq!(key.expose(), "hunter2");
 /// ```

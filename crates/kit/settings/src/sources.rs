@@ -10,9 +10,11 @@ pub struct Sources {
     pub defaults: Vec<(String, String)>,
     /// A TOML file.
     pub file: Option<File>,
-    /// The process environment; only names that start with [`Sources::PREFIX`] are looked at.
+    /// What the names of variables start with, for instance `SHOP_`; without it no variable is looked at.
+    pub prefix: String,
+    /// The process environment; only names that start with the prefix are looked at.
     pub environment: Vec<(String, String)>,
-    /// Names with the prefix that are not settings (`WAYPOST_CONFIG`, which names the file).
+    /// Names with the prefix that are not settings (`SHOP_CONFIG`, which may name the file).
     pub not_settings: Vec<String>,
     /// The command line; a later flag wins.
     pub flags: Vec<Flag>,
@@ -52,17 +54,18 @@ impl Flag {
 }
 
 impl Sources {
-    /// What the names of environment variables start with.
-    pub const PREFIX: &'static str = "WAYPOST_";
-
     /// A source with the environment of a process and nothing else.
-    pub fn from_environment(environment: impl IntoIterator<Item = (String, String)>) -> Sources {
-        Sources { environment: environment.into_iter().collect(), ..Sources::default() }
+    pub fn from_environment(
+        prefix: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Sources {
+        let environment = environment.into_iter().collect();
+        Sources { prefix: prefix.to_owned(), environment, ..Sources::default() }
     }
 
-    /// The environment variable of a key: `order.parallel_checks` is `WAYPOST_ORDER__PARALLEL_CHECKS`.
-    pub fn variable(key: &str) -> String {
-        format!("{}{}", Self::PREFIX, key.replace('.', "__").to_ascii_uppercase())
+    /// The variable of a key: with the prefix `SHOP_`, `order.parallel_checks` is `SHOP_ORDER__PARALLEL_CHECKS`.
+    pub fn variable(prefix: &str, key: &str) -> String {
+        format!("{prefix}{}", key.replace('.', "__").to_ascii_uppercase())
     }
 
     /// Values given as text, lowest layer first, but for the file: `(key, text, where from)`.
@@ -76,11 +79,12 @@ impl Sources {
         let variables: BTreeMap<&String, &String> = self
             .environment
             .iter()
-            .filter(|(name, _)| name.starts_with(Self::PREFIX) && !self.not_settings.contains(name))
+            .filter(|(name, _)| !self.prefix.is_empty() && name.starts_with(&self.prefix))
+            .filter(|(name, _)| !self.not_settings.contains(name))
             .map(|(name, value)| (name, value))
             .collect();
         let variables = variables.into_iter().map(|(name, text)| {
-            let key = name[Self::PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
+            let key = name[self.prefix.len()..].to_ascii_lowercase().replace("__", ".");
             (key, text.clone(), Origin::Environment(name.clone()))
         });
         let flags = self.flags.iter().map(|flag| {

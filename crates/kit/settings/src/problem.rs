@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Origin {
     /// A default.
     Default,
+    /// A value that the program set itself.
+    Program,
     /// A line of the file.
     File {
         /// The file's name as it was given.
@@ -24,6 +26,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default => f.write_str("default"),
+            Origin::Program => f.write_str("program"),
             Origin::File { name, line } => write!(f, "{name}:{line}"),
             Origin::Environment(name) | Origin::Flag(name) => f.write_str(name),
         }
@@ -44,6 +47,9 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { origin, key, reason } = self;
+        if *origin == Origin::Program {
+            return write!(f, "{key}: {reason}");
+        }
         if key.is_empty() { write!(f, "{origin}: {reason}") } else { write!(f, "{origin}: {key}: {reason}") }
     }
 }
@@ -53,9 +59,19 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn new(mut problems: Vec<Problem>) -> Problems {
+    /// All of them, whatever their order.
+    pub fn new(mut problems: Vec<Problem>) -> Problems {
         problems.sort_by(|left, right| left.origin.cmp(&right.origin));
         Problems(problems)
+    }
+
+    /// `Ok` if there are no complaints about settings that the program set itself.
+    pub fn check(complaints: Vec<Complaint>) -> Result<(), Problems> {
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        let problem = |Complaint { key, reason }| Problem { origin: Origin::Program, key, reason };
+        Err(Problems(complaints.into_iter().map(problem).collect()))
     }
 
     /// Each of them.
@@ -76,7 +92,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// A rule between values that a type cannot state, broken: returned by a role's own check of its `Config`.
+/// A rule between values that a type cannot state, broken: returned by the owner's own check of the struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// The setting, from the struct that was checked.

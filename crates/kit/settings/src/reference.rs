@@ -18,8 +18,8 @@ pub fn commented_toml(fields: &[FieldDoc]) -> String {
     text
 }
 
-/// One row a setting: key, type, default, environment variable, description.
-pub fn markdown_table(fields: &[FieldDoc]) -> String {
+/// One row per setting: key, type, default, environment variable, description.
+pub fn markdown_table(fields: &[FieldDoc], prefix: &str) -> String {
     let mut text =
         String::from("| setting | type | default | environment | meaning |\n|---|---|---|---|---|\n");
     for field in fields.iter().filter(|field| !field.is_section) {
@@ -29,7 +29,7 @@ pub fn markdown_table(fields: &[FieldDoc]) -> String {
             format!("`{}`", field.key),
             field.type_name.clone(),
             default,
-            format!("`{}`", Sources::variable(&field.key)),
+            format!("`{}`", Sources::variable(prefix, &field.key)),
             doc,
         ];
         let cells: Vec<String> = cells.into_iter().map(|cell| cell.replace('|', "\\|")).collect();

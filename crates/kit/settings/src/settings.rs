@@ -1,13 +1,15 @@
 //! Settings structs whose doc comments are their documentation.
 
+#[cfg(feature = "load")]
 use serde::Serialize;
 
 /// One setting, described by the doc comment and the default of its field.
+#[cfg(feature = "load")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldDoc {
     /// Dotted path from the struct that was asked, for example `limits.header_timeout`.
     pub key: String,
-    /// The doc comment, one line a line.
+    /// The doc comment, each of its lines on a line.
     pub doc: String,
     /// The type as a reader knows it: `Duration`, `u32`, `list of String`.
     pub type_name: String,
@@ -18,6 +20,7 @@ pub struct FieldDoc {
 }
 
 /// A struct made by [`settings!`](crate::settings): every field has a default and a description.
+#[cfg(feature = "load")]
 pub trait Settings: Default + Serialize {
     /// Every setting in the order of the source, those of nested sections after their section.
     fn describe() -> Vec<FieldDoc> {
@@ -29,16 +32,17 @@ pub trait Settings: Default + Serialize {
 }
 
 /// Makes a settings struct: `Clone`, `Debug`, `Default`, `Serialize` and `Deserialize` (a missing key takes its
-/// default, an unknown key is an error), and [`Settings`] from the doc comments.
+/// default, an unknown key is an error), and `Settings` from the doc comments.
 ///
 /// A field is `/// what it means`, then `pub name: Type = default,`. A field whose type is itself made by this
-/// macro is a section. A `#[derive(..)]` after the struct's doc comment adds to the derives. The crate that uses it
-/// needs `serde` with `derive` as a dependency.
+/// macro is a section. Between the two may stand `#[serde(with = "...")]`, or `#[serde(skip)]` for a field that is no
+/// setting. A `#[derive(..)]` after the struct's doc comment adds to the derives. The crate that uses it needs
+/// `serde` with `derive` as a dependency.
 ///
 /// ```
-/// use waypost_service::config::{Duration, Settings};
+/// use waypost_settings::{Duration, settings};
 ///
-/// waypost_service::settings! {
+/// settings! {
 ///     /// How patient the kitchen is.
 ///     pub struct Kitchen {
 ///         /// Time an order may wait.
@@ -47,7 +51,8 @@ pub trait Settings: Default + Serialize {
 /// }
 ///
 /// assert_eq!(*Kitchen::default().patience, std::time::Duration::from_secs(2));
-/// assert_eq!(Kitchen::describe()[0].doc, "Time an order may wait.");
+/// # #[cfg(feature = "load")]
+/// assert_eq!(<Kitchen as waypost_settings::Settings>::describe()[0].doc, "Time an order may wait.");
 /// ```
 #[macro_export]
 macro_rules! settings {
@@ -57,6 +62,7 @@ macro_rules! settings {
         $visibility:vis struct $name:ident {
             $(
                 $(#[doc = $field_doc:literal])+
+                $(#[serde($($serde:tt)+)])?
                 $field_visibility:vis $field:ident : $type:ty = $default:expr
             ),* $(,)?
         }
@@ -67,6 +73,7 @@ macro_rules! settings {
         $visibility struct $name {
             $(
                 $(#[doc = $field_doc])+
+                $(#[serde($($serde)+)])?
                 $field_visibility $field: $type,
             )*
         }
@@ -77,17 +84,34 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::config::Settings for $name {
-            fn describe_self(&self) -> Vec<$crate::config::FieldDoc> {
+        $crate::__describe! {
+            $name { $($field: $type, [$($($serde)+)?], [$($field_doc),+];)* }
+        }
+    };
+}
+
+/// The half of [`settings!`](crate::settings) that is there for the reference and for reading. A macro of its own,
+/// because it is this crate that knows its features, not the one that declares settings.
+#[cfg(feature = "load")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __describe {
+    ($name:ident { $($field:ident: $type:ty, [$($serde:tt)*], [$($doc:literal),+];)* }) => {
+        impl $crate::Settings for $name {
+            fn describe_self(&self) -> Vec<$crate::FieldDoc> {
                 #[allow(unused_imports)]
-                use $crate::config::describing::{Field, Section as _, Setting as _};
+                use $crate::describing::{Field, Section as _, Setting as _};
+                let values = $crate::describing::values(self);
                 let mut fields = Vec::new();
                 $(
-                    fields.extend((&Field(&self.$field)).describe_field(
-                        stringify!($field),
-                        stringify!($type),
-                        &[$($field_doc),+],
-                    ));
+                    if stringify!($($serde)*) != "skip" {
+                        fields.extend((&Field(&self.$field)).describe_field(
+                            stringify!($field),
+                            stringify!($type),
+                            &[$($doc),+],
+                            &values,
+                        ));
+                    }
                 )*
                 fields
             }
@@ -95,24 +119,39 @@ macro_rules! settings {
     };
 }
 
+/// Without `load` nobody asks for descriptions.
+#[cfg(not(feature = "load"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __describe {
+    ($($described:tt)*) => {};
+}
+
 /// What the macro expands to. Not for use by hand.
 ///
 /// `(&Field(value)).describe_field(..)` finds [`Section`](describing::Section) first when the type has settings
 /// of its own, and [`Setting`](describing::Setting) by one more reference otherwise.
+#[cfg(feature = "load")]
 #[doc(hidden)]
 pub mod describing {
     use super::{FieldDoc, Settings};
     use serde::Serialize;
+    use toml::Table;
 
     #[derive(Debug)]
     pub struct Field<'a, T>(pub &'a T);
 
+    /// As they are written; what TOML cannot express is unset.
+    pub fn values(settings: &impl Serialize) -> Table {
+        Table::try_from(settings).unwrap_or_default()
+    }
+
     pub trait Section {
-        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str]) -> Vec<FieldDoc>;
+        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str], values: &Table) -> Vec<FieldDoc>;
     }
 
     impl<T: Settings> Section for Field<'_, T> {
-        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str]) -> Vec<FieldDoc> {
+        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str], _: &Table) -> Vec<FieldDoc> {
             let section = FieldDoc {
                 key: name.to_owned(),
                 doc: joined(doc),
@@ -120,60 +159,26 @@ pub mod describing {
                 default: None,
                 is_section: true,
             };
-            let nested = self.0.describe_self().into_iter().map(|field| prefixed(name, field));
+            let nested = self.0.describe_self().into_iter();
+            let nested = nested.map(|field| FieldDoc { key: format!("{name}.{}", field.key), ..field });
             std::iter::once(section).chain(nested).collect()
         }
     }
 
     pub trait Setting {
-        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str]) -> Vec<FieldDoc>;
+        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str], values: &Table) -> Vec<FieldDoc>;
     }
 
-    impl<T: Serialize> Setting for &Field<'_, T> {
-        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str]) -> Vec<FieldDoc> {
-            let default = toml::Value::try_from(self.0).ok();
-            let is_section = matches!(&default, Some(toml::Value::Table(table)) if !table.is_empty());
-            let mut fields = vec![FieldDoc {
+    impl<T> Setting for &Field<'_, T> {
+        fn describe_field(&self, name: &str, type_text: &str, doc: &[&str], values: &Table) -> Vec<FieldDoc> {
+            vec![FieldDoc {
                 key: name.to_owned(),
                 doc: joined(doc),
                 type_name: readable(type_text),
-                default: default.clone().filter(|_| !is_section),
-                is_section,
-            }];
-            // A settings struct of another make (the telemetry kit's): its keys and values, without prose.
-            if let Some(toml::Value::Table(table)) = default.filter(|_| is_section) {
-                fields.extend(foreign(table).into_iter().map(|field| prefixed(name, field)));
-            }
-            fields
+                default: values.get(name).cloned(),
+                is_section: false,
+            }]
         }
-    }
-
-    fn foreign(table: toml::Table) -> Vec<FieldDoc> {
-        let plain = |key: &str, type_name: &str, default: Option<toml::Value>| FieldDoc {
-            key: key.to_owned(),
-            doc: String::new(),
-            type_name: type_name.to_owned(),
-            is_section: default.is_none(),
-            default,
-        };
-        let mut fields = Vec::new();
-        // A value before a section: in a TOML file it would fall into the section otherwise.
-        let (sections, values): (Vec<_>, Vec<_>) = table.into_iter().partition(|(_, value)| value.is_table());
-        fields.extend(
-            values.into_iter().map(|(key, value)| plain(&key, value.type_str(), Some(value.clone()))),
-        );
-        for (key, value) in sections {
-            fields.push(plain(&key, "section", None));
-            if let toml::Value::Table(table) = value {
-                fields.extend(foreign(table).into_iter().map(|field| prefixed(&key, field)));
-            }
-        }
-        fields
-    }
-
-    fn prefixed(section: &str, mut field: FieldDoc) -> FieldDoc {
-        field.key = format!("{section}.{}", field.key);
-        field
     }
 
     fn joined(doc: &[&str]) -> String {
