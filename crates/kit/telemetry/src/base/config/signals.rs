@@ -33,8 +33,6 @@ settings! {
         pub queue_size: usize = 16_384,
         /// Bytes that may wait, as they will be sent.
         pub queue_bytes: usize = 64 * 1024 * 1024,
-        /// Bytes that may wait, as they will be sent.
-        pub queue_bytes: usize = 64 * 1024 * 1024,
         /// Items sent in one request.
         pub max_batch: usize = 1_024,
         /// Longest time an item waits before it is sent; 0 sends at once.
