@@ -3,6 +3,7 @@
 //! Each command does one job and prints what it does. The rules they check live in this crate so that CI and a
 //! developer's machine cannot differ.
 
+mod features;
 mod layers;
 mod licences;
 mod modules;
@@ -17,7 +18,8 @@ cargo xtask <command>
 
   test [cargo test arguments]   run every test of the workspace, with all that they need
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
-  lint                          formatting, clippy with warnings as errors, layers, documentation
+  lint                          formatting, clippy with warnings as errors, layers, documentation, features
+  features                      build the kit with each of its features alone and with all of them
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
   help                          print this text
 ";
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("needs") => run::needs(),
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
+        Some("features") => run::features(),
         Some("help" | "--help" | "-h") | None => {
             run::say(HELP);
             Ok(())

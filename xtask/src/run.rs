@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
-use crate::{layers, licences, modules, versions};
+use crate::{features, layers, licences, modules, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
@@ -50,7 +50,13 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
-    layers()
+    layers()?;
+    features()
+}
+
+/// `cargo xtask features`: each alone and all together.
+pub(crate) fn features() -> anyhow::Result<()> {
+    features::build(&MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?)
 }
 
 /// `cargo xtask layers`: arrows and versions.
@@ -73,7 +79,7 @@ pub(crate) fn layers() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
+pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
     say(&format!("== {what}: cargo {}\n", arguments.join(" ")));
     let begun = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
