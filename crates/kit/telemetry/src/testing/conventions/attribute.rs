@@ -71,8 +71,11 @@ fn check_value(
             } else {
                 Level::Information
             };
-            let names: Vec<_> =
-                listed.iter().filter(|(_, is_deprecated)| !is_deprecated).map(|(name, _)| name.as_str()).collect();
+            let names: Vec<_> = listed
+                .iter()
+                .filter(|(_, is_deprecated)| !is_deprecated)
+                .map(|(name, _)| name.as_str())
+                .collect();
             let advice = format!("the value {value:?} is none of {}", names.join(", "));
             findings.add(level, Rule::UnlistedValue, at, name, advice);
         }
@@ -123,8 +126,7 @@ pub(super) fn check_presence(
     findings: &mut Findings,
 ) {
     // What else describes the origin of telemetry is for its owner to choose.
-    let recommended =
-        if at.0 == Signal::Resource { Level::Information } else { Level::Improvement };
+    let recommended = if at.0 == Signal::Resource { Level::Information } else { Level::Improvement };
     for wanted in wanted.iter().filter(|wanted| !attributes.has(&wanted.name)) {
         let name = wanted.name.as_str();
         let demanded = demand(name, attributes);
@@ -162,8 +164,10 @@ fn demand(name: &str, attributes: Attributes<'_>) -> Demand {
     let is_other = |name: &str| attributes.text(name).is_some_and(|value| value == "_OTHER");
     let must_if = |holds| if holds { Demand::Must } else { Demand::Not };
     match name {
-        // Has a rule of its own; batches of one are none; `http` needs no name.
-        "error.type" | "db.operation.batch.size" | "network.protocol.name" => Demand::Not,
+        // Has a rule of its own; batches of one are none; `http` needs no name; errors of Rust mostly have no trace.
+        "error.type" | "db.operation.batch.size" | "network.protocol.name" | "exception.stacktrace" => {
+            Demand::Not
+        }
         "http.request.method_original" => must_if(is_other("http.request.method")),
         "rpc.method_original" => must_if(is_other("rpc.method")),
         "exception.type" => must_if(!attributes.has("exception.message")),

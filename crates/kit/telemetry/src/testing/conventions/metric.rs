@@ -52,12 +52,18 @@ pub(super) fn check(table: &Table, metric: &Metric, findings: &mut Findings) -> 
 fn see<T: Copy>(data: &MetricData<T>, number: &'static str) -> Seen {
     let seen = |instrument, bounds, points| Seen { instrument, number, bounds, points };
     match data {
-        MetricData::Gauge(gauge) => {
-            seen("gauge", None, gauge.data_points().map(|point| point.attributes().cloned().collect()).collect())
-        }
+        MetricData::Gauge(gauge) => seen(
+            "gauge",
+            None,
+            gauge.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+        ),
         MetricData::Sum(sum) => {
             let instrument = if sum.is_monotonic() { "counter" } else { "updowncounter" };
-            seen(instrument, None, sum.data_points().map(|point| point.attributes().cloned().collect()).collect())
+            seen(
+                instrument,
+                None,
+                sum.data_points().map(|point| point.attributes().cloned().collect()).collect(),
+            )
         }
         MetricData::Histogram(histogram) => seen(
             "histogram",
@@ -74,7 +80,8 @@ fn see<T: Copy>(data: &MetricData<T>, number: &'static str) -> Seen {
 
 fn check_shape(known: &table::Metric, metric: &Metric, seen: &Seen, findings: &mut Findings) {
     let name = metric.name();
-    let mut add = |level, rule, advice: String| findings.add(level, rule, (Signal::Metric, name), name, advice);
+    let mut add =
+        |level, rule, advice: String| findings.add(level, rule, (Signal::Metric, name), name, advice);
     if let Some(reason) = &known.deprecated {
         let advice = match reason.strip_prefix("renamed:") {
             Some(new) => format!("deprecated; its name is now {new}"),

@@ -36,16 +36,20 @@ fn http(group: &Span, name: &str, attributes: Attributes<'_>) -> Option<(Level, 
         known => known.to_owned(),
     };
     let target = attributes.text(if group.kind == "server" { "http.route" } else { "url.template" });
-    let (given, given_target) = name.split_once(' ').map_or((name, None), |(given, rest)| (given, Some(rest)));
+    let (given, given_target) =
+        name.split_once(' ').map_or((name, None), |(given, rest)| (given, Some(rest)));
     let path = attributes.text("url.path").or_else(|| path_of(&attributes.text("url.full")?));
     if given != method {
         return Some((Level::Improvement, format!("the name begins with the method, {method}")));
     }
     match (given_target, target) {
-        (None, Some(target)) => Some((Level::Improvement, format!("the conventions name it \"{method} {target}\""))),
-        (Some(given), None) if path.as_deref() == Some(given) => {
-            Some((Level::Violation, "the path must not be in the name: its cardinality is not bounded".to_owned()))
+        (None, Some(target)) => {
+            Some((Level::Improvement, format!("the conventions name it \"{method} {target}\"")))
         }
+        (Some(given), None) if path.as_deref() == Some(given) => Some((
+            Level::Violation,
+            "the path must not be in the name: its cardinality is not bounded".to_owned(),
+        )),
         _ => None,
     }
 }

@@ -104,8 +104,8 @@ enum Level {
 pub(super) fn add(table: &mut Table, texts: &[String]) -> Result<(), RegistryError> {
     let mut groups = Vec::new();
     for text in texts {
-        let file: File = serde_saphyr::from_str(text)
-            .map_err(|problem| RegistryError::Malformed(problem.to_string()))?;
+        let file: File =
+            serde_saphyr::from_str(text).map_err(|problem| RegistryError::Malformed(problem.to_string()))?;
         groups.extend(file.groups);
     }
     if groups.iter().all(|group| group.attributes.is_empty() && group.metric_name.is_none()) {

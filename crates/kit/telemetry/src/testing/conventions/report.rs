@@ -220,7 +220,8 @@ impl ConventionsReport {
         let mut is_needed = vec![false; exceptions.len()];
         for (finding, count) in findings.0 {
             let excused = finding.level < Level::Information;
-            let found = exceptions.iter().zip(&mut is_needed).find(|(exception, _)| exception.covers(&finding));
+            let found =
+                exceptions.iter().zip(&mut is_needed).find(|(exception, _)| exception.covers(&finding));
             match found.filter(|_| excused) {
                 Some((exception, is_needed)) => {
                     *is_needed = true;

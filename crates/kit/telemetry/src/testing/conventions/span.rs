@@ -31,8 +31,7 @@ pub(super) fn check(table: &Table, span: &FinishedSpan, findings: &mut Findings)
             status::check(group, span, attributes, findings);
         }
         Group::WrongKind { marker, allowed } => {
-            let advice =
-                format!("a span with {marker} is not {}; it is {allowed}", kind_name(&span.kind()));
+            let advice = format!("a span with {marker} is not {}; it is {allowed}", kind_name(&span.kind()));
             findings.add(Level::Violation, Rule::SpanKind, at, span.name(), advice);
         }
         Group::None => {}
@@ -45,7 +44,13 @@ pub(super) fn check(table: &Table, span: &FinishedSpan, findings: &mut Findings)
         if let Some(known) = table.event(event.name()) {
             attribute::check_presence(&known.attributes, at, Attributes(event.attributes()), findings);
             if known.deprecated.is_some() {
-                findings.add(Level::Violation, Rule::Deprecated, at, event.name(), "this event is deprecated");
+                findings.add(
+                    Level::Violation,
+                    Rule::Deprecated,
+                    at,
+                    event.name(),
+                    "this event is deprecated",
+                );
             }
         } else {
             check_exception(at, Attributes(event.attributes()), findings);
@@ -56,7 +61,10 @@ pub(super) fn check(table: &Table, span: &FinishedSpan, findings: &mut Findings)
 enum Group<'a> {
     Of(&'a Span),
     /// The conventions have such spans, but not of this kind.
-    WrongKind { marker: &'static str, allowed: String },
+    WrongKind {
+        marker: &'static str,
+        allowed: String,
+    },
     /// Nothing that the conventions describe.
     None,
 }
@@ -71,9 +79,8 @@ fn group_of<'a>(table: &'a Table, span: &FinishedSpan, attributes: Attributes<'_
         .filter(|group| group.value.as_ref().is_none_or(|only| *only == value))
         .partition(|group| group.value.is_some());
     let operation = attributes.text("messaging.operation.type");
-    let is_of_operation = |group: &Span| {
-        group.operation.is_none() || operation.is_none() || group.operation == operation
-    };
+    let is_of_operation =
+        |group: &Span| group.operation.is_none() || operation.is_none() || group.operation == operation;
     let is_of_kind = |group: &Span| group.kind == kind_name(&span.kind()) || may_be_internal(marker, span);
     // A system with groups of its own leaves the rest to the general ones.
     for groups in [&own, &general] {

@@ -51,7 +51,11 @@ pub(super) fn check(group: &Span, span: &FinishedSpan, attributes: Attributes<'_
     {
         let is_error = is_grpc_error(&code, is_server);
         if is_error && !span.is_error() {
-            add(Level::Improvement, Rule::Status, format!("{code} is an error here; set the status to Error"));
+            add(
+                Level::Improvement,
+                Rule::Status,
+                format!("{code} is an error here; set the status to Error"),
+            );
         } else if !is_error && span.is_error() && code != "OK" {
             let advice = format!("{code} is no error of a server; leave the status unset");
             add(Level::Improvement, Rule::Status, advice);

@@ -302,7 +302,8 @@ mod tests {
     #[test]
     fn a_line_that_is_not_understood_is_refused() {
         let mut table = Table::default();
-        for line in ["attribute\ta.b\tstring", "metric\tm\tcounter\t1\tint\tstable\t-\tx\t-", "event\te\t-\t-\ta=b"]
+        for line in
+            ["attribute\ta.b\tstring", "metric\tm\tcounter\t1\tint\tstable\t-\tx\t-", "event\te\t-\t-\ta=b"]
         {
             assert!(table.read(line, Source::Own).is_err(), "{line}");
         }

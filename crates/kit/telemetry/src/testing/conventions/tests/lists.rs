@@ -53,7 +53,8 @@ fn a_registry_is_read_from_a_folder_with_the_folders_in_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("inner")).unwrap();
     std::fs::write(folder.path().join("inner/a.yaml"), REGISTRY).unwrap();
-    std::fs::write(folder.path().join("manifest.yaml"), "schema_url: https://example.com/schemas/1.0.0").unwrap();
+    std::fs::write(folder.path().join("manifest.yaml"), "schema_url: https://example.com/schemas/1.0.0")
+        .unwrap();
     let conventions = Conventions::current().with_registry_folder(folder.path()).unwrap();
     conventions.begin().spans(&[work().with("order.id", "1").0.into()]).report().assert_clean();
 }
@@ -63,7 +64,10 @@ fn a_registry_that_says_nothing_is_refused() {
     let read = |text: &str| Conventions::current().with_registry(text);
     assert!(matches!(read("groups: []"), Err(RegistryError::Empty)));
     assert!(matches!(read("groups: [1]"), Err(RegistryError::Malformed(_))));
-    assert!(matches!(read("groups: [{id: a, attributes: [{ref: a.b, requirement_level: maybe}]}]"), Err(RegistryError::Malformed(_))));
+    assert!(matches!(
+        read("groups: [{id: a, attributes: [{ref: a.b, requirement_level: maybe}]}]"),
+        Err(RegistryError::Malformed(_))
+    ));
     let missing = Conventions::current().with_registry_folder("/nowhere/at/all");
     assert!(matches!(missing, Err(RegistryError::Unreadable { .. })));
 }
@@ -95,7 +99,10 @@ fn a_closed_list_has_no_other_values_and_an_open_one_may() {
     brew.is(Violation, Rule::UnlistedValue, "http.request.method");
     let open = work().with("deployment.environment.name", "canary").report();
     open.assert_clean();
-    assert!(open.findings().any(|finding| finding.level() == Information && finding.rule() == Rule::UnlistedValue));
+    assert!(
+        open.findings()
+            .any(|finding| finding.level() == Information && finding.rule() == Rule::UnlistedValue)
+    );
 }
 
 #[test]
@@ -115,7 +122,11 @@ fn an_exception_covers_what_it_names_and_no_more() {
 
     check(Conventions::current().exception("http.server/*", "made up")).assert_clean();
     let elsewhere = check(Conventions::current().exception("http.client/*", "made up"));
-    assert_eq!(elsewhere.findings().filter(|finding| finding.level() == Improvement).count(), 3, "{elsewhere}");
+    assert_eq!(
+        elsewhere.findings().filter(|finding| finding.level() == Improvement).count(),
+        3,
+        "{elsewhere}"
+    );
     let other = check(Conventions::current().exception_to(Rule::WrongType, "*", "made up"));
     assert_eq!(other.excepted().count(), 0, "{other}");
 }
@@ -136,7 +147,10 @@ fn a_report_says_what_to_do_and_hides_what_is_only_worth_knowing() {
          resources\n  improvement undeclared-attribute price-order/order.id: declare it in a registry \
          (Conventions::with_registry)"
     );
-    assert!(format!("{report:#}").contains("information not-stable           price-order/tenant.id: still development"));
+    assert!(
+        format!("{report:#}")
+            .contains("information not-stable           price-order/tenant.id: still development")
+    );
 }
 
 #[test]

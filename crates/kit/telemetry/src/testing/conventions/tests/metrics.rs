@@ -35,7 +35,12 @@ fn call(status: i64) -> Vec<KeyValue> {
 }
 
 fn record(meter: &Meter, unit: &'static str, bounds: &[f64], attributes: &[KeyValue]) {
-    meter.f64_histogram(DURATION).with_unit(unit).with_boundaries(bounds.to_vec()).build().record(0.1, attributes);
+    meter
+        .f64_histogram(DURATION)
+        .with_unit(unit)
+        .with_boundaries(bounds.to_vec())
+        .build()
+        .record(0.1, attributes);
 }
 
 #[test]
@@ -62,7 +67,8 @@ fn another_instrument_is_refused() {
         meter.u64_counter(name).with_unit("{request}").build().add(1, &call(200));
     };
     only(&report(counted), Violation, Rule::Instrument, name);
-    report(|meter| meter.i64_up_down_counter(name).with_unit("{request}").build().add(1, &call(200))).assert_clean();
+    report(|meter| meter.i64_up_down_counter(name).with_unit("{request}").build().add(1, &call(200)))
+        .assert_clean();
 }
 
 #[test]
@@ -85,7 +91,12 @@ fn a_point_lacks_an_attribute_that_the_metric_requires() {
 
 #[test]
 fn failed_calls_have_an_error_type() {
-    only(&report(|meter| record(meter, "s", &REQUEST_SECONDS, &call(503))), Violation, Rule::ErrorType, DURATION);
+    only(
+        &report(|meter| record(meter, "s", &REQUEST_SECONDS, &call(503))),
+        Violation,
+        Rule::ErrorType,
+        DURATION,
+    );
     let named = [call(503), vec![KeyValue::new("error.type", "503")]].concat();
     report(|meter| record(meter, "s", &REQUEST_SECONDS, &named)).assert_clean();
 }
@@ -111,11 +122,18 @@ fn what_the_conventions_gave_up_is_refused() {
     let report = report_by(Conventions::current(), |meter| {
         meter.u64_counter(name).with_unit("{span}").build().add(1, &[]);
     });
-    assert!(report.excepted().any(|(finding, _)| finding.rule() == Rule::Deprecated && finding.name() == name));
+    assert!(
+        report.excepted().any(|(finding, _)| finding.rule() == Rule::Deprecated && finding.name() == name)
+    );
 }
 
 #[test]
 fn attributes_of_points_are_checked_as_anywhere() {
     let wrong = [call(200), vec![KeyValue::new("url.template", 1)]].concat();
-    only(&report(|meter| record(meter, "s", &REQUEST_SECONDS, &wrong)), Violation, Rule::WrongType, "url.template");
+    only(
+        &report(|meter| record(meter, "s", &REQUEST_SECONDS, &wrong)),
+        Violation,
+        Rule::WrongType,
+        "url.template",
+    );
 }

@@ -43,7 +43,12 @@ fn log(attributes: Vec<KeyValue>) -> ConventionsReport {
 fn a_resource_says_which_service_and_which_sdk() {
     resource(&[], "").assert_clean();
     only(&resource(&[], "service.name"), Violation, Rule::MissingRequired, "service.name");
-    only(&resource(&[], "telemetry.sdk.language"), Violation, Rule::MissingRequired, "telemetry.sdk.language");
+    only(
+        &resource(&[], "telemetry.sdk.language"),
+        Violation,
+        Rule::MissingRequired,
+        "telemetry.sdk.language",
+    );
 }
 
 #[test]
