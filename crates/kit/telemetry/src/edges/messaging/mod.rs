@@ -40,7 +40,7 @@ use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, Key, Value};
 
 use crate::base::error::ErrorType;
-use crate::base::names;
+use crate::base::names::{self, Kind};
 use crate::core::propagation;
 use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
 pub use carrier::HeaderCarrier;
@@ -134,7 +134,7 @@ pub struct MessageSpan {
 
 impl MessageSpan {
     fn new(kind: SpanKind, system: &'static str, operation: &'static str, destination: &str) -> Self {
-        let name = names::name(operation, destination);
+        let name = names::name(Kind::Destination, operation, destination);
         let span = span(name.full)
             .kind(kind)
             .attr("messaging.system", system)
