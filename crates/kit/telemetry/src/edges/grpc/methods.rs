@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::base::names;
+use crate::base::names::{self, Kind};
 
 /// Methods a server without a list learns by answering them, at most.
 const MAX_LEARNED: usize = 256;
@@ -73,7 +73,7 @@ impl Methods {
     }
 
     fn add(&mut self, name: &str) {
-        if let Some(kept) = names::keep(name) {
+        if let Some(kept) = names::keep(Kind::Method, name) {
             self.0.insert(name.into(), kept);
         }
     }
@@ -138,7 +138,9 @@ impl Naming {
         if learned.len() >= MAX_LEARNED {
             return MethodName::Other(unproven.clone());
         }
-        let Some(kept) = names::keep(unproven) else { return MethodName::Other(unproven.clone()) };
+        let Some(kept) = names::keep(Kind::Method, unproven) else {
+            return MethodName::Other(unproven.clone());
+        };
         learned.insert(unproven.clone(), kept);
         MethodName::Known(kept)
     }
