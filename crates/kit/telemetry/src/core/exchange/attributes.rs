@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header, uri::Authority};
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
-#[cfg(feature = "grpc")]
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 pub(crate) use crate::base::attributes::ERROR_TYPE;
 use crate::base::redact;
@@ -100,12 +98,17 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
         return Some(*peer);
     }
     #[cfg(feature = "grpc")]
-    if let Some(plain) = extensions.get::<TcpConnectInfo>() {
+    if let Some(plain) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
         return plain.remote_addr();
     }
+    // What stands there behind TLS has a type that only tonic's own TLS features show; tonic reads it for us.
     #[cfg(feature = "grpc")]
-    if let Some(secured) = extensions.get::<TlsConnectInfo<TcpConnectInfo>>() {
-        return secured.get_ref().remote_addr();
+    {
+        let mut asked = tonic::Request::new(());
+        *asked.extensions_mut() = extensions.clone();
+        if let Some(peer) = asked.remote_addr() {
+            return Some(peer);
+        }
     }
     // A program with neither says itself who called.
     extensions.get::<SocketAddr>().copied()
