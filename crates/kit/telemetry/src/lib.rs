@@ -55,10 +55,11 @@ pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
 pub use crate::base::ledger::{
-    DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
+    DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport,
+    SignalLedger, SpanStarts,
 };
 pub use crate::core::handle::Telemetry;
-pub use crate::core::init::{InitError, init};
+pub use crate::core::init::{Builder, InitError, init};
 pub use crate::core::record::record_error;
 pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
 pub use crate::core::spawn::{WithContext, spawn, with_context};

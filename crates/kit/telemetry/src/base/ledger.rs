@@ -54,16 +54,92 @@ impl fmt::Display for DropReason {
     }
 }
 
+/// What a sampler decided about a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SamplingResult {
+    /// Neither recorded nor sent.
+    Drop,
+    /// Recorded for this process, not sent.
+    RecordOnly,
+    /// Recorded and sent.
+    RecordAndSample,
+}
+
+impl SamplingResult {
+    /// Every result.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::RecordOnly, Self::RecordAndSample];
+
+    /// Its name in the conventions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "DROP",
+            Self::RecordOnly => "RECORD_ONLY",
+            Self::RecordAndSample => "RECORD_AND_SAMPLE",
+        }
+    }
+}
+
+/// Where the parent of a span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentOrigin {
+    /// It has none: it is a root.
+    None,
+    /// In this process.
+    Local,
+    /// In another process.
+    Remote,
+}
+
+impl ParentOrigin {
+    /// Every origin.
+    pub const ALL: [Self; 3] = [Self::None, Self::Local, Self::Remote];
+
+    /// Its name in the conventions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// How many spans were started, by the sampler's decision and the place of their parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanStarts([[u64; ParentOrigin::ALL.len()]; SamplingResult::ALL.len()]);
+
+impl SpanStarts {
+    /// Spans with this decision and this parent.
+    pub fn of(&self, sampling: SamplingResult, parent: ParentOrigin) -> u64 {
+        self.0[sampling as usize][parent as usize]
+    }
+
+    /// Spans that are recorded and sent.
+    pub fn sampled(&self) -> u64 {
+        self.0[SamplingResult::RecordAndSample as usize].iter().sum()
+    }
+
+    pub(crate) fn add(&mut self, sampling: SamplingResult, parent: ParentOrigin, count: u64) {
+        self.0[sampling as usize][parent as usize] += count;
+    }
+}
+
 /// The account of one exporter of one signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
     /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
     /// beside the common one.
     pub exporter: &'static str,
+    /// Host and port of the receiver, if it has any.
+    pub server: Option<(String, u16)>,
+    /// Items that may wait; 0 where nothing waits.
+    pub capacity: u64,
     /// Accepted by the receiver.
     pub exported: u64,
     /// Waiting or being sent.
     pub pending: u64,
+    /// Of those, being sent.
+    pub inflight: u64,
     /// Not sent, by reason; only reasons that happened.
     pub dropped: Vec<(DropReason, u64)>,
 }
@@ -83,8 +159,10 @@ impl ExporterLedger {
 /// The account of the spans of one handle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Recorded spans that were started. Spans the sampler left out are not counted anywhere.
+    /// Spans that were started and will be sent.
     pub started: u64,
+    /// All spans that were started, by the sampler's decision, those that are not recorded included.
+    pub starts: SpanStarts,
     /// Those of them that ended.
     pub ended: u64,
     /// One account an exporter; each of them gets every span.

@@ -17,3 +17,4 @@ mod sampler;
 pub mod span;
 pub(crate) mod spawn;
 pub mod tenant;
+pub(crate) mod tracer;

@@ -200,8 +200,10 @@ impl Default for TraceSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchSettings {
-    /// Items that may wait; more are dropped and counted.
+    /// Items that may wait; more are dropped and counted, the newest first.
     pub queue_size: usize,
+    /// Bytes that may wait, as they will be sent.
+    pub queue_bytes: usize,
     /// Items sent in one request.
     pub max_batch: usize,
     /// Longest time an item waits before it is sent; 0 sends at once.
@@ -216,6 +218,7 @@ impl Default for BatchSettings {
     fn default() -> Self {
         Self {
             queue_size: 16_384,
+            queue_bytes: 64 * 1024 * 1024,
             max_batch: 1_024,
             delay: Duration::from_secs(1),
             export_timeout: Duration::from_secs(30),

@@ -1,10 +1,11 @@
-//! Where a batch leaves the process: an OTLP receiver, with retries, or standard output.
+//! Where frames leave the process: an OTLP receiver, with retries, or standard output.
 
 use std::io::Write as _;
 
 use tokio::time::Instant;
 
 use super::complaint;
+use super::frame::Frame;
 use super::otlp::Otlp;
 
 /// What became of a batch.
@@ -19,20 +20,24 @@ pub(crate) enum Sent {
     Failed,
 }
 
-pub(crate) enum Outlet<T: 'static> {
-    Otlp(Box<Otlp<T>>),
-    /// Writes one item as a line.
-    Console(fn(&T) -> String),
+pub(crate) enum Outlet {
+    Otlp(Box<Otlp>),
+    /// Writes the lines that a request stands for.
+    Console(fn(&[u8]) -> String),
 }
 
-impl<T: Send + 'static> Outlet<T> {
+impl Outlet {
     /// Tries until `give_up`. Says nothing louder than one line a minute when it fails.
-    pub(crate) async fn send(&mut self, batch: Vec<T>, give_up: Instant) -> Sent {
+    pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
         match self {
-            Self::Otlp(otlp) => otlp.send(batch, give_up).await,
-            Self::Console(line) => {
-                let lines: String = batch.iter().map(|item| line(item) + "\n").collect();
-                match std::io::stdout().lock().write_all(lines.as_bytes()) {
+            Self::Otlp(otlp) => otlp.send(frames, items, give_up).await,
+            Self::Console(lines) => {
+                let request = frames.iter().flat_map(|frame| &frame.pieces).fold(Vec::new(), |all, piece| {
+                    let mut all: Vec<u8> = all;
+                    all.extend_from_slice(piece);
+                    all
+                });
+                match std::io::stdout().lock().write_all(lines(&request).as_bytes()) {
                     Ok(()) => Sent::Accepted { rejected: 0 },
                     Err(error) => {
                         complaint::raise("standard output", &error);
@@ -40,6 +45,36 @@ impl<T: Send + 'static> Outlet<T> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the last request was answered well.
+    pub(super) fn is_well(&self) -> bool {
+        match self {
+            Self::Otlp(otlp) => otlp.health().is_well(),
+            Self::Console(_) => true,
+        }
+    }
+
+    /// Nobody waits for long any more: pauses end, and a receiver that is not reached is given up.
+    pub(super) fn hurry(&self) {
+        if let Self::Otlp(otlp) = self {
+            otlp.health().hurry();
+        }
+    }
+
+    /// Whether the receiver was not reached since [`Self::hurry`].
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Self::Otlp(otlp) => otlp.health().is_given_up(),
+            Self::Console(_) => false,
+        }
+    }
+
+    pub(super) fn max_request_bytes(&self) -> usize {
+        match self {
+            Self::Otlp(otlp) => otlp.max_request_bytes(),
+            Self::Console(_) => usize::MAX,
         }
     }
 }

@@ -5,21 +5,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::account::Account;
-use super::orders::Ears;
+use super::control::ControlReceiver;
+use super::encode_metrics;
+use super::frame::Frame;
+
 use super::outlet::{Outlet, Sent};
 use crate::base::config::{MetricSettings, limited};
 use crate::base::ledger::DropReason;
+use crate::core::prometheus::render_reading;
 use crate::core::readings::MetricSource;
 
 pub(crate) struct ReadingsLoop {
     pub(crate) source: MetricSource,
     pub(crate) account: Arc<Account>,
-    pub(crate) outlet: Outlet<ResourceMetrics>,
-    pub(crate) ears: Ears,
+    pub(crate) outlet: Outlet,
+    pub(crate) control: ControlReceiver,
     pub(crate) interval: Duration,
     pub(crate) export_timeout: Duration,
 }
@@ -28,41 +32,45 @@ impl ReadingsLoop {
     pub(crate) fn new(
         source: MetricSource,
         account: Arc<Account>,
-        outlet: Outlet<ResourceMetrics>,
-        ears: Ears,
+        outlet: Outlet,
+        control: ControlReceiver,
         settings: &MetricSettings,
     ) -> Self {
         let (interval, export_timeout) = (settings.interval, settings.export_timeout);
-        Self { source, account, outlet, ears, interval, export_timeout }
+        Self { source, account, outlet, control, interval, export_timeout }
     }
 
     /// Runs until the shutdown is ordered or the handle is gone.
     pub(crate) async fn run(mut self) {
         let mut due = Instant::now() + self.interval;
-        while !self.ears.must_stop() {
-            if !self.ears.must_flush() {
+        while !self.control.must_stop() {
+            if !self.control.must_flush() {
                 tokio::select! {
                     () = sleep_until(due) => {}
-                    () = self.ears.hear() => {}
+                    () = self.control.recv() => {}
                 }
             }
-            let asked = self.ears.take_flushes();
+            let asked = self.control.take_flushes();
             if !asked.is_empty() || Instant::now() >= due {
                 self.push().await;
                 due = Instant::now() + self.interval;
             }
         }
-        if !self.ears.deadline_passed() {
+        if !self.control.deadline_passed() {
             self.push().await;
         }
     }
 
     async fn push(&mut self) {
         let Some(reading) = self.source.read() else { return };
-        self.account.enter();
         let give_up = Instant::now() + limited(self.export_timeout);
-        let sent = self.outlet.send(vec![reading], give_up);
-        match self.ears.until_deadline(sent).await {
+        let request = match &self.outlet {
+            Outlet::Otlp(_) => encode_metrics::request(&reading),
+            Outlet::Console(_) => render_reading(&reading).into_bytes(),
+        };
+        let request = Frame::whole(Bytes::from(request));
+        let sent = self.outlet.send(vec![request], 1, give_up);
+        match self.control.until_deadline(sent).await {
             // Refused data points were complained about; the push as such arrived.
             Some(Sent::Accepted { .. }) => self.account.exported(1),
             Some(Sent::Failed) => self.account.dropped(DropReason::ExportFailed, 1),

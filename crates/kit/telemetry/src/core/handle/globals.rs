@@ -5,15 +5,32 @@ use opentelemetry::global;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::Telemetry;
+use crate::core::tracer::Provider;
 
 /// What [`Telemetry::set_opentelemetry_globals`] sets.
 #[derive(Debug, Default)]
 pub(crate) struct Globals {
-    pub(crate) tracers: Option<SdkTracerProvider>,
+    pub(crate) tracers: Option<Provider>,
     pub(crate) meters: Option<SdkMeterProvider>,
+}
+
+#[cfg(feature = "sdk")]
+impl Globals {
+    fn foreign(&self) -> Option<&crate::core::tracer::foreign::Foreign> {
+        self.tracers.as_ref()?.foreign()
+    }
+
+    /// Whether the program's own processors sent what they had.
+    pub(crate) fn flush_foreign(&self) -> bool {
+        self.foreign().is_none_or(crate::core::tracer::foreign::Foreign::flush)
+    }
+
+    /// Whether the program's own processors stopped in time.
+    pub(crate) fn shutdown_foreign(&self, timeout: std::time::Duration) -> bool {
+        self.foreign().is_none_or(|foreign| foreign.shutdown(timeout))
+    }
 }
 
 impl Globals {

@@ -13,7 +13,6 @@ use std::time::Duration;
 use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::base::config::Settings;
 use crate::base::finished::{FinishedLog, FinishedSpan};
@@ -23,6 +22,7 @@ use crate::core::handle::globals::Globals;
 use crate::core::propagation::Propagation;
 use crate::core::readings::MetricSource;
 use crate::core::recorded::RecordedErrors;
+use crate::core::tracer::Tracer;
 
 static PROCESS_DEFAULT: RwLock<Option<Telemetry>> = RwLock::new(None);
 static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) service_name: Arc<str>,
     pub(crate) resource: Vec<KeyValue>,
     /// `None` if the handle is disabled.
-    pub(crate) tracer: Option<SdkTracer>,
+    pub(crate) tracer: Option<Tracer>,
     pub(crate) meter: Meter,
     pub(crate) metrics: MetricSource,
     pub(crate) exports: Exports,
@@ -224,7 +224,10 @@ impl Telemetry {
 
     /// As [`Self::flush`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
-        self.shared.exports.flush(deadline)
+        let report = self.shared.exports.flush(deadline);
+        #[cfg(feature = "sdk")]
+        let report = FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
+        report
     }
 
     /// Sends what waits, stops the exporters and says what was sent and what was dropped, and why. Spans that end
@@ -238,7 +241,13 @@ impl Telemetry {
 
     /// As [`Self::shutdown`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
-        self.shared.exports.shutdown(deadline)
+        let report = self.shared.exports.shutdown(deadline);
+        #[cfg(feature = "sdk")]
+        let report = {
+            let left = deadline.saturating_sub(report.elapsed);
+            ShutdownReport { complete: report.complete & self.shared.globals.shutdown_foreign(left), ..report }
+        };
+        report
     }
 
     /// Forgets finished spans and log records in memory, for tests that look at one step after another.
@@ -260,7 +269,7 @@ impl Telemetry {
         &self.shared.exports
     }
 
-    pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
         self.shared.tracer.as_ref()
     }
 

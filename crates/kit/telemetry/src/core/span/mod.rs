@@ -10,7 +10,7 @@ mod run;
 use std::borrow::Cow;
 use std::future::Future;
 
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, Tracer};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::base::error::ErrorType;
@@ -190,7 +190,7 @@ impl SpanBuilder {
             parent = parent.with_remote_span_context(SpanContext::empty_context());
         }
         let context = match telemetry.tracer() {
-            Some(tracer) => parent.with_span(tracer.build_with_context(span, &parent)),
+            Some(tracer) => tracer.start_in(span, &parent),
             None => unrecorded(parent),
         };
         SpanGuard::new(telemetry.carried_by(context))

@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response, Uri};
-use http_body::Body;
+use http::{HeaderName, Request, Uri};
 use opentelemetry::Context;
 use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::Filter;
 use super::client_call::ClientCall;
@@ -17,7 +13,7 @@ use super::messages::{self, MessageEvents};
 use super::methods::Naming;
 use crate::core::exchange::attributes::{Capture, Host};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,20 +23,22 @@ pub type ClientBody<B> = ResponseBody<B, ClientCall>;
 /// The future of a traced call.
 pub type ClientFuture<F> = ResponseFuture<F, ClientCall>;
 
-/// Opens a CLIENT span for every call, from its head to the end of the response stream.
-///
-/// Wraps tonic's channel or any service in its place. Every code but OK is an error; a caller that no longer waits
-/// is not, unless its own `grpc-timeout` had run out. Trace context and baggage are sent along, as RPCs stay inside
-/// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
-/// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
-#[derive(Clone, Debug)]
-pub struct ClientLayer {
-    edge: Arc<ClientEdge>,
+layer! {
+    /// Opens a CLIENT span for every call, from its head to the end of the response stream.
+    ///
+    /// Wraps tonic's channel or any service in its place. Every code but OK is an error; a caller that no longer waits
+    /// is not, unless its own `grpc-timeout` had run out. Trace context and baggage are sent along, as RPCs stay inside
+    /// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
+    /// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
+    ClientLayer of ClientEdge
 }
+
+/// A service behind a [`ClientLayer`].
+pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ClientEdge {
+pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
     pub(super) duration: Histogram<f64>,
     egress: Egress,
@@ -89,7 +87,7 @@ impl ClientLayer {
             with_messages: false,
             filter: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// The target of the channel behind the layer, `server.address` and `server.port` of all spans. Without it they
@@ -138,52 +136,12 @@ impl ClientLayer {
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ClientEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ClientLayer {
-    type Service = ClientService<S>;
+impl<B: 'static> Edge<B> for ClientEdge {
+    type Observer = ClientCall;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ClientService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ClientLayer`].
-#[derive(Clone, Debug)]
-pub struct ClientService<S> {
-    inner: S,
-    edge: Arc<ClientEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ClientService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    B: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ClientBody<R>>;
-    type Error = S::Error;
-    type Future = ClientFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ClientEdge {
-    fn begin<B: 'static>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientCall> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientCall> {
         let current = Context::current();
         let path = request.uri().path();
         let is_traced =

@@ -2,14 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response};
-use http_body::Body;
+use http::{HeaderName, Request};
 use opentelemetry::Context;
 use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::Filter;
 use super::messages::{self, MessageEvents};
@@ -17,7 +13,7 @@ use super::methods::{Methods, Naming};
 use super::server_call::ServerCall;
 use crate::core::exchange::attributes::Capture;
 use crate::core::exchange::border::CallerTrust;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,32 +23,34 @@ pub type ServerBody<B> = ResponseBody<B, ServerCall>;
 /// The future of a traced service.
 pub type ServerFuture<F> = ResponseFuture<F, ServerCall>;
 
-/// Opens a SERVER span for every call, from its head to the end of the response stream.
-///
-/// Wraps tonic's routes, as a tower layer or as a layer of the axum router they become. The span carries the
-/// status that the trailers carry; it is an error only for the codes that are the server's own trouble (UNKNOWN,
-/// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS). A caller that goes away leaves CANCELLED.
-///
-/// Methods get a name once the server has answered them with anything but UNIMPLEMENTED, up to a bound; better is
-/// to say which there are: [`methods`](Self::methods). Health checks are not traced unless
-/// [asked for](Self::trace_health_checks).
-///
-/// ```
-/// use tonic::service::Routes;
-/// use waypost_telemetry::{Telemetry, grpc::Methods};
-///
-/// # let telemetry = Telemetry::disabled();
-/// let traced = telemetry.grpc_server().methods(Methods::new(["shop.v1.Stock/Check"]));
-/// let app: axum::Router = Routes::default().into_axum_router().layer(traced);
-/// ```
-#[derive(Clone, Debug)]
-pub struct ServerLayer {
-    edge: Arc<ServerEdge>,
+layer! {
+    /// Opens a SERVER span for every call, from its head to the end of the response stream.
+    ///
+    /// Wraps tonic's routes, as a tower layer or as a layer of the axum router they become. The span carries the
+    /// status that the trailers carry; it is an error only for the codes that are the server's own trouble (UNKNOWN,
+    /// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS). A caller that goes away leaves CANCELLED.
+    ///
+    /// Methods get a name once the server has answered them with anything but UNIMPLEMENTED, up to a bound; better is
+    /// to say which there are: [`methods`](Self::methods). Health checks are not traced unless
+    /// [asked for](Self::trace_health_checks).
+    ///
+    /// ```
+    /// use tonic::service::Routes;
+    /// use waypost_telemetry::{Telemetry, grpc::Methods};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let traced = telemetry.grpc_server().methods(Methods::new(["shop.v1.Stock/Check"]));
+    /// let app: axum::Router = Routes::default().into_axum_router().layer(traced);
+    /// ```
+    ServerLayer of ServerEdge
 }
+
+/// A service behind a [`ServerLayer`].
+pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ServerEdge {
+pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
@@ -87,7 +85,7 @@ impl ServerLayer {
             with_health_checks: false,
             filter: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// The methods this server serves; every other is `_OTHER`.
@@ -142,48 +140,6 @@ impl ServerLayer {
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
-}
-
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ServerLayer`].
-#[derive(Clone, Debug)]
-pub struct ServerService<S> {
-    inner: S,
-    edge: Arc<ServerEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    B: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ServerBody<R>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
 }
 
 /// Lets tonic's own server find the service's name behind the layer.
@@ -191,8 +147,10 @@ impl<S: tonic::server::NamedService> tonic::server::NamedService for ServerServi
     const NAME: &'static str = S::NAME;
 }
 
-impl ServerEdge {
-    fn begin<B: 'static>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
+impl<B: 'static> Edge<B> for ServerEdge {
+    type Observer = ServerCall;
+
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
         if !self.is_traced(request.uri().path()) {
             return Exchange::unobserved(caller.parent);
@@ -204,7 +162,9 @@ impl ServerEdge {
         }
         Exchange::observed(span, call)
     }
+}
 
+impl ServerEdge {
     fn is_traced(&self, path: &str) -> bool {
         let method = path.strip_prefix('/').unwrap_or(path);
         (self.with_health_checks || !method.starts_with("grpc.health.v1.Health/"))

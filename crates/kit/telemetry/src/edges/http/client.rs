@@ -3,21 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response};
-use http_body::Body;
+use http::{HeaderName, Request};
 use opentelemetry::Context;
 use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::client_span::ClientSpan;
 use super::server::{Filter, RequestHead};
 use crate::base::redact::SensitiveKeys;
 use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,31 +23,33 @@ pub type ClientBody<B> = ResponseBody<B, ClientSpan>;
 /// The future of a traced call.
 pub type ClientFuture<F> = ResponseFuture<F, ClientSpan>;
 
-/// Opens a CLIENT span for every request a service sends, from its head to the end of the response's body.
-///
-/// Wraps any tower service over `http::Request`: hyper's clients, a mock, a stack of layers. Put it inside of
-/// retries, so that every attempt is a span. A 4xx or 5xx answer is an error; a caller that no longer waits is not.
-///
-/// Trace context is injected unless [`propagate`](Self::propagate) says otherwise. Baggage is not: what one service
-/// tells another inside is nobody's business outside, so [`baggage`](Self::baggage) has to be asked for.
-///
-/// ```
-/// use http::Request;
-/// use waypost_telemetry::{Telemetry, http::UrlTemplate};
-///
-/// # let telemetry = Telemetry::disabled();
-/// use tower::ServiceBuilder;
-/// # let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(http::Response::new(String::new())));
-/// let provider = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
-///
-/// let mut request = Request::post("http://provider:9095/v1/charges/ch_1/capture").body(String::new()).unwrap();
-/// request.extensions_mut().insert(UrlTemplate::new("/v1/charges/{id}/capture"));
-/// # drop((provider, request));
-/// ```
-#[derive(Clone, Debug)]
-pub struct ClientLayer {
-    edge: Arc<ClientEdge>,
+layer! {
+    /// Opens a CLIENT span for every request a service sends, from its head to the end of the response's body.
+    ///
+    /// Wraps any tower service over `http::Request`: hyper's clients, a mock, a stack of layers. Put it inside of
+    /// retries, so that every attempt is a span. A 4xx or 5xx answer is an error; a caller that no longer waits is not.
+    ///
+    /// Trace context is injected unless [`propagate`](Self::propagate) says otherwise. Baggage is not: what one service
+    /// tells another inside is nobody's business outside, so [`baggage`](Self::baggage) has to be asked for.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use waypost_telemetry::{Telemetry, http::UrlTemplate};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// use tower::ServiceBuilder;
+    /// # let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(http::Response::new(String::new())));
+    /// let provider = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
+    ///
+    /// let mut request = Request::post("http://provider:9095/v1/charges/ch_1/capture").body(String::new()).unwrap();
+    /// request.extensions_mut().insert(UrlTemplate::new("/v1/charges/{id}/capture"));
+    /// # drop((provider, request));
+    /// ```
+    ClientLayer of ClientEdge
 }
+
+/// A service behind a [`ClientLayer`].
+pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// The low-cardinality template of a request's path: an extension that names the span. From the program's text,
 /// never from input.
@@ -75,7 +73,7 @@ pub struct ResendCount(pub u32);
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ClientEdge {
+pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
     pub(super) duration: Histogram<f64>,
     pub(super) egress: Egress,
@@ -107,7 +105,7 @@ impl ClientLayer {
             template: None,
             filter: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// Whether the trace context is sent along. On by default; off for systems that have no business with it.
@@ -161,51 +159,12 @@ impl ClientLayer {
         let capture = Capture::new("http.response.header.", names);
         self.with(|edge| edge.response_headers = capture)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ClientEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ClientLayer {
-    type Service = ClientService<S>;
+impl<B> Edge<B> for ClientEdge {
+    type Observer = ClientSpan;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ClientService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ClientLayer`].
-#[derive(Clone, Debug)]
-pub struct ClientService<S> {
-    inner: S,
-    edge: Arc<ClientEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ClientService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ClientBody<R>>;
-    type Error = S::Error;
-    type Future = ClientFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ClientEdge {
-    fn begin<B>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
         let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
             let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);

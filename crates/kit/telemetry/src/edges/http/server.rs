@@ -3,21 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 
 use axum::extract::MatchedPath;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, Method, Request, Uri};
 use opentelemetry::metrics::{Histogram, UpDownCounter};
 use opentelemetry::{Context, Key, KeyValue, Value};
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::server_span::ServerSpan;
 use crate::base::redact::SensitiveKeys;
 use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::CallerTrust;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,32 +23,34 @@ pub type ServerBody<B> = ResponseBody<B, ServerSpan>;
 /// The future of a traced service.
 pub type ServerFuture<F> = ResponseFuture<F, ServerSpan>;
 
-/// Opens a SERVER span for every request, from its head to the end of the response's body.
-///
-/// Give it to `Router::layer`: it runs after routing and names the span by the matched route. Outside a router,
-/// or for a path that no route matches, the span is named by the method alone and has no `http.route`.
-///
-/// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
-/// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
-/// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
-///
-/// ```
-/// use axum::{Router, routing::get};
-/// use waypost_telemetry::Telemetry;
-///
-/// # let telemetry = Telemetry::disabled();
-/// let app: Router = Router::new()
-///     .route("/orders/{id}", get(async || "order"))
-///     .layer(telemetry.http_server().filter(|request| request.uri.path() != "/health"));
-/// ```
-#[derive(Clone, Debug)]
-pub struct ServerLayer {
-    edge: Arc<ServerEdge>,
+layer! {
+    /// Opens a SERVER span for every request, from its head to the end of the response's body.
+    ///
+    /// Give it to `Router::layer`: it runs after routing and names the span by the matched route. Outside a router,
+    /// or for a path that no route matches, the span is named by the method alone and has no `http.route`.
+    ///
+    /// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
+    /// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
+    /// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use waypost_telemetry::Telemetry;
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let app: Router = Router::new()
+    ///     .route("/orders/{id}", get(async || "order"))
+    ///     .layer(telemetry.http_server().filter(|request| request.uri.path() != "/health"));
+    /// ```
+    ServerLayer of ServerEdge
 }
+
+/// A service behind a [`ServerLayer`].
+pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ServerEdge {
+pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
@@ -117,7 +115,7 @@ impl ServerLayer {
             filter: None,
             is_trusted_proxy: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// At the border of the system: every request begins a new trace, sampled by our own decision, with a link to
@@ -191,51 +189,12 @@ impl ServerLayer {
     pub fn trace_response(self, answers_with_trace: bool) -> Self {
         self.with(|edge| edge.answers_with_trace = answers_with_trace)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
+impl<B> Edge<B> for ServerEdge {
+    type Observer = ServerSpan;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ServerLayer`].
-#[derive(Clone, Debug)]
-pub struct ServerService<S> {
-    inner: S,
-    edge: Arc<ServerEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ServerBody<R>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ServerEdge {
-    fn begin<B>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
         let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
             is_traced(&RequestHead {

@@ -1,4 +1,4 @@
-//! How a handle talks to the loops on its export thread: flush, stop by a deadline, and hearing that it is done.
+//! How a handle talks to the loops on its export thread: flush, stop by a deadline, and learning that it is done.
 //!
 //! "Done" is the dropping of a sender: so a loop that ended for whatever reason never leaves anyone waiting.
 
@@ -14,15 +14,15 @@ use tokio::time::{Instant, timeout_at};
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
-pub(crate) enum Order {
+pub(crate) enum Command {
     /// Send what is queued, then drop this.
     Flush(#[expect(dead_code, reason = "dropping it is the answer")] Sender<()>),
     /// Send what is queued until the deadline, stop, drop this.
     Stop(Instant, Sender<()>),
 }
 
-/// The handle's side, one a loop.
-pub(crate) type Mouth = mpsc::UnboundedSender<Order>;
+/// The handle's side; each loop has one.
+pub(crate) type ControlSender = mpsc::UnboundedSender<Command>;
 
 /// Whether every holder of the other end has dropped it before the deadline.
 pub(crate) fn all_done(done: &Receiver<()>, deadline: std::time::Instant) -> bool {
@@ -32,25 +32,26 @@ pub(crate) fn all_done(done: &Receiver<()>, deadline: std::time::Instant) -> boo
 
 /// The loop's side.
 #[derive(Debug)]
-pub(crate) struct Ears {
-    orders: mpsc::UnboundedReceiver<Order>,
-    flushes: Vec<Order>,
+pub(crate) struct ControlReceiver {
+    commands: mpsc::UnboundedReceiver<Command>,
+    flushes: Vec<Command>,
     stop_by: Option<Instant>,
     /// Dropped with the loop: the answer to those who ordered the stop.
     stop_done: Vec<Sender<()>>,
 }
 
-impl Ears {
-    pub(crate) fn new() -> (Mouth, Self) {
-        let (mouth, orders) = mpsc::unbounded_channel();
-        (mouth, Self { orders, flushes: Vec::new(), stop_by: None, stop_done: Vec::new() })
+impl ControlReceiver {
+    pub(crate) fn new() -> (ControlSender, Self) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        (sender, Self { commands, flushes: Vec::new(), stop_by: None, stop_done: Vec::new() })
     }
 
-    /// Waits for one order and remembers it. A handle that is gone has ordered to stop.
-    pub(crate) async fn hear(&mut self) {
-        match self.orders.recv().await {
-            Some(flush @ Order::Flush(_)) => self.flushes.push(flush),
-            Some(Order::Stop(deadline, done)) => {
+    /// Waits for one command and remembers it. A handle that is gone wants everything sent and the loop stopped. Cancel
+    /// safe.
+    pub(crate) async fn recv(&mut self) {
+        match self.commands.recv().await {
+            Some(flush @ Command::Flush(_)) => self.flushes.push(flush),
+            Some(Command::Stop(deadline, done)) => {
                 self.stop_by = Some(self.stop_by.map_or(deadline, |known| known.min(deadline)));
                 self.stop_done.push(done);
             }
@@ -68,16 +69,21 @@ impl Ears {
         !self.flushes.is_empty()
     }
 
-    /// The flushes heard so far; dropping them answers.
-    pub(crate) fn take_flushes(&mut self) -> Vec<Order> {
+    /// The flushes asked for so far; dropping them answers.
+    pub(crate) fn take_flushes(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.flushes)
+    }
+
+    /// The deadline of the stop, if one was ordered.
+    pub(crate) fn stop_by(&self) -> Option<Instant> {
+        self.stop_by
     }
 
     pub(crate) fn deadline_passed(&self) -> bool {
         self.stop_by.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Runs `work`, listening meanwhile; `None` if a stop's deadline came first.
+    /// Runs `work`, taking commands meanwhile; `None` if a stop's deadline came first.
     pub(crate) async fn until_deadline<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
@@ -86,7 +92,7 @@ impl Ears {
             }
             tokio::select! {
                 output = &mut work => return Some(output),
-                () = self.hear() => {}
+                () = self.recv() => {}
             }
         }
     }
