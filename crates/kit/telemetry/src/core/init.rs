@@ -123,7 +123,10 @@ impl Builder {
     /// attributes that it sets at the start are set on the kit's span too.
     #[cfg(feature = "sdk")]
     #[must_use]
-    pub fn span_processor(mut self, processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static) -> Self {
+    pub fn span_processor(
+        mut self,
+        processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static,
+    ) -> Self {
         self.foreign = Some(self.foreign.unwrap_or_default().processor(processor));
         self
     }

@@ -67,8 +67,7 @@ impl Sampler {
         match self {
             Self::Own(own) => {
                 let is_sampled = own.samples(parent_span, trace_id);
-                let result =
-                    if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
+                let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
                 Decision { result, attributes: Vec::new(), trace_state: None }
             }
             #[cfg(feature = "sdk")]

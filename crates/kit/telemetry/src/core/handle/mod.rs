@@ -226,7 +226,8 @@ impl Telemetry {
     pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
         let report = self.shared.exports.flush(deadline);
         #[cfg(feature = "sdk")]
-        let report = FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
+        let report =
+            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
         report
     }
 
@@ -245,7 +246,10 @@ impl Telemetry {
         #[cfg(feature = "sdk")]
         let report = {
             let left = deadline.saturating_sub(report.elapsed);
-            ShutdownReport { complete: report.complete & self.shared.globals.shutdown_foreign(left), ..report }
+            ShutdownReport {
+                complete: report.complete & self.shared.globals.shutdown_foreign(left),
+                ..report
+            }
         };
         report
     }
