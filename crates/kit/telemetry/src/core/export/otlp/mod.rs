@@ -120,7 +120,7 @@ impl Otlp {
             Ok(body) => body,
             Err(error) => {
                 complaint::raise(self.transport.receiver(), &error);
-                return Sent::Failed;
+                return Sent::Refused;
             }
         };
         if body.len() > self.max_request_bytes {
@@ -130,7 +130,7 @@ impl Otlp {
                 self.max_request_bytes
             );
             complaint::raise(self.transport.receiver(), &reason);
-            return Sent::Failed;
+            return Sent::Refused;
         }
         loop {
             let Some(_turn) = self.health.turn(give_up).await else { return Sent::Failed };
@@ -144,7 +144,7 @@ impl Otlp {
             complaint::raise(self.transport.receiver(), &refusal.reason);
             if !refusal.may_retry {
                 self.health.recovered();
-                return Sent::Failed;
+                return Sent::Refused;
             }
             if !self.health.failed(refusal.wait, refusal.is_unreached, give_up) {
                 return Sent::Failed;
