@@ -24,13 +24,33 @@ impl<'a> Overlay<'a> {
 
     /// Rows in the order of the table, so that a signal's own variable comes after the common one.
     pub(super) fn apply(&mut self) -> Result<(), SettingsError> {
+        let is_alone = self.read_config_file()?;
         for variable in variables() {
-            if let Some(text) = self.text(variable.name) {
+            // Our own variables are none of the configuration file's.
+            let is_read = !is_alone || !variable.name.starts_with("OTEL_");
+            if let Some(text) = self.text(variable.name).filter(|_| is_read) {
                 self.take(variable, &text);
             }
         }
         self.reconcile();
         Ok(())
+    }
+
+    /// Whether a file speaks in place of all other standard variables.
+    #[cfg(feature = "config-file")]
+    fn read_config_file(&mut self) -> Result<bool, SettingsError> {
+        let path = self.text(super::declarative::VARIABLE);
+        path.map_or(Ok(false), |path| super::declarative::apply(self, &path).map(|()| true))
+    }
+
+    #[cfg(not(feature = "config-file"))]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it has the shape of the one that reads"
+    )]
+    fn read_config_file(&mut self) -> Result<bool, SettingsError> {
+        Ok(false)
     }
 
     /// An empty variable is as good as absent.
@@ -54,7 +74,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn warn(&mut self, variable: &str, value: &str, reason: String, used: Option<String>) {
+    pub(super) fn warn(&mut self, variable: &str, value: &str, reason: String, used: Option<String>) {
         let (variable, value) = (variable.to_owned(), value.to_owned());
         self.settings.warnings.push(Warning { variable, value, reason, used });
     }

@@ -175,6 +175,14 @@ const GENERAL: &[Variable] = &[
     ),
     row!("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", kinds::COUNT, limits.log_attributes),
     row!("RUST_LOG", kinds::FILTER, logs.filter),
+    // A file that can be read is read before the table is gone through, and then no row but `RUST_LOG` is.
+    special(
+        "OTEL_CONFIG_FILE",
+        &[],
+        "the path of a declarative configuration, in place of all other `OTEL_` variables; with the feature `config-file`",
+        |_, _, _| Err("is not read: the feature `config-file` is not built in".to_owned()),
+        |_| "every other variable".to_owned(),
+    ),
 ];
 
 const NO_ZIPKIN: &str = "there is no Zipkin exporter";
@@ -198,7 +206,6 @@ const IGNORED: &[Variable] = &[
     ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", NO_ZIPKIN),
     ignored("OTEL_EXPORTER_PROMETHEUS_HOST", NO_PORT),
     ignored("OTEL_EXPORTER_PROMETHEUS_PORT", NO_PORT),
-    ignored("OTEL_CONFIG_FILE", "declarative configuration is not built in"),
     ignored("OTEL_EXPERIMENTAL_CONFIG_FILE", "it is deprecated; OTEL_CONFIG_FILE is read"),
 ];
 
@@ -330,7 +337,8 @@ pub fn environment_table() -> String {
             Meaning::Read(meaning) => {
                 let settings: Vec<String> =
                     meaning.settings.iter().map(|setting| format!("`{setting}`")).collect();
-                writeln!(text, "| `{name}` | {} | {} |", settings.join(", "), meaning.takes).ok();
+                let settings = if settings.is_empty() { "all".to_owned() } else { settings.join(", ") };
+                writeln!(text, "| `{name}` | {settings} | {} |", meaning.takes).ok();
             }
             Meaning::Ignored(reason) => {
                 writeln!(text, "| `{name}` | not read | {reason} |").ok();
