@@ -14,7 +14,10 @@ const TRIES: usize = 8;
 
 /// At most 128 values, each found by its key.
 #[derive(Debug)]
-pub(crate) struct Slots<K, V>(Box<[OnceLock<Box<(K, V)>>]>);
+pub(crate) struct Slots<K, V>(Box<[Slot<K, V>]>);
+
+/// Boxed, so that an empty table is small.
+type Slot<K, V> = OnceLock<Box<(K, V)>>;
 
 impl<K, V> Default for Slots<K, V> {
     fn default() -> Self {
@@ -33,10 +36,15 @@ impl<K: Eq, V> Slots<K, V> {
 
     /// The value of the key that `is_it`; `hashed` hashes as that key does.
     pub(crate) fn find_with(&self, hashed: &impl Hash, is_it: impl Fn(&K) -> bool) -> Option<&V> {
+        self.find_entry(hashed, is_it).map(|(_, value)| value)
+    }
+
+    /// As [`find_with`](Self::find_with), with the key that was kept.
+    pub(crate) fn find_entry(&self, hashed: &impl Hash, is_it: impl Fn(&K) -> bool) -> Option<&(K, V)> {
         for slot in self.slots_of(hashed) {
-            let (key, value) = &**slot.get()?;
-            if is_it(key) {
-                return Some(value);
+            let entry = &**slot.get()?;
+            if is_it(&entry.0) {
+                return Some(entry);
             }
         }
         None
@@ -69,11 +77,11 @@ impl<K: Eq, V> Slots<K, V> {
         }
     }
 
-    fn slots_of(&self, hashed: &impl Hash) -> impl Iterator<Item = &OnceLock<Box<(K, V)>>> {
+    fn slots_of(&self, hashed: &impl Hash) -> impl Iterator<Item = &Slot<K, V>> {
         self.slots_at(hash_of(hashed))
     }
 
-    fn slots_at(&self, hash: u64) -> impl Iterator<Item = &OnceLock<Box<(K, V)>>> {
+    fn slots_at(&self, hash: u64) -> impl Iterator<Item = &Slot<K, V>> {
         let first = usize::try_from(hash % (SLOTS as u64)).unwrap_or_default();
         (first..first + TRIES).filter_map(|index| self.0.get(index % SLOTS))
     }

@@ -136,7 +136,8 @@ impl ServerLayer {
         self.with(|edge| edge.response_metadata = capture)
     }
 
-    /// Adds an `rpc.message` event for every message of a call. Off by default.
+    /// Adds an `rpc.message` event for every message of a call. Off by default. The conventions have deprecated these
+    /// events without another form.
     #[must_use]
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
