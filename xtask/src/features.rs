@@ -18,15 +18,26 @@ const MAX_CRATES: usize = 70;
 pub(crate) fn build(metadata: &Metadata) -> anyhow::Result<()> {
     for name in CRATES {
         for features in combinations(metadata, name)? {
-            let what = format!("features of {name}: {}", if features.is_empty() { "none" } else { &features });
-            cargo(&what, &["check", "--package", name, "--no-default-features", "--features", &features], &[])?;
+            let what =
+                format!("features of {name}: {}", if features.is_empty() { "none" } else { &features });
+            cargo(
+                &what,
+                &["check", "--package", name, "--no-default-features", "--features", &features],
+                &[],
+            )?;
         }
     }
     let crates = graph()?;
     if crates.len() > MAX_CRATES {
-        bail!("the kit's default brings {} crates, at most {MAX_CRATES} are wanted: {crates:?}", crates.len());
+        bail!(
+            "the kit's default brings {} crates, at most {MAX_CRATES} are wanted: {crates:?}",
+            crates.len()
+        );
     }
-    say(&format!("features: each alone and all together build; the default brings {} crates\n", crates.len()));
+    say(&format!(
+        "features: each alone and all together build; the default brings {} crates\n",
+        crates.len()
+    ));
     Ok(())
 }
 
