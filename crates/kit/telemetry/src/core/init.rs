@@ -62,7 +62,6 @@ impl From<ExportError> for InitError {
 /// assert_eq!(telemetry.ledger().exported(), 1);
 /// # Ok::<(), waypost_telemetry::InitError>(())
 /// ```
-#[expect(clippy::needless_pass_by_value, reason = "settings are spent: later changes have no effect")]
 pub fn init(mut settings: Settings) -> Result<Telemetry, InitError> {
     settings.log_warnings();
     settings.check()?;

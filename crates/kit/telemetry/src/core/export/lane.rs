@@ -28,9 +28,9 @@ pub(crate) struct Lane<T> {
 }
 
 impl<T> Lane<T> {
-    pub(crate) fn new(exporter: &'static str, settings: BatchSettings) -> Arc<Self> {
+    pub(crate) fn new(exporter: &'static str, mut settings: BatchSettings) -> Arc<Self> {
         // A loop that never waits would take a core.
-        let settings = BatchSettings { delay: settings.delay.max(Duration::from_millis(1)), ..settings };
+        settings.delay = settings.delay.max(Duration::from_millis(1));
         Arc::new(Self { queue: Queue::new(), account: Account::new(exporter), wake: Notify::new(), settings })
     }
 }
