@@ -39,85 +39,7 @@ fn file_of(problem: &waypost_telemetry::config::Problem) -> String {
 
 #[test]
 fn all_that_the_kit_has_is_read() {
-    let text = r#"
-file_format: "1.0"
-disabled: false
-resource:
-  attributes:
-    - name: service.name
-      value: ${NAME:-from-file}
-    - name: team
-      value: blue
-    - name: shards
-      value: 4
-      type: int
-    - name: nothing
-      value:
-  attributes_list: service.version=9.9,team=loses
-  detection/development:
-    detectors:
-      - process:
-      - host:
-attribute_limits:
-  attribute_value_length_limit: 100
-  attribute_count_limit: ${COUNT}
-propagator:
-  composite:
-    - tracecontext:
-  composite_list: tracecontext,baggage
-tracer_provider:
-  processors:
-    - batch:
-        schedule_delay: 0
-        export_timeout: 0
-        max_queue_size: 0x800
-        max_export_batch_size: 512
-        exporter:
-          otlp_grpc:
-            endpoint: collector:4317
-            tls:
-              insecure: true
-            compression: gzip
-            timeout: 3000
-            headers:
-              - name: Api-Key
-                value: "1234"
-            headers_list: "api-key=loses,other=x"
-    - simple:
-        exporter:
-          console:
-  limits:
-    event_count_limit: 7
-    attribute_value_length_limit: 50
-  sampler:
-    parent_based:
-      root:
-        trace_id_ratio_based:
-          ratio: 0.25
-      remote_parent_sampled:
-        always_on:
-meter_provider:
-  readers:
-    - periodic:
-        interval: 1500
-        timeout: 500
-        cardinality_limits:
-          default: 300
-        exporter:
-          otlp_http:
-            endpoint: https://metrics/v1/metrics?a=b
-            encoding: json
-            temporality_preference: delta
-            default_histogram_aggregation: explicit_bucket_histogram
-            max_request_size: 1000
-logger_provider:
-  processors:
-    - batch:
-        exporter:
-          otlp_http:
-  limits:
-    attribute_count_limit: 9
-"#;
+    let text = include_str!("whole.yaml");
     let settings = with_file(text, &[("COUNT", "20")]).unwrap();
 
     assert_eq!(warnings(&settings), [""; 0]);
@@ -258,7 +180,7 @@ fn what_is_no_yaml_is_refused_and_changes_nothing() {
     // Whoever notices first: the parser has a limit of its own.
     let deep = problems(&"[".repeat(10_000));
     assert!(deep.contains("too deep") || deep.contains("not YAML"), "{deep}");
-    let nested: String = (0..70).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    let nested = (0..70).fold(String::new(), |text, level| text + &" ".repeat(level) + "a:\n");
     assert!(problems(&nested).contains("too deep"));
     let rounds: String = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, round| {
         let last = round - 1;

@@ -92,6 +92,23 @@ impl<'a> Overlay<'a> {
         }
     }
 
+    /// Attributes that are settings of their own set these, so that they win over what the program was built with.
+    pub(super) fn set_resource_attribute(&mut self, variable: &'static str, key: String, value: String) {
+        let (setting, target): (&'static str, fn(&mut Settings) -> &mut Option<String>) = match key.as_str() {
+            "service.name" if value.is_empty() => return,
+            "service.name" => return self.set(variable, "service_name", |s| s.service_name = value),
+            "service.namespace" => ("service_namespace", |s| &mut s.service_namespace),
+            "service.version" => ("service_version", |s| &mut s.service_version),
+            "service.instance.id" => ("service_instance_id", |s| &mut s.service_instance_id),
+            "deployment.environment.name" => ("environment", |s| &mut s.environment),
+            _ => {
+                let insert = |s: &mut Settings| drop(s.resource_attributes.insert(key, value));
+                return self.set(variable, "resource_attributes", insert);
+            }
+        };
+        self.set(variable, setting, |settings| *target(settings) = Some(value));
+    }
+
     /// The variable that set this, if one did.
     fn source(&self, setting: &str) -> Option<&'static str> {
         self.given.iter().rev().find(|given| given.setting == setting).map(|given| given.variable)

@@ -222,25 +222,10 @@ fn disabled(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result
     outcome
 }
 
-/// Attributes that are settings of their own set these, so that they win over what the program was built with.
 fn resource(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {
     let attributes = pairs(text).ok_or("cannot be read as a list of key=value, percent-encoded")?;
     for (key, value) in attributes {
-        match key.as_str() {
-            "service.name" if value.is_empty() => {}
-            "service.name" => overlay.set(name, "service_name", |s| s.service_name = value),
-            "service.namespace" => {
-                overlay.set(name, "service_namespace", |s| s.service_namespace = Some(value))
-            }
-            "service.version" => overlay.set(name, "service_version", |s| s.service_version = Some(value)),
-            "service.instance.id" => {
-                overlay.set(name, "service_instance_id", |s| s.service_instance_id = Some(value));
-            }
-            "deployment.environment.name" => {
-                overlay.set(name, "environment", |s| s.environment = Some(value))
-            }
-            _ => overlay.set(name, "resource_attributes", |s| drop(s.resource_attributes.insert(key, value))),
-        }
+        overlay.set_resource_attribute(name, key, value);
     }
     Ok(())
 }
@@ -249,7 +234,7 @@ fn propagators(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Res
     let names = kinds::PROPAGATORS.map(|(name, propagator)| (name, Some(propagator)));
     let (chosen, unknown) = choose(text, &[&names[..], &[("none", None)]].concat());
     set_chosen(overlay, name, "propagators", chosen, &unknown, |s, chosen: Vec<Propagator>| {
-        s.propagators = chosen
+        s.propagators = chosen;
     })
 }
 

@@ -62,7 +62,7 @@ pub(super) fn processors(reader: &mut Reader<'_, '_>, provider: &mut Section, si
             }
         }
         exporter(reader, &mut processor, signal, &mut chosen);
-        reader.finish(processor);
+        reader.finish(&processor);
     }
     let (setting, target) = signal.exporters();
     reader.set(setting, |settings| *target(settings) = chosen);
@@ -114,10 +114,10 @@ pub(super) fn readers(reader: &mut Reader<'_, '_>, provider: &mut Section) {
                 reader
                     .set("metrics.cardinality_limit", |settings| settings.metrics.cardinality_limit = limit);
             }
-            reader.finish(limits);
+            reader.finish(&limits);
         }
         exporter(reader, &mut periodic, Signal::Metrics, &mut chosen);
-        reader.finish(periodic);
+        reader.finish(&periodic);
     }
     let (setting, target) = Signal::Metrics.exporters();
     reader.set(setting, |settings| *target(settings) = chosen);
@@ -144,7 +144,7 @@ fn exporter(reader: &mut Reader<'_, '_>, owner: &mut Section, signal: Signal, ch
         temporality(reader, &mut exporter);
         named_unless(reader, &mut exporter, "default_histogram_aggregation", "explicit_bucket_histogram");
     }
-    reader.finish(exporter);
+    reader.finish(&exporter);
 }
 
 fn temporality(reader: &mut Reader<'_, '_>, exporter: &mut Section) {
@@ -202,7 +202,7 @@ fn otlp(reader: &mut Reader<'_, '_>, exporter: &mut Section, signal: Signal, is_
         if own.client_key.is_some() != own.client_certificate.is_some() {
             reader.refuse(tls.line, tls.path.as_str(), "needs key_file and cert_file, or neither");
         }
-        reader.finish(tls);
+        reader.finish(&tls);
     }
     let (setting, target) = signal.otlp();
     reader.set(setting, |settings| *target(settings) = own);
@@ -235,7 +235,7 @@ fn headers(reader: &mut Reader<'_, '_>, exporter: &mut Section) -> Option<Header
             (Some(_), Some(Node { content: Content::Null, .. })) => {}
             _ => reader.refuse(pair.line, pair.path.as_str(), "needs a name and a value"),
         }
-        reader.finish(pair);
+        reader.finish(&pair);
     }
     (!headers.0.is_empty()).then_some(headers)
 }

@@ -6,6 +6,9 @@ use super::yaml::{Content, Node};
 use crate::base::config::env::kinds::{PROPAGATORS, list, named, pairs};
 use crate::base::config::{Detector, OtlpSettings, SamplerKind, Settings};
 
+/// Where a limit is in the settings.
+type Count = fn(&mut Settings) -> &mut u32;
+
 /// The whole file.
 pub(super) fn read(reader: &mut Reader<'_, '_>, root: Node) {
     let mut root = reader.section(root, String::new());
@@ -38,7 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, root: Node) {
             reader.not_had.push(key.to_owned());
         }
     }
-    reader.finish(root);
+    reader.finish(&root);
 }
 
 /// Also a map of nothing but nulls.
@@ -80,19 +83,10 @@ fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
             (Some(_), Some(_)) => reader.not_had.push(pair.path_of("value")),
             _ => reader.refuse(pair.line, pair.path.as_str(), "needs a name and a value"),
         }
-        reader.finish(pair);
+        reader.finish(&pair);
     }
     for (key, value) in attributes {
-        match key.as_str() {
-            "service.name" => reader.set("service_name", |s| s.service_name = value),
-            "service.namespace" => reader.set("service_namespace", |s| s.service_namespace = Some(value)),
-            "service.version" => reader.set("service_version", |s| s.service_version = Some(value)),
-            "service.instance.id" => {
-                reader.set("service_instance_id", |s| s.service_instance_id = Some(value))
-            }
-            "deployment.environment.name" => reader.set("environment", |s| s.environment = Some(value)),
-            _ => reader.set("resource_attributes", |s| drop(s.resource_attributes.insert(key, value))),
-        }
+        reader.set_resource_attribute(key, value);
     }
     if let Some(mut detection) = reader.within(&mut resource, "detection/development") {
         let mut chosen = Vec::new();
@@ -108,9 +102,9 @@ fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
             }
         }
         reader.set("detectors", |settings| settings.detectors = chosen);
-        reader.finish(detection);
+        reader.finish(&detection);
     }
-    reader.finish(resource);
+    reader.finish(&resource);
 }
 
 fn general_limits(reader: &mut Reader<'_, '_>, root: &mut Section) {
@@ -126,7 +120,7 @@ fn general_limits(reader: &mut Reader<'_, '_>, root: &mut Section) {
         reader.set("limits.log_attributes", |settings| settings.limits.log_attributes = count);
     }
     named_unless(reader, &mut limits, "attribute_value_depth_limit", "64");
-    reader.finish(limits);
+    reader.finish(&limits);
 }
 
 fn propagators(reader: &mut Reader<'_, '_>, root: &mut Section) {
@@ -147,7 +141,7 @@ fn propagators(reader: &mut Reader<'_, '_>, root: &mut Section) {
                 None => reader.not_had.push(format!("{path}.{name}")),
             }
         }
-        reader.finish(section);
+        reader.finish(&section);
     }
     reader.set("propagators", |settings| settings.propagators = chosen);
 }
@@ -167,7 +161,7 @@ fn tracer_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
                 settings.limits.span_attribute_value_length = Some(length);
             });
         }
-        let counts: [(&str, &'static str, fn(&mut Settings) -> &mut u32); 5] = [
+        let counts: [(&str, &'static str, Count); 5] = [
             ("attribute_count_limit", "limits.span_attributes", |s| &mut s.limits.span_attributes),
             ("event_count_limit", "limits.span_events", |s| &mut s.limits.span_events),
             ("link_count_limit", "limits.span_links", |s| &mut s.limits.span_links),
@@ -180,9 +174,9 @@ fn tracer_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
             }
         }
         named_unless(reader, &mut limits, "attribute_value_depth_limit", "64");
-        reader.finish(limits);
+        reader.finish(&limits);
     }
-    reader.finish(provider);
+    reader.finish(&provider);
 }
 
 fn sampler(reader: &mut Reader<'_, '_>, node: Node) {
@@ -227,7 +221,7 @@ fn sampler(reader: &mut Reader<'_, '_>, node: Node) {
             reader.not_had.push(path);
         }
     }
-    reader.finish(parents);
+    reader.finish(&parents);
 }
 
 /// The sampler by itself, and at the root of a parent-based one.
@@ -244,7 +238,7 @@ fn root_sampler(
             let mut section = reader.section(node, format!("{path}.{name}"));
             let ratio = reader.ratio(&mut section, "ratio").unwrap_or(1.0);
             reader.set("traces.ratio", |settings| settings.traces.ratio = ratio);
-            reader.finish(section);
+            reader.finish(&section);
             Some((SamplerKind::Ratio, SamplerKind::ParentBasedRatio))
         }
         _ => None,
@@ -258,7 +252,7 @@ fn meter_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
     };
     readers(reader, &mut provider);
     named_unless(reader, &mut provider, "exemplar_filter", "always_off");
-    reader.finish(provider);
+    reader.finish(&provider);
 }
 
 fn logger_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
@@ -277,7 +271,7 @@ fn logger_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
             reader.set("limits.log_attributes", |settings| settings.limits.log_attributes = count);
         }
         named_unless(reader, &mut limits, "attribute_value_depth_limit", "64");
-        reader.finish(limits);
+        reader.finish(&limits);
     }
-    reader.finish(provider);
+    reader.finish(&provider);
 }

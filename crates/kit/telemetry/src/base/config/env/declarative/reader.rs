@@ -51,6 +51,10 @@ impl<'a, 'b> Reader<'a, 'b> {
         self.overlay.set(VARIABLE, setting, change);
     }
 
+    pub(super) fn set_resource_attribute(&mut self, key: String, value: String) {
+        self.overlay.set_resource_attribute(VARIABLE, key, value);
+    }
+
     pub(super) fn refuse(&mut self, line: usize, path: impl Into<String>, reason: impl Into<String>) {
         self.wrong.push(Wrong { line, path: path.into(), reason: reason.into() });
     }
@@ -86,7 +90,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// Names what was not taken out.
-    pub(super) fn finish(&mut self, section: Section) {
+    pub(super) fn finish(&mut self, section: &Section) {
         let paths = section.entries.iter().map(|(key, _)| section.path_of(key));
         self.not_had.extend(paths);
     }
