@@ -132,6 +132,7 @@ mod tests {
         let hops = [("x-forwarded-for", "9.9.9.9, ::ffff:10.0.0.2")];
         assert_eq!(client("::ffff:10.0.0.1", &hops), "9.9.9.9");
         assert_eq!(client("::ffff:8.8.8.8", &hops), "8.8.8.8");
+        assert!(inside().trust("::ffff:10.0.0.1".parse().unwrap()));
     }
 
     #[test]
