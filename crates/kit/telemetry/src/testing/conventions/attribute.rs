@@ -16,6 +16,9 @@ const CLOSED: [&str; 7] = [
     "system.paging.fault.type",
 ];
 
+/// How many values of an enumeration a finding shows.
+const SHOWN: usize = 8;
+
 /// Checks one attribute by itself.
 pub(super) fn check(table: &Table, at: (Signal, &str), attribute: &KeyValue, findings: &mut Findings) {
     let name = attribute.key.as_str();
@@ -71,12 +74,18 @@ fn check_value(
             } else {
                 Level::Information
             };
-            let names: Vec<_> = listed
+            let mut names: Vec<_> = listed
                 .iter()
                 .filter(|(_, is_deprecated)| !is_deprecated)
                 .map(|(name, _)| name.as_str())
                 .collect();
-            let advice = format!("the value {value:?} is none of {}", names.join(", "));
+            let more = if names.len() > SHOWN {
+                format!(" and {} more", names.len() - SHOWN)
+            } else {
+                String::new()
+            };
+            names.truncate(SHOWN);
+            let advice = format!("the value {value:?} is none of {}{more}", names.join(", "));
             findings.add(level, Rule::UnlistedValue, at, name, advice);
         }
     }
@@ -116,6 +125,12 @@ impl<'a> Attributes<'a> {
     pub(super) fn has(self, name: &str) -> bool {
         self.get(name).is_some()
     }
+
+    /// As [`Self::has`]; of a template any attribute will do.
+    fn has_or_below(self, name: &str) -> bool {
+        let is_below = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        self.has(name) || self.0.iter().any(|attribute| is_below(attribute.key.as_str()))
+    }
 }
 
 /// Checks that a signal has what its group asks for.
@@ -127,7 +142,7 @@ pub(super) fn check_presence(
 ) {
     // What else describes the origin of telemetry is for its owner to choose.
     let recommended = if at.0 == Signal::Resource { Level::Information } else { Level::Improvement };
-    for wanted in wanted.iter().filter(|wanted| !attributes.has(&wanted.name)) {
+    for wanted in wanted.iter().filter(|wanted| !attributes.has_or_below(&wanted.name)) {
         let name = wanted.name.as_str();
         let demanded = demand(name, attributes);
         let (level, rule, advice) = match (wanted.level, demanded) {
@@ -164,21 +179,30 @@ fn demand(name: &str, attributes: Attributes<'_>) -> Demand {
     let is_other = |name: &str| attributes.text(name).is_some_and(|value| value == "_OTHER");
     let must_if = |holds| if holds { Demand::Must } else { Demand::Not };
     match name {
-        // Has a rule of its own; batches of one are none; `http` needs no name; errors of Rust mostly have no trace.
-        "error.type" | "db.operation.batch.size" | "network.protocol.name" | "exception.stacktrace" => {
-            Demand::Not
-        }
+        // Has a rule of its own; batches of one are none; `http` needs no name; few errors of Rust have a trace, and few
+        // messages a conversation.
+        "error.type"
+        | "client.port"
+        | "db.operation.batch.size"
+        | "network.protocol.name"
+        | "exception.stacktrace"
+        | "messaging.message.conversation_id" => Demand::Not,
         "http.request.method_original" => must_if(is_other("http.request.method")),
         "rpc.method_original" => must_if(is_other("rpc.method")),
         "exception.type" => must_if(!attributes.has("exception.message")),
         "exception.message" => must_if(!attributes.has("exception.type")),
         "network.peer.port" => port_of("network.peer.address", attributes),
         "server.port" => port_of("server.address", attributes),
-        "client.port" => Demand::Not,
-        // Without an answer there is no status; that it failed is said by error.type.
+        // Without an answer there is no status, and maybe nobody was reached; error.type says so.
         "http.response.status_code" if attributes.has("error.type") => Demand::Not,
+        "network.peer.address" | "network.protocol.version" if !is_answered(attributes) => Demand::Not,
         _ => Demand::Unknown,
     }
+}
+
+/// Whether the other side answered, as far as it can be told: with a status of HTTP, or without an error.
+fn is_answered(attributes: Attributes<'_>) -> bool {
+    attributes.has("http.response.status_code") || !attributes.has("error.type")
 }
 
 /// A port belongs to an address, except to the path of a Unix domain socket.

@@ -167,7 +167,6 @@ fn messaging(kind: SpanKind, operation: &'static str) -> Draft {
         ("messaging.operation.name", operation.into()),
         ("messaging.operation.type", operation.into()),
         ("messaging.destination.name", "orders".into()),
-        ("messaging.message.conversation_id", "c1".into()),
         ("messaging.client.id", "client-1".into()),
         ("server.address", "broker".into()),
         ("server.port", 4_222.into()),

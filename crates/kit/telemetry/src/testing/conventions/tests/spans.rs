@@ -61,6 +61,13 @@ fn a_recommended_attribute_is_missed() {
 }
 
 #[test]
+fn nobody_is_missed_where_nobody_was_reached() {
+    let lost = http_client().without("network.peer.address").without("network.peer.port");
+    lost.is(Improvement, Rule::MissingRecommended, "network.peer.address");
+    lost.without("http.response.status_code").failed("connection_refused").is_clean();
+}
+
+#[test]
 fn a_condition_that_holds_is_known() {
     let other = http_server().with("http.request.method", "_OTHER").named("HTTP /orders/{id}");
     other.is(Violation, Rule::MissingRequired, "http.request.method_original");
