@@ -56,6 +56,7 @@ impl ReadingsLoop {
                 due = Instant::now() + self.interval;
             }
         }
+        self.outlet.hurry();
         if !self.control.deadline_passed() {
             self.push().await;
         }
@@ -70,7 +71,7 @@ impl ReadingsLoop {
         };
         let request = Frame::whole(Bytes::from(request));
         let sent = self.outlet.send(vec![request], 1, give_up);
-        match self.control.until_deadline(sent).await {
+        match self.control.until_deadline(sent, || self.outlet.hurry()).await {
             // Refused data points were complained about; the push as such arrived.
             Some(Sent::Accepted { .. }) => self.account.exported(1),
             Some(Sent::Failed) => self.account.dropped(DropReason::ExportFailed, 1),
