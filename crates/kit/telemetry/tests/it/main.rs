@@ -22,4 +22,8 @@ mod settings;
 mod spans;
 mod sql;
 mod sql_literals;
+mod stalls;
+mod tls;
+mod tracer;
+mod transports;
 mod trees;
