@@ -22,7 +22,6 @@ pub mod optional_std_duration {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     /// As text with units, or nothing.
-    #[expect(clippy::ref_option, reason = "the signature serde's `with` asks for")]
     pub fn serialize<S: Serializer>(value: &Option<std::time::Duration>, to: S) -> Result<S::Ok, S::Error> {
         value.map(Duration::from).serialize(to)
     }

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 /// A value that is about to be read.
 pub(crate) struct Reader(pub(crate) Value);
 
-impl<'de> IntoDeserializer<'de, Refusal> for Reader {
+impl IntoDeserializer<'_, Refusal> for Reader {
     type Deserializer = Reader;
 
     fn into_deserializer(self) -> Reader {

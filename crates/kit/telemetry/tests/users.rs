@@ -1,8 +1,8 @@
-//! Adding the kit changes nothing in a program's build: three small programs outside this workspace, with rustls on
-//! ring, with rustls on AWS-LC, and without any, are built and run against an https receiver.
+//! Adding the kit changes nothing in a program's build or process: three small programs outside this workspace, with
+//! rustls on ring, with rustls on AWS-LC, and without any, are built and run against an https receiver.
 //!
-//! A test of its own and not part of `it`, because it builds for a minute or two when nothing is there yet. What it
-//! built stays in the target folder.
+//! A test of its own and not part of `it`, because it looks at what a process has installed, and because it builds
+//! for some minutes when nothing is there yet. What it built stays in the target folder.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
@@ -19,9 +19,12 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use front::{Authority, Clients, Front};
-use receiver::{HttpReceiver, Manner};
+use receiver::{HttpReceiver, Manner, PATIENCE};
+use rustls::crypto::CryptoProvider;
+use waypost_telemetry::config::Exporter;
+use waypost_telemetry::{Builder, Settings};
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+fn provider() -> Arc<CryptoProvider> {
     rustls::crypto::ring::default_provider().into()
 }
 
@@ -66,6 +69,37 @@ fn build(name: &str) -> PathBuf {
         .unwrap();
     assert_success(name, &output);
     target.join("debug").join(format!("user-{}", name.replace('_', "-")))
+}
+
+fn settings(endpoint: String) -> Settings {
+    let mut settings = Settings::new("s");
+    settings.traces.exporters = vec![Exporter::OtlpHttp];
+    settings.otlp.endpoint = Some(endpoint);
+    settings
+}
+
+#[test]
+fn nothing_is_installed_for_the_process() {
+    let authority = Authority::new();
+    let receiver = HttpReceiver::start(Manner::Takes);
+    let front = Front::start(&authority, &Clients::Anybody, receiver.address);
+    let files = tempfile::tempdir().unwrap();
+    let mut settings = settings(format!("https://{}", front.address));
+    settings.otlp.certificate = Some(files.path().join("ca.pem"));
+    fs::write(files.path().join("ca.pem"), authority.pem()).unwrap();
+    let telemetry = Builder::new(settings).tls_provider(provider()).init().unwrap();
+    telemetry.span("a").in_scope(|| ());
+    assert_eq!(telemetry.shutdown_blocking(PATIENCE).traces.exported(), 1);
+    assert!(CryptoProvider::get_default().is_none());
+}
+
+/// With the feature the kit has a provider of its own.
+#[cfg(not(feature = "tls-ring"))]
+#[test]
+fn without_a_provider_the_ways_out_are_named() {
+    let error = waypost_telemetry::init(settings("https://127.0.0.1:1".to_owned())).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("Builder::tls_provider") && text.contains("tls-ring"), "{text}");
 }
 
 #[test]

@@ -156,3 +156,41 @@ fn the_reference_names_every_standard_variable() {
         assert!(docs.out.contains(text), "{text:?} is missing in\n{}", docs.out);
     }
 }
+
+#[test]
+fn a_declarative_configuration_speaks_in_place_of_the_variables() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("otel.yaml");
+    let text = "\
+file_format: \"1.0\"
+resource:
+  attributes_list: service.namespace=from-yaml
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          otlp_http:
+            compression: gzip
+logger_provider:
+  processors:
+    - batch:
+        exporter:
+          otlp_file/development:
+";
+    std::fs::write(&path, text).unwrap();
+    let file = path.to_str().unwrap();
+    let print = checked(&[("OTEL_CONFIG_FILE", file), ("OTEL_TRACES_EXPORTER", "console")]);
+    assert_eq!(print.code, 0, "{print:?}");
+    for text in [
+        "# from OTEL_CONFIG_FILE\nservice_namespace = \"from-yaml\"",
+        "# from OTEL_CONFIG_FILE\nexporters = [\"otlp_http\"]",
+        "# from OTEL_CONFIG_FILE\ncompression = \"gzip\"",
+    ] {
+        assert!(print.out.contains(text), "{text:?} is missing in\n{}", print.out);
+    }
+
+    std::fs::write(&path, "file_format: \"1.0\"\ndisabled: perhaps\n").unwrap();
+    let refused = checked(&[("OTEL_CONFIG_FILE", file)]);
+    assert_eq!(refused.code, 64, "{refused:?}");
+    assert!(refused.err.contains("otel.yaml:2: disabled: is not true or false"), "{}", refused.err);
+}

@@ -75,7 +75,8 @@ impl Harness {
     pub(crate) async fn calls(&mut self, headers: &[(&str, &str)], callbacks: usize) -> Vec<Arrived> {
         let callback = format!(r#"{{"url":"http://{}/","arguments":[]}}"#, self.end);
         let body = format!("[{}]", vec![callback; callbacks].join(","));
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect();
+        let lines =
+            headers.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect::<Vec<_>>().concat();
         let request = format!(
             "POST /test HTTP/1.1\r\nhost: service\r\ncontent-type: application/json\r\nconnection: close\r\n\
              content-length: {}\r\n{lines}\r\n{body}",

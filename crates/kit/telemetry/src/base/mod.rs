@@ -7,4 +7,5 @@ pub(crate) mod finished;
 pub(crate) mod ledger;
 pub(crate) mod names;
 pub mod redact;
+pub(crate) mod slots;
 pub(crate) mod wire;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
 mod boundaries;
+mod conventions;
 mod environment;
 mod errors;
 mod grpc_client;
@@ -18,11 +19,13 @@ mod meters;
 mod otlp;
 mod prometheus_page;
 mod receiver;
+mod self_metrics;
 mod settings;
 mod spans;
 mod sql;
 mod sql_literals;
 mod stalls;
+mod temporality;
 mod tls;
 mod tracer;
 mod transports;

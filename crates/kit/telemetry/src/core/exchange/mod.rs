@@ -5,10 +5,13 @@
 //! is attached whenever the wrapped future or body is polled and when it is dropped; the observer hears the end
 //! exactly once, with how it came about; a panic passes through untouched. It boxes nothing and knows no attribute.
 
+pub(crate) mod asked;
 pub(crate) mod attributes;
 pub(crate) mod border;
 pub(crate) mod fault;
+pub(crate) mod forwarded;
 mod response;
+pub(crate) mod series;
 mod traced;
 
 use std::borrow::Cow;
@@ -27,8 +30,19 @@ pub trait Observer {
     /// The head of the response. May add response headers.
     fn head(&mut self, span: &SpanGuard, head: &mut http_response::Parts);
 
+    /// Whether the bytes of the response's body are looked at.
+    fn reads_data(&self) -> bool {
+        false
+    }
+
     /// Bytes of the response's body, as they pass.
     fn data(&mut self, _span: &SpanGuard, _data: &[u8]) {}
+
+    /// Some bytes passed unseen; what is read of the body is out of step from here on.
+    fn missed_data(&mut self) {}
+
+    /// The body was dropped before anybody asked for a part of it.
+    fn unread(&mut self) {}
 
     /// The trailers of the response.
     fn trailers(&mut self, _trailers: &HeaderMap) {}
@@ -81,7 +95,7 @@ impl<O: Observer> Exchange<O> {
         ResponseFuture::new(future, self)
     }
 
-    /// Runs `step` with the context attached; a panic in it ends the exchange and goes on.
+    /// Runs `step` with the context attached, once for all that is done in one poll; a panic in it ends the exchange and goes on.
     fn within<T>(&mut self, step: impl FnOnce() -> T) -> T {
         struct Unwinding<'a, O: Observer> {
             exchange: &'a mut Exchange<O>,

@@ -1,6 +1,7 @@
 //! The future and the body behind a traced service: where the end of an exchange is seen.
 
 use std::future::Future;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -10,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{Exchange, Observer};
-use crate::core::span::Outcome;
+use crate::core::span::{Outcome, SpanGuard};
 
 pin_project! {
     /// The future of a service behind one of the layers.
@@ -49,12 +50,15 @@ where
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (Some(exchange), Some(future)) = (this.exchange.as_mut(), this.future.as_mut().as_pin_mut())
-        else {
-            return Poll::Pending; // polled again after its end
-        };
-        let result = ready!(exchange.within(|| future.poll(task)));
-        exchange.within(|| this.future.set(None));
+        // Without it the future is polled again after its end.
+        let Some(exchange) = this.exchange.as_mut() else { return Poll::Pending };
+        let result = ready!(exchange.within(|| {
+            let polled = this.future.as_mut().as_pin_mut().map_or(Poll::Pending, |future| future.poll(task));
+            if polled.is_ready() {
+                this.future.set(None);
+            }
+            polled
+        }));
         let Some(mut exchange) = this.exchange.take() else { return Poll::Pending };
         Poll::Ready(match result {
             Ok(response) => {
@@ -65,13 +69,31 @@ where
                 if ends_at_head || body.is_end_stream() {
                     exchange.end(Outcome::Ok);
                 }
-                Ok(Response::from_parts(head, ResponseBody { body: Some(body), exchange, remaining }))
+                let body = ResponseBody { body: Some(body), exchange, remaining, is_read: false };
+                Ok(Response::from_parts(head, body))
             }
             Err(error) => {
                 exchange.fail(&error);
                 Err(error)
             }
         })
+    }
+}
+
+/// Shows the observer every part of the data, as far as it can be seen without taking it.
+fn show(data: &impl Buf, observer: &mut impl Observer, span: &SpanGuard) {
+    if !observer.reads_data() {
+        return;
+    }
+    let mut parts = [IoSlice::new(&[]); 16];
+    let count = data.chunks_vectored(&mut parts);
+    let mut seen = 0;
+    for part in parts.iter().take(count) {
+        observer.data(span, part);
+        seen += part.len();
+    }
+    if seen < data.remaining() {
+        observer.missed_data();
     }
 }
 
@@ -88,11 +110,15 @@ pin_project! {
         exchange: Exchange<O>,
         // A server may stop polling at the last announced byte, so the end must be seen there.
         remaining: Option<u64>,
+        is_read: bool,
     }
 
     impl<B, O: Observer> PinnedDrop for ResponseBody<B, O> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
+            if !*this.is_read {
+                this.exchange.observe(|observer, _| observer.unread());
+            }
             this.exchange.within(|| this.body.set(None));
         }
     }
@@ -113,11 +139,12 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        *this.is_read = true;
         let frame = ready!(this.exchange.within(|| body.as_mut().poll_frame(task)));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    this.exchange.observe(|observer, span| observer.data(span, data.chunk()));
+                    this.exchange.observe(|observer, span| show(data, observer, span));
                     if let Some(remaining) = this.remaining {
                         *remaining = remaining.saturating_sub(data.remaining() as u64);
                     }

@@ -20,6 +20,7 @@ use super::lane::{Batch, Lane};
 use super::outlet::{Outlet, Sent};
 use crate::base::config::limited;
 use crate::base::ledger::DropReason;
+use crate::core::readings::Operations;
 
 /// Requests to one receiver at one moment.
 const MAX_IN_FLIGHT: usize = 4;
@@ -37,6 +38,7 @@ pub(crate) struct LaneLoop {
     lane: Arc<Lane>,
     frames: Arc<Frames>,
     outlet: Arc<Outlet>,
+    operations: Operations,
     control: ControlReceiver,
     in_flight: FuturesUnordered<Sending>,
     /// The first frame of each batch in flight.
@@ -52,12 +54,14 @@ impl LaneLoop {
         lane: Arc<Lane>,
         frames: Arc<Frames>,
         outlet: Outlet,
+        operations: Operations,
         control: ControlReceiver,
     ) -> Self {
         Self {
             lane,
             frames,
             outlet: Arc::new(outlet),
+            operations,
             control,
             in_flight: FuturesUnordered::new(),
             firsts: Vec::new(),
@@ -126,8 +130,10 @@ impl LaneLoop {
         let give_up = Instant::now() + limited(self.lane.settings.export_timeout);
         let (outlet, first, items) = (Arc::clone(&self.outlet), batch.first, batch.items);
         self.firsts.push(first);
+        let (operations, started) = (self.operations.clone(), Instant::now());
         self.in_flight.push(Box::pin(async move {
             let sent = outlet.send(batch.frames, items, give_up).await;
+            operations.ended(started.elapsed(), sent.error());
             Done { first, items, sent }
         }));
     }
@@ -141,7 +147,7 @@ impl LaneLoop {
                 let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(done.items);
                 self.lane.settle(done.items, done.items - rejected, DropReason::Rejected);
             }
-            Sent::Failed => self.lane.settle(done.items, 0, DropReason::ExportFailed),
+            Sent::Failed | Sent::Refused => self.lane.settle(done.items, 0, DropReason::ExportFailed),
         }
     }
 

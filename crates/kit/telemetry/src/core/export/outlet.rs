@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::complaint;
 use super::frame::Frame;
 use super::otlp::Otlp;
+use crate::base::ledger::DropReason;
 
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +17,21 @@ pub(crate) enum Sent {
         /// Items the receiver named as refused.
         rejected: u64,
     },
-    /// It was given up.
+    /// It was given up; another time it may be taken.
     Failed,
+    /// It will never be taken.
+    Refused,
+}
+
+impl Sent {
+    /// The `error.type` of the export.
+    pub(super) fn error(&self) -> Option<&'static str> {
+        match self {
+            Self::Accepted { rejected: 0 } => None,
+            Self::Accepted { .. } => Some(DropReason::Rejected.as_str()),
+            Self::Failed | Self::Refused => Some(DropReason::ExportFailed.as_str()),
+        }
+    }
 }
 
 pub(crate) enum Outlet {

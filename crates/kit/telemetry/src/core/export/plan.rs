@@ -18,7 +18,7 @@ use super::readings::ReadingsLoop;
 use super::receivers::{Receiver, TlsProvider};
 use super::{ExportError, Exports, worker};
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
-use crate::core::readings::{MetricSource, SCHEMA_URL};
+use crate::core::readings::{self, MetricSource, SCHEMA_URL};
 
 /// What the program hands over beside the settings.
 #[derive(Debug, Default)]
@@ -45,10 +45,10 @@ impl Exports {
         parts: Parts,
     ) -> Result<Self, ExportError> {
         let tls = parts.tls.as_ref();
-        let mut plan = Plan { exports: Self::default(), builds: Vec::new() };
+        let mut plan = Plan { exports: Self::default(), builds: Vec::new(), source: source.clone() };
         plan.exports.spans = Arc::new(plan.spans(settings, service_name, resource, tls)?);
         plan.exports.logs = plan.logs(settings, resource, tls)?;
-        plan.metrics(settings, source, tls)?;
+        plan.metrics(settings, tls)?;
         plan.start(service_name)
     }
 }
@@ -56,6 +56,7 @@ impl Exports {
 struct Plan {
     exports: Exports,
     builds: Vec<Build>,
+    source: MetricSource,
 }
 
 impl Plan {
@@ -72,7 +73,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &traces.batch, settings, TRACES, tls)?;
         let memory = take_memory(&mut slots, traces.memory_capacity);
         Ok(SpanPipeline {
-            frames: self.run(lanes, resource),
+            frames: self.run(lanes, resource, readings::Signal::Spans),
             memory,
             slots,
             service_name: Arc::clone(service_name),
@@ -92,7 +93,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &logs.batch, settings, LOGS, tls)?;
         let memory = take_memory(&mut slots, logs.memory_capacity);
         Ok(LogPipeline {
-            frames: self.run(lanes, resource),
+            frames: self.run(lanes, resource, readings::Signal::Logs),
             memory,
             slots,
             limits: settings.limits.clone(),
@@ -101,19 +102,15 @@ impl Plan {
     }
 
     /// Metrics in memory are read through the handle, so that exporter needs nothing here.
-    fn metrics(
-        &mut self,
-        settings: &Settings,
-        source: &MetricSource,
-        tls: Option<&TlsProvider>,
-    ) -> Result<(), ExportError> {
+    fn metrics(&mut self, settings: &Settings, tls: Option<&TlsProvider>) -> Result<(), ExportError> {
         let pushed = settings.metrics.exporters.iter().copied();
         for exporter in pushed.filter(|exporter| !matches!(exporter, Exporter::None | Exporter::Memory)) {
             let receiver = Receiver::common(settings, exporter, METRICS, tls)?;
             let account = Arc::new(Account::new(exporter.name()));
             self.exports.metrics.push(Arc::clone(&account));
             let control = self.control();
-            let (source, settings) = (source.clone(), settings.metrics.clone());
+            let (source, settings) =
+                (self.source.push(exporter, receiver.server()), settings.metrics.clone());
             self.builds.push(Box::new(move || {
                 let outlet = receiver.outlet(METRICS)?;
                 Ok(Box::pin(ReadingsLoop::new(source, account, outlet, control, &settings).run()))
@@ -123,16 +120,24 @@ impl Plan {
     }
 
     /// The frames of these lanes, with a loop for each.
-    fn run(&mut self, plans: Vec<LanePlan>, resource: &[KeyValue]) -> Option<Arc<Frames>> {
+    fn run(
+        &mut self,
+        plans: Vec<LanePlan>,
+        resource: &[KeyValue],
+        kind: readings::Signal,
+    ) -> Option<Arc<Frames>> {
         let max_request_bytes = plans.iter().map(|plan| plan.receiver.max_request_bytes()).min()?;
         let lanes = plans.iter().map(|plan| Arc::clone(&plan.lane)).collect();
         let frames = Arc::new(Frames::new(Envelope::new(resource, SCHEMA_URL), lanes, max_request_bytes));
+        let mut names = readings::Names::new(kind);
         for LanePlan { lane, receiver, signal } in plans {
             let control = self.control();
+            let component = names.exporter(receiver.name(), receiver.server().as_ref());
+            let operations = self.source.operations(component);
             let frames = Arc::clone(&frames);
             self.builds.push(Box::new(move || {
                 let outlet = receiver.outlet(signal)?;
-                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, control).run()))
+                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, operations, control).run()))
             }));
         }
         Some(frames)

@@ -119,6 +119,12 @@ impl SpanBuilder {
         self.telemetry.as_ref().is_none_or(Telemetry::is_enabled)
     }
 
+    /// Another name than the one it was made with.
+    pub(crate) fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.span.name = name.into();
+        self
+    }
+
     /// Kind; internal unless said otherwise.
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.span.span_kind = Some(kind);

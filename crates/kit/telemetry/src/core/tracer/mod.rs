@@ -10,6 +10,7 @@
 pub(crate) mod foreign;
 mod record;
 mod span;
+pub(crate) mod spare;
 
 use std::fmt;
 use std::sync::Arc;
@@ -168,6 +169,13 @@ impl Tracer {
             result,
             attributes,
         })
+    }
+
+    /// Whether it is known already that a span under `parent` is not recorded: nothing need be built for it.
+    pub(crate) fn will_drop(&self, parent: &Context) -> bool {
+        let span = parent.span();
+        let parent_span = Some(span.span_context()).filter(|parent| parent.is_valid());
+        self.0.shared.sampler.will_drop(parent_span)
     }
 
     /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.

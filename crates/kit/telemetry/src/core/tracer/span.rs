@@ -7,6 +7,7 @@ use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, Status};
 use opentelemetry::{Context, KeyValue};
 
 use super::record::Record;
+use super::spare;
 use super::{Start, Tracer};
 use crate::core::export::{EndedSpan, nanoseconds};
 use crate::core::propagation::tracestate::{raw_tracestate, text_of};
@@ -33,7 +34,7 @@ impl Span {
         Self { context, open: None }
     }
 
-    pub(super) fn recorded(tracer: Tracer, builder: SpanBuilder, start: Start, parent: &Context) -> Self {
+    pub(super) fn recorded(tracer: Tracer, mut builder: SpanBuilder, start: Start, parent: &Context) -> Self {
         let started = builder.start_time.unwrap_or_else(SystemTime::now);
         #[cfg(feature = "sdk")]
         let (mut foreign, set_by_processors) = match &tracer.0.foreign {
@@ -59,9 +60,11 @@ impl Span {
         record.trace_state = raw_tracestate(parent, start.context.trace_id())
             .and_then(|_| text_of(parent, &start.context))
             .map(Into::into);
-        for attribute in builder.attributes.iter().flatten().chain(&start.attributes) {
+        let attributes = builder.attributes.take().unwrap_or_default();
+        for attribute in attributes.iter().chain(&start.attributes) {
             record.set(attribute.key.as_str(), &attribute.value, limits);
         }
+        spare::give_back(attributes);
         tracer.0.shared.baggage_attributes(parent, |attribute| {
             record.set(attribute.key.as_str(), &attribute.value, limits);
             #[cfg(feature = "sdk")]

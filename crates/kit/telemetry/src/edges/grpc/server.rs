@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use http::{HeaderName, Request};
 use opentelemetry::Context;
-use opentelemetry::metrics::Histogram;
 
 use super::Filter;
 use super::messages::{self, MessageEvents};
 use super::methods::{Methods, Naming};
-use super::server_call::ServerCall;
+use super::server_call::{ServedLabels, ServerCall};
+use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::Capture;
 use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::series::DurationSeries;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
@@ -54,7 +55,7 @@ pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
-    pub(super) duration: Histogram<f64>,
+    pub(super) duration: DurationSeries<ServedLabels>,
     trust: CallerTrust,
     pub(super) naming: Naming,
     pub(super) request_metadata: Capture,
@@ -76,7 +77,7 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration,
+            duration: DurationSeries::new(duration),
             trust: CallerTrust::Inside,
             naming: Naming::learned(),
             request_metadata: Capture::default(),
@@ -109,10 +110,10 @@ impl ServerLayer {
     }
 
     /// Calls for which `is_traced` is false get neither span nor metrics; their context is carried on. Is given
-    /// the path without its first slash, `package.Service/Method`.
+    /// the path without its first slash, `package.Service/Method`. Where it panics the call is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
     }
 
     /// Whether calls of `grpc.health.v1.Health` are traced. Off by default.
@@ -135,7 +136,8 @@ impl ServerLayer {
         self.with(|edge| edge.response_metadata = capture)
     }
 
-    /// Adds an `rpc.message` event for every message of a call. Off by default.
+    /// Adds an `rpc.message` event for every message of a call. Off by default. The conventions have deprecated these
+    /// events without another form.
     #[must_use]
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
@@ -168,7 +170,7 @@ impl ServerEdge {
     fn is_traced(&self, path: &str) -> bool {
         let method = path.strip_prefix('/').unwrap_or(path);
         (self.with_health_checks || !method.starts_with("grpc.health.v1.Health/"))
-            && self.filter.as_ref().is_none_or(|is_traced| is_traced(method))
+            && self.filter.as_ref().is_none_or(|filter| filter.ask(true, |is_traced| is_traced(method)))
     }
 }
 

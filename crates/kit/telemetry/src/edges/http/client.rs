@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, Request};
+use http::{HeaderName, HeaderValue, Request, header};
 use opentelemetry::Context;
-use opentelemetry::metrics::Histogram;
 
-use super::client_span::ClientSpan;
+use super::client_span::{CallLabels, ClientSpan};
 use super::server::{Filter, RequestHead};
+use crate::base::names;
 use crate::base::redact::SensitiveKeys;
+use crate::base::slots::Slots;
+use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::Egress;
+use crate::core::exchange::series::DurationSeries;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
@@ -28,6 +31,8 @@ layer! {
     ///
     /// Wraps any tower service over `http::Request`: hyper's clients, a mock, a stack of layers. Put it inside of
     /// retries, so that every attempt is a span. A 4xx or 5xx answer is an error; a caller that no longer waits is not.
+    /// The span ends when the body was read or the caller drops it, which in Rust is the caller's own act and no later
+    /// clean-up; a body that is dropped unread ends it well.
     ///
     /// Trace context is injected unless [`propagate`](Self::propagate) says otherwise. Baggage is not: what one service
     /// tells another inside is nobody's business outside, so [`baggage`](Self::baggage) has to be asked for.
@@ -75,7 +80,9 @@ pub struct ResendCount(pub u32);
 #[derive(Clone)]
 pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
-    pub(super) duration: Histogram<f64>,
+    pub(super) duration: DurationSeries<CallLabels>,
+    pub(super) names: names::Cache,
+    addresses: Arc<Slots<Arc<str>, Arc<str>>>,
     pub(super) egress: Egress,
     pub(super) known_methods: KnownMethods,
     pub(super) sensitive_keys: SensitiveKeys,
@@ -83,6 +90,7 @@ pub struct ClientEdge {
     pub(super) response_headers: Capture,
     pub(super) template: Option<UrlTemplate>,
     pub(super) filter: Option<Filter>,
+    user_agent: Option<HeaderValue>,
 }
 
 impl ClientLayer {
@@ -96,7 +104,9 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration,
+            duration: DurationSeries::new(duration),
+            names: names::Cache::new(names::Kind::UrlTemplate),
+            addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false },
             known_methods: KnownMethods::default(),
             sensitive_keys: SensitiveKeys::default(),
@@ -104,6 +114,7 @@ impl ClientLayer {
             response_headers: Capture::default(),
             template: None,
             filter: None,
+            user_agent: None,
         };
         Self::of(edge)
     }
@@ -127,10 +138,18 @@ impl ClientLayer {
         self.with(|edge| edge.template = Some(template))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics nor headers.
+    /// Requests for which `is_traced` is false get neither span nor metrics nor headers. Where it panics the request
+    /// is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
+    }
+
+    /// The `User-Agent` of requests that are traced and have none; hyper's clients send none. Unset by default: a layer
+    /// sends nothing that it was not asked for but trace context.
+    #[must_use]
+    pub fn user_agent(self, agent: HeaderValue) -> Self {
+        self.with(|edge| edge.user_agent = Some(agent))
     }
 
     /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
@@ -166,21 +185,37 @@ impl<B> Edge<B> for ClientEdge {
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
-        let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
+        let is_traced = self.filter.as_ref().is_none_or(|filter| {
             let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
-            is_traced(&RequestHead {
+            let head = RequestHead {
                 method: request.method(),
                 uri: request.uri(),
                 headers: request.headers(),
                 route: template,
-            })
+            };
+            filter.ask(true, |is_traced| is_traced(&head))
         });
         if !is_traced || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }
+        if let Some(agent) = &self.user_agent {
+            request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
+        }
         let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
         self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
         Exchange::observed(span, observer)
+    }
+}
+
+impl ClientEdge {
+    /// The host of a request as it is kept for spans and metrics: copied once, for most programs.
+    pub(super) fn address(&self, host: &str) -> Arc<str> {
+        if let Some(known) = self.addresses.find_with(&host, |known| **known == *host) {
+            return Arc::clone(known);
+        }
+        let address: Arc<str> = host.into();
+        self.addresses.keep(Arc::clone(&address), Arc::clone(&address));
+        address
     }
 }
 

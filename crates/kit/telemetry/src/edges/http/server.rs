@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, Method, Request, Uri};
-use opentelemetry::metrics::{Histogram, UpDownCounter};
 use opentelemetry::{Context, Key, KeyValue, Value};
 
-use super::server_span::ServerSpan;
+use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
+use crate::base::names;
 use crate::base::redact::SensitiveKeys;
+use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{self, Capture, KnownMethods};
 use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::forwarded::TrustedProxies;
+use crate::core::exchange::series::{ActiveSeries, DurationSeries};
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
@@ -30,6 +33,8 @@ layer! {
     ///
     /// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
     /// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
+    /// A response that could not be sent whole has failed, by the conventions: cancelled is an error of the type
+    /// `cancelled`, marked by `waypost.outcome` as well.
     /// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
     ///
     /// ```
@@ -53,8 +58,9 @@ pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
-    pub(super) duration: Histogram<f64>,
-    pub(super) active: UpDownCounter<i64>,
+    pub(super) duration: DurationSeries<RequestLabels>,
+    pub(super) active: ActiveSeries<ActiveLabels>,
+    pub(super) names: names::Cache,
     pub(super) trust: CallerTrust,
     pub(super) scheme: &'static str,
     pub(super) known_methods: KnownMethods,
@@ -64,11 +70,11 @@ pub struct ServerEdge {
     pub(super) label_keys: Arc<[Key]>,
     pub(super) answers_with_trace: bool,
     pub(super) filter: Option<Filter>,
-    pub(super) is_trusted_proxy: Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>,
+    pub(super) proxies: TrustedProxies,
 }
 
 /// Says whether a request is traced.
-pub(super) type Filter = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+pub(super) type Filter = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
 
 /// What a filter sees of a request.
 #[derive(Clone, Copy, Debug)]
@@ -101,8 +107,9 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration,
-            active,
+            duration: DurationSeries::new(duration),
+            active: ActiveSeries::new(active),
+            names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
             scheme: "http",
             known_methods: KnownMethods::default(),
@@ -112,7 +119,7 @@ impl ServerLayer {
             label_keys: Arc::new([]),
             answers_with_trace: false,
             filter: None,
-            is_trusted_proxy: None,
+            proxies: TrustedProxies::default(),
         };
         Self::of(edge)
     }
@@ -131,10 +138,11 @@ impl ServerLayer {
         self.with(|edge| edge.trust = edge.trust.continuing(continues))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on.
+    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on. Where it
+    /// panics the request is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
     }
 
     /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
@@ -171,10 +179,13 @@ impl ServerLayer {
         self.with(|edge| edge.label_keys = keys)
     }
 
-    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Nobody by default.
+    /// Peers whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, or `Forwarded`, are believed: for
+    /// `client.address`, `url.scheme`, `server.address` and `server.port`. Nobody by default, and nobody where it
+    /// panics. A proxy that is trusted must set these headers or remove them. Addresses are canonical: an IPv4 peer of
+    /// a listener for both families is asked for as IPv4.
     #[must_use]
     pub fn trusted_proxies(self, is_trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.is_trusted_proxy = Some(Arc::new(is_trusted)))
+        self.with(|edge| edge.proxies = TrustedProxies::new(is_trusted))
     }
 
     /// The scheme of this listener, for requests that do not name it. `http` by default.
@@ -195,13 +206,14 @@ impl<B> Edge<B> for ServerEdge {
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
-        let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
-            is_traced(&RequestHead {
+        let is_traced = self.filter.as_ref().is_none_or(|filter| {
+            let head = RequestHead {
                 method: request.method(),
                 uri: request.uri(),
                 headers: request.headers(),
                 route: attributes::matched_route(request.extensions()),
-            })
+            };
+            filter.ask(true, |is_traced| is_traced(&head))
         });
         if !is_traced {
             return Exchange::unobserved(caller.parent);

@@ -1,6 +1,8 @@
 //! The variables of the specification: each with a right, an odd and a wrong value, and what it amounts to.
 
 mod cases;
+#[cfg(feature = "config-file")]
+mod declarative;
 mod specification;
 mod together;
 

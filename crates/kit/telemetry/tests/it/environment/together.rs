@@ -41,8 +41,8 @@ fn an_argument_belongs_to_the_sampler_of_the_environment() {
     let (sampler, ratio, warning) = with("parentbased_traceidratio", "lots");
     assert_eq!((sampler, ratio), (SamplerKind::ParentBasedRatio, 1.0));
     assert_eq!(warning, "OTEL_TRACES_SAMPLER_ARG=\"lots\" is not a number from 0 to 1; 1 is used");
-    let (_, ratio, warning) = with("traceidratio", "2.5");
-    assert_eq!(ratio, 1.0);
+    let (sampler, ratio, warning) = with("traceidratio", "2.5");
+    assert_eq!((sampler, ratio), (SamplerKind::Ratio, 1.0));
     assert!(warning.contains("is not a number from 0 to 1"), "{warning}");
     let (sampler, _, warning) = with("ALWAYS_OFF", "0.5");
     assert_eq!(sampler, SamplerKind::AlwaysOff);

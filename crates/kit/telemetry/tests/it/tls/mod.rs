@@ -1,4 +1,5 @@
-//! OTLP over TLS: who is trusted, who is let in, and that nothing is installed for the process.
+//! OTLP over TLS: who is trusted, and who is let in. That nothing is installed for the process is shown by `users`,
+//! which has one to itself.
 
 mod front;
 
@@ -79,7 +80,6 @@ async fn a_receiver_of_a_given_authority_is_trusted() {
     }
     assert_eq!(http.taken().len(), 2);
     assert_eq!(grpc.traces.lock().unwrap().len(), 2);
-    assert!(CryptoProvider::get_default().is_none(), "a provider was installed for the process");
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_receiver_of_an_unknown_authority_is_told_of_and_counted() {
         let (text, address) = (lines.text(), front.address.to_string());
         let about_it: Vec<_> = text.lines().filter(|line| line.contains(&address)).collect();
         assert_eq!(about_it.len(), 1, "{about_it:?}");
-        assert!(about_it[0].contains("UnknownIssuer"), "{about_it:?}");
+        assert!(about_it[0].contains("invalid peer certificate"), "{about_it:?}");
     }
     assert!(http.taken().is_empty());
 }
@@ -156,13 +156,4 @@ fn files_that_cannot_be_used_are_named_at_the_start() {
     half.otlp.client_certificate = Some(certificate);
     let error = start(half).unwrap_err().to_string();
     assert!(error.contains("key"), "{error}");
-}
-
-/// With the feature the kit has a provider of its own.
-#[cfg(not(feature = "tls-ring"))]
-#[test]
-fn without_a_provider_the_ways_out_are_named() {
-    let error = waypost_telemetry::init(settings(Exporter::OtlpHttp, "https://127.0.0.1:1")).unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("Builder::tls_provider") && text.contains("tls-ring"), "{text}");
 }

@@ -8,6 +8,8 @@
 //! Every variable of the specification stands in one table ([`table`]), read or ignored with a reason; the
 //! documentation is made from it. Beside the standard ones only `RUST_LOG` is read.
 
+#[cfg(feature = "config-file")]
+mod declarative;
 mod kinds;
 mod otlp;
 mod overlay;
@@ -47,7 +49,7 @@ impl Settings {
     /// Logs [`Settings::warnings`] through `tracing` and forgets them. [`crate::init()`] does this.
     pub fn log_warnings(&mut self) {
         for warning in self.warnings.drain(..) {
-            tracing::warn!("{warning}");
+            tracing::warn!(target: "waypost_telemetry", "{warning}");
         }
     }
 

@@ -24,13 +24,33 @@ impl<'a> Overlay<'a> {
 
     /// Rows in the order of the table, so that a signal's own variable comes after the common one.
     pub(super) fn apply(&mut self) -> Result<(), SettingsError> {
+        let is_alone = self.read_config_file()?;
         for variable in variables() {
-            if let Some(text) = self.text(variable.name) {
+            // Our own variables are none of the configuration file's.
+            let is_read = !is_alone || !variable.name.starts_with("OTEL_");
+            if let Some(text) = self.text(variable.name).filter(|_| is_read) {
                 self.take(variable, &text);
             }
         }
         self.reconcile();
         Ok(())
+    }
+
+    /// Whether a file speaks in place of all other standard variables.
+    #[cfg(feature = "config-file")]
+    fn read_config_file(&mut self) -> Result<bool, SettingsError> {
+        let path = self.text(super::declarative::VARIABLE);
+        path.map_or(Ok(false), |path| super::declarative::apply(self, &path).map(|()| true))
+    }
+
+    #[cfg(not(feature = "config-file"))]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "it has the shape of the one that reads"
+    )]
+    fn read_config_file(&mut self) -> Result<bool, SettingsError> {
+        Ok(false)
     }
 
     /// An empty variable is as good as absent.
@@ -54,7 +74,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    fn warn(&mut self, variable: &str, value: &str, reason: String, used: Option<String>) {
+    pub(super) fn warn(&mut self, variable: &str, value: &str, reason: String, used: Option<String>) {
         let (variable, value) = (variable.to_owned(), value.to_owned());
         self.settings.warnings.push(Warning { variable, value, reason, used });
     }
@@ -70,6 +90,23 @@ impl<'a> Overlay<'a> {
             change(&mut self.settings);
             self.given.push(FromVariable { variable, setting });
         }
+    }
+
+    /// Attributes that are settings of their own set these, so that they win over what the program was built with.
+    pub(super) fn set_resource_attribute(&mut self, variable: &'static str, key: String, value: String) {
+        let (setting, target): (&'static str, fn(&mut Settings) -> &mut Option<String>) = match key.as_str() {
+            "service.name" if value.is_empty() => return,
+            "service.name" => return self.set(variable, "service_name", |s| s.service_name = value),
+            "service.namespace" => ("service_namespace", |s| &mut s.service_namespace),
+            "service.version" => ("service_version", |s| &mut s.service_version),
+            "service.instance.id" => ("service_instance_id", |s| &mut s.service_instance_id),
+            "deployment.environment.name" => ("environment", |s| &mut s.environment),
+            _ => {
+                let insert = |s: &mut Settings| drop(s.resource_attributes.insert(key, value));
+                return self.set(variable, "resource_attributes", insert);
+            }
+        };
+        self.set(variable, setting, |settings| *target(settings) = Some(value));
     }
 
     /// The variable that set this, if one did.

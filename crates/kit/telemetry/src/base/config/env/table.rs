@@ -175,6 +175,14 @@ const GENERAL: &[Variable] = &[
     ),
     row!("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", kinds::COUNT, limits.log_attributes),
     row!("RUST_LOG", kinds::FILTER, logs.filter),
+    // A file that can be read is read before the table is gone through, and then no row but `RUST_LOG` is.
+    special(
+        "OTEL_CONFIG_FILE",
+        &[],
+        "the path of a declarative configuration, in place of all other `OTEL_` variables; with the feature `config-file`",
+        |_, _, _| Err("is not read: the feature `config-file` is not built in".to_owned()),
+        |_| "every other variable".to_owned(),
+    ),
 ];
 
 const NO_ZIPKIN: &str = "there is no Zipkin exporter";
@@ -198,7 +206,6 @@ const IGNORED: &[Variable] = &[
     ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", NO_ZIPKIN),
     ignored("OTEL_EXPORTER_PROMETHEUS_HOST", NO_PORT),
     ignored("OTEL_EXPORTER_PROMETHEUS_PORT", NO_PORT),
-    ignored("OTEL_CONFIG_FILE", "declarative configuration is not built in"),
     ignored("OTEL_EXPERIMENTAL_CONFIG_FILE", "it is deprecated; OTEL_CONFIG_FILE is read"),
 ];
 
@@ -215,25 +222,10 @@ fn disabled(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result
     outcome
 }
 
-/// Attributes that are settings of their own set these, so that they win over what the program was built with.
 fn resource(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {
     let attributes = pairs(text).ok_or("cannot be read as a list of key=value, percent-encoded")?;
     for (key, value) in attributes {
-        match key.as_str() {
-            "service.name" if value.is_empty() => {}
-            "service.name" => overlay.set(name, "service_name", |s| s.service_name = value),
-            "service.namespace" => {
-                overlay.set(name, "service_namespace", |s| s.service_namespace = Some(value))
-            }
-            "service.version" => overlay.set(name, "service_version", |s| s.service_version = Some(value)),
-            "service.instance.id" => {
-                overlay.set(name, "service_instance_id", |s| s.service_instance_id = Some(value));
-            }
-            "deployment.environment.name" => {
-                overlay.set(name, "environment", |s| s.environment = Some(value))
-            }
-            _ => overlay.set(name, "resource_attributes", |s| drop(s.resource_attributes.insert(key, value))),
-        }
+        overlay.set_resource_attribute(name, key, value);
     }
     Ok(())
 }
@@ -242,7 +234,7 @@ fn propagators(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Res
     let names = kinds::PROPAGATORS.map(|(name, propagator)| (name, Some(propagator)));
     let (chosen, unknown) = choose(text, &[&names[..], &[("none", None)]].concat());
     set_chosen(overlay, name, "propagators", chosen, &unknown, |s, chosen: Vec<Propagator>| {
-        s.propagators = chosen
+        s.propagators = chosen;
     })
 }
 
@@ -330,7 +322,8 @@ pub fn environment_table() -> String {
             Meaning::Read(meaning) => {
                 let settings: Vec<String> =
                     meaning.settings.iter().map(|setting| format!("`{setting}`")).collect();
-                writeln!(text, "| `{name}` | {} | {} |", settings.join(", "), meaning.takes).ok();
+                let settings = if settings.is_empty() { "all".to_owned() } else { settings.join(", ") };
+                writeln!(text, "| `{name}` | {settings} | {} |", meaning.takes).ok();
             }
             Meaning::Ignored(reason) => {
                 writeln!(text, "| `{name}` | not read | {reason} |").ok();

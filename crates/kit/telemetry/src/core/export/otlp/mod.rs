@@ -122,13 +122,13 @@ impl Otlp {
             let reason =
                 format!("a request of {bytes} bytes with {items} items is larger than the {max} allowed");
             complaint::raise(self.transport.receiver(), &reason);
-            return Sent::Failed;
+            return Sent::Refused;
         }
         let body = match Body::new(frames, self.is_json.then_some(self.signal.json), self.compression) {
             Ok(body) => body,
             Err(error) => {
                 complaint::raise(self.transport.receiver(), &error);
-                return Sent::Failed;
+                return Sent::Refused;
             }
         };
         loop {
@@ -143,7 +143,7 @@ impl Otlp {
             complaint::raise(self.transport.receiver(), &refusal.reason);
             if !refusal.may_retry {
                 self.health.recovered();
-                return Sent::Failed;
+                return Sent::Refused;
             }
             if !self.health.failed(&turn, refusal.wait, refusal.is_unreached, give_up) {
                 return Sent::Failed;
