@@ -31,7 +31,8 @@ settings! {
         pub client_key: Option<PathBuf> = None,
         /// Plaintext for a gRPC endpoint that is given without `http://` or `https://`.
         pub insecure: bool = false,
-        /// Bytes of one request before compression; a larger batch is sent in parts.
+        /// Bytes of one request as protobuf, before compression; a larger batch is sent in parts. As JSON a request is
+        /// about twice as large.
         pub max_request_bytes: usize = 64 * 1024 * 1024,
         /// Differences for spans.
         pub traces: OtlpSignal = OtlpSignal::default(),

@@ -83,11 +83,17 @@ impl ControlReceiver {
         self.stop_by.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Runs `work`, taking commands meanwhile; `None` if a stop's deadline came first.
-    pub(crate) async fn until_deadline<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    /// Runs `work`, taking commands meanwhile; `None` if a stop's deadline came first. When a stop is ordered,
+    /// `hurry` is called.
+    pub(crate) async fn until_deadline<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        hurry: impl FnOnce(),
+    ) -> Option<T> {
         let mut work = pin!(work);
         loop {
             if let Some(deadline) = self.stop_by {
+                hurry();
                 return timeout_at(deadline, work).await.ok();
             }
             tokio::select! {

@@ -51,6 +51,10 @@ impl Envelope {
         Self(head)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// A frame of these parts, which are left empty.
     pub(super) fn seal(&self, parts: &mut Vec<Part>, items: usize) -> Frame {
         let scope_len = |part: &Part| part.scope.head.len() + part.items.len();
@@ -60,10 +64,15 @@ impl Envelope {
         put_head(&mut head, 1, inner);
         head.extend_from_slice(&self.0);
         for part in parts.drain(..) {
-            put_head(&mut head, 2, scope_len(&part));
-            head.extend_from_slice(&part.scope.head);
+            let Part { scope, mut items } = part;
+            // What waits in a queue is counted by its length.
+            if items.capacity() > 2 * items.len() {
+                items.shrink_to_fit();
+            }
+            put_head(&mut head, 2, scope.head.len() + items.len());
+            head.extend_from_slice(&scope.head);
             pieces.push(Bytes::from(std::mem::take(&mut head)));
-            pieces.push(Bytes::from(part.items));
+            pieces.push(Bytes::from(items));
         }
         let bytes = pieces.iter().map(Bytes::len).sum();
         Frame { pieces, items, bytes }

@@ -17,6 +17,8 @@ use crate::base::ledger::{DropReason, ExporterLedger};
 /// Bytes at which a frame is handed over, however few items it has. Small enough that the allocator serves the buffer
 /// from what it has; larger ones are mapped anew each time.
 const MAX_FRAME_BYTES: usize = 64 * 1024;
+/// More than the tags and lengths around an envelope, or around a part, take.
+const HEADS: usize = 32;
 /// Room a new part starts with; later ones take that of the one before.
 const FIRST_ROOM: usize = 8 * 1024;
 
@@ -26,6 +28,8 @@ pub(crate) struct Frames {
     lanes: Vec<Arc<Lane>>,
     envelope: Envelope,
     max_items: usize,
+    /// Bytes of the parts of a frame that can still be sent as a request; only a single item may have more.
+    max_bytes: usize,
 }
 
 /// On cache lines of its own.
@@ -38,6 +42,8 @@ struct Shard(Mutex<Filling>);
 struct Filling {
     parts: Vec<Part>,
     items: usize,
+    /// What the parts take in the frame.
+    bytes: usize,
     /// Which lanes the items go to, as bits.
     lanes: u64,
     /// Places taken from each lane and not yet used.
@@ -48,14 +54,15 @@ struct Filling {
 
 impl Frames {
     /// At most 64 lanes are served; the settings allow fewer.
-    pub(crate) fn new(envelope: Envelope, lanes: Vec<Arc<Lane>>) -> Self {
+    pub(crate) fn new(envelope: Envelope, lanes: Vec<Arc<Lane>>, max_request_bytes: usize) -> Self {
         // A shard may hold back no more than its share of the smallest queue, or that queue could be full with
         // nothing on its way.
         let share = |lane: &Arc<Lane>| (lane.capacity() / (2 * SHARDS)).clamp(1, lane.max_batch());
         let max_items = lanes.iter().map(share).min().unwrap_or(1);
         let filling = || Filling { credits: vec![0; lanes.len()], room: FIRST_ROOM, ..Filling::default() };
         let shards = std::array::from_fn(|_| Shard(Mutex::new(filling())));
-        Self { shards, lanes, envelope, max_items }
+        let max_bytes = max_request_bytes.saturating_sub(envelope.len() + HEADS);
+        Self { shards, lanes, envelope, max_items, max_bytes }
     }
 
     /// Takes an item. `write` appends it to the items of its scope; it is not called if no lane has room.
@@ -69,12 +76,19 @@ impl Frames {
             self.hand_over(&mut filling);
             filling.lanes = lanes;
         }
-        let room = filling.room;
-        let part = filling.part(scope, room);
-        write(&mut part.items);
-        let is_large = part.items.len() >= MAX_FRAME_BYTES;
+        let items = &mut filling.part(scope).items;
+        let before = items.len();
+        write(items);
+        let written = items.len() - before;
+        filling.bytes += written;
+        if filling.bytes > self.max_bytes && filling.items > 0 {
+            let item = filling.part(scope).items.split_off(before);
+            self.hand_over(&mut filling);
+            filling.bytes += item.len();
+            filling.part(scope).items = item;
+        }
         filling.items += 1;
-        if is_large || filling.items >= self.max_items {
+        if filling.bytes >= MAX_FRAME_BYTES || filling.items >= self.max_items {
             self.hand_over(&mut filling);
         }
     }
@@ -104,6 +118,8 @@ impl Frames {
         if filling.items == 0 {
             return;
         }
+        filling.bytes = 0;
+        filling.parts.retain(|part| !part.items.is_empty());
         filling.room = filling.parts.first().map_or(FIRST_ROOM, |part| part.items.len().max(FIRST_ROOM));
         let frame: Frame = self.envelope.seal(&mut filling.parts, std::mem::take(&mut filling.items));
         for (place, lane) in self.lanes.iter().enumerate() {
@@ -157,10 +173,11 @@ impl Shard {
 
 impl Filling {
     /// The part of a scope; nearly always the first one.
-    fn part(&mut self, scope: &Arc<Scope>, room: usize) -> &mut Part {
+    fn part(&mut self, scope: &Arc<Scope>) -> &mut Part {
         let known = self.parts.iter().position(|part| Arc::ptr_eq(&part.scope, scope));
         let place = known.unwrap_or_else(|| {
-            let room = if self.parts.is_empty() { room } else { FIRST_ROOM };
+            let room = if self.parts.is_empty() { self.room } else { FIRST_ROOM };
+            self.bytes += scope.head.len() + HEADS;
             self.parts.push(Part { scope: Arc::clone(scope), items: Vec::with_capacity(room) });
             self.parts.len() - 1
         });

@@ -38,7 +38,7 @@ struct Queue {
     frames: VecDeque<Frame>,
     items: usize,
     bytes: usize,
-    /// Frames that ever came in: what a flush waits for is below this.
+    /// Frames that ever found room: what a flush waits for is below this.
     pushed: u64,
 }
 
@@ -96,12 +96,12 @@ impl Lane {
     /// Takes a frame whose items have their places; drops it if its bytes are too many.
     pub(super) fn push(&self, frame: Frame) {
         let mut queue = self.lock();
-        queue.pushed += 1;
         if queue.bytes + frame.bytes > self.settings.queue_bytes {
             drop(queue);
             self.finish(frame.items, |lane| lane.dropped(DropReason::QueueFull, frame.items));
             return;
         }
+        queue.pushed += 1;
         queue.items += frame.items;
         queue.bytes += frame.bytes;
         queue.frames.push_back(frame);

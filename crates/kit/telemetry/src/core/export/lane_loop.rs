@@ -2,8 +2,8 @@
 //!
 //! Sends when a batch is full, when the oldest item has waited for the delay, when room grows scarce, and when a
 //! flush or the stop asks for it. What is being sent when the shutdown's deadline comes is abandoned and counted,
-//! its requests cancelled. A receiver that was not reached before the stop is tried once more and then given up, so
-//! that a stop with a dead receiver does not take until the deadline.
+//! its requests cancelled. A receiver that is not reached after the stop was ordered is given up, and so is one that
+//! does not want to be asked before the deadline, so that a stop with a dead receiver ends soon.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -79,19 +79,25 @@ impl LaneLoop {
                 due = self.next_due();
             }
             self.take_flushes();
-            // What a flush found queued goes out at once, and so does everything when time or room is up.
-            if is_due || self.lane.take_short() || !self.flushes.is_empty() {
+            let pause = self.outlet.pause();
+            let may_send = pause.is_none() && self.in_flight.len() < self.max_in_flight();
+            // While nothing can be sent, a call for room stays open: answering each would keep this thread busy.
+            if is_due || (may_send && self.lane.take_short()) {
                 self.frames.sweep();
                 self.is_emptying = true;
             }
-            self.start_sending();
+            // What a flush found queued goes out at once.
+            self.is_emptying |= !self.flushes.is_empty();
+            if may_send {
+                self.start_sending();
+            }
             self.answer_flushes();
             if self.control.must_flush() {
                 continue;
             }
             tokio::select! {
                 () = self.lane.wake.notified() => {}
-                () = sleep_until(due) => {}
+                () = sleep_until(pause.map_or(due, |pause| pause.min(due))) => {}
                 () = self.control.recv() => {}
                 Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle(done),
             }
@@ -104,10 +110,14 @@ impl LaneLoop {
         Instant::now() + self.lane.settings.delay.max(Duration::from_millis(1))
     }
 
-    /// Starts requests as far as there is something to send and the receiver may be asked.
+    fn max_in_flight(&self) -> usize {
+        if self.outlet.is_well() { MAX_IN_FLIGHT } else { 1 }
+    }
+
+    /// Starts requests as far as there is something to send. Not during a pause: the time of a batch would run out
+    /// while it waits, and in the queue it is safe.
     fn start_sending(&mut self) {
-        let max_in_flight = if self.outlet.is_well() { MAX_IN_FLIGHT } else { 1 };
-        while self.in_flight.len() < max_in_flight {
+        while self.in_flight.len() < self.max_in_flight() {
             let Some(batch) = self.lane.pull(self.is_emptying, self.outlet.max_request_bytes()) else {
                 self.is_emptying = false;
                 return;
@@ -166,8 +176,18 @@ impl LaneLoop {
         self.outlet.hurry();
         let deadline = self.control.stop_by().unwrap_or_else(Instant::now);
         while Instant::now() < deadline {
-            self.is_emptying = true;
-            self.start_sending();
+            let pause = self.outlet.pause();
+            if pause.is_some_and(|until| until >= deadline) {
+                break;
+            }
+            if pause.is_none() {
+                self.is_emptying = true;
+                self.start_sending();
+            }
+            if let (true, Some(until)) = (self.in_flight.is_empty(), pause) {
+                sleep_until(until).await;
+                continue;
+            }
             match timeout_at(deadline, self.in_flight.next()).await {
                 Ok(Some(done)) => self.settle(done),
                 Ok(None) => return,
@@ -175,6 +195,9 @@ impl LaneLoop {
             }
             if self.outlet.is_given_up() {
                 self.lane.abandon(DropReason::ExportFailed);
+                if self.in_flight.is_empty() {
+                    return;
+                }
             }
         }
         self.lane.settle(self.lane.in_flight(), 0, DropReason::ShutdownDeadline);

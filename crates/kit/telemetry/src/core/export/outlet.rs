@@ -70,7 +70,15 @@ impl Outlet {
         }
     }
 
-    /// Nobody waits for long any more: pauses end, and a receiver that is not reached is given up.
+    /// When something may be sent again, if that lies ahead.
+    pub(super) fn pause(&self) -> Option<Instant> {
+        match self {
+            Self::Otlp(otlp) => otlp.health().pause(),
+            Self::Console(_) => None,
+        }
+    }
+
+    /// Nobody waits for long any more: the pause ends, and a receiver that is not reached is given up.
     pub(super) fn hurry(&self) {
         if let Self::Otlp(otlp) = self {
             otlp.health().hurry();

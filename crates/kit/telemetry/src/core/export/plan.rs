@@ -126,11 +126,9 @@ impl Plan {
         resource: &[KeyValue],
         kind: readings::Signal,
     ) -> Option<Arc<Frames>> {
-        if plans.is_empty() {
-            return None;
-        }
+        let max_request_bytes = plans.iter().map(|plan| plan.receiver.max_request_bytes()).min()?;
         let lanes = plans.iter().map(|plan| Arc::clone(&plan.lane)).collect();
-        let frames = Arc::new(Frames::new(Envelope::new(resource, SCHEMA_URL), lanes));
+        let frames = Arc::new(Frames::new(Envelope::new(resource, SCHEMA_URL), lanes, max_request_bytes));
         let mut names = readings::Names::new(kind);
         for LanePlan { lane, receiver, signal } in plans {
             let control = self.control();

@@ -67,6 +67,7 @@ impl ReadingsLoop {
                 due = Instant::now() + self.interval;
             }
         }
+        self.outlet.hurry();
         if !self.control.deadline_passed() {
             self.push().await;
         }
@@ -91,7 +92,8 @@ impl ReadingsLoop {
         let (started, give_up) = (Instant::now(), Instant::now() + limited(self.export_timeout));
         let counts = Arc::clone(&self.source.counts);
         counts.begun(points);
-        let sent = self.control.until_deadline(self.outlet.send(frames, 1, give_up)).await;
+        let sent = self.outlet.send(frames, 1, give_up);
+        let sent = self.control.until_deadline(sent, || self.outlet.hurry()).await;
         counts.ended(points);
         let error = sent.as_ref().map_or(Some(DropReason::ShutdownDeadline.as_str()), Sent::error);
         self.source.operations.ended(started.elapsed(), error);

@@ -138,6 +138,10 @@ impl Receiver {
         self.name
     }
 
+    pub(super) fn max_request_bytes(&self) -> usize {
+        self.max_request_bytes
+    }
+
     /// Host and port.
     pub(super) fn server(&self) -> Option<(String, u16)> {
         if self.exporter == Exporter::Console {

@@ -1,26 +1,38 @@
 //! Span processors and exporters that a program brings along, as the OpenTelemetry SDK knows them.
 //!
-//! They are served by the SDK itself: for every recorded span it has one of its own with the same ids, which is told
-//! whatever the kit's span is told. What a processor sets at the start comes back to the kit's span. A handle without
+//! They are served by the SDK itself: for every recorded span it has one of its own with the same ids and the same
+//! decision, which is told whatever the kit's span is told. What a processor sets at the start comes back to the kit's span. A handle without
 //! such parts pays nothing.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanContext, SpanId, Status, TraceId, Tracer as _, TracerProvider as _,
+    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    IdGenerator, Sampler, SdkTracerProvider, Span, SpanExporter, SpanLimits, SpanProcessor,
-    TracerProviderBuilder,
+    BatchSpanProcessor, IdGenerator, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span,
+    SpanData, SpanExporter, SpanLimits, SpanProcessor, TracerProviderBuilder,
 };
 
+use super::Start;
+
+/// What the kit has decided about the span that is about to be made.
+struct Given {
+    trace_id: TraceId,
+    span_id: SpanId,
+    is_sampled: bool,
+    attributes: Vec<KeyValue>,
+    trace_state: TraceState,
+}
+
 thread_local! {
-    /// The ids of the span that is about to be made.
-    static IDS: Cell<(TraceId, SpanId)> = const { Cell::new((TraceId::INVALID, SpanId::INVALID)) };
+    static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
 }
 
 /// The parts as they are collected.
@@ -36,8 +48,8 @@ impl Default for ForeignBuilder {
             max_attributes_per_event: u32::MAX,
             max_attributes_per_link: u32::MAX,
         };
-        let builder = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOn).with_span_limits(limits);
-        Self(builder.with_id_generator(GivenIds))
+        let builder = SdkTracerProvider::builder().with_sampler(Following).with_span_limits(limits);
+        Self(builder.with_id_generator(Following))
     }
 }
 
@@ -54,7 +66,7 @@ impl ForeignBuilder {
 
     /// On a thread of the SDK's own, in batches.
     pub(crate) fn exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        Self(self.0.with_batch_exporter(exporter))
+        Self(self.0.with_span_processor(OnlySampled(BatchSpanProcessor::builder(exporter).build())))
     }
 
     pub(crate) fn build(self, resource: &[KeyValue]) -> Foreign {
@@ -83,16 +95,68 @@ impl Foreign {
     }
 }
 
+/// In front of exporters, which the specification shows only what is sampled; the SDK's batches do not look.
 #[derive(Debug)]
-struct GivenIds;
+struct OnlySampled(BatchSpanProcessor);
 
-impl IdGenerator for GivenIds {
+impl SpanProcessor for OnlySampled {
+    fn on_start(&self, span: &mut Span, parent: &Context) {
+        self.0.on_start(span, parent);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.0.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+}
+
+/// Ids and decisions are those of the kit.
+#[derive(Clone, Debug)]
+struct Following;
+
+impl IdGenerator for Following {
     fn new_trace_id(&self) -> TraceId {
-        IDS.get().0
+        GIVEN.with_borrow(|given| given.as_ref().map_or(TraceId::INVALID, |given| given.trace_id))
     }
 
     fn new_span_id(&self) -> SpanId {
-        IDS.get().1
+        GIVEN.with_borrow(|given| given.as_ref().map_or(SpanId::INVALID, |given| given.span_id))
+    }
+}
+
+impl ShouldSample for Following {
+    /// Asked after the ids.
+    fn should_sample(
+        &self,
+        _: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let given = GIVEN.take();
+        let decision = match &given {
+            None => SamplingDecision::Drop,
+            Some(given) if given.is_sampled => SamplingDecision::RecordAndSample,
+            Some(_) => SamplingDecision::RecordOnly,
+        };
+        let (attributes, trace_state) =
+            given.map_or_else(Default::default, |given| (given.attributes, given.trace_state));
+        SamplingResult { decision, attributes, trace_state }
     }
 }
 
@@ -105,11 +169,17 @@ impl ForeignSpan {
     pub(super) fn start(
         tracer: &opentelemetry_sdk::trace::SdkTracer,
         builder: SpanBuilder,
-        ids: &SpanContext,
+        start: &Start,
         parent: &Context,
     ) -> (Self, Vec<KeyValue>) {
-        let given = builder.attributes.as_ref().map_or(0, Vec::len);
-        IDS.set((ids.trace_id(), ids.span_id()));
+        let given = builder.attributes.as_ref().map_or(0, Vec::len) + start.attributes.len();
+        GIVEN.set(Some(Given {
+            trace_id: start.context.trace_id(),
+            span_id: start.context.span_id(),
+            is_sampled: start.context.is_sampled(),
+            attributes: start.attributes.clone(),
+            trace_state: start.context.trace_state().clone(),
+        }));
         let span = tracer.build_with_context(builder, parent);
         let set = span.exported_data().map(|data| data.attributes).unwrap_or_default();
         (Self(span), set.into_iter().skip(given).collect())

@@ -10,7 +10,7 @@ use super::record::Record;
 use super::spare;
 use super::{Start, Tracer};
 use crate::core::export::{EndedSpan, nanoseconds};
-use crate::core::propagation::tracestate::raw_tracestate;
+use crate::core::propagation::tracestate::{raw_tracestate, text_of};
 
 /// A span: recorded, or only ids to pass on. Ends when it is dropped, unless it has ended before.
 #[derive(Debug)]
@@ -35,23 +35,31 @@ impl Span {
     }
 
     pub(super) fn recorded(tracer: Tracer, mut builder: SpanBuilder, start: Start, parent: &Context) -> Self {
+        let started = builder.start_time.unwrap_or_else(SystemTime::now);
         #[cfg(feature = "sdk")]
-        let (foreign, set_by_processors) = match &tracer.0.foreign {
+        let (mut foreign, set_by_processors) = match &tracer.0.foreign {
             None => (None, Vec::new()),
             Some(foreign) => {
-                let (span, set) =
-                    super::foreign::ForeignSpan::start(foreign, builder.clone(), &start.context, parent);
+                let (span, set) = super::foreign::ForeignSpan::start(
+                    foreign,
+                    builder.clone().with_start_time(started),
+                    &start,
+                    parent,
+                );
                 (Some(span), set)
             }
         };
         let limits = &tracer.0.shared.limits;
         let mut record = Record::take();
-        record.start = nanoseconds(builder.start_time.unwrap_or_else(SystemTime::now));
+        record.start = nanoseconds(started);
         record.name = builder.name;
         record.kind = builder.span_kind.unwrap_or(SpanKind::Internal);
         record.parent_id = start.parent_id;
         record.parent_is_remote = start.parent_is_remote;
-        record.trace_state = raw_tracestate(parent, start.context.trace_id());
+        // What a sampler wrote stands before what came in.
+        record.trace_state = raw_tracestate(parent, start.context.trace_id())
+            .and_then(|_| text_of(parent, &start.context))
+            .map(Into::into);
         let attributes = builder.attributes.take().unwrap_or_default();
         for attribute in attributes.iter().chain(&start.attributes) {
             record.set(attribute.key.as_str(), &attribute.value, limits);
@@ -59,6 +67,10 @@ impl Span {
         spare::give_back(attributes);
         tracer.0.shared.baggage_attributes(parent, |attribute| {
             record.set(attribute.key.as_str(), &attribute.value, limits);
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut foreign {
+                foreign.set(attribute);
+            }
         });
         #[cfg(feature = "sdk")]
         for attribute in &set_by_processors {

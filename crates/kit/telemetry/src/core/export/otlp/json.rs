@@ -334,3 +334,6 @@ pub(super) fn partial_success(answer: &[u8]) -> (u64, String) {
     let message = partial.and_then(|partial| partial.get("errorMessage")?.as_str()).unwrap_or_default();
     (rejected.unwrap_or(0), message.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,14 @@ impl Otlp {
 
     /// Tries until `give_up`. Cancel safe: a request that is dropped is aborted.
     pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
+        let bytes: usize = frames.iter().map(|frame| frame.bytes).sum();
+        if bytes > self.max_request_bytes {
+            let max = self.max_request_bytes;
+            let reason =
+                format!("a request of {bytes} bytes with {items} items is larger than the {max} allowed");
+            complaint::raise(self.transport.receiver(), &reason);
+            return Sent::Refused;
+        }
         let body = match Body::new(frames, self.is_json.then_some(self.signal.json), self.compression) {
             Ok(body) => body,
             Err(error) => {
@@ -123,17 +131,8 @@ impl Otlp {
                 return Sent::Refused;
             }
         };
-        if body.len() > self.max_request_bytes {
-            let reason = format!(
-                "a request of {} bytes with {items} items is larger than the {} allowed",
-                body.len(),
-                self.max_request_bytes
-            );
-            complaint::raise(self.transport.receiver(), &reason);
-            return Sent::Refused;
-        }
         loop {
-            let Some(_turn) = self.health.turn(give_up).await else { return Sent::Failed };
+            let Some(turn) = self.health.turn(give_up).await else { return Sent::Failed };
             let refusal = match self.try_once(body.clone(), give_up).await {
                 Ok(answer) => {
                     self.health.recovered();
@@ -146,7 +145,7 @@ impl Otlp {
                 self.health.recovered();
                 return Sent::Refused;
             }
-            if !self.health.failed(refusal.wait, refusal.is_unreached, give_up) {
+            if !self.health.failed(&turn, refusal.wait, refusal.is_unreached, give_up) {
                 return Sent::Failed;
             }
         }
@@ -171,7 +170,7 @@ impl Otlp {
         if rejected > 0 {
             complaint::raise(self.transport.receiver(), &format!("{rejected} items refused: {message}"));
         } else if !message.is_empty() {
-            complaint::raise(self.transport.receiver(), &format!("a warning: {message}"));
+            complaint::pass_on(self.transport.receiver(), &message);
         }
         rejected
     }
