@@ -18,8 +18,10 @@ const ARRAY: u32 = 5;
 const BINARY: u32 = 7;
 
 /// Appends an attribute as field `field`, its texts cut to `max_chars`.
+#[inline]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &Value, max_chars: usize) {
     let value_len = value_len(value, max_chars);
+    out.reserve(bytes_len(bytes_len(key.len()) + bytes_len(value_len)));
     put_head(out, field, bytes_len(key.len()) + bytes_len(value_len));
     put_bytes(out, KEY, key.as_bytes());
     put_head(out, VALUE, value_len);
@@ -52,6 +54,7 @@ pub(crate) fn put_attributes(
 }
 
 /// Where a text of more than `max` characters has to be cut. One of at most `max` bytes needs no counting.
+#[inline]
 pub(crate) fn cut(text: &str, max: usize) -> &str {
     if text.len() <= max {
         return text;
@@ -63,6 +66,7 @@ pub(crate) fn cut(text: &str, max: usize) -> &str {
 }
 
 /// Length of an `AnyValue`, without tag and length of its own.
+#[inline]
 fn value_len(value: &Value, max_chars: usize) -> usize {
     match value {
         Value::Bool(_) => 2,
@@ -88,6 +92,7 @@ fn array_len(array: &Array, max_chars: usize) -> usize {
     }
 }
 
+#[inline]
 fn put_value(out: &mut Vec<u8>, value: &Value, max_chars: usize) {
     match value {
         Value::Bool(truth) => put_bool(out, *truth),
@@ -102,16 +107,19 @@ fn put_value(out: &mut Vec<u8>, value: &Value, max_chars: usize) {
     }
 }
 
+#[inline]
 fn put_bool(out: &mut Vec<u8>, truth: bool) {
     put_tag(out, BOOL, VARINT);
     out.push(truth.into());
 }
 
+#[inline]
 fn put_int(out: &mut Vec<u8>, number: i64) {
     put_tag(out, INT, VARINT);
     put_varint(out, number.cast_unsigned());
 }
 
+#[inline]
 fn put_double(out: &mut Vec<u8>, number: f64) {
     put_tag(out, DOUBLE, FIXED64);
     out.extend_from_slice(&number.to_le_bytes());

@@ -17,6 +17,7 @@ const BYTES: u32 = 2;
 const FIXED32: u32 = 5;
 
 /// Bytes that a number takes as a varint.
+#[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
     // A varint has one byte for each begun group of 7 bits; zero has one.
     let bits = 64 - (value | 1).leading_zeros() as usize;
@@ -24,10 +25,12 @@ pub(crate) fn varint_len(value: u64) -> usize {
 }
 
 /// Bytes that a field of `len` bytes takes below field number 16: its tag, its length, itself.
+#[inline]
 pub(crate) fn bytes_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         #[expect(clippy::cast_possible_truncation, reason = "the low 7 bits and the mark that more follow")]
@@ -38,22 +41,26 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+#[inline]
 fn put_tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     put_varint(out, u64::from(field << 3 | wire_type));
 }
 
 /// Tag and length of a field whose `len` bytes follow.
+#[inline]
 pub(crate) fn put_head(out: &mut Vec<u8>, field: u32, len: usize) {
     put_tag(out, field, BYTES);
     put_varint(out, len as u64);
 }
 
+#[inline]
 pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_head(out, field, bytes.len());
     out.extend_from_slice(bytes);
 }
 
 /// A field that is left out when it is empty, as `proto3` does.
+#[inline]
 pub(crate) fn put_text(out: &mut Vec<u8>, field: u32, text: &str) {
     if !text.is_empty() {
         put_bytes(out, field, text.as_bytes());
@@ -61,6 +68,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, field: u32, text: &str) {
 }
 
 /// A number that is left out when it is zero.
+#[inline]
 pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         put_tag(out, field, VARINT);
@@ -68,11 +76,13 @@ pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     }
 }
 
+#[inline]
 pub(crate) fn put_fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
     put_tag(out, field, FIXED64);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+#[inline]
 pub(crate) fn put_fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
     put_tag(out, field, FIXED32);
     out.extend_from_slice(&value.to_le_bytes());

@@ -14,8 +14,9 @@ use super::lane::Lane;
 use super::scope::Scope;
 use crate::base::ledger::{DropReason, ExporterLedger};
 
-/// Bytes at which a frame is handed over, however few items it has.
-const MAX_FRAME_BYTES: usize = 256 * 1024;
+/// Bytes at which a frame is handed over, however few items it has. Small enough that the allocator serves the buffer
+/// from what it has; larger ones are mapped anew each time.
+const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// More than the tags and lengths around an envelope, or around a part, take.
 const HEADS: usize = 32;
 /// Room a new part starts with; later ones take that of the one before.
