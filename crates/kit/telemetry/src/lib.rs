@@ -33,13 +33,15 @@
 //!   OpenTelemetry globals are set only by those who ask for it.
 //! - Every future, stream and body is entered when it is polled and when it is dropped, and its span ends once.
 //!
-//! What is left out: the `tracing` crate is used for log events only, not for spans.
+//! The kit's own spans are OpenTelemetry's. Those of the `tracing` crate join the trace by a layer of their own (cargo
+//! feature `tracing`, module `bridge`).
 
 #![warn(missing_docs)]
 
 mod base;
 mod core;
 mod edges;
+mod start;
 pub mod testing;
 
 /// The OpenTelemetry API this kit is built on: use this one and no other version.
@@ -49,7 +51,12 @@ pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
 pub use crate::core::{baggage, init, span, tenant};
+#[cfg(feature = "tracing")]
+pub use crate::edges::bridge;
 pub use crate::edges::{grpc, http, logs, messaging, sql};
+
+#[cfg(feature = "macros")]
+pub use waypost_telemetry_macros::traced;
 
 pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
@@ -57,15 +64,21 @@ pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, Finish
 pub use crate::base::ledger::{
     DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
 };
+pub use crate::base::value::IntoValue;
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{InitError, init};
 pub use crate::core::record::record_error;
-pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
-pub use crate::core::spawn::{WithContext, spawn, with_context};
+pub use crate::core::span::{
+    EnteredSpan, Outcome, Run, RunStream, SpanBuilder, SpanGuard, event, set, span, trace_id,
+};
+pub use crate::core::spawn::{
+    JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
+};
+pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{ErrorClass, ErrorType, fingerprint_of};
+    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
     pub use crate::core::record::{ERROR_CLASS, record_error};
 }
 

@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod attributes;
 mod boundaries;
+mod bridge;
+mod bridge_fields;
 mod errors;
+mod foreign_errors;
 mod grpc_client;
 mod grpc_server;
 mod grpc_streams;
@@ -11,6 +15,7 @@ mod handles;
 mod http_client;
 mod http_server;
 mod ledgers;
+mod log_layers;
 mod log_lines;
 mod messaging;
 mod meters;
@@ -19,4 +24,7 @@ mod receiver;
 mod settings;
 mod spans;
 mod sql;
+mod streams;
+mod tasks;
+mod traced;
 mod trees;
