@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod attributes;
 mod boundaries;
 mod conventions;
 mod environment;
+mod bridge;
+mod bridge_fields;
 mod errors;
+mod foreign_errors;
 mod grpc_client;
 mod grpc_server;
 mod grpc_streams;
@@ -13,6 +17,7 @@ mod handles;
 mod http_client;
 mod http_server;
 mod ledgers;
+mod log_layers;
 mod log_lines;
 mod messaging;
 mod meters;
@@ -29,4 +34,7 @@ mod temporality;
 mod tls;
 mod tracer;
 mod transports;
+mod streams;
+mod tasks;
+mod traced;
 mod trees;
