@@ -61,8 +61,6 @@ pub fn app(shop: Shop, telemetry: &Telemetry) -> Router {
 
 /// The client for calls to the stock service.
 pub fn client() -> reqwest::Client {
-    // This workspace builds reqwest with TLS and without a provider for it; another one may be in place already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 

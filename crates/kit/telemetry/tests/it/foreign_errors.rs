@@ -91,7 +91,7 @@ async fn database_errors_have_codes() {
 #[tokio::test]
 async fn http_client_errors_say_which_step_failed() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls()).build().unwrap();
+    let client = reqwest::Client::builder().build().unwrap();
     let refused = client.get(format!("http://{nobody}/orders?token=secret")).send().await.unwrap_err();
     let (telemetry, error_type) = recorded(refused).await;
     assert_eq!(error_type, "connect");
@@ -101,13 +101,6 @@ async fn http_client_errors_say_which_step_failed() {
         (unreadable.class(), recorded(unreadable).await.1),
         (ErrorClass::Internal, "builder".to_owned())
     );
-}
-
-/// The kit's own reqwest has no TLS provider of its own.
-fn no_tls() -> rustls::ClientConfig {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    builder.unwrap().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 
 mod attributes;
 mod boundaries;
-mod conventions;
-mod environment;
 mod bridge;
 mod bridge_fields;
+mod conventions;
+mod environment;
 mod errors;
 mod foreign_errors;
 mod grpc_client;
@@ -30,11 +30,11 @@ mod spans;
 mod sql;
 mod sql_literals;
 mod stalls;
-mod temporality;
-mod tls;
-mod tracer;
-mod transports;
 mod streams;
 mod tasks;
+mod temporality;
+mod tls;
 mod traced;
+mod tracer;
+mod transports;
 mod trees;
