@@ -45,8 +45,9 @@ impl Running {
         let answer = self.client.post(format!("{}/orders/{id}", self.address)).send().await.unwrap();
         let status = answer.status();
         answer.bytes().await.unwrap();
-        let finished = wait_for(&[&self.telemetry], Duration::from_secs(10), |found| found.len() == spans);
-        let finished = finished.await.unwrap();
+        let finished = wait_for(&[&self.telemetry], Duration::from_secs(10), |found| found.len() == spans)
+            .await
+            .unwrap();
         (status, SpanTree::only(&finished))
     }
 }
