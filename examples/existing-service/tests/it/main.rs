@@ -89,7 +89,7 @@ async fn a_failure_of_the_database_has_its_code() {
     assert_eq!(status, 500);
     tree.assert_matches(
         "POST /orders/{id} SERVER shop ERROR http.response.status_code=500 error.type=500
-           request INTERNAL shop
+           request INTERNAL shop ERROR error.type=_OTHER
              place INTERNAL shop
                ask_stock INTERNAL shop
                  ...
@@ -108,7 +108,7 @@ async fn a_failure_of_the_other_service_has_its_status() {
     assert_eq!(status, 500);
     tree.assert_matches(
         "POST /orders/{id} SERVER shop ERROR error.type=500
-           request INTERNAL shop
+           request INTERNAL shop ERROR error.type=_OTHER
              place INTERNAL shop
                ask_stock INTERNAL shop
                  GET /stock/{id} CLIENT shop ERROR error.type=404

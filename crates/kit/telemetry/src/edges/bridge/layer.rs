@@ -81,11 +81,6 @@ impl<S> Layer<S> for SpanLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// Nothing above this level is looked at here.
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.max_level.max(LevelFilter::ERROR))
-    }
-
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, layer: LayerContext<'_, S>) {
         let named =
             attributes.parent().and_then(|parent| layer.span(parent)).and_then(|span| context_of(&span));

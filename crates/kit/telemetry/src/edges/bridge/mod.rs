@@ -49,10 +49,13 @@ use tracing::level_filters::LevelFilter;
 use crate::core::handle::Telemetry;
 pub use extension::SpanExt;
 
+/// The level down to which spans are taken unless said otherwise.
+pub(crate) const MAX_LEVEL: LevelFilter = LevelFilter::INFO;
+
 /// The layer, for spans up to `INFO`.
 pub fn layer() -> SpanLayer {
     SpanLayer {
-        max_level: LevelFilter::INFO,
+        max_level: MAX_LEVEL,
         telemetry: None,
         span_events: false,
         errors_set_status: true,
