@@ -86,7 +86,8 @@ pub fn trace_id() -> Option<String> {
 /// Converts key and value only if the span of `context` may be recorded.
 fn set_on(context: &Context, key: impl Into<Key>, value: impl Into<Value>) {
     let span = context.span();
-    if span.span_context().is_sampled() {
+    // Nearly always the flag tells; what is only recorded has to be asked.
+    if span.span_context().is_sampled() || span.is_recording() {
         span.set_attribute(KeyValue::new(key, value));
     }
 }
