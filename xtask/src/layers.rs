@@ -51,7 +51,8 @@ const EVERYTHING: &[&str] = &[
 /// Each crate of ours with the crates of ours it may depend on (build and normal dependencies).
 const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-settings", &[]),
-    ("waypost-telemetry", &["waypost-settings"]),
+    ("waypost-telemetry-macros", &[]),
+    ("waypost-telemetry", &["waypost-settings", "waypost-telemetry-macros"]),
     ("waypost-api", &["waypost-telemetry"]),
     ("waypost-resilience", &["waypost-telemetry", "waypost-api"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
@@ -79,6 +80,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-benches", &[]),
+    ("existing-service", &["waypost-telemetry"]),
     ("two-services", &["waypost-telemetry"]),
     ("w3c-trace-context", &["waypost-telemetry"]),
     ("xtask", &[]),

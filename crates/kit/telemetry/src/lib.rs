@@ -33,7 +33,8 @@
 //!   OpenTelemetry globals are set only by those who ask for it.
 //! - Every future, stream and body is entered when it is polled and when it is dropped, and its span ends once.
 //!
-//! What is left out: the `tracing` crate is used for log events only, not for spans.
+//! The kit's own spans are OpenTelemetry's. Those of the `tracing` crate join the trace by a layer of their own (cargo
+//! feature `tracing`, module `bridge`).
 
 #![warn(missing_docs)]
 // Some of what stands below the edges is used by one of them alone; a build without that edge is no reason to say so.
@@ -42,6 +43,8 @@
 mod base;
 mod core;
 mod edges;
+#[cfg(feature = "logs")]
+mod start;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -52,6 +55,8 @@ pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
 pub use crate::core::{baggage, init, span, tenant};
+#[cfg(feature = "tracing")]
+pub use crate::edges::bridge;
 #[cfg(feature = "grpc")]
 pub use crate::edges::grpc;
 #[cfg(feature = "http")]
@@ -63,6 +68,9 @@ pub use crate::edges::messaging;
 #[cfg(feature = "sql")]
 pub use crate::edges::sql;
 
+#[cfg(feature = "macros")]
+pub use waypost_telemetry_macros::traced;
+
 pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
@@ -70,15 +78,21 @@ pub use crate::base::ledger::{
     DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport,
     SignalLedger, SpanStarts,
 };
+pub use crate::base::value::IntoValue;
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{Builder, InitError, init};
 pub use crate::core::record::record_error;
-pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
-pub use crate::core::spawn::{WithContext, spawn, with_context};
+pub use crate::core::span::{
+    EnteredSpan, Outcome, Run, RunStream, SpanBuilder, SpanGuard, event, set, span, trace_id,
+};
+pub use crate::core::spawn::{
+    JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
+};
+pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{ErrorClass, ErrorType, fingerprint_of};
+    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
     pub use crate::core::record::{ERROR_CLASS, record_error};
 }
 

@@ -9,12 +9,12 @@ use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 
+use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{Settings, SettingsError};
 use crate::core::export::{ExportError, Exports, Parts};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
 use crate::core::propagation::Propagation;
-use crate::core::readings::SCHEMA_URL;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
 use crate::core::tracer::Provider;

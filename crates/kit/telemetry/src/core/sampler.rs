@@ -85,18 +85,6 @@ impl Sampler {
     }
 }
 
-impl Sampler {
-    /// Whether a span under this parent is dropped whatever it is about. Said only where that is certain.
-    pub(crate) fn will_drop(&self, parent: Option<&SpanContext>) -> bool {
-        match (self, parent) {
-            (Self::Own(own), Some(parent)) if own.follows_parent => !parent.is_sampled(),
-            (Self::Own(own), _) => own.bound == 0,
-            #[cfg(feature = "sdk")]
-            (Self::Foreign(_), _) => false,
-        }
-    }
-}
-
 impl OwnSampler {
     fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {

@@ -42,13 +42,13 @@ impl<'a> MakeWriter<'a> for Output {
 }
 
 /// The lines that `f` writes.
-fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
+pub(crate) fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
     let output = Output::default();
     tracing::subscriber::with_default(logs::subscriber(settings, output.clone()).unwrap(), f);
     output.text()
 }
 
-fn json() -> LogSettings {
+pub(crate) fn json() -> LogSettings {
     LogSettings { format: LogFormat::Json, ..LogSettings::default() }
 }
 

@@ -13,6 +13,8 @@ use crate::base::wire::attributes::{cut, put_attributes};
 use crate::base::wire::{put_bytes, put_fixed32, put_fixed64, put_message, put_number, put_text};
 
 const STRING_VALUE: u32 = 1;
+/// Bounded where it is made, so that the frames that matter stay; see [`crate::core::record`].
+const STACK_TRACE: &str = "exception.stacktrace";
 
 /// Appends a record as field `field` of the message around it, within its limits.
 pub(super) fn put(out: &mut Vec<u8>, field: u32, record: &FinishedLog, limits: &Limits) {
@@ -23,8 +25,11 @@ pub(super) fn put(out: &mut Vec<u8>, field: u32, record: &FinishedLog, limits: &
         put_text(out, 3, record.severity.name());
         let body = cut(&record.body, limits.log_value_length());
         put_message(out, 5, |out| put_bytes(out, STRING_VALUE, body.as_bytes()));
+        let (stack, others): (Vec<_>, Vec<_>) =
+            record.attributes.iter().cloned().partition(|attribute| attribute.key.as_str() == STACK_TRACE);
         let max = limits.log_attributes as usize;
-        let over = put_attributes(out, 6, &record.attributes, max, limits.log_value_length());
+        let over = put_attributes(out, 6, &others, max, limits.log_value_length());
+        put_attributes(out, 6, &stack, 1, usize::MAX);
         put_number(out, 7, over.into());
         if record.span.is_valid() {
             put_fixed32(out, 8, record.span.trace_flags().to_u8().into());
@@ -72,6 +77,7 @@ pub(super) fn tidy(record: &mut FinishedLog, limits: &Limits) {
     let attributes = std::mem::take(&mut record.attributes);
     for mut attribute in attributes {
         if let Value::String(text) = &attribute.value
+            && attribute.key.as_str() != STACK_TRACE
             && text.as_str().len() > max
         {
             attribute.value = cut(text.as_str(), max).to_owned().into();

@@ -17,8 +17,9 @@ use super::pipeline::{LogPipeline, Slot, SpanPipeline};
 use super::readings::ReadingsLoop;
 use super::receivers::{Receiver, TlsProvider};
 use super::{ExportError, Exports, worker};
+use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
-use crate::core::readings::{self, MetricSource, SCHEMA_URL};
+use crate::core::readings::{self, MetricSource};
 
 /// What the program hands over beside the settings.
 #[derive(Debug, Default)]

@@ -10,9 +10,6 @@ pub(crate) use component::{Names, Operations, Signal};
 pub(crate) use source::SharedReader;
 pub(crate) use source::{MetricSource, PushCounts, PushSource, data_points, provider};
 
-/// The version of the semantic conventions that the kit's names follow: schema URL of its scope.
-pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
 /// Bounds in seconds that the conventions ask for on HTTP, RPC and messaging durations.
 pub const REQUEST_SECONDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];

@@ -18,8 +18,8 @@ use opentelemetry_sdk::metrics::{
     Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
 };
 
-use super::SCHEMA_URL;
 use super::component::{Names, Operations, Signal};
+use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{self, Exporter, MetricSettings};
 use crate::base::ledger::DropReason;
 

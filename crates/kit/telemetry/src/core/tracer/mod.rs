@@ -171,20 +171,15 @@ impl Tracer {
         })
     }
 
-    /// Whether it is known already that a span under `parent` is not recorded: nothing need be built for it.
-    pub(crate) fn will_drop(&self, parent: &Context) -> bool {
-        let span = parent.span();
-        let parent_span = Some(span.span_context()).filter(|parent| parent.is_valid());
-        self.0.shared.sampler.will_drop(parent_span)
-    }
-
     /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.
     pub(crate) fn start_in(&self, builder: SpanBuilder, parent: &Context) -> Context {
+        let unrecorded = |builder: SpanBuilder, context| {
+            spare::give_back(builder.attributes.unwrap_or_default());
+            parent.with_remote_span_context(context)
+        };
         match self.decide(&builder, parent) {
-            None => parent.with_remote_span_context(SpanContext::empty_context()),
-            Some(start) if start.result == SamplingResult::Drop => {
-                parent.with_remote_span_context(start.context)
-            }
+            None => unrecorded(builder, SpanContext::empty_context()),
+            Some(start) if start.result == SamplingResult::Drop => unrecorded(builder, start.context),
             Some(start) => parent.with_span(Span::recorded(self.clone(), builder, start, parent)),
         }
     }

@@ -34,7 +34,7 @@
 //!         stability: stable
 //! ";
 //! let conventions = Conventions::current().with_registry(registry)?;
-//! conventions.check(&[&telemetry]).assert_clean();
+//! conventions.begin().spans(&telemetry.finished_spans()).report().assert_clean();
 //! # Ok::<(), waypost_telemetry::testing::conventions::RegistryError>(())
 //! ```
 

@@ -49,7 +49,7 @@ fn all_that_the_kit_has_is_read() {
     );
     let attributes: Vec<_> =
         settings.resource_attributes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    assert_eq!(attributes, [("shards", "4"), ("team", "blue")]);
+    assert_eq!(attributes, [("quoted", "null"), ("shards", "4"), ("team", "blue")]);
     assert_eq!(settings.detectors, [Detector::Process, Detector::Host, Detector::Os]);
     assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
     assert_eq!(settings.traces.exporters, [Exporter::OtlpGrpc, Exporter::Console]);
