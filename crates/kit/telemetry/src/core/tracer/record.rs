@@ -186,9 +186,15 @@ impl Record {
         links.iter().for_each(|link| self.add_link(&link.span_context, &link.attributes, limits));
     }
 
-    /// `Ok` is final, `Unset` says nothing, and of two errors the later one counts.
+    /// `Ok` is final, `Unset` says nothing, and of two errors the later one counts, unless it says nothing: a failure
+    /// that is recorded once more on its way out has no text of its own.
     pub(super) fn set_status(&mut self, status: Status) {
-        if self.status != Status::Ok && status != Status::Unset {
+        let says_less = match (&self.status, &status) {
+            (Status::Ok, _) | (_, Status::Unset) => true,
+            (Status::Error { .. }, Status::Error { description }) => description.is_empty(),
+            _ => false,
+        };
+        if !says_less {
             self.status = status;
         }
     }
