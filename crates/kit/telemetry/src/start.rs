@@ -106,11 +106,7 @@ pub fn start_with(settings: Settings) -> Result<TelemetryGuard, StartError> {
 fn install(settings: &Settings) -> Result<bool, StartError> {
     let subscriber = tracing_subscriber::registry().with(logs::layer(&settings.logs)?);
     #[cfg(feature = "tracing")]
-    let subscriber = {
-        use tracing_subscriber::Layer as _;
-        // As a filter of this layer alone: the layer itself gives no hint, which would hold for all layers.
-        subscriber.with(crate::edges::bridge::layer().with_filter(crate::edges::bridge::MAX_LEVEL))
-    };
+    let subscriber = subscriber.with(crate::edges::bridge::layer());
     match logs::set_global(subscriber) {
         Ok(()) => Ok(true),
         Err(InstallError::AlreadyInstalled) => Ok(false),
