@@ -22,6 +22,7 @@ const MAX_KEPT: usize = 32;
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a span moves its record often, and the box is used again with it")]
     static KEPT: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -183,7 +184,9 @@ impl Record {
     }
 
     pub(super) fn add_links(&mut self, links: &[Link], limits: &Limits) {
-        links.iter().for_each(|link| self.add_link(&link.span_context, &link.attributes, limits));
+        for link in links {
+            self.add_link(&link.span_context, &link.attributes, limits);
+        }
     }
 
     /// `Ok` is final, `Unset` says nothing, and of two errors the later one counts, unless it says nothing: a failure

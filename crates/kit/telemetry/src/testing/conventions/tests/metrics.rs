@@ -16,7 +16,7 @@ fn report(measure: impl FnOnce(&Meter)) -> ConventionsReport {
     report_by(Conventions::current(), measure)
 }
 
-fn report_by(conventions: Conventions, measure: impl FnOnce(&Meter)) -> ConventionsReport {
+fn report_by(conventions: &Conventions, measure: impl FnOnce(&Meter)) -> ConventionsReport {
     let telemetry = TestTelemetry::new("order-service");
     measure(telemetry.meter());
     let reading = telemetry.metrics().read().unwrap();
