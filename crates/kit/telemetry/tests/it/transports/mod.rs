@@ -38,9 +38,9 @@ pub(super) fn start(settings: Settings) -> Telemetry {
 }
 
 pub(super) fn record(telemetry: &Telemetry, spans: i32) {
-    (0..spans).for_each(|n| {
-        telemetry.span("a").attr("n", i64::from(n)).attr("text", "ä".repeat(40)).in_scope(|| ())
-    });
+    for n in 0..spans {
+        telemetry.span("a").attr("n", i64::from(n)).attr("text", "ä".repeat(40)).in_scope(|| ());
+    }
 }
 
 fn gunzipped(body: &[u8]) -> Vec<u8> {
