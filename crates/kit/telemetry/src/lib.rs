@@ -33,7 +33,6 @@
 //!   OpenTelemetry globals are set only by those who ask for it.
 //! - Every future, stream and body is entered when it is polled and when it is dropped, and its span ends once.
 //!
-//! What is left out: the `tracing` crate is used for log events only, not for spans.
 
 #![warn(missing_docs)]
 
@@ -57,15 +56,20 @@ pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, Finish
 pub use crate::base::ledger::{
     DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
 };
+pub use crate::base::value::IntoValue;
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{InitError, init};
 pub use crate::core::record::record_error;
-pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
-pub use crate::core::spawn::{WithContext, spawn, with_context};
+pub use crate::core::span::{
+    EnteredSpan, Outcome, Run, RunStream, SpanBuilder, SpanGuard, event, set, span, trace_id,
+};
+pub use crate::core::spawn::{
+    JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
+};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{ErrorClass, ErrorType, fingerprint_of};
+    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
     pub use crate::core::record::{ERROR_CLASS, record_error};
 }
 

@@ -169,7 +169,8 @@ pub struct ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spans: {} sent", self.traces.exported())?;
+        f.write_str("spans: ")?;
+        write_sent(f, &self.traces.exporters)?;
         for exporter in &self.traces.exporters {
             for (reason, count) in &exporter.dropped {
                 write!(f, ", {count} dropped ({reason}, {})", exporter.exporter)?;
@@ -181,7 +182,9 @@ impl fmt::Display for ShutdownReport {
         for (name, signal) in [("logs", &self.logs), ("metric pushes", &self.metrics)] {
             let dropped: u64 = signal.exporters.iter().map(ExporterLedger::dropped_total).sum();
             if signal.exported() + signal.pending() + dropped > 0 {
-                write!(f, "; {name}: {} sent, {dropped} dropped", signal.exported())?;
+                write!(f, "; {name}: ")?;
+                write_sent(f, &signal.exporters)?;
+                write!(f, ", {dropped} dropped")?;
             }
         }
         let pending: u64 = self.traces.exporters.iter().map(|exporter| exporter.pending).sum();
@@ -192,5 +195,17 @@ impl fmt::Display for ShutdownReport {
             f.write_str("; the deadline came first")?;
         }
         Ok(())
+    }
+}
+
+/// What each exporter sent: every one of them gets everything, so a sum would count the same span several times.
+fn write_sent(f: &mut fmt::Formatter<'_>, exporters: &[ExporterLedger]) -> fmt::Result {
+    match exporters {
+        [] => f.write_str("0 sent"),
+        [only] => write!(f, "{} sent", only.exported),
+        [first, others @ ..] => {
+            write!(f, "{} sent ({})", first.exported, first.exporter)?;
+            others.iter().try_for_each(|other| write!(f, ", {} sent ({})", other.exported, other.exporter))
+        }
     }
 }

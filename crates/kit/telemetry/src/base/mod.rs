@@ -7,3 +7,4 @@ pub(crate) mod finished;
 pub(crate) mod ledger;
 pub(crate) mod names;
 pub mod redact;
+pub(crate) mod value;

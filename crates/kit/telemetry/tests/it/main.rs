@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod attributes;
 mod boundaries;
 mod errors;
+mod foreign_errors;
 mod grpc_client;
 mod grpc_server;
 mod grpc_streams;
@@ -19,4 +21,6 @@ mod receiver;
 mod settings;
 mod spans;
 mod sql;
+mod streams;
+mod tasks;
 mod trees;

@@ -184,7 +184,9 @@ async fn a_handler_that_fails_fails_its_span() {
     assert!(failed.is_error());
     let _attached = consumer.context().attach();
     consumer.forget();
-    drop(process_span("kafka", "order-events", &Context::new(), Correlation::Link).start());
+    drop(
+        process_span("kafka", "order-events", &Context::new(), Correlation::Link).start().cancelled_on_drop(),
+    );
     assert_eq!(outcome(&spans(&consumer, 1).await[0]), "cancelled");
 }
 

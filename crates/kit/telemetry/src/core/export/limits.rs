@@ -41,7 +41,10 @@ fn tidy(attributes: &mut Vec<KeyValue>, max: usize, max_length: usize) -> u32 {
     keep_last_of_each_key(attributes);
     let over = attributes.len().saturating_sub(max);
     attributes.truncate(max);
-    for attribute in attributes {
+    // A stack trace is bounded where it is made, see `core::record`.
+    for attribute in
+        attributes.iter_mut().filter(|attribute| attribute.key.as_str() != "exception.stacktrace")
+    {
         shorten(&mut attribute.value, max_length);
     }
     u32::try_from(over).unwrap_or(u32::MAX)

@@ -39,7 +39,7 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, Key, Value};
 
-use crate::base::error::ErrorType;
+use crate::base::error::AsErrorType;
 use crate::base::names;
 use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
 pub use carrier::HeaderCarrier;
@@ -194,7 +194,7 @@ impl MessageSpan {
     }
 
     /// See [`SpanBuilder::run`].
-    pub fn run<T, E: ErrorType, F: Future<Output = Result<T, E>>>(self, future: F) -> Run<F> {
+    pub fn run<T, E: AsErrorType, F: Future<Output = Result<T, E>>>(self, future: F) -> Run<F> {
         self.span.run(future)
     }
 

@@ -9,9 +9,12 @@
 //! as the same if their [fingerprints](ErrorType::fingerprint) are equal, so the attempts of a retry that fail
 //! alike give one record. The memory for this is a bounded ring a handle.
 
+mod stack;
+
 use std::backtrace::Backtrace;
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::panic::Location;
 use std::time::SystemTime;
 
 use opentelemetry::logs::Severity;
@@ -19,9 +22,10 @@ use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use crate::base::attributes::ERROR_TYPE;
-use crate::base::error::ErrorType;
+use crate::base::error::{AsErrorType, ErrorType};
 use crate::base::finished::FinishedLog;
 use crate::core::handle::Telemetry;
+use crate::core::recorded::Seen;
 
 /// `target` of the log events of recorded failures on standard output.
 pub(crate) const TARGET: &str = "waypost_telemetry::exception";
@@ -32,9 +36,11 @@ pub const ERROR_CLASS: &str = "waypost.error.class";
 /// [module](self).
 ///
 /// [`crate::SpanBuilder::run`] calls it for the error of its future; call it by hand only for failures that are
-/// handled and yet should be seen.
-pub fn record_error(failure: &dyn ErrorType) {
-    record_in(&Context::current(), failure);
+/// handled and yet should be seen. Takes every [`ErrorType`], and errors of anyhow and other boxes as they are
+/// ([`AsErrorType`]).
+pub fn record_error(failure: &(impl AsErrorType + ?Sized)) {
+    let context = Context::current();
+    failure.with_error_type(&mut |failure| record_in(&context, failure));
 }
 
 /// As [`record_error`], on the span of `context`.
@@ -45,18 +51,19 @@ pub(crate) fn record_in(context: &Context, failure: &dyn ErrorType) {
     let telemetry = Telemetry::of(context);
     let span = context.span();
     let error_type = failure.error_type();
-    let text = failure.to_string();
-    let first = telemetry.recorded_errors().first_time(span.span_context().trace_id(), failure.fingerprint());
+    let text = failure.text();
+    let seen = telemetry.recorded_errors().see(span.span_context(), failure.fingerprint());
 
     // The description adds something only where the error appears first and says more than its type.
-    let description = if first && text != error_type { text.clone() } else { String::new() };
+    let is_told = seen != Seen::Elsewhere && text != error_type;
+    let description = if is_told { text.clone() } else { String::new() };
     span.set_status(Status::error(description));
     span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.clone()));
     let attributes = failure.attributes();
     if span.span_context().is_sampled() {
         span.set_attributes(attributes.iter().cloned());
     }
-    if first {
+    if seen == Seen::First {
         log(&telemetry, context, failure, error_type, text, attributes);
     }
 }
@@ -85,7 +92,7 @@ fn log(
     attributes.push(KeyValue::new("exception.message", text.clone()));
     let trace = stack_trace(&text, &chain, telemetry.captures_backtraces());
     if !trace.is_empty() {
-        attributes.push(KeyValue::new("exception.stacktrace", trace));
+        attributes.push(KeyValue::new(stack::ATTRIBUTE, trace));
     }
     telemetry.emit(FinishedLog {
         time: SystemTime::now(),
@@ -119,9 +126,53 @@ fn stack_trace(text: &str, chain: &[String], backtrace: bool) -> String {
         }
     }
     if backtrace {
-        let _ = write!(trace, "\nrecorded at:\n{}", Backtrace::force_capture());
+        let frames = stack::own_frames(&Backtrace::force_capture().to_string());
+        let _ = write!(trace, "\nrecorded at:\n{frames}");
     }
-    trace
+    stack::bounded(trace)
+}
+
+/// Writes the log record and the line of a panic, from its hook. The span is left to whatever it unwinds through, for
+/// the panic may be caught further in.
+pub(crate) fn record_panic(message: &str, at: Option<&Location<'_>>, thread: Option<&str>) {
+    let context = Context::current();
+    let telemetry = Telemetry::of(&context);
+    let place = at.map(ToString::to_string);
+    tracing::error!(
+        target: TARGET,
+        { "error.type" = "panic", "error.class" = "internal", "code.place" = place, "thread.name" = thread },
+        "{message}"
+    );
+    if !telemetry.takes_logs() || context.is_telemetry_suppressed() {
+        return;
+    }
+
+    let mut attributes = vec![
+        KeyValue::new(ERROR_TYPE, "panic"),
+        KeyValue::new(ERROR_CLASS, "internal"),
+        KeyValue::new("exception.type", "panic"),
+        KeyValue::new("exception.message", message.to_owned()),
+    ];
+    if let Some(at) = at {
+        attributes.push(KeyValue::new("code.file.path", at.file().to_owned()));
+        attributes.push(KeyValue::new("code.line.number", i64::from(at.line())));
+    }
+    if let Some(thread) = thread {
+        attributes.push(KeyValue::new("thread.name", thread.to_owned()));
+    }
+    let trace = stack_trace(message, &[], telemetry.captures_backtraces());
+    if !trace.is_empty() {
+        attributes.push(KeyValue::new(stack::ATTRIBUTE, trace));
+    }
+    telemetry.emit(FinishedLog {
+        time: SystemTime::now(),
+        severity: Severity::Error,
+        target: TARGET.into(),
+        body: message.to_owned(),
+        attributes,
+        span: context.span().span_context().clone(),
+        service_name: telemetry.shared_service_name(),
+    });
 }
 
 /// The event for standard output. The exporters get their own record, so the bridge skips this target.
