@@ -50,6 +50,11 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
+    cargo(
+        "documentation of the kit as it is published",
+        &["doc", "--package", "waypost-telemetry", "--all-features", "--no-deps"],
+        &[],
+    )?;
     layers()?;
     names()?;
     features()

@@ -86,6 +86,16 @@ impl TestTelemetry {
 
     /// The one finished span with this name.
     ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("place-order").attr("order.items", 3).in_scope(|| ());
+    /// let span = telemetry.only_span("place-order");
+    /// assert_eq!(span.attribute("order.items"), Some(&3.into()));
+    /// assert!(!span.is_error());
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is none or more than one.

@@ -180,6 +180,17 @@ impl Telemetry {
     }
 
     /// For own instruments. Build each instrument once and keep it.
+    ///
+    /// ```
+    /// use waypost_telemetry::metrics::{render_prometheus, sample};
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let orders = telemetry.meter().u64_counter("shop.orders").build();
+    /// orders.add(2, &[]);
+    /// let page = render_prometheus(&[telemetry.handle().clone()]);
+    /// assert_eq!(sample(&page, "shop_orders_total", &[]), Some(2.0));
+    /// ```
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
@@ -200,6 +211,20 @@ impl Telemetry {
     }
 
     /// What became of the spans.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("done").in_scope(|| ());
+    /// let open = telemetry.span("open").start();
+    ///
+    /// let ledger = telemetry.ledger();
+    /// assert_eq!((ledger.started, ledger.ended, ledger.open()), (2, 1, 1));
+    /// assert_eq!((ledger.exported(), ledger.dropped()), (1, 0));
+    /// assert!(ledger.is_balanced());
+    /// # drop(open);
+    /// ```
     pub fn ledger(&self) -> Ledger {
         self.shared.exports.traces()
     }
@@ -232,9 +257,22 @@ impl Telemetry {
     }
 
     /// Sends what waits, stops the exporters and says what was sent and what was dropped, and why. Spans that end
-    /// later are counted as dropped. A second call reports again.
+    /// later are counted as dropped; only the memory exporter still keeps them. A second call reports again.
     ///
     /// Never blocks the caller's runtime and returns at the deadline at the latest.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("work").in_scope(|| ());
+    /// let report = telemetry.shutdown(Duration::from_secs(5)).await;
+    /// assert!(report.complete);
+    /// assert_eq!(report.to_string(), "spans: 1 sent");
+    /// # });
+    /// ```
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let telemetry = self.clone();
         on_own_thread(move || telemetry.shutdown_blocking(deadline)).await.unwrap_or_default()

@@ -38,6 +38,18 @@ pub const ERROR_CLASS: &str = "waypost.error.class";
 /// [`crate::SpanBuilder::run`] calls it for the error of its future; call it by hand only for failures that are
 /// handled and yet should be seen. Takes every [`ErrorType`], and errors of anyhow and other boxes as they are
 /// ([`AsErrorType`]).
+///
+/// ```
+/// use waypost_telemetry::{record_error, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("read-cache").in_scope(|| {
+///     let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+///     record_error(&gone); // and go on without the cache
+/// });
+/// telemetry.tree().assert_matches("read-cache INTERNAL order-service ERROR error.type=not_found");
+/// assert_eq!(telemetry.finished_logs().len(), 1);
+/// ```
 pub fn record_error(failure: &(impl AsErrorType + ?Sized)) {
     let context = Context::current();
     failure.with_error_type(&mut |failure| record_in(&context, failure));

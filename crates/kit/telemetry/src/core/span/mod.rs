@@ -73,16 +73,44 @@ impl Telemetry {
 }
 
 /// Sets an attribute on the current span; a later value replaces an earlier one.
+///
+/// ```
+/// use waypost_telemetry::{set, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("price-order").in_scope(|| set("order.items", 3));
+/// telemetry.tree().assert_matches("price-order INTERNAL order-service order.items=3");
+/// ```
 pub fn set<M>(key: impl Into<Key>, value: impl IntoValue<M>) {
     set_on(&Context::current(), key, || value);
 }
 
 /// Adds an event to the current span.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::KeyValue;
+/// use waypost_telemetry::{event, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show-order").in_scope(|| event("cache-miss", vec![KeyValue::new("cache.key", "order-1")]));
+/// let span = telemetry.only_span("show-order");
+/// assert_eq!(span.events()[0].name(), "cache-miss");
+/// assert_eq!(span.events()[0].attribute("cache.key"), Some(&"order-1".into()));
+/// ```
 pub fn event(name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
     Context::map_current(|context| context.span().add_event(name, attributes));
 }
 
 /// Trace id of the current span, as 32 hex digits.
+///
+/// ```
+/// use waypost_telemetry::{testing::TestTelemetry, trace_id};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let answered = telemetry.span("place-order").in_scope(trace_id);
+/// assert_eq!(answered, Some(telemetry.only_span("place-order").trace_id().to_string()));
+/// assert_eq!(trace_id(), None);
+/// ```
 pub fn trace_id() -> Option<String> {
     Context::map_current(|context| {
         let span = context.span();
@@ -255,6 +283,16 @@ impl SpanBuilder {
     }
 
     /// Starts the span without attaching it; the guard ends it.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Outcome, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let span = telemetry.span("watch-stock").start();
+    /// span.set("stock.left", 3);
+    /// span.end(Outcome::Error("stale".into())); // dropped instead, it would have ended well
+    /// telemetry.tree().assert_matches("watch-stock INTERNAL order-service ERROR stock.left=3 error.type=stale");
+    /// ```
     pub fn start(self) -> SpanGuard {
         let Self { telemetry, mut parent, is_parent_given, is_root, span } = self;
         let telemetry = telemetry.or_else(|| {

@@ -93,6 +93,18 @@ pub fn in_context<T>(context: Context, f: impl FnOnce() -> T) -> impl FnOnce() -
 }
 
 /// Runs a future in `context`: attached on every poll, and while the future is dropped.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+/// use waypost_telemetry::{Telemetry, span, with_context};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let telemetry = TestTelemetry::new("order-service");
+/// with_context(telemetry.context(), span("sweep").observe(async {})).await; // a task that no request began
+/// assert_eq!(telemetry.only_span("sweep").service_name(), "order-service");
+/// assert!(!Telemetry::current().is_enabled());
+/// # });
+/// ```
 pub fn with_context<F: Future>(context: Context, future: F) -> WithContext<F> {
     WithContext { future: Some(future), context }
 }

@@ -46,6 +46,21 @@ pub enum ChannelError {
 /// A gRPC channel whose calls are CLIENT spans; a drop-in for tonic's `Channel`. Cheap to clone.
 ///
 /// Connects at the first call, and again when the connection is lost.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let mut stock = HealthClient::new(telemetry.grpc_channel("http://127.0.0.1:1")?); // nobody is there
+/// stock.check(HealthCheckRequest::default()).await.unwrap_err();
+/// telemetry.tree().assert_matches(
+///     "grpc.health.v1.Health/Check CLIENT order-service ERROR error.type=connection_refused",
+/// );
+/// # Ok::<(), waypost_telemetry::grpc::ChannelError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct TracedChannel {
     service: ClientService<Connection>,

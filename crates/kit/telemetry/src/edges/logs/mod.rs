@@ -49,6 +49,20 @@ pub enum InstallError {
 
 /// Makes the kit's subscriber that of the process. Once, in `main`. With the cargo feature `log` the events of the
 /// `log` crate go there too.
+///
+/// ```standalone_crate
+/// use waypost_telemetry::testing::TestTelemetry;
+/// use waypost_telemetry::{config::LogSettings, logs};
+///
+/// logs::install(&LogSettings::default())?;
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("open").in_scope(|| tracing::info!(doors = 2, "the shop is open"));
+///
+/// let log = &telemetry.finished_logs()[0];
+/// assert_eq!(log.body(), "the shop is open");
+/// assert_eq!(log.span_context().span_id(), telemetry.only_span("open").span_id());
+/// # Ok::<(), logs::InstallError>(())
+/// ```
 pub fn install(settings: &LogSettings) -> Result<(), InstallError> {
     set_global(tracing_subscriber::registry().with(layer(settings)?))
 }

@@ -108,6 +108,18 @@ impl Operation {
 
     /// It failed. An error that is no failure (`ErrorType::is_failure`) leaves the span's status unset: the
     /// database did its part and the answer was no.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let mut operation = telemetry.sql("sqlite", "order").start("find-order");
+    /// operation.statement("SELECT * FROM orders WHERE id = ?1");
+    /// operation.fail(&rusqlite::Error::QueryReturnedNoRows);
+    /// telemetry.tree().assert_matches(
+    ///     "\"SELECT orders\" CLIENT order-service ERROR error.type=query_returned_no_rows",
+    /// );
+    /// ```
     pub fn fail(mut self, failure: &dyn ErrorType) {
         self.end(if failure.is_failure() { Outcome::Error(failure.error_type()) } else { Outcome::Ok });
     }
