@@ -33,6 +33,8 @@
 //!   OpenTelemetry globals are set only by those who ask for it.
 //! - Every future, stream and body is entered when it is polled and when it is dropped, and its span ends once.
 //!
+//! The kit's own spans are OpenTelemetry's. Those of the `tracing` crate join the trace by a layer of their own (cargo
+//! feature `tracing`, module `bridge`).
 
 #![warn(missing_docs)]
 
@@ -48,6 +50,8 @@ pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
 pub use crate::core::{baggage, init, span, tenant};
+#[cfg(feature = "tracing")]
+pub use crate::edges::bridge;
 pub use crate::edges::{grpc, http, logs, messaging, sql};
 
 pub use crate::base::config::{Settings, SettingsError};

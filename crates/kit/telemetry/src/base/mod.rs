@@ -3,6 +3,7 @@
 pub mod attributes;
 pub mod config;
 pub(crate) mod error;
+pub(crate) mod fields;
 pub(crate) mod finished;
 pub(crate) mod ledger;
 pub(crate) mod names;

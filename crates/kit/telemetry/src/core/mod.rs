@@ -1,6 +1,7 @@
 //! The handle and what it needs: spans, propagation, export, metrics. Knows no edge.
 
 pub mod baggage;
+pub(crate) mod bridged;
 pub(crate) mod carry;
 pub(crate) mod exchange;
 pub(crate) mod export;

@@ -14,10 +14,10 @@ use crate::receiver::wait_until;
 
 /// Output kept in memory.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -42,13 +42,13 @@ impl<'a> MakeWriter<'a> for Output {
 }
 
 /// The lines that `f` writes.
-fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
+pub(crate) fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
     let output = Output::default();
     tracing::subscriber::with_default(logs::subscriber(settings, output.clone()).unwrap(), f);
     output.text()
 }
 
-fn json() -> LogSettings {
+pub(crate) fn json() -> LogSettings {
     LogSettings { format: LogFormat::Json, ..LogSettings::default() }
 }
 

@@ -4,6 +4,8 @@
 
 mod attributes;
 mod boundaries;
+mod bridge;
+mod bridge_fields;
 mod errors;
 mod foreign_errors;
 mod grpc_client;
@@ -13,6 +15,7 @@ mod handles;
 mod http_client;
 mod http_server;
 mod ledgers;
+mod log_layers;
 mod log_lines;
 mod messaging;
 mod meters;

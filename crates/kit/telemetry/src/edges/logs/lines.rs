@@ -5,45 +5,81 @@ use std::time::SystemTime;
 
 use opentelemetry::Value;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
 
-use super::event::{Said, Scene, level_name};
+use super::event::{Scene, level_name, surrounding, with_metadata};
+use super::fields::{keep_late, keep_new};
 use super::{LogFormat, write_line};
+use crate::base::fields::Fields;
 
-/// Writes each event as one line.
+/// A layer that writes each event as one line, with the trace and span id and the service name of the moment.
+///
+/// The fields of the `tracing` spans around an event are in its line as `span.<field>`, so that they cannot be taken for
+/// the event's own; an inner span's field wins over an outer one's.
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+/// use waypost_telemetry::config::LogFormat;
+/// use waypost_telemetry::logs::Lines;
+///
+/// let subscriber = tracing_subscriber::registry().with(Lines::new(LogFormat::Json, std::io::sink));
+/// tracing::subscriber::with_default(subscriber, || tracing::info!(order.id = "order-1", "placed"));
+/// ```
 #[derive(Debug)]
-pub(super) struct Lines<W> {
+pub struct Lines<W> {
     format: LogFormat,
     colours: bool,
     output: W,
 }
 
-impl<W> Lines<W> {
-    pub(super) fn new(format: LogFormat, colours: bool, output: W) -> Self {
-        Self { format, colours, output }
+impl<W> Lines<W>
+where
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    /// Lines of this form, without colours. The layer has no filter of its own; give it one by `with_filter`.
+    pub fn new(format: LogFormat, output: W) -> Self {
+        Self { format, colours: false, output }
+    }
+
+    /// Whether pretty lines are coloured.
+    #[must_use]
+    pub fn colours(self, colours: bool) -> Self {
+        Self { colours, ..self }
     }
 }
 
 impl<S, W> Layer<S> for Lines<W>
 where
-    S: Subscriber,
+    S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let metadata = event.metadata();
-        let line = Line {
-            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            metadata,
-            scene: Scene::of(metadata),
-            said: Said::by(event),
-        };
-        let text = match self.format {
-            LogFormat::Pretty => line.pretty(self.colours),
-            LogFormat::Json => line.json(),
-        };
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, layer: Context<'_, S>) {
+        keep_new(attributes, id, &layer);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, layer: Context<'_, S>) {
+        keep_late(id, values, &layer);
+    }
+
+    fn on_event(&self, event: &Event<'_>, layer: Context<'_, S>) {
+        let text = with_metadata(event, |metadata| {
+            let line = Line {
+                time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+                metadata,
+                scene: Scene::of(metadata.target(), event, &layer),
+                said: Fields::of(event),
+                around: surrounding(event, &layer),
+            };
+            match self.format {
+                LogFormat::Pretty => line.pretty(self.colours),
+                LogFormat::Json => line.json(),
+            }
+        });
         write_line(&self.output, text.as_bytes());
     }
 }
@@ -52,7 +88,9 @@ struct Line<'a> {
     time: String,
     metadata: &'a Metadata<'a>,
     scene: Option<Scene>,
-    said: Said,
+    said: Fields,
+    /// Fields of the spans around.
+    around: Vec<(&'static str, Value)>,
 }
 
 impl Line<'_> {
@@ -77,6 +115,9 @@ impl Line<'_> {
         let _ = write!(line, "{dim}{}:{plain} {}", self.metadata.target(), one_line(&self.said.message));
         for (name, value) in &self.said.fields {
             let _ = write!(line, " {dim}{name}={plain}{}", shown(value));
+        }
+        for (name, value) in &self.around {
+            let _ = write!(line, " {dim}span.{name}={plain}{}", shown(value));
         }
         if let Some((trace, span)) = self.ids() {
             let _ = write!(line, " {dim}trace_id={trace} span_id={span}{plain}");
@@ -115,6 +156,9 @@ impl Serialize for Line<'_> {
             } else {
                 map.serialize_entry(name, &Json(value))?;
             }
+        }
+        for (name, value) in &self.around {
+            map.serialize_entry(&format!("span.{name}"), &Json(value))?;
         }
         map.end()
     }
