@@ -42,7 +42,8 @@ const EVERYTHING: &[&str] = &[
 
 /// Each crate of ours with the crates of ours it may depend on (build and normal dependencies).
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("waypost-telemetry", &[]),
+    ("waypost-telemetry-macros", &[]),
+    ("waypost-telemetry", &["waypost-telemetry-macros"]),
     ("waypost-api", &["waypost-telemetry"]),
     ("waypost-resilience", &["waypost-telemetry", "waypost-api"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),

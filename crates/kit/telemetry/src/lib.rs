@@ -54,6 +54,9 @@ pub use crate::core::{baggage, init, span, tenant};
 pub use crate::edges::bridge;
 pub use crate::edges::{grpc, http, logs, messaging, sql};
 
+#[cfg(feature = "macros")]
+pub use waypost_telemetry_macros::traced;
+
 pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};

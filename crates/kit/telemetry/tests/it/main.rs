@@ -26,4 +26,5 @@ mod spans;
 mod sql;
 mod streams;
 mod tasks;
+mod traced;
 mod trees;
