@@ -41,6 +41,7 @@
 mod base;
 mod core;
 mod edges;
+mod start;
 pub mod testing;
 
 /// The OpenTelemetry API this kit is built on: use this one and no other version.
@@ -73,6 +74,7 @@ pub use crate::core::span::{
 pub use crate::core::spawn::{
     JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
 };
+pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
