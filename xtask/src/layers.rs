@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-benches", &[]),
+    ("existing-service", &["waypost-telemetry"]),
     ("two-services", &["waypost-telemetry"]),
     ("xtask", &[]),
 ];
