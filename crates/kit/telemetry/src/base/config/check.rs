@@ -42,7 +42,6 @@ impl Settings {
         check.time("flush_timeout", self.flush_timeout);
         check.time("metrics.export_timeout", self.metrics.export_timeout);
         check.otlp(self);
-        #[cfg(feature = "logs")]
         if let Err(reason) = super::log_filter::check_filter(&self.logs.filter) {
             check.that(false, "logs.filter", &self.logs.filter, &reason);
         }

@@ -12,7 +12,6 @@ mod env;
 #[cfg(feature = "file")]
 mod file;
 mod limits;
-#[cfg(feature = "logs")]
 pub(crate) mod log_filter;
 mod otlp;
 mod sampler;
