@@ -9,7 +9,6 @@ use crate::core::span::SpanGuard;
 
 /// Ends its span when the registry forgets the `tracing` span.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "made by the bridge only"))]
 pub(crate) struct Bridged(pub(crate) SpanGuard);
 
 /// The context of the nearest bridged span, from `span` outwards.

@@ -1,6 +1,7 @@
 //! The handle and what it needs: spans, propagation, export, metrics. Knows no edge.
 
 pub mod baggage;
+#[cfg(any(feature = "logs", feature = "tracing"))]
 pub(crate) mod bridged;
 pub(crate) mod carry;
 #[cfg(feature = "http")]
