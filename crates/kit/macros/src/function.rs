@@ -37,9 +37,6 @@ pub(crate) fn expand(arguments: &Arguments, mut function: ItemFn) -> Result<Toke
         };
         *function.block = parse_quote!({ #work });
     }
-    // The body may `return` early or end in a panic: the closure around it is not what the author wrote.
-    let attribute: syn::Attribute = parse_quote!(#[allow(clippy::redundant_closure_call, unreachable_code)]);
-    function.attrs.push(attribute);
     Ok(function.into_token_stream())
 }
 
@@ -69,6 +66,7 @@ fn run(
     let known = without_impl(output);
     // Says the type of the block, which nothing else does: `?` needs it.
     let future = quote!(async move {
+        #[allow(unreachable_code, clippy::diverging_sub_expression)]
         if false {
             let never: #known = ::std::unreachable!();
             return never;
@@ -84,10 +82,7 @@ fn run(
 
 /// `span("name").kind(..).attr(..)`.
 fn builder(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
-    let home = match &arguments.home {
-        Some(path) => path.to_token_stream(),
-        None => quote!(::waypost_telemetry),
-    };
+    let home = arguments.home.as_ref().map_or_else(|| quote!(::waypost_telemetry), ToTokens::to_token_stream);
     let name = match &arguments.name {
         Some(name) => name.to_token_stream(),
         None => function.sig.ident.to_string().trim_start_matches("r#").to_token_stream(),

@@ -8,7 +8,7 @@ use existing_service::{Shop, app, client, prepare};
 use sqlx::sqlite::SqlitePoolOptions;
 use tracing_subscriber::layer::SubscriberExt as _;
 use waypost_telemetry::testing::{SpanTree, TestTelemetry, checks, wait_for};
-use waypost_telemetry::{bridge, logs, spawn};
+use waypost_telemetry::{FinishedSpan, bridge, logs, spawn};
 
 /// The service on a port of its own, and a client for it.
 struct Running {
@@ -45,9 +45,8 @@ impl Running {
         let answer = self.client.post(format!("{}/orders/{id}", self.address)).send().await.unwrap();
         let status = answer.status();
         answer.bytes().await.unwrap();
-        let finished = wait_for(&[&self.telemetry], Duration::from_secs(10), |found| found.len() == spans)
-            .await
-            .unwrap();
+        let is_enough = |found: &[FinishedSpan]| found.len() == spans;
+        let finished = wait_for(&[&self.telemetry], Duration::from_secs(10), is_enough).await.unwrap();
         (status, SpanTree::only(&finished))
     }
 }
@@ -89,7 +88,7 @@ async fn a_failure_of_the_database_has_its_code() {
     assert_eq!(status, 500);
     tree.assert_matches(
         "POST /orders/{id} SERVER shop ERROR http.response.status_code=500 error.type=500
-           request INTERNAL shop
+           request INTERNAL shop ERROR
              place INTERNAL shop
                ask_stock INTERNAL shop
                  ...
@@ -108,7 +107,7 @@ async fn a_failure_of_the_other_service_has_its_status() {
     assert_eq!(status, 500);
     tree.assert_matches(
         "POST /orders/{id} SERVER shop ERROR error.type=500
-           request INTERNAL shop
+           request INTERNAL shop ERROR
              place INTERNAL shop
                ask_stock INTERNAL shop
                  GET /stock/{id} CLIENT shop ERROR error.type=404

@@ -155,7 +155,7 @@ impl Builder {
         let resource =
             Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
         let (source, meters) = readings::provider(&settings.metrics, &resource);
-        let exports = Exports::start(&settings, &service_name, &attributes, &source, self.parts)?;
+        let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
         #[cfg(feature = "sdk")]
         let sampler = self.sampler.map(Sampler::Foreign);
         #[cfg(not(feature = "sdk"))]

@@ -8,7 +8,7 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument as _, debug_span, info_span, instrument};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-use waypost_telemetry::bridge::{self, SpanExt as _};
+use waypost_telemetry::bridge::{self, SpanExt as _, SpanLayer};
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::testing::{SpanTree, TestTelemetry, checks};
 use waypost_telemetry::{Outcome, Telemetry, propagation, span, trace_id, with_context};
@@ -192,21 +192,23 @@ fn explicit_parents_roots_and_follows_from_are_kept() {
 #[test]
 fn spans_below_the_level_are_as_if_they_were_not_there() {
     let telemetry = TestTelemetry::new("s");
-    let tree = |layer: bridge::SpanLayer| {
+    let tree = |max_level: LevelFilter| {
         telemetry.forget();
         // Another layer wants them all: what no layer wants is not there for `tracing` either.
         let all = waypost_telemetry::logs::Records::new();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(all).with(layer), || {
-            let _context = telemetry.context().attach();
-            let quiet = info_span!("outer").in_scope(|| debug_span!("quiet"));
-            quiet.in_scope(|| ());
-            info_span!(parent: &quiet, "inner").in_scope(|| ());
-        });
+        tracing::subscriber::with_default(
+            tracing_subscriber::registry().with(all).with(SpanLayer::new().with_filter(max_level)),
+            || {
+                let _context = telemetry.context().attach();
+                let quiet = info_span!("outer").in_scope(|| debug_span!("quiet"));
+                quiet.in_scope(|| ());
+                info_span!(parent: &quiet, "inner").in_scope(|| ());
+            },
+        );
         telemetry.tree()
     };
-    tree(bridge::layer()).assert_matches("outer INTERNAL s\n  inner INTERNAL s");
-    tree(bridge::layer().max_level(LevelFilter::DEBUG))
-        .assert_matches("outer INTERNAL s\n  quiet INTERNAL s\n    inner INTERNAL s");
+    tree(LevelFilter::INFO).assert_matches("outer INTERNAL s\n  inner INTERNAL s");
+    tree(LevelFilter::DEBUG).assert_matches("outer INTERNAL s\n  quiet INTERNAL s\n    inner INTERNAL s");
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn a_filter_of_the_layer_leaves_other_layers_alone() {
     let only = tracing_subscriber::filter::Targets::new().with_target("mine", LevelFilter::INFO);
     let subscriber = tracing_subscriber::registry()
         .with(waypost_telemetry::logs::Records::new())
-        .with(bridge::layer().with_filter(only));
+        .with(SpanLayer::new().with_filter(only));
     tracing::subscriber::with_default(subscriber, || {
         let _context = telemetry.context().attach();
         let _other = info_span!(target: "other", "other", k = 1).entered();
@@ -262,7 +264,7 @@ fn an_unsampled_trace_stays_unsampled_inside() {
 #[tokio::test]
 async fn the_context_of_a_span_can_be_handed_on() {
     let telemetry = TestTelemetry::new("s");
-    let subscriber = tracing_subscriber::registry().with(bridge::layer().telemetry(&telemetry));
+    let subscriber = tracing_subscriber::registry().with(SpanLayer::new().telemetry(&telemetry));
     let dispatch = tracing::Dispatch::new(subscriber);
     let call = tracing::dispatcher::with_default(&dispatch, || info_span!("call"));
     call.set_attribute("late", 5_u32);
@@ -283,7 +285,7 @@ async fn the_context_of_a_span_can_be_handed_on() {
 #[test]
 fn the_kit_records_what_runs_in_a_subscriber_of_somebody_else() {
     let telemetry = TestTelemetry::new("s");
-    let subscriber = tracing_subscriber::fmt().with_writer(std::io::sink).finish().with(bridge::layer());
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::sink).finish().with(SpanLayer::new());
     tracing::subscriber::with_default(subscriber, || {
         telemetry.span("kit").in_scope(|| info_span!("theirs").in_scope(|| ()));
     });

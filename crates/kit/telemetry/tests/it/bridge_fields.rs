@@ -4,14 +4,16 @@ use std::fmt;
 
 use tracing::field::Empty;
 use tracing::{error, info, info_span, instrument};
-use tracing_subscriber::layer::SubscriberExt as _;
-use waypost_telemetry::bridge::{self, SpanLayer};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use waypost_telemetry::bridge::SpanLayer;
 use waypost_telemetry::opentelemetry::Value;
 use waypost_telemetry::opentelemetry::trace::Status;
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{record_error, span};
+use waypost_telemetry::{FinishedEvent, FinishedLog, record_error, span};
 
-fn with_layer(layer: SpanLayer, f: impl FnOnce()) -> TestTelemetry {
+fn with_layer(layer: impl Layer<Registry> + Send + Sync, f: impl FnOnce()) -> TestTelemetry {
     let telemetry = TestTelemetry::new("s");
     let subscriber = tracing_subscriber::registry().with(layer).with(waypost_telemetry::logs::Records::new());
     tracing::subscriber::with_default(subscriber, || {
@@ -22,7 +24,7 @@ fn with_layer(layer: SpanLayer, f: impl FnOnce()) -> TestTelemetry {
 }
 
 fn bridged(f: impl FnOnce()) -> TestTelemetry {
-    with_layer(bridge::layer(), f)
+    with_layer(SpanLayer::new(), f)
 }
 
 #[test]
@@ -83,12 +85,21 @@ fn fields_that_are_recorded_late_are_there() {
 fn otel_fields_say_name_kind_and_status() {
     let telemetry = bridged(|| {
         let route = "/orders/{id}";
-        info_span!("r", otel.name = format!("GET {route}"), otel.kind = "Server", otel.status_code = "OK")
-            .in_scope(|| {
-                info_span!("c", otel.kind = ?waypost_telemetry::opentelemetry::trace::SpanKind::Client,
-                otel.status_code = "error", otel.status_description = "no answer")
-                .in_scope(|| ())
-            });
+        let client = waypost_telemetry::opentelemetry::trace::SpanKind::Client;
+        let server = info_span!(
+            "r",
+            otel.name = format!("GET {route}"),
+            otel.kind = "Server",
+            otel.status_code = "OK"
+        );
+        let _server = server.entered();
+        let call = info_span!(
+            "c",
+            otel.kind = ?client,
+            otel.status_code = "error",
+            otel.status_description = "no answer"
+        );
+        call.in_scope(|| ());
     });
     telemetry.tree().assert_matches("GET /orders/{id} SERVER s OK\n  c CLIENT s ERROR");
     assert_eq!(telemetry.only_span("c").status(), &Status::error("no answer"));
@@ -118,7 +129,7 @@ fn an_error_event_sets_the_status_unless_told_otherwise() {
     telemetry.tree().assert_matches("fails INTERNAL s ERROR error.type=_OTHER");
     assert_eq!(telemetry.only_span("fails").status(), &Status::error("no disk"));
 
-    let telemetry = with_layer(bridge::layer().errors_set_status(false), || {
+    let telemetry = with_layer(SpanLayer::new().errors_set_status(false), || {
         fails().unwrap_err();
     });
     telemetry.tree().assert_matches("fails INTERNAL s");
@@ -129,10 +140,14 @@ fn an_error_event_sets_the_status_unless_told_otherwise() {
 fn an_error_event_in_a_kit_span_leaves_the_outer_span_alone() {
     let telemetry = bridged(|| {
         let _outer = info_span!("outer").entered();
-        span("kit").in_scope(|| record_error(&std::io::Error::other("handled")));
+        span("kit").in_scope(|| {
+            record_error(&std::io::Error::other("handled"));
+            error!("said about the kit's span");
+        });
     });
     telemetry.tree().assert_matches("outer INTERNAL s\n  kit INTERNAL s ERROR error.type=other");
-    assert_eq!(telemetry.finished_logs().len(), 1);
+    assert_eq!(telemetry.only_span("outer").status(), &Status::Unset);
+    assert_eq!(telemetry.finished_logs().len(), 2);
 }
 
 #[test]
@@ -144,7 +159,7 @@ fn events_are_log_records_of_their_span() {
         info!(parent: None, "nowhere");
     });
     let logs = telemetry.finished_logs();
-    let bodies: Vec<_> = logs.iter().map(|log| log.body()).collect();
+    let bodies: Vec<_> = logs.iter().map(FinishedLog::body).collect();
     assert_eq!(bodies, ["said", "elsewhere", "nowhere"]);
     assert_eq!(logs[0].span_context().span_id(), telemetry.only_span("a").span_id());
     assert_eq!(logs[1].span_context().span_id(), telemetry.only_span("b").span_id());
@@ -154,7 +169,7 @@ fn events_are_log_records_of_their_span() {
 
 #[test]
 fn events_can_be_span_events() {
-    let telemetry = with_layer(bridge::layer().span_events(true), || {
+    let telemetry = with_layer(SpanLayer::new().span_events(true).with_filter(LevelFilter::INFO), || {
         info_span!("a").in_scope(|| {
             info!(n = 1, "said");
             tracing::debug!("too quiet");
@@ -162,7 +177,7 @@ fn events_can_be_span_events() {
         });
     });
     let span = telemetry.only_span("a");
-    let names: Vec<_> = span.events().iter().map(|event| event.name()).collect();
+    let names: Vec<_> = span.events().iter().map(FinishedEvent::name).collect();
     assert_eq!(names, ["said", "failed"]);
     assert_eq!(span.events()[0].attribute("n"), Some(&1.into()));
     assert_eq!(span.events()[0].attribute("level"), Some(&"INFO".into()));
@@ -171,7 +186,7 @@ fn events_can_be_span_events() {
 
 #[test]
 fn a_span_says_where_it_stands_if_asked() {
-    let telemetry = with_layer(bridge::layer().location(true), || info_span!("a").in_scope(|| ()));
+    let telemetry = with_layer(SpanLayer::new().location(true), || info_span!("a").in_scope(|| ()));
     let span = telemetry.only_span("a");
     assert!(span.attribute("code.file.path").unwrap().as_str().ends_with("bridge_fields.rs"));
     assert!(matches!(span.attribute("code.line.number"), Some(Value::I64(_))));

@@ -117,7 +117,7 @@ async fn tonic_and_tokio_errors_are_known() {
     let late =
         tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(recorded(late).await.1, "timeout");
-    let aborted = tokio::spawn(std::future::pending::<()>());
+    let aborted = waypost_telemetry::spawn(std::future::pending::<()>());
     aborted.abort();
     assert_eq!(recorded(aborted.await.unwrap_err()).await.1, "cancelled");
 }

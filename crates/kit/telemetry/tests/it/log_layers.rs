@@ -8,6 +8,7 @@ use tracing::field::Empty;
 use tracing::{debug_span, info_span};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use waypost_telemetry::FinishedLog;
 use waypost_telemetry::config::{LogFormat, LogSettings};
 use waypost_telemetry::logs::{self, Lines, Records};
 use waypost_telemetry::opentelemetry::logs::Severity;
@@ -108,7 +109,7 @@ fn only_whole_names_of_crates_are_quiet_and_not_exported() {
     assert!(text.contains("request") && text.contains("call") && text.contains("slow"), "{text}");
     assert!(!text.contains("poll"), "{text}");
     let logs = telemetry.finished_logs();
-    let bodies: Vec<_> = logs.iter().map(|log| log.body()).collect();
+    let bodies: Vec<_> = logs.iter().map(FinishedLog::body).collect();
     assert_eq!(bodies, ["request", "call"]);
 
     let named = LogSettings { filter: "info,hyper=debug,tower::buffer=trace".to_owned(), ..json() };

@@ -16,11 +16,10 @@ pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
 
 /// What the user names is not quiet: of two directives the longer target would win, and `h2::` is longer than `h2`.
 pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
-    let mut directives = format!("{SILENT}=off");
-    for quiet in QUIET.iter().filter(|quiet| !names(filter, quiet)) {
-        directives.push_str(&format!(",{quiet}::=warn"));
-    }
-    EnvFilter::builder().parse(format!("{directives},{filter}")).map_err(|error| error.to_string())
+    let quiet = QUIET.iter().filter(|quiet| !names(filter, quiet)).map(|quiet| format!("{quiet}::=warn"));
+    let directives: Vec<String> =
+        std::iter::once(format!("{SILENT}=off")).chain(quiet).chain([filter.to_owned()]).collect();
+    EnvFilter::builder().parse(directives.join(",")).map_err(|error| error.to_string())
 }
 
 /// Whether a directive is for this crate as a whole or for a module of it.

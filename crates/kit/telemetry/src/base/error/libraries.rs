@@ -2,6 +2,10 @@
 //!
 //! `error.type` is from a small fixed set: codes and variants, never texts, names of columns or addresses.
 
+#[cfg(any(feature = "sqlx", feature = "rusqlite", feature = "reqwest", feature = "hyper"))]
+use super::ErrorClass;
+#[cfg(any(feature = "rusqlite", feature = "serde_json"))]
+use super::known;
 #[cfg(any(
     feature = "sqlx",
     feature = "rusqlite",
@@ -9,10 +13,7 @@
     feature = "hyper",
     feature = "serde_json"
 ))]
-use {
-    super::{ErrorClass, ErrorType, known},
-    std::borrow::Cow,
-};
+use {super::ErrorType, std::borrow::Cow};
 
 #[cfg(feature = "sqlx")]
 impl ErrorType for sqlx::Error {

@@ -105,7 +105,6 @@ pub(crate) fn put_message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut
     let mut rest = len as u64;
     for offset in 0..=extra {
         let more = if offset < extra { 0x80 } else { 0 };
-        #[expect(clippy::cast_possible_truncation, reason = "the low 7 bits")]
         let byte = (rest & 0x7f) as u8 | more;
         if let Some(slot) = out.get_mut(place + offset) {
             *slot = byte;

@@ -240,7 +240,9 @@ mod tests {
             .with_view(exponential)
             .build();
         let histogram = provider.meter("m").f64_histogram("exponential").build();
-        [0.0, 0.1, 3.0, -2.0].into_iter().for_each(|value| histogram.record(value, &[]));
+        for value in [0.0, 0.1, 3.0, -2.0] {
+            histogram.record(value, &[]);
+        }
         let mut reading = ResourceMetrics::default();
         opentelemetry_sdk::metrics::reader::MetricReader::collect(&*reader, &mut reading).unwrap();
         let decoded = ExportMetricsServiceRequest::decode(request(&reading).as_slice()).unwrap();

@@ -99,7 +99,7 @@ impl LaneLoop {
                 () = self.lane.wake.notified() => {}
                 () = sleep_until(pause.map_or(due, |pause| pause.min(due))) => {}
                 () = self.control.recv() => {}
-                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle(done),
+                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle(&done),
             }
         }
         self.stop().await;
@@ -138,7 +138,7 @@ impl LaneLoop {
         }));
     }
 
-    fn settle(&mut self, done: Done) {
+    fn settle(&mut self, done: &Done) {
         if let Some(place) = self.firsts.iter().position(|first| *first == done.first) {
             self.firsts.swap_remove(place);
         }
@@ -189,7 +189,7 @@ impl LaneLoop {
                 continue;
             }
             match timeout_at(deadline, self.in_flight.next()).await {
-                Ok(Some(done)) => self.settle(done),
+                Ok(Some(done)) => self.settle(&done),
                 Ok(None) => return,
                 Err(_) => break,
             }

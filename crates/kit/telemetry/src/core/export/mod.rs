@@ -40,6 +40,7 @@ use account::Account;
 use control::{Command, ControlSender};
 pub(crate) use encode_logs::nanoseconds;
 pub(crate) use ended::{ATTRIBUTES, EVENTS, EndedSpan, LINKS, wire_flags};
+use memory::Memory;
 use pipeline::LogPipeline;
 pub(crate) use pipeline::SpanPipeline;
 pub(crate) use plan::Parts;
@@ -87,11 +88,11 @@ impl Exports {
     }
 
     pub(crate) fn finished_spans(&self) -> Vec<FinishedSpan> {
-        self.spans.memory.as_ref().map(|memory| memory.all()).unwrap_or_default()
+        self.spans.memory.as_ref().map(Memory::all).unwrap_or_default()
     }
 
     pub(crate) fn finished_logs(&self) -> Vec<FinishedLog> {
-        self.logs.memory.as_ref().map(|memory| memory.all()).unwrap_or_default()
+        self.logs.memory.as_ref().map(Memory::all).unwrap_or_default()
     }
 
     pub(crate) fn forget_finished(&self) {

@@ -43,7 +43,7 @@ impl Exports {
         service_name: &Arc<str>,
         resource: &[KeyValue],
         source: &MetricSource,
-        parts: Parts,
+        parts: &Parts,
     ) -> Result<Self, ExportError> {
         let tls = parts.tls.as_ref();
         let mut plan = Plan { exports: Self::default(), builds: Vec::new(), source: source.clone() };

@@ -242,6 +242,7 @@ fn secured(exporter: Exporter, choice: &Choice<'_>, provider: Option<&TlsProvide
 
 /// That of the kit's own build, where it was asked for by a feature.
 #[cfg(feature = "tls-ring")]
+#[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
 fn built_in() -> Option<TlsProvider> {
     Some(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
 }

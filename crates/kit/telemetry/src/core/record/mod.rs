@@ -72,7 +72,7 @@ pub(crate) fn record_in(context: &Context, failure: &dyn ErrorType) {
     span.set_status(Status::error(description));
     span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.clone()));
     let attributes = failure.attributes();
-    if span.span_context().is_sampled() {
+    if span.span_context().is_sampled() || span.is_recording() {
         span.set_attributes(attributes.iter().cloned());
     }
     if seen == Seen::First {

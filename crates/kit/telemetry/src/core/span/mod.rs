@@ -122,7 +122,8 @@ pub fn trace_id() -> Option<String> {
 /// Converts key and value only if the span of `context` may be recorded.
 fn set_on<M, V: IntoValue<M>>(context: &Context, key: impl Into<Key>, value: impl FnOnce() -> V) {
     let span = context.span();
-    if span.span_context().is_sampled()
+    // Nearly always the flag tells; what is only recorded has to be asked.
+    if (span.span_context().is_sampled() || span.is_recording())
         && let Some(value) = value().into_value()
     {
         span.set_attribute(KeyValue::new(key, value));

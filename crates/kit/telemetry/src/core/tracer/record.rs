@@ -22,6 +22,7 @@ const MAX_KEPT: usize = 32;
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a span moves its record often, and the box is used again with it")]
     static KEPT: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -183,12 +184,20 @@ impl Record {
     }
 
     pub(super) fn add_links(&mut self, links: &[Link], limits: &Limits) {
-        links.iter().for_each(|link| self.add_link(&link.span_context, &link.attributes, limits));
+        for link in links {
+            self.add_link(&link.span_context, &link.attributes, limits);
+        }
     }
 
-    /// `Ok` is final, `Unset` says nothing, and of two errors the later one counts.
+    /// `Ok` is final, `Unset` says nothing, and of two errors the later one counts, unless it says nothing: a failure
+    /// that is recorded once more on its way out has no text of its own.
     pub(super) fn set_status(&mut self, status: Status) {
-        if self.status != Status::Ok && status != Status::Unset {
+        let says_less = match (&self.status, &status) {
+            (Status::Ok, _) | (_, Status::Unset) => true,
+            (Status::Error { .. }, Status::Error { description }) => description.is_empty(),
+            _ => false,
+        };
+        if !says_less {
             self.status = status;
         }
     }

@@ -15,11 +15,11 @@ use crate::core::span::SpanGuard;
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
-/// use waypost_telemetry::bridge::{self, SpanExt as _};
+/// use waypost_telemetry::bridge::{SpanExt as _, SpanLayer};
 /// use waypost_telemetry::testing::TestTelemetry;
 ///
 /// let telemetry = TestTelemetry::new("order-service");
-/// let subscriber = tracing_subscriber::registry().with(bridge::layer().telemetry(&telemetry));
+/// let subscriber = tracing_subscriber::registry().with(SpanLayer::new().telemetry(&telemetry));
 /// tracing::subscriber::with_default(subscriber, || {
 ///     let span = tracing::info_span!("call");
 ///     span.set_attribute("peer.number", 7);

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue};
-use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -25,7 +24,7 @@ impl SpanLayer {
     /// The span for a `tracing` span that is being opened.
     fn start(&self, attributes: &Attributes<'_>, named_parent: Option<Context>) -> Option<SpanGuard> {
         let metadata = attributes.metadata();
-        if *metadata.level() > self.max_level || is_own(metadata.target()) {
+        if is_own(metadata.target()) {
             return None;
         }
         let current = Context::current();
@@ -58,7 +57,7 @@ impl SpanLayer {
         Some(span)
     }
 
-    fn add_event(&self, event: &Event<'_>, context: &Context) {
+    fn add_event(event: &Event<'_>, context: &Context) {
         let metadata = event.metadata();
         let said = Fields::of(event);
         let name =
@@ -72,8 +71,7 @@ impl SpanLayer {
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         let is_failure = self.errors_set_status && *metadata.level() == Level::ERROR;
-        let is_event = self.span_events && *metadata.level() <= self.max_level;
-        (is_failure || is_event) && !is_own(metadata.target())
+        (is_failure || self.span_events) && !is_own(metadata.target())
     }
 }
 
@@ -81,14 +79,10 @@ impl<S> Layer<S> for SpanLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// Nothing above this level is looked at here.
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.max_level.max(LevelFilter::ERROR))
-    }
-
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, layer: LayerContext<'_, S>) {
-        let named =
-            attributes.parent().and_then(|parent| layer.span(parent)).and_then(|span| context_of(&span));
+        // The parent's parent, if a filter leaves the parent out.
+        let named = attributes.parent().and_then(|_| layer.span(id)?.parent());
+        let named = named.and_then(|span| context_of(&span));
         if let Some(started) = self.start(attributes, named)
             && let Some(span) = layer.span(id)
         {
@@ -119,6 +113,7 @@ where
         if self.errors_set_status
             && *event.metadata().level() == Level::ERROR
             && let Some(guard) = own(&span.id(), &layer)
+            && (!event.is_contextual() || is_current(&guard))
         {
             let mut failure = Failure::default();
             event.record(&mut failure);
@@ -127,7 +122,7 @@ where
         if self.span_events
             && let Some(context) = event_context(event, &span)
         {
-            self.add_event(event, &context);
+            Self::add_event(event, &context);
         }
     }
 
@@ -157,6 +152,12 @@ where
     let span = layer.span(id)?;
     let extensions = span.extensions();
     extensions.get::<Bridged>().map(|bridged| bridged.0.borrowed())
+}
+
+/// Whether no other span, such as one of the kit, is open inside this one.
+fn is_current(guard: &SpanGuard) -> bool {
+    let id = guard.span_context().span_id();
+    Context::map_current(|context| context.span().span_context().span_id() == id)
 }
 
 /// Where an event belongs: to the innermost span of all, unless it names its parent.

@@ -1,7 +1,7 @@
 //! Spans of the `tracing` crate as spans of the trace: those of `#[instrument]` and of libraries.
 //!
 //! For code that has `tracing` spans already. [`layer()`] goes into any subscriber over `tracing_subscriber`'s
-//! `Registry`. Each `tracing` span up to a level becomes an OpenTelemetry span of the handle of the current context,
+//! `Registry`. Each `tracing` span up to `INFO` (or what a filter says) becomes an OpenTelemetry span of the handle of the current context,
 //! with the right parents both ways: it is a child of the kit's span it was opened in, and while it is entered it is
 //! the current span, so that the kit's spans, clients and log lines inside it belong to it.
 //!
@@ -44,51 +44,61 @@ mod extension;
 mod layer;
 mod values;
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::core::handle::Telemetry;
 pub use extension::SpanExt;
 
-/// The layer, for spans up to `INFO`.
-pub fn layer() -> SpanLayer {
-    SpanLayer {
-        max_level: LevelFilter::INFO,
-        telemetry: None,
-        span_events: false,
-        errors_set_status: true,
-        location: false,
-    }
+/// The layer, for spans up to `INFO`: `SpanLayer::new().with_filter(LevelFilter::INFO)`.
+///
+/// Put on a `Registry` it fits anywhere. On `tracing_subscriber::fmt()` a layer with a filter panics ("does not currently
+/// support filters"): use `registry().with(fmt::layer())`, or [`SpanLayer::new`], which that subscriber's own level
+/// covers.
+pub fn layer<S>() -> Filtered<SpanLayer, LevelFilter, S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    SpanLayer::new().with_filter(LevelFilter::INFO)
 }
 
-/// A `tracing_subscriber` layer that makes spans of `tracing` spans; made by [`layer()`].
+/// A `tracing_subscriber` layer that makes spans of `tracing` spans of every level.
 ///
-/// It has no say in what other layers get. For a choice by target give it a filter of its own:
+/// Give it a filter by level or target, as other layers; it is for this layer alone. Spans that the filter leaves out
+/// are as if they were not there: their children belong to the span around them. Without a filter every `trace!` of
+/// every library is live.
 ///
 /// ```
 /// use tracing_subscriber::filter::{LevelFilter, Targets};
 /// use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-/// use waypost_telemetry::bridge;
+/// use waypost_telemetry::bridge::SpanLayer;
 ///
 /// let mine = Targets::new().with_target("shop", LevelFilter::DEBUG).with_target("sqlx", LevelFilter::OFF);
-/// let layer = bridge::layer().max_level(LevelFilter::DEBUG).with_filter(mine);
-/// let subscriber = tracing_subscriber::registry().with(layer);
+/// let subscriber = tracing_subscriber::registry().with(SpanLayer::new().location(true).with_filter(mine));
 /// # let _ = subscriber;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SpanLayer {
-    max_level: LevelFilter,
     telemetry: Option<Telemetry>,
     span_events: bool,
     errors_set_status: bool,
     location: bool,
 }
 
+impl Default for SpanLayer {
+    fn default() -> Self {
+        Self { telemetry: None, span_events: false, errors_set_status: true, location: false }
+    }
+}
+
 impl SpanLayer {
-    /// The most verbose level of spans that are recorded; `INFO` unless said. The spans below it are as if they were
-    /// not there: their children belong to the span around them.
-    pub fn max_level(self, max_level: LevelFilter) -> Self {
-        Self { max_level, ..self }
+    /// The layer, without a filter.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The handle for spans opened where the context has none and there is no process default.
@@ -96,13 +106,14 @@ impl SpanLayer {
         Self { telemetry: Some(telemetry.clone()), ..self }
     }
 
-    /// Whether events up to the level of the spans become events of their span. Off unless said: they are log records
-    /// tied to the span ([`crate::logs`]), which is what the conventions ask for.
+    /// Whether events become events of their span. Off unless said: they are log records tied to the span
+    /// ([`crate::logs`]), which is what the conventions ask for.
     pub fn span_events(self, span_events: bool) -> Self {
         Self { span_events, ..self }
     }
 
-    /// Whether an event of level `ERROR` sets the status of the `tracing` span it is in. On unless said.
+    /// Whether an event of level `ERROR` sets the status of the `tracing` span it is in, if that is the current span.
+    /// On unless said.
     pub fn errors_set_status(self, errors_set_status: bool) -> Self {
         Self { errors_set_status, ..self }
     }

@@ -4,7 +4,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, Value};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::Context as LayerContext;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::fields::SpanFields;
 use crate::base::fields::Fields;
@@ -62,7 +62,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut all = Fields::default();
-    for span in layer.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+    for span in layer.event_scope(event).into_iter().flat_map(Scope::from_root) {
         if let Some(SpanFields(fields)) = span.extensions().get::<SpanFields>() {
             for (name, value) in &fields.fields {
                 all.set(name, value.clone());

@@ -2,10 +2,9 @@
 
 use std::cell::RefCell;
 
-use waypost_telemetry::ParentOrigin;
-use waypost_telemetry::SamplingResult;
 use waypost_telemetry::opentelemetry::trace::{Span as _, Status, TraceContextExt as _, Tracer as _};
 use waypost_telemetry::opentelemetry::{Context, KeyValue};
+use waypost_telemetry::{ParentOrigin, SamplingResult, record_error};
 
 use super::{Traced, remote, texts};
 
@@ -42,6 +41,19 @@ fn a_span_that_is_dropped_has_ended() {
     drop(clone);
     let names: Vec<_> = traced.sent().into_iter().map(|span| span.name).collect();
     assert_eq!(names, ["dropped", "in a context"]);
+}
+
+#[tokio::test]
+async fn a_failure_recorded_twice_keeps_its_text() {
+    let traced = Traced::new();
+    let run = traced.telemetry.span("a").run(async {
+        let failure = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        record_error(&failure);
+        Err::<(), _>(failure)
+    });
+    assert!(run.await.is_err());
+    let status = traced.only().status.unwrap();
+    assert_eq!((status.code, status.message.as_str()), (2, "timed out"));
 }
 
 #[test]

@@ -129,12 +129,14 @@ fn what_is_only_recorded_is_shown_to_processors_and_not_exported() {
     span.end();
     assert!(traced.sent().is_empty());
     let seen = processed.only();
+    traced.telemetry.span("own").in_scope(|| waypost_telemetry::set("set", true));
+    assert!(processed.only().attributes.contains(&KeyValue::new("set", true)));
     let keys: Vec<_> = seen.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
     assert_eq!(keys, ["sampler", "set.by", "later"]);
     assert!(!seen.span_context.is_sampled());
     assert!(exported.0.lock().unwrap().is_empty());
     let ledger = traced.telemetry.ledger();
-    assert_eq!(ledger.starts.of(Counted::RecordOnly, ParentOrigin::None), 1);
+    assert_eq!(ledger.starts.of(Counted::RecordOnly, ParentOrigin::None), 2);
     assert_eq!((ledger.started, ledger.ended), (0, 0));
 }
 

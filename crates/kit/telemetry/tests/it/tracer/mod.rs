@@ -145,8 +145,9 @@ fn the_last_value_of_an_attribute_wins() {
 fn ok_is_final_and_the_later_error_counts() {
     let (unset, ok) = (|| Status::Unset, || Status::Ok);
     let error = |text: &'static str| Status::error(text);
-    let cases: [(&[Status], StatusCode, &str); 6] = [
+    let cases: [(&[Status], StatusCode, &str); 7] = [
         (&[error("z"), error("a")], StatusCode::Error, "a"),
+        (&[error("a"), error("")], StatusCode::Error, "a"),
         (&[error("a"), unset()], StatusCode::Error, "a"),
         (&[error("a"), ok()], StatusCode::Ok, ""),
         (&[ok(), error("a")], StatusCode::Ok, ""),

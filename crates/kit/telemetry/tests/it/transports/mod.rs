@@ -37,9 +37,10 @@ pub(super) fn start(settings: Settings) -> Telemetry {
     waypost_telemetry::init(settings).unwrap()
 }
 
-pub(super) fn record(telemetry: &Telemetry, spans: usize) {
-    (0..spans)
-        .for_each(|n| telemetry.span("a").attr("n", n as i64).attr("text", "ä".repeat(40)).in_scope(|| ()));
+pub(super) fn record(telemetry: &Telemetry, spans: i32) {
+    for n in 0..spans {
+        telemetry.span("a").attr("n", i64::from(n)).attr("text", "ä".repeat(40)).in_scope(|| ());
+    }
 }
 
 fn gunzipped(body: &[u8]) -> Vec<u8> {

@@ -54,7 +54,9 @@ impl Body {
 
 fn joined(pieces: &VecDeque<Bytes>) -> Vec<u8> {
     let mut all = Vec::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    for piece in pieces {
+        all.extend_from_slice(piece);
+    }
     all
 }
 

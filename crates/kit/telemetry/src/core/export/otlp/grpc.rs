@@ -96,7 +96,8 @@ fn refusal(status: &Status) -> Refusal {
         reason: format!("the receiver answered {name} {}{told}", status.message()),
         may_retry,
         // An answer of the receiver has no cause on this side.
-        is_unreached: cause.is_some_and(|cause| chain(cause).any(|error| error.is::<tonic::ConnectError>())),
+        is_unreached: cause
+            .is_some_and(|cause| chain(cause).any(<dyn std::error::Error>::is::<tonic::ConnectError>)),
         wait,
     }
 }

@@ -58,17 +58,17 @@ fn attributes() -> Vec<KeyValue> {
     ]
 }
 
-fn resource() -> Option<Resource> {
-    Some(Resource { attributes: attributes(), dropped_attributes_count: 2, ..Resource::default() })
+fn resource() -> Resource {
+    Resource { attributes: attributes(), dropped_attributes_count: 2, ..Resource::default() }
 }
 
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope {
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "scope".into(),
         version: "1".into(),
         attributes: attributes(),
         dropped_attributes_count: 1,
-    })
+    }
 }
 
 #[test]
@@ -106,9 +106,9 @@ fn spans_are_read_as_they_were() {
         status: Some(Status { message: "why".into(), code: 2 }),
     };
     let scope_spans =
-        ScopeSpans { scope: scope(), spans: vec![full, Span::default()], schema_url: "s".into() };
+        ScopeSpans { scope: Some(scope()), spans: vec![full, Span::default()], schema_url: "s".into() };
     let resource_spans =
-        ResourceSpans { resource: resource(), scope_spans: vec![scope_spans], schema_url: "r".into() };
+        ResourceSpans { resource: Some(resource()), scope_spans: vec![scope_spans], schema_url: "r".into() };
     let request =
         ExportTraceServiceRequest { resource_spans: vec![resource_spans, ResourceSpans::default()] };
     assert_reads_back(&TRACES, &request);
@@ -129,9 +129,9 @@ fn log_records_are_read_as_they_were() {
         span_id: vec![0xcd; 8],
         event_name: "event".into(),
     };
-    let scope_logs = ScopeLogs { scope: scope(), log_records: vec![full], schema_url: "s".into() };
+    let scope_logs = ScopeLogs { scope: Some(scope()), log_records: vec![full], schema_url: "s".into() };
     let resource_logs =
-        ResourceLogs { resource: resource(), scope_logs: vec![scope_logs], schema_url: "r".into() };
+        ResourceLogs { resource: Some(resource()), scope_logs: vec![scope_logs], schema_url: "r".into() };
     assert_reads_back(&LOGS, &ExportLogsServiceRequest { resource_logs: vec![resource_logs] });
 }
 
@@ -203,9 +203,13 @@ fn metrics_of_every_kind_are_read_as_they_were() {
         data: Some(data),
         ..Metric::default()
     });
-    let scope_metrics = ScopeMetrics { scope: scope(), metrics: metrics.to_vec(), schema_url: "s".into() };
-    let resource_metrics =
-        ResourceMetrics { resource: resource(), scope_metrics: vec![scope_metrics], schema_url: "r".into() };
+    let scope_metrics =
+        ScopeMetrics { scope: Some(scope()), metrics: metrics.to_vec(), schema_url: "s".into() };
+    let resource_metrics = ResourceMetrics {
+        resource: Some(resource()),
+        scope_metrics: vec![scope_metrics],
+        schema_url: "r".into(),
+    };
     assert_reads_back(&METRICS, &ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] });
 }
 
