@@ -9,6 +9,7 @@ mod bridge_fields;
 mod conventions;
 mod environment;
 mod errors;
+mod first_page;
 mod foreign_errors;
 mod grpc_client;
 mod grpc_server;

@@ -32,8 +32,8 @@ pub(crate) const TARGET: &str = "waypost_telemetry::exception";
 /// Attribute of the log record that holds [`ErrorType::class`].
 pub const ERROR_CLASS: &str = "waypost.error.class";
 
-/// Records a failure on the current span and, the first time it is seen, as a log record. See the
-/// [module](self).
+/// Records a failure on the current span and, the first time it is seen, as a log record. An error that passes
+/// through several spans marks each of them and is logged once.
 ///
 /// [`crate::SpanBuilder::run`] calls it for the error of its future; call it by hand only for failures that are
 /// handled and yet should be seen. Takes every [`ErrorType`], and errors of anyhow and other boxes as they are
