@@ -8,11 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Crates that a service may use.
-const SERVICE: &[&str] =
-    &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-durable", "waypost-service"];
+const SERVICE: &[&str] = &[
+    "waypost-settings",
+    "waypost-telemetry",
+    "waypost-api",
+    "waypost-resilience",
+    "waypost-durable",
+    "waypost-service",
+];
 
 /// What the viewer is put together from. It never depends on `waypost-durable`.
 const VIEWER: &[&str] = &[
+    "waypost-settings",
     "waypost-telemetry",
     "waypost-service",
     "waypost-trace-model",
@@ -25,6 +32,7 @@ const VIEWER: &[&str] = &[
 
 /// Everything that the binary puts together.
 const EVERYTHING: &[&str] = &[
+    "waypost-settings",
     "waypost-telemetry",
     "waypost-api",
     "waypost-resilience",
@@ -42,19 +50,24 @@ const EVERYTHING: &[&str] = &[
 
 /// Each crate of ours with the crates of ours it may depend on (build and normal dependencies).
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("waypost-telemetry", &[]),
+    ("waypost-settings", &[]),
+    ("waypost-telemetry-macros", &[]),
+    ("waypost-telemetry", &["waypost-settings", "waypost-telemetry-macros"]),
     ("waypost-api", &["waypost-telemetry"]),
     ("waypost-resilience", &["waypost-telemetry", "waypost-api"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
-    ("waypost-service", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
-    ("waypost-gateway", &["waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"]),
+    ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-api"]),
+    (
+        "waypost-gateway",
+        &["waypost-settings", "waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"],
+    ),
     ("waypost-trace-model", &[]),
     ("waypost-trace-statistics", &["waypost-trace-model"]),
     ("waypost-trace-analysis", &["waypost-trace-model"]),
     ("waypost-trace-store", &["waypost-trace-model", "waypost-trace-statistics"]),
     (
         "waypost-trace-intake",
-        &["waypost-trace-model", "waypost-trace-store", "waypost-telemetry", "waypost-service"],
+        &["waypost-trace-model", "waypost-trace-store", "waypost-settings", "waypost-telemetry"],
     ),
     ("waypost-trace-query", &["waypost-trace-model", "waypost-trace-statistics", "waypost-trace-store"]),
     ("waypost-viewer", VIEWER),
@@ -67,7 +80,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-benches", &[]),
+    ("existing-service", &["waypost-telemetry"]),
     ("two-services", &["waypost-telemetry"]),
+    ("w3c-trace-context", &["waypost-telemetry"]),
     ("xtask", &[]),
 ];
 

@@ -3,6 +3,8 @@
 //! Each command does one job and prints what it does. The rules they check live in this crate so that CI and a
 //! developer's machine cannot differ.
 
+mod conventions;
+mod features;
 mod layers;
 mod licences;
 mod modules;
@@ -17,8 +19,12 @@ cargo xtask <command>
 
   test [cargo test arguments]   run every test of the workspace, with all that they need
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
-  lint                          formatting, clippy with warnings as errors, layers, documentation
+  lint                          formatting, clippy with warnings as errors, documentation, layers, telemetry names,
+                                features
+  features                      build the kit with each of its features alone and with all of them
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
+  conventions                   write the page of our own telemetry names and the checker's tables, and check the code
+                                against them; --model <folder>: read the OpenTelemetry conventions from a checkout
   help                          print this text
 ";
 
@@ -32,6 +38,8 @@ fn main() -> ExitCode {
         Some("needs") => run::needs(),
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
+        Some("features") => run::features(),
+        Some("conventions") => run::conventions(&rest),
         Some("help" | "--help" | "-h") | None => {
             run::say(HELP);
             Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
-use crate::{layers, licences, modules, versions};
+use crate::{conventions, features, layers, licences, modules, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
@@ -50,7 +50,32 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
-    layers()
+    cargo(
+        "documentation of the kit as it is published",
+        &["doc", "--package", "waypost-telemetry", "--all-features", "--no-deps"],
+        &[],
+    )?;
+    layers()?;
+    names()?;
+    features()
+}
+
+/// `cargo xtask features`: each alone and all together.
+pub(crate) fn features() -> anyhow::Result<()> {
+    features::build(&MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?)
+}
+
+/// Whether code, registry and the page of our own telemetry names agree.
+fn names() -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    let problems = conventions::violations(metadata.workspace_root.as_std_path())?;
+    if !problems.is_empty() {
+        bail!("{} problem(s) with names:\n  {}", problems.len(), problems.join("\n  "));
+    }
+    say(
+        "names: every own attribute and metric is declared in docs/telemetry, and every declared one is used\n",
+    );
+    Ok(())
 }
 
 /// `cargo xtask layers`: arrows and versions.
@@ -73,7 +98,13 @@ pub(crate) fn layers() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
+/// `cargo xtask conventions`: tables and pages of what telemetry is named.
+pub(crate) fn conventions(arguments: &[String]) -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    conventions::conventions(metadata.workspace_root.as_std_path(), arguments)
+}
+
+pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
     say(&format!("== {what}: cargo {}\n", arguments.join(" ")));
     let begun = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

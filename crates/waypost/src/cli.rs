@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use waypost_service::config::{Duration, Flag};
+use waypost_settings::{Duration, Flag};
 
 use crate::exit::Exit;
 use crate::load::Mix;

@@ -1,11 +1,13 @@
 //! `waypost config`: shows the configuration in effect, checks it, or documents every setting.
 
-use waypost_service::config::{FieldDoc, Origin, commented_toml, markdown_table};
+use waypost_settings::{FieldDoc, Origin, commented_toml, markdown_table};
+
+use waypost_telemetry::config::environment_table;
 
 use crate::cli::{ConfigAction, ConfigArgs, SettingFlags};
 use crate::console::say;
 use crate::exit::{Exit, Failure};
-use crate::settings::{Effective, Environment, Profile, Settings, load};
+use crate::settings::{Effective, Environment, PREFIX, Profile, Settings, load};
 use std::path::Path;
 
 /// Says how to read the documented file.
@@ -32,7 +34,7 @@ pub(crate) fn config(
             say("the configuration has no problems");
         }
         ConfigAction::Docs { markdown: false } => say(documented().trim_end()),
-        ConfigAction::Docs { markdown: true } => say(markdown_table(&Settings::documented()).trim_end()),
+        ConfigAction::Docs { markdown: true } => say(reference().trim_end()),
     }
     Ok(Exit::Done)
 }
@@ -45,6 +47,15 @@ fn effective(
 ) -> Result<Effective, Failure> {
     let profile = if up { Profile::Up } else { Profile::Run };
     load(profile, file, environment, flags.flags())
+}
+
+/// Every setting, and every standard variable, in tables.
+fn reference() -> String {
+    let standard = environment_table();
+    format!(
+        "{}\nStandard variables, for `[telemetry]`:\n\n{standard}",
+        markdown_table(&Settings::documented(), PREFIX)
+    )
 }
 
 /// Every setting below its description, each value and section behind a `#`: a file that was written by this and

@@ -8,7 +8,9 @@ use crate::settings::Effective;
 
 /// Makes the kit's subscriber that of the process, writing to standard output.
 pub(crate) fn to_stdout(effective: &Effective) -> Result<(), Failure> {
-    logs::install(&effective.settings.telemetry.logs).or_exit(Exit::BadConfig, "setting logs up")
+    logs::install(&effective.settings.telemetry.logs).or_exit(Exit::BadConfig, "setting logs up")?;
+    tell_of(effective);
+    Ok(())
 }
 
 /// As [`to_stdout`], but to standard error.
@@ -16,5 +18,12 @@ pub(crate) fn to_stderr(effective: &Effective) -> Result<(), Failure> {
     let settings = &effective.settings.telemetry.logs;
     let subscriber =
         logs::subscriber(settings, std::io::stderr).or_exit(Exit::BadConfig, "setting logs up")?;
-    tracing::subscriber::set_global_default(subscriber).or_exit(Exit::Internal, "setting logs up")
+    tracing::subscriber::set_global_default(subscriber).or_exit(Exit::Internal, "setting logs up")?;
+    tell_of(effective);
+    Ok(())
+}
+
+/// What was ignored of the environment: once a process, not once a role.
+fn tell_of(effective: &Effective) {
+    effective.settings.telemetry.clone().log_warnings();
 }

@@ -35,8 +35,7 @@ pub fn setting(name: &str, default: &str) -> String {
 
 /// Telemetry of a service, as the environment wants it; `OTEL_SERVICE_NAME` may rename it.
 pub fn start_telemetry(service_name: &str) -> anyhow::Result<Telemetry> {
-    let mut settings = Settings::new(service_name);
-    settings.overlay_env(&|name| env::var(name).ok())?;
+    let settings = Settings::new(service_name).with_env()?;
     waypost_telemetry::logs::install(&settings.logs)?;
     let telemetry = waypost_telemetry::init(settings)?;
     // One service, one process: code outside any request finds the handle here.

@@ -210,3 +210,28 @@ fn without_service_b_and_without_a_collector_the_answer_says_that_payment_failed
     let answer = a.ask("POST", "/order");
     assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("payment failed"), "{answer}");
 }
+
+#[test]
+fn a_platforms_variables_stop_neither_service() {
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = format!("http://{nobody}");
+    let platform = [
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_PROPAGATORS", "tracecontext,baggage,b3"),
+        ("OTEL_TRACES_SAMPLER_ARG", "x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &nobody),
+    ];
+    let b = Service::start(
+        env!("CARGO_BIN_EXE_service-b"),
+        "Service B (Payment) starting on :",
+        &[&platform[..], &[("SERVICE_B_ADDR", "127.0.0.1:0")]].concat(),
+    );
+    let payment_url = format!("http://127.0.0.1:{}", b.port);
+    let a = Service::start(
+        env!("CARGO_BIN_EXE_service-a"),
+        "Service A (Order) starting on :",
+        &[&platform[..], &[("SERVICE_A_ADDR", "127.0.0.1:0"), ("PAYMENT_URL", &payment_url)]].concat(),
+    );
+    let answer = a.ask("POST", "/order");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}

@@ -1,45 +1,72 @@
-//! Tracing, metrics and logs for Rust services, on the OpenTelemetry API.
+//! [environment]: crate::guide::environment
+//! [from-tracing-opentelemetry]: crate::guide::from_tracing_opentelemetry
+//! [why-is-my-span-missing]: crate::guide::why_is_my_span_missing
 //!
-//! For a team that runs several services and wants to follow one request through all of them. [`init()`] gives
-//! a [`Telemetry`] handle; its layers open spans at the edges, [`span()`] opens them around own code, and
-//! [`Telemetry::shutdown`] says what was sent and what was dropped.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! | for | see |
+//! |---|---|
+//! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
+//! | spans of own code | [`span()`], [`SpanBuilder`], [`set`], [`event`], [`traced`] |
+//! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`messaging`], [`propagation`] |
+//! | `tracing` and log lines | [`bridge`], [`logs`] |
+//! | failures | [`error`], [`ErrorType`] |
+//! | settings | [`Settings`], [`config`] |
+//! | what was sent and dropped | [`Telemetry::ledger`], [`Ledger`] |
+//! | tests | [`testing`] |
+//!
+//! # The same in a test
+//!
+//! A handle in memory, the same layers, and the trace as text:
 //!
 //! ```
-//! use waypost_telemetry::{Settings, config::Exporter, span};
+//! use axum::{Router, body::Body, extract::Path, http::Request, routing::post};
+//! use tower::ServiceExt as _;
+//! use waypost_telemetry::testing::TestTelemetry;
+//! use waypost_telemetry::{set, span};
 //!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-//! # runtime.block_on(async {
-//! let mut settings = Settings::new("order-service");
-//! settings.traces.exporters = vec![Exporter::Memory];
-//! let telemetry = waypost_telemetry::init(settings)?;
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! async fn place(Path(id): Path<u32>) {
+//!     span("price-order").in_scope(|| set("order.id", id));
+//! }
 //!
-//! let context = telemetry.context();
-//! let priced: Result<u32, std::io::Error> = waypost_telemetry::with_context(context, async {
-//!     span("price-order").attr("order.id", "order-1").run(async { Ok(42) }).await
-//! })
-//! .await;
+//! let telemetry = TestTelemetry::new("shop");
+//! let app: Router = Router::new().route("/orders/{id}", post(place)).layer(telemetry.http_server());
+//! let response = app.oneshot(Request::post("/orders/7").body(Body::empty())?).await?;
+//! drop(response); // the span lasts as long as the body
 //!
-//! assert_eq!(priced.ok(), Some(42));
-//! assert_eq!(telemetry.finished_spans()[0].name(), "price-order");
-//! # Ok::<(), waypost_telemetry::InitError>(())
+//! telemetry.tree().assert_matches(
+//!     "POST /orders/{id} SERVER shop http.response.status_code=200
+//!        price-order INTERNAL shop order.id=7",
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What holds everywhere:
+//! # What holds everywhere
+//!
 //! - Telemetry never returns an error to business code, never blocks it, and counts what it drops
 //!   ([`Telemetry::ledger`]).
 //! - There is no hidden global. The handle travels in the OpenTelemetry `Context`; a process default and the
 //!   OpenTelemetry globals are set only by those who ask for it.
 //! - Every future, stream and body is entered when it is polled and when it is dropped, and its span ends once.
-//!
-//! What is left out: the `tracing` crate is used for log events only, not for spans.
 
 #![warn(missing_docs)]
+// Pages link to items of every feature; the documentation is checked and published with all of them.
+#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
+// Some of what stands below the edges is used by one of them alone; a build without that edge is no reason to say so.
+#![cfg_attr(not(feature = "full"), allow(dead_code, unused_imports))]
 
 mod base;
 mod core;
 mod edges;
+#[cfg(feature = "logs")]
+mod start;
+#[cfg(feature = "testing")]
 pub mod testing;
 
 /// The OpenTelemetry API this kit is built on: use this one and no other version.
@@ -49,29 +76,51 @@ pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
 pub use crate::core::{baggage, init, span, tenant};
-pub use crate::edges::{grpc, http, logs, messaging, sql};
+#[cfg(feature = "tracing")]
+pub use crate::edges::bridge;
+#[cfg(feature = "grpc")]
+pub use crate::edges::grpc;
+#[cfg(feature = "http")]
+pub use crate::edges::http;
+#[cfg(feature = "logs")]
+pub use crate::edges::logs;
+#[cfg(feature = "messaging")]
+pub use crate::edges::messaging;
+#[cfg(feature = "sql")]
+pub use crate::edges::sql;
+
+#[cfg(feature = "macros")]
+pub use waypost_telemetry_macros::traced;
 
 pub use crate::base::config::{Settings, SettingsError};
 pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
 pub use crate::base::ledger::{
-    DropReason, ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger,
+    DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport,
+    SignalLedger, SpanStarts,
 };
+pub use crate::base::value::IntoValue;
 pub use crate::core::handle::Telemetry;
-pub use crate::core::init::{InitError, init};
+pub use crate::core::init::{Builder, InitError, init};
 pub use crate::core::record::record_error;
-pub use crate::core::span::{Outcome, SpanBuilder, SpanGuard, event, set, span, trace_id};
-pub use crate::core::spawn::{WithContext, spawn, with_context};
+pub use crate::core::span::{
+    EnteredSpan, Outcome, Run, RunStream, SpanBuilder, SpanGuard, event, set, span, trace_id,
+};
+pub use crate::core::spawn::{
+    JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
+};
+#[cfg(feature = "logs")]
+pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{ErrorClass, ErrorType, fingerprint_of};
+    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
     pub use crate::core::record::{ERROR_CLASS, record_error};
 }
 
 /// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
 pub mod metrics {
-    pub use crate::core::metrics::render_prometheus;
+    pub use crate::core::metrics::{PrometheusPage, render_prometheus};
     pub use crate::core::prometheus::sample;
     pub use crate::core::readings::{DATABASE_SECONDS, REQUEST_SECONDS, durations};
 }
@@ -80,4 +129,20 @@ pub mod metrics {
 pub mod propagation {
     pub use crate::core::carry::{extract, inject};
     pub use crate::core::propagation::*;
+}
+
+/// Pages to read: the settings of the environment, the way from other crates, what to do when a span is missing.
+#[cfg(doc)]
+pub mod guide {
+    #[doc = include_str!("../docs/environment.md")]
+    pub mod environment {}
+
+    #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
+    pub mod from_tracing_opentelemetry {}
+
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
+
+    #[doc = include_str!("../docs/why-is-my-span-missing.md")]
+    pub mod why_is_my_span_missing {}
 }

@@ -175,7 +175,8 @@ impl Relay {
             .message_id(event.id.clone())
             .key(event.key.clone())
             .body_size(event.payload.len())
-            .start();
+            .start()
+            .cancelled_on_drop();
         let mut headers = event.headers;
         headers.push((KIND_HEADER.to_owned(), event.kind.into_bytes()));
         propagation::inject(span.context(), &mut HeaderCarrier(&mut headers));

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt, net::IpAddr};
-use waypost_service::{
-    config::{ByteSize, Complaint, Duration, Secret},
-    settings,
-};
+use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 
 /// Whether a caller needs a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +169,7 @@ fn is_target(target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waypost_service::config::{Settings as _, Sources, commented_toml, load};
+    use waypost_settings::{Settings as _, Sources, commented_toml, load};
 
     #[test]
     fn the_defaults_are_without_complaint() {
@@ -195,7 +192,7 @@ mod tests {
         let fields = Config::describe();
         assert!(fields.iter().all(|field| !field.doc.is_empty()));
         let text = commented_toml(&fields);
-        let file = waypost_service::config::File { name: "default.toml".to_owned(), text };
+        let file = waypost_settings::File { name: "default.toml".to_owned(), text };
         let sources = Sources { file: Some(file), ..Sources::default() };
         assert!(load(&sources, Config::check).is_ok());
     }

@@ -1,8 +1,9 @@
 //! What an operator can set.
 
-use waypost_service::{GrpcLimits, config::Duration};
+use waypost_service::GrpcLimits;
+use waypost_settings::{Duration, settings};
 
-waypost_service::settings! {
+settings! {
     /// The inventory service.
     pub struct Config {
         /// Puts the demo products in, once; what is there already is left as it is.

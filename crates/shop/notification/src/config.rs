@@ -2,10 +2,10 @@
 
 use crate::domain::Channel;
 use serde::{Deserialize, Serialize};
-use waypost_service::config::Duration;
+use waypost_settings::{Duration, settings};
 use waypost_telemetry::messaging;
 
-waypost_service::settings! {
+settings! {
     /// The notification service.
     pub struct Config {
         /// The consumer group. Members of one group share the events; each group gets all of them.

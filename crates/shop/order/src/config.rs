@@ -1,8 +1,9 @@
 //! What an operator can set.
 
-use waypost_service::{GrpcLimits, config::Duration};
+use waypost_service::GrpcLimits;
+use waypost_settings::{Duration, settings};
 
-waypost_service::settings! {
+settings! {
     /// The order service.
     pub struct Config {
         /// Where the inventory service is called.
@@ -38,7 +39,7 @@ waypost_service::settings! {
     }
 }
 
-waypost_service::settings! {
+settings! {
     /// How the steps of an order are repeated.
     pub struct Steps {
         /// Tries of one step before it is given up and undone. From the capture on a step is never given up.

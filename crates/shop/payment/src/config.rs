@@ -1,12 +1,10 @@
 //! What an operator can set.
 
 use crate::domain::ReviewTimes;
-use waypost_service::{
-    GrpcLimits,
-    config::{ByteSize, Duration},
-};
+use waypost_service::GrpcLimits;
+use waypost_settings::{ByteSize, Duration, settings};
 
-waypost_service::settings! {
+settings! {
     /// The payment service.
     pub struct Config {
         /// The payment provider.
@@ -18,7 +16,7 @@ waypost_service::settings! {
     }
 }
 
-waypost_service::settings! {
+settings! {
     /// How the payment provider is reached.
     pub struct ProviderConfig {
         /// Where it is, as `http://host:port`.
@@ -38,7 +36,7 @@ waypost_service::settings! {
     }
 }
 
-waypost_service::settings! {
+settings! {
     /// When payments that have not ended are looked into.
     pub struct ReviewConfig {
         /// How often what is due is looked for.

@@ -1,8 +1,8 @@
 //! What an operator can set.
 
-use waypost_service::config::{Duration, Ratio};
+use waypost_settings::{Duration, Ratio, settings};
 
-waypost_service::settings! {
+settings! {
     /// The simulated payment provider.
     pub struct Config {
         /// What goes wrong, and how often.
@@ -10,7 +10,7 @@ waypost_service::settings! {
     }
 }
 
-waypost_service::settings! {
+settings! {
     /// Faults of the provider. The payment methods `pm_card_declined`, `pm_card_slow`, `pm_card_timeout_before` and
     /// `pm_card_timeout_after` have theirs always; these settings add faults for every payment method.
     pub struct FaultConfig {

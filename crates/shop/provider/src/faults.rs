@@ -96,9 +96,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_a_share_of_chances() {
-        let mut config = FaultConfig::default();
-        config.decline_rate = waypost_service::config::Ratio::new(0.25).unwrap();
-        let faults = Faults::new(config);
+        let decline_rate = waypost_settings::Ratio::new(0.25).unwrap();
+        let faults = Faults::new(FaultConfig { decline_rate, ..FaultConfig::default() });
         assert_eq!(faults.of_charge("k", "pm_card_ok", 0.24).decline_code, Some("card_declined"));
         assert_eq!(faults.of_charge("k", "pm_card_ok", 0.25), Plan::default());
     }

@@ -8,7 +8,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use waypost_telemetry::Telemetry;
+use waypost_telemetry::{Telemetry, metrics::PrometheusPage};
 
 /// `/livez` and `/readyz` (`?verbose` lists the checks) answer 200 or 503; `/metrics` is Prometheus' text format
 /// over all the telemetry handles of the process.
@@ -27,8 +27,8 @@ pub fn router(telemetry: Vec<Telemetry>, health: &Health) -> Router {
         }
     };
     let metrics = move || async move {
-        let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-        (content_type, waypost_telemetry::metrics::render_prometheus(&telemetry)).into_response()
+        let content_type = [(header::CONTENT_TYPE, PrometheusPage::CONTENT_TYPE)];
+        (content_type, PrometheusPage::new().render(&telemetry)).into_response()
     };
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
 }

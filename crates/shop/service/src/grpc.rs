@@ -1,12 +1,12 @@
 //! A gRPC service as a router: the layers around it, outermost first.
 
-use crate::{config::ByteSize, settings};
 use axum::body::Body;
 use http::Request;
 use http_body_util::{BodyExt as _, Limited};
 use tonic::{Status, service::Routes};
 use tower::ServiceBuilder;
 use waypost_resilience::{deadline, shed};
+use waypost_settings::{ByteSize, settings};
 use waypost_telemetry::Telemetry;
 
 settings! {

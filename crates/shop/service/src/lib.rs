@@ -1,4 +1,4 @@
-//! The skeleton that every role of Waypost shares: configuration, sockets with limits, health, background
+//! The skeleton that every role of Waypost shares: sockets with limits, health, background
 //! tasks and an ordered end.
 //!
 //! For the authors of roles and of the binary. A role's `build` returns an [`App`]; the binary binds sockets
@@ -8,7 +8,7 @@
 //! Invariants:
 //! - No connection is served without a limit on headers, size, count and time ([`Limits`]).
 //! - What is accepted before a drain is answered, or reported as cut ([`Served`]).
-//! - Nothing here reads the process environment or arguments; they come in as values ([`config::Sources`]).
+//! - Nothing here reads the process environment or arguments; they come in as values.
 //!
 //! Left out: storage ([`DataDir`] only gives paths), TLS, signals and exit codes (the binary's).
 
@@ -24,7 +24,6 @@ mod serve;
 mod tasks;
 
 pub mod admin;
-pub mod config;
 pub mod health;
 
 pub use crate::{

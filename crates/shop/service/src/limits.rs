@@ -1,7 +1,6 @@
 //! What one listener puts up with.
 
-use crate::config::{ByteSize, Duration};
-use crate::settings;
+use waypost_settings::{ByteSize, Duration, settings};
 
 settings! {
     /// Limits of one listener, over all of its connections. Everything an outsider can send is bounded here or

@@ -1,11 +1,9 @@
 //! The roles of one process: started together, drained in order.
 
-use crate::config::Duration;
-use crate::{
-    App, Drain, DrainTrigger, Limits, Listener, Served, Tasks, Worker, health::Health, serve, settings,
-};
+use crate::{App, Drain, DrainTrigger, Limits, Listener, Served, Tasks, Worker, health::Health, serve};
 use std::{future::Future, time::Duration as StdDuration};
 use tokio::{task::JoinHandle, time::Instant};
+use waypost_settings::{Duration, settings};
 use waypost_telemetry::Telemetry;
 
 settings! {

@@ -1,8 +1,9 @@
 //! What an operator can set.
 
-use waypost_service::{GrpcLimits, config::Duration};
+use waypost_service::GrpcLimits;
+use waypost_settings::{Duration, settings};
 
-waypost_service::settings! {
+settings! {
     /// The user service.
     pub struct Config {
         /// Puts the demo users in, once; who is there already is left as they are.

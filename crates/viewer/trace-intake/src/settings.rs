@@ -1,9 +1,6 @@
 //! What the operator may change.
 
-use waypost_service::{
-    config::{ByteSize, Duration},
-    settings,
-};
+use waypost_settings::{ByteSize, Duration, settings};
 use waypost_trace_model::Limits;
 
 settings! {

@@ -1,10 +1,7 @@
 //! What can be set.
 
 use serde::{Deserialize, Serialize};
-use waypost_service::{
-    config::{ByteSize, Complaint, Duration, Secret},
-    settings,
-};
+use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 use waypost_trace_intake as intake;
 use waypost_trace_store as store;
 

@@ -8,8 +8,8 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
 use waypost_durable::{Location, Sharing};
-use waypost_service::config::Origin;
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
+use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 
@@ -30,7 +30,7 @@ pub(crate) struct System {
     urls: Vec<(Role, String)>,
     export: Option<String>,
     pacing: Pacing,
-    last_words: Duration,
+    flush_timeout: Duration,
 }
 
 /// A role that is built and not yet started.
@@ -84,7 +84,7 @@ impl System {
             urls,
             export: plan.endpoint,
             pacing: settings.drain,
-            last_words: settings.runtime.last_words.get(),
+            flush_timeout: settings.telemetry.flush_timeout,
         })
     }
 
@@ -123,7 +123,7 @@ impl System {
         self.readiness.drain();
         let drained = self.process.drain(&self.pacing).await;
         let reports =
-            join_all(self.telemetry.iter().map(|telemetry| telemetry.shutdown(self.last_words))).await;
+            join_all(self.telemetry.iter().map(|telemetry| telemetry.shutdown(self.flush_timeout))).await;
         account_for(&reports);
         let unclean: Vec<&Drained> = drained.iter().filter(|drained| !drained.is_clean()).collect();
         for drained in &unclean {

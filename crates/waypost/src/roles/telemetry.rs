@@ -1,6 +1,6 @@
 //! The telemetry handles of a process: one a role, each with its own service name.
 
-use waypost_service::config::Origin;
+use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver, Settings};
 use waypost_telemetry::{InitError, Telemetry};
 
@@ -36,7 +36,11 @@ impl Plan {
         viewer: Option<OtlpReceiver>,
     ) -> Plan {
         let mut settings = effective.settings.telemetry.clone();
-        let is_sent = |exporter: &Exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpGrpc);
+        // They were told when the logs were set up.
+        settings.warnings.clear();
+        let is_sent = |exporter: &Exporter| {
+            matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc)
+        };
         let default = || "the OTLP port of this machine".to_owned();
         let endpoint = settings.otlp.traces.endpoint.clone().or_else(|| settings.otlp.endpoint.clone());
         let endpoint =
@@ -47,8 +51,15 @@ impl Plan {
             exporters.push(Exporter::Memory);
             settings.traces.memory_capacity = KEPT_SPANS;
         }
-        settings.otlp.further.extend(viewer);
-        let is_own_name = effective.origin("telemetry.service_name") != Origin::Default;
+        settings.otlp.additional.extend(viewer);
+        let name_from = effective.origin("telemetry.service_name");
+        let is_own_name = name_from != Origin::Default;
+        if is_own_name && roles.len() > 1 {
+            let name = &settings.service_name;
+            tracing::warn!(
+                "{name:?} from {name_from} names nobody: each role of this process has its own service.name"
+            );
+        }
         Plan { settings, endpoint, is_named_after_role: !(is_own_name && roles.len() == 1) }
     }
 

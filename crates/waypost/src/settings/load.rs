@@ -5,14 +5,17 @@ use std::path::Path;
 
 use http::Uri;
 use waypost_gateway::Auth;
-use waypost_service::config::{self, Complaint, File, Flag, Loaded, Origin, Problem, Sources};
-use waypost_telemetry::config::Exporter;
+use waypost_settings::{Complaint, File, Flag, Loaded, Origin, Problem, Problems, Sources};
+use waypost_telemetry::config::{Exporter, FromVariable};
 
 use super::{Settings, otel};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// Read when no file is named, if it exists.
 const DEFAULT_FILE: &str = "waypost.toml";
+
+/// What the names of our variables start with.
+pub(crate) const PREFIX: &str = "WAYPOST_";
 
 /// Variables with our prefix that are no settings.
 const NOT_SETTINGS: [&str; 3] = ["WAYPOST_CONFIG", "WAYPOST_LOAD_PASSWORD", "WAYPOST_COMMIT"];
@@ -56,28 +59,14 @@ impl Profile {
                 ("inventory.seed", "true"),
                 // Nobody probes a demo, and Ctrl-C should not take seconds.
                 ("drain.notice", "0s"),
-                ("runtime.last_words", "2s"),
+                ("telemetry.flush_timeout", "2s"),
                 // The story of the first order stays readable.
                 ("telemetry.logs.filter", "warn"),
             ],
             Profile::Run => &[],
         };
-        let own = defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        sections().chain(own).collect()
+        defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
-}
-
-/// Defaults of settings whose section's type has another one. A section that is given in part takes what is left
-/// out from its type, so these are given as a layer of their own.
-fn sections() -> impl Iterator<Item = (String, String)> {
-    let Settings { telemetry, gateway, .. } = Settings::default();
-    let telemetry = [
-        ("telemetry.service_name", Some(telemetry.service_name)),
-        ("telemetry.service_namespace", telemetry.service_namespace),
-        ("telemetry.service_version", telemetry.service_version),
-    ];
-    let logins = ("gateway.login_limit.requests", Some(gateway.login_limit.requests.to_string()));
-    telemetry.into_iter().chain([logins]).filter_map(|(key, value)| Some((key.to_owned(), value?)))
 }
 
 /// The configuration in effect.
@@ -85,17 +74,15 @@ fn sections() -> impl Iterator<Item = (String, String)> {
 pub(crate) struct Effective {
     pub(crate) settings: Settings,
     origins: Loaded<Settings>,
-    otel: Vec<(&'static str, &'static str)>,
+    otel: Vec<FromVariable>,
 }
 
 impl Effective {
     /// Where a value comes from.
     pub(crate) fn origin(&self, key: &str) -> Origin {
-        let within = |section: &str| {
-            key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        match self.otel.iter().find(|(_, given)| within(given)) {
-            Some((variable, _)) => Origin::Environment((*variable).to_owned()),
+        let is_set_by = |given: &&FromVariable| otel::is_within(key, &format!("telemetry.{}", given.setting));
+        match self.otel.iter().rfind(is_set_by) {
+            Some(given) => Origin::Environment(given.variable.to_owned()),
             None => self.origins.origin(key),
         }
     }
@@ -143,40 +130,32 @@ pub(crate) fn load(
     let sources = Sources {
         defaults: profile.defaults(),
         file: read(file)?,
+        prefix: PREFIX.to_owned(),
         environment: environment.0.clone(),
         not_settings: NOT_SETTINGS.map(str::to_owned).to_vec(),
         flags,
     };
-    let loaded = config::load::<Settings>(&sources, check);
+    let loaded = waypost_settings::load::<Settings>(&sources, check);
     // Also when the rest is wrong, so that every problem is named at once.
     let mut telemetry = match &loaded {
         Ok(loaded) => loaded.value.telemetry.clone(),
         Err(_) => Settings::default().telemetry,
     };
-    let (otel, otel_problems) = otel::overlay(&mut telemetry, environment, &sources.flags);
-    let config_problems: Vec<Problem> = match &loaded {
-        Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().cloned().collect(),
-    };
-    let problems: Vec<Problem> = config_problems.into_iter().chain(otel_problems).collect();
-    match loaded {
-        Ok(loaded) if problems.is_empty() => {
+    let otel = otel::overlay(&mut telemetry, environment, &sources.flags);
+    match (loaded, otel) {
+        (Ok(loaded), Ok(otel)) => {
             let settings = Settings { telemetry, ..loaded.value.clone() };
             let mut effective = Effective { settings, origins: loaded, otel };
             effective.choose_exporters(profile);
             Ok(effective)
         }
-        _ => Err(Failure::message(Exit::BadConfig, listed(&problems))),
+        (loaded, otel) => {
+            let problems = [loaded.err(), otel.err()].into_iter().flatten();
+            let problems: Vec<Problem> =
+                problems.flat_map(|problems| problems.iter().cloned().collect::<Vec<_>>()).collect();
+            Err(Failure::message(Exit::BadConfig, Problems::new(problems).to_string()))
+        }
     }
-}
-
-fn listed(problems: &[Problem]) -> String {
-    let heading = match problems.len() {
-        1 => "the configuration has a problem".to_owned(),
-        count => format!("the configuration has {count} problems"),
-    };
-    let lines = problems.iter().map(ToString::to_string);
-    std::iter::once(heading).chain(lines).collect::<Vec<_>>().join("\n  ")
 }
 
 fn read(file: Option<&Path>) -> Result<Option<File>, Failure> {
@@ -212,12 +191,8 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     }
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
     complaints.extend(settings.viewer.check().into_iter().map(|complaint| complaint.under("viewer")));
-    if let Err(error) = settings.telemetry.check() {
-        let complaint = |problem: &waypost_telemetry::config::Problem| {
-            Complaint::new(format!("telemetry.{}", problem.name), otel::reason(problem))
-        };
-        complaints.extend(error.problems.iter().map(complaint));
-    }
+    let telemetry = settings.telemetry.complaints();
+    complaints.extend(telemetry.into_iter().map(|complaint| complaint.under("telemetry")));
     complaints
 }
 

@@ -7,16 +7,15 @@
 
 mod load;
 mod otel;
-mod prose;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use waypost_service::config::{Duration, FieldDoc, Settings as _};
 use waypost_service::health::HealthSettings;
-use waypost_service::{DataDir, Limits, Pacing, settings};
+use waypost_service::{DataDir, Limits, Pacing};
+use waypost_settings::{FieldDoc, Settings as _, settings};
 
-pub(crate) use load::{Effective, Environment, Profile, load};
+pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
 
 settings! {
     /// Everything that can be set.
@@ -98,8 +97,6 @@ settings! {
         /// Threads that run requests; 0 takes one for each processor, at most 4. Each database has a writer thread
         /// of its own beside them.
         pub(crate) worker_threads: usize = 0,
-        /// Time for telemetry to be sent at the end, after everything else.
-        pub(crate) last_words: Duration = Duration::from_secs(5),
     }
 }
 
@@ -155,12 +152,12 @@ impl Listen {
 impl Settings {
     /// Every setting with its description, in the order of the file that `config docs` writes.
     pub(crate) fn documented() -> Vec<FieldDoc> {
-        prose::completed(Settings::describe())
+        Settings::describe()
     }
 
     /// As [`Settings::documented`], with these values in place of the defaults.
     pub(crate) fn documented_values(&self) -> Vec<FieldDoc> {
-        prose::completed(self.describe_self())
+        self.describe_self()
     }
 
     /// Where the roles keep their files.

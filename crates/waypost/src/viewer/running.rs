@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use tokio::runtime::Handle;
-use waypost_service::config::Duration;
 use waypost_service::health::Health;
 use waypost_service::{App, Drain, DrainTrigger, Drained, Limits, Listener, Pacing, Process, Tasks};
+use waypost_settings::Duration;
 use waypost_telemetry::Telemetry;
 use waypost_telemetry::config::{Headers, OtlpProtocol, OtlpReceiver};
 use waypost_viewer::{Bound, Parts};

@@ -14,8 +14,7 @@ fn every_problem_of_a_broken_configuration_is_named_at_once() {
             waypost(folder.path())
                 .args(command)
                 .env("WAYPOST_HEALTH__FAILURES", "many")
-                .env("OTEL_TRACES_SAMPLER_ARG", "2.5")
-                .env("OTEL_TRACES_SAMPLER", "traceidratio"),
+                .env("WAYPOST_TELEMETRY__TRACES__RATIO", "2.5"),
         );
         assert_eq!(ended.code, 64, "{ended:?}");
         let expected = [
@@ -24,7 +23,7 @@ fn every_problem_of_a_broken_configuration_is_named_at_once() {
             "waypost.toml:3: listen.order",
             "waypost.toml:5: drain.grace",
             "WAYPOST_HEALTH__FAILURES: health.failures",
-            "OTEL_TRACES_SAMPLER_ARG",
+            "WAYPOST_TELEMETRY__TRACES__RATIO: telemetry.traces.ratio",
         ];
         for part in expected {
             assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod configuration;
+mod environment;
 mod http;
 mod load;
 mod migration;

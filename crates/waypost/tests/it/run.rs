@@ -10,7 +10,7 @@ use super::program::{Program, waypost};
 const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
 
 /// `waypost run` with every listener on a free port, as JSON, without a collector.
-fn run(folder: &Path, roles: &[&str]) -> Command {
+pub fn run(folder: &Path, roles: &[&str]) -> Command {
     let mut command = waypost(folder);
     command.arg("run").args(roles);
     for listener in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
@@ -27,7 +27,7 @@ fn run(folder: &Path, roles: &[&str]) -> Command {
 }
 
 /// The address that a role logged when it began to listen.
-fn address_of(program: &mut Program, role: &str) -> String {
+pub fn address_of(program: &mut Program, role: &str) -> String {
     let marker = format!("\"role\":\"{role}\"");
     let line = program.line_with(&marker);
     let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address in {line}"));

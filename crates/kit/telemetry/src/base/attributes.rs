@@ -9,3 +9,5 @@ pub const TENANT_ID: &str = "tenant.id";
 pub const ERROR_TYPE: &str = "error.type";
 /// How a span ended when neither its status nor `error.type` say so: `cancelled` or `panic`.
 pub const OUTCOME: &str = "waypost.outcome";
+/// The version of the OpenTelemetry semantic conventions that the kit's names are of, as a schema URL.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";

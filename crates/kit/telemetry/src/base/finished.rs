@@ -1,6 +1,4 @@
-//! Finished spans and log records as plain values, for tests and for programs that tell their own story.
-//!
-//! Copies out of the SDK's types, so that no user of the kit depends on the SDK. Immutable.
+//! Finished spans and log records as plain values, for tests and for programs that tell their own story. Immutable.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,34 +8,29 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::trace::SpanData;
 
 /// A span that has ended, as it was exported.
 #[derive(Clone, Debug)]
 pub struct FinishedSpan {
-    service_name: Arc<str>,
-    data: SpanData,
-    events: Vec<FinishedEvent>,
-    links: Vec<FinishedLink>,
+    pub(crate) service_name: Arc<str>,
+    pub(crate) scope: InstrumentationScope,
+    pub(crate) span_context: SpanContext,
+    pub(crate) parent_id: SpanId,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) kind: SpanKind,
+    pub(crate) status: Status,
+    pub(crate) start: SystemTime,
+    pub(crate) end: SystemTime,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) dropped_attributes: u32,
+    pub(crate) events: Vec<FinishedEvent>,
+    pub(crate) dropped_events: u32,
+    pub(crate) links: Vec<FinishedLink>,
+    pub(crate) dropped_links: u32,
 }
 
 impl FinishedSpan {
-    pub(crate) fn new(service_name: Arc<str>, mut data: SpanData) -> Self {
-        let events = std::mem::take(&mut data.events.events)
-            .into_iter()
-            .map(|event| FinishedEvent {
-                name: event.name,
-                time: event.timestamp,
-                attributes: event.attributes,
-            })
-            .collect();
-        let links = std::mem::take(&mut data.links.links)
-            .into_iter()
-            .map(|link| FinishedLink { span: link.span_context, attributes: link.attributes })
-            .collect();
-        Self { service_name, data, events, links }
-    }
-
     /// `service.name` of the handle that recorded it.
     pub fn service_name(&self) -> &str {
         &self.service_name
@@ -45,92 +38,102 @@ impl FinishedSpan {
 
     /// Name of the instrumentation scope.
     pub fn scope(&self) -> &str {
-        self.data.instrumentation_scope.name()
+        self.scope.name()
     }
 
     /// The whole instrumentation scope.
     pub fn instrumentation_scope(&self) -> &InstrumentationScope {
-        &self.data.instrumentation_scope
+        &self.scope
     }
 
     /// Trace, span, flags and trace state.
     pub fn span_context(&self) -> &SpanContext {
-        &self.data.span_context
+        &self.span_context
     }
 
     /// The trace it belongs to; `to_string()` gives 32 hex digits.
     pub fn trace_id(&self) -> TraceId {
-        self.data.span_context.trace_id()
+        self.span_context.trace_id()
     }
 
     /// Its own id; `to_string()` gives 16 hex digits.
     pub fn span_id(&self) -> SpanId {
-        self.data.span_context.span_id()
+        self.span_context.span_id()
     }
 
     /// The parent, unless it is a root.
     pub fn parent_id(&self) -> Option<SpanId> {
-        Some(self.data.parent_span_id).filter(|parent| *parent != SpanId::INVALID)
+        Some(self.parent_id).filter(|parent| *parent != SpanId::INVALID)
     }
 
     /// Whether the parent's context came in over the wire.
     pub fn parent_is_remote(&self) -> bool {
-        self.data.parent_span_is_remote
+        self.parent_is_remote
     }
 
     /// Name.
     pub fn name(&self) -> &str {
-        &self.data.name
+        &self.name
     }
 
     /// Kind.
     pub fn kind(&self) -> SpanKind {
-        self.data.span_kind.clone()
+        self.kind.clone()
     }
 
     /// Wall-clock start.
     pub fn start(&self) -> SystemTime {
-        self.data.start_time
+        self.start
     }
 
     /// Wall-clock end.
     pub fn end(&self) -> SystemTime {
-        self.data.end_time
+        self.end
     }
 
     /// End minus start; zero if the clock went back in between.
     pub fn duration(&self) -> Duration {
-        self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
+        self.end.duration_since(self.start).unwrap_or_default()
     }
 
     /// Status.
     pub fn status(&self) -> &Status {
-        &self.data.status
+        &self.status
     }
 
     /// Whether the status is an error.
     pub fn is_error(&self) -> bool {
-        matches!(self.data.status, Status::Error { .. })
+        matches!(self.status, Status::Error { .. })
     }
 
     /// Attributes; no key appears twice.
     pub fn attributes(&self) -> &[KeyValue] {
-        &self.data.attributes
+        &self.attributes
     }
 
     /// The attribute with this key.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
-        find(&self.data.attributes, key)
+        find(&self.attributes, key)
     }
 
     /// Attributes left out because of a limit.
     pub fn dropped_attributes(&self) -> u32 {
-        self.data.dropped_attributes_count
+        self.dropped_attributes
     }
 
     /// Events, oldest first.
     pub fn events(&self) -> &[FinishedEvent] {
         &self.events
+    }
+
+    /// Events left out because of a limit.
+    pub fn dropped_events(&self) -> u32 {
+        self.dropped_events
+    }
+
+    /// Links left out because of a limit.
+    pub fn dropped_links(&self) -> u32 {
+        self.dropped_links
     }
 
     /// Links.
@@ -142,9 +145,9 @@ impl FinishedSpan {
 /// An event of a finished span.
 #[derive(Clone, Debug)]
 pub struct FinishedEvent {
-    name: Cow<'static, str>,
-    time: SystemTime,
-    attributes: Vec<KeyValue>,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) time: SystemTime,
+    pub(crate) attributes: Vec<KeyValue>,
 }
 
 impl FinishedEvent {
@@ -172,8 +175,8 @@ impl FinishedEvent {
 /// A link of a finished span.
 #[derive(Clone, Debug)]
 pub struct FinishedLink {
-    span: SpanContext,
-    attributes: Vec<KeyValue>,
+    pub(crate) span: SpanContext,
+    pub(crate) attributes: Vec<KeyValue>,
 }
 
 impl FinishedLink {

@@ -54,16 +54,92 @@ impl fmt::Display for DropReason {
     }
 }
 
+/// What a sampler decided about a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SamplingResult {
+    /// Neither recorded nor sent.
+    Drop,
+    /// Recorded for this process, not sent.
+    RecordOnly,
+    /// Recorded and sent.
+    RecordAndSample,
+}
+
+impl SamplingResult {
+    /// Every result.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::RecordOnly, Self::RecordAndSample];
+
+    /// Its name in the conventions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "DROP",
+            Self::RecordOnly => "RECORD_ONLY",
+            Self::RecordAndSample => "RECORD_AND_SAMPLE",
+        }
+    }
+}
+
+/// Where the parent of a span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentOrigin {
+    /// It has none: it is a root.
+    None,
+    /// In this process.
+    Local,
+    /// In another process.
+    Remote,
+}
+
+impl ParentOrigin {
+    /// Every origin.
+    pub const ALL: [Self; 3] = [Self::None, Self::Local, Self::Remote];
+
+    /// Its name in the conventions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// How many spans were started, by the sampler's decision and the place of their parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanStarts([[u64; ParentOrigin::ALL.len()]; SamplingResult::ALL.len()]);
+
+impl SpanStarts {
+    /// Spans with this decision and this parent.
+    pub fn of(&self, sampling: SamplingResult, parent: ParentOrigin) -> u64 {
+        self.0[sampling as usize][parent as usize]
+    }
+
+    /// Spans that are recorded and sent.
+    pub fn sampled(&self) -> u64 {
+        self.0[SamplingResult::RecordAndSample as usize].iter().sum()
+    }
+
+    pub(crate) fn add(&mut self, sampling: SamplingResult, parent: ParentOrigin, count: u64) {
+        self.0[sampling as usize][parent as usize] += count;
+    }
+}
+
 /// The account of one exporter of one signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
-    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `further_otlp_http` or `further_otlp_grpc` for a receiver
+    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
     /// beside the common one.
     pub exporter: &'static str,
+    /// Host and port of the receiver, if it has any.
+    pub server: Option<(String, u16)>,
+    /// Items that may wait; 0 where nothing waits.
+    pub capacity: u64,
     /// Accepted by the receiver.
     pub exported: u64,
     /// Waiting or being sent.
     pub pending: u64,
+    /// Of those, being sent.
+    pub inflight: u64,
     /// Not sent, by reason; only reasons that happened.
     pub dropped: Vec<(DropReason, u64)>,
 }
@@ -83,8 +159,10 @@ impl ExporterLedger {
 /// The account of the spans of one handle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Recorded spans that were started. Spans the sampler left out are not counted anywhere.
+    /// Spans that were started and will be sent.
     pub started: u64,
+    /// All spans that were started, by the sampler's decision, those that are not recorded included.
+    pub starts: SpanStarts,
     /// Those of them that ended.
     pub ended: u64,
     /// One account an exporter; each of them gets every span.
@@ -169,7 +247,8 @@ pub struct ShutdownReport {
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "spans: {} sent", self.traces.exported())?;
+        f.write_str("spans: ")?;
+        write_sent(f, &self.traces.exporters)?;
         for exporter in &self.traces.exporters {
             for (reason, count) in &exporter.dropped {
                 write!(f, ", {count} dropped ({reason}, {})", exporter.exporter)?;
@@ -181,7 +260,9 @@ impl fmt::Display for ShutdownReport {
         for (name, signal) in [("logs", &self.logs), ("metric pushes", &self.metrics)] {
             let dropped: u64 = signal.exporters.iter().map(ExporterLedger::dropped_total).sum();
             if signal.exported() + signal.pending() + dropped > 0 {
-                write!(f, "; {name}: {} sent, {dropped} dropped", signal.exported())?;
+                write!(f, "; {name}: ")?;
+                write_sent(f, &signal.exporters)?;
+                write!(f, ", {dropped} dropped")?;
             }
         }
         let pending: u64 = self.traces.exporters.iter().map(|exporter| exporter.pending).sum();
@@ -192,5 +273,17 @@ impl fmt::Display for ShutdownReport {
             f.write_str("; the deadline came first")?;
         }
         Ok(())
+    }
+}
+
+/// What each exporter sent: every one of them gets everything, so a sum would count the same span several times.
+fn write_sent(f: &mut fmt::Formatter<'_>, exporters: &[ExporterLedger]) -> fmt::Result {
+    match exporters {
+        [] => f.write_str("0 sent"),
+        [only] => write!(f, "{} sent", only.exported),
+        [first, others @ ..] => {
+            write!(f, "{} sent ({})", first.exported, first.exporter)?;
+            others.iter().try_for_each(|other| write!(f, ", {} sent ({})", other.exported, other.exporter))
+        }
     }
 }

@@ -3,7 +3,11 @@
 pub mod attributes;
 pub mod config;
 pub(crate) mod error;
+pub(crate) mod fields;
 pub(crate) mod finished;
 pub(crate) mod ledger;
 pub(crate) mod names;
 pub mod redact;
+pub(crate) mod slots;
+pub(crate) mod value;
+pub(crate) mod wire;

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use http::uri::Authority;
 use http::{HeaderName, Uri};
 
 /// What stands where a secret stood.
@@ -110,7 +111,8 @@ pub fn query<'a>(query: &'a str, keys: &SensitiveKeys) -> Cow<'a, str> {
     Cow::Owned(redacted)
 }
 
-/// The absolute URL without credentials and with its query redacted, for `url.full`.
+/// The absolute URL without credentials and with its query redacted, for `url.full`. A URI in origin form keeps its
+/// path and query only.
 ///
 /// ```
 /// use waypost_telemetry::redact::{SensitiveKeys, url};
@@ -122,12 +124,21 @@ pub fn query<'a>(query: &'a str, keys: &SensitiveKeys) -> Cow<'a, str> {
 /// );
 /// ```
 pub fn url(uri: &Uri, keys: &SensitiveKeys) -> String {
+    written(uri.scheme_str(), uri.authority(), uri, keys)
+}
+
+/// As [`url`], for a request whose target may name neither scheme nor host: those it is sent to by other means.
+pub(crate) fn url_at(scheme: &str, authority: &Authority, uri: &Uri, keys: &SensitiveKeys) -> String {
+    written(Some(scheme), Some(authority), uri, keys)
+}
+
+fn written(scheme: Option<&str>, authority: Option<&Authority>, uri: &Uri, keys: &SensitiveKeys) -> String {
     let mut full = String::with_capacity(64);
-    if let Some(scheme) = uri.scheme_str() {
+    if let Some(scheme) = scheme {
         full.push_str(scheme);
         full.push_str("://");
     }
-    if let Some(authority) = uri.authority() {
+    if let Some(authority) = authority {
         match authority.as_str().rsplit_once('@') {
             Some((_, host)) => {
                 full.push_str("REDACTED:REDACTED@");
@@ -221,6 +232,12 @@ mod tests {
         assert_eq!(
             url(&Uri::from_static("/charges?sig=1"), &SensitiveKeys::default()),
             "/charges?sig=REDACTED"
+        );
+        let (host, target) =
+            (Authority::from_static("bob:hunter2@shop:81"), Uri::from_static("/charges?page=1"));
+        assert_eq!(
+            url_at("http", &host, &target, &SensitiveKeys::default()),
+            "http://REDACTED:REDACTED@shop:81/charges?page=1"
         );
     }
 }

@@ -1,8 +1,16 @@
 //! Baggage: small facts that travel with a request, bounded on the way in and filtered on the way out.
 //!
 //! Only the keys of [`crate::config::BaggageSettings::outbound`] leave the process, whatever else the context
-//! holds; so a fact meant for inside cannot reach an outside system by accident. What comes in is cut at the
-//! bounds of the W3C format and of the settings. A public edge drops inbound baggage altogether.
+//! holds; so a fact meant for inside cannot reach an outside system by accident. By default that is `tenant.id` alone,
+//! and the HTTP client sends no baggage at all until [asked to](crate::http::ClientLayer::baggage); the first member
+//! that stays behind is named once in the log, at level debug. `outbound = ["*"]` passes every member on with its
+//! properties, as W3C Baggage asks of a service between others.
+//!
+//! What comes in is cut at the bounds of the W3C format (64 members, 8,192 bytes) and of the settings (a value has
+//! at most 256 bytes by default; [`max_value_length`](crate::config::BaggageSettings::max_value_length) `= 8192` takes
+//! all). Bytes of a value that are not UTF-8 become U+FFFD. A public edge drops inbound baggage altogether.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt, BaggageMetadata};
@@ -14,6 +22,8 @@ pub(crate) const HEADER: &str = "baggage";
 /// Bounds of the W3C format, <https://www.w3.org/TR/baggage/#limits>.
 const MAX_HEADER: usize = 8_192;
 const MAX_MEMBERS: usize = 64;
+/// In the list of keys that may leave: all of them.
+const EVERY_KEY: &str = "*";
 /// What `baggage-octet` leaves out, and the escape itself.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
@@ -61,27 +71,59 @@ pub(crate) fn attach(context: &Context, inbound: Baggage) -> Context {
     context.with_baggage(baggage)
 }
 
-/// The header with the members that may leave.
+/// The header with the members that may leave. One that no longer fits into the bound of the format is left out.
 pub(crate) fn header(context: &Context, rules: &BaggageSettings) -> Option<String> {
     let baggage = context.baggage();
     if baggage.is_empty() {
         return None;
     }
     let mut header = String::new();
-    for key in &rules.outbound {
-        let Some((value, metadata)) = baggage.get_with_metadata(key) else { continue };
-        if !header.is_empty() {
-            header.push(',');
+    if rules.outbound.iter().any(|key| key == EVERY_KEY) {
+        for (key, (value, metadata)) in baggage {
+            add_member(&mut header, key.as_str(), value.as_str(), metadata.as_str());
         }
-        header.push_str(key);
-        header.push('=');
-        header.extend(utf8_percent_encode(value.as_str(), ESCAPED));
-        if !metadata.as_str().is_empty() {
-            header.push(';');
-            header.push_str(metadata.as_str());
+    } else {
+        for key in &rules.outbound {
+            if let Some((value, metadata)) = baggage.get_with_metadata(key) {
+                add_member(&mut header, key, value.as_str(), metadata.as_str());
+            }
         }
+        say_once_what_stays(baggage, rules);
     }
     (!header.is_empty()).then_some(header)
+}
+
+fn add_member(header: &mut String, key: &str, value: &str, properties: &str) {
+    let before = header.len();
+    if before > 0 {
+        header.push(',');
+    }
+    header.push_str(key);
+    header.push('=');
+    header.extend(utf8_percent_encode(value, ESCAPED));
+    if !properties.is_empty() {
+        header.push(';');
+        header.push_str(properties);
+    }
+    if header.len() > MAX_HEADER {
+        header.truncate(before);
+    }
+}
+
+/// Somebody else's baggage that ends here is otherwise invisible. Names the key and never the value.
+fn say_once_what_stays(baggage: &Baggage, rules: &BaggageSettings) {
+    static WAS_SAID: AtomicBool = AtomicBool::new(false);
+    let stays = |key: &&opentelemetry::Key| rules.outbound.iter().all(|outbound| outbound != key.as_str());
+    if !WAS_SAID.load(Ordering::Relaxed)
+        && let Some(key) = baggage.iter().map(|(key, _)| key).find(stays)
+        && !WAS_SAID.swap(true, Ordering::Relaxed)
+    {
+        tracing::debug!(
+            target: "waypost_telemetry::baggage",
+            { baggage.key = key.as_str() },
+            "baggage is not passed on unless `baggage.outbound` names its key or \"*\"; said once"
+        );
+    }
 }
 
 /// Members of inbound headers within the bounds. Malformed and oversized members are left out one by one, headers
@@ -96,7 +138,7 @@ pub(crate) fn parse(headers: &[&str], rules: &BaggageSettings) -> Option<Baggage
     for member in members.take(rules.max_members.min(MAX_MEMBERS)) {
         let (pair, metadata) = member.split_once(';').unwrap_or((member, ""));
         let Some((key, value)) = pair.split_once('=') else { continue };
-        let Ok(value) = percent_decode_str(value.trim()).decode_utf8() else { continue };
+        let value = percent_decode_str(value.trim()).decode_utf8_lossy();
         if value.len() > rules.max_value_length {
             continue;
         }
@@ -150,6 +192,31 @@ mod tests {
 
         let huge = format!("a=1,b={}", "x".repeat(MAX_HEADER));
         assert!(parse(&[&huge], &rules()).is_none());
-        assert!(parse(&["no pair", "=1", "a b=2", "a=%ff"], &rules()).is_none());
+        assert!(parse(&["no pair", "=1", "a b=2"], &rules()).is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_replaced() {
+        let read = parse(&["a=x%FFy,b=%C3%28"], &rules()).unwrap();
+        let value = |key| read.get(key).unwrap().to_string();
+        assert_eq!((value("a").as_str(), value("b").as_str()), ("x\u{fffd}y", "\u{fffd}("));
+    }
+
+    #[test]
+    fn everything_passes_when_every_key_may_leave() {
+        let all = BaggageSettings { outbound: vec!["*".to_owned()], ..BaggageSettings::default() };
+        let sent = "a=1;ttl=5,b=x%20y,unknown=%2C;p;q=1";
+        let context = attach(&Context::new(), parse(&[sent], &all).unwrap());
+        let passed = header(&context, &all).unwrap();
+        let mut members: Vec<_> = passed.split(',').collect();
+        members.sort_unstable();
+        assert_eq!(members, sent.split(',').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_header_stays_within_the_bound_of_the_format() {
+        let context = with(&Context::new(), "a", "1");
+        let context = with(&context, "b", "\u{fc}".repeat(2_000));
+        assert_eq!(header(&context, &rules()).as_deref(), Some("a=1"));
     }
 }

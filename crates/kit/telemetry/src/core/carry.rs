@@ -22,6 +22,19 @@ pub fn inject(context: &Context, carrier: &mut impl Injector) {
 }
 
 /// The current context with the remote parent and the baggage that a carrier holds.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use waypost_telemetry::{in_context, propagation, span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+/// let headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+///
+/// let caller = in_context(telemetry.context(), || propagation::extract(&headers))();
+/// span("answer").parent(&caller).in_scope(|| ());
+/// assert_eq!(telemetry.only_span("answer").trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+/// ```
 pub fn extract(carrier: &impl Extractor) -> Context {
     let current = Context::current();
     Telemetry::of(&current).propagation().extract(&current, carrier)

@@ -8,15 +8,16 @@ use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{MeterProvider, NoopMeterProvider};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanLimits};
 
-use crate::base::config::{Limits, Settings, SettingsError};
-use crate::core::export::{ExportError, Exports, HEADROOM};
+use crate::base::attributes::SCHEMA_URL;
+use crate::base::config::{Settings, SettingsError};
+use crate::core::export::{ExportError, Exports, Parts};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
 use crate::core::propagation::Propagation;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
+use crate::core::tracer::Provider;
 use crate::core::{metrics, readings, resource};
 
 /// Telemetry cannot start.
@@ -62,52 +63,133 @@ impl From<ExportError> for InitError {
 /// assert_eq!(telemetry.ledger().exported(), 1);
 /// # Ok::<(), waypost_telemetry::InitError>(())
 /// ```
-#[expect(clippy::needless_pass_by_value, reason = "settings are spent: later changes have no effect")]
 pub fn init(settings: Settings) -> Result<Telemetry, InitError> {
-    settings.check()?;
-    let service_name: Arc<str> = settings.service_name.as_str().into();
-    let attributes = resource::attributes(&settings);
-    if !settings.enabled {
-        return Ok(Telemetry::new(Shared::without_providers(&settings, service_name, attributes)));
-    }
-
-    let resource = Resource::builder_empty().with_attributes(attributes.iter().cloned()).build();
-    let (source, meters) = readings::provider(&settings.metrics, &resource);
-    let exports = Exports::start(&settings, &service_name, &resource, &source)?;
-    let tracers = SdkTracerProvider::builder()
-        .with_sampler(Sampler::new(settings.traces.sampler, settings.traces.ratio))
-        .with_span_limits(span_limits(&settings.limits))
-        .with_resource(resource)
-        .with_span_processor(exports.pipeline(&settings))
-        .build();
-
-    let scope = InstrumentationScope::builder(SCOPE).with_version(env!("CARGO_PKG_VERSION")).build();
-    let meter = match &meters {
-        Some(meters) => meters.meter_with_scope(scope.clone()),
-        None => NoopMeterProvider::new().meter(SCOPE),
-    };
-    let telemetry = Telemetry::new(Shared {
-        service_name,
-        resource: attributes,
-        tracer: Some(tracers.tracer_with_scope(scope)),
-        meter,
-        metrics: source,
-        exports,
-        propagation: Propagation::new(&settings.propagators, &settings.baggage),
-        globals: Globals { tracers: Some(tracers), meters },
-        backtraces: settings.logs.backtrace,
-        recorded_errors: RecordedErrors::default(),
-    });
-    metrics::observe(&telemetry, &settings.metrics);
-    Ok(telemetry)
+    Builder::new(settings).init()
 }
 
-fn span_limits(limits: &Limits) -> SpanLimits {
-    SpanLimits {
-        max_events_per_span: limits.span_events,
-        max_attributes_per_span: limits.span_attributes.saturating_mul(HEADROOM),
-        max_links_per_span: limits.span_links,
-        max_attributes_per_event: limits.event_attributes.saturating_mul(HEADROOM),
-        max_attributes_per_link: limits.link_attributes.saturating_mul(HEADROOM),
+/// [`init()`] with parts that settings cannot name: a provider of cryptography, samplers, span processors and
+/// exporters of the OpenTelemetry SDK.
+///
+/// ```
+/// use waypost_telemetry::{Builder, Settings, config::Exporter};
+///
+/// let mut settings = Settings::new("order-service");
+/// settings.traces.exporters = vec![Exporter::OtlpHttp];
+/// settings.otlp.endpoint = Some("https://collector.example:4318".to_owned());
+/// let telemetry =
+///     Builder::new(settings).tls_provider(rustls::crypto::ring::default_provider().into()).init()?;
+/// # Ok::<(), waypost_telemetry::InitError>(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    settings: Settings,
+    parts: Parts,
+    #[cfg(feature = "sdk")]
+    sampler: Option<Box<dyn opentelemetry_sdk::trace::ShouldSample>>,
+    #[cfg(feature = "sdk")]
+    foreign: Option<crate::core::tracer::foreign::ForeignBuilder>,
+}
+
+impl Builder {
+    /// Starts from these settings; later changes to them have no effect.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            parts: Parts::default(),
+            #[cfg(feature = "sdk")]
+            sampler: None,
+            #[cfg(feature = "sdk")]
+            foreign: None,
+        }
+    }
+
+    /// The provider of cryptography for https receivers, for example `rustls::crypto::ring::default_provider()`.
+    /// Without one that of the process is used if it has any; nothing is ever installed for the process.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_provider(mut self, provider: Arc<rustls::crypto::CryptoProvider>) -> Self {
+        self.parts.tls = Some(provider);
+        self
+    }
+
+    /// A sampler in place of that of the settings.
+    #[cfg(feature = "sdk")]
+    #[must_use]
+    pub fn sampler(mut self, sampler: impl opentelemetry_sdk::trace::ShouldSample + 'static) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// A span processor beside the exporters of the settings. It is told of the start and end of every recorded span;
+    /// attributes that it sets at the start are set on the kit's span too.
+    #[cfg(feature = "sdk")]
+    #[must_use]
+    pub fn span_processor(
+        mut self,
+        processor: impl opentelemetry_sdk::trace::SpanProcessor + 'static,
+    ) -> Self {
+        self.foreign = Some(self.foreign.unwrap_or_default().processor(processor));
+        self
+    }
+
+    /// A span exporter beside those of the settings, served in batches on a thread of the SDK. It has no account in
+    /// the ledger.
+    #[cfg(feature = "sdk")]
+    #[must_use]
+    pub fn span_exporter(mut self, exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static) -> Self {
+        self.foreign = Some(self.foreign.unwrap_or_default().exporter(exporter));
+        self
+    }
+
+    /// Starts telemetry; see [`init()`].
+    pub fn init(self) -> Result<Telemetry, InitError> {
+        let mut settings = self.settings;
+        settings.log_warnings();
+        settings.check()?;
+        let service_name: Arc<str> = settings.service_name.as_str().into();
+        let attributes = resource::attributes(&settings);
+        if !settings.enabled {
+            return Ok(Telemetry::new(Shared::without_providers(&settings, service_name, attributes)));
+        }
+
+        let resource =
+            Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
+        let (source, meters) = readings::provider(&settings.metrics, &resource);
+        let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
+        #[cfg(feature = "sdk")]
+        let sampler = self.sampler.map(Sampler::Foreign);
+        #[cfg(not(feature = "sdk"))]
+        let sampler = None;
+        let tracers = Provider::new(
+            sampler.unwrap_or_else(|| Sampler::new(settings.traces.sampler, settings.traces.ratio)),
+            Arc::clone(exports.spans()),
+            settings.limits.clone(),
+            &settings.baggage,
+            #[cfg(feature = "sdk")]
+            self.foreign.map(|foreign| foreign.build(&attributes)),
+        );
+
+        let scope = InstrumentationScope::builder(SCOPE)
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(SCHEMA_URL)
+            .build();
+        let meter = match &meters {
+            Some(meters) => meters.meter_with_scope(scope.clone()),
+            None => NoopMeterProvider::new().meter(SCOPE),
+        };
+        let telemetry = Telemetry::new(Shared {
+            service_name,
+            resource: attributes,
+            tracer: Some(tracers.tracer_with_scope(scope)),
+            meter,
+            metrics: source,
+            exports,
+            propagation: Propagation::new(&settings.propagators, &settings.baggage),
+            globals: Globals { tracers: Some(tracers), meters },
+            backtraces: settings.logs.backtrace,
+            recorded_errors: RecordedErrors::default(),
+        });
+        metrics::observe(&telemetry, &settings.metrics);
+        Ok(telemetry)
     }
 }

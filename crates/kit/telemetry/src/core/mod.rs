@@ -1,7 +1,10 @@
 //! The handle and what it needs: spans, propagation, export, metrics. Knows no edge.
 
 pub mod baggage;
+#[cfg(any(feature = "logs", feature = "tracing"))]
+pub(crate) mod bridged;
 pub(crate) mod carry;
+#[cfg(feature = "http")]
 pub(crate) mod exchange;
 pub(crate) mod export;
 pub(crate) mod handle;
@@ -17,3 +20,4 @@ mod sampler;
 pub mod span;
 pub(crate) mod spawn;
 pub mod tenant;
+pub(crate) mod tracer;

@@ -5,16 +5,35 @@
 //! compares the low 63 bits of the trace id with its bound, as the OpenTelemetry SDKs do, so that services with
 //! the same ratio choose the same traces. Left out: rules, rate limits and quotas, which come as further kinds.
 
-use opentelemetry::Context;
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Link, SpanKind, SpanRef, TraceContextExt, TraceId, TraceState};
-use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceId, TraceState};
+use opentelemetry::{Context, KeyValue};
 
 use crate::base::config::SamplerKind;
+use crate::base::ledger::SamplingResult;
+
+/// What was decided about one span.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    pub(crate) result: SamplingResult,
+    /// Attributes that the sampler adds.
+    pub(crate) attributes: Vec<KeyValue>,
+    /// The trace state from here on; `None` leaves the parent's.
+    pub(crate) trace_state: Option<TraceState>,
+}
 
 /// The decision, ready to be made: a bound on the low 63 bits of the trace id.
-#[derive(Clone, Debug)]
-pub(crate) struct Sampler {
+#[derive(Debug)]
+pub(crate) enum Sampler {
+    /// One of the settings.
+    Own(OwnSampler),
+    /// One that the program brings along.
+    #[cfg(feature = "sdk")]
+    Foreign(Box<dyn opentelemetry_sdk::trace::ShouldSample>),
+}
+
+/// Follows the parent or compares the trace id with a bound.
+#[derive(Debug)]
+pub(crate) struct OwnSampler {
     follows_parent: bool,
     bound: u64,
 }
@@ -29,7 +48,49 @@ impl Sampler {
             SamplerKind::AlwaysOff | SamplerKind::ParentBasedAlwaysOff => 0,
             SamplerKind::Ratio | SamplerKind::ParentBasedRatio => bound_of(ratio),
         };
-        Self { follows_parent: kind.follows_parent(), bound }
+        Self::Own(OwnSampler { follows_parent: kind.follows_parent(), bound })
+    }
+
+    /// Decides about a span; `parent_span` is the span of `parent` if that is valid.
+    #[expect(clippy::too_many_arguments, reason = "what a sampler of the program may ask for")]
+    #[cfg_attr(not(feature = "sdk"), expect(unused_variables, reason = "the own samplers ask for little"))]
+    pub(crate) fn decide(
+        &self,
+        parent: &Context,
+        parent_span: Option<&SpanContext>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> Decision {
+        match self {
+            Self::Own(own) => {
+                let is_sampled = own.samples(parent_span, trace_id);
+                let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
+                Decision { result, attributes: Vec::new(), trace_state: None }
+            }
+            #[cfg(feature = "sdk")]
+            Self::Foreign(sampler) => {
+                use opentelemetry_sdk::trace::SamplingDecision;
+                let said = sampler.should_sample(Some(parent), trace_id, name, kind, attributes, links);
+                let result = match said.decision {
+                    SamplingDecision::Drop => SamplingResult::Drop,
+                    SamplingDecision::RecordOnly => SamplingResult::RecordOnly,
+                    SamplingDecision::RecordAndSample => SamplingResult::RecordAndSample,
+                };
+                Decision { result, attributes: said.attributes, trace_state: Some(said.trace_state) }
+            }
+        }
+    }
+}
+
+impl OwnSampler {
+    fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+        match parent {
+            Some(parent) if self.follows_parent => parent.is_sampled(),
+            _ => self.samples_root(trace_id),
+        }
     }
 
     fn samples_root(&self, trace_id: TraceId) -> bool {
@@ -48,39 +109,17 @@ fn bound_of(ratio: f64) -> u64 {
     (ratio.clamp(0.0, 1.0) * ALL as f64) as u64
 }
 
-impl ShouldSample for Sampler {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace_id: TraceId,
-        _name: &str,
-        _kind: &SpanKind,
-        _attributes: &[KeyValue],
-        _links: &[Link],
-    ) -> SamplingResult {
-        let span = parent.map(TraceContextExt::span);
-        let parent = span.as_ref().map(SpanRef::span_context).filter(|parent| parent.is_valid());
-        let sampled = match parent {
-            Some(parent) if self.follows_parent => parent.is_sampled(),
-            _ => self.samples_root(trace_id),
-        };
-        SamplingResult {
-            decision: if sampled { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop },
-            attributes: Vec::new(),
-            trace_state: parent.map_or_else(TraceState::default, |parent| parent.trace_state().clone()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags};
+    use opentelemetry::trace::{SpanId, TraceContextExt, TraceFlags};
 
     fn decide(sampler: &Sampler, parent: &Context, trace_id: u128) -> bool {
-        let result =
-            sampler.should_sample(Some(parent), TraceId::from(trace_id), "a", &SpanKind::Internal, &[], &[]);
-        result.decision == SamplingDecision::RecordAndSample
+        let span = parent.span();
+        let span = Some(span.span_context()).filter(|span| span.is_valid());
+        let kind = SpanKind::Internal;
+        let decision = sampler.decide(parent, span, TraceId::from(trace_id), "a", &kind, &[], &[]);
+        decision.result == SamplingResult::RecordAndSample
     }
 
     fn parent(flags: TraceFlags, remote: bool) -> Context {

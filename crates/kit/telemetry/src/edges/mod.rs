@@ -1,7 +1,14 @@
 //! Where a service meets others: one module a protocol, none of which knows another.
 
+#[cfg(feature = "tracing")]
+pub mod bridge;
+#[cfg(feature = "grpc")]
 pub mod grpc;
+#[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "logs")]
 pub mod logs;
+#[cfg(feature = "messaging")]
 pub mod messaging;
+#[cfg(feature = "sql")]
 pub mod sql;

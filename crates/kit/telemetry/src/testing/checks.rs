@@ -9,6 +9,14 @@ use crate::core::handle::Telemetry;
 /// Checks everything that these handles recorded: every trace connected, no key twice on a span, no span still
 /// open, every span accounted for.
 ///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, checks};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("place-order").in_scope(|| ());
+/// checks::assert_sound(&[&telemetry]);
+/// ```
+///
 /// # Panics
 ///
 /// With all problems, if there are any.

@@ -2,9 +2,11 @@
 //!
 //! [`TestTelemetry`] is a handle of its own that keeps everything in memory and touches no global, so tests run
 //! side by side. [`SpanTree`] compares the spans of a trace with a tree written as text and says in the same text
-//! what differs. [`checks`] holds the rules that every trace obeys.
+//! what differs. [`checks`] holds the rules that every trace obeys, [`conventions`] those of the OpenTelemetry semantic
+//! conventions.
 
 pub mod checks;
+pub mod conventions;
 mod expected;
 mod matching;
 mod received;
@@ -16,6 +18,7 @@ use std::ops::Deref;
 use crate::base::config::{Exporter, MetricSettings, SamplerKind, Settings};
 use crate::base::finished::FinishedSpan;
 use crate::core::handle::Telemetry;
+use conventions::{Conventions, ConventionsReport};
 pub use received::ReceivedSpan;
 pub use tree::SpanTree;
 pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
@@ -83,6 +86,16 @@ impl TestTelemetry {
 
     /// The one finished span with this name.
     ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("place-order").attr("order.items", 3).in_scope(|| ());
+    /// let span = telemetry.only_span("place-order");
+    /// assert_eq!(span.attribute("order.items"), Some(&3.into()));
+    /// assert!(!span.is_error());
+    /// ```
+    ///
     /// # Panics
     ///
     /// If there is none or more than one.
@@ -94,6 +107,12 @@ impl TestTelemetry {
             panic!("expected one span named {name:?} among {names:?}");
         };
         span.clone()
+    }
+
+    /// Checks all that was recorded so far against the OpenTelemetry conventions and the kit's own names. With other names
+    /// or with exceptions: [`Conventions::check`].
+    pub fn conventions(&self) -> ConventionsReport {
+        Conventions::current().check(&[self])
     }
 
     /// Forgets what was recorded so far.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use crate::base::finished::FinishedSpan;
+use crate::base::finished::{FinishedEvent, FinishedLink, FinishedSpan};
 
 /// A span by its parts. `FinishedSpan::from` makes one to compare.
 #[derive(Clone, Debug)]
@@ -41,31 +40,32 @@ pub struct ReceivedSpan {
 }
 
 impl From<ReceivedSpan> for FinishedSpan {
-    fn from(span: ReceivedSpan) -> FinishedSpan {
-        let mut events = SpanEvents::default();
-        events.events = span
-            .events
-            .into_iter()
-            .map(|(name, at, attributes)| Event::new(name, at, attributes, 0))
-            .collect();
-        let mut links = SpanLinks::default();
-        links.links =
-            span.links.into_iter().map(|(context, attributes)| Link::new(context, attributes, 0)).collect();
-        let data = SpanData {
+    fn from(span: ReceivedSpan) -> Self {
+        Self {
+            service_name: Arc::from(span.service_name),
+            scope: span.scope,
             span_context: span.span_context,
-            parent_span_id: span.parent_id,
-            parent_span_is_remote: span.parent_is_remote,
-            span_kind: span.kind,
+            parent_id: span.parent_id,
+            parent_is_remote: span.parent_is_remote,
             name: span.name.into(),
-            start_time: span.start,
-            end_time: span.end,
-            attributes: span.attributes,
-            dropped_attributes_count: 0,
-            events,
-            links,
+            kind: span.kind,
             status: span.status,
-            instrumentation_scope: span.scope,
-        };
-        FinishedSpan::new(Arc::from(span.service_name), data)
+            start: span.start,
+            end: span.end,
+            attributes: span.attributes,
+            dropped_attributes: 0,
+            events: span
+                .events
+                .into_iter()
+                .map(|(name, time, attributes)| FinishedEvent { name: name.into(), time, attributes })
+                .collect(),
+            dropped_events: 0,
+            links: span
+                .links
+                .into_iter()
+                .map(|(span, attributes)| FinishedLink { span, attributes })
+                .collect(),
+            dropped_links: 0,
+        }
     }
 }

@@ -8,11 +8,11 @@ use axum::http::{HeaderName, Request, Response};
 use futures_util::poll;
 use tonic::body::Body;
 use tonic::transport::Channel;
-use tower::{Layer as _, service_fn};
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use waypost_telemetry::grpc::{ChannelError, ChannelFactory, TracedChannel};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{Telemetry, baggage, tenant, with_context};
+use waypost_telemetry::{Settings, Telemetry, baggage, tenant, with_context};
 
 use crate::grpc_server::echo::{self, EchoClient, Kind, routes};
 use crate::http_server::net::{
@@ -45,6 +45,7 @@ async fn a_call_is_one_client_span_with_the_address_of_the_target() {
     assert_eq!(
         attributes(&span),
         [
+            "network.peer.address=127.0.0.1",
             "rpc.method=it.Echo/Unary",
             "rpc.response.status_code=OK",
             "rpc.system.name=grpc",
@@ -52,6 +53,7 @@ async fn a_call_is_one_client_span_with_the_address_of_the_target() {
         ]
     );
     assert_eq!(attribute(&span, "server.port"), Some(server.address.port().to_string()));
+    assert_eq!(attribute(&span, "network.peer.port"), attribute(&span, "server.port"));
     let counts = series(&telemetry, "rpc_client_call_duration_seconds_count");
     assert_eq!(counts.len(), 1);
     for label in
@@ -218,6 +220,60 @@ async fn the_layer_also_goes_around_a_channel_of_ones_own() {
     let mut client = EchoClient::new(telemetry.grpc_client().target(&target).layer(channel));
     client.call(Kind::ServerStream, "two then ok").await.unwrap();
     assert_eq!(attribute(&span(&telemetry).await, "server.address").as_deref(), Some("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_bare_layer_takes_the_address_from_the_request() {
+    let telemetry = TestTelemetry::new("order");
+    let answers = service_fn(async |_: Request<Body>| {
+        Ok::<_, std::convert::Infallible>(tonic::Status::not_found("nobody").into_http::<Body>())
+    });
+    let with_origin = Request::post("http://stock:9092/it.Echo/Unary").body(Body::empty()).unwrap();
+    let with_host = Request::post("/it.Echo/Unary").header("host", "stock:9092").body(Body::empty()).unwrap();
+    for request in [with_origin, with_host] {
+        telemetry.forget();
+        drop(telemetry.grpc_client().layer(answers).oneshot(request).await.unwrap());
+        let span = span(&telemetry).await;
+        let server = ["server.address", "server.port"].map(|key| attribute(&span, key).unwrap());
+        assert_eq!(server, ["stock", "9092"]);
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_panics_costs_no_call() {
+    let telemetry = TestTelemetry::new("order");
+    let server = echo_server().await;
+    let channels =
+        ChannelFactory::new(&telemetry).traced(|layer| layer.filter(|_| panic!("as the test wants it")));
+    EchoClient::new(channels.channel(&server.url("")).unwrap()).call(Kind::Unary, "ok").await.unwrap();
+    assert_eq!(outcome(&span(&telemetry).await), "ok");
+}
+
+/// What the server sees as the `user-agent` of a channel.
+async fn agent(telemetry: &Telemetry, change: impl FnOnce(ChannelFactory) -> ChannelFactory) -> String {
+    let (sender, mut agents) = tokio::sync::mpsc::unbounded_channel();
+    let keep =
+        axum::middleware::from_fn(move |request: Request<axum::body::Body>, next: axum::middleware::Next| {
+            sender.send(request.headers()["user-agent"].to_str().unwrap().to_owned()).unwrap();
+            next.run(request)
+        });
+    let server = serve(routes().into_axum_router().layer(keep)).await;
+    let channel = change(ChannelFactory::new(telemetry)).channel(&server.url("")).unwrap();
+    EchoClient::new(channel).call(Kind::Unary, "ok").await.unwrap();
+    agents.recv().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_channel_says_which_service_it_belongs_to() {
+    let service = |name: &str| {
+        let mut settings = Settings::new(name);
+        settings.service_version = Some("1.2".to_owned());
+        waypost_telemetry::init(settings).unwrap()
+    };
+    assert!(agent(&service("order"), |channels| channels).await.starts_with("order/1.2 tonic/"));
+    assert!(agent(&service("our order"), |channels| channels).await.starts_with("waypost-telemetry/"));
+    let named = agent(&service("order"), |channels| channels.user_agent("shop/7")).await;
+    assert!(named.starts_with("shop/7 tonic/"), "{named}");
 }
 
 #[tokio::test]

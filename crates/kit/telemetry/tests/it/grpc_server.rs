@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "what a helper cannot set up fails the test that asked for it")]
 
 pub(crate) mod echo;
+mod tls;
+mod web;
 
 use axum::Router;
 use axum::http::HeaderName;

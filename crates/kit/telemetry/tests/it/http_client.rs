@@ -169,6 +169,62 @@ async fn the_span_lasts_until_the_body_was_read_or_dropped() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_wanted_is_no_cancelled_call() {
+    let telemetry = TestTelemetry::new("payment");
+    let (feed, body) = fed_body();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let app = Router::new().route("/", get(async move || body.lock().unwrap().take().unwrap()));
+    let server = serve(app).await;
+    let response = traced(&telemetry).call(request("GET", server.url("/"))).await.unwrap();
+    drop((response, feed));
+    let span = span(&telemetry).await;
+    assert_eq!((outcome(&span).as_str(), attribute(&span, "waypost.outcome")), ("ok", None));
+}
+
+#[tokio::test]
+async fn a_request_in_origin_form_has_an_absolute_url() {
+    let telemetry = TestTelemetry::new("payment");
+    let answers =
+        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(axum::http::Response::new(Body::empty())));
+    for (host, url) in [
+        ("shop.example:8080", "http://shop.example:8080/charges?page=1"),
+        ("shop.example:443", "https://shop.example:443/charges?page=1"),
+    ] {
+        telemetry.forget();
+        let mut sent = request("GET", "/charges?page=1".to_owned());
+        sent.headers_mut().insert("host", host.parse().unwrap());
+        telemetry.http_client().layer(answers).call(sent).await.unwrap();
+        assert_eq!(attribute(&span(&telemetry).await, "url.full").as_deref(), Some(url));
+    }
+}
+
+#[tokio::test]
+async fn a_user_agent_is_sent_when_asked_for_and_replaces_none() {
+    let telemetry = TestTelemetry::new("payment");
+    let (server, kept) = provider().await;
+    let agent = axum::http::HeaderValue::from_static("payment/1");
+    let mut with_its_own = request("GET", server.url("/v1/charges/1"));
+    with_its_own.headers_mut().insert("user-agent", "own/2".parse().unwrap());
+    traced(&telemetry).call(request("GET", server.url("/v1/charges/1"))).await.unwrap();
+    let mut service = telemetry.http_client().user_agent(agent).layer(client());
+    service.call(request("GET", server.url("/v1/charges/1"))).await.unwrap();
+    service.call(with_its_own).await.unwrap();
+    let kept = kept.lock().unwrap();
+    let agents: Vec<_> = kept.iter().map(|headers| headers.get("user-agent")).collect();
+    assert!(agents[0].is_none());
+    assert!(agents[1].unwrap() == "payment/1" && agents[2].unwrap() == "own/2", "{agents:?}");
+}
+
+#[tokio::test]
+async fn a_filter_that_panics_costs_no_request() {
+    let telemetry = TestTelemetry::new("payment");
+    let layer = telemetry.http_client().filter(|_| panic!("as the test wants it"));
+    let sent = arrives(&telemetry, layer).await;
+    assert!(sent.contains_key("traceparent"));
+    assert_eq!(outcome(&span(&telemetry).await), "ok");
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_an_error() {
     let telemetry = TestTelemetry::new("payment");
     let (feed, body) = fed_body();

@@ -249,7 +249,7 @@ async fn the_response_names_its_trace_only_when_asked_for() {
         let server = serve(Router::new().route("/", get(async || ().into_response())).layer(layer)).await;
         let answer = net::get(server.url("/")).await;
         let span = span(&telemetry).await;
-        let expected = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+        let expected = format!("00-{}-{}-03", span.trace_id(), span.span_id());
         let named = answer.headers().get("traceresponse").map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(named, asked.then_some(expected));
     }

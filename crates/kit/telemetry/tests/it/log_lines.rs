@@ -10,14 +10,14 @@ use waypost_telemetry::opentelemetry::logs::Severity;
 use waypost_telemetry::testing::TestTelemetry;
 use waypost_telemetry::{DropReason, logs, record_error, span};
 
-use crate::receiver::wait_until;
+use crate::receiver::{PATIENCE, wait_until};
 
 /// Output kept in memory.
 #[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -42,13 +42,13 @@ impl<'a> MakeWriter<'a> for Output {
 }
 
 /// The lines that `f` writes.
-fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
+pub(crate) fn lines_of(settings: &LogSettings, f: impl FnOnce()) -> String {
     let output = Output::default();
     tracing::subscriber::with_default(logs::subscriber(settings, output.clone()).unwrap(), f);
     output.text()
 }
 
-fn json() -> LogSettings {
+pub(crate) fn json() -> LogSettings {
     LogSettings { format: LogFormat::Json, ..LogSettings::default() }
 }
 
@@ -181,15 +181,19 @@ fn a_filter_that_cannot_be_read_is_named() {
     assert!(refused.to_string().contains("info,=["), "{refused}");
 }
 
-#[test]
-fn a_receiver_that_is_down_gets_one_line_a_minute() {
+/// The lines of the process: export threads have no other subscriber than that.
+pub(crate) fn process_lines() -> &'static Output {
     static OUTPUT: OnceLock<Output> = OnceLock::new();
-    let output = OUTPUT.get_or_init(|| {
-        // The export threads have no other subscriber than that of the process.
+    OUTPUT.get_or_init(|| {
         let output = Output::default();
         tracing::subscriber::set_global_default(logs::subscriber(&json(), output.clone()).unwrap()).unwrap();
         output
-    });
+    })
+}
+
+#[test]
+fn a_receiver_that_is_down_gets_one_line_a_minute() {
+    let output = process_lines();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut settings = TestTelemetry::settings("s");
     settings.traces.exporters = vec![Exporter::OtlpHttp];
@@ -200,7 +204,9 @@ fn a_receiver_that_is_down_gets_one_line_a_minute() {
     for _ in 0..20 {
         span("a").parent(&telemetry.context()).in_scope(|| ());
     }
-    wait_until("giving up", || telemetry.ledger().dropped_for(DropReason::ExportFailed) == 20);
+    wait_until("giving up twice", || telemetry.ledger().dropped_for(DropReason::ExportFailed) >= 2);
+    let report = telemetry.shutdown_blocking(PATIENCE);
+    assert_eq!(report.traces.dropped_for(DropReason::ExportFailed), 20);
     let about_it = output.text().lines().filter(|line| line.contains(&nobody.to_string())).count();
     assert_eq!(about_it, 1, "{}", output.text());
 }

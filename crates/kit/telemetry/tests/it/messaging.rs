@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use waypost_telemetry::messaging::{
     Correlation, HeaderCarrier, Metrics, create_span, process_batch_span, process_span, receive_span,
-    send_span, settle_span,
+    send_batch_span, send_span, settle_span,
 };
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::opentelemetry::trace::{SpanKind, TraceContextExt as _};
@@ -159,6 +159,65 @@ async fn a_batch_links_to_the_context_of_each_message() {
 }
 
 #[tokio::test]
+async fn a_batch_is_sent_by_a_client_that_links_to_its_messages() {
+    let producer = TestTelemetry::new("order");
+    let _attached = producer.context().attach();
+    let created: Vec<Context> = (0..2)
+        .map(|_| {
+            let creating = create_span("kafka", "order-events").start();
+            let context = creating.context().clone();
+            creating.end(Outcome::Ok);
+            context
+        })
+        .collect();
+    send_batch_span("kafka", "order-events", &created).in_scope(|| ());
+    let spans = spans(&producer, 3).await;
+    let sent = &spans[2];
+    assert_eq!((sent.name(), sent.kind()), ("send order-events", SpanKind::Client));
+    let messages: Vec<_> = spans[..2].iter().map(|span| span.span_id().to_string()).collect();
+    assert_eq!(linked(sent), messages);
+    assert_eq!(attribute(sent, "messaging.batch.message_count").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_template_names_the_span_and_a_broker_has_an_address() {
+    let telemetry = TestTelemetry::new("order");
+    let _attached = telemetry.context().attach();
+    for system in ["kafka", "waypost"] {
+        send_span(system, "reply-4711")
+            .destination_template("reply-{client}")
+            .server("broker.example", Some(9092))
+            .tombstone()
+            .in_scope(|| ());
+    }
+    let spans = spans(&telemetry, 2).await;
+    for span in &spans {
+        assert_eq!(span.name(), "send reply-{client}");
+        for (key, value) in [
+            ("messaging.destination.name", "reply-4711"),
+            ("messaging.destination.template", "reply-{client}"),
+            ("server.address", "broker.example"),
+            ("server.port", "9092"),
+        ] {
+            assert_eq!(attribute(span, key).as_deref(), Some(value), "{key}");
+        }
+    }
+    let tombstones = spans.iter().map(|span| attribute(span, "messaging.kafka.message.tombstone"));
+    assert_eq!(tombstones.collect::<Vec<_>>(), [Some("true".to_owned()), None]);
+}
+
+#[tokio::test]
+async fn a_state_that_the_api_cannot_hold_reaches_the_consumer() {
+    let consumer = TestTelemetry::new("notification");
+    let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03".to_vec();
+    let headers = vec![("traceparent".to_owned(), parent), ("tracestate".to_owned(), b"foo@@bar=1".to_vec())];
+    let stored = stored(&consumer, &headers);
+    let process = process_span("kafka", "order-events", &stored, Correlation::Parent).start();
+    assert_eq!(propagation::tracestate(process.context()).as_deref(), Some("foo@@bar=1"));
+    assert!(propagation::traceparent(process.context()).unwrap().ends_with("-03"));
+}
+
+#[tokio::test]
 async fn sending_again_replaces_the_context_in_the_headers() {
     let producer = TestTelemetry::new("order");
     let mut headers = sent(&producer);
@@ -184,14 +243,16 @@ async fn a_handler_that_fails_fails_its_span() {
     assert!(failed.is_error());
     let _attached = consumer.context().attach();
     consumer.forget();
-    drop(process_span("kafka", "order-events", &Context::new(), Correlation::Link).start());
+    drop(
+        process_span("kafka", "order-events", &Context::new(), Correlation::Link).start().cancelled_on_drop(),
+    );
     assert_eq!(outcome(&spans(&consumer, 1).await[0]), "cancelled");
 }
 
 #[test]
 fn messages_are_counted_and_timed_by_system_destination_and_group() {
     let telemetry = TestTelemetry::new("order");
-    let metrics = Metrics::new(&telemetry, "kafka");
+    let metrics = Metrics::new(&telemetry, "kafka").server("broker.example", Some(9092));
     let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
     let elapsed = Duration::from_millis(3);
     metrics.sent("order-events", 2, elapsed, None);
@@ -203,6 +264,13 @@ fn messages_are_counted_and_timed_by_system_destination_and_group() {
     let labels = ["messaging_system=\"kafka\"", "messaging_destination_name=\"order-events\""];
     assert_eq!(metric(&telemetry, "messaging_client_sent_messages_total", &labels), 3);
     assert_eq!(metric(&telemetry, "messaging_client_sent_messages_total", &["error_type="]), 1);
+    let broker = ["server_address=\"broker.example\"", "server_port=\"9092\""];
+    assert_eq!(metric(&telemetry, "messaging_process_duration_seconds_count", &broker), 2);
+    for (kind, count) in [("send", 2), ("receive", 1)] {
+        let labels = [&format!("messaging_operation_type=\"{kind}\"")[..], broker[0]];
+        let counted = metric(&telemetry, "messaging_client_operation_duration_seconds_count", &labels);
+        assert_eq!(counted, count, "{kind}");
+    }
     let group = ["messaging_consumer_group_name=\"notification\""];
     assert_eq!(metric(&telemetry, "messaging_client_consumed_messages_total", &group), 5);
     assert_eq!(metric(&telemetry, "messaging_process_duration_seconds_count", &group), 2);

@@ -40,32 +40,19 @@ fn counters_only_grow_from_scrape_to_scrape() {
 }
 
 #[test]
-fn the_kit_tells_what_became_of_its_spans() {
-    let mut settings = TestTelemetry::settings("s");
-    settings.traces.memory_capacity = 2;
-    let telemetry = TestTelemetry::with(settings);
-    for _ in 0..5 {
-        telemetry.span("a").in_scope(|| ());
-    }
-    let open = telemetry.span("open").start();
-    let page = render_prometheus(&[telemetry.handle().clone()]);
-    assert_eq!(sample(&page, "otel_sdk_span_started_total", &[]), Some(6.0));
-    assert_eq!(sample(&page, "otel_sdk_span_live", &[]), Some(1.0));
-    assert_eq!(sample(&page, "otel_sdk_exporter_span_exported_total", &[]), Some(2.0));
-    let overwritten = [("error_type", "overwritten"), ("otel_component_type", "memory")];
-    assert_eq!(sample(&page, "otel_sdk_processor_span_processed_total", &overwritten), Some(3.0));
-    drop(open);
-}
-
-#[test]
 fn the_process_tells_its_memory_and_cpu_time() {
     let mut settings = TestTelemetry::settings("s");
     settings.metrics.process = true;
     let telemetry = TestTelemetry::with(settings);
     let page = render_prometheus(&[telemetry.handle().clone()]);
     assert!(sample(&page, "process_memory_usage_bytes", &[]).unwrap() > 1e6, "{page}");
+    assert!(sample(&page, "process_memory_virtual_bytes", &[]).unwrap() > 1e6, "{page}");
     assert!(sample(&page, "process_cpu_time_seconds_total", &[("cpu_mode", "user")]).is_some());
+    assert!(sample(&page, "process_cpu_time_seconds_total", &[("cpu_mode", "system")]).is_some());
     assert!(sample(&page, "process_thread_count", &[]).unwrap() >= 1.0);
+    assert!(sample(&page, "process_unix_file_descriptor_count", &[]).unwrap() >= 3.0, "{page}");
+    assert!(sample(&page, "process_uptime_seconds", &[]).unwrap() >= 0.0, "{page}");
+    assert!(page.contains("# TYPE process_uptime_seconds gauge"), "{page}");
 }
 
 #[test]

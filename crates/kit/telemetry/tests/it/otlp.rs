@@ -14,7 +14,7 @@ use waypost_telemetry::config::{Exporter, Headers, OtlpReceiver};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::opentelemetry::{Array, KeyValue, Value};
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{FinishedSpan, Outcome, Settings, Telemetry, event, record_error};
+use waypost_telemetry::{Builder, FinishedSpan, Outcome, Settings, Telemetry, event, record_error};
 
 use crate::receiver::{GrpcReceiver, HttpReceiver, Manner, PATIENCE, spans_of};
 
@@ -199,7 +199,9 @@ fn a_signal_with_an_address_of_its_own_goes_there() {
 fn addresses_with_tls_can_be_used() {
     for exporter in [Exporter::OtlpHttp, Exporter::OtlpGrpc] {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let telemetry = waypost_telemetry::init(settings(exporter, format!("https://{nobody}"))).unwrap();
+        let settings = settings(exporter, format!("https://{nobody}"));
+        let provider = rustls::crypto::ring::default_provider().into();
+        let telemetry = Builder::new(settings).tls_provider(provider).init().unwrap();
         record(&telemetry);
         let report = telemetry.shutdown_blocking(Duration::from_millis(500));
         assert!(report.traces.is_balanced(), "{report:?}");
@@ -207,17 +209,17 @@ fn addresses_with_tls_can_be_used() {
 }
 
 #[test]
-fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
-    let (common, further) = (HttpReceiver::start(Manner::Hangs), HttpReceiver::start(Manner::Takes));
+fn an_additional_receiver_gets_everything_while_the_common_one_hangs() {
+    let (common, additional) = (HttpReceiver::start(Manner::Hangs), HttpReceiver::start(Manner::Takes));
     let mut settings = settings(Exporter::OtlpHttp, common.endpoint());
     settings.metrics.exporters.clear();
-    settings.otlp.further =
-        vec![OtlpReceiver { endpoint: further.endpoint(), logs: true, ..OtlpReceiver::default() }];
+    settings.otlp.additional =
+        vec![OtlpReceiver { endpoint: additional.endpoint(), logs: true, ..OtlpReceiver::default() }];
     let telemetry = waypost_telemetry::init(settings).unwrap();
     record(&telemetry);
     let report = telemetry.shutdown_blocking(Duration::from_secs(1));
 
-    let mut posted = [further.next(), further.next()];
+    let mut posted = [additional.next(), additional.next()];
     posted.sort_by(|left, right| left.path.cmp(&right.path));
     let paths: Vec<&str> = posted.iter().map(|posted| posted.path.as_str()).collect();
     assert_eq!(paths, ["/v1/logs", "/v1/traces"]);
@@ -226,6 +228,6 @@ fn a_further_receiver_gets_everything_while_the_common_one_hangs() {
     assert_eq!(names, ["earlier", "charge", "place-order"]);
 
     let of = |exporter| report.traces.exporters.iter().find(|ledger| ledger.exporter == exporter).unwrap();
-    assert_eq!((of("further_otlp_http").exported, of("otlp_http").exported), (3, 0));
+    assert_eq!((of("additional_otlp_http").exported, of("otlp_http").exported), (3, 0));
     assert_eq!(of("otlp_http").dropped_total(), 3);
 }

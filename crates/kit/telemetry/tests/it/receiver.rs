@@ -1,7 +1,8 @@
-//! Small receivers of OTLP: over HTTP one that can misbehave, over gRPC one that takes everything.
+//! Small receivers of OTLP, over HTTP and over gRPC, that can misbehave.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -44,17 +45,81 @@ pub(crate) struct Posted {
     pub(crate) path: String,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    pub(crate) at: Instant,
+    /// Whether it is answered with success.
+    pub(crate) is_taken: bool,
 }
 
 impl Posted {
     pub(crate) fn spans(&self) -> Vec<Span> {
         spans_of(ExportTraceServiceRequest::decode(self.body.as_slice()).unwrap())
     }
+
+    /// A header's value; names in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
 }
 
 pub(crate) fn spans_of(request: ExportTraceServiceRequest) -> Vec<Span> {
     let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
     scopes.flat_map(|scope| scope.spans).collect()
+}
+
+/// What the HTTP receiver does with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    Answer {
+        status: u16,
+        /// Whole lines, each with its end.
+        headers: String,
+        body: Vec<u8>,
+        after: Duration,
+    },
+    /// Ends the connection without an answer.
+    Cut,
+    /// Reads on until the client gives up.
+    Nothing,
+}
+
+impl Reply {
+    pub(crate) fn status(status: u16) -> Self {
+        Self::Answer { status, headers: String::new(), body: Vec::new(), after: Duration::ZERO }
+    }
+
+    pub(crate) fn slow(after: Duration) -> Self {
+        Self::Answer { status: 200, headers: String::new(), body: Vec::new(), after }
+    }
+
+    pub(crate) fn unavailable(retry_after: &str) -> Self {
+        let headers = format!("retry-after: {retry_after}\r\n");
+        Self::Answer { status: 503, headers, body: Vec::new(), after: Duration::ZERO }
+    }
+
+    fn is_success(&self) -> bool {
+        matches!(self, Self::Answer { status: 200..300, .. })
+    }
+}
+
+/// Asked with the number of the request, beginning with 1.
+type Replies = Arc<dyn Fn(usize) -> Reply + Send + Sync>;
+
+impl Manner {
+    fn reply(self, nth: usize) -> Reply {
+        match self {
+            Self::Takes => Reply::status(200),
+            Self::Answers(status) => Reply::status(status),
+            Self::AnswersFirst(first, status) => Reply::status(if nth <= first { status } else { 200 }),
+            Self::Hangs => Reply::Nothing,
+            Self::RefusesSpans(rejected_spans) => {
+                let partial =
+                    ExportTracePartialSuccess { rejected_spans, error_message: "too many".to_owned() };
+                let body = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+                Reply::Answer { status: 200, headers: String::new(), body, after: Duration::ZERO }
+            }
+        }
+    }
 }
 
 /// An OTLP receiver over HTTP/1.1 on a free port; lives as long as the test process.
@@ -65,14 +130,18 @@ pub(crate) struct HttpReceiver {
 
 impl HttpReceiver {
     pub(crate) fn start(manner: Manner) -> Self {
+        Self::with(move |nth| manner.reply(nth))
+    }
+
+    pub(crate) fn with(replies: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, posted) = channel();
-        let count = Arc::new(Mutex::new(0));
+        let (count, replies): (_, Replies) = (Arc::new(AtomicUsize::new(0)), Arc::new(replies));
         std::thread::spawn(move || {
             for connection in listener.incoming() {
-                let (sender, count) = (sender.clone(), Arc::clone(&count));
-                std::thread::spawn(move || serve(connection.unwrap(), manner, &count, &sender));
+                let (sender, count, replies) = (sender.clone(), Arc::clone(&count), Arc::clone(&replies));
+                std::thread::spawn(move || serve(connection.unwrap(), &replies, &count, &sender));
             }
         });
         Self { address, posted }
@@ -93,29 +162,25 @@ impl HttpReceiver {
     }
 }
 
-fn serve(connection: TcpStream, manner: Manner, count: &Mutex<usize>, posted: &Sender<Posted>) {
+fn serve(connection: TcpStream, replies: &Replies, count: &AtomicUsize, posted: &Sender<Posted>) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut writer = connection;
-    while let Some(request) = read_request(&mut reader) {
+    while let Some(mut request) = read_request(&mut reader) {
+        let reply = replies(count.fetch_add(1, Ordering::SeqCst) + 1);
+        request.is_taken = reply.is_success();
         let _ = posted.send(request);
-        let nth = {
-            let mut count = count.lock().unwrap();
-            *count += 1;
-            *count
-        };
-        let (status, body) = match manner {
-            Manner::Takes => (200, Vec::new()),
-            Manner::Answers(status) => (status, Vec::new()),
-            Manner::AnswersFirst(first, status) => (if nth <= first { status } else { 200 }, Vec::new()),
-            Manner::RefusesSpans(rejected_spans) => {
-                let partial =
-                    ExportTracePartialSuccess { rejected_spans, error_message: "too many".to_owned() };
-                (200, ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec())
+        let (status, headers, body) = match reply {
+            Reply::Answer { status, headers, body, after } => {
+                std::thread::sleep(after);
+                (status, headers, body)
             }
-            // Read on until the client gives up.
-            Manner::Hangs => continue,
+            Reply::Cut => {
+                let _ = writer.shutdown(std::net::Shutdown::Both);
+                return;
+            }
+            Reply::Nothing => continue,
         };
-        let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\n\r\n", body.len());
         if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(&body)).is_err() {
             return;
         }
@@ -129,32 +194,50 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Posted> {
             return None;
         }
     }
-    let length = head
-        .lines()
-        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned))
-        .map_or(0, |length| length.trim().parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+    let at = Instant::now();
     let path = head.split_whitespace().nth(1)?.to_owned();
-    Some(Posted { path, head, body })
+    let mut posted = Posted { path, head, body: Vec::new(), at, is_taken: false };
+    let length = posted.header("content-length").map_or(0, |length| length.parse().unwrap());
+    posted.body = vec![0; length];
+    reader.read_exact(&mut posted.body).ok()?;
+    Some(posted)
 }
 
-/// What the gRPC receiver took.
-#[derive(Clone, Default)]
+/// What the gRPC receiver says to a request for spans; asked with its number, beginning with 1.
+type GrpcReplies = Arc<dyn Fn(usize) -> Result<ExportTraceServiceResponse, Status> + Send + Sync>;
+
+/// What the gRPC receiver got.
+#[derive(Clone)]
 pub(crate) struct GrpcReceiver {
     pub(crate) traces: Arc<Mutex<Vec<Request<ExportTraceServiceRequest>>>>,
+    /// When the requests of `traces` came.
+    pub(crate) times: Arc<Mutex<Vec<Instant>>>,
     pub(crate) metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
     pub(crate) logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
+    replies: GrpcReplies,
 }
 
 impl GrpcReceiver {
     /// Serves on a free port until the runtime ends.
     pub(crate) async fn start() -> (Self, String) {
+        Self::with(|_| Ok(ExportTraceServiceResponse::default())).await
+    }
+
+    pub(crate) async fn with(
+        replies: impl Fn(usize) -> Result<ExportTraceServiceResponse, Status> + Send + Sync + 'static,
+    ) -> (Self, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let receiver = Self::default();
+        let receiver = Self {
+            traces: Arc::default(),
+            times: Arc::default(),
+            metrics: Arc::default(),
+            logs: Arc::default(),
+            replies: Arc::new(replies),
+        };
+        let traces = TraceServiceServer::new(receiver.clone());
         let server = tonic::transport::Server::builder()
-            .add_service(TraceServiceServer::new(receiver.clone()))
+            .add_service(traces.accept_compressed(tonic::codec::CompressionEncoding::Gzip))
             .add_service(MetricsServiceServer::new(receiver.clone()))
             .add_service(LogsServiceServer::new(receiver.clone()))
             .serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener));
@@ -169,8 +252,13 @@ impl TraceService for GrpcReceiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.traces.lock().unwrap().push(request);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        self.times.lock().unwrap().push(Instant::now());
+        let nth = {
+            let mut traces = self.traces.lock().unwrap();
+            traces.push(request);
+            traces.len()
+        };
+        (self.replies)(nth).map(Response::new)
     }
 }
 

@@ -155,14 +155,16 @@ fn a_guard_ends_its_span_once() {
     guard.event("seen", vec![KeyValue::new("n", 1)]);
     guard.end(Outcome::Error("refused".into()));
     drop(telemetry.span("dropped").start());
+    drop(telemetry.span("given-up").start().cancelled_on_drop());
 
     let renamed = telemetry.only_span("b");
     assert!(renamed.is_error());
     assert_eq!(renamed.attribute("error.type").unwrap().as_str(), "refused");
     assert_eq!(renamed.events()[0].attribute("n").unwrap().as_str(), "1");
-    let dropped = telemetry.only_span("dropped");
-    assert_eq!(dropped.attribute("waypost.outcome").unwrap().as_str(), "cancelled");
-    assert_eq!(telemetry.ledger().ended, 2);
+    assert_eq!(telemetry.only_span("dropped").attribute("waypost.outcome"), None);
+    let given_up = telemetry.only_span("given-up");
+    assert_eq!(given_up.attribute("waypost.outcome").unwrap().as_str(), "cancelled");
+    assert_eq!(telemetry.ledger().ended, 3);
 }
 
 #[test]

@@ -175,3 +175,49 @@ async fn operations_of_different_statements_are_different_series_and_the_same_on
     }
     assert_eq!(series(&telemetry, "db_client_operation_duration_seconds_count").len(), 3);
 }
+
+#[tokio::test]
+async fn a_statement_may_be_put_together_while_the_program_runs() {
+    let (telemetry, database) = database();
+    let mut operation = database.start("find");
+    let columns = ["id", "status"].join(", ");
+    operation.statement(format!("SELECT {columns} FROM orders WHERE id = ?1"));
+    operation.dynamic_statement("SELECT * FROM holds WHERE owner = 'alice' AND n > 7 -- for alice");
+    operation.dynamic_statement("SELECT * FROM holds WHERE owner = 'bob' AND n > 8");
+    operation.succeed();
+    let span = span(&telemetry).await;
+    assert_eq!(span.name(), "SELECT orders; SELECT holds");
+    assert_eq!(
+        attribute(&span, "db.query.text").as_deref(),
+        Some(
+            "SELECT id, status FROM orders WHERE id = ?1;\n\
+             SELECT * FROM holds WHERE owner = ? AND n > ? ;\n\
+             SELECT * FROM holds WHERE owner = ? AND n > ?"
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_operation_says_where_the_database_is() {
+    let telemetry = TestTelemetry::new("order");
+    let database = telemetry.sql("postgresql", "shop").server("db.internal", 5432);
+    database.start("ping").succeed();
+    let mut operation = database.start("read");
+    operation.server("replica.internal", 6432);
+    operation.peer("10.0.0.7:6432".parse().unwrap());
+    operation.succeed();
+
+    let spans = spans(&telemetry, 2).await;
+    assert_eq!(attribute(&spans[0], "server.address").as_deref(), Some("db.internal"));
+    assert_eq!(attribute(&spans[0], "server.port"), None, "the default port goes without saying");
+    for (key, value) in [
+        ("server.address", "replica.internal"),
+        ("server.port", "6432"),
+        ("network.peer.address", "10.0.0.7"),
+        ("network.peer.port", "6432"),
+    ] {
+        assert_eq!(attribute(&spans[1], key).as_deref(), Some(value));
+    }
+    let labels = ["server_address=\"replica.internal\"", "server_port=\"6432\""];
+    assert_eq!(metric(&telemetry, "db_client_operation_duration_seconds_count", &labels), 1);
+}

@@ -265,17 +265,14 @@ impl<E: std::error::Error + 'static> Failed<E> {
 }
 
 impl<E: ErrorType + 'static> ErrorType for Failed<E> {
-    fn error_type(&self) -> Cow<'static, str> {
+    fn inner(&self) -> Option<&dyn ErrorType> {
         match self {
-            Failed::Failure(failure) => failure.error_type(),
-            Failed::Panicked => "panic".into(),
+            Failed::Failure(failure) => Some(failure),
+            Failed::Panicked => None,
         }
     }
 
-    fn is_failure(&self) -> bool {
-        match self {
-            Failed::Failure(failure) => failure.is_failure(),
-            Failed::Panicked => true,
-        }
+    fn error_type(&self) -> Cow<'static, str> {
+        self.inner().map_or("panic".into(), ErrorType::error_type)
     }
 }

@@ -39,7 +39,6 @@ mod dead_letter;
 mod lane;
 mod progress;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -144,19 +143,9 @@ pub enum Failure<E: std::error::Error + 'static> {
 }
 
 impl<E: ErrorType + 'static> ErrorType for Failure<E> {
-    fn error_type(&self) -> Cow<'static, str> {
-        self.inner().error_type()
-    }
-
-    fn is_failure(&self) -> bool {
-        self.inner().is_failure()
-    }
-}
-
-impl<E: std::error::Error + 'static> Failure<E> {
-    fn inner(&self) -> &E {
+    fn inner(&self) -> Option<&dyn ErrorType> {
         match self {
-            Failure::Retry(error) | Failure::Reject(error) => error,
+            Failure::Retry(error) | Failure::Reject(error) => Some(error),
         }
     }
 }

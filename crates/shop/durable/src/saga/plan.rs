@@ -6,12 +6,8 @@ use super::{
 };
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{borrow::Cow, collections::HashSet, error::Error as StdError, fmt, future::Future, sync::Arc};
-use waypost_telemetry::{
-    ErrorType,
-    error::ErrorClass,
-    opentelemetry::{KeyValue, logs::Severity},
-};
+use std::{collections::HashSet, error::Error as StdError, fmt, future::Future, sync::Arc};
+use waypost_telemetry::ErrorType;
 
 /// A kind of saga. The value itself holds what the steps need to do their work, such as clients.
 pub trait Saga: Send + Sync + Sized + 'static {
@@ -87,32 +83,8 @@ impl<R: StdError> StdError for Failure<R> {
 }
 
 impl<R: ErrorType> ErrorType for Failure<R> {
-    fn error_type(&self) -> Cow<'static, str> {
-        self.reason().error_type()
-    }
-
-    fn is_failure(&self) -> bool {
-        self.reason().is_failure()
-    }
-
-    fn severity(&self) -> Severity {
-        self.reason().severity()
-    }
-
-    fn class(&self) -> ErrorClass {
-        self.reason().class()
-    }
-
-    fn attributes(&self) -> Vec<KeyValue> {
-        self.reason().attributes()
-    }
-
-    fn fingerprint(&self) -> u64 {
-        self.reason().fingerprint()
-    }
-
-    fn type_name(&self) -> &'static str {
-        self.reason().type_name()
+    fn inner(&self) -> Option<&dyn ErrorType> {
+        Some(self.reason())
     }
 }
 

@@ -11,10 +11,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use waypost_gateway::{Auth, RateLimit};
-use waypost_service::{
-    Limits,
-    config::{ByteSize, Duration as Setting},
-};
+use waypost_service::Limits;
+use waypost_settings::{ByteSize, Duration as Setting};
 
 #[tokio::test]
 async fn a_route_that_does_not_exist_is_a_problem() {

@@ -13,9 +13,8 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use waypost_gateway::{Auth, Config, Parts, SigningKey, TokenSettings, build};
-use waypost_service::{
-    Drain, DrainTrigger, GrpcLimits, Limits, Served, bind, config::Secret, grpc_app, serve,
-};
+use waypost_service::{Drain, DrainTrigger, GrpcLimits, Limits, Served, bind, grpc_app, serve};
+use waypost_settings::Secret;
 use waypost_telemetry::testing::TestTelemetry;
 
 /// Longest wait for anything that must happen.

@@ -62,8 +62,7 @@ async fn a_price_that_changed_since_it_was_looked_up_fails_the_order() {
 #[tokio::test]
 async fn a_client_that_knows_a_newer_price_than_the_cache_is_right() {
     let shop =
-        Shop::with(|config| config.price_time_to_live = waypost_service::config::Duration::from_secs(600))
-            .await;
+        Shop::with(|config| config.price_time_to_live = waypost_settings::Duration::from_secs(600)).await;
     shop.service.order().await;
     *shop.inventory().price.lock().unwrap() = 599_950;
     let newer = CreateOrderRequest { amount: Some(usd(1_199_900)), ..order_for("user123") };

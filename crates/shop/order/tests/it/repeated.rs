@@ -54,8 +54,7 @@ async fn a_key_belongs_to_one_principal() {
 #[tokio::test]
 async fn a_repeated_request_is_answered_although_the_price_has_changed_since() {
     let shop =
-        Shop::with(|config| config.price_time_to_live = waypost_service::config::Duration::from_millis(0))
-            .await;
+        Shop::with(|config| config.price_time_to_live = waypost_settings::Duration::from_millis(0)).await;
     let first = shop.service.create(with_key("k1", 1)).await.unwrap();
     *shop.inventory().price.lock().unwrap() = 599_950;
     let second = shop.service.create(with_key("k1", 1)).await.unwrap();

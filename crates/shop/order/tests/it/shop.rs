@@ -18,9 +18,8 @@ use waypost_order::{
     store::{SqliteStore, Store},
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
-use waypost_service::{
-    DataDir, Drain, DrainTrigger, GrpcLimits, Limits, Tasks, bind, config, grpc_app, serve,
-};
+use waypost_service::{DataDir, Drain, DrainTrigger, GrpcLimits, Limits, Tasks, bind, grpc_app, serve};
+use waypost_settings as config;
 use waypost_telemetry::{
     FinishedSpan, Telemetry,
     testing::{TestTelemetry, wait_for},

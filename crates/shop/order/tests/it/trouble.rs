@@ -18,7 +18,7 @@ use waypost_order::{
     Config,
     store::{MemoryStore, Store},
 };
-use waypost_service::config;
+use waypost_settings as config;
 use waypost_telemetry::testing::TestTelemetry;
 
 impl Shop {

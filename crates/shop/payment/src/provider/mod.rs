@@ -16,7 +16,7 @@ use self::answer::{ChargeBody, ChargesBody};
 use self::timed::{TimeLimit, Timed};
 use crate::{Error, config::ProviderConfig, domain::Charge};
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -31,6 +31,10 @@ use waypost_telemetry::{
     Telemetry,
     http::{ClientService, UrlTemplate},
 };
+
+/// Who asks, as the provider's access log has it.
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
 
 /// The provider. Cheap to clone; all clones share one pool of connections.
 #[derive(Clone, Debug)]
@@ -87,7 +91,7 @@ impl Provider {
             .pool_max_idle_per_host(config.idle_connections)
             .build(connector);
         Ok(Provider {
-            client: telemetry.http_client().layer(Timed(client)),
+            client: telemetry.http_client().user_agent(USER_AGENT).layer(Timed(client)),
             base: base.to_owned(),
             timeout: config.timeout.get(),
             margin: config.margin.get(),

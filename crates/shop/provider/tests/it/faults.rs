@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 use waypost_provider::Config;
-use waypost_service::config::{Duration as Setting, Ratio};
+use waypost_settings::{Duration as Setting, Ratio};
 use waypost_telemetry::testing::TestTelemetry;
 
 use crate::http::{charge, provider, send};

@@ -62,6 +62,7 @@ impl Breaker {
                 .with_description(
                     "State of the breaker: 0 calls pass, 1 one call probes, 2 calls are refused",
                 )
+                .with_unit("{state}")
                 .build(),
             refused: meter
                 .u64_counter("waypost.breaker.refused")

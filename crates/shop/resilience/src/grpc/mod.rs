@@ -18,7 +18,10 @@ use http::{Request, Response, Uri, uri::InvalidUri};
 use tonic::{Status, body::Body, transport::Endpoint};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_service::Service;
-use waypost_telemetry::{Telemetry, grpc::ClientLayer};
+use waypost_telemetry::{
+    Telemetry,
+    grpc::{ClientLayer, Connection},
+};
 
 use crate::{
     breaker::{self, Breaker},
@@ -114,12 +117,11 @@ impl Channel {
             return Err(ChannelError::UnusableTarget { target: target.to_owned() });
         };
         let breaker = Breaker::new(telemetry, authority.as_str(), options.breaker);
-        let connection = Endpoint::from(uri.clone())
+        let endpoint = Endpoint::from(uri.clone())
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(options.keep_alive_interval)
-            .keep_alive_timeout(options.keep_alive_timeout)
-            .connect_lazy();
+            .keep_alive_timeout(options.keep_alive_timeout);
 
         let stack = ServiceBuilder::new()
             // One type of body for the typed clients, whatever the layers below make of it.
@@ -137,7 +139,8 @@ impl Channel {
             // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
             .map_response(|response: Response<Body>| response.map(faults::name_body_faults))
             .map_err(faults::of_connection)
-            .service(connection);
+            // tonic's channel, which says in its answers whom it is connected to.
+            .service(Connection::lazy(&endpoint));
         Ok(Self { stack: BoxCloneSyncService::new(stack), breaker, target: uri })
     }
 

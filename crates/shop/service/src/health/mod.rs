@@ -14,13 +14,14 @@ mod check;
 mod grpc;
 
 use self::check::Verdict;
-use crate::{Check, Drain, config::Duration, settings};
+use crate::{Check, Drain};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{Notify, watch};
+use waypost_settings::{Duration, settings};
 use waypost_telemetry::opentelemetry::Context;
 
 /// Time between two runs of the checks until the process is ready for the first time.

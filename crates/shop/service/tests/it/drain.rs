@@ -4,7 +4,8 @@ use crate::support::{PATIENCE, Server, connect_and_send, get_http2, http2, in_ti
 use axum::{Router, routing::get};
 use std::sync::Arc;
 use tokio::{net::TcpStream, sync::Semaphore};
-use waypost_service::{Limits, Tasks, config::Duration};
+use waypost_service::{Limits, Tasks};
+use waypost_settings::Duration;
 
 /// `/` answers when it is given leave; `arrived` counts the requests that wait.
 #[derive(Clone)]

@@ -9,7 +9,8 @@ use waypost_api::user::v1::{
     user_service_server::{UserService, UserServiceServer},
 };
 use waypost_resilience::deadline;
-use waypost_service::{GrpcLimits, Limits, config::ByteSize, grpc_app};
+use waypost_service::{GrpcLimits, Limits, grpc_app};
+use waypost_settings::ByteSize;
 use waypost_telemetry::testing::TestTelemetry;
 
 /// Answers with the time that is left as the name; never, for `slow`.

@@ -11,9 +11,9 @@ use tonic_health::pb::{
 };
 use waypost_service::{
     Check, Drain, Limits, admin,
-    config::Duration,
     health::{Health, HealthSettings},
 };
+use waypost_settings::Duration;
 use waypost_telemetry::Telemetry;
 
 /// A dependency that can be switched.

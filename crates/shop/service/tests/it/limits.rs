@@ -8,7 +8,8 @@ use tokio::{
     net::TcpStream,
     sync::mpsc::{UnboundedSender, unbounded_channel},
 };
-use waypost_service::{Limits, config::Duration};
+use waypost_service::Limits;
+use waypost_settings::Duration;
 
 fn app() -> Router {
     Router::new()

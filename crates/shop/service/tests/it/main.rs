@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod bind;
-mod config;
 mod drain;
 mod grpc;
 mod health;

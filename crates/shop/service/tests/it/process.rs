@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpStream, sync::Semaphore};
-use waypost_service::{App, Limits, Pacing, Process, Tasks, Worker, bind, config::Duration, health::Health};
+use waypost_service::{App, Limits, Pacing, Process, Tasks, Worker, bind, health::Health};
+use waypost_settings::Duration;
 use waypost_telemetry::Telemetry;
 
 type Story = Arc<Mutex<Vec<String>>>;

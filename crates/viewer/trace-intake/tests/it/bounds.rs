@@ -6,7 +6,7 @@ use crate::{
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use std::time::Duration;
-use waypost_service::config::ByteSize;
+use waypost_settings::ByteSize;
 use waypost_trace_intake::{RecordLimits, Settings};
 use waypost_trace_model::{RefusalReason, otlp};
 

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message as _;
 use std::{sync::Arc, time::Duration};
 use tonic::{Code, Status};
-use waypost_service::config::ByteSize;
+use waypost_settings::ByteSize;
 use waypost_trace_intake::{RecordLimits, Settings};
 use waypost_trace_model::otlp;
 use waypost_trace_store::{AppendError, TraceStore as _};

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use waypost_service::config::ByteSize;
+use waypost_settings::ByteSize;
 use waypost_trace_intake::{Intake, Refused, Settings};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, otlp};
 use waypost_trace_store::AppendError;

@@ -5,7 +5,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use waypost_service::config::ByteSize;
+use waypost_settings::ByteSize;
 use waypost_trace_intake::Settings;
 use waypost_trace_model::Kind;
 use waypost_trace_store::TraceStore as _;

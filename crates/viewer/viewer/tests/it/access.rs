@@ -5,7 +5,7 @@ use crate::{
     viewer::{Viewer, in_time},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use waypost_service::config::Secret;
+use waypost_settings::Secret;
 
 const TOKEN: &str = "a token that somebody chose; with=odd \"letters\"";
 

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use waypost_service::config::{ByteSize, Duration};
+use waypost_settings::{ByteSize, Duration};
 
 #[tokio::test]
 async fn an_import_says_what_it_took() {

@@ -4,18 +4,19 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use reqwest::Url;
 
-use super::{BatchSettings, Exporter, Headers, Problem, Settings, SettingsError};
+use super::values::MAX_TIME;
+use super::{BatchSettings, Complaint, Endpoint, Exporter, Headers, OtlpProtocol, Settings, SettingsError};
 
 impl Settings {
     /// `Ok` if these settings can be used; else everything that is wrong with them.
     pub fn check(&self) -> Result<(), SettingsError> {
-        SettingsError::check(self.problems())
+        SettingsError::check(self.complaints())
     }
 
-    pub(super) fn problems(&self) -> Vec<Problem> {
-        let mut check = Check { problems: Vec::new() };
+    /// Every broken rule, for a program in whose settings these are a section.
+    pub fn complaints(&self) -> Vec<Complaint> {
+        let mut check = Check { complaints: Vec::new() };
         check.that(!self.service_name.trim().is_empty(), "service_name", "", "must not be empty");
         check.that(
             (0.0..=1.0).contains(&self.traces.ratio),
@@ -32,15 +33,17 @@ impl Settings {
             ("traces.memory_capacity", self.traces.memory_capacity),
             ("logs.memory_capacity", self.logs.memory_capacity),
             ("metrics.cardinality_limit", self.metrics.cardinality_limit),
-            ("limits.attribute_value_length", self.limits.attribute_value_length),
+            ("otlp.max_request_bytes", self.otlp.max_request_bytes),
         ] {
             check.that(number > 0, name, "0", "must be at least 1");
         }
+        check.that(!self.metrics.interval.is_zero(), "metrics.interval", "0s", "must be longer than nothing");
         check.time("metrics.interval", self.metrics.interval);
+        check.time("flush_timeout", self.flush_timeout);
         check.time("metrics.export_timeout", self.metrics.export_timeout);
         check.otlp(self);
         if let Err(reason) = super::log_filter::check_filter(&self.logs.filter) {
-            check.problems.push(Problem::new("logs.filter", &self.logs.filter, reason));
+            check.that(false, "logs.filter", &self.logs.filter, &reason);
         }
         for (name, keys) in [
             ("baggage.outbound", &self.baggage.outbound),
@@ -50,23 +53,25 @@ impl Settings {
                 check.that(is_token(key), name, key, "is not a key that baggage can have");
             }
         }
-        check.problems
+        check.complaints
     }
 }
 
 struct Check {
-    problems: Vec<Problem>,
+    complaints: Vec<Complaint>,
 }
 
 impl Check {
     fn that(&mut self, holds: bool, name: &str, value: &str, reason: &str) {
         if !holds {
-            self.problems.push(Problem::new(name, value, reason));
+            let reason = if value.is_empty() { reason.to_owned() } else { format!("{value:?}: {reason}") };
+            self.complaints.push(Complaint::new(name, reason));
         }
     }
 
     fn time(&mut self, name: &str, value: Duration) {
-        self.that(!value.is_zero(), name, "0s", "must be longer than nothing");
+        let text = waypost_settings::Duration::from(value).to_string();
+        self.that(value <= MAX_TIME, name, &text, "must not be longer than a year");
     }
 
     fn exporters(&mut self, name: &str, exporters: &[Exporter]) {
@@ -79,6 +84,7 @@ impl Check {
     fn batch(&mut self, name: &str, batch: &BatchSettings) {
         let max_batch = batch.max_batch.to_string();
         self.that(batch.queue_size > 0, &format!("{name}.queue_size"), "0", "must be at least 1");
+        self.that(batch.queue_bytes > 0, &format!("{name}.queue_bytes"), "0", "must be at least 1");
         self.that(batch.max_batch > 0, &format!("{name}.max_batch"), "0", "must be at least 1");
         self.that(
             batch.max_batch <= batch.queue_size,
@@ -92,39 +98,63 @@ impl Check {
 
     fn otlp(&mut self, settings: &Settings) {
         let otlp = &settings.otlp;
-        self.endpoint("otlp.endpoint", otlp.endpoint.as_deref());
+        let signals = [
+            ("traces", &otlp.traces, &settings.traces.exporters),
+            ("metrics", &otlp.metrics, &settings.metrics.exporters),
+            ("logs", &otlp.logs, &settings.logs.exporters),
+        ];
+        let over_http = |exporters: &[Exporter]| {
+            exporters.iter().any(|exporter| matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpHttpJson))
+        };
+        let common_over_http =
+            signals.iter().any(|(_, own, exporters)| own.endpoint.is_none() && over_http(exporters));
+        self.endpoint("otlp.endpoint", otlp.endpoint.as_deref(), common_over_http);
         self.time("otlp.timeout", otlp.timeout);
         self.headers("otlp.headers", &otlp.headers);
-        for (name, own) in [("traces", &otlp.traces), ("metrics", &otlp.metrics), ("logs", &otlp.logs)] {
-            self.endpoint(&format!("otlp.{name}.endpoint"), own.endpoint.as_deref());
-            self.time(&format!("otlp.{name}.timeout"), own.timeout.unwrap_or(otlp.timeout));
-            self.headers(
-                &format!("otlp.{name}.headers"),
-                own.headers.as_ref().unwrap_or(&Headers::default()),
-            );
-        }
-        for (place, receiver) in otlp.further.iter().enumerate() {
-            self.endpoint(&format!("otlp.further[{place}].endpoint"), Some(&receiver.endpoint));
-            self.time(&format!("otlp.further[{place}].timeout"), receiver.timeout);
-            self.headers(&format!("otlp.further[{place}].headers"), &receiver.headers);
-            if let Some(delay) = receiver.delay {
-                self.time(&format!("otlp.further[{place}].delay"), delay);
+        self.key_pair("otlp", otlp.client_certificate.is_some(), otlp.client_key.is_some());
+        for (name, own, exporters) in signals {
+            let name = format!("otlp.{name}");
+            self.endpoint(&format!("{name}.endpoint"), own.endpoint.as_deref(), over_http(exporters));
+            self.time(&format!("{name}.timeout"), own.timeout.unwrap_or_default());
+            self.headers(&format!("{name}.headers"), own.headers.as_ref().unwrap_or(&Headers::default()));
+            let certificate = own.client_certificate.as_ref().or(otlp.client_certificate.as_ref());
+            let key = own.client_key.as_ref().or(otlp.client_key.as_ref());
+            if own.client_certificate.is_some() || own.client_key.is_some() {
+                self.key_pair(&name, certificate.is_some(), key.is_some());
             }
+        }
+        for (place, receiver) in otlp.additional.iter().enumerate() {
+            let name = format!("otlp.additional[{place}]");
+            let over_http = receiver.protocol != OtlpProtocol::Grpc;
+            self.endpoint(&format!("{name}.endpoint"), Some(&receiver.endpoint), over_http);
+            self.time(&format!("{name}.timeout"), receiver.timeout);
+            self.headers(&format!("{name}.headers"), &receiver.headers);
+            self.time(&format!("{name}.delay"), receiver.delay.unwrap_or_default());
+            self.key_pair(&name, receiver.client_certificate.is_some(), receiver.client_key.is_some());
         }
     }
 
-    fn endpoint(&mut self, name: &str, endpoint: Option<&str>) {
-        let Some(endpoint) = endpoint else { return };
-        let is_address = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        match Url::parse(endpoint).ok().filter(is_address) {
-            Some(url) => self.that(
-                url.username().is_empty() && url.password().is_none(),
+    fn endpoint(&mut self, name: &str, endpoint: Option<&str>, over_http: bool) {
+        let Some(text) = endpoint else { return };
+        match Endpoint::parse(text) {
+            Ok(endpoint) => self.that(
+                endpoint.has_scheme() || !over_http,
                 name,
-                "***",
-                "must not hold credentials; they belong into headers",
+                text,
+                "needs http:// or https:// in front, unless it is for gRPC",
             ),
-            None => self.that(false, name, endpoint, "is not an address such as http://collector:4318"),
+            // It may hold credentials.
+            Err(reason) => self.that(false, name, if text.contains('@') { "***" } else { text }, reason),
         }
+    }
+
+    fn key_pair(&mut self, name: &str, certificate: bool, key: bool) {
+        self.that(
+            certificate == key,
+            &format!("{name}.client_certificate"),
+            "",
+            "and client_key belong together; one of them is missing",
+        );
     }
 
     fn headers(&mut self, name: &str, headers: &Headers) {

@@ -2,35 +2,35 @@
 
 use std::path::Path;
 
+use waypost_settings::{File, Origin, Sources};
+
 use super::{Problem, Settings, SettingsError};
 
 impl Settings {
     /// Settings from TOML text; an unknown key is a problem.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let settings: Self = toml::from_str(text)
-            .map_err(|error| SettingsError { problems: vec![syntax_problem("TOML", text, &error)] })?;
-        settings.check()?;
-        Ok(settings)
+        Self::load(File { name: "TOML".to_owned(), text: text.to_owned() })
     }
 
     /// Settings from a TOML file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| SettingsError { problems: vec![Problem::new(&name, "", error.to_string())] })?;
-        let settings: Self = toml::from_str(&text)
-            .map_err(|error| SettingsError { problems: vec![syntax_problem(&name, &text, &error)] })?;
-        settings.check()?;
-        Ok(settings)
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::load(File { name, text }),
+            Err(error) => Err(unreadable(name, &error)),
+        }
+    }
+
+    fn load(file: File) -> Result<Self, SettingsError> {
+        let sources = Sources { file: Some(file), ..Sources::default() };
+        waypost_settings::load(&sources, Self::complaints).map(|loaded| loaded.value)
     }
 }
 
-/// The error's message with its line; the library's own text repeats the line, which may hold a secret.
-fn syntax_problem(name: &str, text: &str, error: &toml::de::Error) -> Problem {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = 1 + before.matches('\n').count();
-    Problem::new(format!("{name} line {line}"), "", error.message())
+fn unreadable(key: String, error: &std::io::Error) -> SettingsError {
+    let reason = format!("cannot be read: {error}");
+    SettingsError::new(vec![Problem { origin: Origin::Program, key, reason }])
 }
 
 #[cfg(test)]

@@ -1,18 +1,44 @@
 //! The filter of log lines, in the syntax of `RUST_LOG`, over what is quiet by default.
 
+#[cfg(feature = "logs")]
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that are quiet unless the filter names them. The SDK's own messages are replaced by the kit's one
-/// line a minute.
-const QUIET: &str =
-    "opentelemetry=off,h2=warn,hyper=warn,hyper_util=warn,reqwest=warn,rustls=warn,tonic=warn,tower=warn";
+#[cfg(feature = "logs")]
+/// Libraries that say only warnings unless the filter names them. Compared up to `::`, so that `tower_http` is not
+/// silenced with `tower`.
+const QUIET: [&str; 7] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tonic", "tower"];
+
+#[cfg(feature = "logs")]
+/// The SDK's own messages, of all its crates, are replaced by the kit's one line a minute.
+const SILENT: &str = "opentelemetry";
 
 /// Whether a filter can be read.
+#[cfg(feature = "logs")]
 pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
     parse_filter(filter).map(drop)
 }
 
-/// Later directives win, so what the user names is not quiet.
+/// Nothing reads a filter in a build without log lines.
+#[cfg(not(feature = "logs"))]
+#[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+pub(crate) fn check_filter(_filter: &str) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(feature = "logs")]
+/// What the user names is not quiet: of two directives the longer target would win, and `h2::` is longer than `h2`.
 pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(|error| error.to_string())
+    let quiet = QUIET.iter().filter(|quiet| !names(filter, quiet)).map(|quiet| format!("{quiet}::=warn"));
+    let directives: Vec<String> =
+        std::iter::once(format!("{SILENT}=off")).chain(quiet).chain([filter.to_owned()]).collect();
+    EnvFilter::builder().parse(directives.join(",")).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "logs")]
+/// Whether a directive is for this crate as a whole or for a module of it.
+fn names(filter: &str, name: &str) -> bool {
+    filter.split(',').any(|directive| {
+        let target = directive.trim().split(['=', '[']).next().unwrap_or_default();
+        target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    })
 }

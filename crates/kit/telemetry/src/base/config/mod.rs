@@ -2,95 +2,97 @@
 //!
 //! For the program that calls [`crate::init()`]. Every default works without any infrastructure around. Nothing
 //! here reads the process environment unless asked ([`Settings::from_env`]); a program with its own way to read
-//! it passes a look-up to [`Settings::overlay_env`]. All problems are reported at once, each with name, value
-//! and reason. Secrets are left out of `Debug` and of what is serialized.
+//! it passes a look-up to [`Settings::overlay_env`]. Our own file is strict: all its problems are reported at once,
+//! each with place, key and reason. The environment, which belongs to others as well, is obeyed as far as it can be
+//! understood, and the rest is a warning. Secrets are left out of `Debug` and of what is serialized.
 
 mod check;
+mod endpoint;
 mod env;
+#[cfg(feature = "file")]
 mod file;
+mod limits;
 pub(crate) mod log_filter;
+mod otlp;
 mod sampler;
+mod signals;
 mod values;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use waypost_settings::settings;
 
+pub(crate) use endpoint::Endpoint;
+pub use env::{FromVariable, Warning, environment_table};
+pub use limits::{BaggageSettings, Limits};
+pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
 pub use sampler::SamplerKind;
-pub use values::{Headers, Problem, SettingsError};
+pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Temporality, TraceSettings};
+pub use values::Headers;
+pub(crate) use values::limited;
+pub use waypost_settings::{Complaint, Origin, Problem, Problems as SettingsError};
 
-/// What a service tells the kit. Sections that are left out keep their defaults.
-///
-/// ```
-/// use waypost_telemetry::Settings;
-///
-/// let settings = Settings::from_toml(
-///     r#"
-///     service_name = "order-service"
-///     [traces]
-///     exporters = ["otlp_http"]
-///     [otlp]
-///     endpoint = "http://collector:4318"
-///     "#,
-/// )?;
-/// assert_eq!(settings.service_name, "order-service");
-/// # Ok::<(), waypost_telemetry::SettingsError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// `false` makes the whole kit a no-op: nothing is recorded, trace context still passes through.
-    pub enabled: bool,
-    /// `service.name` of everything this handle sends.
-    pub service_name: String,
-    /// `service.namespace`: the system the service belongs to.
-    pub service_namespace: Option<String>,
-    /// `service.version`.
-    pub service_version: Option<String>,
-    /// `service.instance.id`; a random UUID when left out.
-    pub service_instance_id: Option<String>,
-    /// `deployment.environment.name`, for example `production`.
-    pub environment: Option<String>,
-    /// Further resource attributes; they win over what the detectors find.
-    pub resource_attributes: BTreeMap<String, String>,
-    /// What is looked up about the surroundings of the process.
-    pub detectors: Vec<Detector>,
-    /// Formats in which context enters and leaves the process.
-    pub propagators: Vec<Propagator>,
-    /// Spans.
-    pub traces: TraceSettings,
-    /// Metrics.
-    pub metrics: MetricSettings,
-    /// Log records.
-    pub logs: LogSettings,
-    /// Where and how OTLP is sent.
-    pub otlp: OtlpSettings,
-    /// Bounds on what one span may carry.
-    pub limits: Limits,
-    /// What may enter, leave and become an attribute from baggage.
-    pub baggage: BaggageSettings,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            service_name: "unknown_service".to_owned(),
-            service_namespace: None,
-            service_version: None,
-            service_instance_id: None,
-            environment: None,
-            resource_attributes: BTreeMap::new(),
-            detectors: vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
-            propagators: vec![Propagator::TraceContext, Propagator::Baggage],
-            traces: TraceSettings::default(),
-            metrics: MetricSettings::default(),
-            logs: LogSettings::default(),
-            otlp: OtlpSettings::default(),
-            limits: Limits::default(),
-            baggage: BaggageSettings::default(),
-        }
+settings! {
+    /// What a service tells the kit. Sections that are left out keep their defaults.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    ///
+    /// let settings = Settings::from_toml(
+    ///     r#"
+    ///     service_name = "order-service"
+    ///     [traces]
+    ///     exporters = ["otlp_http"]
+    ///     [otlp]
+    ///     endpoint = "http://collector:4318"
+    ///     "#,
+    /// )?;
+    /// assert_eq!(settings.service_name, "order-service");
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
+    #[derive(PartialEq)]
+    pub struct Settings {
+        /// `false` makes the whole kit a no-op: nothing is recorded, trace context still passes through.
+        pub enabled: bool = true,
+        /// `service.name` of everything this handle sends. By default `unknown_service:` and the executable.
+        pub service_name: String = unknown_service(),
+        /// `service.namespace`: the system the service belongs to.
+        pub service_namespace: Option<String> = None,
+        /// `service.version`.
+        pub service_version: Option<String> = None,
+        /// `service.instance.id`; a random UUID when left out.
+        pub service_instance_id: Option<String> = None,
+        /// `deployment.environment.name`, for example `production`.
+        pub environment: Option<String> = None,
+        /// Further resource attributes; they win over what the detectors find.
+        pub resource_attributes: BTreeMap<String, String> = BTreeMap::new(),
+        /// What is looked up about the surroundings of the process.
+        pub detectors: Vec<Detector> = vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
+        /// Formats in which context enters and leaves the process.
+        pub propagators: Vec<Propagator> = vec![Propagator::TraceContext, Propagator::Baggage],
+        /// Longest time that what is still queued may take at the end of the process.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub flush_timeout: Duration = Duration::from_secs(5),
+        /// Spans.
+        pub traces: TraceSettings = TraceSettings::default(),
+        /// Metrics.
+        pub metrics: MetricSettings = MetricSettings::default(),
+        /// Log records.
+        pub logs: LogSettings = LogSettings::default(),
+        /// Where and how OTLP is sent.
+        pub otlp: OtlpSettings = OtlpSettings::default(),
+        /// Bounds on what one span may carry.
+        pub limits: Limits = Limits::default(),
+        /// What may enter, leave and become an attribute from baggage.
+        pub baggage: BaggageSettings = BaggageSettings::default(),
+        /// What was ignored of the environment and why; [`crate::init()`] logs it. No setting.
+        #[serde(skip)]
+        pub warnings: Vec<Warning> = Vec::new(),
     }
 }
 
@@ -99,6 +101,29 @@ impl Settings {
     pub fn new(service_name: impl Into<String>) -> Self {
         Self { service_name: service_name.into(), ..Self::default() }
     }
+
+    /// As [`Settings::new`], and as the OpenTelemetry specification has it for a program that says nothing: metrics
+    /// and log records are sent over OTLP too.
+    ///
+    /// The queues stay larger than the specification's (16,384 items, batches of 1,024, sent every second, in place
+    /// of 2,048, 512 and 5 s for spans), because its own drop spans at a few thousand requests a second.
+    pub fn standard(service_name: impl Into<String>) -> Self {
+        let mut settings = Self::new(service_name);
+        settings.metrics.exporters = vec![Exporter::OtlpHttp];
+        settings.logs.exporters = vec![Exporter::OtlpHttp];
+        settings
+    }
+}
+
+/// What the specification asks a service without a name to be called.
+fn unknown_service() -> String {
+    static NAME: OnceLock<String> = OnceLock::new();
+    let name = NAME.get_or_init(|| {
+        let path = std::env::current_exe().ok();
+        let executable = path.as_deref().and_then(Path::file_name).map(OsStr::to_string_lossy);
+        executable.map_or_else(|| "unknown_service".to_owned(), |name| format!("unknown_service:{name}"))
+    });
+    name.clone()
 }
 
 /// Where a signal goes.
@@ -107,6 +132,8 @@ impl Settings {
 pub enum Exporter {
     /// OTLP as protobuf over HTTP/1.1.
     OtlpHttp,
+    /// OTLP as JSON over HTTP/1.1.
+    OtlpHttpJson,
     /// OTLP over gRPC.
     OtlpGrpc,
     /// One line each on standard output.
@@ -122,6 +149,7 @@ impl Exporter {
     pub fn name(self) -> &'static str {
         match self {
             Self::OtlpHttp => "otlp_http",
+            Self::OtlpHttpJson => "otlp_http_json",
             Self::OtlpGrpc => "otlp_grpc",
             Self::Console => "console",
             Self::Memory => "memory",
@@ -152,300 +180,4 @@ pub enum Propagator {
     TraceContext,
     /// W3C `baggage`.
     Baggage,
-}
-
-/// Settings of the spans.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TraceSettings {
-    /// Where spans go; several at once are allowed.
-    pub exporters: Vec<Exporter>,
-    /// Which traces are recorded.
-    pub sampler: SamplerKind,
-    /// Share of traces recorded by the ratio samplers, 0 to 1.
-    pub ratio: f64,
-    /// Queue and batches of each network exporter.
-    pub batch: BatchSettings,
-    /// Finished spans the memory exporter keeps; older ones are dropped and counted.
-    pub memory_capacity: usize,
-}
-
-impl Default for TraceSettings {
-    fn default() -> Self {
-        Self {
-            exporters: vec![Exporter::OtlpHttp],
-            sampler: SamplerKind::ParentBasedAlwaysOn,
-            ratio: 1.0,
-            batch: BatchSettings::default(),
-            memory_capacity: 65_536,
-        }
-    }
-}
-
-/// Queue and batches of an exporter. The defaults suit 100 % sampling: OpenTelemetry's own queue of 2,048 drops
-/// spans at a few thousand requests a second. The queue takes memory only for what waits in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BatchSettings {
-    /// Items that may wait; more are dropped and counted.
-    pub queue_size: usize,
-    /// Items sent in one request.
-    pub max_batch: usize,
-    /// Longest time an item waits before it is sent.
-    #[serde(with = "values::duration")]
-    pub delay: Duration,
-    /// Longest time one batch is tried, retries included; then it is dropped and counted.
-    #[serde(with = "values::duration")]
-    pub export_timeout: Duration,
-}
-
-impl Default for BatchSettings {
-    fn default() -> Self {
-        Self {
-            queue_size: 16_384,
-            max_batch: 1_024,
-            delay: Duration::from_secs(1),
-            export_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Settings of the metrics. They can always be read in Prometheus' text format; exporters push them as well.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MetricSettings {
-    /// `false` leaves every instrument without effect.
-    pub enabled: bool,
-    /// Where metrics are pushed; none by default, since `/metrics` shows them.
-    pub exporters: Vec<Exporter>,
-    /// Time between two pushes.
-    #[serde(with = "values::duration")]
-    pub interval: Duration,
-    /// Longest time of one push, retries included.
-    #[serde(with = "values::duration")]
-    pub export_timeout: Duration,
-    /// Attribute sets one instrument may have; later ones are counted together as overflow.
-    pub cardinality_limit: usize,
-    /// CPU time and memory of the process. Only one handle of a process should report them.
-    pub process: bool,
-}
-
-impl Default for MetricSettings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            exporters: Vec::new(),
-            interval: Duration::from_mins(1),
-            export_timeout: Duration::from_secs(30),
-            cardinality_limit: 2_000,
-            process: true,
-        }
-    }
-}
-
-/// Settings of the log records that go over OTLP, and of the process-wide output that [`crate::logs::install`]
-/// sets up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogSettings {
-    /// Where this handle's log records go beside standard output; several at once are allowed.
-    pub exporters: Vec<Exporter>,
-    /// Queue and batches of each network exporter.
-    pub batch: BatchSettings,
-    /// Records the memory exporter keeps.
-    pub memory_capacity: usize,
-    /// Form of the lines on standard output.
-    pub format: LogFormat,
-    /// What is logged, in the syntax of `RUST_LOG`.
-    pub filter: String,
-    /// Whether a failure's backtrace is captured where it is recorded. Costs about a millisecond a failure.
-    pub backtrace: bool,
-}
-
-/// Form of the lines on standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people; coloured on a terminal.
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self {
-            exporters: Vec::new(),
-            batch: BatchSettings::default(),
-            memory_capacity: 4_096,
-            format: LogFormat::Pretty,
-            filter: "info".to_owned(),
-            backtrace: false,
-        }
-    }
-}
-
-/// Where and how OTLP is sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpSettings {
-    /// Base address for all signals. Without it `http://localhost:4318` over HTTP and `http://localhost:4317`
-    /// over gRPC. Over HTTP `/v1/traces` and its like are appended.
-    pub endpoint: Option<String>,
-    /// Sent with every request.
-    pub headers: Headers,
-    /// Longest time of one request.
-    #[serde(with = "values::duration")]
-    pub timeout: Duration,
-    /// Differences for spans.
-    pub traces: OtlpSignal,
-    /// Differences for metrics.
-    pub metrics: OtlpSignal,
-    /// Differences for log records.
-    pub logs: OtlpSignal,
-    /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
-    pub further: Vec<OtlpReceiver>,
-}
-
-impl Default for OtlpSettings {
-    fn default() -> Self {
-        Self {
-            endpoint: None,
-            headers: Headers::default(),
-            timeout: Duration::from_secs(10),
-            traces: OtlpSignal::default(),
-            metrics: OtlpSignal::default(),
-            logs: OtlpSignal::default(),
-            further: Vec::new(),
-        }
-    }
-}
-
-/// A receiver beside the one of [`OtlpSettings`], whatever the signals' exporters are.
-///
-/// ```
-/// let settings = waypost_telemetry::Settings::from_toml(
-///     r#"
-///     [[otlp.further]]
-///     endpoint = "http://127.0.0.1:4318"
-///     logs = true
-///     delay = "100ms"
-///     "#,
-/// )?;
-/// assert!(settings.otlp.further[0].traces);
-/// # Ok::<(), waypost_telemetry::SettingsError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpReceiver {
-    /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
-    pub endpoint: String,
-    /// `http` or `grpc`.
-    pub protocol: OtlpProtocol,
-    /// Sent with every request.
-    pub headers: Headers,
-    /// Longest time of one request.
-    #[serde(with = "values::duration")]
-    pub timeout: Duration,
-    /// Whether it is sent spans.
-    pub traces: bool,
-    /// Whether it is sent log records.
-    pub logs: bool,
-    /// Longest time an item waits before it is sent; without it that of the signal's batches.
-    #[serde(with = "values::optional_duration")]
-    pub delay: Option<Duration>,
-}
-
-impl Default for OtlpReceiver {
-    fn default() -> Self {
-        Self {
-            endpoint: "http://localhost:4318".to_owned(),
-            protocol: OtlpProtocol::Http,
-            headers: Headers::default(),
-            timeout: Duration::from_secs(10),
-            traces: true,
-            logs: false,
-            delay: None,
-        }
-    }
-}
-
-/// How OTLP travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OtlpProtocol {
-    /// As protobuf over HTTP/1.1.
-    #[default]
-    Http,
-    /// Over gRPC.
-    Grpc,
-}
-
-/// What differs for one signal; anything left out is as in [`OtlpSettings`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OtlpSignal {
-    /// Full address, used as it stands.
-    pub endpoint: Option<String>,
-    /// Sent instead of the common headers.
-    pub headers: Option<Headers>,
-    /// Longest time of one request.
-    #[serde(with = "values::optional_duration")]
-    pub timeout: Option<Duration>,
-}
-
-/// Bounds on what one span may carry. What is over a bound is cut or dropped and counted on the span.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Characters of a text value, on spans, events, links and log records.
-    pub attribute_value_length: usize,
-    /// Attributes of a span.
-    pub span_attributes: u32,
-    /// Events of a span.
-    pub span_events: u32,
-    /// Links of a span.
-    pub span_links: u32,
-    /// Attributes of an event.
-    pub event_attributes: u32,
-    /// Attributes of a link.
-    pub link_attributes: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            attribute_value_length: 4_096,
-            span_attributes: 128,
-            span_events: 128,
-            span_links: 128,
-            event_attributes: 128,
-            link_attributes: 128,
-        }
-    }
-}
-
-/// What may enter, leave and become an attribute from baggage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BaggageSettings {
-    /// Keys set as attributes on every span.
-    pub span_attributes: Vec<String>,
-    /// Keys that may leave the process.
-    pub outbound: Vec<String>,
-    /// Members taken from one inbound header; the rest is ignored. At most 64, the bound of the W3C format.
-    pub max_members: usize,
-    /// Bytes of one value; longer members are ignored.
-    pub max_value_length: usize,
-}
-
-impl Default for BaggageSettings {
-    fn default() -> Self {
-        Self {
-            span_attributes: vec![crate::base::attributes::TENANT_ID.to_owned()],
-            outbound: vec![crate::base::attributes::TENANT_ID.to_owned()],
-            max_members: 64,
-            max_value_length: 256,
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The attributes HTTP and gRPC edges read from requests, in the spelling of the semantic conventions.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header, uri::Authority};
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
@@ -91,34 +91,38 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &HeaderMap) -> Option<Cow<'a,
     Authority::try_from(host.as_bytes()).ok().map(Cow::Owned)
 }
 
-/// The address the connection came from, as axum's or tonic's server put it into the request.
+/// The address the connection came from, as axum's or tonic's server put it into the request, with or without TLS.
 pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "axum")]
     if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
         return Some(*peer);
     }
-    extensions.get::<tonic::transport::server::TcpConnectInfo>()?.remote_addr()
-}
-
-/// The caller's address behind `peer`: the nearest address of `X-Forwarded-For` that no trusted proxy has.
-/// Only what a trusted proxy reports is read; anybody else can write the header as they like.
-pub(crate) fn forwarded_for(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    is_trusted: impl Fn(IpAddr) -> bool,
-) -> IpAddr {
-    static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    let mut client = peer;
-    let values = headers.get_all(&FORWARDED_FOR).iter().rev();
-    for hop in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
-        if !is_trusted(client) {
-            return client;
-        }
-        match hop.trim().parse() {
-            Ok(address) => client = address,
-            Err(_) => return client,
+    #[cfg(feature = "grpc")]
+    if let Some(plain) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
+        return plain.remote_addr();
+    }
+    // What stands there behind TLS has a type that only tonic's own TLS features show; tonic reads it for us.
+    #[cfg(feature = "grpc")]
+    {
+        let mut asked = tonic::Request::new(());
+        *asked.extensions_mut() = extensions.clone();
+        if let Some(peer) = asked.remote_addr() {
+            return Some(peer);
         }
     }
-    client
+    // A program with neither says itself who called.
+    extensions.get::<SocketAddr>().copied()
+}
+
+/// The route that axum's router has matched.
+pub(crate) fn matched_route(extensions: &Extensions) -> Option<&str> {
+    #[cfg(feature = "axum")]
+    return extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str);
+    #[cfg(not(feature = "axum"))]
+    {
+        let _ = extensions;
+        None
+    }
 }
 
 /// `network.peer.address` and `network.peer.port`.
@@ -215,19 +219,6 @@ mod tests {
         let known = KnownMethods::new(["PURGE"]);
         assert_eq!(known.name(&Method::from_bytes(b"PURGE").unwrap()), "PURGE");
         assert_eq!(known.name(&Method::GET), OTHER);
-    }
-
-    #[test]
-    fn a_forwarded_address_is_believed_only_from_trusted_hops() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-forwarded-for", "6.6.6.6, 9.9.9.9".parse().unwrap());
-        headers.append("x-forwarded-for", "10.0.0.2".parse().unwrap());
-        let inside = |address: IpAddr| address.to_string().starts_with("10.");
-        let client = |peer: &str| forwarded_for(&headers, peer.parse().unwrap(), inside).to_string();
-        assert_eq!(client("8.8.8.8"), "8.8.8.8");
-        assert_eq!(client("10.0.0.1"), "9.9.9.9");
-        headers.insert("x-forwarded-for", "unknown".parse().unwrap());
-        assert_eq!(forwarded_for(&headers, "10.0.0.1".parse().unwrap(), inside).to_string(), "10.0.0.1");
     }
 
     #[test]

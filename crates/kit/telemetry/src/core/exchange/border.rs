@@ -45,22 +45,22 @@ impl CallerTrust {
     /// Reads the caller out of the headers. This is the only place where a remote parent enters. `own` is the
     /// context of the handle.
     pub(crate) fn caller(self, telemetry: &Telemetry, own: &Context, headers: &HeaderMap) -> Caller {
-        let sent = telemetry.propagation().extract(own, &HeaderExtractor(headers));
-        if self == Self::Inside {
-            return Caller { parent: sent, link: None };
+        let (propagation, headers) = (telemetry.propagation(), HeaderExtractor(headers));
+        match self {
+            Self::Inside => Caller { parent: propagation.extract(own, &headers), link: None },
+            Self::Continue => Caller { parent: propagation.extract_trace_context(own, &headers), link: None },
+            Self::Link => {
+                let sent = propagation.extract_trace_context(own, &headers);
+                Caller { parent: own.clone(), link: link_to(sent.span().span_context()) }
+            }
         }
-        let own = own.clone();
-        let sent = sent.span().span_context().clone();
-        if !sent.is_valid() {
-            return Caller { parent: own, link: None };
-        }
-        if self == Self::Continue {
-            return Caller { parent: own.with_remote_span_context(sent), link: None };
-        }
-        let link =
-            SpanContext::new(sent.trace_id(), sent.span_id(), sent.trace_flags(), true, TraceState::NONE);
-        Caller { parent: own, link: Some(link) }
     }
+}
+
+/// A link that gives nothing of the caller away but its ids.
+fn link_to(sent: &SpanContext) -> Option<SpanContext> {
+    let (ids, flags) = ((sent.trace_id(), sent.span_id()), sent.trace_flags());
+    sent.is_valid().then(|| SpanContext::new(ids.0, ids.1, flags, true, TraceState::NONE))
 }
 
 /// What of our context may leave with a request.

@@ -8,8 +8,6 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
-use crate::base::error::grpc_code_name;
-
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The `error.type` of an error of a service or body.
@@ -22,6 +20,7 @@ pub(crate) fn class<E: 'static>(error: &E) -> Option<&'static str> {
     as_error(error).and_then(|error| chain(error).find_map(known_class))
 }
 
+#[cfg(feature = "grpc")]
 /// The gRPC code in the error's chain, or the one its class stands for, as tonic's clients report it.
 pub(crate) fn grpc_code<E: 'static>(error: &E) -> tonic::Code {
     let code = |error: &(dyn Error + 'static)| {
@@ -46,12 +45,15 @@ fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
     if let Some(boxed) = any.downcast_ref::<BoxError>() {
         return Some(&**boxed);
     }
-    of::<hyper::Error>(any)
-        .or_else(|| of::<hyper_util::client::legacy::Error>(any))
-        .or_else(|| of::<tonic::transport::Error>(any))
-        .or_else(|| of::<tonic::Status>(any))
-        .or_else(|| of::<axum::Error>(any))
-        .or_else(|| of::<io::Error>(any))
+    let found = of::<io::Error>(any);
+    #[cfg(feature = "axum")]
+    let found = found.or_else(|| of::<axum::Error>(any));
+    #[cfg(feature = "grpc")]
+    let found = found.or_else(|| of::<tonic::transport::Error>(any)).or_else(|| of::<tonic::Status>(any));
+    #[cfg(feature = "_hyper")]
+    let found =
+        found.or_else(|| of::<hyper::Error>(any)).or_else(|| of::<hyper_util::client::legacy::Error>(any));
+    found
 }
 
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -59,26 +61,28 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 fn known_class(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    #[cfg(feature = "grpc")]
     if let Some(status) = error.downcast_ref::<tonic::Status>() {
-        return Some(grpc_code_name(status.code()));
+        return Some(crate::base::error::grpc_code_name(status.code()));
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // An error wrapped by `io::Error::other` says nothing itself and is not in the chain of sources.
         let inner = error.get_ref().and_then(|inner| chain(inner).find_map(known_class));
         return inner.or_else(|| io_class(error.kind()));
     }
+    #[cfg(feature = "_hyper")]
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return hyper_class(error);
     }
-    if error.is::<tower::timeout::error::Elapsed>()
-        || error.is::<tokio::time::error::Elapsed>()
-        || error.is::<tonic::TimeoutExpired>()
-    {
-        return Some("timeout");
-    }
-    None
+    let is_timeout = error.is::<tokio::time::error::Elapsed>();
+    #[cfg(any(feature = "axum", feature = "grpc"))]
+    let is_timeout = is_timeout || error.is::<tower::timeout::error::Elapsed>();
+    #[cfg(feature = "grpc")]
+    let is_timeout = is_timeout || error.is::<tonic::TimeoutExpired>();
+    is_timeout.then_some("timeout")
 }
 
+#[cfg(feature = "_hyper")]
 fn hyper_class(error: &hyper::Error) -> Option<&'static str> {
     let has_source = error.source().is_some();
     match error {

@@ -16,9 +16,18 @@ static LAST_LINES: LazyLock<Mutex<Bound>> = LazyLock::new(Mutex::default);
 
 /// Logs that `receiver` cannot be reached, unless that was said less than a minute ago.
 pub(crate) fn raise(receiver: &str, reason: &dyn Display) {
+    say(receiver, &format_args!("telemetry cannot be sent: {reason}"));
+}
+
+/// Logs a warning that came with an answer, within the same bound.
+pub(crate) fn pass_on(receiver: &str, warning: &dyn Display) {
+    say(receiver, &format_args!("the receiver of telemetry warns: {warning}"));
+}
+
+fn say(receiver: &str, text: &dyn Display) {
     let held_back = LAST_LINES.lock().unwrap_or_else(PoisonError::into_inner).allow(receiver, Instant::now());
     if let Some(held_back) = held_back {
-        tracing::warn!(receiver, held_back, "telemetry cannot be sent: {reason}");
+        tracing::warn!(receiver, held_back, "{text}");
     }
 }
 

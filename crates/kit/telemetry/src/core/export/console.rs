@@ -4,40 +4,44 @@ use std::fmt::Write as _;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::Status;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::trace::SpanData;
 
-use crate::base::finished::FinishedLog;
+use super::decode;
+use crate::base::finished::{FinishedLog, FinishedSpan};
 
-pub(crate) fn span(span: &SpanData) -> String {
-    let took = span.end_time.duration_since(span.start_time).unwrap_or_default();
+/// The spans of a request.
+pub(super) fn spans(request: &[u8]) -> String {
+    decode::spans(request).iter().map(|span| span_line(span) + "\n").collect()
+}
+
+/// The log records of a request.
+pub(super) fn logs(request: &[u8]) -> String {
+    decode::logs(request).iter().map(|record| log_line(record) + "\n").collect()
+}
+
+fn span_line(span: &FinishedSpan) -> String {
     let mut line = format!(
-        "span {} {} {took:?} trace_id={} span_id={} parent_span_id={}",
-        span.name,
-        format!("{:?}", span.span_kind).to_uppercase(),
-        span.span_context.trace_id(),
-        span.span_context.span_id(),
-        span.parent_span_id,
+        "span {} {} {:?} trace_id={} span_id={} parent_span_id={}",
+        span.name(),
+        format!("{:?}", span.kind()).to_uppercase(),
+        span.duration(),
+        span.trace_id(),
+        span.span_id(),
+        span.parent_id,
     );
-    if let Status::Error { description } = &span.status {
+    if let Status::Error { description } = span.status() {
         let _ = write!(line, " ERROR {description:?}");
     }
-    push_attributes(&mut line, &span.attributes);
+    push_attributes(&mut line, span.attributes());
     line
 }
 
-pub(crate) fn log(record: &FinishedLog) -> String {
+fn log_line(record: &FinishedLog) -> String {
     let mut line = format!("log {} {}: {:?}", record.severity.name(), record.target, record.body);
     if record.span.is_valid() {
         let _ = write!(line, " trace_id={} span_id={}", record.span.trace_id(), record.span.span_id());
     }
     push_attributes(&mut line, &record.attributes);
     line
-}
-
-/// The reading as it would be scraped.
-pub(crate) fn reading(reading: &ResourceMetrics) -> String {
-    crate::core::prometheus::render_reading(reading)
 }
 
 fn push_attributes(line: &mut String, attributes: &[KeyValue]) {
@@ -51,9 +55,9 @@ mod tests {
     use std::borrow::Cow;
     use std::time::{Duration, UNIX_EPOCH};
 
+    use opentelemetry::InstrumentationScope;
     use opentelemetry::logs::Severity;
     use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceFlags, TraceId, TraceState};
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
     use super::*;
 
@@ -63,20 +67,23 @@ mod tests {
 
     #[test]
     fn a_span_is_one_line() {
-        let line = span(&SpanData {
+        let line = span_line(&FinishedSpan {
+            service_name: "s".into(),
+            scope: InstrumentationScope::default(),
             span_context: ids(),
-            parent_span_id: SpanId::from(3),
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Server,
+            parent_id: SpanId::from(3),
+            parent_is_remote: false,
+            kind: SpanKind::Server,
             name: "GET /orders".into(),
-            start_time: UNIX_EPOCH,
-            end_time: UNIX_EPOCH + Duration::from_millis(2),
+            start: UNIX_EPOCH,
+            end: UNIX_EPOCH + Duration::from_millis(2),
             attributes: vec![KeyValue::new("http.route", "/orders")],
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
+            dropped_attributes: 0,
+            events: Vec::new(),
+            dropped_events: 0,
+            links: Vec::new(),
+            dropped_links: 0,
             status: Status::error("no\ndisk"),
-            instrumentation_scope: opentelemetry::InstrumentationScope::default(),
         });
         assert_eq!(
             line,
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_log_record_is_one_line() {
-        let line = log(&FinishedLog {
+        let line = log_line(&FinishedLog {
             time: UNIX_EPOCH,
             severity: Severity::Warn,
             target: Cow::Borrowed("order"),

@@ -1,120 +1,201 @@
-//! The way of one signal to one receiver: a bounded queue, and a loop on the export thread that empties it.
+//! The way of one signal to one receiver: a bounded queue of frames and what became of its items.
 //!
-//! Invariant: every item that enters leaves the account's `pending` exactly once. A lane never waits for another;
-//! a receiver that is down or hangs fills this lane's queue and nothing else. What is being sent when the
-//! shutdown's deadline comes is abandoned and counted, its request cancelled.
+//! Invariant: every item that enters leaves the queue's places exactly once, as exported or dropped. Bounded in
+//! items and in bytes. A lane never waits for another; a receiver that is down or hangs fills this lane's queue
+//! and nothing else. [`super::lane_loop`] empties it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
 
-use super::Sink;
 use super::account::Account;
-use super::orders::Ears;
-use super::outlet::{Outlet, Sent};
-use super::queue::Queue;
+use super::frame::Frame;
 use crate::base::config::BatchSettings;
 use crate::base::ledger::{DropReason, ExporterLedger};
 
-/// Where callers put items.
+/// Places taken from the queue at once, at most.
+const MAX_CHUNK: usize = 256;
+
 #[derive(Debug)]
-pub(crate) struct Lane<T> {
-    queue: Queue<T>,
+pub(crate) struct Lane {
+    pub(super) settings: BatchSettings,
+    /// Host and port of the receiver, for the ledger.
+    server: Option<(String, u16)>,
     account: Account,
-    wake: Notify,
-    settings: BatchSettings,
+    /// Places that nobody has taken.
+    free: AtomicUsize,
+    inflight: AtomicUsize,
+    queue: Mutex<Queue>,
+    /// Something to send, or no room.
+    pub(super) wake: Notify,
+    is_short: AtomicBool,
 }
 
-impl<T> Lane<T> {
-    pub(crate) fn new(exporter: &'static str, settings: BatchSettings) -> Arc<Self> {
-        Arc::new(Self { queue: Queue::new(), account: Account::new(exporter), wake: Notify::new(), settings })
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<Frame>,
+    items: usize,
+    bytes: usize,
+    /// Frames that ever found room: what a flush waits for is below this.
+    pushed: u64,
+}
+
+/// Frames that are sent as one request.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<Frame>,
+    pub(super) items: usize,
+    /// The number of the first frame of this batch.
+    pub(super) first: u64,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        exporter: &'static str,
+        server: Option<(String, u16)>,
+        settings: BatchSettings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            server,
+            account: Account::new(exporter),
+            free: AtomicUsize::new(settings.queue_size),
+            inflight: AtomicUsize::new(0),
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            is_short: AtomicBool::new(false),
+            settings,
+        })
     }
-}
 
-impl<T: Send + std::fmt::Debug> Sink<T> for Lane<T> {
-    fn accept(&self, item: T) {
-        let pending = self.account.enter();
-        if pending > self.settings.queue_size as u64 {
-            self.account.dropped(DropReason::QueueFull, 1);
-        } else if self.queue.push(item).is_err() {
-            self.account.dropped(DropReason::AfterShutdown, 1);
-        } else if pending == self.settings.max_batch as u64 {
+    pub(super) fn capacity(&self) -> usize {
+        self.settings.queue_size
+    }
+
+    pub(super) fn max_batch(&self) -> usize {
+        self.settings.max_batch
+    }
+
+    /// Takes places for some items; none if the queue is full. Calls for the sender when room grows scarce.
+    pub(super) fn reserve(&self) -> usize {
+        let chunk = (self.settings.queue_size / MAX_CHUNK).clamp(1, MAX_CHUNK);
+        let take = |free: usize| (free > 0).then(|| free - free.min(chunk));
+        let before = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
+        if before <= self.settings.queue_size / 2 && !self.is_short.swap(true, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+        before.min(chunk)
+    }
+
+    /// Whether room grew scarce since this was last asked.
+    pub(super) fn take_short(&self) -> bool {
+        self.is_short.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes a frame whose items have their places; drops it if its bytes are too many.
+    pub(super) fn push(&self, frame: Frame) {
+        let mut queue = self.lock();
+        if queue.bytes + frame.bytes > self.settings.queue_bytes {
+            drop(queue);
+            self.finish(frame.items, |lane| lane.dropped(DropReason::QueueFull, frame.items));
+            return;
+        }
+        queue.pushed += 1;
+        queue.items += frame.items;
+        queue.bytes += frame.bytes;
+        queue.frames.push_back(frame);
+        let is_enough = queue.items >= self.settings.max_batch;
+        drop(queue);
+        if is_enough {
             self.wake.notify_one();
         }
     }
 
-    fn ledger(&self) -> ExporterLedger {
-        self.account.ledger()
-    }
-}
-
-/// The reading side of a lane.
-pub(crate) struct LaneLoop<T: 'static> {
-    lane: Arc<Lane<T>>,
-    outlet: Outlet<T>,
-    ears: Ears,
-    /// Taken from the queue and not yet sent.
-    waiting: Vec<T>,
-}
-
-impl<T: Send + 'static> LaneLoop<T> {
-    pub(crate) fn new(lane: Arc<Lane<T>>, outlet: Outlet<T>, ears: Ears) -> Self {
-        Self { lane, outlet, ears, waiting: Vec::new() }
-    }
-
-    /// Runs until the shutdown is ordered or the handle is gone.
-    pub(crate) async fn run(mut self) {
-        let mut spare = Vec::new();
-        let mut due = Instant::now() + self.lane.settings.delay;
-        while !self.ears.must_stop() {
-            if !self.ears.must_flush() && self.waiting.len() < self.lane.settings.max_batch {
-                tokio::select! {
-                    () = self.lane.wake.notified() => {}
-                    () = sleep_until(due) => {}
-                    () = self.ears.hear() => {}
-                }
-            }
-            // Whoever asked for a flush before this point gets everything that is queued by now.
-            let asked = self.ears.take_flushes();
-            let everything = !asked.is_empty() || Instant::now() >= due;
-            self.lane.queue.drain_into(&mut self.waiting, &mut spare);
-            self.send_waiting(everything).await;
-            if everything {
-                due = Instant::now() + self.lane.settings.delay;
-            }
+    /// Takes what one request may carry; nothing while there is less than a batch, unless `everything` is to go.
+    pub(super) fn pull(&self, everything: bool, max_bytes: usize) -> Option<Batch> {
+        let mut queue = self.lock();
+        if queue.frames.is_empty() || (!everything && queue.items < self.settings.max_batch) {
+            return None;
         }
-        self.lane.queue.close_into(&mut self.waiting);
-        self.send_waiting(true).await;
-        self.lane.account.dropped(DropReason::ShutdownDeadline, self.waiting.len() as u64);
+        let mut batch = Batch { first: queue.pushed - queue.frames.len() as u64, ..Batch::default() };
+        let mut bytes = 0;
+        while let Some(frame) = queue.frames.front() {
+            let fits =
+                batch.items + frame.items <= self.settings.max_batch && bytes + frame.bytes <= max_bytes;
+            if !fits && !batch.frames.is_empty() {
+                break;
+            }
+            let Some(frame) = queue.frames.pop_front() else { break };
+            queue.items -= frame.items;
+            queue.bytes -= frame.bytes;
+            bytes += frame.bytes;
+            batch.items += frame.items;
+            batch.frames.push(frame);
+        }
+        self.inflight.fetch_add(batch.items, Ordering::Relaxed);
+        Some(batch)
     }
 
-    /// Sends full batches, and the rest too if `everything` is to go. Stops early at the shutdown's deadline.
-    async fn send_waiting(&mut self, everything: bool) {
-        let max_batch = self.lane.settings.max_batch;
-        while self.waiting.len() >= max_batch || (everything && !self.waiting.is_empty()) {
-            if self.ears.deadline_passed() {
-                return;
+    /// The number that the next frame will have, and that of the oldest one that waits.
+    pub(super) fn numbers(&self) -> (u64, u64) {
+        let queue = self.lock();
+        (queue.pushed, queue.pushed - queue.frames.len() as u64)
+    }
+
+    /// A batch has come to its end: so many items were exported, the others dropped for this reason.
+    pub(super) fn settle(&self, items: usize, exported: usize, reason: DropReason) {
+        self.inflight.fetch_sub(items, Ordering::Relaxed);
+        self.finish(items, |lane| {
+            lane.account.exported(exported as u64);
+            if items > exported {
+                lane.dropped(reason, items - exported);
             }
-            let rest = self.waiting.split_off(self.waiting.len().min(max_batch));
-            let batch = std::mem::replace(&mut self.waiting, rest);
-            self.send(batch).await;
+        });
+    }
+
+    /// Items that are being sent.
+    pub(super) fn in_flight(&self) -> usize {
+        self.inflight.load(Ordering::Relaxed)
+    }
+
+    /// Drops everything that waits.
+    pub(super) fn abandon(&self, reason: DropReason) {
+        let mut queue = self.lock();
+        let items = std::mem::take(&mut queue.items);
+        queue.bytes = 0;
+        queue.frames.clear();
+        drop(queue);
+        self.finish(items, |lane| lane.dropped(reason, items));
+    }
+
+    /// Counts what became of items, then gives their places back: a reader never misses an item.
+    fn finish(&self, items: usize, count: impl FnOnce(&Self)) {
+        count(self);
+        self.free.fetch_add(items, Ordering::Release);
+    }
+
+    /// Counts items that were dropped.
+    pub(super) fn dropped(&self, reason: DropReason, items: usize) {
+        if items > 0 {
+            self.account.dropped(reason, items as u64);
         }
     }
 
-    async fn send(&mut self, batch: Vec<T>) {
-        let count = batch.len() as u64;
-        let account = &self.lane.account;
-        let give_up = Instant::now() + self.lane.settings.export_timeout;
-        let sent = self.outlet.send(batch, give_up);
-        match self.ears.until_deadline(sent).await {
-            Some(Sent::Accepted { rejected }) => {
-                let rejected = rejected.min(count);
-                account.exported(count - rejected);
-                account.dropped(DropReason::Rejected, rejected);
-            }
-            Some(Sent::Failed) => account.dropped(DropReason::ExportFailed, count),
-            None => account.dropped(DropReason::ShutdownDeadline, count),
+    /// `unused`: places that were taken and hold no item yet.
+    pub(super) fn ledger(&self, unused: usize) -> ExporterLedger {
+        let free = self.free.load(Ordering::Acquire) + unused;
+        let pending = self.settings.queue_size.saturating_sub(free) as u64;
+        ExporterLedger {
+            server: self.server.clone(),
+            capacity: self.settings.queue_size as u64,
+            pending,
+            inflight: self.inflight.load(Ordering::Relaxed) as u64,
+            ..self.account.ledger()
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

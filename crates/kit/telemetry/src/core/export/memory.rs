@@ -2,14 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::watch;
 
-use super::Sink;
 use super::account::Account;
-use crate::base::finished::{FinishedLog, FinishedSpan};
 use crate::base::ledger::{DropReason, ExporterLedger};
 
 /// A bounded ring: the newest are kept, the others counted as dropped.
@@ -33,8 +30,13 @@ impl<T: Clone> Memory<T> {
         }
     }
 
-    fn push(&self, item: T) {
-        self.account.enter();
+    /// Keeps an item; a stopped memory only counts it. `make` is called if the item is kept.
+    pub(super) fn keep(&self, make: impl FnOnce() -> T) {
+        if self.is_stopped.load(Ordering::Acquire) {
+            self.account.dropped(DropReason::Overwritten, 1);
+            return;
+        }
+        let item = make();
         let mut items = self.items();
         if items.len() == self.capacity {
             items.pop_front();
@@ -44,6 +46,10 @@ impl<T: Clone> Memory<T> {
         drop(items);
         self.account.exported(1);
         self.changed.send_modify(|version| *version += 1);
+    }
+
+    pub(super) fn ledger(&self) -> ExporterLedger {
+        self.account.ledger()
     }
 
     pub(crate) fn all(&self) -> Vec<T> {
@@ -61,17 +67,6 @@ impl<T: Clone> Memory<T> {
         *self.items() = VecDeque::new();
     }
 
-    /// Counts an item that a stopped memory does not keep. False when it keeps it.
-    fn passes_over(&self) -> bool {
-        let is_stopped = self.is_stopped.load(Ordering::Acquire);
-        if is_stopped {
-            self.account.enter();
-            self.account.exported(1);
-            self.account.taken_back(DropReason::Overwritten);
-        }
-        is_stopped
-    }
-
     /// Tells when something was added.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -79,40 +74,5 @@ impl<T: Clone> Memory<T> {
 
     fn items(&self) -> MutexGuard<'_, VecDeque<T>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Spans become plain values as they arrive.
-#[derive(Debug)]
-pub(crate) struct SpanMemory {
-    pub(crate) spans: Arc<Memory<FinishedSpan>>,
-    pub(crate) service_name: Arc<str>,
-}
-
-impl Sink<SpanData> for SpanMemory {
-    fn accept(&self, span: SpanData) {
-        if !self.spans.passes_over() {
-            self.spans.push(FinishedSpan::new(Arc::clone(&self.service_name), span));
-        }
-    }
-
-    fn ledger(&self) -> ExporterLedger {
-        self.spans.account.ledger()
-    }
-}
-
-/// Log records.
-#[derive(Debug)]
-pub(crate) struct LogMemory(pub(crate) Arc<Memory<FinishedLog>>);
-
-impl Sink<FinishedLog> for LogMemory {
-    fn accept(&self, record: FinishedLog) {
-        if !self.0.passes_over() {
-            self.0.push(record);
-        }
-    }
-
-    fn ledger(&self) -> ExporterLedger {
-        self.0.account.ledger()
     }
 }

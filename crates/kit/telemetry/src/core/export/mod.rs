@@ -1,46 +1,50 @@
 //! From ended spans, log records and metrics to their receivers.
 //!
-//! The place for another export path: anything that implements [`Sink`] can stand beside or instead of a
-//! [`lane::Lane`]; `Pipeline` and the ledger do not care how it sends. What holds for every sink: `accept` never
-//! waits and never fails, and its account explains every item.
+//! Spans and log records are encoded where they end, into frames that every receiver of the handle shares
+//! ([`frames`]); each receiver has a lane with bounds and an account of its own ([`lane`]). What holds for every way
+//! out: taking an item never waits and never fails, and an account explains every item.
 
 mod account;
 mod complaint;
 mod console;
+mod control;
+mod counts;
+mod decode;
+mod encode_logs;
+mod encode_metrics;
+mod ended;
+mod frame;
+mod frames;
 mod lane;
-mod limits;
+mod lane_loop;
 mod memory;
-mod orders;
 mod otlp;
 mod outlet;
 mod pipeline;
-mod queue;
+mod plan;
 mod readings;
 mod receivers;
+mod scope;
 mod worker;
 
-use std::fmt::Debug;
+use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::watch;
 
-use crate::base::config::{BatchSettings, Exporter, Limits, OtlpReceiver, Settings};
+use crate::base::config::Exporter;
 use crate::base::finished::{FinishedLog, FinishedSpan};
-use crate::base::ledger::{ExporterLedger, FlushReport, Ledger, ShutdownReport, SignalLedger};
-use crate::core::readings::MetricSource;
+use crate::base::ledger::{FlushReport, Ledger, ShutdownReport, SignalLedger};
 use account::Account;
-use lane::{Lane, LaneLoop};
-pub(crate) use limits::HEADROOM;
-use memory::{LogMemory, Memory, SpanMemory};
-use orders::{Ears, Mouth, Order};
-use outlet::Outlet;
-pub(crate) use pipeline::Pipeline;
-use pipeline::SpanCounts;
-use readings::ReadingsLoop;
-use receivers::Receivers;
+use control::{Command, ControlSender};
+pub(crate) use encode_logs::nanoseconds;
+pub(crate) use ended::{ATTRIBUTES, EVENTS, EndedSpan, LINKS, wire_flags};
+use memory::Memory;
+use pipeline::LogPipeline;
+pub(crate) use pipeline::SpanPipeline;
+pub(crate) use plan::Parts;
+pub(crate) use scope::Scope;
 
 /// A clock cannot add any duration; nobody waits longer than this.
 const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
@@ -55,123 +59,81 @@ pub(crate) enum ExportError {
 }
 
 impl ExportError {
-    fn exporter(exporter: Exporter, error: &dyn std::error::Error) -> Self {
-        let causes = std::iter::successors(Some(error), |cause| (*cause).source());
-        let reason = causes.last().map(ToString::to_string).unwrap_or_default();
-        Self::Exporter { exporter: exporter.name(), reason }
+    fn exporter(exporter: Exporter, reason: &dyn fmt::Display) -> Self {
+        Self::Exporter { exporter: exporter.name(), reason: reason.to_string() }
     }
-}
-
-/// Where one signal's items go, whatever becomes of them.
-pub(crate) trait Sink<T>: Send + Sync + Debug {
-    /// Takes an item. Never waits.
-    fn accept(&self, item: T);
-
-    /// The account of everything taken.
-    fn ledger(&self) -> ExporterLedger;
 }
 
 /// Everything that leaves a handle.
 #[derive(Debug, Default)]
 pub(crate) struct Exports {
-    counts: Arc<SpanCounts>,
-    spans: Arc<[Arc<dyn Sink<SpanData>>]>,
-    logs: Vec<Arc<dyn Sink<FinishedLog>>>,
+    spans: Arc<SpanPipeline>,
+    logs: LogPipeline,
     metrics: Vec<Arc<Account>>,
-    span_memory: Option<Arc<Memory<FinishedSpan>>>,
-    log_memory: Option<Arc<Memory<FinishedLog>>>,
-    mouths: Vec<Mouth>,
-    limits: Limits,
+    controls: Vec<ControlSender>,
 }
 
 impl Exports {
-    /// Starts the export thread if any exporter needs one.
-    pub(crate) fn start(
-        settings: &Settings,
-        service_name: &Arc<str>,
-        resource: &Resource,
-        source: &MetricSource,
-    ) -> Result<Self, ExportError> {
-        let exports = Self { limits: settings.limits.clone(), ..Self::default() };
-        let mut plan = Plan { exports, spans: Vec::new(), builds: Vec::new() };
-        let receivers = Arc::new(Receivers::new(settings, resource));
-        plan.spans(settings, service_name, &receivers);
-        plan.logs(settings, &receivers);
-        plan.metrics(settings, source, &receivers);
-        for receiver in &settings.otlp.further {
-            plan.further(settings, receiver, resource);
-        }
-        plan.start(service_name)
-    }
-
-    /// The processor that feeds the span sinks.
-    pub(crate) fn pipeline(&self, settings: &Settings) -> Pipeline {
-        let (counts, sinks) = (Arc::clone(&self.counts), Arc::clone(&self.spans));
-        Pipeline::new(counts, sinks, settings.limits.clone(), &settings.baggage)
+    /// Where spans go.
+    pub(crate) fn spans(&self) -> &Arc<SpanPipeline> {
+        &self.spans
     }
 
     pub(crate) fn takes_logs(&self) -> bool {
         !self.logs.is_empty()
     }
 
-    pub(crate) fn log(&self, mut record: FinishedLog) {
-        limits::tidy_log(&mut record, &self.limits);
-        if let Some((last, others)) = self.logs.split_last() {
-            for sink in others {
-                sink.accept(record.clone());
-            }
-            last.accept(record);
-        }
+    pub(crate) fn log(&self, record: FinishedLog) {
+        self.logs.accept(record);
     }
 
     pub(crate) fn finished_spans(&self) -> Vec<FinishedSpan> {
-        self.span_memory.as_ref().map(|memory| memory.all()).unwrap_or_default()
+        self.spans.memory.as_ref().map(Memory::all).unwrap_or_default()
     }
 
     pub(crate) fn finished_logs(&self) -> Vec<FinishedLog> {
-        self.log_memory.as_ref().map(|memory| memory.all()).unwrap_or_default()
+        self.logs.memory.as_ref().map(Memory::all).unwrap_or_default()
     }
 
     pub(crate) fn forget_finished(&self) {
-        if let Some(memory) = &self.span_memory {
+        if let Some(memory) = &self.spans.memory {
             memory.forget();
         }
-        if let Some(memory) = &self.log_memory {
+        if let Some(memory) = &self.logs.memory {
             memory.forget();
         }
     }
 
     pub(crate) fn stop_remembering(&self) {
-        if let Some(memory) = &self.span_memory {
+        if let Some(memory) = &self.spans.memory {
             memory.stop();
         }
-        if let Some(memory) = &self.log_memory {
+        if let Some(memory) = &self.logs.memory {
             memory.stop();
         }
     }
 
     /// Tells when a span was added to memory; `None` if spans are not kept there.
     pub(crate) fn span_changes(&self) -> Option<watch::Receiver<u64>> {
-        self.span_memory.as_ref().map(|memory| memory.changes())
+        self.spans.changes()
     }
 
     pub(crate) fn traces(&self) -> Ledger {
-        let (started, ended) = self.counts.read();
-        Ledger { started, ended, exporters: self.spans.iter().map(|sink| sink.ledger()).collect() }
+        self.spans.ledger()
     }
 
-    fn log_ledger(&self) -> SignalLedger {
-        SignalLedger { exporters: self.logs.iter().map(|sink| sink.ledger()).collect() }
+    pub(crate) fn log_ledger(&self) -> SignalLedger {
+        self.logs.ledger()
     }
 
-    fn metric_ledger(&self) -> SignalLedger {
+    pub(crate) fn metric_ledger(&self) -> SignalLedger {
         SignalLedger { exporters: self.metrics.iter().map(|account| account.ledger()).collect() }
     }
 
     /// Blocks up to the deadline.
     pub(crate) fn flush(&self, deadline: Duration) -> FlushReport {
         let (start, deadline) = (Instant::now(), deadline.min(LONGEST_DEADLINE));
-        let complete = self.order(start + deadline, Order::Flush);
+        let complete = self.command(start + deadline, Command::Flush);
         FlushReport {
             complete,
             elapsed: start.elapsed(),
@@ -184,9 +146,9 @@ impl Exports {
     /// Blocks up to the deadline.
     pub(crate) fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let (start, deadline) = (Instant::now(), deadline.min(LONGEST_DEADLINE));
-        // The loops stop a little earlier, so that their last words are in the report.
+        // The loops stop a little earlier, so that what they count last is in the report.
         let stop_by = tokio::time::Instant::from_std(start + deadline.mul_f64(0.95));
-        let complete = self.order(start + deadline, |done| Order::Stop(stop_by, done));
+        let complete = self.command(start + deadline, |done| Command::Stop(stop_by, done));
         ShutdownReport {
             complete,
             elapsed: start.elapsed(),
@@ -196,130 +158,14 @@ impl Exports {
         }
     }
 
-    /// Gives every loop an order and waits until all have carried it out.
-    fn order(&self, deadline: Instant, order: impl Fn(mpsc::Sender<()>) -> Order) -> bool {
+    /// Gives every loop a command and waits until all have carried it out.
+    fn command(&self, deadline: Instant, command: impl Fn(mpsc::Sender<()>) -> Command) -> bool {
         let (done, all_done) = mpsc::channel();
-        for mouth in &self.mouths {
+        for control in &self.controls {
             // A loop that has stopped has nothing left to do.
-            let _ = mouth.send(order(done.clone()));
+            let _ = control.send(command(done.clone()));
         }
         drop(done);
-        orders::all_done(&all_done, deadline)
-    }
-}
-
-/// The sinks as they are put together, and how to make their loops once a runtime is there.
-struct Plan {
-    exports: Exports,
-    spans: Vec<Arc<dyn Sink<SpanData>>>,
-    builds: Vec<Build>,
-}
-
-type Build = Box<dyn FnOnce() -> Result<worker::Loop, ExportError> + Send>;
-
-impl Plan {
-    fn spans(&mut self, settings: &Settings, service_name: &Arc<str>, receivers: &Arc<Receivers>) {
-        for exporter in &settings.traces.exporters {
-            match exporter {
-                Exporter::None => {}
-                Exporter::Memory => {
-                    let spans = Arc::new(Memory::new(settings.traces.memory_capacity));
-                    self.exports.span_memory = Some(Arc::clone(&spans));
-                    self.spans.push(Arc::new(SpanMemory { spans, service_name: Arc::clone(service_name) }));
-                }
-                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpGrpc => {
-                    let lane = Lane::new(exporter.name(), settings.traces.batch.clone());
-                    self.run_lane(&lane, receivers, *exporter, Receivers::traces);
-                    self.spans.push(lane);
-                }
-            }
-        }
-    }
-
-    fn logs(&mut self, settings: &Settings, receivers: &Arc<Receivers>) {
-        for exporter in &settings.logs.exporters {
-            match exporter {
-                Exporter::None => {}
-                Exporter::Memory => {
-                    let records = Arc::new(Memory::new(settings.logs.memory_capacity));
-                    self.exports.log_memory = Some(Arc::clone(&records));
-                    self.exports.logs.push(Arc::new(LogMemory(records)));
-                }
-                Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpGrpc => {
-                    let lane = Lane::new(exporter.name(), settings.logs.batch.clone());
-                    self.run_lane(&lane, receivers, *exporter, Receivers::logs);
-                    self.exports.logs.push(lane);
-                }
-            }
-        }
-    }
-
-    /// Metrics in memory are read through the handle, so that exporter needs nothing here.
-    fn metrics(&mut self, settings: &Settings, source: &MetricSource, receivers: &Arc<Receivers>) {
-        let pushed = settings.metrics.exporters.iter().copied();
-        for exporter in pushed.filter(|exporter| !matches!(exporter, Exporter::None | Exporter::Memory)) {
-            let account = Arc::new(Account::new(exporter.name()));
-            self.exports.metrics.push(Arc::clone(&account));
-            let ears = self.ears();
-            let (source, receivers) = (source.clone(), Arc::clone(receivers));
-            let settings = settings.metrics.clone();
-            self.builds.push(Box::new(move || {
-                let outlet = receivers.metrics(exporter)?;
-                Ok(Box::pin(ReadingsLoop::new(source, account, outlet, ears, &settings).run()))
-            }));
-        }
-    }
-
-    /// Lanes to a receiver beside the common one.
-    fn further(&mut self, settings: &Settings, receiver: &OtlpReceiver, resource: &Resource) {
-        let (receivers, exporter) = Receivers::of(receiver, resource);
-        let receivers = Arc::new(receivers);
-        let name = match exporter {
-            Exporter::OtlpGrpc => "further_otlp_grpc",
-            _ => "further_otlp_http",
-        };
-        let batch = |batch: &BatchSettings| BatchSettings {
-            delay: receiver.delay.unwrap_or(batch.delay),
-            ..batch.clone()
-        };
-        if receiver.traces {
-            let lane = Lane::new(name, batch(&settings.traces.batch));
-            self.run_lane(&lane, &receivers, exporter, Receivers::traces);
-            self.spans.push(lane);
-        }
-        if receiver.logs {
-            let lane = Lane::new(name, batch(&settings.logs.batch));
-            self.run_lane(&lane, &receivers, exporter, Receivers::logs);
-            self.exports.logs.push(lane);
-        }
-    }
-
-    fn run_lane<T: Send + Debug + 'static>(
-        &mut self,
-        lane: &Arc<Lane<T>>,
-        receivers: &Arc<Receivers>,
-        exporter: Exporter,
-        outlet: fn(&Receivers, Exporter) -> Result<Outlet<T>, ExportError>,
-    ) {
-        let ears = self.ears();
-        let (lane, receivers) = (Arc::clone(lane), Arc::clone(receivers));
-        self.builds.push(Box::new(move || {
-            Ok(Box::pin(LaneLoop::new(lane, outlet(&receivers, exporter)?, ears).run()))
-        }));
-    }
-
-    fn ears(&mut self) -> Ears {
-        let (mouth, ears) = Ears::new();
-        self.exports.mouths.push(mouth);
-        ears
-    }
-
-    fn start(mut self, service_name: &str) -> Result<Exports, ExportError> {
-        self.exports.spans = self.spans.into();
-        if !self.builds.is_empty() {
-            let builds = self.builds;
-            worker::start(service_name, move || builds.into_iter().map(|build| build()).collect())?;
-        }
-        Ok(self.exports)
+        control::all_done(&all_done, deadline)
     }
 }

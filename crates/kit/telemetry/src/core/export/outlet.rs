@@ -1,11 +1,13 @@
-//! Where a batch leaves the process: an OTLP receiver, with retries, or standard output.
+//! Where frames leave the process: an OTLP receiver, with retries, or standard output.
 
 use std::io::Write as _;
 
 use tokio::time::Instant;
 
 use super::complaint;
+use super::frame::Frame;
 use super::otlp::Otlp;
+use crate::base::ledger::DropReason;
 
 /// What became of a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,24 +17,41 @@ pub(crate) enum Sent {
         /// Items the receiver named as refused.
         rejected: u64,
     },
-    /// It was given up.
+    /// It was given up; another time it may be taken.
     Failed,
+    /// It will never be taken.
+    Refused,
 }
 
-pub(crate) enum Outlet<T: 'static> {
-    Otlp(Box<Otlp<T>>),
-    /// Writes one item as a line.
-    Console(fn(&T) -> String),
-}
-
-impl<T: Send + 'static> Outlet<T> {
-    /// Tries until `give_up`. Says nothing louder than one line a minute when it fails.
-    pub(crate) async fn send(&mut self, batch: Vec<T>, give_up: Instant) -> Sent {
+impl Sent {
+    /// The `error.type` of the export.
+    pub(super) fn error(&self) -> Option<&'static str> {
         match self {
-            Self::Otlp(otlp) => otlp.send(batch, give_up).await,
-            Self::Console(line) => {
-                let lines: String = batch.iter().map(|item| line(item) + "\n").collect();
-                match std::io::stdout().lock().write_all(lines.as_bytes()) {
+            Self::Accepted { rejected: 0 } => None,
+            Self::Accepted { .. } => Some(DropReason::Rejected.as_str()),
+            Self::Failed | Self::Refused => Some(DropReason::ExportFailed.as_str()),
+        }
+    }
+}
+
+pub(crate) enum Outlet {
+    Otlp(Box<Otlp>),
+    /// Writes the lines that a request stands for.
+    Console(fn(&[u8]) -> String),
+}
+
+impl Outlet {
+    /// Tries until `give_up`. Says nothing louder than one line a minute when it fails.
+    pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
+        match self {
+            Self::Otlp(otlp) => otlp.send(frames, items, give_up).await,
+            Self::Console(lines) => {
+                let request = frames.iter().flat_map(|frame| &frame.pieces).fold(Vec::new(), |all, piece| {
+                    let mut all: Vec<u8> = all;
+                    all.extend_from_slice(piece);
+                    all
+                });
+                match std::io::stdout().lock().write_all(lines(&request).as_bytes()) {
                     Ok(()) => Sent::Accepted { rejected: 0 },
                     Err(error) => {
                         complaint::raise("standard output", &error);
@@ -40,6 +59,44 @@ impl<T: Send + 'static> Outlet<T> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the last request was answered well.
+    pub(super) fn is_well(&self) -> bool {
+        match self {
+            Self::Otlp(otlp) => otlp.health().is_well(),
+            Self::Console(_) => true,
+        }
+    }
+
+    /// When something may be sent again, if that lies ahead.
+    pub(super) fn pause(&self) -> Option<Instant> {
+        match self {
+            Self::Otlp(otlp) => otlp.health().pause(),
+            Self::Console(_) => None,
+        }
+    }
+
+    /// Nobody waits for long any more: the pause ends, and a receiver that is not reached is given up.
+    pub(super) fn hurry(&self) {
+        if let Self::Otlp(otlp) = self {
+            otlp.health().hurry();
+        }
+    }
+
+    /// Whether the receiver was not reached since [`Self::hurry`].
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Self::Otlp(otlp) => otlp.health().is_given_up(),
+            Self::Console(_) => false,
+        }
+    }
+
+    pub(super) fn max_request_bytes(&self) -> usize {
+        match self {
+            Self::Otlp(otlp) => otlp.max_request_bytes(),
+            Self::Console(_) => usize::MAX,
         }
     }
 }

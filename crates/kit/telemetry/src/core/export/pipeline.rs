@@ -1,102 +1,119 @@
-//! The one span processor of a handle: what happens to a span at its start and at its end.
-//!
-//! At the start it is counted and gets the attributes that baggage may set. At the end it is brought within its
-//! limits and handed to every sink; the last sink gets it without a copy. Nothing here waits.
+//! Where a handle's spans and log records go when they end: memory, and the frames of the network's lanes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use opentelemetry::baggage::BaggageExt;
-use opentelemetry::trace::Span as _;
-use opentelemetry::{Context, Key, KeyValue};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use tokio::sync::watch;
 
-use super::Sink;
-use super::limits;
-use crate::base::attributes::TENANT_ID;
-use crate::base::config::{BaggageSettings, Limits};
-use crate::core::tenant;
+use super::counts::SpanCounts;
+use super::decode;
+use super::encode_logs::{self, Targets};
+use super::ended::EndedSpan;
+use super::frame::ITEMS;
+use super::frames::Frames;
+use super::memory::Memory;
+use crate::base::config::Limits;
+use crate::base::finished::{FinishedLog, FinishedSpan};
+use crate::base::ledger::{ExporterLedger, Ledger, ParentOrigin, SamplingResult, SignalLedger};
 
-/// How many spans began and ended.
+/// Which account stands at a place of the ledger: the order is that of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot {
+    Lane(usize),
+    Memory,
+}
+
+fn ledgers(slots: &[Slot], lanes: &[ExporterLedger], memory: Option<&ExporterLedger>) -> Vec<ExporterLedger> {
+    let ledger = |slot: &Slot| match slot {
+        Slot::Lane(place) => lanes.get(*place).cloned(),
+        Slot::Memory => memory.cloned(),
+    };
+    slots.iter().filter_map(ledger).collect()
+}
+
+/// The way of spans.
 #[derive(Debug, Default)]
-pub(crate) struct SpanCounts {
-    started: AtomicU64,
-    ended: AtomicU64,
+pub(crate) struct SpanPipeline {
+    pub(super) counts: SpanCounts,
+    pub(super) frames: Option<Arc<Frames>>,
+    pub(super) memory: Option<Memory<FinishedSpan>>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) service_name: Arc<str>,
 }
 
-impl SpanCounts {
-    /// Started and ended. `ended` is read first, so that it is never the larger.
-    pub(crate) fn read(&self) -> (u64, u64) {
-        let ended = self.ended.load(Ordering::Acquire);
-        (self.started.load(Ordering::Acquire), ended)
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Pipeline {
-    counts: Arc<SpanCounts>,
-    sinks: Arc<[Arc<dyn Sink<SpanData>>]>,
-    limits: Limits,
-    baggage_keys: Vec<Key>,
-    max_baggage_value: usize,
-}
-
-impl Pipeline {
-    pub(crate) fn new(
-        counts: Arc<SpanCounts>,
-        sinks: Arc<[Arc<dyn Sink<SpanData>>]>,
-        limits: Limits,
-        baggage: &BaggageSettings,
-    ) -> Self {
-        let baggage_keys = baggage.span_attributes.iter().cloned().map(Key::from).collect();
-        Self { counts, sinks, limits, baggage_keys, max_baggage_value: baggage.max_value_length }
+impl SpanPipeline {
+    pub(crate) fn started(&self, sampling: SamplingResult, parent: ParentOrigin) {
+        self.counts.started(sampling, parent);
     }
 
-    fn may_become_attribute(&self, key: &Key, value: &str) -> bool {
-        if key.as_str() == TENANT_ID {
-            return tenant::is_valid(value);
-        }
-        value.len() <= self.max_baggage_value && !value.chars().any(char::is_control)
-    }
-}
-
-impl SpanProcessor for Pipeline {
-    fn on_start(&self, span: &mut Span, parent: &Context) {
-        self.counts.started.fetch_add(1, Ordering::Relaxed);
-        let baggage = parent.baggage();
-        if baggage.is_empty() {
+    /// A recorded span has ended. One that was recorded only for this process is not exported.
+    pub(crate) fn ended(&self, span: &EndedSpan<'_>) {
+        if !span.context.is_sampled() {
             return;
         }
-        for key in &self.baggage_keys {
-            if let Some(value) = baggage.get(key)
-                && self.may_become_attribute(key, value.as_str())
-            {
-                span.set_attribute(KeyValue::new(key.clone(), value.clone()));
-            }
-        }
-    }
-
-    fn on_end(&self, mut span: SpanData) {
-        limits::tidy_span(&mut span, &self.limits);
         // Counted before it is shown anywhere: whoever sees the last span of a trace sees none of it open.
-        self.counts.ended.fetch_add(1, Ordering::Release);
-        if let Some((last, others)) = self.sinks.split_last() {
-            for sink in others {
-                sink.accept(span.clone());
-            }
-            last.accept(span);
+        self.counts.ended();
+        if let Some(frames) = &self.frames {
+            frames.accept(span.scope, |out| span.put(out, ITEMS));
+        }
+        if let Some(memory) = &self.memory {
+            memory.keep(|| self.finished(span));
         }
     }
 
-    /// The handle flushes its exporters itself, with a deadline.
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+    fn finished(&self, span: &EndedSpan<'_>) -> FinishedSpan {
+        let mut bytes = Vec::new();
+        span.put_message(&mut bytes);
+        let mut finished = decode::span(&bytes, span.scope.scope.clone(), Arc::clone(&self.service_name));
+        // The trace state of the context is what the API could hold of it.
+        finished.span_context = span.context.clone();
+        finished
     }
 
-    /// The handle shuts its exporters down itself; spans that end later are still counted.
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
+    pub(super) fn ledger(&self) -> Ledger {
+        let (starts, ended) = self.counts.read();
+        let lanes = self.frames.as_ref().map(|frames| frames.ledgers()).unwrap_or_default();
+        let memory = self.memory.as_ref().map(Memory::ledger);
+        let exporters = ledgers(&self.slots, &lanes, memory.as_ref());
+        Ledger { started: starts.sampled(), starts, ended, exporters }
+    }
+
+    /// Tells when a span was added to memory; `None` if spans are not kept there.
+    pub(super) fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.memory.as_ref().map(Memory::changes)
+    }
+}
+
+/// The way of log records.
+#[derive(Debug, Default)]
+pub(crate) struct LogPipeline {
+    pub(super) frames: Option<Arc<Frames>>,
+    pub(super) memory: Option<Memory<FinishedLog>>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) targets: Targets,
+    pub(super) limits: Limits,
+}
+
+impl LogPipeline {
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(super) fn accept(&self, mut record: FinishedLog) {
+        if let Some(frames) = &self.frames {
+            let scope = self.targets.scope(&record.target);
+            frames.accept(&scope, |out| encode_logs::put(out, ITEMS, &record, &self.limits));
+        }
+        if let Some(memory) = &self.memory {
+            memory.keep(|| {
+                encode_logs::tidy(&mut record, &self.limits);
+                record
+            });
+        }
+    }
+
+    pub(super) fn ledger(&self) -> SignalLedger {
+        let lanes = self.frames.as_ref().map(|frames| frames.ledgers()).unwrap_or_default();
+        let memory = self.memory.as_ref().map(Memory::ledger);
+        SignalLedger { exporters: ledgers(&self.slots, &lanes, memory.as_ref()) }
     }
 }

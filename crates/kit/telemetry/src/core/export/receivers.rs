@@ -1,98 +1,276 @@
-//! The receivers that the settings name, one outlet for each signal and exporter.
+//! The receivers that the settings name: where one signal of one exporter goes, and how.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::trace::SpanData;
-use reqwest::Url;
+use std::path::Path;
 
-use super::ExportError;
-use super::console;
-use super::otlp::{GrpcTransport, HttpTransport, Otlp, Signal, Transport, encode};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::otlp::{Health, Otlp, Signal, Tls, Transport};
 use super::outlet::Outlet;
+use super::{ExportError, console};
 use crate::base::config::{
-    Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings,
+    Compression, Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings,
 };
-use crate::base::finished::FinishedLog;
 
 /// Where OTLP goes if the settings do not say.
 const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
 
-pub(crate) struct Receivers {
-    otlp: OtlpSettings,
-    resource: Resource,
+/// The provider of cryptography that the program hands over.
+#[cfg(feature = "tls")]
+pub(crate) type TlsProvider = std::sync::Arc<rustls::crypto::CryptoProvider>;
+#[cfg(not(feature = "tls"))]
+pub(crate) type TlsProvider = std::convert::Infallible;
+
+/// One signal's way to one receiver, ready to be opened on the export thread.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    exporter: Exporter,
+    name: &'static str,
+    uri: Uri,
+    headers: HeaderMap,
+    compression: Compression,
+    timeout: std::time::Duration,
+    max_request_bytes: usize,
+    tls: Option<Tls>,
 }
 
-impl Receivers {
-    pub(crate) fn new(settings: &Settings, resource: &Resource) -> Self {
-        Self { otlp: settings.otlp.clone(), resource: resource.clone() }
-    }
+/// What one signal of one receiver is set to.
+struct Choice<'a> {
+    headers: &'a Headers,
+    timeout: std::time::Duration,
+    compression: Compression,
+    certificate: Option<&'a Path>,
+    client_certificate: Option<&'a Path>,
+    client_key: Option<&'a Path>,
+}
 
-    /// The outlets of a receiver beside the common one, and the exporter that it is like.
-    pub(crate) fn of(receiver: &OtlpReceiver, resource: &Resource) -> (Self, Exporter) {
-        let otlp = OtlpSettings {
-            endpoint: Some(receiver.endpoint.clone()),
-            headers: receiver.headers.clone(),
-            timeout: receiver.timeout,
-            ..OtlpSettings::default()
-        };
-        let exporter = match receiver.protocol {
-            OtlpProtocol::Http => Exporter::OtlpHttp,
-            OtlpProtocol::Grpc => Exporter::OtlpGrpc,
-        };
-        (Self { otlp, resource: resource.clone() }, exporter)
-    }
-
-    pub(crate) fn traces(&self, exporter: Exporter) -> Result<Outlet<SpanData>, ExportError> {
-        self.outlet(exporter, &self.otlp.traces, &encode::TRACES, console::span)
-    }
-
-    pub(crate) fn metrics(&self, exporter: Exporter) -> Result<Outlet<ResourceMetrics>, ExportError> {
-        self.outlet(exporter, &self.otlp.metrics, &encode::METRICS, console::reading)
-    }
-
-    pub(crate) fn logs(&self, exporter: Exporter) -> Result<Outlet<FinishedLog>, ExportError> {
-        self.outlet(exporter, &self.otlp.logs, &encode::LOGS, console::log)
-    }
-
-    fn outlet<T: 'static>(
-        &self,
+impl Receiver {
+    /// The receiver of the common settings and those of the signal.
+    pub(super) fn common(
+        settings: &Settings,
         exporter: Exporter,
-        own: &OtlpSignal,
-        signal: &'static Signal<T>,
-        line: fn(&T) -> String,
-    ) -> Result<Outlet<T>, ExportError> {
-        let headers = header_map(own.headers.as_ref().unwrap_or(&self.otlp.headers));
-        let transport = match exporter {
-            Exporter::OtlpHttp => {
-                let address = http_address(&self.otlp, own, signal.path);
-                let url = Url::parse(&address).map_err(|error| ExportError::exporter(exporter, &error))?;
-                let transport = HttpTransport::new(url, headers)
-                    .map_err(|error| ExportError::exporter(exporter, &error))?;
-                Transport::Http(transport)
+        signal: Signal,
+        tls: Option<&TlsProvider>,
+    ) -> Result<Self, ExportError> {
+        let otlp = &settings.otlp;
+        let own = match signal.path {
+            "/v1/metrics" => &otlp.metrics,
+            "/v1/logs" => &otlp.logs,
+            _ => &otlp.traces,
+        };
+        let path = |own: &'_ Option<std::path::PathBuf>, common: &'_ Option<std::path::PathBuf>| {
+            own.clone().or_else(|| common.clone())
+        };
+        let (certificate, client_certificate, client_key) = (
+            path(&own.certificate, &otlp.certificate),
+            path(&own.client_certificate, &otlp.client_certificate),
+            path(&own.client_key, &otlp.client_key),
+        );
+        let choice = Choice {
+            headers: own.headers.as_ref().unwrap_or(&otlp.headers),
+            timeout: own.timeout.unwrap_or(otlp.timeout),
+            compression: own.compression.unwrap_or(otlp.compression),
+            certificate: certificate.as_deref(),
+            client_certificate: client_certificate.as_deref(),
+            client_key: client_key.as_deref(),
+        };
+        let uri = address(otlp, own, exporter, signal);
+        Self::new(exporter, exporter.name(), uri, &choice, otlp.max_request_bytes, tls)
+    }
+
+    /// A receiver beside the common one.
+    pub(super) fn additional(
+        settings: &Settings,
+        additional: &OtlpReceiver,
+        signal: Signal,
+        tls: Option<&TlsProvider>,
+    ) -> Result<Self, ExportError> {
+        let (exporter, name) = match additional.protocol {
+            OtlpProtocol::Http => (Exporter::OtlpHttp, "additional_otlp_http"),
+            OtlpProtocol::HttpJson => (Exporter::OtlpHttpJson, "additional_otlp_http_json"),
+            OtlpProtocol::Grpc => (Exporter::OtlpGrpc, "additional_otlp_grpc"),
+        };
+        let choice = Choice {
+            headers: &additional.headers,
+            timeout: additional.timeout,
+            compression: additional.compression,
+            certificate: additional.certificate.as_deref(),
+            client_certificate: additional.client_certificate.as_deref(),
+            client_key: additional.client_key.as_deref(),
+        };
+        let otlp = OtlpSettings { endpoint: Some(additional.endpoint.clone()), ..OtlpSettings::default() };
+        let uri = address(&otlp, &OtlpSignal::default(), exporter, signal);
+        Self::new(exporter, name, uri, &choice, settings.otlp.max_request_bytes, tls)
+    }
+
+    fn new(
+        exporter: Exporter,
+        name: &'static str,
+        uri: Uri,
+        choice: &Choice<'_>,
+        max_request_bytes: usize,
+        tls: Option<&TlsProvider>,
+    ) -> Result<Self, ExportError> {
+        if choice.compression == Compression::Gzip && !cfg!(feature = "gzip") {
+            let reason = "gzip is asked for, and this program was built without the kit's feature `gzip`";
+            return Err(ExportError::exporter(exporter, &reason));
+        }
+        let wants_tls = exporter != Exporter::Console && uri.scheme_str() == Some("https");
+        let tls = if wants_tls {
+            Some(secured(exporter, choice, tls).map_err(|reason| ExportError::exporter(exporter, &reason))?)
+        } else {
+            None
+        };
+        Ok(Self {
+            exporter,
+            name,
+            uri,
+            headers: header_map(choice.headers),
+            compression: choice.compression,
+            timeout: choice.timeout,
+            max_request_bytes,
+            tls,
+        })
+    }
+
+    /// Its name in the ledger.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn max_request_bytes(&self) -> usize {
+        self.max_request_bytes
+    }
+
+    /// Host and port.
+    pub(super) fn server(&self) -> Option<(String, u16)> {
+        if self.exporter == Exporter::Console {
+            return None;
+        }
+        let default = if self.uri.scheme_str() == Some("https") { 443 } else { 80 };
+        Some((self.uri.host()?.to_owned(), self.uri.port_u16().unwrap_or(default)))
+    }
+
+    /// Opens it. Within a runtime; nothing is sent yet.
+    pub(super) fn outlet(self, signal: Signal) -> Result<Outlet, ExportError> {
+        let (timeout, max_request_bytes) = (self.timeout, self.max_request_bytes);
+        let (mut compression, mut is_json) = (self.compression, false);
+        let transport = match self.exporter {
+            Exporter::OtlpHttp => self.http(false)?,
+            Exporter::OtlpHttpJson => {
+                is_json = true;
+                self.http(true)?
             }
             Exporter::OtlpGrpc => {
-                let address =
-                    own.endpoint.as_deref().or(self.otlp.endpoint.as_deref()).unwrap_or(DEFAULT_GRPC);
-                let transport = GrpcTransport::new(address.to_owned(), signal.method, headers)
-                    .map_err(|error| ExportError::exporter(exporter, &error))?;
-                Transport::Grpc(transport)
+                // There the transport compresses, message by message.
+                compression = Compression::None;
+                self.grpc(signal)?
             }
-            Exporter::Console | Exporter::Memory | Exporter::None => return Ok(Outlet::Console(line)),
+            Exporter::Console | Exporter::Memory | Exporter::None => {
+                return Ok(Outlet::Console(match signal.path {
+                    "/v1/traces" => console::spans,
+                    "/v1/logs" => console::logs,
+                    // A reading comes as the text that would be scraped.
+                    _ => |text| String::from_utf8_lossy(text).into_owned(),
+                }));
+            }
         };
-        let timeout = own.timeout.unwrap_or(self.otlp.timeout);
-        Ok(Outlet::Otlp(Box::new(Otlp { transport, signal, resource: (&self.resource).into(), timeout })))
+        let health = Health::default();
+        Ok(Outlet::Otlp(Box::new(Otlp {
+            transport,
+            signal,
+            is_json,
+            compression,
+            timeout,
+            max_request_bytes,
+            health,
+        })))
+    }
+
+    #[cfg(feature = "otlp-http")]
+    #[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
+    fn http(self, is_json: bool) -> Result<Box<dyn Transport>, ExportError> {
+        let connector = super::otlp::Connector::new(self.tls);
+        Ok(Box::new(super::otlp::HttpTransport::new(self.uri, self.headers, is_json, connector)))
+    }
+
+    #[cfg(not(feature = "otlp-http"))]
+    fn http(self, _is_json: bool) -> Result<Box<dyn Transport>, ExportError> {
+        Err(self.left_out("otlp-http"))
+    }
+
+    #[cfg(feature = "otlp-grpc")]
+    fn grpc(self, signal: Signal) -> Result<Box<dyn Transport>, ExportError> {
+        let is_compressed = self.compression == Compression::Gzip;
+        let connector = super::otlp::Connector::new(self.tls);
+        let transport =
+            super::otlp::GrpcTransport::new(&self.uri, signal.method, self.headers, is_compressed, connector);
+        Ok(Box::new(transport.map_err(|error| ExportError::exporter(self.exporter, &error))?))
+    }
+
+    #[cfg(not(feature = "otlp-grpc"))]
+    fn grpc(self, _signal: Signal) -> Result<Box<dyn Transport>, ExportError> {
+        Err(self.left_out("otlp-grpc"))
+    }
+
+    #[cfg(not(all(feature = "otlp-http", feature = "otlp-grpc")))]
+    fn left_out(&self, feature: &str) -> ExportError {
+        let reason = format!("this program was built without the kit's feature `{feature}`");
+        ExportError::exporter(self.exporter, &reason)
     }
 }
 
-/// A signal's own address is used as it stands, the common one gets the signal's path.
-fn http_address(otlp: &OtlpSettings, own: &OtlpSignal, path: &str) -> String {
-    if let Some(endpoint) = &own.endpoint {
-        return endpoint.clone();
+#[cfg(feature = "tls")]
+fn secured(exporter: Exporter, choice: &Choice<'_>, provider: Option<&TlsProvider>) -> Result<Tls, String> {
+    let provider = provider
+        .cloned()
+        .or_else(|| rustls::crypto::CryptoProvider::get_default().cloned())
+        .or_else(built_in)
+        .ok_or_else(|| {
+            "an https address needs a provider of cryptography: hand one over with `Builder::tls_provider`, for \
+             example `rustls::crypto::ring::default_provider()`, or build with the kit's feature `tls-ring`"
+                .to_owned()
+        })?;
+    let files = super::otlp::Files {
+        authorities: choice.certificate,
+        certificate: choice.client_certificate,
+        key: choice.client_key,
+    };
+    let is_http2 = exporter == Exporter::OtlpGrpc;
+    Tls::new(provider, &files, is_http2).map_err(|error| error.to_string())
+}
+
+/// That of the kit's own build, where it was asked for by a feature.
+#[cfg(feature = "tls-ring")]
+#[expect(clippy::unnecessary_wraps, reason = "as without the feature")]
+fn built_in() -> Option<TlsProvider> {
+    Some(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+}
+
+#[cfg(all(feature = "tls", not(feature = "tls-ring")))]
+fn built_in() -> Option<TlsProvider> {
+    None
+}
+
+#[cfg(not(feature = "tls"))]
+fn secured(_: Exporter, _: &Choice<'_>, _: Option<&TlsProvider>) -> Result<Tls, String> {
+    Err("the address wants https, and this program was built without the kit's feature `tls`".to_owned())
+}
+
+/// Where a signal goes. A signal's own address is used as it stands, the common one gets the signal's path over HTTP.
+fn address(otlp: &OtlpSettings, own: &OtlpSignal, exporter: Exporter, signal: Signal) -> Uri {
+    // What is not an address was refused with the settings.
+    let parsed = |text: &str| Endpoint::parse(text).ok();
+    if exporter == Exporter::OtlpGrpc {
+        let endpoint = own.endpoint.as_deref().or(otlp.endpoint.as_deref()).unwrap_or(DEFAULT_GRPC);
+        let insecure = own.insecure.unwrap_or(otlp.insecure);
+        return parsed(endpoint).map(|endpoint| endpoint.for_grpc(insecure)).unwrap_or_default();
     }
-    let base = otlp.endpoint.as_deref().unwrap_or(DEFAULT_HTTP);
-    format!("{}{path}", base.trim_end_matches('/'))
+    if let Some(endpoint) = own.endpoint.as_deref().and_then(parsed) {
+        return endpoint.as_given();
+    }
+    let base = parsed(otlp.endpoint.as_deref().unwrap_or(DEFAULT_HTTP));
+    base.map(|endpoint| endpoint.for_signal(signal.path)).unwrap_or_default()
 }
 
 /// What is not a header was refused with the settings.

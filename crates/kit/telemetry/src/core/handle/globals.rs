@@ -5,15 +5,32 @@ use opentelemetry::global;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::Telemetry;
+use crate::core::tracer::Provider;
 
 /// What [`Telemetry::set_opentelemetry_globals`] sets.
 #[derive(Debug, Default)]
 pub(crate) struct Globals {
-    pub(crate) tracers: Option<SdkTracerProvider>,
+    pub(crate) tracers: Option<Provider>,
     pub(crate) meters: Option<SdkMeterProvider>,
+}
+
+#[cfg(feature = "sdk")]
+impl Globals {
+    fn foreign(&self) -> Option<&crate::core::tracer::foreign::Foreign> {
+        self.tracers.as_ref()?.foreign()
+    }
+
+    /// Whether the program's own processors sent what they had.
+    pub(crate) fn flush_foreign(&self) -> bool {
+        self.foreign().is_none_or(crate::core::tracer::foreign::Foreign::flush)
+    }
+
+    /// Whether the program's own processors stopped in time.
+    pub(crate) fn shutdown_foreign(&self, timeout: std::time::Duration) -> bool {
+        self.foreign().is_none_or(|foreign| foreign.shutdown(timeout))
+    }
 }
 
 impl Globals {
@@ -24,24 +41,27 @@ impl Globals {
         if let Some(meters) = &self.meters {
             global::set_meter_provider(meters.clone());
         }
-        global::set_text_map_propagator(GlobalPropagator(telemetry.clone()));
+        let fields = telemetry.propagation().fields();
+        global::set_text_map_propagator(GlobalPropagator { telemetry: telemetry.clone(), fields });
     }
 }
 
 #[derive(Debug)]
-struct GlobalPropagator(Telemetry);
+struct GlobalPropagator {
+    telemetry: Telemetry,
+    fields: Vec<String>,
+}
 
 impl TextMapPropagator for GlobalPropagator {
     fn inject_context(&self, context: &Context, injector: &mut dyn Injector) {
-        self.0.inject(context, injector);
+        self.telemetry.inject(context, injector);
     }
 
     fn extract_with_context(&self, context: &Context, extractor: &dyn Extractor) -> Context {
-        self.0.propagation().extract(context, extractor)
+        self.telemetry.propagation().extract(context, extractor)
     }
 
-    /// Only senders that clear a carrier before use ask for this.
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&[])
+        FieldIter::new(&self.fields)
     }
 }

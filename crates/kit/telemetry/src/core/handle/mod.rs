@@ -13,7 +13,6 @@ use std::time::Duration;
 use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::base::config::Settings;
 use crate::base::finished::{FinishedLog, FinishedSpan};
@@ -23,6 +22,7 @@ use crate::core::handle::globals::Globals;
 use crate::core::propagation::Propagation;
 use crate::core::readings::MetricSource;
 use crate::core::recorded::RecordedErrors;
+use crate::core::tracer::Tracer;
 
 static PROCESS_DEFAULT: RwLock<Option<Telemetry>> = RwLock::new(None);
 static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) service_name: Arc<str>,
     pub(crate) resource: Vec<KeyValue>,
     /// `None` if the handle is disabled.
-    pub(crate) tracer: Option<SdkTracer>,
+    pub(crate) tracer: Option<Tracer>,
     pub(crate) meter: Meter,
     pub(crate) metrics: MetricSource,
     pub(crate) exports: Exports,
@@ -180,6 +180,17 @@ impl Telemetry {
     }
 
     /// For own instruments. Build each instrument once and keep it.
+    ///
+    /// ```
+    /// use waypost_telemetry::metrics::{render_prometheus, sample};
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let orders = telemetry.meter().u64_counter("shop.orders").build();
+    /// orders.add(2, &[]);
+    /// let page = render_prometheus(&[telemetry.handle().clone()]);
+    /// assert_eq!(sample(&page, "shop_orders_total", &[]), Some(2.0));
+    /// ```
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
@@ -200,6 +211,20 @@ impl Telemetry {
     }
 
     /// What became of the spans.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("done").in_scope(|| ());
+    /// let open = telemetry.span("open").start();
+    ///
+    /// let ledger = telemetry.ledger();
+    /// assert_eq!((ledger.started, ledger.ended, ledger.open()), (2, 1, 1));
+    /// assert_eq!((ledger.exported(), ledger.dropped()), (1, 0));
+    /// assert!(ledger.is_balanced());
+    /// # drop(open);
+    /// ```
     pub fn ledger(&self) -> Ledger {
         self.shared.exports.traces()
     }
@@ -224,13 +249,30 @@ impl Telemetry {
 
     /// As [`Self::flush`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
-        self.shared.exports.flush(deadline)
+        let report = self.shared.exports.flush(deadline);
+        #[cfg(feature = "sdk")]
+        let report =
+            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
+        report
     }
 
     /// Sends what waits, stops the exporters and says what was sent and what was dropped, and why. Spans that end
-    /// later are counted as dropped. A second call reports again.
+    /// later are counted as dropped; only the memory exporter still keeps them. A second call reports again.
     ///
     /// Never blocks the caller's runtime and returns at the deadline at the latest.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// telemetry.span("work").in_scope(|| ());
+    /// let report = telemetry.shutdown(Duration::from_secs(5)).await;
+    /// assert!(report.complete);
+    /// assert_eq!(report.to_string(), "spans: 1 sent");
+    /// # });
+    /// ```
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let telemetry = self.clone();
         on_own_thread(move || telemetry.shutdown_blocking(deadline)).await.unwrap_or_default()
@@ -238,7 +280,16 @@ impl Telemetry {
 
     /// As [`Self::shutdown`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn shutdown_blocking(&self, deadline: Duration) -> ShutdownReport {
-        self.shared.exports.shutdown(deadline)
+        let report = self.shared.exports.shutdown(deadline);
+        #[cfg(feature = "sdk")]
+        let report = {
+            let left = deadline.saturating_sub(report.elapsed);
+            ShutdownReport {
+                complete: report.complete & self.shared.globals.shutdown_foreign(left),
+                ..report
+            }
+        };
+        report
     }
 
     /// Forgets finished spans and log records in memory, for tests that look at one step after another.
@@ -260,7 +311,7 @@ impl Telemetry {
         &self.shared.exports
     }
 
-    pub(crate) fn tracer(&self) -> Option<&SdkTracer> {
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
         self.shared.tracer.as_ref()
     }
 

@@ -2,14 +2,16 @@
 //!
 //! Durations are measured by the layers and not derived from spans: sampling cannot bend them.
 
+mod page;
 mod process;
 mod sdk;
 
 use crate::base::config::MetricSettings;
 use crate::core::handle::Telemetry;
-use crate::core::prometheus::Page;
+pub use page::PrometheusPage;
 
-/// The metrics of all handles on one page.
+/// The metrics of all handles on one page: [`PrometheusPage`] as it is by default. To be served as
+/// [`PrometheusPage::CONTENT_TYPE`].
 ///
 /// ```
 /// use waypost_telemetry::{metrics, testing::TestTelemetry};
@@ -23,13 +25,7 @@ use crate::core::prometheus::Page;
 /// assert_eq!(metrics::sample(&page, "cache_requests_total", &[("service_name", "user-service")]), Some(1.0));
 /// ```
 pub fn render_prometheus(handles: &[Telemetry]) -> String {
-    let mut page = Page::default();
-    for telemetry in handles {
-        if let Some(reading) = telemetry.metrics().read() {
-            page.add(&reading, telemetry.service_name());
-        }
-    }
-    page.render()
+    PrometheusPage::new().render(handles)
 }
 
 /// Registers what the kit itself observes.

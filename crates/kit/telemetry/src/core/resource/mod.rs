@@ -4,6 +4,8 @@
 //! secrets. Everything is read once, at the start, from files; nothing is asked over the network. What cannot be
 //! read is left out. Settings win over what is detected.
 
+mod creation;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -66,6 +68,9 @@ fn process() -> Vec<(&'static str, Value)> {
             pairs.push(("process.executable.name", name.to_string_lossy().into_owned().into()));
         }
         pairs.push(("process.executable.path", path.to_string_lossy().into_owned().into()));
+    }
+    if let Some(time) = creation::time() {
+        pairs.push(("process.creation.time", time.into()));
     }
     if let Some(owner) = owner() {
         pairs.push(("process.owner", owner.into()));

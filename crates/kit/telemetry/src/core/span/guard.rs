@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::{Context, Key, KeyValue};
 
 use crate::base::attributes::{ERROR_TYPE, OUTCOME};
-use crate::base::error::ErrorType;
+use crate::base::error::AsErrorType;
+use crate::base::value::IntoValue;
 use crate::core::record;
 
 /// How an operation ended.
@@ -22,8 +23,9 @@ pub enum Outcome {
     Panic,
 }
 
-/// An open span, not attached to the thread. Ends once: by [`end`](Self::end), or when dropped as
-/// [`Outcome::Cancelled`] ([`Outcome::Panic`] if the thread is unwinding).
+/// An open span, not attached to the thread. Ends once: by [`end`](Self::end), or when dropped as [`Outcome::Ok`]
+/// ([`Outcome::Panic`] if the thread is unwinding). See [`cancelled_on_drop`](Self::cancelled_on_drop) for spans whose
+/// drop means that somebody gave up.
 ///
 /// ```
 /// use waypost_telemetry::opentelemetry::trace::SpanKind;
@@ -37,20 +39,40 @@ pub enum Outcome {
 /// assert_eq!(telemetry.finished_spans()[0].name(), "reserve-stock");
 /// ```
 #[derive(Debug)]
-#[must_use = "dropping the guard ends the span as cancelled"]
+#[must_use = "dropping the guard ends the span"]
 pub struct SpanGuard {
     context: Context,
     ended: bool,
+    cancelled_on_drop: bool,
 }
 
 impl SpanGuard {
     pub(super) fn new(context: Context) -> Self {
-        Self { context, ended: false }
+        Self { context, ended: false, cancelled_on_drop: false }
+    }
+
+    /// From now on dropping the guard ends the span as [`Outcome::Cancelled`]: for a guard that is kept across an
+    /// `await` by hand, where a drop before [`end`](Self::end) means that nobody waits any more.
+    pub fn cancelled_on_drop(mut self) -> Self {
+        self.cancelled_on_drop = true;
+        self
     }
 
     /// A context with this span as its span: to attach, to inject, to give to [`crate::with_context`].
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    #[cfg(feature = "tracing")]
+    /// A second guard of the same span, which does not end it.
+    pub(crate) fn borrowed(&self) -> Self {
+        Self { context: self.context.clone(), ended: true, cancelled_on_drop: false }
+    }
+
+    #[cfg(feature = "tracing")]
+    /// The context of a [borrowed](Self::borrowed) guard.
+    pub(crate) fn into_context(self) -> Context {
+        self.context.clone()
     }
 
     /// Ids and flags of the span.
@@ -64,8 +86,31 @@ impl SpanGuard {
     }
 
     /// Sets an attribute; a later value replaces an earlier one.
-    pub fn set(&self, key: impl Into<Key>, value: impl Into<Value>) {
+    pub fn set<M>(&self, key: impl Into<Key>, value: impl IntoValue<M>) {
+        super::set_on(&self.context, key, || value);
+    }
+
+    /// As [`Self::set`], with a value that is made only if it is kept.
+    pub fn set_with<M, V: IntoValue<M>>(&self, key: impl Into<Key>, value: impl FnOnce() -> V) {
         super::set_on(&self.context, key, value);
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn set_all(&self, attributes: Vec<KeyValue>) {
+        self.context.span().set_attributes(attributes);
+    }
+
+    #[cfg(feature = "tracing")]
+    pub(crate) fn set_status(&self, status: Status) {
+        self.context.span().set_status(status);
+    }
+
+    /// Adds a link to another span; an invalid one is left out. Links are better known to samplers if they are given
+    /// to [`crate::SpanBuilder::link`].
+    pub fn link(&self, span: SpanContext) {
+        if span.is_valid() {
+            self.context.span().add_link(span, Vec::new());
+        }
     }
 
     /// Renames the span, for a name that is known late.
@@ -79,8 +124,8 @@ impl SpanGuard {
     }
 
     /// Records a failure on this span; see [`crate::record_error`].
-    pub fn record_error(&self, failure: &dyn ErrorType) {
-        record::record_in(&self.context, failure);
+    pub fn record_error(&self, failure: &(impl AsErrorType + ?Sized)) {
+        failure.with_error_type(&mut |failure| record::record_in(&self.context, failure));
     }
 
     /// Sets status error and `error.type` without a log record: for failures whose cause is logged elsewhere.
@@ -96,7 +141,7 @@ impl SpanGuard {
     }
 
     /// Ends with what a result says.
-    pub(super) fn end_with<T, E: ErrorType>(&mut self, result: &Result<T, E>) {
+    pub(super) fn end_with<T, E: AsErrorType>(&mut self, result: &Result<T, E>) {
         if let Err(failure) = result {
             self.record_error(failure);
         }
@@ -122,7 +167,11 @@ impl SpanGuard {
 
 impl Drop for SpanGuard {
     fn drop(&mut self) {
-        let outcome = if std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled };
+        let outcome = match self.cancelled_on_drop {
+            _ if std::thread::panicking() => Outcome::Panic,
+            true => Outcome::Cancelled,
+            false => Outcome::Ok,
+        };
         self.end_once(outcome);
     }
 }

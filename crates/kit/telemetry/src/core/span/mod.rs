@@ -4,19 +4,27 @@
 //! the outcome from the `Result` of a future, so that no early return and no `?` can leave a span without one.
 //! A future that is dropped ends its span as cancelled, one that panics as panic; neither is lost.
 
+mod entered;
 mod guard;
 mod run;
+mod stream;
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::Future;
 
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, Tracer};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::{Context, Key, KeyValue};
 
-use crate::base::error::ErrorType;
+use crate::base::error::{AsErrorType, Classification, Classified};
+use crate::base::value::IntoValue;
 use crate::core::handle::Telemetry;
+use crate::core::record;
+use crate::core::tracer::spare;
+pub use entered::EnteredSpan;
 pub use guard::{Outcome, SpanGuard};
 pub use run::Run;
+pub use stream::RunStream;
 
 /// A span around own code, child of the current span, recorded by the current handle.
 ///
@@ -65,16 +73,44 @@ impl Telemetry {
 }
 
 /// Sets an attribute on the current span; a later value replaces an earlier one.
-pub fn set(key: impl Into<Key>, value: impl Into<Value>) {
-    set_on(&Context::current(), key, value);
+///
+/// ```
+/// use waypost_telemetry::{set, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("price-order").in_scope(|| set("order.items", 3));
+/// telemetry.tree().assert_matches("price-order INTERNAL order-service order.items=3");
+/// ```
+pub fn set<M>(key: impl Into<Key>, value: impl IntoValue<M>) {
+    set_on(&Context::current(), key, || value);
 }
 
 /// Adds an event to the current span.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::KeyValue;
+/// use waypost_telemetry::{event, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show-order").in_scope(|| event("cache-miss", vec![KeyValue::new("cache.key", "order-1")]));
+/// let span = telemetry.only_span("show-order");
+/// assert_eq!(span.events()[0].name(), "cache-miss");
+/// assert_eq!(span.events()[0].attribute("cache.key"), Some(&"order-1".into()));
+/// ```
 pub fn event(name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
     Context::map_current(|context| context.span().add_event(name, attributes));
 }
 
 /// Trace id of the current span, as 32 hex digits.
+///
+/// ```
+/// use waypost_telemetry::{testing::TestTelemetry, trace_id};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let answered = telemetry.span("place-order").in_scope(trace_id);
+/// assert_eq!(answered, Some(telemetry.only_span("place-order").trace_id().to_string()));
+/// assert_eq!(trace_id(), None);
+/// ```
 pub fn trace_id() -> Option<String> {
     Context::map_current(|context| {
         let span = context.span();
@@ -84,9 +120,12 @@ pub fn trace_id() -> Option<String> {
 }
 
 /// Converts key and value only if the span of `context` may be recorded.
-fn set_on(context: &Context, key: impl Into<Key>, value: impl Into<Value>) {
+fn set_on<M, V: IntoValue<M>>(context: &Context, key: impl Into<Key>, value: impl FnOnce() -> V) {
     let span = context.span();
-    if span.span_context().is_sampled() {
+    // Nearly always the flag tells; what is only recorded has to be asked.
+    if (span.span_context().is_sampled() || span.is_recording())
+        && let Some(value) = value().into_value()
+    {
         span.set_attribute(KeyValue::new(key, value));
     }
 }
@@ -119,16 +158,43 @@ impl SpanBuilder {
         self.telemetry.as_ref().is_none_or(Telemetry::is_enabled)
     }
 
+    /// Another name than the one it was made with.
+    pub(crate) fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.span.name = name.into();
+        self
+    }
+
     /// Kind; internal unless said otherwise.
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.span.span_kind = Some(kind);
         self
     }
 
-    /// An attribute. Samplers see the attributes that are set before the start.
-    pub fn attr(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+    /// An attribute; see [`IntoValue`] for what can be one. Samplers see the attributes that are set before the start.
+    pub fn attr<M>(self, key: impl Into<Key>, value: impl IntoValue<M>) -> Self {
+        self.attr_with(key, || value)
+    }
+
+    /// As [`Self::attr`], with a value that is made only if the handle is enabled.
+    pub fn attr_with<M, V: IntoValue<M>>(mut self, key: impl Into<Key>, value: impl FnOnce() -> V) -> Self {
+        if self.may_record()
+            && let Some(value) = value().into_value()
+        {
+            self.span.attributes.get_or_insert_with(spare::take).push(KeyValue::new(key, value));
+        }
+        self
+    }
+
+    /// An attribute whose value is what `Display` says, for example an address or a borrowed text.
+    pub fn attr_display(self, key: impl Into<Key>, value: impl Display) -> Self {
+        self.attr_with(key, || value.to_string())
+    }
+
+    /// Attributes that are converted already.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn attrs(mut self, attributes: Vec<KeyValue>) -> Self {
         if self.may_record() {
-            self.span.attributes.get_or_insert_with(Vec::new).push(KeyValue::new(key, value));
+            self.span.attributes.get_or_insert_with(Vec::new).extend(attributes);
         }
         self
     }
@@ -163,10 +229,52 @@ impl SpanBuilder {
     /// Dropping the returned future drops the inner one inside the span and ends the span as cancelled.
     pub fn run<T, E, F>(self, future: F) -> Run<F>
     where
-        E: ErrorType,
+        E: AsErrorType,
         F: Future<Output = Result<T, E>>,
     {
         Run::new(self, future, |result, span| span.end_with(result))
+    }
+
+    /// As [`Self::run`], for any error: the closure says what kind of failure it is.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// struct Declined(u32);
+    /// # impl std::fmt::Display for Declined {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "declined: {}", self.0) }
+    /// # }
+    ///
+    /// let telemetry = TestTelemetry::new("payment-service");
+    /// let charge = async { Err::<(), _>(Declined(51)) };
+    /// let charged = telemetry.span("charge").run_with(charge, |declined| match declined {
+    ///     Declined(51) => "insufficient_funds",
+    ///     _ => "declined",
+    /// });
+    /// assert_eq!(charged.await, Err(Declined(51)));
+    /// telemetry.tree().assert_matches("charge INTERNAL payment-service ERROR error.type=insufficient_funds");
+    /// # });
+    /// ```
+    pub fn run_with<T, E, F, C>(
+        self,
+        future: F,
+        classify: impl FnOnce(&E) -> C,
+    ) -> Run<impl Future<Output = Result<T, E>>>
+    where
+        E: Display,
+        F: Future<Output = Result<T, E>>,
+        C: Into<Classification>,
+    {
+        self.observe(async move {
+            let result = future.await;
+            if let Err(error) = &result {
+                let classified = Classified { error, classification: classify(error).into() };
+                record::record_in(&Context::current(), &classified);
+            }
+            result
+        })
     }
 
     /// Runs a future inside the span, whatever it gives.
@@ -175,6 +283,16 @@ impl SpanBuilder {
     }
 
     /// Starts the span without attaching it; the guard ends it.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Outcome, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let span = telemetry.span("watch-stock").start();
+    /// span.set("stock.left", 3);
+    /// span.end(Outcome::Error("stale".into())); // dropped instead, it would have ended well
+    /// telemetry.tree().assert_matches("watch-stock INTERNAL order-service ERROR stock.left=3 error.type=stale");
+    /// ```
     pub fn start(self) -> SpanGuard {
         let Self { telemetry, mut parent, is_parent_given, is_root, span } = self;
         let telemetry = telemetry.or_else(|| {
@@ -190,20 +308,10 @@ impl SpanBuilder {
             parent = parent.with_remote_span_context(SpanContext::empty_context());
         }
         let context = match telemetry.tracer() {
-            Some(tracer) => parent.with_span(tracer.build_with_context(span, &parent)),
+            Some(tracer) => tracer.start_in(span, &parent),
             None => unrecorded(parent),
         };
         SpanGuard::new(telemetry.carried_by(context))
-    }
-
-    /// Runs a closure inside the span, which is attached to this thread meanwhile.
-    pub fn in_scope<T>(self, f: impl FnOnce() -> T) -> T {
-        let span = self.start();
-        let attached = span.context().clone().attach();
-        let output = f();
-        drop(attached);
-        span.end(Outcome::Ok);
-        output
     }
 }
 

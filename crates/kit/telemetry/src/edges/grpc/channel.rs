@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::client::{ClientBody, ClientFuture, ClientLayer, ClientService};
+use super::connection::{Connection, ConnectionFuture};
 use crate::core::handle::Telemetry;
 
 /// No channel could be made. Nothing was connected yet: a server that is away shows at the first call.
@@ -44,9 +46,24 @@ pub enum ChannelError {
 /// A gRPC channel whose calls are CLIENT spans; a drop-in for tonic's `Channel`. Cheap to clone.
 ///
 /// Connects at the first call, and again when the connection is lost.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let mut stock = HealthClient::new(telemetry.grpc_channel("http://127.0.0.1:1")?); // nobody is there
+/// stock.check(HealthCheckRequest::default()).await.unwrap_err();
+/// telemetry.tree().assert_matches(
+///     "grpc.health.v1.Health/Check CLIENT order-service ERROR error.type=connection_refused",
+/// );
+/// # Ok::<(), waypost_telemetry::grpc::ChannelError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct TracedChannel {
-    service: ClientService<Channel>,
+    service: ClientService<Connection>,
 }
 
 impl TracedChannel {
@@ -60,7 +77,7 @@ impl TracedChannel {
 impl Service<Request<Body>> for TracedChannel {
     type Response = Response<ClientBody<Body>>;
     type Error = transport::Error;
-    type Future = ClientFuture<<Channel as Service<Request<Body>>>::Future>;
+    type Future = ClientFuture<ConnectionFuture>;
 
     fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), transport::Error>> {
         Service::<Request<Body>>::poll_ready(&mut self.service, task)
@@ -95,7 +112,8 @@ pub struct ChannelFactory {
     connect_timeout: Duration,
     call_timeout: Option<Duration>,
     keep_alive: Option<KeepAlive>,
-    user_agent: Option<String>,
+    user_agent: String,
+    local_address: Option<IpAddr>,
     adjust: Option<Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>>,
     open: Mutex<HashMap<String, TracedChannel>>,
 }
@@ -119,7 +137,8 @@ impl ChannelFactory {
                 interval: Duration::from_secs(20),
                 timeout: Duration::from_secs(5),
             }),
-            user_agent: None,
+            user_agent: product(telemetry),
+            local_address: None,
             adjust: None,
             open: Mutex::default(),
         }
@@ -153,10 +172,11 @@ impl ChannelFactory {
         self
     }
 
-    /// What stands before tonic's own name in the `user-agent`.
+    /// What stands before tonic's own name in the `user-agent`: name and version of the service unless it is said
+    /// here, and the name of the kit where those are no tokens of HTTP.
     #[must_use]
     pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
-        self.user_agent = Some(agent.into());
+        self.user_agent = agent.into();
         self
     }
 
@@ -167,7 +187,15 @@ impl ChannelFactory {
         self
     }
 
-    /// Changes anything else of tonic's endpoint, last: windows, limits, TLS.
+    /// The address that connections come from.
+    #[must_use]
+    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
+        self.local_address = address;
+        self
+    }
+
+    /// Changes anything else of tonic's endpoint, last: windows, limits, TLS. Its `local_address` has no effect, as it
+    /// cannot be read back; [`local_address`](Self::local_address) has.
     #[must_use]
     pub fn endpoint(mut self, adjust: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
         self.adjust = Some(Arc::new(adjust));
@@ -196,8 +224,9 @@ impl ChannelFactory {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ChannelError::NoRuntime);
         }
-        let channel = self.configured(Channel::builder(uri.clone()))?.connect_lazy();
-        Ok(TracedChannel { service: self.layer.clone().target(&uri).layer(channel) })
+        let endpoint = self.configured(Channel::builder(uri.clone()))?;
+        let connection = Connection::lazy_from(&endpoint, self.local_address);
+        Ok(TracedChannel { service: self.layer.clone().target(&uri).layer(connection) })
     }
 
     fn configured(&self, endpoint: Endpoint) -> Result<Endpoint, ChannelError> {
@@ -208,13 +237,28 @@ impl ChannelFactory {
         if let Some(KeepAlive { interval, timeout }) = self.keep_alive {
             endpoint = endpoint.http2_keep_alive_interval(interval).keep_alive_timeout(timeout);
         }
-        if let Some(agent) = &self.user_agent {
-            endpoint = endpoint.user_agent(agent.clone()).map_err(ChannelError::UserAgent)?;
-        }
+        endpoint = endpoint.user_agent(self.user_agent.clone()).map_err(ChannelError::UserAgent)?;
         Ok(match &self.adjust {
             Some(adjust) => adjust(endpoint),
             None => endpoint,
         })
+    }
+}
+
+/// The service as a product of RFC 9110: `name/version`.
+fn product(telemetry: &Telemetry) -> String {
+    let is_token = |text: &str| {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_token)
+    };
+    let name = telemetry.service_name();
+    if !is_token(name) {
+        return concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned();
+    }
+    let version = telemetry.resource().iter().find(|attribute| attribute.key.as_str() == "service.version");
+    match version.map(|version| version.value.as_str()) {
+        Some(version) if is_token(&version) => format!("{name}/{version}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -2,22 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response, Uri};
-use http_body::Body;
+use http::uri::Authority;
+use http::{HeaderName, Request, Uri};
 use opentelemetry::Context;
-use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::Filter;
-use super::client_call::ClientCall;
+use super::client_call::{CallLabels, ClientCall};
 use super::messages::{self, MessageEvents};
 use super::methods::Naming;
-use crate::core::exchange::attributes::{Capture, Host};
+use crate::core::exchange::asked::Asked;
+use crate::core::exchange::attributes::{self, Capture, Host};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::series::DurationSeries;
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,22 +25,27 @@ pub type ClientBody<B> = ResponseBody<B, ClientCall>;
 /// The future of a traced call.
 pub type ClientFuture<F> = ResponseFuture<F, ClientCall>;
 
-/// Opens a CLIENT span for every call, from its head to the end of the response stream.
-///
-/// Wraps tonic's channel or any service in its place. Every code but OK is an error; a caller that no longer waits
-/// is not, unless its own `grpc-timeout` had run out. Trace context and baggage are sent along, as RPCs stay inside
-/// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
-/// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
-#[derive(Clone, Debug)]
-pub struct ClientLayer {
-    edge: Arc<ClientEdge>,
+layer! {
+    /// Opens a CLIENT span for every call, from its head to the end of the response stream.
+    ///
+    /// Wraps tonic's channel or any service in its place. Every code but OK that the server sent or the transport made
+    /// is an error. A caller that no longer waits is not, unless its own `grpc-timeout` had run out: the span says
+    /// CANCELLED and `waypost.outcome = cancelled`, its status stays unset. The conventions of RPC have no such
+    /// exemption, those of HTTP do; a request that was given up on purpose (a hedged call, `select!`) failed nowhere.
+    /// Trace context and baggage are sent along, as RPCs stay inside
+    /// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
+    /// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
+    ClientLayer of ClientEdge
 }
+
+/// A service behind a [`ClientLayer`].
+pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ClientEdge {
+pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
-    pub(super) duration: Histogram<f64>,
+    pub(super) duration: DurationSeries<CallLabels>,
     egress: Egress,
     pub(super) naming: Naming,
     pub(super) target: Option<Target>,
@@ -53,7 +56,7 @@ pub(super) struct ClientEdge {
 }
 
 /// Whom the caller meant to reach; not the address that a proxy or a resolver made of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) address: Arc<str>,
     pub(super) port: Option<u16>,
@@ -61,11 +64,19 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn of(uri: &Uri) -> Option<Self> {
-        let host = Host::of(uri.authority()?);
-        Some(Self {
-            address: host.address.into(),
-            port: host.port_or_default(uri.scheme_str().unwrap_or("http")),
-        })
+        Some(Self::at(uri.authority()?, uri))
+    }
+
+    /// Whom a request names by itself, in its URI or its `Host` header.
+    pub(super) fn of_request<B>(request: &Request<B>) -> Option<Self> {
+        let authority = attributes::authority(request.uri(), request.headers())?;
+        Some(Self::at(&authority, request.uri()))
+    }
+
+    fn at(authority: &Authority, uri: &Uri) -> Self {
+        let host = Host::of(authority);
+        let port = host.port_or_default(uri.scheme_str().unwrap_or("http"));
+        Self { address: host.address.into(), port }
     }
 }
 
@@ -80,7 +91,7 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration,
+            duration: DurationSeries::new(duration),
             egress: Egress { trace_context: true, baggage: true },
             naming: Naming::learned(),
             target: None,
@@ -89,11 +100,12 @@ impl ClientLayer {
             with_messages: false,
             filter: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// The target of the channel behind the layer, `server.address` and `server.port` of all spans. Without it they
-    /// are taken from the requests, which tonic's clients send without an authority.
+    /// are taken from the requests' URI or `Host` header; tonic's clients send neither unless they are made
+    /// `with_origin`.
     #[must_use]
     pub fn target(self, target: &Uri) -> Self {
         let target = Target::of(target);
@@ -113,10 +125,10 @@ impl ClientLayer {
     }
 
     /// Calls for which `is_traced` is false get neither span nor metrics nor headers. Is given
-    /// `package.Service/Method`.
+    /// `package.Service/Method`. Where it panics the call is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
     }
 
     /// Request metadata recorded as `rpc.request.metadata.<key>`. Credentials are refused.
@@ -133,61 +145,23 @@ impl ClientLayer {
         self.with(|edge| edge.response_metadata = capture)
     }
 
-    /// Adds an `rpc.message` event for every message of a call. Off by default.
+    /// Adds an `rpc.message` event for every message of a call. Off by default. The conventions have deprecated these
+    /// events without another form.
     #[must_use]
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ClientEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ClientLayer {
-    type Service = ClientService<S>;
+impl<B: 'static> Edge<B> for ClientEdge {
+    type Observer = ClientCall;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ClientService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ClientLayer`].
-#[derive(Clone, Debug)]
-pub struct ClientService<S> {
-    inner: S,
-    edge: Arc<ClientEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ClientService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    B: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ClientBody<R>>;
-    type Error = S::Error;
-    type Future = ClientFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ClientEdge {
-    fn begin<B: 'static>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientCall> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientCall> {
         let current = Context::current();
         let path = request.uri().path();
+        let method = path.strip_prefix('/').unwrap_or(path);
         let is_traced =
-            self.filter.as_ref().is_none_or(|is_traced| is_traced(path.strip_prefix('/').unwrap_or(path)));
+            self.filter.as_ref().is_none_or(|filter| filter.ask(true, |is_traced| is_traced(method)));
         if !is_traced || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }

@@ -9,13 +9,16 @@ use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use super::client::{ClientEdge, Target};
+use super::connection::PeerAddress;
 use super::messages::MessageEvents;
 use super::methods::MethodName;
 use super::status::{self, CallStatus, Side};
+use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::fault;
+use crate::core::exchange::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open CLIENT span of one call with what its metrics need.
@@ -26,6 +29,16 @@ pub struct ClientCall {
     target: Option<Target>,
     status: CallStatus,
     pub(super) messages: Option<MessageEvents>,
+    web: Option<WebTrailers>,
+}
+
+/// The labels of `rpc.client.call.duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CallLabels {
+    method: &'static str,
+    code: &'static str,
+    target: Option<Target>,
+    error_type: Option<Cow<'static, str>>,
 }
 
 impl ClientCall {
@@ -37,7 +50,7 @@ impl ClientCall {
         // The methods a client calls are in the program's own text, so each is known as soon as it is called.
         let name = edge.naming.prove(edge.naming.of(request.uri().path()));
         let method = if let MethodName::Known(name) = name { name } else { OTHER };
-        let target = edge.target.clone().or_else(|| Target::of(request.uri()));
+        let target = edge.target.clone().or_else(|| Target::of_request(request));
 
         let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, Cow::Borrowed(method))
             .kind(SpanKind::Client)
@@ -58,7 +71,7 @@ impl ClientCall {
             span.context().span().set_attributes(edge.request_metadata.read(request.headers()));
         }
         let status = CallStatus::of_request(request.headers());
-        (span, Self { edge, method, target, status, messages: None })
+        (span, Self { edge, method, target, status, messages: None, web: None })
     }
 }
 
@@ -66,15 +79,33 @@ impl Observer for ClientCall {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status.code = status::read(&head.headers);
         self.status.http = Some(head.status);
+        self.web = WebTrailers::of_response(&head.headers);
         if span.is_recording() {
-            span.context().span().set_attributes(self.edge.response_metadata.read(&head.headers));
+            let span = span.context().span();
+            if let Some(PeerAddress(peer)) = head.extensions.get() {
+                span.set_attributes(attributes::network_peer(*peer));
+            }
+            span.set_attributes(self.edge.response_metadata.read(&head.headers));
         }
+    }
+
+    fn reads_data(&self) -> bool {
+        self.messages.is_some() || self.web.is_some()
     }
 
     fn data(&mut self, span: &SpanGuard, data: &[u8]) {
         if let Some(messages) = &mut self.messages {
             messages.feed(span.context(), data);
         }
+        if let Some(web) = &mut self.web {
+            web.feed(data);
+            self.status.code = self.status.code.or_else(|| web.code());
+        }
+    }
+
+    fn missed_data(&mut self) {
+        self.messages = None;
+        self.web = None;
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
@@ -91,18 +122,25 @@ impl Observer for ClientCall {
         let (code, outcome) = self.status.conclude(Side::Client, outcome, elapsed);
         span.set(STATUS_CODE, status::name(code));
 
+        let Self { edge, method, target, .. } = self;
+        let error_type = attributes::error_type(&outcome);
+        let labels = CallLabels { method, code: status::name(code), target, error_type };
+        edge.duration.record(labels, elapsed.as_secs_f64());
+        span.end(outcome);
+    }
+}
+
+impl Labels for CallLabels {
+    fn build(&self) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(6);
         labels.push(KeyValue::new(SYSTEM, "grpc"));
         labels.push(KeyValue::new(METHOD, self.method));
-        labels.push(KeyValue::new(STATUS_CODE, status::name(code)));
-        if let Some(Target { address, port }) = self.target {
-            labels.push(KeyValue::new(SERVER_ADDRESS, address));
+        labels.push(KeyValue::new(STATUS_CODE, self.code));
+        if let Some(Target { address, port }) = &self.target {
+            labels.push(KeyValue::new(SERVER_ADDRESS, Arc::clone(address)));
             labels.extend(port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port))));
         }
-        if let Some(class) = attributes::error_type(&outcome) {
-            labels.push(KeyValue::new(ERROR_TYPE, class));
-        }
-        self.edge.duration.record(elapsed.as_secs_f64(), &labels);
-        span.end(outcome);
+        labels.extend(self.error_type.clone().map(|class| KeyValue::new(ERROR_TYPE, class)));
+        labels
     }
 }

@@ -12,17 +12,18 @@ use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, KeyValue};
 use pin_project_lite::pin_project;
 
-/// Flag and length: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>.
-const FRAMING: usize = 5;
+use super::frames::{Frames, Piece};
+
+/// Flags of messages.
+const PLAIN: u8 = 0;
+const COMPRESSED: u8 = 1;
 
 /// Turns the bytes of one direction of a call into `rpc.message` events.
 #[derive(Debug)]
 pub(super) struct MessageEvents {
     direction: &'static str,
     count: i64,
-    framing: [u8; FRAMING],
-    framed: usize,
-    payload_left: usize,
+    frames: Frames,
 }
 
 impl MessageEvents {
@@ -35,7 +36,7 @@ impl MessageEvents {
     }
 
     fn in_direction(direction: &'static str) -> Self {
-        Self { direction, count: 0, framing: [0; FRAMING], framed: 0, payload_left: 0 }
+        Self { direction, count: 0, frames: Frames::default() }
     }
 
     /// Looks at the next bytes; adds an event to the span of `context` for every message that begins in them.
@@ -53,30 +54,16 @@ impl MessageEvents {
         });
     }
 
-    fn each_message(&mut self, mut data: &[u8], mut found: impl FnMut(&'static str, i64, bool, u32)) {
-        while !data.is_empty() {
-            if self.payload_left > 0 {
-                let passed = self.payload_left.min(data.len());
-                self.payload_left -= passed;
-                data = data.get(passed..).unwrap_or_default();
-                continue;
+    fn each_message(&mut self, data: &[u8], mut found: impl FnMut(&'static str, i64, bool, u32)) {
+        let Self { direction, count, frames } = self;
+        frames.read(data, |piece| match piece {
+            Piece::Begins { flag: flag @ (PLAIN | COMPRESSED), size } => {
+                *count += 1;
+                found(direction, *count, flag == COMPRESSED, size);
             }
-            let taken = (FRAMING - self.framed).min(data.len());
-            let (head, rest) = data.split_at(taken);
-            if let Some(free) = self.framing.get_mut(self.framed..self.framed + taken) {
-                free.copy_from_slice(head);
-            }
-            self.framed += taken;
-            data = rest;
-            if self.framed == FRAMING {
-                let [flag, length @ ..] = self.framing;
-                let size = u32::from_be_bytes(length);
-                self.framed = 0;
-                self.payload_left = size as usize;
-                self.count += 1;
-                found(self.direction, self.count, flag == 1, size);
-            }
-        }
+            // The trailers of gRPC-Web are a frame, but no message.
+            Piece::Begins { .. } | Piece::Payload(_) => {}
+        });
     }
 }
 
@@ -134,7 +121,7 @@ mod tests {
     #[test]
     fn messages_are_found_however_the_bytes_are_cut() {
         let stream = [0, 0, 0, 0, 3, 1, 2, 3, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9];
-        let stream = [&stream[..], &[0; 255]].concat();
+        let stream = [&stream[..], &[0; 255], &[0x80, 0, 0, 0, 1, 0]].concat();
         for cut in [1, 2, 4, 7, 300] {
             let mut events = MessageEvents::sent();
             let mut found = Vec::new();

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::base::names;
+use crate::base::names::{self, Kind};
+use crate::base::slots::Slots;
 
 /// Methods a server without a list learns by answering them, at most.
 const MAX_LEARNED: usize = 256;
@@ -73,7 +74,7 @@ impl Methods {
     }
 
     fn add(&mut self, name: &str) {
-        if let Some(kept) = names::keep(name) {
+        if let Some(kept) = names::keep(Kind::Method, name) {
             self.0.insert(name.into(), kept);
         }
     }
@@ -85,7 +86,25 @@ pub(super) enum Naming {
     /// What is not in the list has no name.
     Listed(Arc<Methods>),
     /// A method has a name once it was served.
-    Learned(Arc<RwLock<HashMap<Box<str>, &'static str>>>),
+    Learned(Arc<Learned>),
+}
+
+/// What was learned, and what of it is found without a lock.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    names: RwLock<HashMap<Box<str>, &'static str>>,
+    quick: Slots<&'static str, ()>,
+}
+
+impl Learned {
+    fn find(&self, name: &str) -> Option<&'static str> {
+        if let Some((known, ())) = self.quick.find_entry(&name, |known| *known == name) {
+            return Some(*known);
+        }
+        let known = *self.names.read().unwrap_or_else(PoisonError::into_inner).get(name)?;
+        self.quick.keep(known, ());
+        Some(known)
+    }
 }
 
 /// What is known about the name of a call at its start.
@@ -119,26 +138,26 @@ impl Naming {
                 Some(known) => MethodName::Known(known),
                 None => MethodName::Other(name.into()),
             },
-            Self::Learned(learned) => {
-                match learned.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-                    Some(known) => MethodName::Known(known),
-                    None => MethodName::Unproven(name.into()),
-                }
-            }
+            Self::Learned(learned) => match learned.find(name) {
+                Some(known) => MethodName::Known(known),
+                None => MethodName::Unproven(name.into()),
+            },
         }
     }
 
     /// A method that was served, or that our own code calls, has a name from now on. As long as there is room.
     pub(super) fn prove(&self, name: MethodName) -> MethodName {
         let (Self::Learned(learned), MethodName::Unproven(unproven)) = (self, &name) else { return name };
-        let mut learned = learned.write().unwrap_or_else(PoisonError::into_inner);
+        let mut learned = learned.names.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = learned.get(unproven) {
             return MethodName::Known(known);
         }
         if learned.len() >= MAX_LEARNED {
             return MethodName::Other(unproven.clone());
         }
-        let Some(kept) = names::keep(unproven) else { return MethodName::Other(unproven.clone()) };
+        let Some(kept) = names::keep(Kind::Method, unproven) else {
+            return MethodName::Other(unproven.clone());
+        };
         learned.insert(unproven.clone(), kept);
         MethodName::Known(kept)
     }

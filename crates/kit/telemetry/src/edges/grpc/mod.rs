@@ -2,7 +2,7 @@
 //!
 //! Both layers work on HTTP messages and treat all four kinds of call alike: the span covers the call from its
 //! head to the end of the response stream, and the status is read where gRPC puts it, in the trailers (or in the
-//! headers of an answer without a body). Nothing is decoded. `rpc.method` is the full `package.Service/Method`,
+//! headers of an answer without a body, or in the last frame of a gRPC-Web body). Nothing is decoded. `rpc.method` is the full `package.Service/Method`,
 //! and `_OTHER` for what the server does not serve, so that callers cannot invent names. Durations are measured
 //! whether or not the span was sampled. Left out: retries, balancing, deadlines (a `grpc-timeout` that has run
 //! out is only recognised).
@@ -10,24 +10,30 @@
 mod channel;
 mod client;
 mod client_call;
+mod connection;
+mod frames;
 mod messages;
 mod methods;
 mod server;
 mod server_call;
 mod status;
+mod web;
 
 pub use channel::{ChannelError, ChannelFactory, TracedChannel};
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService};
+pub use connection::{Connection, ConnectionFuture, PeerAddress};
 pub use methods::{DescriptorError, Methods};
 pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService};
 
 use crate::base::attributes::ERROR_TYPE;
+use crate::core::exchange::asked::Asked;
 
 /// Says by its path without the first slash whether a call is traced.
-type Filter = std::sync::Arc<dyn Fn(&str) -> bool + Send + Sync>;
+type Filter = std::sync::Arc<Asked<dyn Fn(&str) -> bool + Send + Sync>>;
 
 const SYSTEM: &str = "rpc.system.name";
 const METHOD: &str = "rpc.method";
+/// As the released conventions have it (1.44.0 of 2026); those to come call it `rpc.status_code`.
 const STATUS_CODE: &str = "rpc.response.status_code";
 
 impl crate::core::handle::Telemetry {

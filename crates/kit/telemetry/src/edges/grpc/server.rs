@@ -2,22 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response};
-use http_body::Body;
+use http::{HeaderName, Request};
 use opentelemetry::Context;
-use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::Filter;
 use super::messages::{self, MessageEvents};
 use super::methods::{Methods, Naming};
-use super::server_call::ServerCall;
+use super::server_call::{ServedLabels, ServerCall};
+use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::Capture;
 use crate::core::exchange::border::CallerTrust;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::series::DurationSeries;
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,36 +24,38 @@ pub type ServerBody<B> = ResponseBody<B, ServerCall>;
 /// The future of a traced service.
 pub type ServerFuture<F> = ResponseFuture<F, ServerCall>;
 
-/// Opens a SERVER span for every call, from its head to the end of the response stream.
-///
-/// Wraps tonic's routes, as a tower layer or as a layer of the axum router they become. The span carries the
-/// status that the trailers carry; it is an error only for the codes that are the server's own trouble (UNKNOWN,
-/// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS). A caller that goes away leaves CANCELLED.
-///
-/// Methods get a name once the server has answered them with anything but UNIMPLEMENTED, up to a bound; better is
-/// to say which there are: [`methods`](Self::methods). Health checks are not traced unless
-/// [asked for](Self::trace_health_checks).
-///
-/// ```
-/// use tonic::service::Routes;
-/// use waypost_telemetry::{Telemetry, grpc::Methods};
-///
-/// # let telemetry = Telemetry::disabled();
-/// let traced = telemetry.grpc_server().methods(Methods::new(["shop.v1.Stock/Check"]));
-/// let app: axum::Router = Routes::default().into_axum_router().layer(traced);
-/// ```
-#[derive(Clone, Debug)]
-pub struct ServerLayer {
-    edge: Arc<ServerEdge>,
+layer! {
+    /// Opens a SERVER span for every call, from its head to the end of the response stream.
+    ///
+    /// Wraps tonic's routes, as a tower layer or as a layer of the axum router they become. The span carries the
+    /// status that the trailers carry; it is an error only for the codes that are the server's own trouble (UNKNOWN,
+    /// DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS). A caller that goes away leaves CANCELLED.
+    ///
+    /// Methods get a name once the server has answered them with anything but UNIMPLEMENTED, up to a bound; better is
+    /// to say which there are: [`methods`](Self::methods). Health checks are not traced unless
+    /// [asked for](Self::trace_health_checks).
+    ///
+    /// ```
+    /// use tonic::service::Routes;
+    /// use waypost_telemetry::{Telemetry, grpc::Methods};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let traced = telemetry.grpc_server().methods(Methods::new(["shop.v1.Stock/Check"]));
+    /// let app: axum::Router = Routes::default().into_axum_router().layer(traced);
+    /// ```
+    ServerLayer of ServerEdge
 }
+
+/// A service behind a [`ServerLayer`].
+pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ServerEdge {
+pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
-    pub(super) duration: Histogram<f64>,
+    pub(super) duration: DurationSeries<ServedLabels>,
     trust: CallerTrust,
     pub(super) naming: Naming,
     pub(super) request_metadata: Capture,
@@ -78,7 +77,7 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration,
+            duration: DurationSeries::new(duration),
             trust: CallerTrust::Inside,
             naming: Naming::learned(),
             request_metadata: Capture::default(),
@@ -87,7 +86,7 @@ impl ServerLayer {
             with_health_checks: false,
             filter: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// The methods this server serves; every other is `_OTHER`.
@@ -111,10 +110,10 @@ impl ServerLayer {
     }
 
     /// Calls for which `is_traced` is false get neither span nor metrics; their context is carried on. Is given
-    /// the path without its first slash, `package.Service/Method`.
+    /// the path without its first slash, `package.Service/Method`. Where it panics the call is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
     }
 
     /// Whether calls of `grpc.health.v1.Health` are traced. Off by default.
@@ -137,52 +136,11 @@ impl ServerLayer {
         self.with(|edge| edge.response_metadata = capture)
     }
 
-    /// Adds an `rpc.message` event for every message of a call. Off by default.
+    /// Adds an `rpc.message` event for every message of a call. Off by default. The conventions have deprecated these
+    /// events without another form.
     #[must_use]
     pub fn message_events(self, with_messages: bool) -> Self {
         self.with(|edge| edge.with_messages = with_messages)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
-}
-
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ServerLayer`].
-#[derive(Clone, Debug)]
-pub struct ServerService<S> {
-    inner: S,
-    edge: Arc<ServerEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    B: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ServerBody<R>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
     }
 }
 
@@ -191,8 +149,10 @@ impl<S: tonic::server::NamedService> tonic::server::NamedService for ServerServi
     const NAME: &'static str = S::NAME;
 }
 
-impl ServerEdge {
-    fn begin<B: 'static>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
+impl<B: 'static> Edge<B> for ServerEdge {
+    type Observer = ServerCall;
+
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
         if !self.is_traced(request.uri().path()) {
             return Exchange::unobserved(caller.parent);
@@ -204,11 +164,13 @@ impl ServerEdge {
         }
         Exchange::observed(span, call)
     }
+}
 
+impl ServerEdge {
     fn is_traced(&self, path: &str) -> bool {
         let method = path.strip_prefix('/').unwrap_or(path);
         (self.with_health_checks || !method.starts_with("grpc.health.v1.Health/"))
-            && self.filter.as_ref().is_none_or(|is_traced| is_traced(method))
+            && self.filter.as_ref().is_none_or(|filter| filter.ask(true, |is_traced| is_traced(method)))
     }
 }
 

@@ -12,11 +12,13 @@ use super::messages::MessageEvents;
 use super::methods::MethodName;
 use super::server::ServerEdge;
 use super::status::{self, CallStatus, Side};
+use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::Caller;
 use crate::core::exchange::fault;
+use crate::core::exchange::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open SERVER span of one call with what its metrics need.
@@ -26,6 +28,15 @@ pub struct ServerCall {
     method: MethodName,
     status: CallStatus,
     pub(super) messages: Option<MessageEvents>,
+    web: Option<WebTrailers>,
+}
+
+/// The labels of `rpc.server.call.duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ServedLabels {
+    method: &'static str,
+    code: &'static str,
+    error_type: Option<Cow<'static, str>>,
 }
 
 impl ServerCall {
@@ -38,13 +49,6 @@ impl ServerCall {
         if let MethodName::Known(name) = method {
             span = span.attr(METHOD, name);
         }
-        if let Some(authority) = attributes::authority(request.uri(), request.headers()) {
-            let host = Host::of(&authority);
-            span = span.attr(SERVER_ADDRESS, host.address.to_owned());
-            if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
-                span = span.attr(SERVER_PORT, i64::from(port));
-            }
-        }
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
@@ -52,13 +56,20 @@ impl ServerCall {
 
         if span.is_recording() {
             let span = span.context().span();
+            if let Some(authority) = attributes::authority(request.uri(), request.headers()) {
+                let host = Host::of(&authority);
+                span.set_attribute(KeyValue::new(SERVER_ADDRESS, host.address.to_owned()));
+                if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
+                    span.set_attribute(KeyValue::new(SERVER_PORT, i64::from(port)));
+                }
+            }
             if let Some(peer) = attributes::peer(request.extensions()) {
                 span.set_attributes(attributes::network_peer(peer));
             }
             span.set_attributes(edge.request_metadata.read(request.headers()));
         }
         let status = CallStatus::of_request(request.headers());
-        (span, Self { edge, method, status, messages: None })
+        (span, Self { edge, method, status, messages: None, web: None })
     }
 
     /// The method was reached, as far as the answer tells.
@@ -77,6 +88,7 @@ impl Observer for ServerCall {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status.code = status::read(&head.headers);
         self.status.http = Some(head.status);
+        self.web = WebTrailers::of_response(&head.headers);
         let is_served = head.status.is_success() && self.status.code != Some(tonic::Code::Unimplemented);
         if is_served {
             self.prove_method(span);
@@ -86,10 +98,23 @@ impl Observer for ServerCall {
         }
     }
 
+    fn reads_data(&self) -> bool {
+        self.messages.is_some() || self.web.is_some()
+    }
+
     fn data(&mut self, span: &SpanGuard, data: &[u8]) {
         if let Some(messages) = &mut self.messages {
             messages.feed(span.context(), data);
         }
+        if let Some(web) = &mut self.web {
+            web.feed(data);
+            self.status.code = self.status.code.or_else(|| web.code());
+        }
+    }
+
+    fn missed_data(&mut self) {
+        self.messages = None;
+        self.web = None;
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
@@ -109,28 +134,31 @@ impl Observer for ServerCall {
         }
         let (code, outcome) = self.status.conclude(Side::Server, outcome, elapsed);
         let method = match &self.method {
-            MethodName::Known(name) => name,
+            MethodName::Known(name) => *name,
             MethodName::Unproven(original) | MethodName::Other(original) => {
-                span.set(METHOD, OTHER);
-                span.set("rpc.method_original", original.to_string());
+                if span.is_recording() {
+                    span.set(METHOD, OTHER);
+                    span.set("rpc.method_original", original.to_string());
+                }
                 OTHER
             }
         };
         span.set(STATUS_CODE, status::name(code));
 
-        let labels = [
-            KeyValue::new(SYSTEM, "grpc"),
-            KeyValue::new(METHOD, method),
-            KeyValue::new(STATUS_CODE, status::name(code)),
-        ];
-        match attributes::error_type(&outcome) {
-            None => self.edge.duration.record(elapsed.as_secs_f64(), &labels),
-            Some(class) => {
-                let [system, method, code] = labels;
-                let labels = [system, method, code, KeyValue::new(ERROR_TYPE, class)];
-                self.edge.duration.record(elapsed.as_secs_f64(), &labels);
-            }
-        }
+        let error_type = attributes::error_type(&outcome);
+        let labels = ServedLabels { method, code: status::name(code), error_type };
+        self.edge.duration.record(labels, elapsed.as_secs_f64());
         span.end(outcome);
+    }
+}
+
+impl Labels for ServedLabels {
+    fn build(&self) -> Vec<KeyValue> {
+        let mut labels = Vec::with_capacity(4);
+        labels.push(KeyValue::new(SYSTEM, "grpc"));
+        labels.push(KeyValue::new(METHOD, self.method));
+        labels.push(KeyValue::new(STATUS_CODE, self.code));
+        labels.extend(self.error_type.clone().map(|class| KeyValue::new(ERROR_TYPE, class)));
+        labels
     }
 }

@@ -3,21 +3,20 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
-use http::{HeaderName, Request, Response};
-use http_body::Body;
+use http::{HeaderName, HeaderValue, Request, header};
 use opentelemetry::Context;
-use opentelemetry::metrics::Histogram;
-use tower_layer::Layer;
-use tower_service::Service;
 
-use super::client_span::ClientSpan;
+use super::client_span::{CallLabels, ClientSpan};
 use super::server::{Filter, RequestHead};
+use crate::base::names;
 use crate::base::redact::SensitiveKeys;
+use crate::base::slots::Slots;
+use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::series::DurationSeries;
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,31 +26,35 @@ pub type ClientBody<B> = ResponseBody<B, ClientSpan>;
 /// The future of a traced call.
 pub type ClientFuture<F> = ResponseFuture<F, ClientSpan>;
 
-/// Opens a CLIENT span for every request a service sends, from its head to the end of the response's body.
-///
-/// Wraps any tower service over `http::Request`: hyper's clients, a mock, a stack of layers. Put it inside of
-/// retries, so that every attempt is a span. A 4xx or 5xx answer is an error; a caller that no longer waits is not.
-///
-/// Trace context is injected unless [`propagate`](Self::propagate) says otherwise. Baggage is not: what one service
-/// tells another inside is nobody's business outside, so [`baggage`](Self::baggage) has to be asked for.
-///
-/// ```
-/// use http::Request;
-/// use waypost_telemetry::{Telemetry, http::UrlTemplate};
-///
-/// # let telemetry = Telemetry::disabled();
-/// use tower::ServiceBuilder;
-/// # let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(http::Response::new(String::new())));
-/// let provider = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
-///
-/// let mut request = Request::post("http://provider:9095/v1/charges/ch_1/capture").body(String::new()).unwrap();
-/// request.extensions_mut().insert(UrlTemplate::new("/v1/charges/{id}/capture"));
-/// # drop((provider, request));
-/// ```
-#[derive(Clone, Debug)]
-pub struct ClientLayer {
-    edge: Arc<ClientEdge>,
+layer! {
+    /// Opens a CLIENT span for every request a service sends, from its head to the end of the response's body.
+    ///
+    /// Wraps any tower service over `http::Request`: hyper's clients, a mock, a stack of layers. Put it inside of
+    /// retries, so that every attempt is a span. A 4xx or 5xx answer is an error; a caller that no longer waits is not.
+    /// The span ends when the body was read or the caller drops it, which in Rust is the caller's own act and no later
+    /// clean-up; a body that is dropped unread ends it well.
+    ///
+    /// Trace context is injected unless [`propagate`](Self::propagate) says otherwise. Baggage is not: what one service
+    /// tells another inside is nobody's business outside, so [`baggage`](Self::baggage) has to be asked for.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use waypost_telemetry::{Telemetry, http::UrlTemplate};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// use tower::ServiceBuilder;
+    /// # let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(http::Response::new(String::new())));
+    /// let provider = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
+    ///
+    /// let mut request = Request::post("http://provider:9095/v1/charges/ch_1/capture").body(String::new()).unwrap();
+    /// request.extensions_mut().insert(UrlTemplate::new("/v1/charges/{id}/capture"));
+    /// # drop((provider, request));
+    /// ```
+    ClientLayer of ClientEdge
 }
+
+/// A service behind a [`ClientLayer`].
+pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// The low-cardinality template of a request's path: an extension that names the span. From the program's text,
 /// never from input.
@@ -75,9 +78,11 @@ pub struct ResendCount(pub u32);
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ClientEdge {
+pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
-    pub(super) duration: Histogram<f64>,
+    pub(super) duration: DurationSeries<CallLabels>,
+    pub(super) names: names::Cache,
+    addresses: Arc<Slots<Arc<str>, Arc<str>>>,
     pub(super) egress: Egress,
     pub(super) known_methods: KnownMethods,
     pub(super) sensitive_keys: SensitiveKeys,
@@ -85,6 +90,7 @@ pub(super) struct ClientEdge {
     pub(super) response_headers: Capture,
     pub(super) template: Option<UrlTemplate>,
     pub(super) filter: Option<Filter>,
+    user_agent: Option<HeaderValue>,
 }
 
 impl ClientLayer {
@@ -98,7 +104,9 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration,
+            duration: DurationSeries::new(duration),
+            names: names::Cache::new(names::Kind::UrlTemplate),
+            addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false },
             known_methods: KnownMethods::default(),
             sensitive_keys: SensitiveKeys::default(),
@@ -106,8 +114,9 @@ impl ClientLayer {
             response_headers: Capture::default(),
             template: None,
             filter: None,
+            user_agent: None,
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// Whether the trace context is sent along. On by default; off for systems that have no business with it.
@@ -129,10 +138,18 @@ impl ClientLayer {
         self.with(|edge| edge.template = Some(template))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics nor headers.
+    /// Requests for which `is_traced` is false get neither span nor metrics nor headers. Where it panics the request
+    /// is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
+    }
+
+    /// The `User-Agent` of requests that are traced and have none; hyper's clients send none. Unset by default: a layer
+    /// sends nothing that it was not asked for but trace context.
+    #[must_use]
+    pub fn user_agent(self, agent: HeaderValue) -> Self {
+        self.with(|edge| edge.user_agent = Some(agent))
     }
 
     /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
@@ -161,67 +178,44 @@ impl ClientLayer {
         let capture = Capture::new("http.response.header.", names);
         self.with(|edge| edge.response_headers = capture)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ClientEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ClientLayer {
-    type Service = ClientService<S>;
+impl<B> Edge<B> for ClientEdge {
+    type Observer = ClientSpan;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ClientService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ClientLayer`].
-#[derive(Clone, Debug)]
-pub struct ClientService<S> {
-    inner: S,
-    edge: Arc<ClientEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ClientService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ClientBody<R>>;
-    type Error = S::Error;
-    type Future = ClientFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ClientEdge {
-    fn begin<B>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
-        let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
+        let is_traced = self.filter.as_ref().is_none_or(|filter| {
             let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
-            is_traced(&RequestHead {
+            let head = RequestHead {
                 method: request.method(),
                 uri: request.uri(),
                 headers: request.headers(),
                 route: template,
-            })
+            };
+            filter.ask(true, |is_traced| is_traced(&head))
         });
         if !is_traced || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }
+        if let Some(agent) = &self.user_agent {
+            request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
+        }
         let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
         self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
         Exchange::observed(span, observer)
+    }
+}
+
+impl ClientEdge {
+    /// The host of a request as it is kept for spans and metrics: copied once, for most programs.
+    pub(super) fn address(&self, host: &str) -> Arc<str> {
+        if let Some(known) = self.addresses.find_with(&host, |known| **known == *host) {
+            return Arc::clone(known);
+        }
+        let address: Arc<str> = host.into();
+        self.addresses.keep(Arc::clone(&address), Arc::clone(&address));
+        address
     }
 }
 

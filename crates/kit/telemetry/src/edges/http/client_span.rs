@@ -4,28 +4,37 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode, response};
+use http::uri::Authority;
+use http::{Method, Request, StatusCode, Uri, response};
 use opentelemetry::trace::{SpanKind, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use super::client::{ClientEdge, ResendCount, UrlTemplate};
-use crate::base::names;
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
+use crate::core::exchange::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open CLIENT span with what its metrics need.
 #[derive(Debug)]
 pub struct ClientSpan {
     edge: Arc<ClientEdge>,
+    call: CallLabels,
+    is_head_request: bool,
+    is_unread: bool,
+}
+
+/// The labels of `http.client.request.duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CallLabels {
     method: &'static str,
-    template: Option<Cow<'static, str>>,
     address: Option<Arc<str>>,
     port: Option<u16>,
+    template: Option<Cow<'static, str>>,
     status: Option<StatusCode>,
     version: Option<&'static str>,
-    is_head_request: bool,
+    error_type: Option<Cow<'static, str>>,
 }
 
 impl ClientSpan {
@@ -35,24 +44,26 @@ impl ClientSpan {
         parent: Context,
     ) -> (SpanGuard, Self) {
         let method = edge.known_methods.name(request.method());
+        let verb = attributes::verb(method);
         let template = request.extensions().get().or(edge.template.as_ref()).map(UrlTemplate::as_str);
         let (name, template) = match template {
             Some(template) => {
-                let name = names::name(attributes::verb(method), template);
+                let name = edge.names.name(verb, template);
                 (name.full, Some(name.target))
             }
-            None => (Cow::Borrowed(attributes::verb(method)), None),
+            None => (Cow::Borrowed(verb), None),
         };
         let uri = request.uri();
         let authority = attributes::authority(uri, request.headers());
+        let scheme = scheme(uri, authority.as_deref());
         let host = authority.as_deref().map(Host::of);
-        let port = host.as_ref().and_then(|host| host.port_or_default(uri.scheme_str().unwrap_or("http")));
-        let address: Option<Arc<str>> = host.map(|host| host.address.into());
+        let port = host.as_ref().and_then(|host| host.port_or_default(scheme));
+        let address = host.map(|host| edge.address(host.address));
 
+        // What a sampler may want to know and costs nothing; the rest only for spans that are recorded.
         let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, name)
             .kind(SpanKind::Client)
-            .attr("http.request.method", method)
-            .attr("url.full", redact::url(uri, &edge.sensitive_keys));
+            .attr("http.request.method", method);
         if let Some(address) = &address {
             span = span.attr(SERVER_ADDRESS, Arc::clone(address));
         }
@@ -66,6 +77,11 @@ impl ClientSpan {
 
         if span.is_recording() {
             let span = span.context().span();
+            let full = match authority.as_deref() {
+                Some(authority) => redact::url_at(scheme, authority, uri, &edge.sensitive_keys),
+                None => redact::url(uri, &edge.sensitive_keys),
+            };
+            span.set_attribute(KeyValue::new("url.full", full));
             if method == OTHER {
                 let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
                 span.set_attribute(KeyValue::new("http.request.method_original", original));
@@ -78,46 +94,23 @@ impl ClientSpan {
             span.set_attributes(edge.request_headers.read(request.headers()));
         }
         let is_head_request = request.method() == Method::HEAD;
-        let observer =
-            Self { edge, method, template, address, port, status: None, version: None, is_head_request };
-        (span, observer)
-    }
-
-    fn measure(self, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
-        let mut labels = Vec::with_capacity(7);
-        labels.push(KeyValue::new("http.request.method", self.method));
-        if let Some(address) = self.address {
-            labels.push(KeyValue::new(SERVER_ADDRESS, address));
-        }
-        if let Some(port) = self.port {
-            labels.push(KeyValue::new(SERVER_PORT, i64::from(port)));
-        }
-        if let Some(template) = self.template {
-            labels.push(KeyValue::new("url.template", template));
-        }
-        if let Some(status) = self.status {
-            labels.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-        }
-        if let Some(version) = self.version {
-            labels.push(KeyValue::new("network.protocol.version", version));
-        }
-        if let Some(class) = error_type {
-            labels.push(KeyValue::new(ERROR_TYPE, class));
-        }
-        self.edge.duration.record(elapsed.as_secs_f64(), &labels);
+        let call =
+            CallLabels { method, address, port, template, status: None, version: None, error_type: None };
+        (span, Self { edge, call, is_head_request, is_unread: false })
     }
 }
 
 impl Observer for ClientSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
-        self.status = Some(head.status);
-        self.version = attributes::protocol_version(head.version);
+        self.call.status = Some(head.status);
+        self.call.version = attributes::protocol_version(head.version);
         if span.is_recording() {
             let span = span.context().span();
             span.set_attribute(KeyValue::new("http.response.status_code", i64::from(head.status.as_u16())));
-            if let Some(version) = self.version {
+            if let Some(version) = self.call.version {
                 span.set_attribute(KeyValue::new("network.protocol.version", version));
             }
+            #[cfg(feature = "_hyper")]
             if let Some(peer) = head.extensions.get::<hyper_util::client::legacy::connect::HttpInfo>() {
                 span.set_attributes(attributes::network_peer(peer.remote_addr()));
             }
@@ -129,17 +122,45 @@ impl Observer for ClientSpan {
         self.is_head_request
     }
 
-    /// A status that says no counts whether or not the caller read on; a caller who left before is no error.
-    fn end(self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
-        let outcome = match (outcome, self.status) {
+    fn unread(&mut self) {
+        self.is_unread = true;
+    }
+
+    /// A status that says no counts whether or not the caller read on. A caller who left before the head or in the
+    /// middle of the body is no error; one that only wanted the head got what it asked for.
+    fn end(mut self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+        let outcome = match (outcome, self.call.status) {
             (Outcome::Ok | Outcome::Cancelled, Some(status))
                 if status.is_client_error() || status.is_server_error() =>
             {
                 Outcome::Error(attributes::status_class(status))
             }
+            (Outcome::Cancelled, Some(_)) if self.is_unread => Outcome::Ok,
             (outcome, _) => outcome,
         };
-        self.measure(attributes::error_type(&outcome), elapsed);
+        self.call.error_type = attributes::error_type(&outcome);
+        self.edge.duration.record(self.call, elapsed.as_secs_f64());
         span.end(outcome);
     }
+}
+
+impl Labels for CallLabels {
+    fn build(&self) -> Vec<KeyValue> {
+        let mut labels = Vec::with_capacity(7);
+        labels.push(KeyValue::new("http.request.method", self.method));
+        labels.extend(self.address.clone().map(|address| KeyValue::new(SERVER_ADDRESS, address)));
+        labels.extend(self.port.map(|port| KeyValue::new(SERVER_PORT, i64::from(port))));
+        labels.extend(self.template.clone().map(|template| KeyValue::new("url.template", template)));
+        let status = self.status.map(|status| i64::from(status.as_u16()));
+        labels.extend(status.map(|status| KeyValue::new("http.response.status_code", status)));
+        labels.extend(self.version.map(|version| KeyValue::new("network.protocol.version", version)));
+        labels.extend(self.error_type.clone().map(|class| KeyValue::new(ERROR_TYPE, class)));
+        labels
+    }
+}
+
+/// The scheme of the URI. A request in origin form names none; what it is sent over is seen by its port alone.
+fn scheme<'a>(uri: &'a Uri, authority: Option<&Authority>) -> &'a str {
+    let by_port = if authority.and_then(Authority::port_u16) == Some(443) { "https" } else { "http" };
+    uri.scheme_str().unwrap_or(by_port)
 }

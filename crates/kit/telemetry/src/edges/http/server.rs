@@ -3,21 +3,19 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 
-use axum::extract::MatchedPath;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
-use http_body::Body;
-use opentelemetry::metrics::{Histogram, UpDownCounter};
+use http::{HeaderMap, HeaderName, Method, Request, Uri};
 use opentelemetry::{Context, Key, KeyValue, Value};
-use tower_layer::Layer;
-use tower_service::Service;
 
-use super::server_span::ServerSpan;
+use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
+use crate::base::names;
 use crate::base::redact::SensitiveKeys;
-use crate::core::exchange::attributes::{Capture, KnownMethods};
+use crate::core::exchange::asked::Asked;
+use crate::core::exchange::attributes::{self, Capture, KnownMethods};
 use crate::core::exchange::border::CallerTrust;
-use crate::core::exchange::{Exchange, ResponseBody, ResponseFuture};
+use crate::core::exchange::forwarded::TrustedProxies;
+use crate::core::exchange::series::{ActiveSeries, DurationSeries};
+use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
@@ -27,37 +25,42 @@ pub type ServerBody<B> = ResponseBody<B, ServerSpan>;
 /// The future of a traced service.
 pub type ServerFuture<F> = ResponseFuture<F, ServerSpan>;
 
-/// Opens a SERVER span for every request, from its head to the end of the response's body.
-///
-/// Give it to `Router::layer`: it runs after routing and names the span by the matched route. Outside a router,
-/// or for a path that no route matches, the span is named by the method alone and has no `http.route`.
-///
-/// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
-/// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
-/// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
-///
-/// ```
-/// use axum::{Router, routing::get};
-/// use waypost_telemetry::Telemetry;
-///
-/// # let telemetry = Telemetry::disabled();
-/// let app: Router = Router::new()
-///     .route("/orders/{id}", get(async || "order"))
-///     .layer(telemetry.http_server().filter(|request| request.uri.path() != "/health"));
-/// ```
-#[derive(Clone, Debug)]
-pub struct ServerLayer {
-    edge: Arc<ServerEdge>,
+layer! {
+    /// Opens a SERVER span for every request, from its head to the end of the response's body.
+    ///
+    /// Give it to `Router::layer`: it runs after routing and names the span by the matched route. Outside a router,
+    /// or for a path that no route matches, the span is named by the method alone and has no `http.route`.
+    ///
+    /// The span ends once, with one of four outcomes: ok; error (a 5xx answer or a body that fails); cancelled (the
+    /// client went away, so that the response or its body was dropped); panic (which goes on to whoever catches it).
+    /// A response that could not be sent whole has failed, by the conventions: cancelled is an error of the type
+    /// `cancelled`, marked by `waypost.outcome` as well.
+    /// `http.server.request.duration` and `http.server.active_requests` are recorded whatever the sampler decides.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use waypost_telemetry::Telemetry;
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let app: Router = Router::new()
+    ///     .route("/orders/{id}", get(async || "order"))
+    ///     .layer(telemetry.http_server().filter(|request| request.uri.path() != "/health"));
+    /// ```
+    ServerLayer of ServerEdge
 }
+
+/// A service behind a [`ServerLayer`].
+pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
 #[derive(Clone)]
-pub(super) struct ServerEdge {
+pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     /// The handle's context, made once.
     own: Context,
-    pub(super) duration: Histogram<f64>,
-    pub(super) active: UpDownCounter<i64>,
+    pub(super) duration: DurationSeries<RequestLabels>,
+    pub(super) active: ActiveSeries<ActiveLabels>,
+    pub(super) names: names::Cache,
     pub(super) trust: CallerTrust,
     pub(super) scheme: &'static str,
     pub(super) known_methods: KnownMethods,
@@ -67,11 +70,11 @@ pub(super) struct ServerEdge {
     pub(super) label_keys: Arc<[Key]>,
     pub(super) answers_with_trace: bool,
     pub(super) filter: Option<Filter>,
-    pub(super) is_trusted_proxy: Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>,
+    pub(super) proxies: TrustedProxies,
 }
 
 /// Says whether a request is traced.
-pub(super) type Filter = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+pub(super) type Filter = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
 
 /// What a filter sees of a request.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +107,9 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration,
-            active,
+            duration: DurationSeries::new(duration),
+            active: ActiveSeries::new(active),
+            names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
             scheme: "http",
             known_methods: KnownMethods::default(),
@@ -115,9 +119,9 @@ impl ServerLayer {
             label_keys: Arc::new([]),
             answers_with_trace: false,
             filter: None,
-            is_trusted_proxy: None,
+            proxies: TrustedProxies::default(),
         };
-        Self { edge: Arc::new(edge) }
+        Self::of(edge)
     }
 
     /// At the border of the system: every request begins a new trace, sampled by our own decision, with a link to
@@ -134,10 +138,11 @@ impl ServerLayer {
         self.with(|edge| edge.trust = edge.trust.continuing(continues))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on.
+    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on. Where it
+    /// panics the request is traced.
     #[must_use]
     pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(is_traced)))
+        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
     }
 
     /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
@@ -174,10 +179,13 @@ impl ServerLayer {
         self.with(|edge| edge.label_keys = keys)
     }
 
-    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Nobody by default.
+    /// Peers whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`, or `Forwarded`, are believed: for
+    /// `client.address`, `url.scheme`, `server.address` and `server.port`. Nobody by default, and nobody where it
+    /// panics. A proxy that is trusted must set these headers or remove them. Addresses are canonical: an IPv4 peer of
+    /// a listener for both families is asked for as IPv4.
     #[must_use]
     pub fn trusted_proxies(self, is_trusted: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.is_trusted_proxy = Some(Arc::new(is_trusted)))
+        self.with(|edge| edge.proxies = TrustedProxies::new(is_trusted))
     }
 
     /// The scheme of this listener, for requests that do not name it. `http` by default.
@@ -191,59 +199,21 @@ impl ServerLayer {
     pub fn trace_response(self, answers_with_trace: bool) -> Self {
         self.with(|edge| edge.answers_with_trace = answers_with_trace)
     }
-
-    fn with(mut self, change: impl FnOnce(&mut ServerEdge)) -> Self {
-        change(Arc::make_mut(&mut self.edge));
-        self
-    }
 }
 
-impl<S> Layer<S> for ServerLayer {
-    type Service = ServerService<S>;
+impl<B> Edge<B> for ServerEdge {
+    type Observer = ServerSpan;
 
-    fn layer(&self, inner: S) -> Self::Service {
-        ServerService { inner, edge: Arc::clone(&self.edge) }
-    }
-}
-
-/// A service behind a [`ServerLayer`].
-#[derive(Clone, Debug)]
-pub struct ServerService<S> {
-    inner: S,
-    edge: Arc<ServerEdge>,
-}
-
-impl<S, B, R> Service<Request<B>> for ServerService<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Error: 'static,
-    R: Body,
-    R::Error: 'static,
-{
-    type Response = Response<ServerBody<R>>;
-    type Error = S::Error;
-    type Future = ServerFuture<S::Future>;
-
-    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(task)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = self.edge.begin(&mut request);
-        exchange.call(&mut self.inner, request)
-    }
-}
-
-impl ServerEdge {
-    fn begin<B>(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
+    fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
-        let is_traced = self.filter.as_ref().is_none_or(|is_traced| {
-            is_traced(&RequestHead {
+        let is_traced = self.filter.as_ref().is_none_or(|filter| {
+            let head = RequestHead {
                 method: request.method(),
                 uri: request.uri(),
                 headers: request.headers(),
-                route: request.extensions().get::<MatchedPath>().map(MatchedPath::as_str),
-            })
+                route: attributes::matched_route(request.extensions()),
+            };
+            filter.ask(true, |is_traced| is_traced(&head))
         });
         if !is_traced {
             return Exchange::unobserved(caller.parent);

@@ -1,22 +1,25 @@
 //! The SERVER span of one HTTP request: what is written down at its start, at the response's head and at its end.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::MatchedPath;
 use http::{HeaderValue, Method, Request, StatusCode, header, response};
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::{KeyValue, Value};
 
 use super::server::{MetricLabels, ServerEdge};
-use crate::base::names;
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::Caller;
+use crate::core::exchange::forwarded;
+use crate::core::exchange::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
+
+/// The `error.type` of a request whose client did not wait for the end of the answer.
+const CANCELLED: &str = "cancelled";
 
 /// An open SERVER span with what its metrics need.
 #[derive(Debug)]
@@ -31,6 +34,24 @@ pub struct ServerSpan {
     is_head_request: bool,
 }
 
+/// The labels of `http.server.request.duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RequestLabels {
+    method: &'static str,
+    scheme: &'static str,
+    route: Option<Cow<'static, str>>,
+    status: Option<u16>,
+    version: Option<&'static str>,
+    error_type: Option<Cow<'static, str>>,
+}
+
+/// The labels of `http.server.active_requests`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ActiveLabels {
+    method: &'static str,
+    scheme: &'static str,
+}
+
 impl ServerSpan {
     pub(super) fn start<B>(
         edge: Arc<ServerEdge>,
@@ -39,91 +60,100 @@ impl ServerSpan {
         labels: Option<MetricLabels>,
     ) -> (SpanGuard, Self) {
         let method = edge.known_methods.name(request.method());
+        let verb = attributes::verb(method);
         let peer = attributes::peer(request.extensions());
-        let is_from_proxy =
-            |ip: IpAddr| edge.is_trusted_proxy.as_ref().is_some_and(|is_trusted| is_trusted(ip));
-        let behind_proxy = peer.is_some_and(|peer| is_from_proxy(peer.ip()));
+        let behind_proxy = peer.is_some_and(|peer| edge.proxies.trust(peer.ip()));
         let scheme = scheme(request, behind_proxy, edge.scheme);
-        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let matched = attributes::matched_route(request.extensions());
         let (name, route) = match matched {
             Some(route) => {
-                let name = names::name(attributes::verb(method), route);
+                let name = edge.names.name(verb, route);
                 (name.full, Some(name.target))
             }
-            None => (Cow::Borrowed(attributes::verb(method)), None),
+            None => (Cow::Borrowed(verb), None),
         };
 
-        let uri = request.uri();
+        // What a sampler may want to know and costs nothing; the rest only for spans that are recorded.
         let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.parent, name)
             .kind(SpanKind::Server)
             .attr("http.request.method", method)
-            .attr("url.scheme", scheme)
-            .attr("url.path", redact::bounded(uri.path()).to_owned());
+            .attr("url.scheme", scheme);
         if let Some(route) = &route {
             span = span.attr("http.route", route.clone());
-        }
-        if let Some(query) = uri.query() {
-            span = span.attr("url.query", redact::query(query, &edge.sensitive_keys).into_owned());
-        }
-        if let Some(authority) = attributes::authority(uri, request.headers()) {
-            let host = Host::of(&authority);
-            span = span.attr(SERVER_ADDRESS, host.address.to_owned());
-            if let Some(port) = host.port_or_default(scheme) {
-                span = span.attr(SERVER_PORT, i64::from(port));
-            }
         }
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
         let span = span.start();
-
         let version = attributes::protocol_version(request.version());
+        let started = Self {
+            method,
+            scheme,
+            route,
+            version,
+            status: None,
+            labels,
+            is_head_request: request.method() == Method::HEAD,
+            edge,
+        };
         if span.is_recording() {
-            let span = span.context().span();
-            if method == OTHER {
-                let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
-                span.set_attribute(KeyValue::new("http.request.method_original", original));
-            }
-            if let Some(peer) = peer {
-                let client = attributes::forwarded_for(request.headers(), peer.ip(), is_from_proxy);
-                span.set_attribute(KeyValue::new("client.address", client.to_canonical().to_string()));
-                span.set_attributes(attributes::network_peer(peer));
-            }
-            if let Some(version) = version {
-                span.set_attribute(KeyValue::new("network.protocol.version", version));
-            }
-            if let Some(agent) =
-                request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok())
-            {
-                span.set_attribute(KeyValue::new("user_agent.original", redact::bounded(agent).to_owned()));
-            }
-            span.set_attributes(edge.request_headers.read(request.headers()));
+            started.describe(&span, request, peer, behind_proxy);
         }
+        started.edge.active.add(ActiveLabels { method, scheme }, 1);
+        (span, started)
+    }
 
-        edge.active.add(1, &[method_label(method), scheme_label(scheme)]);
-        let is_head_request = request.method() == Method::HEAD;
-        (span, Self { edge, method, scheme, route, version, status: None, labels, is_head_request })
+    fn describe<B>(
+        &self,
+        span: &SpanGuard,
+        request: &Request<B>,
+        peer: Option<SocketAddr>,
+        behind_proxy: bool,
+    ) {
+        let (edge, headers, uri) = (&self.edge, request.headers(), request.uri());
+        let context = span.context().span();
+        let set = |key: &'static str, value: Value| context.set_attribute(KeyValue::new(key, value));
+        set("url.path", redact::bounded(uri.path()).to_owned().into());
+        if let Some(query) = uri.query() {
+            set("url.query", redact::query(query, &edge.sensitive_keys).into_owned().into());
+        }
+        let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
+        if let Some(authority) = forwarded.map(Cow::Owned).or_else(|| attributes::authority(uri, headers)) {
+            let host = Host::of(&authority);
+            set(SERVER_ADDRESS, host.address.to_owned().into());
+            if let Some(port) = host.port_or_default(self.scheme) {
+                set(SERVER_PORT, i64::from(port).into());
+            }
+        }
+        if self.method == OTHER {
+            let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
+            set("http.request.method_original", original.into());
+        }
+        if let Some(peer) = peer {
+            let client = edge.proxies.client(headers, peer.ip());
+            set("client.address", client.to_string().into());
+            context.set_attributes(attributes::network_peer(peer));
+        }
+        if let Some(version) = self.version {
+            set("network.protocol.version", version.into());
+        }
+        if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+            set("user_agent.original", redact::bounded(agent).to_owned().into());
+        }
+        context.set_attributes(edge.request_headers.read(headers));
     }
 
     fn measure(self, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
-        let mut labels = self.labels.map(MetricLabels::take).unwrap_or_default();
-        self.edge.active.add(-1, &[method_label(self.method), scheme_label(self.scheme)]);
-        labels.reserve(6);
-        labels.push(method_label(self.method));
-        labels.push(KeyValue::new("url.scheme", self.scheme));
-        if let Some(route) = self.route {
-            labels.push(KeyValue::new("http.route", route));
+        let further = self.labels.map(MetricLabels::take).unwrap_or_default();
+        let Self { edge, method, scheme, route, version, .. } = self;
+        edge.active.add(ActiveLabels { method, scheme }, -1);
+        let status = self.status.map(|status| status.as_u16());
+        let labels = RequestLabels { method, scheme, route, status, version, error_type };
+        if further.is_empty() {
+            edge.duration.record(labels, elapsed.as_secs_f64());
+        } else {
+            edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
         }
-        if let Some(status) = self.status {
-            labels.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-        }
-        if let Some(version) = self.version {
-            labels.push(KeyValue::new("network.protocol.version", version));
-        }
-        if let Some(class) = error_type {
-            labels.push(KeyValue::new(ERROR_TYPE, class));
-        }
-        self.edge.duration.record(elapsed.as_secs_f64(), &labels);
     }
 }
 
@@ -158,17 +188,35 @@ impl Observer for ServerSpan {
             }
             (outcome, _) => outcome,
         };
-        self.measure(attributes::error_type(&outcome), elapsed);
+        if outcome == Outcome::Cancelled {
+            // "An error occurred preventing the server from sending the response fully": the exemption of the
+            // conventions for requests that are cancelled on purpose is for clients, who know.
+            span.fail(CANCELLED);
+            self.measure(Some(Cow::Borrowed(CANCELLED)), elapsed);
+        } else {
+            self.measure(attributes::error_type(&outcome), elapsed);
+        }
         span.end(outcome);
     }
 }
 
-fn method_label(method: &'static str) -> KeyValue {
-    KeyValue::new("http.request.method", method)
+impl Labels for RequestLabels {
+    fn build(&self) -> Vec<KeyValue> {
+        let mut labels = Vec::with_capacity(6);
+        labels.extend(ActiveLabels { method: self.method, scheme: self.scheme }.build());
+        labels.extend(self.route.clone().map(|route| KeyValue::new("http.route", route)));
+        labels
+            .extend(self.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+        labels.extend(self.version.map(|version| KeyValue::new("network.protocol.version", version)));
+        labels.extend(self.error_type.clone().map(|class| KeyValue::new(ERROR_TYPE, class)));
+        labels
+    }
 }
 
-fn scheme_label(scheme: &'static str) -> KeyValue {
-    KeyValue::new("url.scheme", scheme)
+impl Labels for ActiveLabels {
+    fn build(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new("http.request.method", self.method), KeyValue::new("url.scheme", self.scheme)]
+    }
 }
 
 /// The scheme the caller used: as a trusted proxy says, else as the request says, else that of the listener.
@@ -178,8 +226,7 @@ fn scheme<B>(request: &Request<B>, behind_proxy: bool, of_listener: &'static str
         "https" => Some("https"),
         _ => None,
     };
-    let forwarded = request.headers().get("x-forwarded-proto").filter(|_| behind_proxy);
-    let forwarded = forwarded.and_then(|scheme| known(scheme.to_str().ok()?.trim()));
+    let forwarded = if behind_proxy { forwarded::scheme(request.headers()) } else { None };
     let named = forwarded.or_else(|| known(request.uri().scheme_str()?));
     named.unwrap_or(of_listener)
 }

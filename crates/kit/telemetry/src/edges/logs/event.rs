@@ -1,66 +1,15 @@
-//! A `tracing` event as plain values, and where it happened.
-
-use std::fmt;
+//! Where a `tracing` event happened: under which handle, in which span, inside which `tracing` spans.
 
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, Value};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::Context as LayerContext;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
+use super::fields::SpanFields;
+use crate::base::fields::Fields;
+use crate::core::bridged;
 use crate::core::handle::Telemetry;
-
-/// What an event says.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    pub(super) message: String,
-    pub(super) fields: Vec<(&'static str, Value)>,
-}
-
-impl Said {
-    pub(super) fn by(event: &Event<'_>) -> Self {
-        let mut said = Self::default();
-        event.record(&mut said);
-        said
-    }
-
-    fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        self.fields.push((field.name(), value.into()));
-    }
-}
-
-impl Visit for Said {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value);
-    }
-
-    /// OpenTelemetry has no unsigned numbers; what does not fit becomes text.
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match i64::try_from(value) {
-            Ok(value) => self.add(field, value),
-            Err(_) => self.add(field, value.to_string()),
-        }
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.message);
-        } else {
-            self.add(field, value.to_owned());
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
-    }
-}
 
 /// The context of the moment an event is written in.
 #[derive(Debug)]
@@ -72,21 +21,64 @@ pub(super) struct Scene {
 
 impl Scene {
     /// `None` for events of the OpenTelemetry API itself: it may write them while it holds the context.
-    pub(super) fn of(metadata: &Metadata<'_>) -> Option<Self> {
-        if metadata.target().starts_with("opentelemetry") {
+    ///
+    /// The span is that of the current context, unless the event names a `tracing` span as its parent.
+    pub(super) fn of<S>(target: &str, event: &Event<'_>, layer: &LayerContext<'_, S>) -> Option<Self>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if target.starts_with("opentelemetry") {
             return None;
         }
-        Some(Context::map_current(|context| Self {
+        let named =
+            event.parent().and_then(|parent| layer.span(parent)).and_then(|span| bridged::context_of(&span));
+        let mut scene = match named {
+            Some(context) => Self::in_context(&context),
+            None => Context::map_current(Self::in_context),
+        };
+        if event.is_root() {
+            scene.span = SpanContext::empty_context();
+        }
+        Some(scene)
+    }
+
+    fn in_context(context: &Context) -> Self {
+        Self {
             telemetry: Telemetry::of(context),
             span: context.span().span_context().clone(),
             suppressed: context.is_telemetry_suppressed(),
-        }))
+        }
     }
 
     /// The name of the service, unless there is none to name.
     pub(super) fn service_name(&self) -> Option<&str> {
         self.telemetry.is_named().then(|| self.telemetry.service_name())
     }
+}
+
+/// The fields of the `tracing` spans around an event, outermost first; an inner span's value wins.
+pub(super) fn surrounding<S>(event: &Event<'_>, layer: &LayerContext<'_, S>) -> Vec<(&'static str, Value)>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let mut all = Fields::default();
+    for span in layer.event_scope(event).into_iter().flat_map(Scope::from_root) {
+        if let Some(SpanFields(fields)) = span.extensions().get::<SpanFields>() {
+            for (name, value) in &fields.fields {
+                all.set(name, value.clone());
+            }
+        }
+    }
+    all.fields
+}
+
+/// Calls `f` with where an event comes from: for one of the `log` crate where that one was written.
+pub(super) fn with_metadata<T>(event: &Event<'_>, f: impl FnOnce(&Metadata<'_>) -> T) -> T {
+    #[cfg(feature = "log")]
+    if let Some(metadata) = tracing_log::NormalizeEvent::normalized_metadata(event) {
+        return f(&metadata);
+    }
+    f(event.metadata())
 }
 
 pub(super) fn level_name(level: Level) -> &'static str {

@@ -1,28 +1,35 @@
 //! Log lines on standard output and log records over OTLP, both tied to the trace they were written in.
 //!
-//! Code logs with the `tracing` macros. One subscriber a process, set by [`install`], writes each event as a
-//! line with the trace and span id and the service name of the moment, and hands it to the handle of the current
-//! context, which sends it where its [`LogSettings::exporters`] say. So several roles in one process share the
-//! output and keep their records apart. `tracing` spans are not used: spans are OpenTelemetry's
-//! ([`crate::span()`]).
+//! Code logs with the `tracing` macros, or with those of the `log` crate (cargo feature `log`). One subscriber a
+//! process, set by [`install`], writes each event as a line with the trace and span id and the service name of the
+//! moment, and hands it to the handle of the current context, which sends it where its [`LogSettings::exporters`] say.
+//! So several roles in one process share the output and keep their records apart.
+//!
+//! A program with a subscriber of its own adds [`layer`] to it, or [`Lines`] and [`Records`] one by one. `tracing`
+//! spans lend their fields to the lines and records inside them; they become spans of the trace by the bridge, a layer
+//! of its own.
 //!
 //! What the exporters' own clients log is never exported, so telemetry cannot feed on itself.
 
-mod bridge;
 mod event;
-mod format;
+mod fields;
+mod lines;
+mod panics;
+mod records;
 
 use std::io::{IsTerminal, Write};
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::base::config::log_filter::parse_filter;
 use crate::base::config::{LogFormat, LogSettings};
-use bridge::Bridge;
-use format::Lines;
+pub use lines::Lines;
+pub use panics::install_panic_hook;
+pub use records::Records;
 
 /// Logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,45 +47,102 @@ pub enum InstallError {
     AlreadyInstalled,
 }
 
-/// Makes the kit's subscriber that of the process. Once, in `main`.
+/// Makes the kit's subscriber that of the process. Once, in `main`. With the cargo feature `log` the events of the
+/// `log` crate go there too.
+///
+/// ```standalone_crate
+/// use waypost_telemetry::testing::TestTelemetry;
+/// use waypost_telemetry::{config::LogSettings, logs};
+///
+/// logs::install(&LogSettings::default())?;
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("open").in_scope(|| tracing::info!(doors = 2, "the shop is open"));
+///
+/// let log = &telemetry.finished_logs()[0];
+/// assert_eq!(log.body(), "the shop is open");
+/// assert_eq!(log.span_context().span_id(), telemetry.only_span("open").span_id());
+/// # Ok::<(), logs::InstallError>(())
+/// ```
 pub fn install(settings: &LogSettings) -> Result<(), InstallError> {
-    let colours = std::io::stdout().is_terminal();
-    with_colours(settings, std::io::stdout, colours)?.try_init().map_err(|_| InstallError::AlreadyInstalled)
+    set_global(tracing_subscriber::registry().with(layer(settings)?))
 }
 
-/// The kit's subscriber, writing to `output`: for tests and for programs with an output of their own.
+/// Makes a subscriber that of the process, and that of the `log` crate.
+pub(crate) fn set_global(subscriber: impl Subscriber + Send + Sync) -> Result<(), InstallError> {
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InstallError::AlreadyInstalled)?;
+    #[cfg(feature = "log")]
+    take_log_crate();
+    Ok(())
+}
+
+/// Hands the events of the `log` crate to the current `tracing` subscriber, for programs with a subscriber of their
+/// own. `false` if the `log` crate has another logger. [`install`] does it by itself.
+#[cfg(feature = "log")]
+pub fn take_log_crate() -> bool {
+    use tracing::level_filters::LevelFilter;
+    let max_level = match LevelFilter::current() {
+        LevelFilter::OFF => log::LevelFilter::Off,
+        LevelFilter::ERROR => log::LevelFilter::Error,
+        LevelFilter::WARN => log::LevelFilter::Warn,
+        LevelFilter::INFO => log::LevelFilter::Info,
+        LevelFilter::DEBUG => log::LevelFilter::Debug,
+        _ => log::LevelFilter::Trace,
+    };
+    tracing_log::LogTracer::builder().with_max_level(max_level).init().is_ok()
+}
+
+/// What [`install`] sets up, as a layer for any subscriber: lines on standard output and records for the handle of the
+/// moment, both under the filter of the settings and nobody else's.
 ///
 /// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+/// use waypost_telemetry::config::LogSettings;
+/// use waypost_telemetry::logs;
+///
+/// let subscriber = tracing_subscriber::registry()
+///     .with(logs::layer(&LogSettings::default())?)
+///     .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink)); // any other layer
+/// # let _ = subscriber;
+/// # Ok::<(), logs::InstallError>(())
+/// ```
+pub fn layer<S>(settings: &LogSettings) -> Result<impl Layer<S> + Send + Sync + use<S>, InstallError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = Lines::new(settings.format, std::io::stdout).colours(std::io::stdout().is_terminal());
+    Ok(lines.with_filter(filter(settings)?).and_then(Records::new().with_filter(filter(settings)?)))
+}
+
+/// The kit's subscriber, writing to `output`: for tests and for programs with an output of their own. Other layers can
+/// be put over it.
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
 /// use waypost_telemetry::config::{LogFormat, LogSettings};
 /// use waypost_telemetry::logs;
 ///
 /// let settings = LogSettings { format: LogFormat::Json, ..LogSettings::default() };
-/// let subscriber = logs::subscriber(&settings, std::io::sink)?;
+/// let subscriber = logs::subscriber(&settings, std::io::sink)?
+///     .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink));
 /// tracing::subscriber::with_default(subscriber, || tracing::info!(order.id = "order-1", "placed"));
 /// # Ok::<(), logs::InstallError>(())
 /// ```
 pub fn subscriber<W>(
     settings: &LogSettings,
     output: W,
-) -> Result<impl Subscriber + Send + Sync + use<W>, InstallError>
+) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<W>, InstallError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    with_colours(settings, output, false)
+    let lines = Lines::new(settings.format, output).with_filter(filter(settings)?);
+    let records = Records::new().with_filter(filter(settings)?);
+    Ok(tracing_subscriber::registry().with(lines).with(records))
 }
 
-fn with_colours<W>(
-    settings: &LogSettings,
-    output: W,
-    colours: bool,
-) -> Result<impl Subscriber + Send + Sync + use<W>, InstallError>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let filter = parse_filter(&settings.filter)
-        .map_err(|reason| InstallError::Filter { filter: settings.filter.clone(), reason })?;
-    let lines = Lines::new(settings.format, colours, output);
-    Ok(tracing_subscriber::registry().with(filter).with(lines).with(Bridge))
+/// One a layer: a filter is part of its layer and cannot be shared.
+fn filter(settings: &LogSettings) -> Result<EnvFilter, InstallError> {
+    parse_filter(&settings.filter)
+        .map_err(|reason| InstallError::Filter { filter: settings.filter.clone(), reason })
 }
 
 /// Writes one line; output that is gone is no reason to stop.

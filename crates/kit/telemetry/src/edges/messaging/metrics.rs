@@ -18,6 +18,7 @@ pub struct Metrics {
     process: Histogram<f64>,
     sent: Counter<u64>,
     consumed: Counter<u64>,
+    server: Vec<KeyValue>,
 }
 
 impl Metrics {
@@ -43,14 +44,23 @@ impl Metrics {
                 "messaging.client.consumed.messages",
                 "Number of messages that were delivered to the application.",
             ),
+            server: Vec::new(),
         }
+    }
+
+    /// The broker, as the program was told to reach it: `server.address` and `server.port` of every series.
+    #[must_use]
+    pub fn server(self, address: impl Into<String>, port: Option<u16>) -> Self {
+        let mut server = vec![KeyValue::new("server.address", address.into())];
+        server.extend(port.map(|port| KeyValue::new("server.port", i64::from(port))));
+        Self { server, ..self }
     }
 
     /// Messages were handed to the broker, or could not be.
     pub fn sent(&self, destination: &str, messages: u64, elapsed: Duration, failure: Option<&dyn ErrorType>) {
         let labels = self.labels("send", destination, None, failure);
         self.sent.add(messages, &labels);
-        self.operation.record(elapsed.as_secs_f64(), &labels);
+        self.record_operation("send", labels, elapsed);
     }
 
     /// Messages were asked for and came, or did not.
@@ -64,7 +74,7 @@ impl Metrics {
     ) {
         let labels = self.labels("receive", destination, Some(group), failure);
         self.consumed.add(messages, &labels);
-        self.operation.record(elapsed.as_secs_f64(), &labels);
+        self.record_operation("receive", labels, elapsed);
     }
 
     /// A message was processed, or could not be.
@@ -79,6 +89,12 @@ impl Metrics {
         self.process.record(elapsed.as_secs_f64(), &labels);
     }
 
+    /// The conventions want the type of the operation on this one metric only.
+    fn record_operation(&self, kind: &'static str, mut labels: Vec<KeyValue>, elapsed: Duration) {
+        labels.push(KeyValue::new("messaging.operation.type", kind));
+        self.operation.record(elapsed.as_secs_f64(), &labels);
+    }
+
     fn labels(
         &self,
         operation: &'static str,
@@ -86,7 +102,8 @@ impl Metrics {
         group: Option<&str>,
         failure: Option<&dyn ErrorType>,
     ) -> Vec<KeyValue> {
-        let mut labels = Vec::with_capacity(5);
+        let mut labels = Vec::with_capacity(8);
+        labels.extend(self.server.iter().cloned());
         labels.push(KeyValue::new("messaging.system", self.system));
         labels.push(KeyValue::new("messaging.operation.name", operation));
         labels.push(KeyValue::new("messaging.destination.name", destination.to_owned()));

@@ -39,8 +39,9 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
 use opentelemetry::{Context, Key, Value};
 
-use crate::base::error::ErrorType;
-use crate::base::names;
+use crate::base::error::AsErrorType;
+use crate::base::names::{self, Kind};
+use crate::core::propagation;
 use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
 pub use carrier::HeaderCarrier;
 pub use metrics::Metrics;
@@ -56,9 +57,20 @@ pub enum Correlation {
     Link,
 }
 
-/// A PRODUCER span around handing one message to a broker, ended by its acknowledgement: `send {destination}`.
+/// A PRODUCER span around handing one message to a broker, ended by its acknowledgement: `send {destination}`. Its
+/// context is the one that the message carries; where [`create_span`] made that, [`send_batch_span`] is right.
 pub fn send_span(system: &'static str, destination: &str) -> MessageSpan {
     MessageSpan::new(SpanKind::Producer, system, "send", destination)
+}
+
+/// A CLIENT span around handing over messages that carry the contexts of their [`create_span`]s already, with a link to
+/// each: `send {destination}`.
+pub fn send_batch_span<'a>(
+    system: &'static str,
+    destination: &str,
+    created: impl IntoIterator<Item = &'a Context>,
+) -> MessageSpan {
+    MessageSpan::new(SpanKind::Client, system, "send", destination).linked_to(created)
 }
 
 /// A PRODUCER span for making one message of a batch that is sent later: `create {destination}`.
@@ -89,7 +101,7 @@ pub fn process_span(
     let stored_span = stored.span().span_context().clone();
     match correlation {
         Correlation::Parent if stored_span.is_valid() => {
-            let parent = with_baggage_of(&current, stored).with_remote_span_context(stored_span);
+            let parent = propagation::below(&with_baggage_of(&current, stored), stored);
             process.parent(&parent).link(current.span().span_context().clone())
         }
         Correlation::Parent | Correlation::Link => {
@@ -105,13 +117,7 @@ pub fn process_batch_span<'a>(
     destination: &str,
     stored: impl IntoIterator<Item = &'a Context>,
 ) -> MessageSpan {
-    let mut process = MessageSpan::new(SpanKind::Consumer, system, "process", destination);
-    let mut messages = 0;
-    for context in stored {
-        process = process.link(context.span().span_context().clone());
-        messages += 1;
-    }
-    process.batch(messages)
+    MessageSpan::new(SpanKind::Consumer, system, "process", destination).linked_to(stored)
 }
 
 fn with_baggage_of(context: &Context, stored: &Context) -> Context {
@@ -128,19 +134,52 @@ fn with_baggage_of(context: &Context, stored: &Context) -> Context {
 #[must_use = "a span that is not run or started records nothing"]
 pub struct MessageSpan {
     system: &'static str,
+    operation: &'static str,
     span: SpanBuilder,
 }
 
 impl MessageSpan {
     fn new(kind: SpanKind, system: &'static str, operation: &'static str, destination: &str) -> Self {
-        let name = names::name(operation, destination);
+        let name = names::name(Kind::Destination, operation, destination);
         let span = span(name.full)
             .kind(kind)
             .attr("messaging.system", system)
             .attr("messaging.operation.name", operation)
             .attr("messaging.operation.type", operation)
             .attr("messaging.destination.name", name.target);
-        Self { system, span }
+        Self { system, operation, span }
+    }
+
+    /// A link to each of these contexts, and their number.
+    fn linked_to<'a>(mut self, messages: impl IntoIterator<Item = &'a Context>) -> Self {
+        let mut count = 0;
+        for context in messages {
+            self = self.link(context.span().span_context().clone());
+            count += 1;
+        }
+        self.batch(count)
+    }
+
+    /// What the names of many destinations are made from, such as `reply-{client}`: recorded, and the span is named by
+    /// it. For destinations whose own names are many.
+    pub fn destination_template(self, template: &str) -> Self {
+        let name = names::name(Kind::Destination, self.operation, template);
+        let span = self.span.named(name.full).attr("messaging.destination.template", name.target);
+        Self { span, ..self }
+    }
+
+    /// The broker, as the program was told to reach it.
+    pub fn server(self, address: impl Into<String>, port: Option<u16>) -> Self {
+        let named = self.attr("server.address", address.into());
+        match port {
+            Some(port) => named.attr("server.port", i64::from(port)),
+            None => named,
+        }
+    }
+
+    /// The message has a key and no value: what had this key is gone. Recorded for Kafka only.
+    pub fn tombstone(self) -> Self {
+        if self.system == "kafka" { self.attr("messaging.kafka.message.tombstone", true) } else { self }
     }
 
     /// The partition of the destination.
@@ -194,7 +233,7 @@ impl MessageSpan {
     }
 
     /// See [`SpanBuilder::run`].
-    pub fn run<T, E: ErrorType, F: Future<Output = Result<T, E>>>(self, future: F) -> Run<F> {
+    pub fn run<T, E: AsErrorType, F: Future<Output = Result<T, E>>>(self, future: F) -> Run<F> {
         self.span.run(future)
     }
 

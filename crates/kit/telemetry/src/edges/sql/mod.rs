@@ -3,7 +3,8 @@
 //! For the code that wraps a driver: it says when an operation starts, which statements ran and how it ended.
 //! An [`Operation`] is one CLIENT span and one measurement; it may run several statements (a unit of work), may be
 //! sent to another thread and ends there, and ends exactly once: dropped without a word it was cancelled.
-//! Statements are static text with parameters, so their text is recorded as it stands and parameters never are.
+//! The text of a statement with parameters is recorded as it stands and its parameters never are; of a text that holds
+//! values ([`Operation::dynamic_statement`]) every literal is taken out first.
 //! Left out: connection pools and the drivers themselves.
 //!
 //! ```
@@ -22,8 +23,11 @@
 //! assert_eq!(spans[0].attribute("db.system.name").unwrap().as_str(), "sqlite");
 //! ```
 
+mod dialect;
 mod operation;
 mod reader;
+mod sanitize;
+mod statement;
 mod summary;
 mod tokens;
 
@@ -37,6 +41,7 @@ use opentelemetry::{Context, StringValue};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{DATABASE_SECONDS, durations};
 use crate::core::span::SpanBuilder;
+use dialect::Dialect;
 pub use operation::Operation;
 pub use summary::summarize;
 
@@ -46,11 +51,28 @@ pub struct Database {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     telemetry: Telemetry,
     system: &'static str,
+    dialect: Dialect,
     namespace: StringValue,
+    server: Option<Server>,
     duration: Histogram<f64>,
+}
+
+/// Where a database is.
+#[derive(Clone, Debug)]
+struct Server {
+    address: StringValue,
+    /// `None` for the port that every client would try.
+    port: Option<u16>,
+}
+
+impl Server {
+    fn new(system: &str, address: StringValue, port: u16) -> Self {
+        Self { address, port: Some(port).filter(|port| Dialect::default_port(system) != Some(*port)) }
+    }
 }
 
 impl Database {
@@ -64,7 +86,37 @@ impl Database {
             &DATABASE_SECONDS,
         );
         let namespace: Arc<str> = namespace.into();
-        let shared = Shared { telemetry: telemetry.clone(), system, namespace: namespace.into(), duration };
+        Self {
+            shared: Arc::new(Shared {
+                telemetry: telemetry.clone(),
+                system,
+                dialect: Dialect::of(system),
+                namespace: namespace.into(),
+                server: None,
+                duration,
+            }),
+        }
+    }
+
+    /// The same database at this host: `server.address` and, unless it is the one that every client of the system
+    /// tries by itself, `server.port` of its operations. For databases in other processes.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let database = telemetry.sql("postgresql", "shop").server("db.internal", 6432);
+    /// database.start("ping").succeed();
+    ///
+    /// let spans = telemetry.finished_spans();
+    /// assert_eq!(spans[0].attribute("server.address").unwrap().as_str(), "db.internal");
+    /// assert_eq!(spans[0].attribute("server.port").unwrap().as_str(), "6432");
+    /// ```
+    #[must_use]
+    pub fn server(&self, address: impl Into<Arc<str>>, port: u16) -> Self {
+        let address: Arc<str> = address.into();
+        let mut shared = Shared::clone(&self.shared);
+        shared.server = Some(Server::new(shared.system, address.into(), port));
         Self { shared: Arc::new(shared) }
     }
 
@@ -76,13 +128,18 @@ impl Database {
 
     /// Starts an operation as child of another context than the current one.
     pub fn start_within(&self, parent: &Context, operation: &'static str) -> Operation {
-        let span = SpanBuilder::new(self.shared.telemetry.clone(), parent.clone(), operation.into())
+        let mut span = SpanBuilder::new(self.shared.telemetry.clone(), parent.clone(), operation.into())
             .kind(SpanKind::Client)
             .attr("db.system.name", self.shared.system)
             .attr("db.namespace", self.shared.namespace.clone())
-            .attr("waypost.db.operation", operation)
-            .start();
-        Operation::new(self.clone(), operation, span)
+            .attr("waypost.db.operation", operation);
+        if let Some(server) = &self.shared.server {
+            span = span.attr("server.address", server.address.clone());
+            if let Some(port) = server.port {
+                span = span.attr("server.port", i64::from(port));
+            }
+        }
+        Operation::new(self.clone(), operation, span.start())
     }
 }
 
@@ -98,6 +155,7 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("system", &self.shared.system)
             .field("namespace", &self.shared.namespace)
+            .field("server", &self.shared.server)
             .finish_non_exhaustive()
     }
 }

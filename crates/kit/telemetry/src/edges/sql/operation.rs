@@ -1,18 +1,17 @@
 //! One operation: its span, its statements, its measurement.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 
-use super::{Database, summary};
+use super::statement::Statements;
+use super::{Database, Server};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType;
-use crate::base::redact;
 use crate::core::span::{Outcome, SpanGuard};
-
-/// The longest `db.query.text`, in bytes; longer text is cut.
-const MAX_TEXT: usize = 4096;
 
 /// An open database operation. Ends by [`succeed`](Self::succeed) or [`fail`](Self::fail), or when dropped, as
 /// cancelled. Can be sent to and ended on another thread.
@@ -22,7 +21,9 @@ pub struct Operation {
     database: Database,
     purpose: &'static str,
     started: Instant,
-    statements: Vec<&'static str>,
+    statements: Statements,
+    /// Where this one ran, if it is not where all of the database do.
+    server: Option<Server>,
     status_code: Option<Cow<'static, str>>,
     /// Taken when it ends.
     span: Option<SpanGuard>,
@@ -30,15 +31,54 @@ pub struct Operation {
 
 impl Operation {
     pub(super) fn new(database: Database, purpose: &'static str, span: SpanGuard) -> Self {
-        let started = Instant::now();
-        Self { database, purpose, started, statements: Vec::new(), status_code: None, span: Some(span) }
+        let (started, statements) = (Instant::now(), Statements::default());
+        Self { database, purpose, started, statements, server: None, status_code: None, span: Some(span) }
     }
 
-    /// A statement that ran, with placeholders in place of values. A repeated one counts once.
-    pub fn statement(&mut self, sql: &'static str) {
-        if !self.statements.iter().any(|known| std::ptr::eq(*known, sql)) {
-            self.statements.push(sql);
+    /// A statement that ran, with placeholders in place of values. It is recorded as it stands, so it must hold
+    /// no values; [`Self::dynamic_statement`] is for one that may. A repeated one counts once, and at most 64 are
+    /// remembered.
+    pub fn statement(&mut self, sql: impl Into<Cow<'static, str>>) {
+        self.statements.add(sql.into(), self.database.shared.dialect);
+    }
+
+    /// A statement that ran and may hold values: of its text every literal is replaced by `?`, comments are left
+    /// out, and where it cannot be told what is a literal the text ends.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let mut operation = telemetry.sql("mysql", "shop").start("find-user");
+    /// operation.dynamic_statement(r"select * from users where name = 'O\'Hara' and age > 30 -- Ann's");
+    /// operation.succeed();
+    ///
+    /// let spans = telemetry.finished_spans();
+    /// assert_eq!(spans[0].name(), "select users");
+    /// let text = spans[0].attribute("db.query.text").unwrap().to_string();
+    /// assert_eq!(text, "select * from users where name = ? and age > ? ");
+    /// ```
+    pub fn dynamic_statement(&mut self, sql: &str) {
+        let wants_text = self.span.as_ref().is_some_and(SpanGuard::is_recording);
+        self.statements.add_dynamic(sql, self.database.shared.dialect, wants_text);
+    }
+
+    /// Where this operation ran, if that is not where all of the database do ([`Database::server`]): a replica, a
+    /// shard. `server.address` and `server.port`.
+    pub fn server(&mut self, address: impl Into<Arc<str>>, port: u16) {
+        let address: Arc<str> = address.into();
+        let server = Server::new(self.database.shared.system, StringValue::from(address), port);
+        self.set("server.address", server.address.clone());
+        if let Some(port) = server.port {
+            self.set("server.port", i64::from(port));
         }
+        self.server = Some(server);
+    }
+
+    /// The node that the operation's connection leads to: `network.peer.address` and `network.peer.port`.
+    pub fn peer(&mut self, peer: SocketAddr) {
+        self.set("network.peer.address", peer.ip().to_string());
+        self.set("network.peer.port", i64::from(peer.port()));
     }
 
     /// Rows returned: `db.response.returned_rows`.
@@ -68,6 +108,18 @@ impl Operation {
 
     /// It failed. An error that is no failure (`ErrorType::is_failure`) leaves the span's status unset: the
     /// database did its part and the answer was no.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let mut operation = telemetry.sql("sqlite", "order").start("find-order");
+    /// operation.statement("SELECT * FROM orders WHERE id = ?1");
+    /// operation.fail(&rusqlite::Error::QueryReturnedNoRows);
+    /// telemetry.tree().assert_matches(
+    ///     "\"SELECT orders\" CLIENT order-service ERROR error.type=query_returned_no_rows",
+    /// );
+    /// ```
     pub fn fail(mut self, failure: &dyn ErrorType) {
         self.end(if failure.is_failure() { Outcome::Error(failure.error_type()) } else { Outcome::Ok });
     }
@@ -81,12 +133,12 @@ impl Operation {
     fn end(&mut self, outcome: Outcome) {
         let Some(span) = self.span.take() else { return };
         let elapsed = self.started.elapsed();
-        let summary = self.summary();
+        let summary = self.statements.summary(self.database.shared.dialect);
         if span.is_recording() {
             span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
             if let Some(summary) = &summary {
                 span.set("db.query.summary", summary.clone());
-                span.set("db.query.text", text(&self.statements));
+                span.set("db.query.text", self.statements.text());
             }
             if let Some(code) = &self.status_code {
                 span.set("db.response.status_code", code.clone());
@@ -96,27 +148,15 @@ impl Operation {
         span.end(outcome);
     }
 
-    /// The summaries of the statements, in their order, each once.
-    fn summary(&self) -> Option<Cow<'static, str>> {
-        let mut summaries: Vec<Cow<'static, str>> = Vec::with_capacity(self.statements.len());
-        for sql in &self.statements {
-            let summary = summary::of_static(sql);
-            if !summary.is_empty() && !summaries.contains(&summary) {
-                summaries.push(summary);
-            }
-        }
-        match summaries.len() {
-            0 => None,
-            1 => summaries.pop(),
-            _ => Some(Cow::Owned(redact::bounded_to(&summaries.join("; "), summary::MAX_SUMMARY).to_owned())),
-        }
-    }
-
     fn measure(&self, elapsed: Duration, summary: Option<Cow<'static, str>>, outcome: &Outcome) {
         let shared = &self.database.shared;
-        let mut labels = Vec::with_capacity(5);
+        let mut labels = Vec::with_capacity(7);
         labels.push(KeyValue::new("db.system.name", shared.system));
         labels.push(KeyValue::new("db.namespace", shared.namespace.clone()));
+        if let Some(server) = self.server.as_ref().or(shared.server.as_ref()) {
+            labels.push(KeyValue::new("server.address", server.address.clone()));
+            labels.extend(server.port.map(|port| KeyValue::new("server.port", i64::from(port))));
+        }
         if let Some(summary) = summary {
             labels.push(KeyValue::new("db.query.summary", summary));
         }
@@ -135,17 +175,5 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         self.end(if std::thread::panicking() { Outcome::Panic } else { Outcome::Cancelled });
-    }
-}
-
-/// The statements as they stand: static text with placeholders is never masked.
-fn text(statements: &[&'static str]) -> Cow<'static, str> {
-    match statements {
-        [only] => Cow::Borrowed(redact::bounded_to(only, MAX_TEXT)),
-        several => {
-            let mut text = several.join(";\n");
-            text.truncate(redact::bounded_to(&text, MAX_TEXT).len());
-            Cow::Owned(text)
-        }
     }
 }

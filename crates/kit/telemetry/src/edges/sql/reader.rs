@@ -1,8 +1,10 @@
 //! From the words of a SQL text to its verbs and tables.
 //!
 //! Knows just enough of SQL to tell a verb from a clause (`FOR UPDATE`), a table from a function, a column or a
-//! common table expression. What it does not understand it passes over.
+//! common table expression. What it does not understand it passes over. Words stand in the summary as they stand in
+//! the text, quotes and letter case included.
 
+use super::dialect::Dialect;
 use super::summary::MAX_SUMMARY;
 use super::tokens::{Token, Tokens};
 
@@ -13,8 +15,19 @@ struct Level {
     selects: bool,
     /// Inside the list of a WITH, where a name is expected next.
     expects_cte: bool,
-    /// Inside the list of a WITH.
-    in_with: bool,
+    /// What a comma goes on with.
+    list: List,
+}
+
+/// The lists that matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum List {
+    #[default]
+    Other,
+    /// Common table expressions.
+    With,
+    /// Tables.
+    From,
 }
 
 /// Reads one text from its first word to its last.
@@ -31,15 +44,15 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The summary of `sql`.
-    pub(super) fn summarize(sql: &'a str) -> String {
-        let mut reader = Self::of(sql);
+    pub(super) fn summarize(sql: &'a str, dialect: Dialect) -> String {
+        let mut reader = Self::of(sql, dialect);
         reader.read();
         reader.summary
     }
 
-    fn of(sql: &'a str) -> Self {
+    fn of(sql: &'a str, dialect: Dialect) -> Self {
         Self {
-            tokens: Tokens::of(sql),
+            tokens: Tokens::of(sql, dialect),
             peeked: None,
             levels: Vec::new(),
             level: Level::default(),
@@ -59,41 +72,52 @@ impl<'a> Reader<'a> {
                     self.previous = word;
                     begins = false;
                 }
-                Token::Quoted(name) => {
+                Token::Quoted(name) | Token::MaybeQuoted(name) => {
                     self.expected_cte(name);
                     self.previous = "";
                     begins = false;
                 }
-                Token::Mark(b'(') => {
+                Token::Mark('(') => {
                     self.levels.push(std::mem::take(&mut self.level));
                     self.previous = "(";
                 }
-                Token::Mark(b')') => {
+                Token::Mark(')') => {
                     self.level = self.levels.pop().unwrap_or_default();
                     self.previous = ")";
                 }
-                Token::Mark(b',') => {
-                    self.level.expects_cte = self.level.in_with;
+                Token::Mark(',') => {
+                    self.level.expects_cte = self.level.list == List::With;
                     self.previous = ",";
+                    if self.level.list == List::From {
+                        self.tables();
+                    }
                 }
-                Token::Mark(b';') => {
+                Token::Mark(';') => {
                     self.levels.clear();
                     self.level = Level::default();
                     self.ctes.clear();
                     begins = true;
                 }
-                Token::Mark(_) | Token::Value => self.previous = "",
+                Token::Lost => return,
+                _ => self.previous = "",
+            }
+            if self.is_full {
+                return;
             }
         }
     }
 
     fn next(&mut self) -> Option<Token<'a>> {
-        self.peeked.take().or_else(|| self.tokens.next())
+        self.peeked.take().or_else(|| self.read_token())
+    }
+
+    fn read_token(&mut self) -> Option<Token<'a>> {
+        self.tokens.find(|token| !matches!(token, Token::Space(_) | Token::Comment))
     }
 
     fn peek(&mut self) -> Option<Token<'a>> {
         if self.peeked.is_none() {
-            self.peeked = self.tokens.next();
+            self.peeked = self.read_token();
         }
         self.peeked
     }
@@ -105,32 +129,32 @@ impl<'a> Reader<'a> {
         let after = |words: &[&str]| words.iter().any(|word| self.previous.eq_ignore_ascii_case(word));
         match () {
             () if is(word, "WITH") && (begins || self.previous == "(") => {
-                self.level.in_with = true;
+                self.level.list = List::With;
                 self.level.expects_cte = true;
                 self.skip_words(&["RECURSIVE"]);
             }
             () if is(word, "SELECT") => {
-                self.opens("SELECT", begins);
+                self.opens(word, begins);
                 self.level.selects = true;
             }
             () if is(word, "INSERT") || (is(word, "REPLACE") && begins) => {
-                self.opens(if is(word, "INSERT") { "INSERT" } else { "REPLACE" }, begins);
+                self.opens(word, begins);
                 self.skip_words(&["OR", "IGNORE", "REPLACE", "ROLLBACK", "ABORT", "FAIL", "INTO"]);
                 self.table();
             }
             // `FOR UPDATE`, `FOR NO KEY UPDATE`, `DO UPDATE`, `ON UPDATE` are clauses, not verbs.
             () if is(word, "UPDATE") && !after(&["FOR", "KEY", "DO", "ON"]) => {
-                self.opens("UPDATE", begins);
+                self.opens(word, begins);
                 self.skip_words(&["OR", "IGNORE", "REPLACE", "ROLLBACK", "ABORT", "FAIL", "ONLY"]);
                 self.table();
             }
             () if is(word, "DELETE") && !after(&["ON", "THEN"]) => {
-                self.opens("DELETE", begins);
+                self.opens(word, begins);
                 self.skip_words(&["FROM", "ONLY"]);
                 self.table();
             }
             () if is(word, "MERGE") && begins => {
-                self.opens("MERGE", begins);
+                self.opens(word, begins);
                 self.skip_words(&["INTO", "ONLY"]);
                 self.table();
             }
@@ -138,16 +162,16 @@ impl<'a> Reader<'a> {
             () if is(word, "FROM") && self.level.selects && !after(&["DISTINCT"]) => self.tables(),
             () if is(word, "JOIN") && self.level.selects => self.tables(),
             () if begins => self.other_verb(word),
+            () if ends_from(word) => self.level.list = List::Other,
             () => {}
         }
     }
 
     /// A statement that is neither a query nor a change of rows: its verb, and what the verb is about.
     fn other_verb(&mut self, word: &'a str) {
-        let verb = word.to_ascii_uppercase();
-        match verb.as_str() {
+        match word.to_ascii_uppercase().as_str() {
             "CREATE" | "ALTER" | "DROP" => {
-                self.opens(&verb, true);
+                self.opens(word, true);
                 self.skip_words(&[
                     "OR",
                     "REPLACE",
@@ -160,31 +184,31 @@ impl<'a> Reader<'a> {
                 ]);
                 if let Some(Token::Word(kind)) = self.peek() {
                     self.next();
-                    self.push(&kind.to_ascii_uppercase());
+                    self.push(kind);
                     self.skip_words(&["CONCURRENTLY", "IF", "NOT", "EXISTS"]);
                     self.table();
                 }
                 self.skip_statement();
             }
             "TRUNCATE" => {
-                self.opens(&verb, true);
+                self.opens(word, true);
                 self.skip_words(&["TABLE", "ONLY"]);
                 self.table();
             }
             "CALL" | "EXEC" | "EXECUTE" | "PRAGMA" => {
-                self.opens(&verb, true);
+                self.opens(word, true);
                 self.table();
             }
-            "EXPLAIN" | "ANALYZE" => self.opens(&verb, true),
+            "EXPLAIN" | "ANALYZE" => self.opens(word, true),
             _ => {
-                self.opens(&verb, true);
+                self.opens(word, true);
                 self.skip_statement();
             }
         }
     }
 
     fn opens(&mut self, verb: &str, begins: bool) {
-        self.level.in_with = false;
+        self.level.list = List::Other;
         self.level.expects_cte = false;
         if begins && !self.summary.is_empty() && !self.is_full {
             self.summary.push(';');
@@ -201,15 +225,17 @@ impl<'a> Reader<'a> {
 
     /// The tables of a FROM or JOIN, with their aliases passed over.
     fn tables(&mut self) {
+        self.level.list = List::From;
         loop {
             self.skip_words(&["ONLY", "LATERAL"]);
+            // A subquery, a literal: a comma behind it goes on with the list.
             let Some(name) = self.name() else { return };
             // A name before a parenthesis is a function that returns rows.
-            if self.peek() != Some(Token::Mark(b'(')) {
+            if self.peek() != Some(Token::Mark('(')) {
                 self.push_table(&name);
             }
             self.skip_alias();
-            if self.peek() != Some(Token::Mark(b',')) {
+            if self.peek() != Some(Token::Mark(',')) {
                 return;
             }
             self.next();
@@ -219,7 +245,7 @@ impl<'a> Reader<'a> {
     fn skip_alias(&mut self) {
         self.skip_words(&["AS"]);
         match self.peek() {
-            Some(Token::Quoted(_)) => {
+            Some(Token::Quoted(_) | Token::MaybeQuoted(_)) => {
                 self.next();
             }
             Some(Token::Word(word)) if !ends_from_item(word) => {
@@ -234,16 +260,11 @@ impl<'a> Reader<'a> {
         let mut name = String::new();
         loop {
             match self.peek()? {
-                Token::Quoted(word) if word.contains(char::is_whitespace) => {
-                    name.push('"');
-                    name.push_str(word);
-                    name.push('"');
-                }
-                Token::Word(word) | Token::Quoted(word) => name.push_str(word),
-                Token::Mark(_) | Token::Value => return None,
+                Token::Word(word) | Token::Quoted(word) | Token::MaybeQuoted(word) => name.push_str(word),
+                _ => return None,
             }
             self.next();
-            if self.peek() != Some(Token::Mark(b'.')) {
+            if self.peek() != Some(Token::Mark('.')) {
                 return Some(name);
             }
             self.next();
@@ -254,7 +275,7 @@ impl<'a> Reader<'a> {
     fn expected_cte(&mut self, name: &'a str) -> bool {
         let is_cte = self.level.expects_cte;
         if is_cte {
-            self.ctes.push(name);
+            self.ctes.push(unquoted(name));
             self.level.expects_cte = false;
         }
         is_cte
@@ -271,13 +292,13 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_statement(&mut self) {
-        while self.peek().is_some_and(|token| token != Token::Mark(b';')) {
+        while self.peek().is_some_and(|token| token != Token::Mark(';')) {
             self.next();
         }
     }
 
     fn push_table(&mut self, name: &str) {
-        if !self.ctes.iter().any(|cte| is(name, cte)) {
+        if !self.ctes.iter().any(|cte| is(unquoted(name), cte)) {
             self.push(name);
         }
     }
@@ -297,18 +318,15 @@ impl<'a> Reader<'a> {
 
 /// Words that follow a table in a FROM clause and are not its alias.
 fn ends_from_item(word: &str) -> bool {
-    const ENDS: [&str; 25] = [
+    const GOES_ON: [&str; 11] =
+        ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "OUTER", "ON", "USING", "INDEXED"];
+    ends_from(word) || GOES_ON.iter().any(|end| is(word, end))
+}
+
+/// Words that end the list of a FROM clause.
+fn ends_from(word: &str) -> bool {
+    const ENDS: [&str; 22] = [
         "WHERE",
-        "JOIN",
-        "INNER",
-        "LEFT",
-        "RIGHT",
-        "FULL",
-        "CROSS",
-        "NATURAL",
-        "OUTER",
-        "ON",
-        "USING",
         "GROUP",
         "ORDER",
         "HAVING",
@@ -320,11 +338,23 @@ fn ends_from_item(word: &str) -> bool {
         "INTERSECT",
         "EXCEPT",
         "WINDOW",
-        "INDEXED",
         "RETURNING",
         "SET",
+        "CONNECT",
+        "START",
+        "QUALIFY",
+        "PREWHERE",
+        "SETTINGS",
+        "OPTION",
+        "MINUS",
+        "VALUES",
     ];
     ENDS.iter().any(|end| is(word, end))
+}
+
+/// Without its quotes, for a comparison.
+fn unquoted(name: &str) -> &str {
+    name.trim_matches(['"', '`', '[', ']'])
 }
 
 fn is(word: &str, keyword: &str) -> bool {

@@ -11,11 +11,12 @@ use axum::routing::get;
 use waypost_telemetry::config::Exporter;
 use waypost_telemetry::config::SamplerKind;
 use waypost_telemetry::http::ServerLayer;
+use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::opentelemetry::trace::TraceFlags;
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{FinishedSpan, Settings, Telemetry, init, tenant};
+use waypost_telemetry::{FinishedSpan, Settings, Telemetry, init, propagation, tenant};
 
-use super::net::{attribute, exchange, serve, span};
+use super::net::{attribute, exchange, serve, span, spans};
 
 pub(crate) const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 pub(crate) const CALLER_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -132,17 +133,55 @@ async fn a_caller_without_a_trace_is_neither_parent_nor_link() {
 
 #[tokio::test]
 async fn forwarded_headers_count_only_from_a_trusted_proxy() {
-    for (trusts, address, scheme) in [(false, "127.0.0.1", "http"), (true, "203.0.113.9", "https")] {
+    for (trusts, address, scheme, host) in
+        [(false, "127.0.0.1", "http", "127.0.0.1"), (true, "203.0.113.9", "https", "shop.example")]
+    {
         let telemetry = TestTelemetry::new("gateway");
         let layer = telemetry.http_server().trusted_proxies(move |peer: IpAddr| trusts && peer.is_loopback());
         let server = serve(app(layer)).await;
         let mut request = Request::get(server.url("/")).body(Body::empty()).unwrap();
         request.headers_mut().insert("x-forwarded-for", "10.9.9.9, 203.0.113.9".parse().unwrap());
-        request.headers_mut().insert("x-forwarded-proto", "https".parse().unwrap());
+        request.headers_mut().insert("x-forwarded-proto", "https, http".parse().unwrap());
+        request.headers_mut().insert("x-forwarded-host", "shop.example, inner".parse().unwrap());
         exchange(request).await;
         let span = span(&telemetry).await;
         assert_eq!(attribute(&span, "client.address").as_deref(), Some(address));
         assert_eq!(attribute(&span, "url.scheme").as_deref(), Some(scheme));
+        assert_eq!(attribute(&span, "server.address").as_deref(), Some(host));
+        assert_eq!(attribute(&span, "server.port").as_deref() == Some("443"), trusts);
         assert_eq!(attribute(&span, "network.peer.address").as_deref(), Some("127.0.0.1"));
+    }
+}
+
+#[tokio::test]
+async fn a_closure_that_panics_costs_no_request() {
+    let telemetry = TestTelemetry::new("gateway");
+    let layer = telemetry
+        .http_server()
+        .filter(|_| panic!("as the test wants it"))
+        .trusted_proxies(|_| panic!("as the test wants it"));
+    let server = serve(app(layer)).await;
+    for _ in 0..2 {
+        let mut request = Request::get(server.url("/")).body(Body::empty()).unwrap();
+        request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        assert_eq!(exchange(request).await.status(), 200);
+    }
+    for span in spans(&telemetry, 2).await {
+        assert_eq!(attribute(&span, "client.address").as_deref(), Some("127.0.0.1"));
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_the_api_cannot_hold_is_passed_on_all_the_same() {
+    for (is_public, continues, passes) in [(false, false, true), (true, true, true), (true, false, false)] {
+        let telemetry = TestTelemetry::new("gateway");
+        let layer = telemetry.http_server().public_endpoint(is_public).continue_when_public(continues);
+        let handler = async || propagation::tracestate(&Context::current()).unwrap_or_default();
+        let server = serve(Router::new().route("/", get(handler)).layer(layer)).await;
+        let mut request = Request::get(server.url("/")).body(Body::empty()).unwrap();
+        request.headers_mut().insert("traceparent", CALLER.parse().unwrap());
+        request.headers_mut().insert("tracestate", "foo@@bar=1,b=2".parse().unwrap());
+        let body = exchange(request).await.into_body();
+        assert_eq!(body, if passes { "foo@@bar=1,b=2" } else { "" });
     }
 }

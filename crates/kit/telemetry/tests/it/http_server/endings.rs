@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::{Layer as _, ServiceExt as _, service_fn};
+use waypost_telemetry::FinishedSpan;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::opentelemetry::trace::TraceContextExt as _;
 use waypost_telemetry::testing::TestTelemetry;
@@ -132,7 +133,7 @@ async fn a_client_that_leaves_before_the_answer_cancels() {
     let span = span(&telemetry).await;
     assert_eq!((span.name(), outcome(&span).as_str()), ("GET /slow", "cancelled"));
     assert_eq!(attribute(&span, "http.response.status_code"), None);
-    assert_eq!(metric(&telemetry, "http_server_request_duration_seconds_count", &[]), 1);
+    assert_cancelled(&telemetry, &span);
     nothing_active(&telemetry).await;
 }
 
@@ -151,9 +152,19 @@ async fn a_client_that_leaves_in_the_middle_of_the_body_cancels() {
     drop(connection);
 
     let span = span(&telemetry).await;
-    assert_eq!(outcome(&span), "cancelled");
     assert_eq!(attribute(&span, "http.response.status_code").as_deref(), Some("200"));
+    assert_cancelled(&telemetry, &span);
     nothing_active(&telemetry).await;
+}
+
+/// An answer that could not be sent whole is an error, on the span and on the metric, and says who caused it.
+fn assert_cancelled(telemetry: &TestTelemetry, span: &FinishedSpan) {
+    assert!(span.is_error());
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("cancelled"));
+    assert_eq!(attribute(span, "waypost.outcome").as_deref(), Some("cancelled"));
+    let failed = ["error_type=\"cancelled\""];
+    assert_eq!(metric(telemetry, "http_server_request_duration_seconds_count", &failed), 1);
+    assert_eq!(metric(telemetry, "http_server_request_duration_seconds_count", &[]), 1);
 }
 
 async fn panics() {

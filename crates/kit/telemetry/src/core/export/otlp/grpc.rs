@@ -3,90 +3,116 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::Refusal;
+use super::refusal::{retry_delay, told};
+use super::{Answer, Body, Connector, Posting, Refusal, Transport};
 
 pub(crate) struct GrpcTransport {
-    channel: tonic::client::Grpc<Channel>,
+    channel: Channel,
     receiver: String,
     method: PathAndQuery,
     headers: MetadataMap,
+    #[cfg_attr(not(feature = "gzip"), expect(dead_code, reason = "settings that ask for it are refused"))]
+    is_compressed: bool,
 }
 
 impl GrpcTransport {
     /// Connects at the first request. Must be called within a runtime.
     pub(crate) fn new(
-        receiver: String,
+        uri: &Uri,
         method: &'static str,
         headers: http::HeaderMap,
+        is_compressed: bool,
+        connector: Connector,
     ) -> Result<Self, tonic::transport::Error> {
-        let mut endpoint = Endpoint::from_shared(receiver.clone())?.user_agent(super::USER_AGENT)?;
-        if endpoint.uri().scheme_str() == Some("https") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
-        }
+        let agent = HeaderValue::from_static(super::USER_AGENT);
+        // TLS is the connector's business. Told of https, tonic would do it once more or refuse, by features that
+        // others in the build choose.
+        let plain = uri.to_string().replacen("https://", "http://", 1);
+        let endpoint = Endpoint::from_shared(plain)?.origin(uri.clone()).user_agent(agent)?;
         Ok(Self {
-            channel: tonic::client::Grpc::new(endpoint.connect_lazy()),
-            receiver,
+            channel: endpoint.connect_with_connector_lazy(connector),
+            receiver: uri.to_string(),
             method: PathAndQuery::from_static(method),
             headers: MetadataMap::from_headers(headers),
+            is_compressed,
         })
     }
 
-    pub(super) fn receiver(&self) -> &str {
-        &self.receiver
-    }
-
-    pub(super) async fn post(&mut self, body: Bytes) -> Result<Bytes, Refusal> {
-        self.channel.ready().await.map_err(|error| Refusal {
-            reason: deepest(&error),
+    async fn send(&self, body: Body) -> Result<Answer, Refusal> {
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
+        #[cfg(feature = "gzip")]
+        if self.is_compressed {
+            client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
+        }
+        client.ready().await.map_err(|error| Refusal {
+            reason: told(&error),
             may_retry: true,
+            is_unreached: true,
             wait: None,
         })?;
         let mut request = Request::new(body);
         *request.metadata_mut() = self.headers.clone();
-        let answer = self.channel.unary(request, self.method.clone(), Encoded).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| refusal(&status))
+        let answer = client.unary(request, self.method.clone(), Encoded).await;
+        answer
+            .map(|answer| Answer { body: answer.into_inner(), is_json: false })
+            .map_err(|status| refusal(&status))
     }
 }
 
-/// <https://opentelemetry.io/docs/specs/otlp/#failures>; `RESOURCE_EXHAUSTED` may be retried only with details
-/// that hardly any receiver sends, so it is not.
-fn refusal(status: &Status) -> Refusal {
-    let may_retry = matches!(
-        status.code(),
-        Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Unavailable
-            | Code::DataLoss
-    );
-    let cause = std::error::Error::source(status).map(|cause| format!(": {}", deepest(cause)));
-    let reason = format!(
-        "the receiver answered {} {}{}",
-        crate::base::error::grpc_code_name(status.code()),
-        status.message(),
-        cause.unwrap_or_default()
-    );
-    Refusal { reason, may_retry, wait: None }
+impl Transport for GrpcTransport {
+    fn receiver(&self) -> &str {
+        &self.receiver
+    }
+
+    fn post(&self, body: Body) -> Posting<'_> {
+        Box::pin(self.send(body))
+    }
 }
 
-fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+/// <https://opentelemetry.io/docs/specs/otlp/#failures>; `RESOURCE_EXHAUSTED` may be retried only if the receiver says
+/// when.
+fn refusal(status: &Status) -> Refusal {
+    let wait = retry_delay(status.details());
+    let may_retry = match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::ResourceExhausted => wait.is_some(),
+        _ => false,
+    };
+    let cause = std::error::Error::source(status);
+    let told = cause.map(|cause| format!(": {}", told(cause))).unwrap_or_default();
+    let name = crate::base::error::grpc_code_name(status.code());
+    Refusal {
+        reason: format!("the receiver answered {name} {}{told}", status.message()),
+        may_retry,
+        // An answer of the receiver has no cause on this side.
+        is_unreached: cause
+            .is_some_and(|cause| chain(cause).any(<dyn std::error::Error>::is::<tonic::ConnectError>)),
+        wait,
+    }
+}
+
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |cause| (*cause).source())
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }
 
 /// Passes messages through that are encoded already.
 struct Encoded;
 
 impl Codec for Encoded {
-    type Encode = Bytes;
+    type Encode = Body;
     type Decode = Bytes;
     type Encoder = Self;
     type Decoder = Self;
@@ -101,12 +127,12 @@ impl Codec for Encoded {
 }
 
 impl Encoder for Encoded {
-    type Item = Bytes;
+    type Item = Body;
     type Error = Status;
 
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, message: Body, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
         out.reserve(message.len());
-        out.put(message);
+        message.into_pieces().into_iter().for_each(|piece| out.put(piece));
         Ok(())
     }
 }

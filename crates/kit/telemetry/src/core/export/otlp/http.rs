@@ -1,99 +1,129 @@
-//! OTLP as protobuf over HTTP/1.1.
+//! OTLP over HTTP/1.1, as protobuf or JSON.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::{Client, Response, Url};
-use rustls::crypto::ring;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 
-use super::Refusal;
+use super::refusal::told;
+use super::{Answer, Body, Connector, Posting, Refusal, Transport};
 
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 64 * 1024;
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(crate) struct HttpTransport {
-    client: Client,
-    url: Url,
+    client: Client<Connector, Body>,
+    uri: Uri,
+    receiver: String,
     headers: HeaderMap,
 }
 
 impl HttpTransport {
-    /// `headers` were checked with the settings.
-    pub(crate) fn new(url: Url, mut headers: HeaderMap) -> reqwest::Result<Self> {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    /// Connects at the first request. `headers` were checked with the settings.
+    pub(crate) fn new(uri: Uri, mut headers: HeaderMap, is_json: bool, connector: Connector) -> Self {
+        headers.insert(CONTENT_TYPE, if is_json { JSON } else { PROTOBUF });
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(super::USER_AGENT));
-        let builder = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(1)
-            .http1_only();
-        let client = tls(builder, &url).build()?;
-        Ok(Self { client, url, headers })
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { client, receiver: uri.to_string(), uri, headers }
     }
 
-    pub(super) fn receiver(&self) -> &str {
-        self.url.as_str()
-    }
-
-    pub(super) async fn post(&self, body: Bytes) -> Result<Bytes, Refusal> {
-        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
-        let response = request.send().await.map_err(|error| broken(&error))?;
-        if response.status().is_success() {
-            return read(response).await;
+    async fn send(&self, body: Body) -> Result<Answer, Refusal> {
+        let is_compressed = body.is_compressed();
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        if is_compressed {
+            request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let status = response.status();
-        let may_retry = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT
-        );
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let response = self.client.request(request).await.map_err(|error| Refusal {
+            reason: told(&error),
+            may_retry: true,
+            is_unreached: error.is_connect(),
+            wait: None,
+        })?;
+        let (head, body) = response.into_parts();
+        // Read also from refusals, so that the connection can be used again.
+        let body = read(body).await?;
+        if head.status.is_success() {
+            let is_json = head
+                .headers
+                .get(CONTENT_TYPE)
+                .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"application/json"));
+            return Ok(Answer { body, is_json });
+        }
         Err(Refusal {
-            reason: format!("the receiver answered {status}"),
-            may_retry,
-            wait: wait.map(Duration::from_secs),
+            reason: format!("the receiver answered {}", head.status),
+            may_retry: matches!(
+                head.status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            ),
+            is_unreached: false,
+            wait: head.headers.get(RETRY_AFTER).and_then(|wait| retry_after(wait, SystemTime::now())),
         })
     }
 }
 
-/// Over plain HTTP no roots are loaded and no process-wide provider is needed.
-fn tls(builder: reqwest::ClientBuilder, url: &Url) -> reqwest::ClientBuilder {
-    if url.scheme() == "https" {
-        // Fails only if the program has chosen a provider already, which is then the one to use.
-        let _ = ring::default_provider().install_default();
-        return builder;
+impl Transport for HttpTransport {
+    fn receiver(&self) -> &str {
+        &self.receiver
     }
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions();
-    match config {
-        Ok(config) => builder.tls_backend_preconfigured(
-            config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth(),
-        ),
-        Err(_) => builder,
+
+    fn post(&self, body: Body) -> Posting<'_> {
+        Box::pin(self.send(body))
     }
 }
 
-async fn read(mut response: Response) -> Result<Bytes, Refusal> {
+/// Seconds or an HTTP date; a date that has passed means now.
+fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
+    let value = value.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default())
+}
+
+async fn read(mut body: Incoming) -> Result<Bytes, Refusal> {
     let mut answer = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if answer.len() + chunk.len() > MAX_ANSWER {
-            break;
+    loop {
+        let frame = std::future::poll_fn(|task| std::pin::Pin::new(&mut body).poll_frame(task)).await;
+        let Some(frame) = frame else { return Ok(answer.freeze()) };
+        let frame = frame.map_err(|error| Refusal {
+            reason: told(&error),
+            may_retry: true,
+            is_unreached: false,
+            wait: None,
+        })?;
+        if let Some(data) = frame.data_ref() {
+            if answer.len() + data.len() > MAX_ANSWER {
+                return Ok(answer.freeze());
+            }
+            answer.extend_from_slice(data);
         }
-        answer.extend_from_slice(&chunk);
     }
-    Ok(answer.freeze())
 }
 
-fn broken(error: &reqwest::Error) -> Refusal {
-    let mut reason = error.to_string();
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| (*cause).source());
-    if let Some(cause) = causes.last() {
-        reason = format!("{reason}: {cause}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let wait = |text: &'static str| retry_after(&HeaderValue::from_static(text), now);
+        assert_eq!(wait("3"), Some(Duration::from_secs(3)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:40 GMT"), Some(Duration::from_secs(3)));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:30 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
     }
-    Refusal { reason, may_retry: !error.is_builder(), wait: None }
 }

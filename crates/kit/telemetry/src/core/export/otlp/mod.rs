@@ -1,100 +1,192 @@
-//! OTLP: a batch becomes one protobuf message, sent over HTTP or gRPC until it is taken or given up.
+//! OTLP: frames become one request, sent over HTTP or gRPC until it is taken or given up.
 //!
-//! Encoded once, whatever the number of tries. Retried only what the protocol says may be retried, with growing
-//! pauses; a receiver's wish to wait is honoured within the time there is. Own code over the official messages,
-//! because the upstream exporters read the environment by themselves, cannot be stopped at a deadline, and do
-//! not tell how much of a request the receiver refused.
+//! Put together once, whatever the number of tries. Retried only what the protocol says may be retried, with growing
+//! pauses; a receiver's wish to wait is honoured within the time there is. Own code, because the upstream exporters
+//! read the environment by themselves, cannot be stopped at a deadline, and do not tell how much of a request the
+//! receiver refused.
 
-pub(crate) mod encode;
+mod body;
+#[cfg(feature = "_hyper")]
+mod connector;
+#[cfg(feature = "otlp-grpc")]
 mod grpc;
+mod health;
+#[cfg(feature = "otlp-http")]
 mod http;
+mod json;
+mod refusal;
+mod tls;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::complaint;
+use super::frame::Frame;
 use super::outlet::Sent;
-pub(crate) use encode::Signal;
+use crate::base::config::Compression;
+use crate::base::config::limited;
+use crate::base::wire::read::fields;
+pub(crate) use body::Body;
+#[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
+pub(crate) use connector::Connector;
+#[cfg(feature = "otlp-grpc")]
 pub(crate) use grpc::GrpcTransport;
+pub(crate) use health::Health;
+#[cfg(feature = "otlp-http")]
 pub(crate) use http::HttpTransport;
+pub(crate) use refusal::Refusal;
+#[cfg(feature = "tls")]
+pub(crate) use tls::Files;
+pub(crate) use tls::Tls;
 
-const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const USER_AGENT: &str =
+    concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"), " ", env!("CARGO_PKG_NAME"));
+
+/// What tells the signals apart on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signal {
+    /// Appended to the base address over HTTP.
+    pub(crate) path: &'static str,
+    /// The gRPC method.
+    pub(crate) method: &'static str,
+    /// The request as protobuf's JSON mapping describes it.
+    pub(crate) json: &'static json::Message,
+}
+
+pub(crate) const TRACES: Signal = Signal {
+    path: "/v1/traces",
+    method: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    json: &json::TRACES,
+};
+
+pub(crate) const METRICS: Signal = Signal {
+    path: "/v1/metrics",
+    method: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    json: &json::METRICS,
+};
+
+pub(crate) const LOGS: Signal = Signal {
+    path: "/v1/logs",
+    method: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    json: &json::LOGS,
+};
 
 /// The receiver of one signal.
-pub(crate) struct Otlp<T: 'static> {
-    pub(crate) transport: Transport,
-    pub(crate) signal: &'static Signal<T>,
-    pub(crate) resource: ResourceAttributesWithSchema,
-    /// Longest time of one request.
+pub(crate) struct Otlp {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) signal: Signal,
+    pub(crate) is_json: bool,
+    pub(crate) compression: Compression,
+    /// Longest time of one request; zero is no limit.
     pub(crate) timeout: Duration,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) health: Health,
 }
 
-pub(crate) enum Transport {
-    Http(HttpTransport),
-    Grpc(GrpcTransport),
+/// A future of a transport.
+pub(crate) type Posting<'a> = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send + 'a>>;
+
+/// How requests travel.
+pub(crate) trait Transport: Send + Sync {
+    /// The receiver's address, for messages.
+    fn receiver(&self) -> &str;
+
+    /// Sends one request. Cancel safe: a request that is dropped is aborted.
+    fn post(&self, body: Body) -> Posting<'_>;
 }
 
-/// Why a request was not taken.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    pub(crate) reason: String,
-    pub(crate) may_retry: bool,
-    /// The receiver's wish.
-    pub(crate) wait: Option<Duration>,
+/// What a receiver answered to a request it took.
+pub(crate) struct Answer {
+    body: Bytes,
+    is_json: bool,
 }
 
-impl Transport {
-    fn receiver(&self) -> &str {
-        match self {
-            Self::Http(transport) => transport.receiver(),
-            Self::Grpc(transport) => transport.receiver(),
-        }
+impl Otlp {
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
     }
 
-    async fn post(&mut self, body: Bytes) -> Result<Bytes, Refusal> {
-        match self {
-            Self::Http(transport) => transport.post(body).await,
-            Self::Grpc(transport) => transport.post(body).await,
-        }
+    pub(crate) fn max_request_bytes(&self) -> usize {
+        self.max_request_bytes
     }
-}
 
-impl<T: 'static> Otlp<T> {
-    pub(crate) async fn send(&mut self, batch: Vec<T>, give_up: Instant) -> Sent {
-        let body = Bytes::from((self.signal.encode)(batch, &self.resource));
-        let mut pause = FIRST_PAUSE;
+    /// Tries until `give_up`. Cancel safe: a request that is dropped is aborted.
+    pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
+        let bytes: usize = frames.iter().map(|frame| frame.bytes).sum();
+        if bytes > self.max_request_bytes {
+            let max = self.max_request_bytes;
+            let reason =
+                format!("a request of {bytes} bytes with {items} items is larger than the {max} allowed");
+            complaint::raise(self.transport.receiver(), &reason);
+            return Sent::Refused;
+        }
+        let body = match Body::new(frames, self.is_json.then_some(self.signal.json), self.compression) {
+            Ok(body) => body,
+            Err(error) => {
+                complaint::raise(self.transport.receiver(), &error);
+                return Sent::Refused;
+            }
+        };
         loop {
+            let Some(turn) = self.health.turn(give_up).await else { return Sent::Failed };
             let refusal = match self.try_once(body.clone(), give_up).await {
-                Ok(answer) => return Sent::Accepted { rejected: self.rejected(&answer) },
+                Ok(answer) => {
+                    self.health.recovered();
+                    return Sent::Accepted { rejected: self.rejected(&answer) };
+                }
                 Err(refusal) => refusal,
             };
             complaint::raise(self.transport.receiver(), &refusal.reason);
-            let wait = refusal.wait.unwrap_or_else(|| pause.mul_f64(0.5 + 0.5 * fastrand::f64()));
-            if !refusal.may_retry || Instant::now() + wait >= give_up {
+            if !refusal.may_retry {
+                self.health.recovered();
+                return Sent::Refused;
+            }
+            if !self.health.failed(&turn, refusal.wait, refusal.is_unreached, give_up) {
                 return Sent::Failed;
             }
-            sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn try_once(&mut self, body: Bytes, give_up: Instant) -> Result<Bytes, Refusal> {
-        let by = give_up.min(Instant::now() + self.timeout);
+    async fn try_once(&self, body: Body, give_up: Instant) -> Result<Answer, Refusal> {
+        let by = give_up.min(Instant::now() + limited(self.timeout));
         timeout_at(by, self.transport.post(body)).await.unwrap_or_else(|_| {
-            Err(Refusal { reason: "no answer in time".to_owned(), may_retry: true, wait: None })
+            Err(Refusal {
+                reason: "no answer in time".to_owned(),
+                may_retry: true,
+                is_unreached: false,
+                wait: None,
+            })
         })
     }
 
-    fn rejected(&self, answer: &Bytes) -> u64 {
-        let (rejected, message) = (self.signal.rejected)(answer.clone());
+    /// How many items the receiver refused of a request it took. A message without a number is a warning.
+    fn rejected(&self, answer: &Answer) -> u64 {
+        let (rejected, message) =
+            if answer.is_json { json::partial_success(&answer.body) } else { partial_success(&answer.body) };
         if rejected > 0 {
             complaint::raise(self.transport.receiver(), &format!("{rejected} items refused: {message}"));
+        } else if !message.is_empty() {
+            complaint::pass_on(self.transport.receiver(), &message);
         }
         rejected
     }
+}
+
+/// Number and reason in the answer of any signal: `partial_success { rejected = 1, error_message = 2 }`.
+fn partial_success(answer: &[u8]) -> (u64, String) {
+    let (mut rejected, mut message) = (0, String::new());
+    for (_, partial) in fields(answer).filter(|(number, _)| *number == 1) {
+        for (number, field) in fields(partial.bytes()) {
+            match number {
+                1 => rejected = u64::try_from(field.number().cast_signed()).unwrap_or(0),
+                2 => message = field.text(),
+                _ => {}
+            }
+        }
+    }
+    (rejected, message)
 }

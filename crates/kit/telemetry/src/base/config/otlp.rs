@@ -1,0 +1,138 @@
+//! Where and how OTLP is sent.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use waypost_settings::settings;
+
+use super::Headers;
+
+settings! {
+    /// Where and how OTLP is sent.
+    #[derive(PartialEq)]
+    pub struct OtlpSettings {
+        /// Base address for all signals. Without it `http://localhost:4318` over HTTP and `http://localhost:4317`
+        /// over gRPC. Over HTTP `/v1/traces` and its like are appended. Over gRPC `collector:4317` without a scheme is
+        /// allowed; see `insecure`.
+        pub endpoint: Option<String> = None,
+        /// Sent with every request.
+        pub headers: Headers = Headers::default(),
+        /// Longest time of one request; 0 is no limit.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub timeout: Duration = Duration::from_secs(10),
+        /// Whether request bodies are compressed.
+        pub compression: Compression = Compression::None,
+        /// File with the certificates (PEM) that a receiver behind TLS is checked against, in place of the system's.
+        pub certificate: Option<PathBuf> = None,
+        /// File with the client's own certificate chain (PEM), for receivers that ask for one.
+        pub client_certificate: Option<PathBuf> = None,
+        /// File with the private key (PEM) of `client_certificate`.
+        pub client_key: Option<PathBuf> = None,
+        /// Plaintext for a gRPC endpoint that is given without `http://` or `https://`.
+        pub insecure: bool = false,
+        /// Bytes of one request as protobuf, before compression; a larger batch is sent in parts. As JSON a request is
+        /// about twice as large.
+        pub max_request_bytes: usize = 64 * 1024 * 1024,
+        /// Differences for spans.
+        pub traces: OtlpSignal = OtlpSignal::default(),
+        /// Differences for metrics.
+        pub metrics: OtlpSignal = OtlpSignal::default(),
+        /// Differences for log records.
+        pub logs: OtlpSignal = OtlpSignal::default(),
+        /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
+        pub additional: Vec<OtlpReceiver> = Vec::new(),
+    }
+}
+
+settings! {
+    /// A receiver beside the one of [`OtlpSettings`], whatever the signals' exporters are.
+    ///
+    /// ```
+    /// let settings = waypost_telemetry::Settings::from_toml(
+    ///     r#"
+    ///     [[otlp.additional]]
+    ///     endpoint = "http://127.0.0.1:4318"
+    ///     logs = true
+    ///     delay = "100ms"
+    ///     "#,
+    /// )?;
+    /// assert!(settings.otlp.additional[0].traces);
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
+    #[derive(PartialEq)]
+    pub struct OtlpReceiver {
+        /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
+        pub endpoint: String = "http://localhost:4318".to_owned(),
+        /// `http`, `http_json` or `grpc`.
+        pub protocol: OtlpProtocol = OtlpProtocol::Http,
+        /// Sent with every request.
+        pub headers: Headers = Headers::default(),
+        /// Longest time of one request; 0 is no limit.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub timeout: Duration = Duration::from_secs(10),
+        /// Whether request bodies are compressed.
+        pub compression: Compression = Compression::None,
+        /// File with the certificates (PEM) that a receiver behind TLS is checked against, in place of the system's.
+        pub certificate: Option<PathBuf> = None,
+        /// File with the client's own certificate chain (PEM), for receivers that ask for one.
+        pub client_certificate: Option<PathBuf> = None,
+        /// File with the private key (PEM) of `client_certificate`.
+        pub client_key: Option<PathBuf> = None,
+        /// Whether it is sent spans.
+        pub traces: bool = true,
+        /// Whether it is sent log records.
+        pub logs: bool = false,
+        /// Longest time an item waits before it is sent; without it that of the signal's batches.
+        #[serde(with = "waypost_settings::optional_std_duration")]
+        pub delay: Option<Duration> = None,
+    }
+}
+
+/// How request bodies are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// With gzip.
+    Gzip,
+}
+
+/// How OTLP travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtlpProtocol {
+    /// As protobuf over HTTP/1.1.
+    #[default]
+    Http,
+    /// As JSON over HTTP/1.1.
+    HttpJson,
+    /// Over gRPC.
+    Grpc,
+}
+
+settings! {
+    /// What differs for one signal; anything left out is as in [`OtlpSettings`].
+    #[derive(PartialEq)]
+    pub struct OtlpSignal {
+        /// Full address, used as it stands.
+        pub endpoint: Option<String> = None,
+        /// Sent instead of the common headers.
+        pub headers: Option<Headers> = None,
+        /// Longest time of one request; 0 is no limit.
+        #[serde(with = "waypost_settings::optional_std_duration")]
+        pub timeout: Option<Duration> = None,
+        /// Whether request bodies are compressed.
+        pub compression: Option<Compression> = None,
+        /// File with the certificates (PEM) that the receiver is checked against.
+        pub certificate: Option<PathBuf> = None,
+        /// File with the client's own certificate chain (PEM).
+        pub client_certificate: Option<PathBuf> = None,
+        /// File with the private key (PEM) of `client_certificate`.
+        pub client_key: Option<PathBuf> = None,
+        /// Plaintext for a gRPC endpoint without a scheme.
+        pub insecure: Option<bool> = None,
+    }
+}

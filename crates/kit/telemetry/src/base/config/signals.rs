@@ -1,0 +1,111 @@
+//! Settings of each signal: spans, metrics, log records.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use waypost_settings::settings;
+
+use super::{Exporter, SamplerKind};
+
+settings! {
+    /// Settings of the spans.
+    #[derive(PartialEq)]
+    pub struct TraceSettings {
+        /// Where spans go; several at once are allowed.
+        pub exporters: Vec<Exporter> = vec![Exporter::OtlpHttp],
+        /// Which traces are recorded.
+        pub sampler: SamplerKind = SamplerKind::ParentBasedAlwaysOn,
+        /// Share of traces recorded by the ratio samplers, 0 to 1.
+        pub ratio: f64 = 1.0,
+        /// Queue and batches of each network exporter.
+        pub batch: BatchSettings = BatchSettings::default(),
+        /// Finished spans the memory exporter keeps; older ones are dropped and counted.
+        pub memory_capacity: usize = 65_536,
+    }
+}
+
+settings! {
+    /// Queue and batches of an exporter. The defaults suit 100 % sampling: OpenTelemetry's own queue of 2,048 drops
+    /// spans at a few thousand requests a second. The queue takes memory only for what waits in it.
+    #[derive(PartialEq, Eq)]
+    pub struct BatchSettings {
+        /// Items that may wait; more are dropped and counted, the newest first.
+        pub queue_size: usize = 16_384,
+        /// Bytes that may wait, as they will be sent.
+        pub queue_bytes: usize = 64 * 1024 * 1024,
+        /// Items sent in one request.
+        pub max_batch: usize = 1_024,
+        /// Longest time an item waits before it is sent; 0 sends at once.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub delay: Duration = Duration::from_secs(1),
+        /// Longest time one batch is tried, retries included; then it is dropped and counted. 0 is no limit.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub export_timeout: Duration = Duration::from_secs(30),
+    }
+}
+
+settings! {
+    /// Settings of the metrics. They can always be read in Prometheus' text format; exporters push them as well.
+    #[derive(PartialEq)]
+    pub struct MetricSettings {
+        /// `false` leaves every instrument without effect.
+        pub enabled: bool = true,
+        /// Where metrics are pushed; none by default, since `/metrics` shows them.
+        pub exporters: Vec<Exporter> = Vec::new(),
+        /// Time between two pushes.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub interval: Duration = Duration::from_mins(1),
+        /// Longest time of one push, retries included. 0 is no limit.
+        #[serde(with = "waypost_settings::std_duration")]
+        pub export_timeout: Duration = Duration::from_secs(30),
+        /// Attribute sets one instrument may have; later ones are counted together as overflow.
+        pub cardinality_limit: usize = 2_000,
+        /// Whether what is pushed adds up since the start or since the push before.
+        pub temporality: Temporality = Temporality::Cumulative,
+        /// CPU time and memory of the process. Only one handle of a process should report them.
+        pub process: bool = true,
+    }
+}
+
+/// From when on pushed metrics add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Temporality {
+    /// From the start of the process.
+    #[default]
+    Cumulative,
+    /// From the push before, for counters and histograms; what goes up and down adds up from the start.
+    Delta,
+    /// From the push before for synchronous counters and histograms; everything else adds up from the start.
+    LowMemory,
+}
+
+settings! {
+    /// Settings of the log records that go over OTLP, and of the process-wide output that [`crate::logs::install`]
+    /// sets up.
+    #[derive(PartialEq)]
+    pub struct LogSettings {
+        /// Where this handle's log records go beside standard output; several at once are allowed.
+        pub exporters: Vec<Exporter> = Vec::new(),
+        /// Queue and batches of each network exporter.
+        pub batch: BatchSettings = BatchSettings::default(),
+        /// Records the memory exporter keeps.
+        pub memory_capacity: usize = 4_096,
+        /// Form of the lines on standard output.
+        pub format: LogFormat = LogFormat::Pretty,
+        /// What is logged, in the syntax of `RUST_LOG`.
+        pub filter: String = "info".to_owned(),
+        /// Whether a failure's backtrace is captured where it is recorded. Costs about a millisecond a failure.
+        pub backtrace: bool = false,
+    }
+}
+
+/// Form of the lines on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}

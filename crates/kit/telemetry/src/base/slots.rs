@@ -1,0 +1,135 @@
+//! A small table that is filled once and then only read: what an edge would otherwise look up for every request.
+//!
+//! For the span names and metric series of one edge. Finding takes no lock and writes nothing, so that threads do not
+//! wait for each other. Bounded: where there is no room a value is not kept, and its user does without. Nothing is
+//! ever replaced or removed.
+
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
+
+/// A power of two.
+const SLOTS: usize = 128;
+/// Slots looked at for one key.
+const TRIES: usize = 8;
+
+/// At most 128 values, each found by its key.
+#[derive(Debug)]
+pub(crate) struct Slots<K, V>(Box<[Slot<K, V>]>);
+
+/// Boxed, so that an empty table is small.
+type Slot<K, V> = OnceLock<Box<(K, V)>>;
+
+impl<K, V> Default for Slots<K, V> {
+    fn default() -> Self {
+        Self(std::iter::repeat_with(OnceLock::new).take(SLOTS).collect())
+    }
+}
+
+impl<K: Eq, V> Slots<K, V> {
+    /// The value of a key.
+    pub(crate) fn find<Q: Eq + Hash>(&self, key: &Q) -> Option<&V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        self.find_with(key, |known| known.borrow() == key)
+    }
+
+    /// The value of the key that `is_it`; `hashed` hashes as that key does.
+    pub(crate) fn find_with(&self, hashed: &impl Hash, is_it: impl Fn(&K) -> bool) -> Option<&V> {
+        self.find_entry(hashed, is_it).map(|(_, value)| value)
+    }
+
+    /// As [`find_with`](Self::find_with), with the key that was kept.
+    pub(crate) fn find_entry(&self, hashed: &impl Hash, is_it: impl Fn(&K) -> bool) -> Option<&(K, V)> {
+        for slot in self.slots_of(hashed) {
+            let entry = &**slot.get()?;
+            if is_it(&entry.0) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Whether a value for this key could be kept.
+    pub(crate) fn has_room(&self, key: &K) -> bool
+    where
+        K: Hash,
+    {
+        self.slots_of(key).any(|slot| slot.get().is_none())
+    }
+
+    /// Keeps a value, if there is room.
+    pub(crate) fn keep(&self, key: K, value: V)
+    where
+        K: Hash,
+    {
+        let mut entry = Box::new((key, value));
+        let hash = hash_of(&entry.0);
+        for slot in self.slots_at(hash) {
+            match slot.set(entry) {
+                Ok(()) => return,
+                Err(refused) => entry = refused,
+            }
+            // Somebody was faster with the same key.
+            if slot.get().is_some_and(|known| known.0 == entry.0) {
+                return;
+            }
+        }
+    }
+
+    fn slots_of(&self, hashed: &impl Hash) -> impl Iterator<Item = &Slot<K, V>> {
+        self.slots_at(hash_of(hashed))
+    }
+
+    fn slots_at(&self, hash: u64) -> impl Iterator<Item = &Slot<K, V>> {
+        let first = usize::try_from(hash % (SLOTS as u64)).unwrap_or_default();
+        (first..first + TRIES).filter_map(|index| self.0.get(index % SLOTS))
+    }
+}
+
+fn hash_of(key: &impl Hash) -> u64 {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    key.hash(&mut hasher);
+    // The low bits of FNV alone are poor.
+    hasher.0 ^ (hasher.0 >> 32)
+}
+
+/// FNV-1a: short keys, and nobody gains by choosing them, as a full table only costs the way without it.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_found_and_the_first_value_stays() {
+        let slots = Slots::default();
+        assert_eq!(slots.find(&"a"), None);
+        slots.keep("a", 1);
+        slots.keep("b", 2);
+        slots.keep("a", 3);
+        assert_eq!((slots.find(&"a"), slots.find(&"b"), slots.find(&"c")), (Some(&1), Some(&2), None));
+    }
+
+    #[test]
+    fn a_full_table_keeps_no_more_and_still_finds() {
+        let slots = Slots::default();
+        for key in 0..10_000_u32 {
+            slots.keep(key, key);
+        }
+        let kept = (0..10_000).filter(|key| slots.find(key) == Some(key)).count();
+        assert_eq!(kept, SLOTS);
+    }
+}

@@ -1,0 +1,251 @@
+//! A reading of metrics as an OTLP export request. Readings are rare, so messages are written with their lengths put
+//! in afterwards.
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialBucket, ExponentialHistogram, Gauge, Histogram, Metric, MetricData,
+    ResourceMetrics, ScopeMetrics, Sum,
+};
+
+use super::encode_logs::nanoseconds;
+use super::scope::Scope;
+use crate::base::wire::attributes::put_attributes;
+use crate::base::wire::{put_bytes, put_fixed64, put_message, put_number, put_text, put_varint};
+
+/// An export request with this one reading.
+pub(super) fn request(reading: &ResourceMetrics) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_message(&mut out, 1, |out| {
+        let resource: Vec<KeyValue> =
+            reading.resource().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+        put_message(out, 1, |out| {
+            put_attributes(out, 1, &resource, usize::MAX, usize::MAX);
+        });
+        for scope in reading.scope_metrics() {
+            put_message(out, 2, |out| put_scope(out, scope));
+        }
+        put_text(out, 3, reading.resource().schema_url().unwrap_or_default());
+    });
+    out
+}
+
+fn put_scope(out: &mut Vec<u8>, metrics: &ScopeMetrics) {
+    out.extend_from_slice(&Scope::new(metrics.scope().clone()).head);
+    for metric in metrics.metrics() {
+        put_message(out, 2, |out| put_metric(out, metric));
+    }
+}
+
+fn put_metric(out: &mut Vec<u8>, metric: &Metric) {
+    put_text(out, 1, metric.name());
+    put_text(out, 2, metric.description());
+    put_text(out, 3, metric.unit());
+    match metric.data() {
+        AggregatedMetrics::F64(data) => put_data(out, data),
+        AggregatedMetrics::U64(data) => put_data(out, data),
+        AggregatedMetrics::I64(data) => put_data(out, data),
+    }
+}
+
+fn put_data<T: Number>(out: &mut Vec<u8>, data: &MetricData<T>) {
+    match data {
+        MetricData::Gauge(gauge) => put_message(out, 5, |out| put_gauge(out, gauge)),
+        MetricData::Sum(sum) => put_message(out, 7, |out| put_sum(out, sum)),
+        MetricData::Histogram(histogram) => put_message(out, 9, |out| put_histogram(out, histogram)),
+        MetricData::ExponentialHistogram(histogram) => {
+            put_message(out, 10, |out| put_exponential(out, histogram));
+        }
+    }
+}
+
+/// The numbers that instruments record.
+trait Number: Copy {
+    /// As the value of a data point: `as_double = 4` or `as_int = 6`.
+    fn put(self, out: &mut Vec<u8>);
+
+    fn to_f64(self) -> f64;
+}
+
+impl Number for f64 {
+    fn put(self, out: &mut Vec<u8>) {
+        put_fixed64(out, 4, self.to_bits());
+    }
+
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+impl Number for i64 {
+    fn put(self, out: &mut Vec<u8>) {
+        put_fixed64(out, 6, self.cast_unsigned());
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "sums and bounds of histograms are real numbers in OTLP")]
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Number for u64 {
+    /// OTLP has signed numbers only.
+    fn put(self, out: &mut Vec<u8>) {
+        i64::try_from(self).unwrap_or(i64::MAX).put(out);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "sums and bounds of histograms are real numbers in OTLP")]
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+fn put_gauge<T: Number>(out: &mut Vec<u8>, gauge: &Gauge<T>) {
+    for point in gauge.data_points() {
+        put_message(out, 1, |out| {
+            if let Some(start) = gauge.start_time() {
+                put_fixed64(out, 2, nanoseconds(start));
+            }
+            put_fixed64(out, 3, nanoseconds(gauge.time()));
+            point.value().put(out);
+            put_labels(out, 7, point.attributes());
+        });
+    }
+}
+
+fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>) {
+    for point in sum.data_points() {
+        put_message(out, 1, |out| {
+            put_fixed64(out, 2, nanoseconds(sum.start_time()));
+            put_fixed64(out, 3, nanoseconds(sum.time()));
+            point.value().put(out);
+            put_labels(out, 7, point.attributes());
+        });
+    }
+    put_number(out, 2, temporality(sum.temporality()));
+    put_number(out, 3, sum.is_monotonic().into());
+}
+
+fn put_histogram<T: Number>(out: &mut Vec<u8>, histogram: &Histogram<T>) {
+    for point in histogram.data_points() {
+        put_message(out, 1, |out| {
+            put_fixed64(out, 2, nanoseconds(histogram.start_time()));
+            put_fixed64(out, 3, nanoseconds(histogram.time()));
+            put_fixed64(out, 4, point.count());
+            put_fixed64(out, 5, point.sum().to_f64().to_bits());
+            put_packed(out, 6, point.bucket_counts());
+            put_packed(out, 7, point.bounds().map(f64::to_bits));
+            put_labels(out, 9, point.attributes());
+            put_double(out, 11, point.min());
+            put_double(out, 12, point.max());
+        });
+    }
+    put_number(out, 2, temporality(histogram.temporality()));
+}
+
+fn put_exponential<T: Number>(out: &mut Vec<u8>, histogram: &ExponentialHistogram<T>) {
+    for point in histogram.data_points() {
+        put_message(out, 1, |out| {
+            put_labels(out, 1, point.attributes());
+            put_fixed64(out, 2, nanoseconds(histogram.start_time()));
+            put_fixed64(out, 3, nanoseconds(histogram.time()));
+            put_fixed64(out, 4, point.count() as u64);
+            put_fixed64(out, 5, point.sum().to_f64().to_bits());
+            put_number(out, 6, zigzag(point.scale().into()));
+            put_fixed64(out, 7, point.zero_count());
+            put_message(out, 8, |out| put_buckets(out, point.positive_bucket()));
+            put_message(out, 9, |out| put_buckets(out, point.negative_bucket()));
+            put_double(out, 12, point.min());
+            put_double(out, 13, point.max());
+            put_fixed64(out, 14, point.zero_threshold().to_bits());
+        });
+    }
+    put_number(out, 2, temporality(histogram.temporality()));
+}
+
+fn put_buckets(out: &mut Vec<u8>, bucket: &ExponentialBucket) {
+    put_number(out, 1, zigzag(bucket.offset()));
+    let mut packed = Vec::new();
+    bucket.counts().for_each(|count| put_varint(&mut packed, count));
+    put_bytes(out, 2, &packed);
+}
+
+fn put_packed(out: &mut Vec<u8>, field: u32, numbers: impl Iterator<Item = u64>) {
+    let packed: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
+    if !packed.is_empty() {
+        put_bytes(out, field, &packed);
+    }
+}
+
+fn put_double<T: Number>(out: &mut Vec<u8>, field: u32, number: Option<T>) {
+    if let Some(number) = number {
+        put_fixed64(out, field, number.to_f64().to_bits());
+    }
+}
+
+fn put_labels<'a>(out: &mut Vec<u8>, field: u32, labels: impl Iterator<Item = &'a KeyValue>) {
+    let labels: Vec<KeyValue> = labels.cloned().collect();
+    put_attributes(out, field, &labels, usize::MAX, usize::MAX);
+}
+
+fn zigzag(number: i32) -> u64 {
+    let number = i64::from(number);
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+fn temporality(temporality: Temporality) -> u64 {
+    if temporality == Temporality::Delta { 1 } else { 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_sdk::Resource;
+    use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
+    use prost::Message as _;
+
+    use super::*;
+    use crate::base::config::MetricSettings;
+    use crate::core::readings;
+
+    #[test]
+    fn bytes_are_read_as_the_official_messages() {
+        let resource = Resource::builder_empty().with_attribute(KeyValue::new("service.name", "s")).build();
+        let (source, provider) = readings::provider(&MetricSettings::default(), &resource);
+        let provider = provider.unwrap();
+        let meter = provider.meter("m");
+        let labels = [KeyValue::new("a", "b")];
+        meter.u64_counter("counter").with_unit("{item}").with_description("d").build().add(3, &labels);
+        meter.i64_up_down_counter("updown").build().add(-3, &[]);
+        meter.f64_gauge("gauge").build().record(0.5, &labels);
+        meter.f64_histogram("histogram").with_boundaries(vec![1.0, 2.0]).build().record(1.5, &labels);
+        meter.u64_histogram("empty bounds").with_boundaries(vec![]).build().record(7, &[]);
+        let reading = source.read().unwrap();
+        let decoded = ExportMetricsServiceRequest::decode(request(&reading).as_slice()).unwrap();
+        assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
+    }
+
+    #[test]
+    fn exponential_histograms_are_read_as_the_official_messages() {
+        use opentelemetry_sdk::metrics::SdkMeterProvider;
+        let reader = std::sync::Arc::new(opentelemetry_sdk::metrics::ManualReader::builder().build());
+        let exponential = |_: &Instrument| {
+            let aggregation =
+                Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
+            Stream::builder().with_aggregation(aggregation).build().ok()
+        };
+        let provider = SdkMeterProvider::builder()
+            .with_reader(readings::SharedReader(std::sync::Arc::clone(&reader)))
+            .with_view(exponential)
+            .build();
+        let histogram = provider.meter("m").f64_histogram("exponential").build();
+        for value in [0.0, 0.1, 3.0, -2.0] {
+            histogram.record(value, &[]);
+        }
+        let mut reading = ResourceMetrics::default();
+        opentelemetry_sdk::metrics::reader::MetricReader::collect(&*reader, &mut reading).unwrap();
+        let decoded = ExportMetricsServiceRequest::decode(request(&reading).as_slice()).unwrap();
+        assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
+    }
+}

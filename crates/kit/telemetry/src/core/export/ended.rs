@@ -1,0 +1,125 @@
+//! A span at its end, on its way into the bytes of an OTLP `Span` message.
+
+use std::sync::Arc;
+
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+
+use super::scope::Scope;
+use crate::base::wire::{
+    bytes_len, put_bytes, put_fixed32, put_fixed64, put_head, put_number, put_text, varint_len,
+};
+
+// The fields of `Span` that hold encoded parts.
+pub(crate) const ATTRIBUTES: u32 = 9;
+pub(crate) const EVENTS: u32 = 11;
+pub(crate) const LINKS: u32 = 13;
+
+/// The flags of a span or link: beside those of the trace context whether the parent or target is remote.
+pub(crate) fn wire_flags(trace_flags: u8, is_remote: bool) -> u32 {
+    const HAS_IS_REMOTE: u32 = 0x100;
+    const IS_REMOTE: u32 = 0x200;
+    u32::from(trace_flags) | HAS_IS_REMOTE | if is_remote { IS_REMOTE } else { 0 }
+}
+
+/// Everything a span was when it ended. `attributes`, `events` and `links` are encoded fields.
+#[derive(Debug)]
+pub(crate) struct EndedSpan<'a> {
+    pub(crate) scope: &'a Arc<Scope>,
+    pub(crate) context: &'a SpanContext,
+    pub(crate) trace_state: &'a str,
+    pub(crate) parent_id: SpanId,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a SpanKind,
+    /// Nanoseconds since the epoch.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) attributes: &'a [u8],
+    pub(crate) dropped_attributes: u32,
+    pub(crate) events: &'a [u8],
+    pub(crate) dropped_events: u32,
+    pub(crate) links: &'a [u8],
+    pub(crate) dropped_links: u32,
+    pub(crate) status: &'a Status,
+}
+
+impl EndedSpan<'_> {
+    /// Appends it as field `field` of the message around it.
+    pub(super) fn put(&self, out: &mut Vec<u8>, field: u32) {
+        let len = self.len();
+        out.reserve(len + 8);
+        put_head(out, field, len);
+        self.put_message(out);
+    }
+
+    /// Appends it without tag and length.
+    pub(super) fn put_message(&self, out: &mut Vec<u8>) {
+        put_bytes(out, 1, &self.context.trace_id().to_bytes());
+        put_bytes(out, 2, &self.context.span_id().to_bytes());
+        put_text(out, 3, self.trace_state);
+        if self.parent_id != SpanId::INVALID {
+            put_bytes(out, 4, &self.parent_id.to_bytes());
+        }
+        put_text(out, 5, self.name);
+        put_number(out, 6, self.kind_number());
+        put_fixed64(out, 7, self.start);
+        put_fixed64(out, 8, self.end);
+        out.extend_from_slice(self.attributes);
+        put_number(out, 10, self.dropped_attributes.into());
+        out.extend_from_slice(self.events);
+        put_number(out, 12, self.dropped_events.into());
+        out.extend_from_slice(self.links);
+        put_number(out, 14, self.dropped_links.into());
+        let (message, code) = self.status_parts();
+        put_head(out, 15, status_len(message, code));
+        put_text(out, 2, message);
+        put_number(out, 3, code);
+        put_fixed32(out, 16, wire_flags(self.context.trace_flags().to_u8(), self.parent_is_remote));
+    }
+
+    fn len(&self) -> usize {
+        let text = |text: &str| if text.is_empty() { 0 } else { bytes_len(text.len()) };
+        let number = |number: u32| if number == 0 { 0 } else { 1 + varint_len(number.into()) };
+        let parent = if self.parent_id == SpanId::INVALID { 0 } else { bytes_len(8) };
+        let (message, code) = self.status_parts();
+        let (kind, times, flags) = (2, 2 * 9, 2 + 4);
+        bytes_len(16)
+            + bytes_len(8)
+            + text(self.trace_state)
+            + parent
+            + text(self.name)
+            + kind
+            + times
+            + self.attributes.len()
+            + number(self.dropped_attributes)
+            + self.events.len()
+            + number(self.dropped_events)
+            + self.links.len()
+            + number(self.dropped_links)
+            + bytes_len(status_len(message, code))
+            + flags
+    }
+
+    fn kind_number(&self) -> u64 {
+        match self.kind {
+            SpanKind::Internal => 1,
+            SpanKind::Server => 2,
+            SpanKind::Client => 3,
+            SpanKind::Producer => 4,
+            SpanKind::Consumer => 5,
+        }
+    }
+
+    fn status_parts(&self) -> (&str, u64) {
+        match self.status {
+            Status::Unset => ("", 0),
+            Status::Ok => ("", 1),
+            Status::Error { description } => (description, 2),
+        }
+    }
+}
+
+fn status_len(message: &str, code: u64) -> usize {
+    let message = if message.is_empty() { 0 } else { bytes_len(message.len()) };
+    message + if code == 0 { 0 } else { 2 }
+}

@@ -1,0 +1,241 @@
+//! The kit's own tracer behind the OpenTelemetry traits.
+//!
+//! For the kit's spans and, through the OpenTelemetry globals, for those of libraries. A span asks its sampler before
+//! anything is built, encodes its attributes as they are set into a buffer that is used again, and becomes OTLP bytes
+//! at its end ([`crate::core::export`]). What holds as for any implementation: limits are kept and counted, the last
+//! value of an attribute wins, `Ok` is final, a span that is dropped has ended, and nothing is recorded where
+//! telemetry is suppressed.
+
+#[cfg(feature = "sdk")]
+pub(crate) mod foreign;
+mod record;
+mod span;
+pub(crate) mod spare;
+
+use std::fmt;
+use std::sync::Arc;
+
+use opentelemetry::baggage::BaggageExt;
+use opentelemetry::trace::{
+    SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context, InstrumentationScope, Key, KeyValue};
+
+use crate::base::attributes::TENANT_ID;
+use crate::base::config::{BaggageSettings, Limits};
+use crate::base::ledger::{ParentOrigin, SamplingResult};
+use crate::core::export::{Scope, SpanPipeline};
+use crate::core::sampler::{Decision, Sampler};
+use crate::core::tenant;
+pub(crate) use span::Span;
+
+/// The flag that says that a trace id's low bits are random: W3C Trace Context level 2.
+const RANDOM: TraceFlags = TraceFlags::new(0b10);
+
+/// What all tracers of a handle share.
+pub(crate) struct Provider {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sampler: Sampler,
+    pipeline: Arc<SpanPipeline>,
+    limits: Limits,
+    baggage_keys: Vec<Key>,
+    max_baggage_value: usize,
+    #[cfg(feature = "sdk")]
+    foreign: Option<foreign::Foreign>,
+}
+
+impl Provider {
+    pub(crate) fn new(
+        sampler: Sampler,
+        pipeline: Arc<SpanPipeline>,
+        limits: Limits,
+        baggage: &BaggageSettings,
+        #[cfg(feature = "sdk")] foreign: Option<foreign::Foreign>,
+    ) -> Self {
+        let baggage_keys = baggage.span_attributes.iter().cloned().map(Key::from).collect();
+        let max_baggage_value = baggage.max_value_length;
+        Self {
+            shared: Arc::new(Shared {
+                sampler,
+                pipeline,
+                limits,
+                baggage_keys,
+                max_baggage_value,
+                #[cfg(feature = "sdk")]
+                foreign,
+            }),
+        }
+    }
+
+    /// The processors and exporters of the program.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn foreign(&self) -> Option<&foreign::Foreign> {
+        self.shared.foreign.as_ref()
+    }
+}
+
+impl Clone for Provider {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("sampler", &self.shared.sampler).finish_non_exhaustive()
+    }
+}
+
+impl opentelemetry::trace::TracerProvider for Provider {
+    type Tracer = Tracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> Tracer {
+        Tracer(Arc::new(TracerParts {
+            shared: Arc::clone(&self.shared),
+            #[cfg(feature = "sdk")]
+            foreign: self.shared.foreign.as_ref().map(|foreign| foreign.tracer(&scope)),
+            scope: Scope::new(scope),
+        }))
+    }
+}
+
+/// Makes the spans of one instrumentation scope. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tracer(Arc<TracerParts>);
+
+struct TracerParts {
+    shared: Arc<Shared>,
+    scope: Arc<Scope>,
+    #[cfg(feature = "sdk")]
+    foreign: Option<opentelemetry_sdk::trace::SdkTracer>,
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").field("scope", &self.0.scope.scope.name()).finish_non_exhaustive()
+    }
+}
+
+/// Where a new span stands, and whether it is recorded.
+pub(crate) struct Start {
+    context: SpanContext,
+    parent_id: SpanId,
+    parent_is_remote: bool,
+    result: SamplingResult,
+    /// What a sampler of the program adds.
+    attributes: Vec<KeyValue>,
+}
+
+impl Tracer {
+    /// Decides about a span. `None` where telemetry is suppressed.
+    fn decide(&self, builder: &SpanBuilder, parent: &Context) -> Option<Start> {
+        if parent.is_telemetry_suppressed() {
+            return None;
+        }
+        let span = parent.span();
+        let parent_span = Some(span.span_context()).filter(|parent| parent.is_valid());
+        let (trace_id, flags) = match parent_span {
+            Some(parent) => (parent.trace_id(), parent.trace_flags() & RANDOM),
+            None => (new_trace_id(), RANDOM),
+        };
+        let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
+        let attributes = builder.attributes.as_deref().unwrap_or_default();
+        let links = builder.links.as_deref().unwrap_or_default();
+        let Decision { result, attributes, trace_state } = self.0.shared.sampler.decide(
+            parent,
+            parent_span,
+            trace_id,
+            &builder.name,
+            kind,
+            attributes,
+            links,
+        );
+        let origin = match parent_span {
+            None => ParentOrigin::None,
+            Some(parent) if parent.is_remote() => ParentOrigin::Remote,
+            Some(_) => ParentOrigin::Local,
+        };
+        self.0.shared.pipeline.started(result, origin);
+        let trace_state = trace_state
+            .unwrap_or_else(|| parent_span.map_or(TraceState::NONE, |parent| parent.trace_state().clone()));
+        let flags = flags.with_sampled(result == SamplingResult::RecordAndSample);
+        Some(Start {
+            context: SpanContext::new(trace_id, new_span_id(), flags, false, trace_state),
+            parent_id: parent_span.map_or(SpanId::INVALID, SpanContext::span_id),
+            parent_is_remote: origin == ParentOrigin::Remote,
+            result,
+            attributes,
+        })
+    }
+
+    /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.
+    pub(crate) fn start_in(&self, builder: SpanBuilder, parent: &Context) -> Context {
+        let unrecorded = |builder: SpanBuilder, context| {
+            spare::give_back(builder.attributes.unwrap_or_default());
+            parent.with_remote_span_context(context)
+        };
+        match self.decide(&builder, parent) {
+            None => unrecorded(builder, SpanContext::empty_context()),
+            Some(start) if start.result == SamplingResult::Drop => unrecorded(builder, start.context),
+            Some(start) => parent.with_span(Span::recorded(self.clone(), builder, start, parent)),
+        }
+    }
+}
+
+impl opentelemetry::trace::Tracer for Tracer {
+    type Span = Span;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
+        match self.decide(&builder, parent) {
+            None => Span::unrecorded(SpanContext::empty_context()),
+            Some(start) if start.result == SamplingResult::Drop => Span::unrecorded(start.context),
+            Some(start) => Span::recorded(self.clone(), builder, start, parent),
+        }
+    }
+}
+
+impl Shared {
+    /// The attributes that baggage sets on every span below it.
+    fn baggage_attributes(&self, parent: &Context, mut set: impl FnMut(KeyValue)) {
+        let baggage = parent.baggage();
+        if baggage.is_empty() {
+            return;
+        }
+        for key in &self.baggage_keys {
+            if let Some(value) = baggage.get(key)
+                && self.may_become_attribute(key, value.as_str())
+            {
+                set(KeyValue::new(key.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn may_become_attribute(&self, key: &Key, value: &str) -> bool {
+        if key.as_str() == TENANT_ID {
+            return tenant::is_valid(value);
+        }
+        value.len() <= self.max_baggage_value && !value.chars().any(char::is_control)
+    }
+}
+
+/// All bits are random, as the flag says.
+fn new_trace_id() -> TraceId {
+    loop {
+        let id = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
+        if id != 0 {
+            return TraceId::from(id);
+        }
+    }
+}
+
+fn new_span_id() -> SpanId {
+    loop {
+        let id = fastrand::u64(..);
+        if id != 0 {
+            return SpanId::from(id);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A span of the kit's tracer.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanBuilder, SpanContext, SpanKind, Status};
+use opentelemetry::{Context, KeyValue};
+
+use super::record::Record;
+use super::spare;
+use super::{Start, Tracer};
+use crate::core::export::{EndedSpan, nanoseconds};
+use crate::core::propagation::tracestate::{raw_tracestate, text_of};
+
+/// A span: recorded, or only ids to pass on. Ends when it is dropped, unless it has ended before.
+#[derive(Debug)]
+pub(crate) struct Span {
+    context: SpanContext,
+    /// `None` if it is not recorded or has ended.
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    tracer: Tracer,
+    record: Box<Record>,
+    /// For processors and exporters of the program.
+    #[cfg(feature = "sdk")]
+    foreign: Option<super::foreign::ForeignSpan>,
+}
+
+impl Span {
+    pub(super) fn unrecorded(context: SpanContext) -> Self {
+        Self { context, open: None }
+    }
+
+    pub(super) fn recorded(tracer: Tracer, mut builder: SpanBuilder, start: Start, parent: &Context) -> Self {
+        let started = builder.start_time.unwrap_or_else(SystemTime::now);
+        #[cfg(feature = "sdk")]
+        let (mut foreign, set_by_processors) = match &tracer.0.foreign {
+            None => (None, Vec::new()),
+            Some(foreign) => {
+                let (span, set) = super::foreign::ForeignSpan::start(
+                    foreign,
+                    builder.clone().with_start_time(started),
+                    &start,
+                    parent,
+                );
+                (Some(span), set)
+            }
+        };
+        let limits = &tracer.0.shared.limits;
+        let mut record = Record::take();
+        record.start = nanoseconds(started);
+        record.name = builder.name;
+        record.kind = builder.span_kind.unwrap_or(SpanKind::Internal);
+        record.parent_id = start.parent_id;
+        record.parent_is_remote = start.parent_is_remote;
+        // What a sampler wrote stands before what came in.
+        record.trace_state = raw_tracestate(parent, start.context.trace_id())
+            .and_then(|_| text_of(parent, &start.context))
+            .map(Into::into);
+        let attributes = builder.attributes.take().unwrap_or_default();
+        for attribute in attributes.iter().chain(&start.attributes) {
+            record.set(attribute.key.as_str(), &attribute.value, limits);
+        }
+        spare::give_back(attributes);
+        tracer.0.shared.baggage_attributes(parent, |attribute| {
+            record.set(attribute.key.as_str(), &attribute.value, limits);
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut foreign {
+                foreign.set(attribute);
+            }
+        });
+        #[cfg(feature = "sdk")]
+        for attribute in &set_by_processors {
+            record.set(attribute.key.as_str(), &attribute.value, limits);
+        }
+        if let Some(links) = &builder.links {
+            record.add_links(links, limits);
+        }
+        for event in builder.events.iter().flatten() {
+            record.add_event(&event.name, nanoseconds(event.timestamp), &event.attributes, limits);
+        }
+        let open = Open {
+            tracer,
+            record,
+            #[cfg(feature = "sdk")]
+            foreign,
+        };
+        Self { context: start.context, open: Some(open) }
+    }
+
+    fn end_at(&mut self, time: SystemTime) {
+        let Some(open) = self.open.take() else { return };
+        #[cfg(feature = "sdk")]
+        if let Some(foreign) = open.foreign {
+            foreign.end(time);
+        }
+        let (tracer, record) = (open.tracer, open.record);
+        let from_api;
+        let trace_state = match &record.trace_state {
+            Some(raw) => &**raw,
+            None if *self.context.trace_state() == opentelemetry::trace::TraceState::NONE => "",
+            None => {
+                from_api = self.context.trace_state().header();
+                &from_api
+            }
+        };
+        tracer.0.shared.pipeline.ended(&EndedSpan {
+            scope: &tracer.0.scope,
+            context: &self.context,
+            trace_state,
+            parent_id: record.parent_id,
+            parent_is_remote: record.parent_is_remote,
+            name: &record.name,
+            kind: &record.kind,
+            start: record.start,
+            // A clock that was set back must not make a span end before it began.
+            end: nanoseconds(time).max(record.start),
+            attributes: &record.attributes,
+            dropped_attributes: record.dropped_attributes,
+            events: &record.events,
+            dropped_events: record.dropped_events,
+            links: &record.links,
+            dropped_links: record.dropped_links,
+            status: &record.status,
+        });
+        Record::give_back(record);
+    }
+}
+
+impl opentelemetry::trace::Span for Span {
+    fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(open) = &mut self.open {
+            let name = name.into();
+            let limits = &open.tracer.0.shared.limits;
+            open.record.add_event(&name, nanoseconds(timestamp), &attributes, limits);
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut open.foreign {
+                foreign.event(name.into_owned(), timestamp, attributes);
+            }
+        }
+    }
+
+    fn span_context(&self) -> &SpanContext {
+        &self.context
+    }
+
+    fn is_recording(&self) -> bool {
+        self.open.is_some()
+    }
+
+    fn set_attribute(&mut self, attribute: KeyValue) {
+        if let Some(open) = &mut self.open {
+            let limits = &open.tracer.0.shared.limits;
+            open.record.set(attribute.key.as_str(), &attribute.value, limits);
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut open.foreign {
+                foreign.set(attribute);
+            }
+        }
+    }
+
+    fn set_status(&mut self, status: Status) {
+        if let Some(open) = &mut self.open {
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut open.foreign {
+                foreign.status(status.clone());
+            }
+            open.record.set_status(status);
+        }
+    }
+
+    fn update_name<T>(&mut self, new_name: T)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(open) = &mut self.open {
+            open.record.name = new_name.into();
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut open.foreign {
+                foreign.rename(open.record.name.to_string());
+            }
+        }
+    }
+
+    fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
+        if let Some(open) = &mut self.open {
+            open.record.add_link(&span_context, &attributes, &open.tracer.0.shared.limits);
+            #[cfg(feature = "sdk")]
+            if let Some(foreign) = &mut open.foreign {
+                foreign.link(span_context, attributes);
+            }
+        }
+    }
+
+    fn end_with_timestamp(&mut self, timestamp: SystemTime) {
+        self.end_at(timestamp);
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            self.end_at(SystemTime::now());
+        }
+    }
+}

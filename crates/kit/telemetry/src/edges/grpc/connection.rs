@@ -1,0 +1,153 @@
+//! tonic's channel with the address it is connected to, which tonic hides: its connector remembers it, and every
+//! response carries it along.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context as TaskContext, Poll, ready};
+
+use http::{Request, Response, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
+use tokio::net::TcpStream;
+use tonic::body::Body;
+use tonic::transport::{self, Channel, Endpoint};
+use tower_service::Service;
+
+/// Whom a response came from: an extension of the response, `network.peer.address` and `network.peer.port` of the
+/// CLIENT span. [`Connection`] sets it; connectors of one's own may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// tonic's channel, for those who build layers around it: its responses carry a [`PeerAddress`]. Cheap to clone.
+///
+/// Connects at the first call, and again when the connection is lost. Needs a tokio runtime when it is made.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use tonic::transport::Endpoint;
+/// use tower::ServiceBuilder;
+/// use waypost_telemetry::{Telemetry, grpc::Connection};
+///
+/// # let telemetry = Telemetry::disabled();
+/// let endpoint = Endpoint::from_static("http://127.0.0.1:9092").tcp_nodelay(true);
+/// let traced = telemetry.grpc_client().target(endpoint.uri());
+/// let stock = ServiceBuilder::new().layer(traced).service(Connection::lazy(&endpoint));
+/// # drop(stock);
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    channel: Channel,
+    peer: Peer,
+}
+
+impl Connection {
+    /// As `Endpoint::connect_lazy`, with all settings of the endpoint but its `local_address`, which cannot be read
+    /// back from it.
+    pub fn lazy(endpoint: &Endpoint) -> Self {
+        Self::lazy_from(endpoint, None)
+    }
+
+    /// As [`lazy`](Self::lazy), from an address of this machine.
+    pub fn lazy_from(endpoint: &Endpoint, local_address: Option<IpAddr>) -> Self {
+        let peer = Peer::default();
+        let connector = Connector::new(endpoint, local_address, peer.clone());
+        Self { channel: endpoint.connect_with_connector_lazy(connector), peer }
+    }
+}
+
+impl Service<Request<Body>> for Connection {
+    type Response = Response<Body>;
+    type Error = transport::Error;
+    type Future = ConnectionFuture;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), transport::Error>> {
+        Service::<Request<Body>>::poll_ready(&mut self.channel, task)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ConnectionFuture {
+        ConnectionFuture { response: self.channel.call(request), peer: self.peer.clone() }
+    }
+}
+
+pin_project! {
+    /// The response of a [`Connection`].
+    #[derive(Debug)]
+    pub struct ConnectionFuture {
+        #[pin]
+        response: <Channel as Service<Request<Body>>>::Future,
+        peer: Peer,
+    }
+}
+
+impl Future for ConnectionFuture {
+    type Output = Result<Response<Body>, transport::Error>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut result = ready!(this.response.poll(task));
+        if let (Ok(response), Some(address)) = (&mut result, this.peer.address()) {
+            response.extensions_mut().insert(PeerAddress(address));
+        }
+        Poll::Ready(result)
+    }
+}
+
+/// The last address that a channel connected to; a channel has one connection at a time. Clones share it.
+#[derive(Clone, Debug, Default)]
+struct Peer(Arc<RwLock<Option<SocketAddr>>>);
+
+impl Peer {
+    fn address(&self) -> Option<SocketAddr> {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, address: SocketAddr) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+}
+
+/// Connects as tonic does for the same endpoint, and remembers the peer.
+struct Connector {
+    http: HttpConnector,
+    peer: Peer,
+}
+
+impl Connector {
+    fn new(endpoint: &Endpoint, local_address: Option<IpAddr>, peer: Peer) -> Self {
+        let mut http = HttpConnector::new();
+        // TLS is tonic's, around this.
+        http.enforce_http(false);
+        http.set_nodelay(endpoint.get_tcp_nodelay());
+        http.set_keepalive(endpoint.get_tcp_keepalive());
+        http.set_keepalive_interval(endpoint.get_tcp_keepalive_interval());
+        http.set_keepalive_retries(endpoint.get_tcp_keepalive_retries());
+        http.set_connect_timeout(endpoint.get_connect_timeout());
+        http.set_local_address(local_address);
+        Self { http, peer }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(task).map_err(Into::into)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let (connecting, peer) = (self.http.call(target), self.peer.clone());
+        Box::pin(async move {
+            let stream = connecting.await?;
+            if let Ok(address) = stream.inner().peer_addr() {
+                peer.set(address);
+            }
+            Ok(stream)
+        })
+    }
+}
