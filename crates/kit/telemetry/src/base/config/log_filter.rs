@@ -3,13 +3,13 @@
 #[cfg(feature = "logs")]
 use tracing_subscriber::EnvFilter;
 
-#[cfg(feature = "logs")]
 /// Libraries that say only warnings unless the filter names them. Compared up to `::`, so that `tower_http` is not
 /// silenced with `tower`.
+#[cfg(feature = "logs")]
 const QUIET: [&str; 7] = ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tonic", "tower"];
 
-#[cfg(feature = "logs")]
 /// The SDK's own messages, of all its crates, are replaced by the kit's one line a minute.
+#[cfg(feature = "logs")]
 const SILENT: &str = "opentelemetry";
 
 /// Whether a filter can be read.
@@ -25,8 +25,8 @@ pub(crate) fn check_filter(_filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-#[cfg(feature = "logs")]
 /// What the user names is not quiet: of two directives the longer target would win, and `h2::` is longer than `h2`.
+#[cfg(feature = "logs")]
 pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
     let quiet = QUIET.iter().filter(|quiet| !names(filter, quiet)).map(|quiet| format!("{quiet}::=warn"));
     let directives: Vec<String> =
@@ -34,8 +34,8 @@ pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(directives.join(",")).map_err(|error| error.to_string())
 }
 
-#[cfg(feature = "logs")]
 /// Whether a directive is for this crate as a whole or for a module of it.
+#[cfg(feature = "logs")]
 fn names(filter: &str, name: &str) -> bool {
     filter.split(',').any(|directive| {
         let target = directive.trim().split(['=', '[']).next().unwrap_or_default();

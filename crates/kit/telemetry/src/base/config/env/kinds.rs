@@ -92,10 +92,6 @@ pub(super) const FILE: Kind<PathBuf> = Kind {
 
 pub(super) const FILTER: Kind<String> = Kind {
     takes: "a filter such as info,my_crate=debug",
-    // Without log lines there is nobody to read it.
-    #[cfg(not(feature = "logs"))]
-    parse: |text| Some(text.to_owned()),
-    #[cfg(feature = "logs")]
     parse: |text| crate::base::config::log_filter::check_filter(text).ok().map(|()| text.to_owned()),
 };
 
