@@ -45,9 +45,11 @@ fn target() -> anyhow::Result<PathBuf> {
     Ok(metadata.target_directory.into_std_path_buf())
 }
 
-/// `cargo xtask lint`: what CI asks before it runs a test.
+/// `cargo xtask lint`: what CI asks before it runs a test, the quick questions first.
 pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
+    layers()?;
+    names()?;
     cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     cargo(
@@ -55,8 +57,6 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         &["doc", "--package", "waypost-telemetry", "--all-features", "--no-deps"],
         &[],
     )?;
-    layers()?;
-    names()?;
     features()
 }
 

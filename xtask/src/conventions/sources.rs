@@ -144,6 +144,11 @@ fn is_instrument(method: &str) -> bool {
     number.is_some_and(|(_, kind)| INSTRUMENTS.contains(&kind))
 }
 
+/// Whether a closure is handed over: the value of an attribute is none, so the name is of something else.
+fn takes_closure(call: &ExprMethodCall) -> bool {
+    matches!(call.args.last(), Some(Expr::Closure(_)))
+}
+
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
@@ -180,7 +185,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         let method = call.method.to_string();
-        if SETTERS.contains(&method.as_str()) {
+        if SETTERS.contains(&method.as_str()) && !takes_closure(call) {
             self.add_attribute(call.args.first());
         } else if is_instrument(&method) {
             self.add_metric(call.args.first());
@@ -229,6 +234,7 @@ mod tests {
                 KeyValue::new(\"e.f\", 1);
                 vec.push(1);
                 map.set(\"word\", 1);
+                reader.set(\"limits.spans\", |settings| settings.spans = 1);
             }
             const TENANT: &str = \"tenant.id\";
         ");
