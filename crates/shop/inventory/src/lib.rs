@@ -48,18 +48,12 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         with_context(parts.telemetry.context(), inventory.add_products(demo::products())).await?;
     }
     let router = grpc::router(&parts.telemetry, inventory.clone(), &config.grpc);
-    let sweeper_context = parts.telemetry.context();
-    let sweeper = Worker::new("reservation-sweeper", move |drain| async move {
-        with_context(sweeper_context, inventory.sweep_until(drain)).await;
-    });
+    let sweeper = inventory.sweeper(config.sweep_interval.get(), &parts.telemetry);
     let probed = Arc::clone(&store);
     let check = Check::new("inventory-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let close = Worker::new("inventory-database", move |drain| async move {
-        drain.closing().await;
-        store.close().await;
-    });
+    let close = Worker::closing("inventory-database", move || async move { store.close().await });
     Ok(App { router, workers: vec![sweeper, close], checks: vec![check] })
 }

@@ -24,11 +24,10 @@ pub use crate::{
     logic::Notifications,
 };
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 use store::{SqliteStore, Store};
-use tokio::time::{MissedTickBehavior, interval};
 use waypost_durable::{Clock, broker::Broker};
-use waypost_service::{App, Check, DataDir, Drain, Tasks, Worker};
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
 use waypost_telemetry::{Telemetry, record_error, with_context};
 
 /// What the process lends to the role.
@@ -66,15 +65,13 @@ pub fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, Notific
     let Parts { telemetry, .. } = parts;
 
     let (retention, every) = (config.inbox_retention.get(), config.inbox_purge_interval.get());
-    let (purged, context) = (Arc::clone(&shared), telemetry.context());
-    let purge = Worker::new("notification-inbox-purge", move |drain| async move {
-        with_context(context, purge_inbox(purged, retention, every, drain)).await;
+    let purged = Arc::clone(&shared);
+    let purge = Worker::in_portions("notification-inbox-purge", every, &telemetry, move || {
+        let store = Arc::clone(&purged);
+        async move { store.purge_inbox(retention).await }
     });
     let closing = Arc::clone(&store);
-    let close = Worker::new("notification-database", move |drain| async move {
-        drain.closing().await;
-        closing.close().await;
-    });
+    let close = Worker::closing("notification-database", move || async move { closing.close().await });
     let check = Check::new("notification-database", move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
@@ -94,26 +91,4 @@ pub fn consumer(config: &Config, parts: &Parts, store: Arc<dyn Store>, clock: Cl
             with_context(telemetry.context(), async { record_error(&error) }).await;
         }
     })
-}
-
-async fn purge_inbox(store: Arc<dyn Store>, retention: Duration, every: Duration, drain: Drain) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.started() => return,
-        }
-        // In batches, so that other writers are let in between.
-        loop {
-            match store.purge_inbox(retention).await {
-                Ok(0) => break,
-                Ok(forgotten) => tracing::debug!(forgotten, "forgot events that were handled long ago"),
-                Err(error) => {
-                    record_error(&error);
-                    break;
-                }
-            }
-        }
-    }
 }

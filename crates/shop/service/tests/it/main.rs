@@ -7,5 +7,6 @@ mod drain;
 mod grpc;
 mod health;
 mod limits;
+mod periodic;
 mod process;
 mod support;
