@@ -10,4 +10,5 @@ mod load;
 mod migration;
 mod program;
 mod run;
+mod stopping;
 mod up;
