@@ -10,5 +10,6 @@ mod load;
 mod migration;
 mod program;
 mod run;
+mod space;
 mod stopping;
 mod up;
