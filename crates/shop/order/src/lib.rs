@@ -35,13 +35,13 @@ pub use crate::{
 use place_order::{Inventory, Payments, PlaceOrder, plan};
 use running::{Options, Sagas};
 use std::sync::Arc;
-use store::{SqliteStore, Store};
+use store::{Kept, SqliteStore, Store};
 use uuid::Uuid;
 use waypost_api::Timestamp;
 use waypost_durable::{
     Backoff, Clock,
     broker::Broker,
-    relay::Relay,
+    relay::{Relay, RelayOptions},
     saga::{Policy, Runner},
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
@@ -69,7 +69,10 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     store.end_leases().await?;
     let orders = orders(config, &parts, Arc::clone(&store) as Arc<dyn Store>, Clock::system())?;
 
-    let relay = Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry);
+    let relay =
+        Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry).with_options(
+            RelayOptions { keep_published: config.outbox_retention.get(), ..RelayOptions::default() },
+        );
     let mut workers = orders.workers;
     workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
     let closing = Arc::clone(&store);
@@ -96,7 +99,7 @@ pub fn orders(
     let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
     let options = Options {
         lease: config.lease.get(),
-        stuck_retry: config.stuck_retry.get(),
+        stuck_retry: Backoff { first: config.stuck_retry.get(), most: config.longest_stuck_retry.get() },
         max_running: config.max_running,
     };
     let name = Uuid::now_v7().to_string();
@@ -112,12 +115,13 @@ pub fn orders(
         let sagas = sweeping.clone();
         async move { sagas.sweep().await.map(drop) }
     });
+    let retention = retention(config, Arc::clone(&store), clock.clone(), telemetry);
     let purge =
         Worker::in_portions("order-key-purge", config.key_purge_interval.get(), telemetry, move || {
             let (store, now) = (Arc::clone(&store), Timestamp::from(clock.now()));
             async move { store.purge_keys(now).await }
         });
-    Ok(Assembled { logic, sagas, workers: vec![sweeper, purge] })
+    Ok(Assembled { logic, sagas, workers: vec![sweeper, retention, purge] })
 }
 
 /// The parts of a built order service.
@@ -129,6 +133,17 @@ pub struct Assembled {
     pub sagas: Sagas,
     /// The work in the background, without the relay, which belongs to the store.
     pub workers: Vec<Worker>,
+}
+
+/// The worker that deletes what is left of orders that ended long ago.
+fn retention(config: &Config, store: Arc<dyn Store>, clock: Clock, telemetry: &Telemetry) -> Worker {
+    let (journals, orders) = (config.journal_retention.get(), config.order_retention.get());
+    Worker::in_portions("order-retention", config.retention_interval.get(), telemetry, move || {
+        let kept =
+            Kept { journals_since: clock.ago(journals).into(), orders_since: clock.ago(orders).into() };
+        let store = Arc::clone(&store);
+        async move { store.delete_ended(kept).await }
+    })
 }
 
 fn connect(telemetry: &Telemetry, service: &'static str, target: &str) -> Result<Channel, Error> {

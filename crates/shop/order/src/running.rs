@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp};
 use waypost_durable::{
-    Clock,
+    Backoff, Clock,
     idempotency::Key,
     saga::{self, Finished, Loaded, Runner, Signals},
 };
@@ -45,8 +45,8 @@ const SWEEP_BATCH: u32 = 200;
 pub struct Options {
     /// How long a saga belongs to this process without a sign of life.
     pub lease: Duration,
-    /// When a saga that was parked is tried again.
-    pub stuck_retry: Duration,
+    /// When a saga that was parked is tried again, by how often it was parked in a row.
+    pub stuck_retry: Backoff,
     /// Sagas at once.
     pub max_running: usize,
 }
@@ -294,7 +294,7 @@ impl Task {
     fn new(shared: &Arc<Shared>, taken: Taken) -> Task {
         let Taken { order, log } = taken;
         let id = order.id.clone();
-        let journal = OrderJournal::new(Arc::clone(shared), order.clone());
+        let journal = OrderJournal::new(Arc::clone(shared), order.clone(), log.entries());
         let signals = Signals { stop: shared.tasks.stopping(), ..Signals::default() };
         let active = Active {
             order: journal.watch(),

@@ -58,6 +58,13 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
+    let (kept, every, remembered) =
+        (config.request_retention.get(), config.retention_interval.get(), Arc::clone(&store));
+    let retention = Worker::in_portions("provider-retention", every, &telemetry, move || {
+        let before = Clock::system().ago(kept);
+        let store = Arc::clone(&remembered);
+        async move { store.forget_requests(before).await }
+    });
     let close = Worker::closing("provider-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![close], checks: vec![check] })
+    Ok(App { router, workers: vec![retention, close], checks: vec![check] })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention};
-use waypost_durable::{Location, Sharing};
+use waypost_durable::{Location, Sharing, make_folder};
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
@@ -178,10 +178,11 @@ async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Fail
     Ok(Built { role, telemetry, tasks, app })
 }
 
-/// Makes the data folder and proves that it can be written to.
+/// Makes the data folder, so that it survives a loss of power, and proves that it can be written to.
 pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
-    data.prepare().map_err(|error| {
-        let error = anyhow::Error::new(error);
+    let made = data.folder().map_or(Ok(()), make_folder);
+    let prepared = data.prepare().map_err(anyhow::Error::new).and(made.map_err(anyhow::Error::new));
+    prepared.map_err(|error| {
         let exit = if exit_of(&error) == Exit::Io { Exit::Io } else { Exit::CannotCreate };
         Failure::new(exit, error)
     })
@@ -204,7 +205,9 @@ fn broker(
     let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
     let retention =
         Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
-    let options = EmbeddedBrokerOptions { sharing, retention, ..EmbeddedBrokerOptions::new(location) };
+    let max_record = settings.record_size.as_usize();
+    let options =
+        EmbeddedBrokerOptions { sharing, retention, max_record, ..EmbeddedBrokerOptions::new(location) };
     let opened = EmbeddedBroker::open(options).map_err(|error| {
         let error = anyhow::Error::new(error).context("opening the broker");
         Failure::new(exit_of(&error), error)

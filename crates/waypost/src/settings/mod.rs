@@ -103,6 +103,8 @@ settings! {
         pub(crate) retention_size: ByteSize = ByteSize::mib(64),
         /// How often records are looked for that may be deleted.
         pub(crate) retention_interval: Duration = Duration::from_secs(60),
+        /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.
+        pub(crate) record_size: ByteSize = ByteSize::mib(1),
     }
 }
 

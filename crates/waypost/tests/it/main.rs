@@ -12,4 +12,5 @@ mod program;
 mod run;
 mod space;
 mod stopping;
+mod trouble;
 mod up;
