@@ -74,6 +74,14 @@ impl Shop {
         self.process.kill().await
     }
 
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// As [`Process::ended`].
+    pub async fn ended(self) -> anyhow::Result<Stopped> {
+        self.process.ended().await
+    }
+
     /// Stops it as Ctrl-C does.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ impl Clock {
     pub fn now(&self) -> SystemTime {
         (self.0)()
     }
+
+    /// The time of day so long ago; 1970 when that is before what there is.
+    pub fn ago(&self, age: Duration) -> SystemTime {
+        self.now().checked_sub(age).unwrap_or(UNIX_EPOCH)
+    }
 }
 
 impl Default for Clock {

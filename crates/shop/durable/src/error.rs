@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::ffi;
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a database, outbox, inbox or broker operation did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -43,6 +43,10 @@ pub enum Error {
     /// The group's transaction was lost with another unit's failure; nothing of this unit was written.
     #[error("the unit was rolled back together with its group")]
     GroupRolledBack(#[source] Arc<Error>),
+    /// The disk did not sync the commit. Nothing of it can be seen now, but after a crash of the process or the machine
+    /// recovery may find it whole: whether the unit happened is not known until it is asked for, by its key or id.
+    #[error("the disk did not sync the commit; whether the unit is kept is not known")]
+    OutcomeUnknown(#[source] Arc<Error>),
     /// The database was closed, or is closing.
     #[error("database {0} is closed")]
     Closed(&'static str),
@@ -99,12 +103,13 @@ pub enum Error {
         /// Which value.
         what: &'static str,
     },
-    /// A broker outside this process did not take or give records.
-    #[error("the broker is not available: {reason}")]
+    /// A broker did not take or give records.
+    #[error("the broker did not do it: {reason}")]
     Broker {
         /// What it said.
         reason: String,
-        /// Whether the same call can succeed later.
+        /// Whether the same call can succeed later. False is said of what was asked (a record that is too large), never
+        /// of a broker that is away or set up wrongly.
         retryable: bool,
     },
 }
@@ -154,7 +159,38 @@ impl Error {
     /// Whether the same call can succeed later without anybody changing it.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Busy(_) | Error::Full(_) | Error::Io(_) | Error::GroupRolledBack(_) => true,
+            Error::Busy(_)
+            | Error::Full(_)
+            | Error::Io(_)
+            | Error::GroupRolledBack(_)
+            | Error::OutcomeUnknown(_) => true,
+            Error::Broker { retryable, .. } => *retryable,
+            _ => false,
+        }
+    }
+
+    /// Whether what was asked is at fault: asking the same again never helps, asking for something else does.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Error::Constraint { .. } | Error::Malformed { .. } => true,
+            Error::Broker { retryable, .. } => !retryable,
+            _ => false,
+        }
+    }
+
+    /// Whether the database or broker is at fault, whatever was asked: locked, full, failing, closed, damaged. Waiting
+    /// or mending it helps; giving up on what was asked does not.
+    pub fn is_infrastructure(&self) -> bool {
+        match self {
+            Error::Busy(_)
+            | Error::Full(_)
+            | Error::Io(_)
+            | Error::Corrupt(_)
+            | Error::GroupRolledBack(_)
+            | Error::OutcomeUnknown(_)
+            | Error::Closed(_)
+            | Error::InUse { .. }
+            | Error::Open { .. } => true,
             Error::Broker { retryable, .. } => *retryable,
             _ => false,
         }
@@ -164,7 +200,7 @@ impl Error {
     pub fn is_full(&self) -> bool {
         match self {
             Error::Full(_) => true,
-            Error::GroupRolledBack(cause) => cause.is_full(),
+            Error::GroupRolledBack(cause) | Error::OutcomeUnknown(cause) => cause.is_full(),
             Error::Open { source, .. } => {
                 let io = source.downcast_ref::<std::io::Error>();
                 source.downcast_ref::<Error>().is_some_and(Error::is_full)
@@ -186,7 +222,9 @@ impl From<rusqlite::Error> for Error {
             return Error::Sqlite(Arc::new(error));
         };
         match code.code {
-            ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => Error::Busy(Arc::new(error)),
+            ffi::ErrorCode::DatabaseBusy
+            | ffi::ErrorCode::DatabaseLocked
+            | ffi::ErrorCode::FileLockingProtocolFailed => Error::Busy(Arc::new(error)),
             ffi::ErrorCode::DiskFull => Error::Full(Arc::new(error)),
             // The index file of the write-ahead log could not be made larger, which fails for want of room alone.
             _ if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Error::Full(Arc::new(error)),
@@ -236,6 +274,7 @@ impl ErrorType for Error {
             Error::Io(_) => "SQLITE_IOERR",
             Error::Sqlite(_) => "SQLITE_ERROR",
             Error::GroupRolledBack(_) => "group_rolled_back",
+            Error::OutcomeUnknown(_) => "commit_outcome_unknown",
             Error::Closed(_) => "database_closed",
             Error::Panicked { .. } => "panic",
             Error::InUse { .. } => "database_in_use",
@@ -246,5 +285,9 @@ impl ErrorType for Error {
             Error::Broker { .. } => "broker_unavailable",
         };
         Cow::Borrowed(name)
+    }
+
+    fn class(&self) -> ErrorClass {
+        if self.is_infrastructure() { ErrorClass::Dependency } else { ErrorClass::Internal }
     }
 }

@@ -28,6 +28,7 @@
 //! let migrations = [
 //!     Migration::new("0001_orders", "CREATE TABLE orders (id TEXT PRIMARY KEY, status TEXT NOT NULL)"),
 //!     Migration::new("0002_outbox", outbox::SCHEMA),
+//!     Migration::new("0003_outbox_parking", outbox::PARKING),
 //! ];
 //! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &telemetry), &migrations)?;
 //!
@@ -73,7 +74,7 @@ pub mod saga;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit};
+pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit, make_folder};
 pub use error::{ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;
 pub use migration::Migration;

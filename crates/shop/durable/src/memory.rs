@@ -118,6 +118,7 @@ struct Rows {
     last_position: i64,
     unpublished: VecDeque<Pending>,
     published: VecDeque<(Instant, String)>,
+    parked: Vec<Pending>,
     ids: HashSet<String>,
 }
 
@@ -152,11 +153,16 @@ impl Default for Outbox {
 
 impl crate::outbox::Outbox for Outbox {
     fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
-        Box::pin(async move { Ok(self.lock().unpublished.iter().take(limit).cloned().collect()) })
+        Box::pin(async move {
+            let rows = self.lock();
+            let is_free = |pending: &&Pending| !rows.parked.iter().any(|parked| parked.holds_back(pending));
+            Ok(rows.unpublished.iter().filter(is_free).take(limit).cloned().collect())
+        })
     }
 
-    fn mark_published(&self, positions: Vec<i64>) -> BoxFuture<'_, Result<(), Error>> {
+    fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
+            self.delete_published(keep, positions.len() * 2).await?;
             let marked: HashSet<i64> = positions.into_iter().collect();
             let mut rows = self.lock();
             let (published, unpublished): (VecDeque<Pending>, _) = std::mem::take(&mut rows.unpublished)
@@ -178,6 +184,20 @@ impl crate::outbox::Outbox for Outbox {
             }
             Ok(old)
         })
+    }
+
+    fn park(&self, position: i64, _reason: String) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let mut rows = self.lock();
+            let place = rows.unpublished.iter().position(|pending| pending.position == position);
+            let parked = place.and_then(|place| rows.unpublished.remove(place));
+            rows.parked.extend(parked);
+            Ok(())
+        })
+    }
+
+    fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { Ok(self.lock().parked.len() as u64) })
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

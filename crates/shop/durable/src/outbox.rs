@@ -9,7 +9,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use rusqlite::{Row, params};
+use rusqlite::params;
 use tokio::sync::watch;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::propagation;
@@ -34,6 +34,16 @@ CREATE TABLE outbox (
     published_at INTEGER
 );
 CREATE INDEX outbox_unpublished ON outbox (position) WHERE published_at IS NULL;
+";
+
+/// The second step of the table: events that cannot be published are parked, published ones are found by their age.
+pub const PARKING: &str = "\
+ALTER TABLE outbox ADD COLUMN parked_at INTEGER;
+ALTER TABLE outbox ADD COLUMN parked_reason TEXT;
+DROP INDEX outbox_unpublished;
+CREATE INDEX outbox_waiting ON outbox (position) WHERE published_at IS NULL AND parked_at IS NULL;
+CREATE INDEX outbox_parked ON outbox (topic, key) WHERE parked_at IS NOT NULL;
+CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
 ";
 
 /// An event to publish.
@@ -102,16 +112,36 @@ pub struct Pending {
     pub event: Event,
 }
 
+impl Pending {
+    /// Whether this event, once parked, keeps another one back: a later one of the same topic and key.
+    pub(crate) fn holds_back(&self, other: &Pending) -> bool {
+        let (parked, other_event) = (&self.event, &other.event);
+        !parked.key.is_empty()
+            && (&parked.topic, &parked.key) == (&other_event.topic, &other_event.key)
+            && self.position < other.position
+    }
+}
+
 /// What a relay needs of an outbox.
+///
+/// An event that can never be published is parked: it stays, with the reason, and neither it nor a later event of the same
+/// topic and key is pending until somebody has seen to it, so that the order of a key holds. All others go on.
 pub trait Outbox: Send + Sync + 'static {
-    /// The oldest unpublished events, in order.
+    /// The oldest events that wait to be published, in order. One that cannot be read back is parked.
     fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>>;
 
-    /// Notes that these are published.
-    fn mark_published(&self, positions: Vec<i64>) -> BoxFuture<'_, Result<(), Error>>;
+    /// Notes that these are published, and deletes some that were published longer than `keep` ago: more than it marks, so
+    /// that an outbox under constant load does not grow.
+    fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Deletes up to `limit` events that were published longer than `age` ago, and tells how many there were.
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>>;
+
+    /// Parks an event.
+    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// How many events are parked.
+    fn parked(&self) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Changes whenever something was appended in this process.
     fn appended(&self) -> watch::Receiver<u64>;
@@ -155,44 +185,62 @@ impl SqliteOutbox {
 impl Outbox for SqliteOutbox {
     fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
         Box::pin(async move {
-            let rows = self.database.read("pending-events", move |unit| {
-                unit.query_all(
-                    "SELECT position, appended_at, event_id, topic, key, kind, payload, traceparent, tracestate, headers
-                     FROM outbox WHERE published_at IS NULL ORDER BY position LIMIT ?1",
-                    params![sql_limit(limit)],
-                    |row| Ok((pending_without_headers(row)?, row.get::<_, Vec<u8>>(9)?)),
-                )
-            });
-            let with_headers = |(mut pending, bytes): (Pending, Vec<u8>)| {
-                pending.event.headers = headers::decode(&bytes)?;
-                Ok(pending)
-            };
-            rows.await?.into_iter().map(with_headers).collect()
+            loop {
+                let rows =
+                    self.database.read("pending-events", move |unit| select_pending(unit, limit)).await?;
+                let damaged: Vec<(i64, String)> =
+                    rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
+                if damaged.is_empty() {
+                    return Ok(rows.into_iter().flatten().collect());
+                }
+                // Once they are parked, what they hold back is known as well.
+                for (position, reason) in damaged {
+                    self.park(position, reason).await?;
+                }
+            }
         })
     }
 
-    fn mark_published(&self, positions: Vec<i64>) -> BoxFuture<'_, Result<(), Error>> {
+    fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.database.write("mark-events-published", move |unit| {
+            let deleted = positions.len() * 2 + DELETED_WITH_A_MARK;
             for position in positions {
                 unit.execute(
                     "UPDATE outbox SET published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE position = ?1",
                     params![position],
                 )?;
             }
-            Ok(())
+            delete_published(unit, keep, deleted).map(drop)
         }))
     }
 
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>> {
-        Box::pin(self.database.write("delete-published-events", move |unit| {
-            // Published events are the oldest, so this looks at few rows although no index leads to them.
-            unit.execute(
-                "DELETE FROM outbox WHERE position IN (
-                     SELECT position FROM outbox
-                     WHERE published_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
-                     ORDER BY position LIMIT ?2)",
-                params![saturating_millis(age), sql_limit(limit)],
-            )
+        Box::pin(
+            self.database.write("delete-published-events", move |unit| delete_published(unit, age, limit)),
+        )
+    }
+
+    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            tracing::error!(position, reason, "an event cannot be published and was parked in the outbox");
+            self.database
+                .write("park-event", move |unit| {
+                    unit.execute(
+                        "UPDATE outbox SET parked_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), parked_reason = ?2
+                         WHERE position = ?1 AND published_at IS NULL",
+                        params![position, reason],
+                    )
+                    .map(drop)
+                })
+                .await
+        })
+    }
+
+    fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(self.database.read("parked-events", |unit| {
+            let count = "SELECT count(*) FROM outbox WHERE parked_at IS NOT NULL";
+            let count: i64 = unit.query_row(count, (), |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or_default())
         }))
     }
 
@@ -201,11 +249,34 @@ impl Outbox for SqliteOutbox {
     }
 }
 
-fn pending_without_headers(row: &Row<'_>) -> rusqlite::Result<Pending> {
-    Ok(Pending {
-        position: row.get(0)?,
-        appended_at: from_millis(row.get(1)?),
-        event: Event {
+/// Events beyond twice the marked ones that may be deleted with a mark: a backlog gets smaller under any load.
+const DELETED_WITH_A_MARK: usize = 16;
+
+/// A row that waits; an error is its position and why it cannot be read.
+type Row = Result<Pending, (i64, String)>;
+
+fn select_pending(unit: &mut Unit<'_>, limit: usize) -> Result<Vec<Row>, Error> {
+    unit.query_all(
+        "SELECT position, appended_at, event_id, topic, key, kind, payload, traceparent, tracestate, headers
+         FROM outbox AS waiting
+         WHERE published_at IS NULL AND parked_at IS NULL
+           AND (key = '' OR NOT EXISTS (
+               SELECT 1 FROM outbox AS parked
+               WHERE parked.parked_at IS NOT NULL AND parked.topic = waiting.topic AND parked.key = waiting.key
+                 AND parked.position < waiting.position))
+         ORDER BY position LIMIT ?1",
+        params![sql_limit(limit)],
+        |row| {
+            let position = row.get(0)?;
+            Ok(read_pending(row, position).map_err(|reason| (position, reason)))
+        },
+    )
+}
+
+/// The event of a row, or why there is none.
+fn read_pending(row: &rusqlite::Row<'_>, position: i64) -> Result<Pending, String> {
+    let columns = || -> rusqlite::Result<(Pending, Vec<u8>)> {
+        let event = Event {
             id: row.get(2)?,
             topic: row.get(3)?,
             key: row.get(4)?,
@@ -214,8 +285,23 @@ fn pending_without_headers(row: &Row<'_>) -> rusqlite::Result<Pending> {
             traceparent: row.get(7)?,
             tracestate: row.get(8)?,
             headers: Vec::new(),
-        },
-    })
+        };
+        Ok((Pending { position, appended_at: from_millis(row.get(1)?), event }, row.get(9)?))
+    };
+    let (mut pending, headers) = columns().map_err(|error| error.to_string())?;
+    pending.event.headers = headers::decode(&headers).map_err(|error| error.to_string())?;
+    Ok(pending)
+}
+
+fn delete_published(unit: &mut Unit<'_>, age: Duration, limit: usize) -> Result<usize, Error> {
+    unit.execute(
+        "DELETE FROM outbox WHERE position IN (
+             SELECT position FROM outbox
+             WHERE published_at IS NOT NULL
+               AND published_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
+             ORDER BY published_at LIMIT ?2)",
+        params![saturating_millis(age), sql_limit(limit)],
+    )
 }
 
 fn sql_limit(limit: usize) -> i64 {

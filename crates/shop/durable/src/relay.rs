@@ -2,13 +2,14 @@
 //!
 //! A worker of each service that has an outbox. It is woken by every append of this process and looks by itself
 //! otherwise. Events are marked only after the broker's acknowledgement: a crash between the two repeats them, which
-//! consumers tell by the event's id. A batch that fails is tried again whole and before anything later, so the order
-//! of each key holds.
+//! consumers tell by the event's id. A batch that fails because the broker is away is tried again whole and before
+//! anything later, so the order of each key holds. One that the broker refuses is published event by event, and the event
+//! that it refuses for good is parked alone.
 //!
 //! Each event gets one PRODUCER span, child of the context that was stored with it, however often it is tried; its
 //! record carries that span's context on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +21,7 @@ use waypost_telemetry::opentelemetry::metrics::Gauge;
 use waypost_telemetry::{ErrorType, Outcome, SpanGuard, Telemetry, propagation, with_context};
 
 use crate::broker::{Ack, Broker, KIND_HEADER, Record};
-use crate::outbox::{Event, Outbox};
+use crate::outbox::{Event, Outbox, Pending};
 use crate::{Backoff, Error};
 
 /// How a relay works.
@@ -32,7 +33,8 @@ pub struct RelayOptions {
     pub interval: Duration,
     /// Waiting after failures. Default 50 ms to 5 s.
     pub backoff: Backoff,
-    /// How long published events are kept, to look at. Default 10 min.
+    /// How long published events are kept, to look at. They are deleted while later ones are marked, and when there is
+    /// nothing to publish. Default 10 min.
     pub keep_published: Duration,
 }
 
@@ -53,7 +55,7 @@ const DELETED_AT_ONCE: usize = 500;
 /// How often published events are deleted.
 const DELETE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Carries events from an outbox to a broker. One an outbox.
+/// Carries events from an outbox to a broker. There is one per outbox.
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     broker: Arc<dyn Broker>,
@@ -61,6 +63,7 @@ pub struct Relay {
     options: RelayOptions,
     metrics: messaging::Metrics,
     oldest: Gauge<f64>,
+    parked: Gauge<u64>,
     /// Published, but not marked yet, because marking failed.
     unmarked: Vec<i64>,
     next_delete: Instant,
@@ -75,6 +78,12 @@ impl Relay {
             .with_description("Age of the oldest event that the broker does not have yet.")
             .with_unit("s")
             .build();
+        let parked = telemetry
+            .meter()
+            .u64_gauge("waypost.outbox.parked")
+            .with_description("Events that can never be published and wait for somebody to see to them.")
+            .with_unit("{event}")
+            .build();
         let metrics = messaging::Metrics::new(telemetry, broker.system());
         let options = RelayOptions::default();
         let telemetry = telemetry.clone();
@@ -85,6 +94,7 @@ impl Relay {
             options,
             metrics,
             oldest,
+            parked,
             unmarked: Vec::new(),
             next_delete: Instant::now(),
         }
@@ -152,24 +162,80 @@ impl Relay {
         let pending = self.outbox.pending(self.options.batch).await?;
         let Some(oldest) = pending.first().map(|event| event.appended_at) else {
             self.oldest.record(0.0, &[]);
-            self.delete_published().await?;
+            self.look_after_the_rest().await?;
             failures.end();
             return Ok(Step::Idle);
         };
         let is_full = pending.len() >= self.options.batch;
-        let positions: Vec<i64> = pending.iter().map(|event| event.position).collect();
-        let (records, spans): (Vec<Record>, Vec<SpanGuard>) =
-            pending.into_iter().map(|pending| self.record(pending.event)).unzip();
-        if !self.publish(records, spans, oldest, draining, failures).await {
+        let sending: Vec<Sending> = pending.into_iter().map(|pending| self.sending(pending)).collect();
+        let is_sent = match self.publish(&sending, oldest, draining, failures).await {
+            Published::Acknowledged(acks) => {
+                self.end_sent(sending, &acks);
+                true
+            }
+            Published::Refused(_) if sending.len() > 1 => {
+                self.publish_singly(sending, oldest, draining, failures).await?
+            }
+            Published::Refused(error) => self.park_all(sending, &error).await?,
+            Published::GaveUp(error) => {
+                end_failed(sending, &error);
+                false
+            }
+        };
+        if !is_sent {
             return Ok(Step::GaveUp);
         }
-        self.unmarked = positions;
         self.mark().await?;
         Ok(if is_full { Step::More } else { Step::Idle })
     }
 
+    /// Publishes one event after the other, because the broker refused some of them. What stands behind a refused one in
+    /// the order of its key is left where it is. False: a try failed while draining.
+    async fn publish_singly(
+        &mut self,
+        all: Vec<Sending>,
+        oldest: SystemTime,
+        draining: &CancellationToken,
+        failures: &mut Failures,
+    ) -> Result<bool, Error> {
+        let mut held_back: HashSet<(String, String)> = HashSet::new();
+        for sending in all {
+            let order = (sending.record.topic.clone(), sending.record.key.clone());
+            if held_back.contains(&order) {
+                continue;
+            }
+            let sending = vec![sending];
+            match self.publish(&sending, oldest, draining, failures).await {
+                Published::Acknowledged(acks) => self.end_sent(sending, &acks),
+                Published::Refused(error) => {
+                    self.park_all(sending, &error).await?;
+                    if !order.1.is_empty() {
+                        held_back.insert(order);
+                    }
+                }
+                Published::GaveUp(error) => {
+                    end_failed(sending, &error);
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Parks what the broker refused. Always true: there is nothing left to send.
+    async fn park_all(&mut self, refused: Vec<Sending>, error: &Error) -> Result<bool, Error> {
+        let positions: Vec<i64> = refused.iter().map(|sending| sending.position).collect();
+        end_failed(refused, error);
+        for position in positions {
+            self.outbox.park(position, error.to_string()).await?;
+        }
+        self.count_parked().await?;
+        Ok(true)
+    }
+
     /// The record of an event, and the span of sending it.
-    fn record(&self, event: Event) -> (Record, SpanGuard) {
+    fn sending(&self, pending: Pending) -> Sending {
+        let Pending { position, event, .. } = pending;
         let span = send_span(self.broker.system(), &event.topic)
             .parent(&event.context())
             .message_id(event.id.clone())
@@ -180,18 +246,19 @@ impl Relay {
         let mut headers = event.headers;
         headers.push((KIND_HEADER.to_owned(), event.kind.into_bytes()));
         propagation::inject(span.context(), &mut HeaderCarrier(&mut headers));
-        (Record { topic: event.topic, key: event.key, payload: event.payload, headers, id: event.id }, span)
+        let Event { topic, key, payload, id, .. } = event;
+        Sending { position, record: Record { topic, key, payload, headers, id }, span }
     }
 
-    /// Tries until the broker has the records, or a try fails while draining.
+    /// Tries until the broker has the records or refuses them, or a try fails while draining.
     async fn publish(
         &self,
-        records: Vec<Record>,
-        spans: Vec<SpanGuard>,
+        sending: &[Sending],
         oldest: SystemTime,
         draining: &CancellationToken,
         failures: &mut Failures,
-    ) -> bool {
+    ) -> Published {
+        let records: Vec<Record> = sending.iter().map(|sending| sending.record.clone()).collect();
         loop {
             let age = SystemTime::now().duration_since(oldest).unwrap_or_default();
             self.oldest.record(age.as_secs_f64(), &[]);
@@ -201,19 +268,30 @@ impl Relay {
             self.measure(&records, started.elapsed(), failure);
             match published {
                 Ok(acks) => {
-                    end_sent(spans, &acks);
                     failures.end();
-                    return true;
+                    return Published::Acknowledged(acks);
                 }
-                Err(error) if !failures.wait(&error, draining).await => {
-                    for span in spans {
-                        span.end(Outcome::Error(error.error_type()));
-                    }
-                    return false;
-                }
+                Err(error) if error.is_refusal() => return Published::Refused(error),
+                Err(error) if !failures.wait(&error, draining).await => return Published::GaveUp(error),
                 Err(_) => {}
             }
         }
+    }
+
+    fn end_sent(&mut self, sent: Vec<Sending>, acks: &[Ack]) {
+        let mut acks = acks.iter();
+        for Sending { position, span, .. } in sent {
+            if let Some(ack) = acks.next() {
+                span.set("messaging.destination.partition.id", ack.partition.to_string());
+            }
+            span.end(Outcome::Ok);
+            self.unmarked.push(position);
+        }
+    }
+
+    async fn count_parked(&self) -> Result<(), Error> {
+        self.parked.record(self.outbox.parked().await?, &[]);
+        Ok(())
     }
 
     fn measure(&self, records: &[Record], elapsed: Duration, failure: Option<&dyn ErrorType>) {
@@ -228,20 +306,22 @@ impl Relay {
 
     async fn mark(&mut self) -> Result<(), Error> {
         if !self.unmarked.is_empty() {
-            self.outbox.mark_published(self.unmarked.clone()).await?;
+            self.outbox.mark_published(self.unmarked.clone(), self.options.keep_published).await?;
             self.unmarked.clear();
         }
         Ok(())
     }
 
-    async fn delete_published(&mut self) -> Result<(), Error> {
+    /// Now and then, when nothing is pending: deletes what no later mark may come to delete, and counts what is parked.
+    async fn look_after_the_rest(&mut self) -> Result<(), Error> {
         if Instant::now() < self.next_delete {
             return Ok(());
         }
         while self.outbox.delete_published(self.options.keep_published, DELETED_AT_ONCE).await?
             >= DELETED_AT_ONCE
         {}
-        self.next_delete = Instant::now() + DELETE_INTERVAL;
+        self.count_parked().await?;
+        self.next_delete = Instant::now() + DELETE_INTERVAL.min(self.options.keep_published);
         Ok(())
     }
 }
@@ -250,6 +330,22 @@ impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Relay").field("options", &self.options).finish_non_exhaustive()
     }
+}
+
+/// An event on its way, with the span of sending it.
+struct Sending {
+    position: i64,
+    record: Record,
+    span: SpanGuard,
+}
+
+/// What became of records that were sent.
+enum Published {
+    Acknowledged(Vec<Ack>),
+    /// At least one of them will never be taken.
+    Refused(Error),
+    /// The broker failed while draining.
+    GaveUp(Error),
 }
 
 /// How far one look into the outbox came.
@@ -298,12 +394,8 @@ impl Failures {
     }
 }
 
-fn end_sent(spans: Vec<SpanGuard>, acks: &[Ack]) {
-    let mut acks = acks.iter();
-    for span in spans {
-        if let Some(ack) = acks.next() {
-            span.set("messaging.destination.partition.id", ack.partition.to_string());
-        }
-        span.end(Outcome::Ok);
+fn end_failed(failed: Vec<Sending>, error: &Error) {
+    for sending in failed {
+        sending.span.end(Outcome::Error(error.error_type()));
     }
 }

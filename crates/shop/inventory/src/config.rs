@@ -16,6 +16,10 @@ settings! {
         pub sweep_interval: Duration = Duration::from_secs(1),
         /// How many of them are given back in one transaction.
         pub sweep_batch: u32 = 100,
+        /// How long holds are kept that have ended. Must be longer than an order can be under way.
+        pub hold_retention: Duration = Duration::from_secs(365 * 24 * 3600),
+        /// How often holds are looked for that need not be kept any more.
+        pub retention_interval: Duration = Duration::from_secs(60),
         /// Limits of the gRPC interface.
         pub grpc: GrpcLimits = GrpcLimits::default(),
     }

@@ -25,6 +25,7 @@ pub use crate::{config::Config, error::Error};
 
 use std::sync::Arc;
 use store::{SqliteStore, Store};
+use waypost_api::Timestamp;
 use waypost_durable::Clock;
 use waypost_service::{App, Check, DataDir, Tasks, Worker};
 use waypost_telemetry::{Telemetry, with_context};
@@ -48,18 +49,19 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         with_context(parts.telemetry.context(), inventory.add_products(demo::products())).await?;
     }
     let router = grpc::router(&parts.telemetry, inventory.clone(), &config.grpc);
-    let sweeper_context = parts.telemetry.context();
-    let sweeper = Worker::new("reservation-sweeper", move |drain| async move {
-        with_context(sweeper_context, inventory.sweep_until(drain)).await;
+    let sweeper = inventory.sweeper(config.sweep_interval.get(), &parts.telemetry);
+    let (kept, every, deleted) =
+        (config.hold_retention.get(), config.retention_interval.get(), Arc::clone(&store));
+    let retention = Worker::in_portions("inventory-retention", every, &parts.telemetry, move || {
+        let before = Clock::system().ago(kept);
+        let store = Arc::clone(&deleted);
+        async move { store.delete_ended(Timestamp::from(before)).await }
     });
     let probed = Arc::clone(&store);
     let check = Check::new("inventory-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let close = Worker::new("inventory-database", move |drain| async move {
-        drain.closing().await;
-        store.close().await;
-    });
-    Ok(App { router, workers: vec![sweeper, close], checks: vec![check] })
+    let close = Worker::closing("inventory-database", move || async move { store.close().await });
+    Ok(App { router, workers: vec![sweeper, retention, close], checks: vec![check] })
 }

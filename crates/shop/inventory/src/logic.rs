@@ -8,8 +8,8 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use waypost_api::{OrderId, ProductId, Timestamp};
 use waypost_durable::Clock;
-use waypost_service::Drain;
-use waypost_telemetry::{opentelemetry::Context, span, with_context};
+use waypost_service::Worker;
+use waypost_telemetry::{Telemetry, opentelemetry::Context, span, with_context};
 
 /// The inventory. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,7 +18,6 @@ pub struct Inventory {
     clock: Clock,
     hold_time: Duration,
     longest_hold_time: Duration,
-    sweep_interval: Duration,
     sweep_batch: u32,
 }
 
@@ -30,7 +29,6 @@ impl Inventory {
             clock,
             hold_time: config.hold_time.get(),
             longest_hold_time: config.longest_hold_time.get(),
-            sweep_interval: config.sweep_interval.get(),
             sweep_batch: config.sweep_batch.max(1),
         }
     }
@@ -96,21 +94,17 @@ impl Inventory {
         span("expire-reservations").root().run(expire).await
     }
 
-    /// Sweeps at every interval until the drain starts.
-    pub async fn sweep_until(self, drain: Drain) {
-        loop {
-            tokio::select! {
-                () = drain.started() => return,
-                () = tokio::time::sleep(self.sweep_interval) => {}
+    /// The worker that sweeps at every interval.
+    pub fn sweeper(self, every: Duration, telemetry: &Telemetry) -> Worker {
+        Worker::every("reservation-sweeper", every, telemetry, move || {
+            let inventory = self.clone();
+            async move {
+                let ended = inventory.sweep().await?;
+                if ended > 0 {
+                    tracing::info!(ended, "holds ran out and were given back");
+                }
+                Ok::<(), Error>(())
             }
-            match self.sweep().await {
-                Ok(0) => {}
-                Ok(ended) => tracing::info!(ended, "holds ran out and were given back"),
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "holds that ran out could not be given back; the next round tries again"
-                ),
-            }
-        }
+        })
     }
 }

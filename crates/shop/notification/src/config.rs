@@ -15,12 +15,17 @@ settings! {
         pub correlation: Correlation = Correlation::Parent,
         /// By which ways users are told: `email`, `sms`.
         pub channels: Vec<Channel> = vec![Channel::Email],
-        /// How often an event is tried before it is parked.
+        /// How often an event is tried before it is parked. While the database is locked, full or failing, events wait and
+        /// nothing is counted.
         pub attempts: u32 = 5,
         /// How long it is remembered which events were seen. Must be longer than the broker keeps them.
         pub inbox_retention: Duration = Duration::from_secs(7 * 24 * 3600),
         /// How often old ones are forgotten.
         pub inbox_purge_interval: Duration = Duration::from_secs(600),
+        /// How long notifications are kept. Must be longer than the broker keeps events.
+        pub retention: Duration = Duration::from_secs(10 * 365 * 24 * 3600),
+        /// How often notifications are looked for that need not be kept any more.
+        pub retention_interval: Duration = Duration::from_secs(60),
     }
 }
 

@@ -24,11 +24,11 @@ pub use crate::{
     logic::Notifications,
 };
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 use store::{SqliteStore, Store};
-use tokio::time::{MissedTickBehavior, interval};
-use waypost_durable::{Clock, broker::Broker};
-use waypost_service::{App, Check, DataDir, Drain, Tasks, Worker};
+use waypost_api::Timestamp;
+use waypost_durable::{Clock, broker::Broker, consume::Standstill};
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
 use waypost_telemetry::{Telemetry, record_error, with_context};
 
 /// What the process lends to the role.
@@ -62,58 +62,54 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
 pub fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, Notifications), Error> {
     let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
     let shared = Arc::clone(&store) as Arc<dyn Store>;
-    let consumer = consumer(config, &parts, Arc::clone(&shared), Clock::system());
+    let standstill = Standstill::default();
+    let consumer = consumer(config, &parts, Arc::clone(&shared), Clock::system(), standstill.clone());
     let Parts { telemetry, .. } = parts;
 
     let (retention, every) = (config.inbox_retention.get(), config.inbox_purge_interval.get());
-    let (purged, context) = (Arc::clone(&shared), telemetry.context());
-    let purge = Worker::new("notification-inbox-purge", move |drain| async move {
-        with_context(context, purge_inbox(purged, retention, every, drain)).await;
+    let purged = Arc::clone(&shared);
+    let purge = Worker::in_portions("notification-inbox-purge", every, &telemetry, move || {
+        let store = Arc::clone(&purged);
+        async move { store.purge_inbox(retention).await }
+    });
+    let (kept, every, sent) = (config.retention.get(), config.retention_interval.get(), Arc::clone(&shared));
+    let retention = Worker::in_portions("notification-retention", every, &telemetry, move || {
+        let before = Clock::system().ago(kept);
+        let store = Arc::clone(&sent);
+        async move { store.delete_sent(Timestamp::from(before)).await }
     });
     let closing = Arc::clone(&store);
-    let close = Worker::new("notification-database", move |drain| async move {
-        drain.closing().await;
-        closing.close().await;
-    });
+    let close = Worker::closing("notification-database", move || async move { closing.close().await });
     let check = Check::new("notification-database", move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let app = App { workers: vec![consumer, purge, close], checks: vec![check], ..App::default() };
+    let goes_on = Check::new("notification-consumer", move || {
+        let reason = standstill.reason();
+        async move { reason.map_or(Ok(()), Err) }
+    });
+    let workers = vec![consumer, purge, retention, close];
+    let app = App { workers, checks: vec![check, goes_on], ..App::default() };
     Ok((app, Notifications::new(shared)))
 }
 
-/// The consumer over any store: what [`build`] makes of the embedded one.
-pub fn consumer(config: &Config, parts: &Parts, store: Arc<dyn Store>, clock: Clock) -> Worker {
+/// The consumer over any store: what [`build`] makes of the embedded one. It tells `standstill` what it waits for.
+pub fn consumer(
+    config: &Config,
+    parts: &Parts,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    standstill: Standstill,
+) -> Worker {
     let notifier = logic::Notifier::new(store, clock, config);
     let (attempts, correlation) = (config.attempts, config.correlation.into());
     let (broker, telemetry) = (Arc::clone(&parts.broker), parts.telemetry.clone());
     Worker::new("notification-consumer", move |drain| async move {
-        let consuming = events::consume(broker, &telemetry, notifier, attempts, correlation, drain.started());
+        let drain = drain.started();
+        let consuming =
+            events::consume(broker, &telemetry, notifier, attempts, correlation, standstill, drain);
         if let Err(error) = consuming.await {
             with_context(telemetry.context(), async { record_error(&error) }).await;
         }
     })
-}
-
-async fn purge_inbox(store: Arc<dyn Store>, retention: Duration, every: Duration, drain: Drain) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.started() => return,
-        }
-        // In batches, so that other writers are let in between.
-        loop {
-            match store.purge_inbox(retention).await {
-                Ok(0) => break,
-                Ok(forgotten) => tracing::debug!(forgotten, "forgot events that were handled long ago"),
-                Err(error) => {
-                    record_error(&error);
-                    break;
-                }
-            }
-        }
-    }
 }

@@ -30,10 +30,20 @@ settings! {
         pub lease: Duration = Duration::from_secs(15),
         /// How often orders are looked for that nobody works on.
         pub sweep_interval: Duration = Duration::from_secs(1),
-        /// When an order is tried again whose undoing kept failing.
+        /// When an order is tried again whose undoing kept failing. Doubled with each further time.
         pub stuck_retry: Duration = Duration::from_secs(30),
+        /// Longest pause until such an order is tried again.
+        pub longest_stuck_retry: Duration = Duration::from_secs(3600),
         /// How often old idempotency keys are forgotten.
         pub key_purge_interval: Duration = Duration::from_secs(600),
+        /// How long the journal of an order is kept that has ended: what was done for it, step by step.
+        pub journal_retention: Duration = Duration::from_secs(30 * 24 * 3600),
+        /// How long an order that has ended is kept, with its history. Must be longer than idempotency keys are remembered.
+        pub order_retention: Duration = Duration::from_secs(10 * 365 * 24 * 3600),
+        /// How often journals and orders are looked for that need not be kept any more.
+        pub retention_interval: Duration = Duration::from_secs(60),
+        /// How long events that the broker has are kept in the outbox, to look at.
+        pub outbox_retention: Duration = Duration::from_secs(600),
         /// Limits of the gRPC interface.
         pub grpc: GrpcLimits = GrpcLimits::default(),
     }

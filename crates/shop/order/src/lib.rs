@@ -34,20 +34,19 @@ pub use crate::{
 
 use place_order::{Inventory, Payments, PlaceOrder, plan};
 use running::{Options, Sagas};
-use std::{sync::Arc, time::Duration};
-use store::{SqliteStore, Store};
-use tokio::time::{MissedTickBehavior, interval};
+use std::sync::Arc;
+use store::{Kept, SqliteStore, Store};
 use uuid::Uuid;
 use waypost_api::Timestamp;
 use waypost_durable::{
     Backoff, Clock,
     broker::Broker,
-    relay::Relay,
+    relay::{Relay, RelayOptions},
     saga::{Policy, Runner},
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
-use waypost_service::{App, Check, DataDir, Drain, Tasks, Worker};
-use waypost_telemetry::{Telemetry, record_error, with_context};
+use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_telemetry::Telemetry;
 
 /// What the process lends to the role.
 #[derive(Clone)]
@@ -70,14 +69,14 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     store.end_leases().await?;
     let orders = orders(config, &parts, Arc::clone(&store) as Arc<dyn Store>, Clock::system())?;
 
-    let relay = Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry);
+    let relay =
+        Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry).with_options(
+            RelayOptions { keep_published: config.outbox_retention.get(), ..RelayOptions::default() },
+        );
     let mut workers = orders.workers;
     workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
     let closing = Arc::clone(&store);
-    workers.push(Worker::new("order-database", move |drain| async move {
-        drain.closing().await;
-        closing.close().await;
-    }));
+    workers.push(Worker::closing("order-database", move || async move { closing.close().await }));
     let check = Check::new("order-database", move || {
         let store = Arc::clone(&store);
         async move { store.ping().await.map_err(|error| error.to_string()) }
@@ -100,8 +99,7 @@ pub fn orders(
     let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
     let options = Options {
         lease: config.lease.get(),
-        sweep_interval: config.sweep_interval.get(),
-        stuck_retry: config.stuck_retry.get(),
+        stuck_retry: Backoff { first: config.stuck_retry.get(), most: config.longest_stuck_retry.get() },
         max_running: config.max_running,
     };
     let name = Uuid::now_v7().to_string();
@@ -112,15 +110,18 @@ pub fn orders(
     let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };
     let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock.clone(), waiting);
 
-    let (context, sweeping) = (telemetry.context(), sagas.clone());
-    let sweeper = Worker::new("order-resume", move |drain| async move {
-        with_context(context, sweeping.sweep_until(drain)).await;
+    let sweeping = sagas.clone();
+    let sweeper = Worker::every("order-resume", config.sweep_interval.get(), telemetry, move || {
+        let sagas = sweeping.clone();
+        async move { sagas.sweep().await.map(drop) }
     });
-    let (context, purge_interval) = (telemetry.context(), config.key_purge_interval.get());
-    let purge = Worker::new("order-key-purge", move |drain| async move {
-        with_context(context, purge_keys(store, clock, purge_interval, drain)).await;
-    });
-    Ok(Assembled { logic, sagas, workers: vec![sweeper, purge] })
+    let retention = retention(config, Arc::clone(&store), clock.clone(), telemetry);
+    let purge =
+        Worker::in_portions("order-key-purge", config.key_purge_interval.get(), telemetry, move || {
+            let (store, now) = (Arc::clone(&store), Timestamp::from(clock.now()));
+            async move { store.purge_keys(now).await }
+        });
+    Ok(Assembled { logic, sagas, workers: vec![sweeper, retention, purge] })
 }
 
 /// The parts of a built order service.
@@ -132,6 +133,17 @@ pub struct Assembled {
     pub sagas: Sagas,
     /// The work in the background, without the relay, which belongs to the store.
     pub workers: Vec<Worker>,
+}
+
+/// The worker that deletes what is left of orders that ended long ago.
+fn retention(config: &Config, store: Arc<dyn Store>, clock: Clock, telemetry: &Telemetry) -> Worker {
+    let (journals, orders) = (config.journal_retention.get(), config.order_retention.get());
+    Worker::in_portions("order-retention", config.retention_interval.get(), telemetry, move || {
+        let kept =
+            Kept { journals_since: clock.ago(journals).into(), orders_since: clock.ago(orders).into() };
+        let store = Arc::clone(&store);
+        async move { store.delete_ended(kept).await }
+    })
 }
 
 fn connect(telemetry: &Telemetry, service: &'static str, target: &str) -> Result<Channel, Error> {
@@ -147,27 +159,5 @@ fn policy(steps: &Steps) -> Policy {
         pause: Backoff { first: steps.first_pause.get(), most: steps.longest_pause.get() },
         undo_attempts: steps.undo_attempts.max(1),
         round_pause: Backoff { first: steps.longest_pause.get(), most: steps.longest_pause.get() * 8 },
-    }
-}
-
-async fn purge_keys(store: Arc<dyn Store>, clock: Clock, every: Duration, drain: Drain) {
-    let mut ticks = interval(every.max(Duration::from_secs(1)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = drain.started() => return,
-        }
-        // In batches, so that other writers are let in between.
-        loop {
-            match store.purge_keys(Timestamp::from(clock.now())).await {
-                Ok(0) => break,
-                Ok(forgotten) => tracing::debug!(forgotten, "forgot idempotency keys"),
-                Err(error) => {
-                    record_error(&error);
-                    break;
-                }
-            }
-        }
     }
 }

@@ -21,19 +21,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp};
 use waypost_durable::{
-    Clock,
+    Backoff, Clock,
     idempotency::Key,
     saga::{self, Finished, Loaded, Runner, Signals},
 };
-use waypost_service::{Drain, Tasks};
+use waypost_service::Tasks;
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{KeyValue, metrics::Counter},
@@ -43,18 +40,13 @@ use waypost_telemetry::{
 /// Orders that one sweep takes over.
 const SWEEP_BATCH: u32 = 200;
 
-/// Whatever is configured, unfinished sagas are not looked for more often.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
-
 /// How the sagas of a process are run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long a saga belongs to this process without a sign of life.
     pub lease: Duration,
-    /// How often unfinished sagas are looked for.
-    pub sweep_interval: Duration,
-    /// When a saga that was parked is tried again.
-    pub stuck_retry: Duration,
+    /// When a saga that was parked is tried again, by how often it was parked in a row.
+    pub stuck_retry: Backoff,
     /// Sagas at once.
     pub max_running: usize,
 }
@@ -78,7 +70,6 @@ struct Shared {
     active: Mutex<HashMap<OrderId, Active>>,
     /// Being taken over, so that the next sweep leaves them alone.
     resuming: Mutex<HashSet<OrderId>>,
-    stop: CancellationToken,
     settled: Counter<u64>,
     parked: Counter<u64>,
 }
@@ -135,21 +126,9 @@ impl Sagas {
             .with_unit("{saga}")
             .build();
         let room = Arc::new(Semaphore::new(options.max_running.clamp(1, Semaphore::MAX_PERMITS)));
-        let (active, resuming, stop) = (Mutex::default(), Mutex::default(), CancellationToken::new());
-        let shared = Shared {
-            store,
-            runner,
-            name,
-            clock,
-            options,
-            tasks,
-            room,
-            active,
-            resuming,
-            stop,
-            settled,
-            parked,
-        };
+        let (active, resuming) = (Mutex::default(), Mutex::default());
+        let shared =
+            Shared { store, runner, name, clock, options, tasks, room, active, resuming, settled, parked };
         Sagas { shared: Arc::new(shared) }
     }
 
@@ -197,26 +176,13 @@ impl Sagas {
         }
     }
 
-    /// Sweeps at once and then in intervals, until the drain; then lets the sagas that wait stop.
-    pub async fn sweep_until(&self, drain: Drain) {
-        let mut ticks = interval(self.shared.options.sweep_interval.max(SHORTEST_INTERVAL));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = drain.started() => break,
-            }
-            if let Err(error) = self.sweep().await {
-                record_error(&error);
-            }
-        }
-        self.shared.stop.cancel();
-    }
-
     /// Prolongs the leases of sagas that take long, and takes over those that nobody runs. Tells how many it took
-    /// over.
+    /// over. Once the process is about to stop, none.
     pub async fn sweep(&self) -> Result<usize, Error> {
         self.renew().await?;
+        if self.shared.tasks.is_stopping() {
+            return Ok(0);
+        }
         let mut resumed = 0;
         for unfinished in self.shared.store.unfinished(self.shared.now(), SWEEP_BATCH).await? {
             // No room: the next sweep finds them again.
@@ -328,8 +294,8 @@ impl Task {
     fn new(shared: &Arc<Shared>, taken: Taken) -> Task {
         let Taken { order, log } = taken;
         let id = order.id.clone();
-        let journal = OrderJournal::new(Arc::clone(shared), order.clone());
-        let signals = Signals { stop: shared.stop.clone(), ..Signals::default() };
+        let journal = OrderJournal::new(Arc::clone(shared), order.clone(), log.entries());
+        let signals = Signals { stop: shared.tasks.stopping(), ..Signals::default() };
         let active = Active {
             order: journal.watch(),
             cancel_requested: signals.cancel_requested.clone(),

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use store::{SqliteStore, Store};
 use waypost_durable::Clock;
 use waypost_service::{App, Check, DataDir, Tasks, Worker};
-use waypost_telemetry::{Telemetry, with_context};
+use waypost_telemetry::Telemetry;
 
 /// What the process lends to the role.
 #[derive(Debug)]
@@ -53,18 +53,12 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let payments =
         logic::Payments::new(Arc::clone(&store) as Arc<dyn Store>, provider, Clock::system(), config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
-    let review_context = telemetry.context();
-    let review = Worker::new("payment-review", move |drain| async move {
-        with_context(review_context, payments.review_until(drain)).await;
-    });
+    let review = payments.reviewer(&telemetry);
     let probed = Arc::clone(&store);
     let check = Check::new("payment-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let close = Worker::new("payment-database", move |drain| async move {
-        drain.closing().await;
-        store.close().await;
-    });
+    let close = Worker::closing("payment-database", move || async move { store.close().await });
     Ok(App { router, workers: vec![review, close], checks: vec![check] })
 }

@@ -13,8 +13,8 @@ use crate::{
 };
 use futures_util::{StreamExt as _, stream};
 use waypost_api::OrderId;
-use waypost_service::Drain;
-use waypost_telemetry::{opentelemetry::Context, propagation, with_context};
+use waypost_service::Worker;
+use waypost_telemetry::{Telemetry, opentelemetry::Context, propagation, with_context};
 
 /// One thing to look into.
 enum Case {
@@ -41,17 +41,13 @@ impl Payments {
         Ok(count)
     }
 
-    /// Reviews at every interval until the drain starts.
-    pub async fn review_until(self, drain: Drain) {
-        loop {
-            tokio::select! {
-                () = drain.started() => return,
-                () = tokio::time::sleep(self.config.review.interval.get()) => {}
-            }
-            if let Err(error) = self.review().await {
-                warn(&error, None, "payments could not be reviewed; the next round tries again");
-            }
-        }
+    /// The worker that reviews at every interval.
+    pub fn reviewer(self, telemetry: &Telemetry) -> Worker {
+        let every = self.config.review.interval.get();
+        Worker::every("payment-review", every, telemetry, move || {
+            let payments = self.clone();
+            async move { payments.review().await.map(drop) }
+        })
     }
 
     async fn review_payment(&self, payment: Payment) {

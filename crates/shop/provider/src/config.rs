@@ -7,6 +7,10 @@ settings! {
     pub struct Config {
         /// What goes wrong, and how often.
         pub faults: FaultConfig = FaultConfig::default(),
+        /// How long the answer to an idempotency key is remembered. Must be longer than a client repeats a request.
+        pub request_retention: Duration = Duration::from_secs(30 * 24 * 3600),
+        /// How often answers are looked for that need not be remembered any more.
+        pub retention_interval: Duration = Duration::from_secs(60),
     }
 }
 

@@ -58,9 +58,13 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let close = Worker::new("provider-database", move |drain| async move {
-        drain.closing().await;
-        store.close().await;
+    let (kept, every, remembered) =
+        (config.request_retention.get(), config.retention_interval.get(), Arc::clone(&store));
+    let retention = Worker::in_portions("provider-retention", every, &telemetry, move || {
+        let before = Clock::system().ago(kept);
+        let store = Arc::clone(&remembered);
+        async move { store.forget_requests(before).await }
     });
-    Ok(App { router, workers: vec![close], checks: vec![check] })
+    let close = Worker::closing("provider-database", move || async move { store.close().await });
+    Ok(App { router, workers: vec![retention, close], checks: vec![check] })
 }

@@ -2,7 +2,12 @@
 
 use crate::Drain;
 use futures_util::future::BoxFuture;
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+use waypost_telemetry::{Telemetry, error::AsErrorType, record_error, with_context};
+
+/// Whatever is configured, periodic work is not done more often.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A built role: what it answers, what it does in the background, and what it needs to be ready.
 #[derive(Debug, Default)]
@@ -33,6 +38,74 @@ impl Worker {
         Fut: Future<Output = ()> + Send + 'static,
     {
         Worker { name, run: Box::new(move |drain| Box::pin(run(drain))) }
+    }
+
+    /// Work that is done at once and then at every interval, until the drain; a round that has begun is finished. A
+    /// round that takes longer than the interval puts off the next one; one that fails is recorded in `telemetry` and
+    /// the next one tries again.
+    pub fn every<Fut, E>(
+        name: &'static str,
+        every: Duration,
+        telemetry: &Telemetry,
+        mut work: impl FnMut() -> Fut + Send + 'static,
+    ) -> Worker
+    where
+        Fut: Future<Output = Result<(), E>> + Send,
+        E: AsErrorType + Send,
+    {
+        let context = telemetry.context();
+        let rounds = move |drain: Drain| async move {
+            let mut ticks = interval(every.max(SHORTEST_INTERVAL));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = drain.started() => return,
+                    _ = ticks.tick() => {}
+                }
+                if let Err(error) = work().await {
+                    record_error(&error);
+                }
+            }
+        };
+        Worker::new(name, move |drain| with_context(context, rounds(drain)))
+    }
+
+    /// As [`Worker::every`], for work that is done in small portions so that others are let in between, such as
+    /// deleting old rows: `work` tells how much it did, and is repeated until it did nothing or the drain begins.
+    pub fn in_portions<Fut, E>(
+        name: &'static str,
+        every: Duration,
+        telemetry: &Telemetry,
+        work: impl Fn() -> Fut + Send + Sync + 'static,
+    ) -> Worker
+    where
+        Fut: Future<Output = Result<usize, E>> + Send + 'static,
+        E: AsErrorType + Send + 'static,
+    {
+        let (work, telemetry) = (Arc::new(work), telemetry.clone());
+        Worker::new(name, move |drain| {
+            let draining = drain.clone();
+            let round = move || {
+                let (work, drain) = (Arc::clone(&work), draining.clone());
+                async move {
+                    while !drain.is_draining() && work().await? > 0 {}
+                    Ok::<(), E>(())
+                }
+            };
+            (Worker::every(name, every, &telemetry, round).run)(drain)
+        })
+    }
+
+    /// Closes what the role keeps, a database, when nobody can need it any more.
+    pub fn closing<Fut>(name: &'static str, close: impl FnOnce() -> Fut + Send + 'static) -> Worker
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Worker::new(name, move |drain| async move {
+            drain.closing().await;
+            close().await;
+        })
     }
 }
 

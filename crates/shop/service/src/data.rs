@@ -53,10 +53,10 @@ impl DataDir {
     /// a database in it.
     pub fn prepare(&self) -> Result<(), DataDirError> {
         let DataDir::Folder(folder) = self else { return Ok(()) };
-        let probe = folder.join(".waypost-write-check");
+        // A file without a name, or with a name of its own: others may be preparing the folder at this moment.
         std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&probe, b""))
-            .and_then(|()| std::fs::remove_file(&probe))
+            .and_then(|()| tempfile::tempfile_in(folder))
+            .map(drop)
             .map_err(|source| DataDirError { folder: folder.clone(), source })
     }
 }

@@ -11,7 +11,8 @@ settings! {
     pub struct Pacing {
         /// Time between answering "not ready" and refusing connections: one period of whoever probes us.
         pub notice: Duration = Duration::from_secs(5),
-        /// Time for everything to finish, over all roles; what has not is reported and abandoned.
+        /// Time for everything to finish, over all roles; what has not is reported and abandoned. Half of it is shared
+        /// out evenly, so that a role that hangs leaves the others theirs.
         pub grace: Duration = Duration::from_secs(20),
     }
 }
@@ -105,15 +106,20 @@ impl Process {
         self.health.started();
     }
 
-    /// Ends in order: not ready, wait for the notice, then each role: refuse connections, finish requests, finish
-    /// tasks, stop workers; at the end close what is to be closed. Flushing telemetry is left to the caller, last.
+    /// Ends in order: not ready, wait for the notice, tell the tasks of all roles not to wait for better times, then each
+    /// role within its share of the grace: refuse connections, finish requests, finish tasks, stop workers; at the end
+    /// close what is to be closed. Flushing telemetry is left to the caller, last.
     pub async fn drain(self, pacing: &Pacing) -> Vec<Drained> {
         self.health.drain();
         tokio::time::sleep(pacing.notice.get()).await;
-        let end = Instant::now() + pacing.grace.get();
+        // Before any role is waited for: a request of the first role may wait for a task of a later one.
+        self.roles.iter().for_each(|role| role.tasks.stop());
+        let begun = Instant::now();
+        let share = Share { grace: pacing.grace.get(), count: self.roles.len() };
         let mut reports = Vec::new();
         let mut parked = Vec::new();
-        for role in self.roles {
+        for (place, role) in self.roles.into_iter().enumerate() {
+            let end = begun + share.end(place);
             let Role { name, tasks, server, stop_serving, mut workers } = role;
             stop_serving.start();
             let served = match server {
@@ -132,6 +138,7 @@ impl Process {
         }
         // Workers that close a database wait for this moment, when no other role can need it either.
         parked.iter().flatten().for_each(|worker| worker.stop.close());
+        let end = begun + share.grace;
         for (report, workers) in reports.iter_mut().zip(parked) {
             for worker in workers {
                 let Some(handle) = worker.handle else { continue };
@@ -143,6 +150,23 @@ impl Process {
         self.checks_drain.start();
         until(end, self.checks).await;
         reports
+    }
+}
+
+/// How the grace is shared out. Half of it is for whoever needs it, the other half belongs to the roles and, as the last
+/// one, the closing of databases, an equal part each.
+struct Share {
+    grace: StdDuration,
+    /// Roles.
+    count: usize,
+}
+
+impl Share {
+    /// When the role at this place must be done, counted from the beginning of the drain.
+    fn end(&self, place: usize) -> StdDuration {
+        let parties = u32::try_from(self.count + 1).unwrap_or(u32::MAX);
+        let later = u32::try_from(self.count.saturating_sub(place)).unwrap_or(u32::MAX);
+        self.grace.saturating_sub(self.grace / 2 / parties * later)
     }
 }
 
@@ -193,4 +217,16 @@ async fn until<T>(end: Instant, mut task: JoinHandle<T>) -> Option<T> {
         task.abort();
     }
     ended.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_later_keeps_a_part_of_the_grace() {
+        let share = Share { grace: StdDuration::from_secs(20), count: 4 };
+        let ends: Vec<u64> = (0..4).map(|place| share.end(place).as_secs()).collect();
+        assert_eq!(ends, [12, 14, 16, 18]);
+    }
 }

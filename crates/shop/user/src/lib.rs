@@ -58,9 +58,6 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let close = Worker::new("user-database", move |drain| async move {
-        drain.closing().await;
-        store.close().await;
-    });
+    let close = Worker::closing("user-database", move || async move { store.close().await });
     Ok(App { router, workers: vec![close], checks: vec![check] })
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
-use waypost_durable::{Location, Sharing};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention};
+use waypost_durable::{Location, Sharing, make_folder};
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
@@ -18,7 +18,7 @@ use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::settings::{Effective, Settings};
+use crate::settings::{Broker as BrokerSettings, Effective, Settings};
 
 /// Running roles.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl System {
         if roles.iter().any(|role| role.keeps_data()) {
             prepare(&data)?;
         }
-        let broker = broker(roles, &data)?;
+        let broker = broker(roles, &data, &settings.broker)?;
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -154,11 +154,14 @@ fn launch(
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
     if let Some(broker) = broker {
-        let close = Worker::new("broker-database", move |drain| async move {
-            drain.closing().await;
-            broker.close().await;
+        let (every, retained) = (settings.broker.retention_interval.get(), broker.clone());
+        let retain = Worker::every("broker-retention", every, &first, move || {
+            let broker = retained.clone();
+            async move { broker.delete_consumed().await.map(drop) }
         });
-        process.start("broker", &first, Tasks::new(), App { workers: vec![close], ..App::default() }, None);
+        let close = Worker::closing("broker-database", move || async move { broker.close().await });
+        let app = App { workers: vec![retain, close], ..App::default() };
+        process.start("broker", &first, Tasks::new(), app, None);
     }
     let router = admin::router(handles, &readiness.process);
     let socket = (sockets.admin, settings.limits.internal.clone());
@@ -175,16 +178,21 @@ async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Fail
     Ok(Built { role, telemetry, tasks, app })
 }
 
-/// Makes the data folder and proves that it can be written to.
+/// Makes the data folder, so that it survives a loss of power, and proves that it can be written to.
 pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
-    data.prepare().map_err(|error| {
-        let error = anyhow::Error::new(error);
+    let made = data.folder().map_or(Ok(()), make_folder);
+    let prepared = data.prepare().map_err(anyhow::Error::new).and(made.map_err(anyhow::Error::new));
+    prepared.map_err(|error| {
         let exit = if exit_of(&error) == Exit::Io { Exit::Io } else { Exit::CannotCreate };
         Failure::new(exit, error)
     })
 }
 
-fn broker(roles: &[Role], data: &DataDir) -> Result<Option<EmbeddedBroker>, Failure> {
+fn broker(
+    roles: &[Role],
+    data: &DataDir,
+    settings: &BrokerSettings,
+) -> Result<Option<EmbeddedBroker>, Failure> {
     if !roles.iter().any(|role| role.needs_broker()) {
         return Ok(None);
     }
@@ -195,7 +203,11 @@ fn broker(roles: &[Role], data: &DataDir) -> Result<Option<EmbeddedBroker>, Fail
     // One process with both roles has it for itself; otherwise the other role's process uses the file too.
     let is_alone = [Role::Order, Role::Notification].iter().all(|role| roles.contains(role));
     let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
-    let options = EmbeddedBrokerOptions { sharing, ..EmbeddedBrokerOptions::new(location) };
+    let retention =
+        Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
+    let max_record = settings.record_size.as_usize();
+    let options =
+        EmbeddedBrokerOptions { sharing, retention, max_record, ..EmbeddedBrokerOptions::new(location) };
     let opened = EmbeddedBroker::open(options).map_err(|error| {
         let error = anyhow::Error::new(error).context("opening the broker");
         Failure::new(exit_of(&error), error)

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use waypost_service::health::HealthSettings;
 use waypost_service::{DataDir, Limits, Pacing};
-use waypost_settings::{FieldDoc, Settings as _, settings};
+use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 
 pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
 
@@ -24,6 +24,8 @@ settings! {
         pub(crate) listen: Listen = Listen::default(),
         /// Where the databases are.
         pub(crate) data: Data = Data::default(),
+        /// The embedded broker, which carries events from the order service to its consumers.
+        pub(crate) broker: Broker = Broker::default(),
         /// What the process may use.
         pub(crate) runtime: Runtime = Runtime::default(),
         /// How the process ends.
@@ -88,6 +90,21 @@ settings! {
         pub(crate) folder: PathBuf = PathBuf::from("waypost-data"),
         /// Keeps the data in a temporary place instead and leaves nothing behind.
         pub(crate) ephemeral: bool = false,
+    }
+}
+
+settings! {
+    /// The embedded broker.
+    pub(crate) struct Broker {
+        /// How long a record is kept that every group of its topic has read. What is not read, or has no reader, such as
+        /// a dead letter, is kept.
+        pub(crate) retention: Duration = Duration::from_secs(24 * 3600),
+        /// Records that every group has read are deleted earlier, the oldest first, while their partition is larger.
+        pub(crate) retention_size: ByteSize = ByteSize::mib(64),
+        /// How often records are looked for that may be deleted.
+        pub(crate) retention_interval: Duration = Duration::from_secs(60),
+        /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.
+        pub(crate) record_size: ByteSize = ByteSize::mib(1),
     }
 }
 

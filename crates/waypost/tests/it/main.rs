@@ -10,4 +10,7 @@ mod load;
 mod migration;
 mod program;
 mod run;
+mod space;
+mod stopping;
+mod trouble;
 mod up;

@@ -109,3 +109,21 @@ fn a_gateway_alone_needs_no_data_folder() {
     assert_eq!(gateway.end().code, 0);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn roles_that_start_together_on_a_new_folder_do_not_meet() {
+    for _ in 0..5 {
+        let folder = tempdir().unwrap();
+        let roles = ["order", "user", "inventory", "payment", "provider", "notification"];
+        let mut programs: Vec<Program> =
+            roles.iter().map(|role| Program::start(&mut run(folder.path(), &[role]))).collect();
+        for program in &mut programs {
+            program.line_with("\"ready\"");
+        }
+        for program in programs {
+            program.signal("TERM");
+            let ended = program.end();
+            assert_eq!(ended.code, 0, "{ended:?}");
+        }
+    }
+}

@@ -43,8 +43,27 @@ impl<H> Work<H> {
         if *failures == 1 {
             tracing::warn!(%error, topic = self.subscription.topic, "the broker failed; trying on until it answers");
         }
+        self.subscription.standstill.begin(None, error.to_string());
         self.pause(*failures).await;
         Ok(())
+    }
+
+    /// The broker answers.
+    pub(super) fn goes_on(&self) {
+        self.subscription.standstill.end(None);
+    }
+
+    /// A partition stands still, not for the sake of its record.
+    fn stands_still(&self, delivery: &Delivery, reason: &dyn ErrorType, waits: u32) {
+        if waits == 1 {
+            tracing::warn!(
+                error = reason.to_string(),
+                topic = self.subscription.topic,
+                partition = delivery.partition,
+                "what the handler needs is away; the partition waits for it"
+            );
+        }
+        self.subscription.standstill.begin(Some(delivery.partition), reason.to_string());
     }
 
     /// Waits after a failure of the broker while the last records are finished.
@@ -139,6 +158,7 @@ async fn process_all<H, F, E>(
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
     E: ErrorType + Send + Sync + 'static,
 {
+    let _standstill = work.subscription.standstill.ended_on_drop(partition);
     while let Some(delivery) = waiting.recv().await {
         let next_offset = delivery.offset + 1;
         if work.draining.is_cancelled() || !process(&work, delivery).await {
@@ -157,32 +177,44 @@ where
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
     E: ErrorType + Send + Sync + 'static,
 {
+    // Tries in a row that failed for the sake of the surroundings; they are not counted as attempts.
+    let mut waits = 0;
+    let standstill = &work.subscription.standstill;
     loop {
         let current = Arc::new(delivery);
-        match attempt(work, &current).await {
-            Ok(()) | Err(Unhandled::Parked) => return true,
+        let is_at_fault = match attempt(work, &current, &mut waits).await {
+            Ok(()) | Err(Unhandled::Parked) => {
+                standstill.end(Some(current.partition));
+                return true;
+            }
             Err(Unhandled::Park(reason, context)) => return park(work, &current, reason, context).await,
-            Err(Unhandled::Retry) => {}
-        }
-        work.pause(current.attempt).await;
+            Err(Unhandled::Retry) => {
+                standstill.end(Some(current.partition));
+                true
+            }
+            Err(Unhandled::Wait) => false,
+        };
+        work.pause(if is_at_fault { current.attempt } else { waits }).await;
         if work.draining.is_cancelled() {
             return false;
         }
         delivery = Arc::unwrap_or_clone(current);
-        delivery.attempt += 1;
+        delivery.attempt += u32::from(is_at_fault);
     }
 }
 
 /// What is left to do with a record whose handler failed.
 enum Unhandled {
     Retry,
+    /// What its handler needs is away.
+    Wait,
     Parked,
     /// Parking failed once; to be tried on within the context of the last try.
     Park(dead_letter::Reason, Context),
 }
 
 /// One try, in its CONSUMER span. The last one parks the record inside it.
-async fn attempt<H, F, E>(work: &Work<H>, delivery: &Arc<Delivery>) -> Result<(), Unhandled>
+async fn attempt<H, F, E>(work: &Work<H>, delivery: &Arc<Delivery>, waits: &mut u32) -> Result<(), Unhandled>
 where
     H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
@@ -204,6 +236,13 @@ where
     let mut left_to_do = Unhandled::Retry;
     let handled = span.run(async {
         let Err(failed) = handle(work, delivery).await else { return Ok(()) };
+        if failed.is_of_the_surroundings() {
+            *waits += 1;
+            work.stands_still(delivery, &failed, *waits);
+            left_to_do = Unhandled::Wait;
+            return Err(failed);
+        }
+        *waits = 0;
         if failed.is_final() || delivery.attempt >= options.attempts {
             let reason = dead_letter::Reason::new(&failed);
             left_to_do = match dead_letter::publish(&work.subscription, delivery, &reason).await {
@@ -228,8 +267,12 @@ async fn park<H>(work: &Work<H>, delivery: &Delivery, reason: dead_letter::Reaso
             return false;
         }
         let publishing = dead_letter::publish(&work.subscription, delivery, &reason);
-        if waypost_telemetry::with_context(context.clone(), publishing).await.is_ok() {
-            return true;
+        match waypost_telemetry::with_context(context.clone(), publishing).await {
+            Ok(()) => {
+                work.subscription.standstill.end(Some(delivery.partition));
+                return true;
+            }
+            Err(error) => work.subscription.standstill.begin(Some(delivery.partition), error.to_string()),
         }
         failures += 1;
     }
@@ -258,9 +301,13 @@ enum Failed<E: std::error::Error + 'static> {
     Panicked,
 }
 
-impl<E: std::error::Error + 'static> Failed<E> {
+impl<E: ErrorType + 'static> Failed<E> {
     fn is_final(&self) -> bool {
         matches!(self, Failed::Failure(Failure::Reject(_)))
+    }
+
+    fn is_of_the_surroundings(&self) -> bool {
+        matches!(self, Failed::Failure(failure) if failure.is_of_the_surroundings())
     }
 }
 

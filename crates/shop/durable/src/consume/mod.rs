@@ -1,8 +1,10 @@
 //! The consume loop: records of a topic to a handler, at least once, each partition in order.
 //!
-//! For services that react to events. Different partitions are handled at the same time. A record whose handler fails
+//! For services that react to events. Different partitions are handled at the same time. A record that cannot be handled
 //! is tried again a few times and then parked in the topic `{topic}.dead-letter`, so that the partition moves on and
-//! nothing is dropped. An offset is committed only when everything below it is handled or parked.
+//! nothing is dropped. A record is not at fault when something that its handler needs is away: a database that is locked
+//! or full, a service that does not answer. Then its partition waits, with growing pauses, for as long as that takes, and
+//! [`Standstill`] tells readiness so. An offset is committed only when everything below it is handled or parked.
 //!
 //! Each try is a CONSUMER span, related to the record's trace as parent or by link.
 //!
@@ -38,6 +40,7 @@
 mod dead_letter;
 mod lane;
 mod progress;
+mod standstill;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -47,6 +50,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use waypost_telemetry::error::ErrorClass;
 use waypost_telemetry::messaging::Correlation;
 use waypost_telemetry::{ErrorType, Telemetry, with_context};
 
@@ -56,6 +60,7 @@ use crate::{Backoff, Error};
 pub use dead_letter::dead_letter_topic;
 use lane::{Done, Lane, Work};
 use progress::Uncommitted;
+pub use standstill::Standstill;
 
 /// How long a poll waits for records when there are none.
 const POLL_WAIT: Duration = Duration::from_secs(1);
@@ -65,7 +70,8 @@ const POLL_WAIT: Duration = Duration::from_secs(1);
 pub struct ConsumeOptions {
     /// How its spans belong to the trace of a record. Default: as children.
     pub correlation: Correlation,
-    /// How often a record is tried before it is parked. Default 5.
+    /// How often a record that fails by itself is tried before it is parked: its handler panics, or fails with an error
+    /// that is not of [`ErrorClass::Dependency`], `Timeout` or `Overload`. Default 5.
     pub attempts: u32,
     /// Waiting between the tries, and after failures of the broker. Default 50 ms to 5 s.
     pub backoff: Backoff,
@@ -100,6 +106,8 @@ pub struct Subscription {
     pub telemetry: Telemetry,
     /// How.
     pub options: ConsumeOptions,
+    /// Tells what it waits for.
+    pub standstill: Standstill,
 }
 
 impl Subscription {
@@ -117,6 +125,7 @@ impl Subscription {
             topic: topic.into(),
             telemetry: telemetry.clone(),
             options,
+            standstill: Standstill::default(),
         }
     }
 }
@@ -132,6 +141,8 @@ impl std::fmt::Debug for Subscription {
 }
 
 /// Why a handler did not handle a record. `?` makes an error a [`Failure::Retry`].
+///
+/// The class of the error decides how long it is tried: see [`ConsumeOptions::attempts`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure<E: std::error::Error + 'static> {
     /// It may go better the next time.
@@ -140,6 +151,15 @@ pub enum Failure<E: std::error::Error + 'static> {
     /// It never will: the record is parked at once.
     #[error(transparent)]
     Reject(E),
+}
+
+impl<E: ErrorType + 'static> Failure<E> {
+    /// Whether something that the handler needs is away, and the record as good as before.
+    fn is_of_the_surroundings(&self) -> bool {
+        let is_elsewhere =
+            |class| matches!(class, ErrorClass::Dependency | ErrorClass::Timeout | ErrorClass::Overload);
+        matches!(self, Failure::Retry(error) if is_elsewhere(error.class()))
+    }
 }
 
 impl<E: ErrorType + 'static> ErrorType for Failure<E> {
@@ -199,7 +219,10 @@ async fn join_group<H>(work: &Work<H>) -> Result<Option<Box<dyn Consumer>>, Erro
     while !work.draining.is_cancelled() {
         let Subscription { broker, group, topic, .. } = &work.subscription;
         match broker.subscribe(group, topic).await {
-            Ok(consumer) => return Ok(Some(consumer)),
+            Ok(consumer) => {
+                work.goes_on();
+                return Ok(Some(consumer));
+            }
             Err(error) => work.wait_out(error, &mut failures).await?,
         }
     }
@@ -241,7 +264,10 @@ where
             // What was polled counts as handed out, so it is, whatever becomes of the commit.
             let handed_out = polled.map(|deliveries| self.hand_out(deliveries, &done));
             match handed_out.and(self.commit().await) {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    failures = 0;
+                    self.work.goes_on();
+                }
                 Err(error) => self.work.wait_out(error, &mut failures).await?,
             }
         }

@@ -100,7 +100,7 @@ where
     }
 
     fn settle(self: Box<Self>, commit: Result<usize, Error>) {
-        let TypedJob { mut operation, outcome, after_commit, answer, .. } = *self;
+        let TypedJob { name, mut operation, outcome, after_commit, answer, .. } = *self;
         let result = match (commit, outcome) {
             (Ok(units), Some(outcome)) => {
                 if units > 0 {
@@ -117,7 +117,10 @@ where
             Ok(_) => {
                 operation.succeed();
                 for then in after_commit {
-                    then();
+                    // The unit is committed and its caller must hear so, whatever a callback does.
+                    if catch_unwind(AssertUnwindSafe(then)).is_err() {
+                        tracing::error!(operation = name, "a callback panicked after the commit");
+                    }
                 }
             }
             Err(error) => operation.fail(error),

@@ -30,6 +30,7 @@ use crate::{Error, Migration, migration};
 use job::Message;
 pub use unit::Unit;
 
+pub use files::make_folder;
 pub(crate) use files::{explain, open_existing};
 
 /// Where a database lives.
@@ -59,7 +60,7 @@ pub struct DatabaseOptions {
     pub name: &'static str,
     /// Whose spans and metrics its operations become.
     pub telemetry: Telemetry,
-    /// Reader threads, each with its own read-only connection. At least 1. Default 1.
+    /// Reader threads, each with its own read-only connection. At least 1. Default 1. [`Database::scan`] has one more.
     pub readers: usize,
     /// Units that may wait for the writer; a full queue makes callers wait. Default 1024.
     pub queue: usize,
@@ -135,6 +136,8 @@ pub struct Counters {
 pub struct Database {
     writer: mpsc::Sender<Message>,
     readers: mpsc::Sender<Message>,
+    /// For queries that may take long.
+    scanners: mpsc::Sender<Message>,
     spans: sql::Database,
     is_traced: bool,
     shared: Arc<Shared>,
@@ -164,6 +167,7 @@ impl Database {
         let readers = (0..options.readers.max(1))
             .map(|_| files.open_reader(&options))
             .collect::<Result<Vec<_>, _>>()?;
+        let scanner = files.open_reader(&options)?;
 
         let shared = Arc::new(Shared {
             name: options.name,
@@ -175,8 +179,13 @@ impl Database {
             units: AtomicU64::new(0),
         });
         let (read_sender, read_receiver) = mpsc::channel(options.queue.max(1));
-        let read_threads =
-            reader::start(readers, read_receiver, &shared).map_err(|error| files.no_thread(error))?;
+        let mut read_threads = reader::start("reader", readers, read_receiver, &shared)
+            .map_err(|error| files.no_thread(error))?;
+        let (scan_sender, scan_receiver) = mpsc::channel(options.queue.max(1));
+        read_threads.extend(
+            reader::start("scanner", vec![scanner], scan_receiver, &shared)
+                .map_err(|error| files.no_thread(error))?,
+        );
         let (write_sender, write_receiver) = mpsc::channel(options.queue.max(1));
         let path = files.path().to_path_buf();
         writer::Writer::new(
@@ -190,7 +199,14 @@ impl Database {
         .start()
         .map_err(|error| files::no_thread(&path, error))?;
         let spans = options.telemetry.sql("sqlite", options.name);
-        Ok(Database { writer: write_sender, readers: read_sender, spans, is_traced: true, shared })
+        Ok(Database {
+            writer: write_sender,
+            readers: read_sender,
+            scanners: scan_sender,
+            spans,
+            is_traced: true,
+            shared,
+        })
     }
 
     /// The same database without spans and measurements: for polling and other background work, whose operations
@@ -233,6 +249,17 @@ impl Database {
         self.run(&self.readers, operation, query).await
     }
 
+    /// As [`Database::read`], on a reader of its own: for lists, counts and whatever else may take long, so that nobody who
+    /// asks for one row waits behind it.
+    pub async fn scan<T, E, F>(&self, operation: &'static str, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.run(&self.scanners, operation, query).await
+    }
+
     /// Refuses new work, finishes what waits, moves the write-ahead log into the file, closes it and lets go of its
     /// lock. Repeating it waits for the same end.
     pub async fn close(&self) {
@@ -240,6 +267,7 @@ impl Database {
         // An error means that the thread has ended already.
         let _ = self.writer.send(Message::Close).await;
         let _ = self.readers.send(Message::Close).await;
+        let _ = self.scanners.send(Message::Close).await;
         self.shared.closed.cancelled().await;
     }
 

@@ -11,8 +11,9 @@ use super::Shared;
 use super::job::Message;
 use crate::Error;
 
-/// Starts one thread a connection. They end when the database is closed or its last handle is dropped.
+/// Starts a thread per connection, all of one kind. They end when the database is closed or its last handle is dropped.
 pub(super) fn start(
+    kind: &'static str,
     connections: Vec<Connection>,
     queue: mpsc::Receiver<Message>,
     shared: &Arc<Shared>,
@@ -25,7 +26,7 @@ pub(super) fn start(
             let queue = Arc::clone(&queue);
             let shared = Arc::clone(shared);
             std::thread::Builder::new()
-                .name(format!("{}-reader-{number}", shared.name))
+                .name(format!("{}-{kind}-{number}", shared.name))
                 .spawn(move || run(&connection, &queue, &shared))
         })
         .collect()

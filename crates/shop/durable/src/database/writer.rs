@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use tokio::sync::mpsc;
 
 use super::Shared;
@@ -97,7 +97,7 @@ impl Writer {
     fn commit(&self, done: Vec<Box<dyn Job>>, lost: Option<Error>) {
         let units = done.len();
         let result = match lost {
-            None => self.run_statement("COMMIT").map(|()| units),
+            None => self.run_statement("COMMIT").map(|()| units).map_err(failed_commit),
             Some(cause) => Err(Error::GroupRolledBack(Arc::new(cause))),
         };
         if result.is_ok() {
@@ -136,9 +136,43 @@ impl Writer {
     }
 }
 
+/// What a failed COMMIT means. When the sync fails the log may hold the commit whole all the same: SQLite has forgotten it,
+/// but recovery after a crash believes the log. Every other failure comes before the last frame is written.
+fn failed_commit(error: Error) -> Error {
+    let Error::Io(source) = &error else { return error };
+    let code = source.sqlite_error().map(|error| error.extended_code);
+    match code {
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Error::OutcomeUnknown(Arc::new(error)),
+        _ => error,
+    }
+}
+
 /// Answers a job. What its caller left behind (a value's drop, a callback) must not end the writer.
 fn settle(job: Box<dyn Job>, commit: Result<usize, Error>) {
     if catch_unwind(AssertUnwindSafe(|| job.settle(commit))).is_err() {
-        tracing::error!("a unit's callback or value panicked after the commit");
+        tracing::error!("a unit's value panicked after the commit");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit_that_fails_with(code: i32) -> Error {
+        failed_commit(Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)))
+    }
+
+    #[test]
+    fn a_commit_whose_sync_failed_is_neither_done_nor_undone() {
+        let unknown = commit_that_fails_with(ffi::SQLITE_IOERR_FSYNC);
+        assert!(matches!(unknown, Error::OutcomeUnknown(_)), "{unknown:?}");
+        assert!(unknown.is_retryable());
+    }
+
+    #[test]
+    fn a_commit_that_could_not_be_written_is_undone() {
+        assert!(matches!(commit_that_fails_with(ffi::SQLITE_IOERR_WRITE), Error::Io(_)));
+        assert!(matches!(commit_that_fails_with(ffi::SQLITE_FULL), Error::Full(_)));
+        assert!(matches!(commit_that_fails_with(ffi::SQLITE_BUSY), Error::Busy(_)));
     }
 }

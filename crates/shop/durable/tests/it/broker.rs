@@ -195,6 +195,58 @@ impl SetClock {
     }
 }
 
+#[tokio::test]
+async fn a_dead_member_is_missed_whatever_its_clock_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_at = |time: &SetClock| {
+        let options = EmbeddedBrokerOptions {
+            sharing: Sharing::Shared,
+            lease: Duration::from_millis(200),
+            clock: time.clock(),
+            ..EmbeddedBrokerOptions::new(Location::File(folder.path().join("broker.db")))
+        };
+        EmbeddedBroker::open(options).unwrap()
+    };
+    let (right, ahead) = (SetClock::new(), SetClock::new());
+    ahead.advance(Duration::from_hours(1));
+    let first = open_at(&ahead);
+    let mut dead = first.subscribe("group", "t").await.unwrap();
+    dead.poll(1, Duration::ZERO).await.unwrap();
+    assert_eq!(dead.assigned().len(), 4);
+    drop(dead);
+    first.close().await;
+
+    // The clock was set right again while it was dead.
+    let second = open_at(&right);
+    second.publish(vec![suite::record("t", "key", 1)]).await.unwrap();
+    let mut heir = second.subscribe("group", "t").await.unwrap();
+    assert_eq!(suite::take(&mut *heir, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_record_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.db");
+    let broker = open(&path, Sharing::Exclusive);
+    broker.publish((0..3).map(|number| suite::record("t", "one key", number)).collect()).await.unwrap();
+    let damage = "UPDATE broker_records SET headers = x'ff' WHERE event_id = 't-1'";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, ()).unwrap(), 1);
+    let mut consumer = broker.subscribe("group", "t").await.unwrap();
+    let taken = suite::take(&mut *consumer, 3).await.unwrap();
+    assert_eq!(taken[0].record.id, "t-0");
+    assert!(taken[1].record.header("damaged").is_some(), "{:?}", taken[1]);
+    assert_eq!(taken[2].record.id, "t-2");
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_large_is_refused_for_good() {
+    let options = EmbeddedBrokerOptions { max_record: 20, ..EmbeddedBrokerOptions::new(Location::Ephemeral) };
+    let broker = EmbeddedBroker::open(options).unwrap();
+    let record = Record { payload: vec![0; 18], ..suite::record("t", "key", 1) };
+    let refused = broker.publish(vec![record]).await.unwrap_err();
+    assert!(refused.is_refusal() && !refused.is_infrastructure(), "{refused:?}");
+}
+
 async fn publish_sized(broker: &EmbeddedBroker, count: usize, bytes: usize) {
     let records =
         (0..count).map(|number| Record { payload: vec![0; bytes], ..suite::record("t", "one key", number) });

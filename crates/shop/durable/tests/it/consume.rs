@@ -1,6 +1,7 @@
 //! The consume loop: retries, dead letters, order, rebalancing, draining.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -225,6 +226,48 @@ async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_drop
     .await;
     until_committed(&broker, 1).await;
     running.drain().await;
+}
+
+#[tokio::test]
+async fn a_record_waits_for_what_its_handler_needs() {
+    let (broker, log) = (broker(), Log::default());
+    publish(&broker, 0..3, |_| "one key".to_owned()).await;
+    let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
+    subscription.options = ConsumeOptions {
+        attempts: 2,
+        backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(2) },
+        ..ConsumeOptions::default()
+    };
+    let standstill = subscription.standstill.clone();
+    let (is_locked, tries) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (handled, locked, tried) = (log.clone(), Arc::clone(&is_locked), Arc::clone(&tries));
+    let handler = move |delivery: Arc<Delivery>| {
+        tried.fetch_add(1, Ordering::SeqCst);
+        let is_locked = locked.load(Ordering::SeqCst);
+        if !is_locked {
+            handled.add(&delivery);
+        }
+        async move {
+            let closed = Error::Closed("notification");
+            if is_locked { Err(Failure::Retry(closed)) } else { Ok(()) }
+        }
+    };
+    let drain = CancellationToken::new();
+    let task = waypost_telemetry::spawn(consume::run(subscription, handler, drain.clone().cancelled_owned()));
+    eventually("it was tried far more often than a bad record is", || async {
+        (tries.load(Ordering::SeqCst) > 20).then_some(())
+    })
+    .await;
+    let reason = standstill.reason().expect("readiness is told");
+    assert!(reason.contains("notification is closed"), "{reason}");
+    assert_eq!(broker.records("t.dead-letter"), Vec::<Vec<_>>::new());
+
+    is_locked.store(false, Ordering::SeqCst);
+    until_committed(&broker, 3).await;
+    assert_eq!(log.ids(), ["t-0", "t-1", "t-2"]);
+    assert_eq!(standstill.reason(), None);
+    drain.cancel();
+    task.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -17,10 +17,12 @@ use super::{NOTES, names};
 const CHILD: &str = "WAYPOST_DURABLE_TEST_CRASH";
 
 const OUTBOX: Migration = Migration::new("0002_outbox", outbox::SCHEMA);
+const PARKING: Migration = Migration::new("0003_outbox_parking", outbox::PARKING);
 
 fn open(folder: &Path) -> Database {
     let location = Location::File(folder.join("order.db"));
-    Database::open(DatabaseOptions::new(location, "test", &Telemetry::disabled()), &[NOTES, OUTBOX]).unwrap()
+    Database::open(DatabaseOptions::new(location, "test", &Telemetry::disabled()), &[NOTES, OUTBOX, PARKING])
+        .unwrap()
 }
 
 fn open_broker(folder: &Path) -> EmbeddedBroker {

@@ -245,6 +245,46 @@ async fn a_callback_runs_after_the_commit_and_only_then() {
 }
 
 #[tokio::test]
+async fn a_callback_that_panics_takes_back_no_commit() {
+    let database = ephemeral(&[NOTES]);
+    let called = Arc::new(AtomicBool::new(false));
+    let later = Arc::clone(&called);
+    let written: Result<i32, Error> = database
+        .write("keep", move |unit| {
+            unit.execute("INSERT INTO notes (name) VALUES ('kept')", ())?;
+            unit.after_commit(|| panic!("on purpose"));
+            unit.after_commit(move || later.store(true, Ordering::SeqCst));
+            Ok(7)
+        })
+        .await;
+    assert_eq!(written.unwrap(), 7);
+    assert!(called.load(Ordering::SeqCst));
+    assert_eq!(names(&database).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_long_list_does_not_hold_up_who_asks_for_one_row() {
+    let database = ephemeral(&[NOTES]);
+    insert(&database, "one").await.unwrap();
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let listing = database.scan("list", move |unit| {
+        let all = unit.query_all("SELECT name FROM notes", (), |row| row.get::<_, String>(0))?;
+        let _ = begun.send(());
+        let _ = held.recv();
+        Ok::<_, Error>(all)
+    });
+    let finding = async {
+        has_begun.await.unwrap();
+        let found = names(&database).await;
+        drop(release);
+        found
+    };
+    let (listed, found) = tokio::join!(listing, finding);
+    assert_eq!((listed.unwrap(), found), (vec!["one".to_owned()], vec!["one".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_query_sees_one_state_and_cannot_write() {
     let database = ephemeral(&[NOTES]);
     insert(&database, "first").await.unwrap();

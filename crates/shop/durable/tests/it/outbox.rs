@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
-use waypost_durable::{Database, Error, Migration, inbox, memory};
+use waypost_durable::{Database, Error, Migration, Unit, inbox, memory};
 
 use super::ephemeral;
 
-pub(crate) const OUTBOX: Migration = Migration::new("0001_outbox", outbox::SCHEMA);
+pub(crate) const OUTBOX: [Migration; 2] =
+    [Migration::new("0001_outbox", outbox::SCHEMA), Migration::new("0003_outbox_parking", outbox::PARKING)];
 const INBOX: Migration = Migration::new("0002_inbox", inbox::SCHEMA);
 
 pub(crate) fn event(number: usize) -> Event {
@@ -33,13 +34,20 @@ pub(crate) async fn append(database: &Database, events: Vec<Event>) {
 
 /// Both kinds of outbox with these events in them.
 async fn both(events: Vec<Event>) -> [Arc<dyn Outbox>; 2] {
-    let database = ephemeral(&[OUTBOX]);
+    let database = ephemeral(&OUTBOX);
     append(&database, events.clone()).await;
     let memory = memory::Outbox::new();
     for event in events {
         memory.append(event, SystemTime::now());
     }
     [Arc::new(SqliteOutbox::new(&database)), Arc::new(memory)]
+}
+
+/// Longer than any test.
+const KEPT: Duration = Duration::from_hours(1);
+
+async fn positions(outbox: &dyn Outbox) -> Vec<i64> {
+    outbox.pending(1000).await.unwrap().into_iter().map(|pending| pending.position).collect()
 }
 
 async fn pending_ids(outbox: &dyn Outbox) -> Vec<String> {
@@ -56,7 +64,7 @@ async fn events_are_pending_whole_and_in_order_until_they_are_marked() {
         );
         assert!(pending.is_sorted_by_key(|pending| pending.position));
         // Marked out of order, as after a partial acknowledgement: what is left is still all there.
-        outbox.mark_published(vec![pending[1].position]).await.unwrap();
+        outbox.mark_published(vec![pending[1].position], KEPT).await.unwrap();
         assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-2", "event-3", "event-4"]);
     }
 }
@@ -73,7 +81,7 @@ async fn published_events_are_deleted_in_batches_and_unpublished_ones_never() {
     for outbox in both((0..10).map(event).collect()).await {
         let positions: Vec<i64> =
             outbox.pending(7).await.unwrap().iter().map(|pending| pending.position).collect();
-        outbox.mark_published(positions).await.unwrap();
+        outbox.mark_published(positions, KEPT).await.unwrap();
         assert_eq!(outbox.delete_published(Duration::from_hours(1), 5).await.unwrap(), 0);
         assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 5);
         assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 2);
@@ -83,8 +91,57 @@ async fn published_events_are_deleted_in_batches_and_unpublished_ones_never() {
 }
 
 #[tokio::test]
+async fn marking_deletes_more_old_events_than_it_marks() {
+    for outbox in both((0..100).map(event).collect()).await {
+        for positions in positions(&*outbox).await.chunks(10) {
+            outbox.mark_published(positions.to_vec(), KEPT).await.unwrap();
+        }
+        // The load goes on, and what was published before has become old.
+        for _ in 0..5 {
+            outbox.mark_published(vec![i64::MAX; 10], Duration::ZERO).await.unwrap();
+        }
+        assert_eq!(outbox.delete_published(Duration::ZERO, 1000).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_parked_event_holds_back_its_key_and_nobody_else() {
+    // Events 0, 3, 6 are of one key; 1, 4 and 2, 5 of two others.
+    for outbox in both((0..7).map(event).collect()).await {
+        let second_of_key = positions(&*outbox).await[3];
+        outbox.park(second_of_key, "too large".to_owned()).await.unwrap();
+        assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-1", "event-2", "event-4", "event-5"]);
+        assert_eq!(outbox.parked().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn damaged_rows_are_parked_with_the_reason() {
+    let database = ephemeral(&OUTBOX);
+    append(&database, (0..5).map(event).collect()).await;
+    let damage = |unit: &mut Unit<'_>| {
+        unit.execute("UPDATE outbox SET headers = x'ff' WHERE event_id = 'event-0'", ())?;
+        unit.execute("UPDATE outbox SET payload = 'text' WHERE event_id = 'event-2'", ())
+    };
+    database.write::<_, Error, _>("damage", damage).await.unwrap();
+    let outbox = SqliteOutbox::new(&database);
+    // 3 stands behind 0 in the order of their key.
+    assert_eq!(pending_ids(&outbox).await, ["event-1", "event-4"]);
+    assert_eq!(outbox.parked().await.unwrap(), 2);
+    let reasons: Vec<String> = database
+        .read("reasons", |unit| {
+            unit.query_all("SELECT parked_reason FROM outbox WHERE parked_at > 0", (), |row| row.get(0))
+        })
+        .await
+        .map_err(|error: Error| error)
+        .unwrap();
+    assert!(reasons.iter().any(|reason| reason.contains("headers")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("payload")), "{reasons:?}");
+}
+
+#[tokio::test]
 async fn an_append_wakes_who_waits_for_it() {
-    let database = ephemeral(&[OUTBOX]);
+    let database = ephemeral(&OUTBOX);
     let mut appended = SqliteOutbox::new(&database).appended();
     append(&database, vec![event(1)]).await;
     appended.changed().await.unwrap();
@@ -97,7 +154,7 @@ async fn an_append_wakes_who_waits_for_it() {
 
 #[tokio::test]
 async fn an_event_exists_only_if_its_unit_committed() {
-    let database = ephemeral(&[OUTBOX]);
+    let database = ephemeral(&OUTBOX);
     let mut appended = SqliteOutbox::new(&database).appended();
     let failed: Result<(), Error> = database
         .write("append-and-fail", |unit| {
@@ -119,7 +176,7 @@ async fn first_time(database: &Database, consumer: &'static str, id: &'static st
 
 #[tokio::test]
 async fn an_event_is_seen_for_the_first_time_once_a_consumer() {
-    let database = ephemeral(&[OUTBOX, INBOX]);
+    let database = ephemeral(&[&OUTBOX[..], &[INBOX]].concat());
     let mut memory = memory::Inbox::default();
     for (consumer, id, expected) in [
         ("mail", "event-1", true),
@@ -134,7 +191,7 @@ async fn an_event_is_seen_for_the_first_time_once_a_consumer() {
 
 #[tokio::test]
 async fn an_effect_that_rolls_back_leaves_the_event_unseen() {
-    let database = ephemeral(&[OUTBOX, INBOX]);
+    let database = ephemeral(&[&OUTBOX[..], &[INBOX]].concat());
     let failed: Result<(), Error> = database
         .write("handle-and-fail", |unit| {
             assert!(inbox::first_time(unit, "mail", "event-1")?);
@@ -147,7 +204,7 @@ async fn an_effect_that_rolls_back_leaves_the_event_unseen() {
 
 #[tokio::test]
 async fn old_inbox_entries_are_purged() {
-    let database = ephemeral(&[OUTBOX, INBOX]);
+    let database = ephemeral(&[&OUTBOX[..], &[INBOX]].concat());
     first_time(&database, "mail", "event-1").await;
     let purge = |age| database.write("purge", move |unit| inbox::purge(unit, age, 10));
     let young: Result<usize, Error> = purge(Duration::from_hours(1)).await;

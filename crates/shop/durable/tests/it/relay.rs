@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Broker, KIND_HEADER, MemoryBroker, Record};
+use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, MemoryBroker, Record};
 use waypost_durable::outbox::{Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
-use waypost_durable::{Backoff, Error, memory};
+use waypost_durable::{Backoff, Error, Unit, memory};
 use waypost_telemetry::Telemetry;
 
 use super::outbox::{OUTBOX, append, event};
@@ -62,7 +62,7 @@ async fn until_published(broker: &MemoryBroker, count: usize) -> Vec<Record> {
 
 #[tokio::test]
 async fn an_append_is_published_at_once_with_everything_it_has() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     append(&database, vec![event(1)]).await;
     let published = until_published(&broker, 1).await;
@@ -79,7 +79,7 @@ async fn an_append_is_published_at_once_with_everything_it_has() {
 
 #[tokio::test]
 async fn what_was_appended_before_the_start_is_published_in_order() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     append(&database, (0..30).map(event).collect()).await;
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     let published = until_published(&broker, 30).await;
@@ -92,7 +92,7 @@ async fn what_was_appended_before_the_start_is_published_in_order() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_loses_no_event_and_no_order() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     broker.set_available(false);
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     append(&database, (0..6).map(event).collect()).await;
@@ -107,7 +107,7 @@ async fn a_broker_that_is_away_loses_no_event_and_no_order() {
 
 #[tokio::test]
 async fn a_drain_publishes_what_is_pending() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
@@ -118,7 +118,7 @@ async fn a_drain_publishes_what_is_pending() {
 
 #[tokio::test]
 async fn a_drain_ends_although_the_broker_is_away_and_the_next_relay_goes_on() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
     start(SqliteOutbox::new(&database), &broker, SLOW).drain().await;
@@ -141,18 +141,26 @@ impl Outbox for ForgetfulOutbox {
         self.inner.pending(limit)
     }
 
-    fn mark_published(&self, positions: Vec<i64>) -> BoxFuture<'_, Result<(), Error>> {
+    fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
         self.marks.fetch_add(1, Ordering::SeqCst);
         if self.forgets.load(Ordering::SeqCst) {
             return Box::pin(async {
                 Err(Error::Broker { reason: "the outbox is locked".to_owned(), retryable: true })
             });
         }
-        self.inner.mark_published(positions)
+        self.inner.mark_published(positions, keep)
     }
 
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>> {
         self.inner.delete_published(age, limit)
+    }
+
+    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.park(position, reason)
+    }
+
+    fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        self.inner.parked()
     }
 
     fn appended(&self) -> watch::Receiver<u64> {
@@ -190,9 +198,60 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     assert_eq!(outbox.pending(10).await.unwrap(), []);
 }
 
+/// A broker that takes no record with this id, whatever else is sent with it.
+#[derive(Clone)]
+struct Choosy {
+    inner: MemoryBroker,
+    refused: &'static str,
+}
+
+impl Broker for Choosy {
+    fn system(&self) -> &'static str {
+        self.inner.system()
+    }
+
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>> {
+        if records.iter().any(|record| record.id == self.refused) {
+            let reason = "the record is too large".to_owned();
+            return Box::pin(async { Err(Error::Broker { reason, retryable: false }) });
+        }
+        self.inner.publish(records)
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        group: &'a str,
+        topic: &'a str,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>, Error>> {
+        self.inner.subscribe(group, topic)
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_for_good_is_parked_alone() {
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    append(&database, (0..9).map(event).collect()).await;
+    let outbox = SqliteOutbox::new(&database);
+    let choosy = Choosy { inner: broker.clone(), refused: "event-3" };
+    let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(choosy), &Telemetry::disabled());
+    relay.with_options(SLOW).run(std::future::ready(())).await;
+    // What is of its key and later waits behind it; all others are there.
+    let published = records(&broker);
+    assert_eq!(ids_of_key(&published, "order-0"), ["event-0"]);
+    assert_eq!(ids_of_key(&published, "order-1"), ["event-1", "event-4", "event-7"]);
+    assert_eq!(ids_of_key(&published, "order-2"), ["event-2", "event-5", "event-8"]);
+    assert_eq!(outbox.parked().await.unwrap(), 1);
+
+    // Somebody has seen to it: the key goes on in its order.
+    let replay = |unit: &mut Unit<'_>| unit.execute("UPDATE outbox SET parked_at = NULL", ());
+    database.write::<_, Error, _>("replay", replay).await.unwrap();
+    start(outbox, &broker, SLOW).drain().await;
+    assert_eq!(ids_of_key(&records(&broker), "order-0"), ["event-0", "event-3", "event-6"]);
+}
+
 #[tokio::test]
 async fn a_relay_that_is_not_woken_looks_by_itself() {
-    let (database, broker) = (ephemeral(&[OUTBOX]), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
     let relay = start(
         SqliteOutbox::new(&database),
         &broker,

@@ -20,8 +20,12 @@ use super::{NOTES, eventually, insert, names};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn database(telemetry: &Telemetry) -> Database {
-    let tables =
-        [NOTES, Migration::new("0002_outbox", outbox::SCHEMA), Migration::new("0003_inbox", inbox::SCHEMA)];
+    let tables = [
+        NOTES,
+        Migration::new("0002_outbox", outbox::SCHEMA),
+        Migration::new("0003_inbox", inbox::SCHEMA),
+        Migration::new("0004_outbox_parking", outbox::PARKING),
+    ];
     Database::open(DatabaseOptions::new(Location::Ephemeral, "order", telemetry), &tables).unwrap()
 }
 

@@ -51,6 +51,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Ends holds that have run out and gives their stock back, the oldest first, at most `most`. Tells how many.
     fn expire(&self, now: Timestamp, most: u32) -> Answer<'_, u32>;
 
+    /// Deletes holds that ended before this moment, some at a time, and tells how many. An order's late request finds no
+    /// trace of them any more, so it must be longer ago than any request can be late.
+    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize>;
+
     /// Counts the stock of every product in every way (I11). Reads everything: for checks, not for requests.
     fn count(&self) -> Answer<'_, Vec<StockCount>>;
 

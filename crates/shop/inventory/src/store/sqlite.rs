@@ -3,6 +3,8 @@
 //! One writer, so what a unit has read stays true until its commit. The conditions in the `UPDATE`s are there all the
 //! same: they are the rule, and the only guard on a database with several writers.
 
+mod retention;
+
 use super::{Answer, Store};
 use crate::{
     Error,
@@ -18,8 +20,13 @@ use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
+    Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
+];
+
+/// Holds that are deleted in one transaction.
+const DELETED_AT_ONCE: u32 = 200;
 
 /// The name of the database: of its file and in spans.
 pub const DATABASE: &str = "inventory";
@@ -81,8 +88,14 @@ impl Store for SqliteStore {
         Box::pin(self.database.write("expire", move |unit| expire(unit, now, most)))
     }
 
+    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize> {
+        let database = self.database.untraced();
+        let delete = move |unit: &mut Unit<'_>| retention::delete_ended(unit, before, DELETED_AT_ONCE);
+        Box::pin(async move { database.write("delete_ended", delete).await })
+    }
+
     fn count(&self) -> Answer<'_, Vec<StockCount>> {
-        Box::pin(self.database.read("count", count))
+        Box::pin(self.database.scan("count", count))
     }
 
     fn ping(&self) -> Answer<'_, ()> {
@@ -316,28 +329,37 @@ fn count(unit: &mut Unit<'_>) -> Result<Vec<StockCount>, Error> {
            (SELECT coalesce(sum(quantity), 0) FROM reservation_lines JOIN reservations USING (order_id, generation) \
             WHERE reservation_lines.product_id = stock.product_id AND state = 'held'), \
            (SELECT coalesce(sum(quantity), 0) FROM reservation_lines JOIN reservations USING (order_id, generation) \
-            WHERE reservation_lines.product_id = stock.product_id AND state = 'committed') \
+            WHERE reservation_lines.product_id = stock.product_id AND state = 'committed'), \
+           (SELECT coalesce(sum(committed), 0) FROM stock_brought_forward AS brought_forward \
+            WHERE brought_forward.product_id = stock.product_id) \
          FROM stock ORDER BY product_id",
         (),
         |row| {
             let id: String = row.get(0)?;
-            let counts: [i64; 6] =
-                [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?];
+            let counts: [i64; 7] = [
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+                row.get(6)?,
+                row.get(7)?,
+            ];
             Ok((id, counts))
         },
     )?;
-    let to_count = |(id, counts): (String, [i64; 6])| {
+    let to_count = |(id, counts): (String, [i64; 7])| {
         let product = id.parse().map_err(|_| malformed("stock.product_id"))?;
-        let [on_hand, reserved, received, committed, held_by_reservations, committed_by_reservations] =
+        let [on_hand, reserved, received, by_movements, held_by_reservations, by_reservations, forward] =
             counts;
         Ok(StockCount {
             product,
             on_hand,
             reserved,
             received,
-            committed,
+            committed: by_movements + forward,
             held_by_reservations,
-            committed_by_reservations,
+            committed_by_reservations: by_reservations + forward,
         })
     };
     rows.into_iter().map(to_count).collect()

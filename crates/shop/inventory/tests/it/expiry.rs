@@ -16,7 +16,7 @@ use waypost_inventory::{
     store::{SqliteStore, Store},
 };
 use waypost_service::{DataDir, Drain};
-use waypost_telemetry::{testing::TestTelemetry, with_context};
+use waypost_telemetry::{Telemetry, testing::TestTelemetry, with_context};
 
 #[derive(Clone, Default)]
 struct Hand(Arc<AtomicI64>);
@@ -106,7 +106,8 @@ async fn the_sweeper_works_until_the_drain() {
     hold(&inventory, "one", Some(Duration::from_secs(10))).await;
     hand.move_on(10);
     let (trigger, drain) = Drain::new();
-    let sweeper = waypost_telemetry::spawn(inventory.clone().sweep_until(drain));
+    let sweeper = inventory.clone().sweeper(Duration::from_millis(1), &Telemetry::disabled());
+    let sweeper = waypost_telemetry::spawn((sweeper.run)(drain));
     let given_back = async {
         while available(&inventory).await < 9 {
             tokio::task::yield_now().await;

@@ -318,3 +318,31 @@ async fn the_database_itself_keeps_the_rules() {
         assert!(error.contains(reason), "{statement}: {error}");
     }
 }
+
+/// A double lives no longer than a test and keeps everything.
+#[tokio::test]
+async fn only_holds_that_ended_long_ago_are_deleted() {
+    let store = crate::world::sqlite();
+    with_stock(&*store, &[("a", 9), ("b", 9)]).await;
+    for (id, ends) in [("committed", 10), ("released", 20), ("late", 90)] {
+        store.reserve(wish(id, &[("a", 2), ("b", 1)]), at(0)).await.unwrap();
+        if id == "released" {
+            store.release(order(id), first(), at(ends)).await.unwrap();
+        } else {
+            store.commit(order(id), at(ends)).await.unwrap();
+        }
+    }
+    store.reserve(wish("held", &[("a", 1)]), at(0)).await.unwrap();
+    let before = store.count().await.unwrap();
+    assert_eq!(store.delete_ended(at(5)).await.unwrap(), 0);
+    assert_eq!(store.delete_ended(at(50)).await.unwrap(), 2);
+    assert_eq!(store.delete_ended(at(50)).await.unwrap(), 0);
+    // The stock is what it was, and still adds up.
+    assert_eq!(store.count().await.unwrap(), before);
+    assert_adds_up(&*store).await;
+    assert_eq!(code(store.commit(order("committed"), at(60)).await), ErrorCode::ReservationNotFound);
+    store.commit(order("late"), at(100)).await.unwrap();
+    assert_eq!(store.delete_ended(at(1000)).await.unwrap(), 1);
+    store.commit(order("held"), at(999)).await.unwrap();
+    assert_adds_up(&*store).await;
+}

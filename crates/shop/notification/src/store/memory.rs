@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use waypost_api::{EventId, OrderId};
+use waypost_api::{EventId, OrderId, Timestamp};
 use waypost_durable::memory::Inbox;
 
 /// Notifications in memory.
@@ -73,6 +73,11 @@ impl Store for MemoryStore {
 
     /// Keeps everything: it lives no longer than a test.
     fn purge_inbox(&self, _: Duration) -> Answer<'_, usize> {
+        Box::pin(ready(Ok(0)))
+    }
+
+    /// Keeps everything: it lives no longer than a test.
+    fn delete_sent(&self, _: Timestamp) -> Answer<'_, usize> {
         Box::pin(ready(Ok(0)))
     }
 

@@ -16,7 +16,7 @@ use crate::{
     domain::{Channel, Notification},
 };
 use std::{fmt::Debug, time::Duration};
-use waypost_api::{EventId, OrderId};
+use waypost_api::{EventId, OrderId, Timestamp};
 use waypost_durable::BoxFuture;
 
 /// What a store answers.
@@ -53,6 +53,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Forgets which events were seen longer than `age` ago, some at a time, and tells how many.
     fn purge_inbox(&self, age: Duration) -> Answer<'_, usize>;
+
+    /// Deletes notifications that were sent before this moment, some at a time, and tells how many.
+    fn delete_sent(&self, before: Timestamp) -> Answer<'_, usize>;
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;

@@ -16,12 +16,16 @@ use waypost_telemetry::Telemetry;
 pub const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_notifications", include_str!("../../migrations/sqlite/0001_notifications.sql")),
     Migration::new("0002_inbox", inbox::SCHEMA),
+    Migration::new(
+        "0003_notification_age",
+        include_str!("../../migrations/sqlite/0003_notification_age.sql"),
+    ),
 ];
 
 /// The name of the database: of its file and in spans.
 pub const DATABASE: &str = "notification";
 
-/// Events that are forgotten in one transaction.
+/// Events or notifications that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
 
 /// Notifications in one SQLite database.
@@ -65,7 +69,7 @@ impl Store for SqliteStore {
     }
 
     fn total(&self) -> Answer<'_, u64> {
-        Box::pin(self.untraced.read("total", |unit| {
+        Box::pin(self.untraced.scan("total", |unit| {
             let count: i64 = unit.query_row("SELECT count(*) FROM notifications", (), |row| row.get(0))?;
             Ok(u64::try_from(count).unwrap_or_default())
         }))
@@ -73,6 +77,16 @@ impl Store for SqliteStore {
 
     fn purge_inbox(&self, age: Duration) -> Answer<'_, usize> {
         Box::pin(self.untraced.write("purge_inbox", move |unit| Ok(inbox::purge(unit, age, PURGE_BATCH)?)))
+    }
+
+    fn delete_sent(&self, before: Timestamp) -> Answer<'_, usize> {
+        Box::pin(self.untraced.write("delete_sent", move |unit| {
+            Ok(unit.execute(
+                "DELETE FROM notifications WHERE (order_id, kind, channel) IN (\
+                   SELECT order_id, kind, channel FROM notifications WHERE sent_at < ?1 ORDER BY sent_at LIMIT ?2)",
+                params![before.unix_millis(), PURGE_BATCH],
+            )?)
+        }))
     }
 
     fn ping(&self) -> Answer<'_, ()> {

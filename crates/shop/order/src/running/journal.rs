@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::{
     Error,
-    domain::Order,
+    domain::{Fact, Order},
     events,
     place_order::PlaceOrder,
     store::{Lease, Progress, Taken},
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_durable::{
     BoxFuture,
-    saga::{AppendError, Batch, Journal, Loaded, Phase},
+    saga::{AppendError, Batch, Entry, Journal, Loaded, Phase},
 };
 use waypost_telemetry::set;
 
@@ -22,11 +22,14 @@ pub(super) struct OrderJournal {
     shared: Arc<Shared>,
     /// The order as of the last row that is known here.
     order: watch::Sender<Order>,
+    /// How often it was parked since anything was last achieved for it.
+    parked: u32,
 }
 
 impl OrderJournal {
-    pub(super) fn new(shared: Arc<Shared>, order: Order) -> OrderJournal {
-        OrderJournal { shared, order: watch::Sender::new(order) }
+    /// The journal of an order with these facts so far.
+    pub(super) fn new(shared: Arc<Shared>, order: Order, facts: &[Fact]) -> OrderJournal {
+        OrderJournal { shared, order: watch::Sender::new(order), parked: parked_in_a_row(facts) }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Order> {
@@ -74,11 +77,14 @@ impl OrderJournal {
         Ok(Loaded { state: order, log })
     }
 
-    /// A parked saga is left alone for a while; any other is this process's for the time of a lease.
+    /// A parked saga is left alone for a while, longer each time; any other is this process's for the time of a lease.
     fn lease(&self, phase: Phase) -> Lease {
         let lease = self.shared.lease();
         match phase {
-            Phase::Stuck => Lease { until: self.shared.now().plus(self.shared.options.stuck_retry), ..lease },
+            Phase::Stuck => {
+                let pause = self.shared.options.stuck_retry.delay(self.parked.saturating_add(1));
+                Lease { until: self.shared.now().plus(pause), ..lease }
+            }
             _ => lease,
         }
     }
@@ -94,6 +100,31 @@ impl Journal<PlaceOrder> for OrderJournal {
     }
 }
 
+/// How often a saga was parked since anything was last achieved for it.
+fn parked_in_a_row(facts: &[Fact]) -> u32 {
+    let is_progress = |fact: &&Fact| matches!(fact, Entry::Done(..) | Entry::Undone(_) | Entry::MadeUp(_));
+    let since = facts.iter().rev().take_while(|fact| !is_progress(fact));
+    u32::try_from(since.filter(|fact| matches!(fact, Entry::Stuck(..))).count()).unwrap_or(u32::MAX)
+}
+
 fn failed(error: impl Into<Error>) -> AppendError {
     AppendError::Failed(Box::new(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Refusal;
+    use waypost_api::ErrorCode;
+
+    #[test]
+    fn what_is_parked_again_is_counted_until_something_is_achieved() {
+        let stuck = || Entry::Stuck("reserve".into(), Refusal::from(ErrorCode::Unavailable));
+        let mut facts = vec![Entry::Done("authorize".into(), None), stuck(), Entry::Resumed, stuck()];
+        assert_eq!(parked_in_a_row(&facts), 2);
+        facts.extend([Entry::Resumed, Entry::Undone("reserve".into())]);
+        assert_eq!(parked_in_a_row(&facts), 0);
+        facts.push(stuck());
+        assert_eq!(parked_in_a_row(&facts), 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! The store for simulations and tests of the layers above: the same rules on maps, gone with the process.
 
-use super::{Answer, Cancelling, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
+use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
 use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Viewer},
@@ -230,6 +230,11 @@ impl Store for MemoryStore {
 
     fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
         Box::pin(ready(Ok(self.state().keys.purge(now.into()))))
+    }
+
+    /// Keeps everything: it lives no longer than a test.
+    fn delete_ended(&self, _: Kept) -> Answer<'_, usize> {
+        Box::pin(ready(Ok(0)))
     }
 
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {

@@ -92,6 +92,15 @@ pub struct Progress {
     pub event: Option<outbox::Event>,
 }
 
+/// What is kept of orders that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The journals of those that ended at this moment or later.
+    pub journals_since: Timestamp,
+    /// The orders that ended then or later, with their history. Must be longer ago than any idempotency key lives.
+    pub orders_since: Timestamp,
+}
+
 /// An order with the journal of its saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
@@ -149,6 +158,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Forgets keys that are older than [`waypost_durable::idempotency::RETENTION`], and tells how many.
     fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize>;
+
+    /// Deletes, of some orders that have ended, what is not kept any more, and tells of how many. Repeated until it is none,
+    /// all of it is gone.
+    fn delete_ended(&self, kept: Kept) -> Answer<'_, usize>;
 
     /// Every state that an order was in, the first one first.
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>>;

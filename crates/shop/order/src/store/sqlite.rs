@@ -3,10 +3,11 @@
 //! A unit of a saga writes without reading first: the runner knows the order as of the last row of its journal, and
 //! the `UPDATE` finds the order only if that is still the last row.
 
+mod retention;
 mod rows;
 
 use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
-use super::{Answer, Cancelling, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
+use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
 use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, Viewer},
@@ -27,6 +28,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
     Migration::new("0002_idempotency", idempotency::SCHEMA),
     Migration::new("0003_outbox", outbox::SCHEMA),
+    Migration::new("0004_outbox_parking", outbox::PARKING),
+    Migration::new("0005_retention", include_str!("../../migrations/sqlite/0005_retention.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -34,6 +37,9 @@ pub const DATABASE: &str = "order";
 
 /// Keys that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
+
+/// Orders of which something is deleted in one transaction.
+const RETENTION_BATCH: u32 = 200;
 
 /// Orders in one SQLite database.
 #[derive(Clone, Debug)]
@@ -90,7 +96,7 @@ impl Store for SqliteStore {
     }
 
     fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
-        Box::pin(self.database.read("page", move |unit| page(unit, &user, &viewer, after.as_ref(), most)))
+        Box::pin(self.database.scan("page", move |unit| page(unit, &user, &viewer, after.as_ref(), most)))
     }
 
     fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
@@ -110,7 +116,7 @@ impl Store for SqliteStore {
     }
 
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        Box::pin(self.untraced.read("unfinished", move |unit| unfinished(unit, now, most)))
+        Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, now, most)))
     }
 
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
@@ -130,6 +136,13 @@ impl Store for SqliteStore {
         Box::pin(
             self.untraced
                 .write("purge_keys", move |unit| Ok(idempotency::purge(unit, now.into(), PURGE_BATCH)?)),
+        )
+    }
+
+    fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
+        Box::pin(
+            self.untraced
+                .write("delete_ended", move |unit| retention::delete_ended(unit, kept, RETENTION_BATCH)),
         )
     }
 

@@ -17,7 +17,9 @@ use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
 use waypost_durable::idempotency::Key;
 use waypost_order::{
     domain::{Cursor, Move, Order, Viewer},
-    store::{Answer, Cancelling, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished},
+    store::{
+        Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
+    },
 };
 use waypost_service::DataDir;
 use waypost_telemetry::testing::TestTelemetry;
@@ -91,6 +93,10 @@ impl Store for Deadly {
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
         self.store.renew(orders, lease)
     }
+    fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
+        self.store.delete_ended(kept)
+    }
+
     fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
         self.store.purge_keys(now)
     }

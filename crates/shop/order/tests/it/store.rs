@@ -9,7 +9,7 @@ use waypost_durable::{
 };
 use waypost_order::{
     domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, Viewer},
-    store::{Cancelling, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
+    store::{Cancelling, Kept, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
 };
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
@@ -324,4 +324,58 @@ async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
     let after = Cursor { created_at: at(2), id: "order-3".parse().unwrap() };
     assert_eq!(page("user-admin", Some(after), 3).await, ["order-2", "order-1"]);
     assert!(page("mallory", None, 3).await.is_empty());
+}
+
+/// A double lives no longer than a test and keeps everything.
+#[tokio::test]
+async fn only_what_ended_long_ago_is_deleted() {
+    let subject = sqlite();
+    // Ended at 10 and at 20; one that still runs.
+    for (id, end) in [("order-1", 10), ("order-2", 20)] {
+        let placed = order(id, 0);
+        place(&subject, &placed).await;
+        let end = ended(&placed, 1, &Ending::Cancelled, end);
+        assert!(subject.store.advance(end.clone(), end.order.updated_at).await.unwrap());
+    }
+    place(&subject, &order("order-3", 0)).await;
+    let rows = async |id: &str| {
+        let taken = subject.store.reload(id.parse().unwrap(), "one".to_owned()).await.unwrap();
+        let history = subject.store.history(id.parse().unwrap()).await.unwrap();
+        (taken.map(|taken| taken.log.rows()), history.len())
+    };
+
+    let kept = |journals: i64, orders: i64| Kept { journals_since: at(journals), orders_since: at(orders) };
+    assert_eq!(subject.store.delete_ended(kept(10, 0)).await.unwrap(), 0);
+    assert_eq!(subject.store.delete_ended(kept(15, 0)).await.unwrap(), 1);
+    assert_eq!(subject.store.delete_ended(kept(15, 0)).await.unwrap(), 0);
+    assert_eq!(rows("order-1").await, (Some(0), 2));
+    assert_eq!(rows("order-2").await, (Some(2), 2));
+
+    assert_eq!(subject.store.delete_ended(kept(15, 15)).await.unwrap(), 1);
+    assert_eq!(rows("order-1").await, (None, 0));
+    // Whatever is asked for, what has not ended stays.
+    assert_eq!(subject.store.delete_ended(kept(1000, 1000)).await.unwrap(), 2);
+    assert_eq!(rows("order-2").await, (None, 0));
+    assert_eq!(rows("order-3").await, (Some(1), 1));
+}
+
+#[tokio::test]
+async fn the_database_itself_lets_nothing_go_before_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::Folder(folder.path().to_path_buf());
+    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
+    let subject = Subject { outbox: Box::new(store.outbox()), store: Arc::new(store.clone()) };
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let end = ended(&placed, 1, &Ending::Cancelled, 10);
+    assert!(subject.store.advance(end.clone(), at(10)).await.unwrap());
+    store.close().await;
+    let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
+    for table in ["order_journal", "order_history", "orders"] {
+        let refused = file.execute(&format!("DELETE FROM {table}"), ()).unwrap_err();
+        assert!(
+            refused.to_string().contains("append-only") || refused.to_string().contains("retention"),
+            "{refused}"
+        );
+    }
 }

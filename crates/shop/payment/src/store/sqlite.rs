@@ -94,7 +94,7 @@ impl Store for SqliteStore {
     }
 
     fn totals(&self, currency: Currency) -> Answer<'_, Totals> {
-        Box::pin(self.database.read("totals", move |unit| totals(unit, currency)))
+        Box::pin(self.database.scan("totals", move |unit| totals(unit, currency)))
     }
 
     fn ping(&self) -> Answer<'_, ()> {

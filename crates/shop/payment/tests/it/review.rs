@@ -190,7 +190,8 @@ async fn the_worker_reviews_until_the_drain() {
     hand.move_on(5);
 
     let (trigger, drain) = Drain::new();
-    let worker = waypost_telemetry::spawn(payments.clone().review_until(drain));
+    let worker = payments.clone().reviewer(&Telemetry::disabled());
+    let worker = waypost_telemetry::spawn((worker.run)(drain));
     let settled = async {
         while state(&payments).await == PaymentState::Unknown {
             tokio::task::yield_now().await;

@@ -64,6 +64,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the ledger adds up to.
     fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>>;
 
+    /// Forgets answers that were given before this moment, some at a time, and tells how many. Their keys are new from then
+    /// on.
+    fn forget_requests(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>>;
+
     /// Fails when the ledger cannot be read.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 

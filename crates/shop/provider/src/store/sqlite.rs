@@ -1,5 +1,7 @@
 //! The ledger in SQLite.
 
+use std::time::SystemTime;
+
 use waypost_api::Amount;
 use waypost_durable::rusqlite::{self, Row, params};
 use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration, Unit, clock};
@@ -11,8 +13,13 @@ use crate::Error;
 use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 
 /// The schema.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql")),
+    Migration::new("0002_request_age", include_str!("../../migrations/sqlite/0002_request_age.sql")),
+];
+
+/// Answers that are forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 
 /// A ledger in one SQLite file.
 #[derive(Clone, Debug)]
@@ -56,7 +63,7 @@ impl Store for SqliteStore {
     }
 
     fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>> {
-        Box::pin(self.database.read("totals", |unit| {
+        Box::pin(self.database.scan("totals", |unit| {
             Ok(unit.query_row(
                 "SELECT (SELECT COUNT(*) FROM charges WHERE status <> 'declined'),
                         COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'capture'), 0),
@@ -71,6 +78,17 @@ impl Store for SqliteStore {
                 },
             )?)
         }))
+    }
+
+    fn forget_requests(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>> {
+        let database = self.database.untraced();
+        let forget = move |unit: &mut Unit<'_>| {
+            Ok(unit.execute(
+                "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE at < ?1 ORDER BY at LIMIT ?2)",
+                params![clock::millis(before), FORGOTTEN_AT_ONCE],
+            )?)
+        };
+        Box::pin(async move { database.write("forget-requests", forget).await })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {

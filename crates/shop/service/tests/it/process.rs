@@ -88,6 +88,55 @@ async fn a_request_in_flight_and_the_task_it_left_behind_are_finished_before_wor
 }
 
 #[tokio::test]
+async fn tasks_are_told_to_stop_before_a_request_is_waited_for() {
+    // The gateway's request waits for a task of the order role, as a client waits for its order.
+    let (tasks, arrived) = (Tasks::new(), Arc::new(Semaphore::new(0)));
+    let handler = {
+        let (tasks, arrived) = (tasks.clone(), Arc::clone(&arrived));
+        async move || {
+            let stopping = tasks.stopping();
+            let task = tasks.spawn(async move { stopping.cancelled().await });
+            arrived.add_permits(1);
+            task.await.unwrap();
+            "pending"
+        }
+    };
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.address();
+    let app = App { router: Router::new().route("/", get(handler)), ..App::default() };
+    let mut process = Process::new(Health::default());
+    let disabled = Telemetry::disabled();
+    process.start("gateway", &disabled, Tasks::new(), app, Some((listener, Limits::default())));
+    process.start("order", &disabled, tasks, App::default(), None);
+    let mut stream = connect_and_send(address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    in_time(arrived.acquire()).await.unwrap().forget();
+    let pacing = Pacing { grace: Duration::from_secs(3600), ..pacing() };
+    let draining = waypost_telemetry::spawn(async move { process.drain(&pacing).await });
+    assert!(read_to_end(&mut stream).await.ends_with("pending"));
+    let reports = in_time(draining).await.unwrap();
+    assert!(reports.iter().all(waypost_service::Drained::is_clean), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_role_that_hangs_leaves_the_others_their_share() {
+    let hanging = Tasks::new();
+    drop(hanging.spawn(std::future::pending::<()>()));
+    let consumer = Worker::new("consumer", |drain| async move {
+        drain.started().await;
+        // Finishes its record.
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    });
+    let mut process = Process::new(Health::default());
+    process.start("gateway", &Telemetry::disabled(), hanging, App::default(), None);
+    let app = App { workers: vec![consumer], ..App::default() };
+    process.start("order", &Telemetry::disabled(), Tasks::new(), app, None);
+    let pacing = Pacing { grace: Duration::from_secs(3), ..pacing() };
+    let reports = in_time(process.drain(&pacing)).await;
+    assert_eq!(reports[0].unfinished_tasks, 1);
+    assert!(reports[1].is_clean(), "{reports:?}");
+}
+
+#[tokio::test]
 async fn a_worker_that_does_not_stop_is_reported_by_name() {
     let app = App {
         workers: vec![

@@ -30,6 +30,7 @@ impl Inner {
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
         let mut routed = Vec::with_capacity(records.len());
         for record in records {
+            self.check_size(&record)?;
             if !topics.contains_key(&record.topic) {
                 topics.insert(record.topic.clone(), self.topic(&record.topic).await?);
             }
@@ -45,6 +46,16 @@ impl Inner {
                 Ok(acks)
             })
             .await
+    }
+
+    /// Headers do not count: what was taken once is taken again as a dead letter, which has more of them.
+    fn check_size(&self, record: &Record) -> Result<(), Error> {
+        let size = record.key.len() + record.payload.len();
+        if size <= self.max_record {
+            return Ok(());
+        }
+        let reason = format!("the record has {size} bytes, more than the {} that are taken", self.max_record);
+        Err(Error::Broker { reason, retryable: false })
     }
 }
 

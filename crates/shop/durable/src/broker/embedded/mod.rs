@@ -24,6 +24,7 @@ use waypost_telemetry::Telemetry;
 use super::membership::{GroupConsumer, Member, Signals};
 use super::{Ack, Broker, Consumer, Record};
 use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing};
+use backend::Sightings;
 pub use retention::Retention;
 
 /// The tables, as the only migration of a broker's database.
@@ -47,7 +48,9 @@ pub struct EmbeddedBrokerOptions {
     pub poll_interval: Duration,
     /// What may be deleted once every group has consumed it.
     pub retention: Retention,
-    /// Judges leases and ages. Default: the machine's clock.
+    /// Bytes of key and payload of one record; a larger one is refused for good. Default 1 MiB.
+    pub max_record: usize,
+    /// Judges how old records are. Default: the machine's clock. Leases are not judged by it.
     pub clock: Clock,
 }
 
@@ -61,6 +64,7 @@ impl EmbeddedBrokerOptions {
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_millis(100),
             retention: Retention::default(),
+            max_record: 1024 * 1024,
             clock: Clock::system(),
         }
     }
@@ -78,6 +82,8 @@ struct Inner {
     lease: Duration,
     poll_interval: Option<Duration>,
     retention: Retention,
+    max_record: usize,
+    sightings: Arc<Sightings>,
     clock: Clock,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
     /// Set once the members that an earlier process left behind are forgotten.
@@ -106,6 +112,8 @@ impl EmbeddedBroker {
             lease: options.lease,
             poll_interval: (options.sharing == Sharing::Shared).then_some(options.poll_interval),
             retention: options.retention,
+            max_record: options.max_record,
+            sightings: Arc::default(),
             clock: options.clock,
             topics: Mutex::default(),
             is_cleared: OnceCell::new(),

@@ -3,7 +3,6 @@
 //! A record that some group of its topic has still to read is never deleted, and neither is one of a topic that nobody
 //! ever subscribed to: a dead-letter topic keeps its records until somebody has read them.
 
-use std::future::Future;
 use std::time::Duration;
 
 use rusqlite::params;
@@ -14,9 +13,6 @@ use crate::{Error, Unit};
 
 /// Most records deleted in one unit, so that publishers never wait long.
 const BATCH: usize = 500;
-
-/// How often [`EmbeddedBroker::retain`] looks.
-const INTERVAL: Duration = Duration::from_mins(1);
 
 /// When consumed records are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +30,8 @@ impl Default for Retention {
 }
 
 impl EmbeddedBroker {
-    /// Deletes what may be deleted now and tells how many records that were.
+    /// Deletes what may be deleted now and tells how many records that were. To be called in intervals by a process
+    /// that owns the broker.
     pub async fn delete_consumed(&self) -> Result<usize, Error> {
         let partitions = self.inner.consumed_partitions().await?;
         let mut deleted = 0;
@@ -48,20 +45,6 @@ impl EmbeddedBroker {
             }
         }
         Ok(deleted)
-    }
-
-    /// Keeps the broker's file small until the drain begins. A worker of the process that owns the broker.
-    pub async fn retain(&self, drain: impl Future<Output = ()> + Send) {
-        let mut drain = std::pin::pin!(drain);
-        loop {
-            tokio::select! {
-                () = &mut drain => return,
-                () = tokio::time::sleep(INTERVAL) => {}
-            }
-            if let Err(error) = self.delete_consumed().await {
-                tracing::warn!(%error, "deleting consumed records failed; trying again later");
-            }
-        }
     }
 }
 

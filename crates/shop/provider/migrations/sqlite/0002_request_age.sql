@@ -1,0 +1,2 @@
+-- Old answers are found by their age.
+CREATE INDEX requests_by_age ON requests (at);
