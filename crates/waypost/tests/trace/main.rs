@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod collector_faults;
+mod conventions;
 mod edges;
 mod failures;
 mod load;
