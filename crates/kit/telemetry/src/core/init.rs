@@ -18,6 +18,7 @@ use crate::core::propagation::Propagation;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
 use crate::core::tracer::Provider;
+use crate::core::tracer::scopes::ScopedTracers;
 use crate::core::{metrics, readings, resource};
 
 /// Telemetry cannot start.
@@ -182,6 +183,7 @@ impl Builder {
             resource: attributes,
             tracer: Some(tracers.tracer_with_scope(scope)),
             meter,
+            scoped: ScopedTracers::default(),
             metrics: source,
             exports,
             propagation: Propagation::new(&settings.propagators, &settings.baggage),

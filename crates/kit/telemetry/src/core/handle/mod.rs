@@ -23,6 +23,7 @@ use crate::core::propagation::Propagation;
 use crate::core::readings::MetricSource;
 use crate::core::recorded::RecordedErrors;
 use crate::core::tracer::Tracer;
+use crate::core::tracer::scopes::{ScopeNumber, ScopedTracers};
 
 static PROCESS_DEFAULT: RwLock<Option<Telemetry>> = RwLock::new(None);
 static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) resource: Vec<KeyValue>,
     /// `None` if the handle is disabled.
     pub(crate) tracer: Option<Tracer>,
+    /// The same for scopes of the program's code.
+    pub(crate) scoped: ScopedTracers,
     pub(crate) meter: Meter,
     pub(crate) metrics: MetricSource,
     pub(crate) exports: Exports,
@@ -66,6 +69,7 @@ impl Shared {
             service_name,
             resource,
             tracer: None,
+            scoped: ScopedTracers::default(),
             meter: NoopMeterProvider::new().meter(SCOPE),
             metrics: MetricSource::default(),
             exports: Exports::default(),
@@ -317,6 +321,11 @@ impl Telemetry {
 
     pub(crate) fn metrics(&self) -> &MetricSource {
         &self.shared.metrics
+    }
+
+    /// The tracer of a scope of the program's code.
+    pub(crate) fn tracer_of(&self, scope: ScopeNumber) -> Option<Tracer> {
+        Some(self.shared.scoped.get(self.tracer()?, scope))
     }
 
     pub(crate) fn propagation(&self) -> &Propagation {

@@ -9,6 +9,7 @@
 #[cfg(feature = "sdk")]
 pub(crate) mod foreign;
 mod record;
+pub(crate) mod scopes;
 mod span;
 pub(crate) mod spare;
 
@@ -130,6 +131,17 @@ pub(crate) struct Start {
 }
 
 impl Tracer {
+    /// The same with another scope.
+    fn with_scope(&self, scope: Arc<Scope>) -> Self {
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(TracerParts {
+            #[cfg(feature = "sdk")]
+            foreign: shared.foreign.as_ref().map(|foreign| foreign.tracer(&scope.scope)),
+            shared,
+            scope,
+        }))
+    }
+
     /// Decides about a span. `None` where telemetry is suppressed.
     fn decide(&self, builder: &SpanBuilder, parent: &Context) -> Option<Start> {
         if parent.is_telemetry_suppressed() {
