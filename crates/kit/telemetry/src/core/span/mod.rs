@@ -214,6 +214,24 @@ impl SpanBuilder {
         self
     }
 
+    /// Attributes that a sampler or processor of the program may ask for when the span starts. Without one they are not
+    /// made before the decision, and `false` says that they are still to be set on a span that is recorded.
+    pub(crate) fn attrs_if_watched(
+        mut self,
+        attributes: impl FnOnce(&mut dyn FnMut(KeyValue)),
+    ) -> (Self, bool) {
+        let is_watched = self
+            .telemetry
+            .as_ref()
+            .and_then(Telemetry::tracer)
+            .is_some_and(crate::core::tracer::Tracer::is_watched);
+        if is_watched {
+            let known = self.span.attributes.get_or_insert_with(spare::take);
+            attributes(&mut |attribute| known.push(attribute));
+        }
+        (self, is_watched)
+    }
+
     /// A link to another span; an invalid one is left out.
     pub fn link(mut self, span: SpanContext) -> Self {
         if self.may_record() && span.is_valid() {

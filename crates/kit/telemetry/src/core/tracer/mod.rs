@@ -183,6 +183,16 @@ impl Tracer {
         })
     }
 
+    /// Whether somebody looks at a span's attributes when it starts: a sampler or a processor of the program. What is set
+    /// a moment later is then too late.
+    pub(crate) fn is_watched(&self) -> bool {
+        #[cfg(feature = "sdk")]
+        if self.0.foreign.is_some() {
+            return true;
+        }
+        self.0.shared.sampler.reads_attributes()
+    }
+
     /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.
     pub(crate) fn start_in(&self, builder: SpanBuilder, parent: &Context) -> Context {
         let unrecorded = |builder: SpanBuilder, context| {
