@@ -253,10 +253,14 @@ impl Telemetry {
 
     /// As [`Self::flush`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
+        #[cfg(feature = "sdk")]
+        let begun = std::time::Instant::now();
         let report = self.shared.exports.flush(deadline);
         #[cfg(feature = "sdk")]
-        let report =
-            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
+        let report = {
+            let left = deadline.saturating_sub(begun.elapsed());
+            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(left), ..report }
+        };
         report
     }
 
@@ -319,13 +323,13 @@ impl Telemetry {
         self.shared.tracer.as_ref()
     }
 
-    pub(crate) fn metrics(&self) -> &MetricSource {
-        &self.shared.metrics
-    }
-
     /// The tracer of a scope of the program's code.
     pub(crate) fn tracer_of(&self, scope: ScopeNumber) -> Option<Tracer> {
         Some(self.shared.scoped.get(self.tracer()?, scope))
+    }
+
+    pub(crate) fn metrics(&self) -> &MetricSource {
+        &self.shared.metrics
     }
 
     pub(crate) fn propagation(&self) -> &Propagation {
