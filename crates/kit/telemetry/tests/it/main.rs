@@ -32,6 +32,7 @@ mod spans;
 mod sql;
 mod sql_literals;
 mod stalls;
+mod start;
 mod streams;
 mod tasks;
 mod temporality;
