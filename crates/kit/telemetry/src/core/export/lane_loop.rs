@@ -26,6 +26,9 @@ use crate::core::readings::Operations;
 const MAX_IN_FLIGHT: usize = 4;
 
 type Sending = Pin<Box<dyn Future<Output = Done> + Send>>;
+/// Longer than any process waits for something.
+const FAR: Duration = Duration::from_hours(24);
+
 
 /// How a batch ended.
 struct Done {
@@ -86,8 +89,8 @@ impl LaneLoop {
                 self.frames.sweep();
                 self.is_emptying = true;
             }
-            // What a flush found queued goes out at once.
-            self.is_emptying |= !self.flushes.is_empty();
+            // What a flush found queued goes out at once, and so does everything if nothing may wait.
+            self.is_emptying |= !self.flushes.is_empty() || self.lane.is_immediate();
             if may_send {
                 self.start_sending();
             }
@@ -106,8 +109,8 @@ impl LaneLoop {
     }
 
     fn next_due(&self) -> Instant {
-        // Without a delay items are sent as they come; a loop that never sleeps would be of no use to them.
-        Instant::now() + self.lane.settings.delay.max(Duration::from_millis(1))
+        let delay = if self.lane.is_immediate() { FAR } else { self.lane.settings.delay };
+        Instant::now() + delay
     }
 
     fn max_in_flight(&self) -> usize {
