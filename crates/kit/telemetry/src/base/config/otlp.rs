@@ -31,9 +31,9 @@ settings! {
         pub client_key: Option<PathBuf> = None,
         /// Plaintext for a gRPC endpoint that is given without `http://` or `https://`.
         pub insecure: bool = false,
-        /// Bytes of one request as protobuf, before compression; a larger batch is sent in parts. As JSON a request is
-        /// about twice as large.
-        pub max_request_bytes: usize = 64 * 1024 * 1024,
+        /// Bytes of one request before compression, whether as protobuf or as JSON. A larger batch is sent in parts; a span,
+        /// log record or data point that is larger by itself is dropped. 4 MiB is what receivers of gRPC take by default.
+        pub max_request_bytes: usize = 4 * 1024 * 1024,
         /// Differences for spans.
         pub traces: OtlpSignal = OtlpSignal::default(),
         /// Differences for metrics.
