@@ -155,7 +155,8 @@ impl Builder {
 
         let resource =
             Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
-        let (source, meters) = readings::provider(&settings.metrics, &resource);
+        let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics).count();
+        let (source, meters) = readings::provider(&settings.metrics, additional, &resource);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
         #[cfg(feature = "sdk")]
         let sampler = self.sampler.map(Sampler::Foreign);
@@ -182,8 +183,8 @@ impl Builder {
             service_name,
             resource: attributes,
             tracer: Some(tracers.tracer_with_scope(scope)),
-            meter,
             scoped: ScopedTracers::default(),
+            meter,
             metrics: source,
             exports,
             propagation: Propagation::new(&settings.propagators, &settings.baggage),

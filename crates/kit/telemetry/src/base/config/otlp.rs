@@ -40,7 +40,7 @@ settings! {
         pub metrics: OtlpSignal = OtlpSignal::default(),
         /// Differences for log records.
         pub logs: OtlpSignal = OtlpSignal::default(),
-        /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
+        /// Receivers beside this one. Each has queues of its own, so that none waits for another.
         pub additional: Vec<OtlpReceiver> = Vec::new(),
     }
 }
@@ -62,8 +62,10 @@ settings! {
     /// ```
     #[derive(PartialEq)]
     pub struct OtlpReceiver {
-        /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
+        /// Base address; over HTTP `/v1/traces` and its like are appended, unless `exact_endpoint` says otherwise.
         pub endpoint: String = "http://localhost:4318".to_owned(),
+        /// Whether `endpoint` is the full address, used as it stands.
+        pub exact_endpoint: bool = false,
         /// `http`, `http_json` or `grpc`.
         pub protocol: OtlpProtocol = OtlpProtocol::Http,
         /// Sent with every request.
@@ -83,6 +85,10 @@ settings! {
         pub traces: bool = true,
         /// Whether it is sent log records.
         pub logs: bool = false,
+        /// Whether metrics are pushed to it, as often as to the others and with the same temporality.
+        pub metrics: bool = false,
+        /// Plaintext for a gRPC endpoint without a scheme.
+        pub insecure: bool = false,
         /// Longest time an item waits before it is sent; without it that of the signal's batches.
         #[serde(with = "waypost_settings::optional_std_duration")]
         pub delay: Option<Duration> = None,

@@ -215,9 +215,11 @@ impl MetricReader for SharedReader {
     }
 }
 
-/// A source and the provider behind it; without a provider if metrics are off.
+/// A source and the provider behind it; without a provider if metrics are off. `additional` receivers are pushed to beside
+/// those of the settings.
 pub(crate) fn provider(
     settings: &MetricSettings,
+    additional: usize,
     resource: &Resource,
 ) -> (MetricSource, Option<SdkMeterProvider>) {
     if !settings.enabled {
@@ -230,8 +232,8 @@ pub(crate) fn provider(
     };
     let reader = |temporality| Arc::new(ManualReader::builder().with_temporality(temporality).build());
     let page = reader(Temporality::Cumulative);
-    let otlp = settings.exporters.iter().filter(|exporter| is_otlp(**exporter));
-    let differences: Vec<_> = otlp.filter_map(|_| temporality.map(reader)).collect();
+    let otlp = settings.exporters.iter().filter(|exporter| is_otlp(**exporter)).count() + additional;
+    let differences: Vec<_> = (0..otlp).filter_map(|_| temporality.map(reader)).collect();
 
     let limit = settings.cardinality_limit;
     let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
