@@ -37,7 +37,8 @@ impl Client {
         Client { base: format!("http://{address}"), pool: Pooled::builder(TokioExecutor::new()).build_http() }
     }
 
-    /// Sends a request and reads the answer. A body is sent as JSON, unless a header says otherwise.
+    /// Sends a request and reads the answer. A body is sent as JSON and the client names itself, unless a header says
+    /// otherwise.
     ///
     /// # Errors
     /// When the exchange fails before the answer is complete.
@@ -65,6 +66,9 @@ impl Client {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
             request = request.header("content-type", "application/json");
+        }
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+            request = request.header("user-agent", concat!("waypost-testkit/", env!("CARGO_PKG_VERSION")));
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -1,4 +1,4 @@
-//! A collector on a free port: takes OTLP over HTTP and keeps every span it is sent.
+//! A collector on a free port: takes OTLP over HTTP and keeps every span, log record and metric it is sent.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,12 +10,13 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use bytes::Bytes;
 use http::StatusCode;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message as _;
+use prost::Message;
 use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
-use waypost_telemetry::FinishedSpan;
+use waypost_telemetry::opentelemetry::KeyValue;
+use waypost_telemetry::testing::ReceivedMetric;
+use waypost_telemetry::{FinishedLog, FinishedSpan};
 
-use crate::convert;
+use crate::convert::{self, Received};
 
 /// What the collector does with what it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub struct Collector {
 struct Shared {
     behaviour: Behaviour,
     traces: Mutex<HashMap<String, Vec<FinishedSpan>>>,
+    logs: Mutex<Vec<FinishedLog>>,
+    metrics: Mutex<Vec<(String, ReceivedMetric)>>,
+    resources: Mutex<Vec<Vec<KeyValue>>>,
     duplicates: Mutex<Vec<String>>,
 }
 
@@ -51,11 +55,11 @@ impl Collector {
     pub fn start(behaviour: Behaviour) -> anyhow::Result<Collector> {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.address();
-        let shared = Arc::new(Shared { behaviour, traces: Mutex::default(), duplicates: Mutex::default() });
+        let shared = Arc::new(Shared::new(behaviour));
         let router = Router::new()
             .route("/v1/traces", post(traces))
-            .route("/v1/metrics", post(other))
-            .route("/v1/logs", post(other))
+            .route("/v1/metrics", post(metrics))
+            .route("/v1/logs", post(logs))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         let (trigger, drain) = Drain::new();
@@ -83,35 +87,88 @@ impl Collector {
         self.traces().get(trace_id).cloned().unwrap_or_default()
     }
 
-    /// Attribute keys that came twice on one span, as `span: key`. There should be none.
+    /// Every log record so far.
+    pub fn logs(&self) -> Vec<FinishedLog> {
+        lock(&self.shared.logs).clone()
+    }
+
+    /// Every metric so far with its `service.name`, once for each time it came.
+    pub fn metrics(&self) -> Vec<(String, ReceivedMetric)> {
+        lock(&self.shared.metrics).clone()
+    }
+
+    /// The attributes of every resource so far, each resource once.
+    pub fn resources(&self) -> Vec<Vec<KeyValue>> {
+        lock(&self.shared.resources).clone()
+    }
+
+    /// Attribute keys that came twice on one span, record, point or resource, as `span: key`. There should be none.
     pub fn duplicate_attributes(&self) -> Vec<String> {
-        self.shared.duplicates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.duplicates).clone()
     }
 
     fn traces(&self) -> MutexGuard<'_, HashMap<String, Vec<FinishedSpan>>> {
-        self.shared.traces.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.traces)
+    }
+}
+
+impl Shared {
+    fn new(behaviour: Behaviour) -> Self {
+        Self {
+            behaviour,
+            traces: Mutex::default(),
+            logs: Mutex::default(),
+            metrics: Mutex::default(),
+            resources: Mutex::default(),
+            duplicates: Mutex::default(),
+        }
+    }
+
+    /// Behaves as it is told, and keeps what came in.
+    async fn take<R: Message + Default, T>(
+        &self,
+        body: Bytes,
+        convert: fn(R) -> Received<T>,
+        keep: impl FnOnce(&Self, Vec<T>),
+    ) -> StatusCode {
+        match self.behaviour {
+            Behaviour::Takes => {}
+            Behaviour::Hangs => std::future::pending::<()>().await,
+            Behaviour::Refuses => return StatusCode::SERVICE_UNAVAILABLE,
+        }
+        let Ok(request) = R::decode(body) else { return StatusCode::BAD_REQUEST };
+        let Received { items, resources, duplicates } = convert(request);
+        let mut known = lock(&self.resources);
+        for resource in resources {
+            if !known.contains(&resource) {
+                known.push(resource);
+            }
+        }
+        drop(known);
+        keep(self, items);
+        lock(&self.duplicates).extend(duplicates);
+        StatusCode::OK
     }
 }
 
 async fn traces(State(shared): State<Arc<Shared>>, body: Bytes) -> impl IntoResponse {
-    match shared.behaviour {
-        Behaviour::Takes => {}
-        Behaviour::Hangs => std::future::pending::<()>().await,
-        Behaviour::Refuses => return StatusCode::SERVICE_UNAVAILABLE,
-    }
-    let Ok(request) = ExportTraceServiceRequest::decode(body) else {
-        return StatusCode::BAD_REQUEST;
+    let keep = |shared: &Shared, spans: Vec<FinishedSpan>| {
+        let mut traces = lock(&shared.traces);
+        for span in spans {
+            traces.entry(span.trace_id().to_string()).or_default().push(span);
+        }
     };
-    let (spans, duplicates) = convert::spans(request);
-    let mut traces = shared.traces.lock().unwrap_or_else(PoisonError::into_inner);
-    for span in spans {
-        traces.entry(span.trace_id().to_string()).or_default().push(span);
-    }
-    drop(traces);
-    shared.duplicates.lock().unwrap_or_else(PoisonError::into_inner).extend(duplicates);
-    StatusCode::OK
+    shared.take(body, convert::spans, keep).await
 }
 
-async fn other() -> StatusCode {
-    StatusCode::OK
+async fn metrics(State(shared): State<Arc<Shared>>, body: Bytes) -> impl IntoResponse {
+    shared.take(body, convert::metrics, |shared, metrics| lock(&shared.metrics).extend(metrics)).await
+}
+
+async fn logs(State(shared): State<Arc<Shared>>, body: Bytes) -> impl IntoResponse {
+    shared.take(body, convert::logs, |shared, logs| lock(&shared.logs).extend(logs)).await
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

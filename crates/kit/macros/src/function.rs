@@ -80,7 +80,7 @@ fn run(
     }
 }
 
-/// `span("name").kind(..).attr(..)`.
+/// `span("name").scope(..).kind(..).attr(..)`.
 fn builder(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
     let home = arguments.home.as_ref().map_or_else(|| quote!(::waypost_telemetry), ToTokens::to_token_stream);
     let name = match &arguments.name {
@@ -96,7 +96,18 @@ fn builder(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
     let named = |name: &&Ident| !arguments.fields.iter().any(|field| **name == field.key);
     let all = all.filter(named).map(|name| Field::debug(name).call());
     let fields = arguments.fields.iter().map(Field::call);
-    Ok(quote!(#home::span(#name) #(#kind)* #(#all)* #(#fields)*))
+    // Looked up where the function is compiled: the crate of the user.
+    let scope = quote!({
+        static SCOPE: #home::CodeScope = #home::CodeScope::new(
+            match ::core::option_env!("CARGO_PKG_NAME") {
+                ::core::option::Option::Some(name) => name,
+                ::core::option::Option::None => ::core::module_path!(),
+            },
+            ::core::option_env!("CARGO_PKG_VERSION"),
+        );
+        &SCOPE
+    });
+    Ok(quote!(#home::span(#name).scope(#scope) #(#kind)* #(#all)* #(#fields)*))
 }
 
 /// The names bound by the parameters, but not `self`.

@@ -32,6 +32,8 @@ use arguments::Arguments;
 /// | `err = false` | the result does not decide the outcome |
 /// | `crate = path` | where `waypost_telemetry` is, if it is re-exported |
 ///
+/// The span's instrumentation scope is the crate in which the function stands, with its version.
+///
 /// Parameters are not recorded unless asked for: they may hold secrets and cost time.
 ///
 /// ```

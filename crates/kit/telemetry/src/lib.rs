@@ -9,7 +9,7 @@
 //! | for | see |
 //! |---|---|
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
-//! | spans of own code | [`span()`], [`SpanBuilder`], [`set`], [`event`], [`traced`] |
+//! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
 //! | the edges | [`http`], [`grpc`], [`sql`], [`messaging`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
@@ -109,6 +109,7 @@ pub use crate::core::span::{
 pub use crate::core::spawn::{
     JoinSet, WithContext, in_context, spawn, spawn_blocking, spawn_thread, with_context,
 };
+pub use crate::core::tracer::scopes::CodeScope;
 #[cfg(feature = "logs")]
 pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod collector_faults;
+mod conventions;
 mod edges;
 mod failures;
 mod load;
@@ -53,14 +54,17 @@ impl Traced {
         self.shop.client("gateway").get(path).await.unwrap()
     }
 
-    /// Waits until a trace has a span of this name and no span without its parent.
+    /// Waits until a trace has a span of this name and no span without its parent. What it gives is right by the
+    /// conventions.
     pub(crate) async fn trace_with(&self, trace_id: &str, last: &str) -> Vec<FinishedSpan> {
         until(&format!("a whole trace with `{last}`"), async || {
             let spans = self.collector.trace(trace_id);
             spans.iter().any(|span| span.name() == last) && checks::problems(&spans).is_empty()
         })
         .await;
-        self.collector.trace(trace_id)
+        let spans = self.collector.trace(trace_id);
+        conventions::assert_spans_are_right(&spans);
+        spans
     }
 
     /// Waits for a root span of this name and gives the id of its trace.
@@ -84,7 +88,7 @@ impl Traced {
         found.unwrap()
     }
 
-    /// Waits until a trace is the expected tree.
+    /// Waits until a trace is the expected tree, of spans that are right by the conventions.
     pub(crate) async fn assert_tree(&self, trace_id: &str, expected: &str) {
         let waiting = async {
             while SpanTree::of(&self.collector.trace(trace_id), trace_id).difference(expected).is_some() {
@@ -94,6 +98,7 @@ impl Traced {
         if tokio::time::timeout(Duration::from_secs(20), waiting).await.is_err() {
             SpanTree::of(&self.collector.trace(trace_id), trace_id).assert_matches(expected);
         }
+        conventions::assert_spans_are_right(&self.collector.trace(trace_id));
     }
 }
 

@@ -22,17 +22,20 @@ pub enum DropReason {
     AfterShutdown,
     /// It was still waiting when the deadline of the shutdown came.
     ShutdownDeadline,
+    /// It is larger than a request to the receiver may be.
+    TooLarge,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::QueueFull,
         Self::ExportFailed,
         Self::Rejected,
         Self::Overwritten,
         Self::AfterShutdown,
         Self::ShutdownDeadline,
+        Self::TooLarge,
     ];
 
     /// Its name in metrics.
@@ -44,6 +47,7 @@ impl DropReason {
             Self::Overwritten => "overwritten",
             Self::AfterShutdown => "already_shutdown",
             Self::ShutdownDeadline => "shutdown_deadline",
+            Self::TooLarge => "too_large",
         }
     }
 }

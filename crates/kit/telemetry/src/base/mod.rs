@@ -11,3 +11,5 @@ pub mod redact;
 pub(crate) mod slots;
 pub(crate) mod value;
 pub(crate) mod wire;
+#[cfg(any(feature = "config-file", feature = "testing"))]
+pub(crate) mod yaml;

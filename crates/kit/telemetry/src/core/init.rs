@@ -18,6 +18,7 @@ use crate::core::propagation::Propagation;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
 use crate::core::tracer::Provider;
+use crate::core::tracer::scopes::ScopedTracers;
 use crate::core::{metrics, readings, resource};
 
 /// Telemetry cannot start.
@@ -154,7 +155,8 @@ impl Builder {
 
         let resource =
             Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
-        let (source, meters) = readings::provider(&settings.metrics, &resource);
+        let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics).count();
+        let (source, meters) = readings::provider(&settings.metrics, additional, &resource);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
         #[cfg(feature = "sdk")]
         let sampler = self.sampler.map(Sampler::Foreign);
@@ -181,6 +183,7 @@ impl Builder {
             service_name,
             resource: attributes,
             tracer: Some(tracers.tracer_with_scope(scope)),
+            scoped: ScopedTracers::default(),
             meter,
             metrics: source,
             exports,

@@ -85,6 +85,13 @@ impl Sampler {
     }
 }
 
+impl Sampler {
+    /// Whether it looks at attributes; those of the settings do not.
+    pub(crate) fn reads_attributes(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
+}
+
 impl OwnSampler {
     fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {

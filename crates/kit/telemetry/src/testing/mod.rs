@@ -19,7 +19,7 @@ use crate::base::config::{Exporter, MetricSettings, SamplerKind, Settings};
 use crate::base::finished::FinishedSpan;
 use crate::core::handle::Telemetry;
 use conventions::{Conventions, ConventionsReport};
-pub use received::ReceivedSpan;
+pub use received::{Instrument, ReceivedLog, ReceivedMetric, ReceivedSpan};
 pub use tree::SpanTree;
 pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
 

@@ -291,3 +291,23 @@ fn the_kit_records_what_runs_in_a_subscriber_of_somebody_else() {
     });
     telemetry.tree().assert_matches("kit INTERNAL s\n  theirs INTERNAL s");
 }
+
+#[test]
+fn a_span_of_tracing_has_the_scope_of_its_target() {
+    let telemetry = TestTelemetry::new("s");
+    bridged(|| {
+        telemetry.span("around").in_scope(|| {
+            info_span!("of this module").in_scope(|| ());
+            info_span!(target: "sqlx::query", "of a library").in_scope(|| span("of the kit").in_scope(|| ()));
+        });
+    });
+    assert_eq!(telemetry.only_span("of this module").scope(), module_path!());
+    assert_eq!(telemetry.only_span("of a library").scope(), "sqlx::query");
+    assert_eq!(telemetry.only_span("of the kit").scope(), "waypost-telemetry");
+    telemetry.tree().assert_matches(
+        "around INTERNAL s
+           of this module INTERNAL s
+           of a library INTERNAL s
+             of the kit INTERNAL s",
+    );
+}

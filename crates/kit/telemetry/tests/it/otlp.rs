@@ -231,3 +231,41 @@ fn an_additional_receiver_gets_everything_while_the_common_one_hangs() {
     assert_eq!((of("additional_otlp_http").exported, of("otlp_http").exported), (3, 0));
     assert_eq!(of("otlp_http").dropped_total(), 3);
 }
+
+/// How often the export thread of a service has gone to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps_of(service: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let is_it = |task: &std::fs::DirEntry| {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        name.trim() == format!("export-{service}")
+    };
+    let task = tasks.into_iter().find(is_it).unwrap();
+    let status = std::fs::read_to_string(task.path().join("status")).unwrap();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    count.trim().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_delay_a_span_goes_at_once_and_then_nothing_wakes() {
+    let start = |service: &str, receiver: &HttpReceiver, delay| {
+        let mut settings = TestTelemetry::settings(service);
+        settings.traces.exporters = vec![Exporter::OtlpHttp];
+        settings.traces.batch.delay = delay;
+        settings.otlp.endpoint = Some(receiver.endpoint());
+        waypost_telemetry::init(settings).unwrap()
+    };
+    let (receiver, clock) = (HttpReceiver::start(Manner::Takes), HttpReceiver::start(Manner::Takes));
+    let telemetry = start("at-once", &receiver, Duration::ZERO);
+    for name in ["first", "second"] {
+        telemetry.span(name).in_scope(|| ());
+        assert_eq!(receiver.next().spans()[0].name, name);
+    }
+    let waiting = start("clock", &clock, Duration::from_millis(300));
+    waiting.span("a while").in_scope(|| ());
+    let before = sleeps_of("at-once");
+    clock.next();
+    let slept = sleeps_of("at-once") - before;
+    assert!(slept < 30, "woke {slept} times in 300 ms with nothing to send");
+}

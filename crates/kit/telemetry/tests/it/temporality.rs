@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Route;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, NumberDataPoint};
 use prost::Message;
-use waypost_telemetry::Telemetry;
+use tower::ServiceExt as _;
 use waypost_telemetry::config::{Exporter, Temporality};
 use waypost_telemetry::metrics::{render_prometheus, sample};
 use waypost_telemetry::testing::TestTelemetry;
+use waypost_telemetry::{Settings, Telemetry};
 
 use crate::receiver::{HttpReceiver, Manner, PATIENCE, wait_until};
 
@@ -23,6 +25,10 @@ fn start(receiver: &HttpReceiver, temporality: Temporality) -> Telemetry {
 }
 
 fn start_every(receiver: &HttpReceiver, temporality: Temporality, interval: Duration) -> Telemetry {
+    waypost_telemetry::init(settings(receiver, temporality, interval)).unwrap()
+}
+
+fn settings(receiver: &HttpReceiver, temporality: Temporality, interval: Duration) -> Settings {
     let mut settings = TestTelemetry::settings("s");
     settings.traces.exporters.clear();
     settings.logs.exporters.clear();
@@ -31,7 +37,7 @@ fn start_every(receiver: &HttpReceiver, temporality: Temporality, interval: Dura
     settings.metrics.interval = interval;
     settings.metrics.export_timeout = Duration::from_millis(100);
     settings.otlp.endpoint = Some(receiver.endpoint());
-    waypost_telemetry::init(settings).unwrap()
+    settings
 }
 
 fn metric(body: &[u8], name: &str) -> Option<Metric> {
@@ -161,4 +167,46 @@ fn cumulative_is_what_is_pushed_by_default() {
         let (temporality, point) = sum(&receiver.next().body, "orders").unwrap();
         assert_eq!((temporality, whole(&point)), (CUMULATIVE, expected));
     }
+}
+
+/// The `http.route` of each point of the server's durations; of the overflow `overflow`.
+fn routes(body: &[u8]) -> Vec<String> {
+    let Some(Data::Histogram(histogram)) = metric(body, "http.server.request.duration").unwrap().data else {
+        unreachable!()
+    };
+    let route = |attributes: Vec<opentelemetry_proto::tonic::common::v1::KeyValue>| {
+        attributes.into_iter().find_map(|attribute| match (attribute.key.as_str(), attribute.value?.value?) {
+            ("http.route", Route::StringValue(route)) => Some(route),
+            ("otel.metric.overflow", _) => Some("overflow".to_owned()),
+            _ => None,
+        })
+    };
+    let mut routes: Vec<_> =
+        histogram.data_points.into_iter().map(|point| route(point.attributes).unwrap()).collect();
+    routes.sort();
+    routes
+}
+
+#[tokio::test]
+async fn a_set_of_labels_leaves_the_overflow_when_there_is_room() {
+    let receiver = HttpReceiver::start(Manner::Takes);
+    let mut settings = settings(&receiver, Temporality::Delta, Duration::from_hours(1));
+    settings.metrics.cardinality_limit = 1;
+    let telemetry = waypost_telemetry::init(settings).unwrap();
+    let app = axum::Router::new()
+        .route("/a", axum::routing::get(async || ()))
+        .route("/b", axum::routing::get(async || ()))
+        .layer(telemetry.http_server());
+    let mut pushed = Vec::new();
+    for paths in [&["/a", "/b"][..], &["/b"], &["/b"]] {
+        for path in paths {
+            let request = axum::http::Request::get(*path).body(axum::body::Body::empty()).unwrap();
+            // The exchange lasts as long as the response.
+            drop(app.clone().oneshot(request).await.unwrap());
+        }
+        telemetry.flush(PATIENCE).await;
+        pushed.push(routes(&receiver.next().body));
+    }
+    // The first route is forgotten when it was told and did not come again.
+    assert_eq!(pushed, [vec!["/a", "overflow"], vec!["overflow"], vec!["/b"]]);
 }

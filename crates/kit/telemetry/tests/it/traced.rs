@@ -161,3 +161,20 @@ async fn a_boxed_future_is_inside_its_span() {
     let (telemetry, _) = run(async { boxed(0).await }).await;
     telemetry.tree().assert_matches("boxed-work INTERNAL s ERROR error.type=other\n  inside INTERNAL s");
 }
+
+#[test]
+fn a_traced_function_has_the_scope_of_its_crate() {
+    let telemetry = TestTelemetry::new("s");
+    let _attached = telemetry.context().attach();
+    parse("7").unwrap();
+    span("own").in_scope(|| ());
+    let traced = telemetry.only_span("parse");
+    // The crate under test is that of the test too.
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let scope = traced.instrumentation_scope();
+    assert_eq!((scope.name(), scope.version(), scope.schema_url()), (name, Some(version), None));
+    assert!(
+        telemetry.only_span("own").instrumentation_scope().schema_url().is_some(),
+        "the kit's own has one"
+    );
+}

@@ -31,16 +31,16 @@ settings! {
         pub client_key: Option<PathBuf> = None,
         /// Plaintext for a gRPC endpoint that is given without `http://` or `https://`.
         pub insecure: bool = false,
-        /// Bytes of one request as protobuf, before compression; a larger batch is sent in parts. As JSON a request is
-        /// about twice as large.
-        pub max_request_bytes: usize = 64 * 1024 * 1024,
+        /// Bytes of one request before compression, whether as protobuf or as JSON. A larger batch is sent in parts; a span,
+        /// log record or data point that is larger by itself is dropped. 4 MiB is what receivers of gRPC take by default.
+        pub max_request_bytes: usize = 4 * 1024 * 1024,
         /// Differences for spans.
         pub traces: OtlpSignal = OtlpSignal::default(),
         /// Differences for metrics.
         pub metrics: OtlpSignal = OtlpSignal::default(),
         /// Differences for log records.
         pub logs: OtlpSignal = OtlpSignal::default(),
-        /// Receivers beside this one. Each has queues of its own, so that none waits for another; they take no metrics.
+        /// Receivers beside this one. Each has queues of its own, so that none waits for another.
         pub additional: Vec<OtlpReceiver> = Vec::new(),
     }
 }
@@ -62,8 +62,10 @@ settings! {
     /// ```
     #[derive(PartialEq)]
     pub struct OtlpReceiver {
-        /// Base address; over HTTP `/v1/traces` and `/v1/logs` are appended.
+        /// Base address; over HTTP `/v1/traces` and its like are appended, unless `exact_endpoint` says otherwise.
         pub endpoint: String = "http://localhost:4318".to_owned(),
+        /// Whether `endpoint` is the full address, used as it stands.
+        pub exact_endpoint: bool = false,
         /// `http`, `http_json` or `grpc`.
         pub protocol: OtlpProtocol = OtlpProtocol::Http,
         /// Sent with every request.
@@ -83,6 +85,10 @@ settings! {
         pub traces: bool = true,
         /// Whether it is sent log records.
         pub logs: bool = false,
+        /// Whether metrics are pushed to it, as often as to the others and with the same temporality.
+        pub metrics: bool = false,
+        /// Plaintext for a gRPC endpoint without a scheme.
+        pub insecure: bool = false,
         /// Longest time an item waits before it is sent; without it that of the signal's batches.
         #[serde(with = "waypost_settings::optional_std_duration")]
         pub delay: Option<Duration> = None,

@@ -60,7 +60,9 @@ settings! {
         pub export_timeout: Duration = Duration::from_secs(30),
         /// Attribute sets one instrument may have; later ones are counted together as overflow.
         pub cardinality_limit: usize = 2_000,
-        /// Whether what is pushed adds up since the start or since the push before.
+        /// Whether what is pushed adds up since the start or since the push before. A difference that a receiver took, but
+        /// whose answer was lost, is sent again and counted twice there: OTLP has no way to tell. What adds up since the
+        /// start does not have that.
         pub temporality: Temporality = Temporality::Cumulative,
         /// CPU time and memory of the process. Only one handle of a process should report them.
         pub process: bool = true,

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn bytes_are_read_as_the_official_messages() {
         let resource = Resource::builder_empty().with_attribute(KeyValue::new("service.name", "s")).build();
-        let (source, provider) = readings::provider(&MetricSettings::default(), &resource);
+        let (source, provider) = readings::provider(&MetricSettings::default(), 0, &resource);
         let provider = provider.unwrap();
         let meter = provider.meter("m");
         let labels = [KeyValue::new("a", "b")];

@@ -27,6 +27,7 @@ pub(crate) struct Frames {
     shards: [Shard; SHARDS],
     lanes: Vec<Arc<Lane>>,
     envelope: Envelope,
+    /// One if a lane has no delay: its items go at once.
     max_items: usize,
     /// Bytes of the parts of a frame that can still be sent as a request; only a single item may have more.
     max_bytes: usize,
@@ -58,7 +59,8 @@ impl Frames {
         // A shard may hold back no more than its share of the smallest queue, or that queue could be full with
         // nothing on its way.
         let share = |lane: &Arc<Lane>| (lane.capacity() / (2 * SHARDS)).clamp(1, lane.max_batch());
-        let max_items = lanes.iter().map(share).min().unwrap_or(1);
+        let may_wait = lanes.iter().all(|lane| !lane.is_immediate());
+        let max_items = if may_wait { lanes.iter().map(share).min().unwrap_or(1) } else { 1 };
         let filling = || Filling { credits: vec![0; lanes.len()], room: FIRST_ROOM, ..Filling::default() };
         let shards = std::array::from_fn(|_| Shard(Mutex::new(filling())));
         let max_bytes = max_request_bytes.saturating_sub(envelope.len() + HEADS);

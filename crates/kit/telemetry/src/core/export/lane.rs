@@ -73,6 +73,11 @@ impl Lane {
         self.settings.queue_size
     }
 
+    /// Whether nothing waits for more to come.
+    pub(super) fn is_immediate(&self) -> bool {
+        self.settings.delay.is_zero()
+    }
+
     pub(super) fn max_batch(&self) -> usize {
         self.settings.max_batch
     }
@@ -105,7 +110,7 @@ impl Lane {
         queue.items += frame.items;
         queue.bytes += frame.bytes;
         queue.frames.push_back(frame);
-        let is_enough = queue.items >= self.settings.max_batch;
+        let is_enough = queue.items >= self.settings.max_batch || self.is_immediate();
         drop(queue);
         if is_enough {
             self.wake.notify_one();

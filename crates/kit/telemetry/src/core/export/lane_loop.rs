@@ -18,6 +18,7 @@ use super::control::{Command, ControlReceiver};
 use super::frames::Frames;
 use super::lane::{Batch, Lane};
 use super::outlet::{Outlet, Sent};
+use super::split;
 use crate::base::config::limited;
 use crate::base::ledger::DropReason;
 use crate::core::readings::Operations;
@@ -25,12 +26,14 @@ use crate::core::readings::Operations;
 /// Requests to one receiver at one moment.
 const MAX_IN_FLIGHT: usize = 4;
 
+/// Longer than any process waits for something.
+const FAR: Duration = Duration::from_hours(24);
+
 type Sending = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// How a batch ended.
 struct Done {
-    first: u64,
-    items: usize,
+    batch: Batch,
     sent: Sent,
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct LaneLoop {
     in_flight: FuturesUnordered<Sending>,
     /// The first frame of each batch in flight.
     firsts: Vec<u64>,
+    /// Parts of batches that were too large for a request, to be sent next.
+    parts: Vec<Batch>,
     /// Time or room was up, and not all of what waited then has been sent.
     is_emptying: bool,
     /// Flushes with the frame number below which everything must have been sent or dropped.
@@ -65,6 +70,7 @@ impl LaneLoop {
             control,
             in_flight: FuturesUnordered::new(),
             firsts: Vec::new(),
+            parts: Vec::new(),
             is_emptying: false,
             flushes: Vec::new(),
         }
@@ -86,8 +92,8 @@ impl LaneLoop {
                 self.frames.sweep();
                 self.is_emptying = true;
             }
-            // What a flush found queued goes out at once.
-            self.is_emptying |= !self.flushes.is_empty();
+            // What a flush found queued goes out at once, and so does everything if nothing may wait.
+            self.is_emptying |= !self.flushes.is_empty() || self.lane.is_immediate();
             if may_send {
                 self.start_sending();
             }
@@ -99,15 +105,16 @@ impl LaneLoop {
                 () = self.lane.wake.notified() => {}
                 () = sleep_until(pause.map_or(due, |pause| pause.min(due))) => {}
                 () = self.control.recv() => {}
-                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle(&done),
+                Some(done) = self.in_flight.next(), if !self.in_flight.is_empty() => self.settle(done),
             }
         }
         self.stop().await;
     }
 
+    /// When what is held back has waited long enough. Without a delay nothing is held back, and the time says nothing.
     fn next_due(&self) -> Instant {
-        // Without a delay items are sent as they come; a loop that never sleeps would be of no use to them.
-        Instant::now() + self.lane.settings.delay.max(Duration::from_millis(1))
+        let delay = if self.lane.is_immediate() { FAR } else { self.lane.settings.delay };
+        Instant::now() + delay
     }
 
     fn max_in_flight(&self) -> usize {
@@ -118,7 +125,9 @@ impl LaneLoop {
     /// while it waits, and in the queue it is safe.
     fn start_sending(&mut self) {
         while self.in_flight.len() < self.max_in_flight() {
-            let Some(batch) = self.lane.pull(self.is_emptying, self.outlet.max_request_bytes()) else {
+            let part = self.parts.pop();
+            let pull = || self.lane.pull(self.is_emptying, self.outlet.max_batch_bytes());
+            let Some(batch) = part.or_else(pull) else {
                 self.is_emptying = false;
                 return;
             };
@@ -128,27 +137,44 @@ impl LaneLoop {
 
     fn send(&mut self, batch: Batch) {
         let give_up = Instant::now() + limited(self.lane.settings.export_timeout);
-        let (outlet, first, items) = (Arc::clone(&self.outlet), batch.first, batch.items);
-        self.firsts.push(first);
+        let outlet = Arc::clone(&self.outlet);
+        self.firsts.push(batch.first);
         let (operations, started) = (self.operations.clone(), Instant::now());
         self.in_flight.push(Box::pin(async move {
-            let sent = outlet.send(batch.frames, items, give_up).await;
-            operations.ended(started.elapsed(), sent.error());
-            Done { first, items, sent }
+            let sent = outlet.send(&batch.frames, batch.items, give_up).await;
+            // What goes out in parts is not sent yet.
+            if batch.items == 1 || sent != Sent::TooLarge {
+                operations.ended(started.elapsed(), sent.error());
+            }
+            Done { batch, sent }
         }));
     }
 
-    fn settle(&mut self, done: &Done) {
-        if let Some(place) = self.firsts.iter().position(|first| *first == done.first) {
+    fn settle(&mut self, Done { batch, sent }: Done) {
+        if let Some(place) = self.firsts.iter().position(|first| *first == batch.first) {
             self.firsts.swap_remove(place);
         }
-        match done.sent {
+        match sent {
             Sent::Accepted { rejected } => {
-                let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(done.items);
-                self.lane.settle(done.items, done.items - rejected, DropReason::Rejected);
+                let rejected = usize::try_from(rejected).unwrap_or(usize::MAX).min(batch.items);
+                self.lane.settle(batch.items, batch.items - rejected, DropReason::Rejected);
             }
-            Sent::Failed | Sent::Refused => self.lane.settle(done.items, 0, DropReason::ExportFailed),
+            Sent::Failed | Sent::Refused => self.lane.settle(batch.items, 0, DropReason::ExportFailed),
+            Sent::TooLarge => self.split(&batch),
         }
+    }
+
+    /// Sends a batch in parts, or gives up an item that is too large by itself.
+    fn split(&mut self, batch: &Batch) {
+        let Some(halves) = split::items(&batch.frames) else {
+            self.lane.settle(batch.items, 0, DropReason::TooLarge);
+            return;
+        };
+        // The older half is sent first.
+        self.parts.extend(halves.into_iter().rev().map(|frames| {
+            let items = frames.iter().map(|frame| frame.items).sum();
+            Batch { frames, items, first: batch.first }
+        }));
     }
 
     /// Notes for each new flush what has to be gone before it is answered.
@@ -166,7 +192,8 @@ impl LaneLoop {
             return;
         }
         let oldest_waiting = self.lane.numbers().1;
-        let oldest = self.firsts.iter().copied().min().unwrap_or(u64::MAX).min(oldest_waiting);
+        let firsts = self.firsts.iter().copied().chain(self.parts.iter().map(|part| part.first));
+        let oldest = firsts.min().unwrap_or(u64::MAX).min(oldest_waiting);
         self.flushes.retain(|(until, _)| *until > oldest);
     }
 
@@ -189,12 +216,15 @@ impl LaneLoop {
                 continue;
             }
             match timeout_at(deadline, self.in_flight.next()).await {
-                Ok(Some(done)) => self.settle(&done),
+                Ok(Some(done)) => self.settle(done),
                 Ok(None) => return,
                 Err(_) => break,
             }
             if self.outlet.is_given_up() {
                 self.lane.abandon(DropReason::ExportFailed);
+                for part in self.parts.drain(..) {
+                    self.lane.settle(part.items, 0, DropReason::ExportFailed);
+                }
                 if self.in_flight.is_empty() {
                     return;
                 }

@@ -25,6 +25,7 @@ mod plan;
 mod readings;
 mod receivers;
 mod scope;
+mod split;
 mod worker;
 
 use std::fmt;

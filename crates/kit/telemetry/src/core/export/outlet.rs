@@ -21,6 +21,8 @@ pub(crate) enum Sent {
     Failed,
     /// It will never be taken.
     Refused,
+    /// It is larger than a request may be and was not sent: in parts it may be.
+    TooLarge,
 }
 
 impl Sent {
@@ -30,6 +32,7 @@ impl Sent {
             Self::Accepted { rejected: 0 } => None,
             Self::Accepted { .. } => Some(DropReason::Rejected.as_str()),
             Self::Failed | Self::Refused => Some(DropReason::ExportFailed.as_str()),
+            Self::TooLarge => Some(DropReason::TooLarge.as_str()),
         }
     }
 }
@@ -42,7 +45,7 @@ pub(crate) enum Outlet {
 
 impl Outlet {
     /// Tries until `give_up`. Says nothing louder than one line a minute when it fails.
-    pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
+    pub(crate) async fn send(&self, frames: &[Frame], items: usize, give_up: Instant) -> Sent {
         match self {
             Self::Otlp(otlp) => otlp.send(frames, items, give_up).await,
             Self::Console(lines) => {
@@ -93,9 +96,10 @@ impl Outlet {
         }
     }
 
-    pub(super) fn max_request_bytes(&self) -> usize {
+    /// How much is put into one request.
+    pub(super) fn max_batch_bytes(&self) -> usize {
         match self {
-            Self::Otlp(otlp) => otlp.max_request_bytes(),
+            Self::Otlp(otlp) => otlp.max_batch_bytes(),
             Self::Console(_) => usize::MAX,
         }
     }

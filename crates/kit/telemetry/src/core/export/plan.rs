@@ -105,9 +105,15 @@ impl Plan {
     /// Metrics in memory are read through the handle, so that exporter needs nothing here.
     fn metrics(&mut self, settings: &Settings, tls: Option<&TlsProvider>) -> Result<(), ExportError> {
         let pushed = settings.metrics.exporters.iter().copied();
-        for exporter in pushed.filter(|exporter| !matches!(exporter, Exporter::None | Exporter::Memory)) {
-            let receiver = Receiver::common(settings, exporter, METRICS, tls)?;
-            let account = Arc::new(Account::new(exporter.name()));
+        let pushed = pushed.filter(|exporter| !matches!(exporter, Exporter::None | Exporter::Memory));
+        let common = pushed.map(|exporter| Receiver::common(settings, exporter, METRICS, tls));
+        let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics);
+        let additional =
+            additional.map(|additional| Receiver::additional(settings, additional, METRICS, tls));
+        for receiver in common.chain(additional) {
+            let receiver = receiver?;
+            let exporter = receiver.exporter();
+            let account = Arc::new(Account::new(receiver.name()));
             self.exports.metrics.push(Arc::clone(&account));
             let control = self.control();
             let (source, settings) =

@@ -4,8 +4,11 @@
 //! of differences is all there is of its interval, so one that is not taken is kept, as the bytes it is sent as, and
 //! sent before anything else is read: what is recorded meanwhile adds up in its reader, so nothing is lost however
 //! long the receiver is away, and one reading is all that is kept. Only what the receiver will never take is given up.
-//! A receiver that took a reading and whose answer was lost gets it twice, as with every signal of OTLP.
+//! A receiver that took a reading and whose answer was lost gets it twice: OTLP has no way to tell it that it was there
+//! before but the times of its points, which are the same. Whoever cannot have that pushes cumulative readings. A reading
+//! that is too large for one request goes out in parts, and of those only what was not taken is sent again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use super::control::ControlReceiver;
 use super::encode_metrics;
 use super::frame::Frame;
 use super::outlet::{Outlet, Sent};
+use super::split;
 use crate::base::config::{MetricSettings, limited};
 use crate::base::ledger::DropReason;
 use crate::core::prometheus::render_reading;
@@ -33,8 +37,15 @@ pub(crate) struct ReadingsLoop {
     kept: Option<Push>,
 }
 
-/// A reading as it is sent.
+/// A reading as it is sent: in one request, or in several if it is too large for one.
 struct Push {
+    /// What is not sent yet.
+    parts: VecDeque<Part>,
+    /// Why something of it was given up.
+    failed: Option<DropReason>,
+}
+
+struct Part {
     request: Frame,
     points: u64,
 }
@@ -72,7 +83,8 @@ impl ReadingsLoop {
             self.push().await;
         }
         if let Some(push) = self.kept.take() {
-            self.drop_push(&push, DropReason::ShutdownDeadline);
+            self.account.dropped(DropReason::ShutdownDeadline, 1);
+            push.parts.iter().for_each(|part| self.source.counts.failed(part.points));
         }
     }
 
@@ -87,26 +99,59 @@ impl ReadingsLoop {
         }
     }
 
-    async fn send(&mut self, push: Push) {
-        let (frames, points) = (vec![push.request.clone()], push.points);
+    /// Sends what is left of a push, or keeps it.
+    async fn send(&mut self, mut push: Push) {
+        while let Some(part) = push.parts.pop_front() {
+            match self.send_part(&part).await {
+                // Refused data points were complained about; the push as such arrived.
+                Some(Sent::Accepted { rejected }) => self.source.counts.accepted(part.points, rejected),
+                Some(Sent::Failed) if self.source.is_difference => {
+                    // What was taken before is not sent again.
+                    push.parts.push_front(part);
+                    self.kept = Some(push);
+                    return;
+                }
+                Some(Sent::TooLarge) => match split::points(&part.request) {
+                    Some(halves) => {
+                        for request in halves.into_iter().rev() {
+                            let points = request.items as u64;
+                            push.parts.push_front(Part { request, points });
+                        }
+                    }
+                    None => self.give_up(&mut push, &part, DropReason::TooLarge),
+                },
+                Some(Sent::Failed | Sent::Refused) => {
+                    self.give_up(&mut push, &part, DropReason::ExportFailed);
+                }
+                None => self.give_up(&mut push, &part, DropReason::ShutdownDeadline),
+            }
+        }
+        match push.failed {
+            None => self.account.exported(1),
+            Some(reason) => self.account.dropped(reason, 1),
+        }
+    }
+
+    /// `None` if the deadline of the shutdown came first.
+    async fn send_part(&mut self, part: &Part) -> Option<Sent> {
         let (started, give_up) = (Instant::now(), Instant::now() + limited(self.export_timeout));
         let counts = Arc::clone(&self.source.counts);
-        counts.begun(points);
-        let sent = self.outlet.send(frames, 1, give_up);
+        let items = usize::try_from(part.points).unwrap_or(usize::MAX);
+        counts.begun(part.points);
+        let sent = self.outlet.send(std::slice::from_ref(&part.request), items, give_up);
         let sent = self.control.until_deadline(sent, || self.outlet.hurry()).await;
-        counts.ended(points);
+        counts.ended(part.points);
         let error = sent.as_ref().map_or(Some(DropReason::ShutdownDeadline.as_str()), Sent::error);
-        self.source.operations.ended(started.elapsed(), error);
-        match sent {
-            // Refused data points were complained about; the push as such arrived.
-            Some(Sent::Accepted { rejected }) => {
-                self.account.exported(1);
-                counts.accepted(points, rejected);
-            }
-            Some(Sent::Failed) if self.source.is_difference => self.kept = Some(push),
-            Some(Sent::Failed | Sent::Refused) => self.drop_push(&push, DropReason::ExportFailed),
-            None => self.drop_push(&push, DropReason::ShutdownDeadline),
+        // What goes out in parts is not sent yet.
+        if items == 1 || sent != Some(Sent::TooLarge) {
+            self.source.operations.ended(started.elapsed(), error);
         }
+        sent
+    }
+
+    fn give_up(&self, push: &mut Push, part: &Part, reason: DropReason) {
+        self.source.counts.failed(part.points);
+        push.failed.get_or_insert(reason);
     }
 
     /// What there is to send now; no differences are nothing to send.
@@ -120,11 +165,7 @@ impl ReadingsLoop {
             Outlet::Otlp(_) => encode_metrics::request(&reading),
             Outlet::Console(_) => render_reading(&reading).into_bytes(),
         };
-        Some(Push { request: Frame::whole(Bytes::from(request)), points })
-    }
-
-    fn drop_push(&self, push: &Push, reason: DropReason) {
-        self.account.dropped(reason, 1);
-        self.source.counts.failed(push.points);
+        let request = Frame::whole(Bytes::from(request));
+        Some(Push { parts: [Part { request, points }].into(), failed: None })
     }
 }

@@ -98,8 +98,12 @@ impl Receiver {
             client_certificate: additional.client_certificate.as_deref(),
             client_key: additional.client_key.as_deref(),
         };
-        let otlp = OtlpSettings { endpoint: Some(additional.endpoint.clone()), ..OtlpSettings::default() };
-        let uri = address(&otlp, &OtlpSignal::default(), exporter, signal);
+        let endpoint = Some(additional.endpoint.clone());
+        let (common, own) = if additional.exact_endpoint { (None, endpoint) } else { (endpoint, None) };
+        let insecure = additional.insecure;
+        let otlp = OtlpSettings { endpoint: common, insecure, ..OtlpSettings::default() };
+        let own = OtlpSignal { endpoint: own, ..OtlpSignal::default() };
+        let uri = address(&otlp, &own, exporter, signal);
         Self::new(exporter, name, uri, &choice, settings.otlp.max_request_bytes, tls)
     }
 
@@ -140,6 +144,11 @@ impl Receiver {
 
     pub(super) fn max_request_bytes(&self) -> usize {
         self.max_request_bytes
+    }
+
+    /// How it is sent to.
+    pub(super) fn exporter(&self) -> Exporter {
+        self.exporter
     }
 
     /// Host and port.

@@ -22,9 +22,9 @@ impl Globals {
         self.tracers.as_ref()?.foreign()
     }
 
-    /// Whether the program's own processors sent what they had.
-    pub(crate) fn flush_foreign(&self) -> bool {
-        self.foreign().is_none_or(crate::core::tracer::foreign::Foreign::flush)
+    /// Whether the program's own processors sent what they had in time.
+    pub(crate) fn flush_foreign(&self, timeout: std::time::Duration) -> bool {
+        self.foreign().is_none_or(|foreign| foreign.flush(timeout))
     }
 
     /// Whether the program's own processors stopped in time.

@@ -23,6 +23,7 @@ use crate::core::propagation::Propagation;
 use crate::core::readings::MetricSource;
 use crate::core::recorded::RecordedErrors;
 use crate::core::tracer::Tracer;
+use crate::core::tracer::scopes::{ScopeNumber, ScopedTracers};
 
 static PROCESS_DEFAULT: RwLock<Option<Telemetry>> = RwLock::new(None);
 static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) resource: Vec<KeyValue>,
     /// `None` if the handle is disabled.
     pub(crate) tracer: Option<Tracer>,
+    /// The same for scopes of the program's code.
+    pub(crate) scoped: ScopedTracers,
     pub(crate) meter: Meter,
     pub(crate) metrics: MetricSource,
     pub(crate) exports: Exports,
@@ -66,6 +69,7 @@ impl Shared {
             service_name,
             resource,
             tracer: None,
+            scoped: ScopedTracers::default(),
             meter: NoopMeterProvider::new().meter(SCOPE),
             metrics: MetricSource::default(),
             exports: Exports::default(),
@@ -249,10 +253,14 @@ impl Telemetry {
 
     /// As [`Self::flush`], for code without a runtime. Blocks the thread up to the deadline.
     pub fn flush_blocking(&self, deadline: Duration) -> FlushReport {
+        #[cfg(feature = "sdk")]
+        let begun = std::time::Instant::now();
         let report = self.shared.exports.flush(deadline);
         #[cfg(feature = "sdk")]
-        let report =
-            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(), ..report };
+        let report = {
+            let left = deadline.saturating_sub(begun.elapsed());
+            FlushReport { complete: report.complete & self.shared.globals.flush_foreign(left), ..report }
+        };
         report
     }
 
@@ -313,6 +321,11 @@ impl Telemetry {
 
     pub(crate) fn tracer(&self) -> Option<&Tracer> {
         self.shared.tracer.as_ref()
+    }
+
+    /// The tracer of a scope of the program's code.
+    pub(crate) fn tracer_of(&self, scope: ScopeNumber) -> Option<Tracer> {
+        Some(self.shared.scoped.get(self.tracer()?, scope))
     }
 
     pub(crate) fn metrics(&self) -> &MetricSource {

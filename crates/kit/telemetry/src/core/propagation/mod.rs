@@ -13,7 +13,7 @@ pub(crate) mod tracestate;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 
 use crate::base::config::{BaggageSettings, Propagator};
 use crate::core::baggage;
@@ -25,14 +25,12 @@ pub(crate) use tracestate::text_of as tracestate_of;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
-/// Level 2; the API has a name for the sampled flag only.
-const RANDOM: TraceFlags = TraceFlags::new(0b10);
 
 /// `traceparent` of the span of `context`, to store it beside data.
 pub fn traceparent(context: &Context) -> Option<String> {
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| written(context, span))
+    span.is_valid().then(|| written(span))
 }
 
 /// `tracestate` of the span of `context`, if it has one.
@@ -70,8 +68,7 @@ impl RemoteParent {
     fn read<'a>(traceparent: &str, tracestate: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (trace_id, span_id, flags) = traceparent::parse(traceparent)?;
         let (state, text) = tracestate::parse(tracestate);
-        let is_random = flags & RANDOM == RANDOM;
-        let raw = (is_random || text.is_some()).then_some(RawTraceState { trace_id, text, is_random });
+        let raw = text.map(|text| RawTraceState { trace_id, text });
         Some(Self { span: SpanContext::new(trace_id, span_id, flags, true, state), raw })
     }
 
@@ -84,10 +81,8 @@ impl RemoteParent {
     }
 }
 
-fn written(context: &Context, span: &SpanContext) -> String {
-    let trace_id = span.trace_id();
-    let random = if tracestate::is_random(context, trace_id) { RANDOM } else { TraceFlags::NOT_SAMPLED };
-    traceparent::format(trace_id, span.span_id(), span.trace_flags() | random)
+fn written(span: &SpanContext) -> String {
+    traceparent::format(span.trace_id(), span.span_id(), span.trace_flags())
 }
 
 /// The formats of one handle.
@@ -121,7 +116,7 @@ impl Propagation {
         let span = context.span();
         let span = span.span_context();
         if span.is_valid() {
-            carrier.set(TRACEPARENT, written(context, span));
+            carrier.set(TRACEPARENT, written(span));
             if let Some(state) = tracestate_of(context, span) {
                 carrier.set(TRACESTATE, state);
             }
@@ -178,20 +173,6 @@ mod tests {
             assert_eq!(traceparent(&below).as_deref(), Some(PARENT));
             assert_eq!(tracestate(&below).as_deref(), state);
         }
-    }
-
-    #[test]
-    fn a_random_trace_stays_random_below_a_span_that_forgot_it() {
-        let context = context_from(Some(PARENT), None);
-        let forgetful = |trace_id| {
-            let flags = TraceFlags::NOT_SAMPLED;
-            SpanContext::new(trace_id, 1.into(), flags, false, opentelemetry::trace::TraceState::NONE)
-        };
-        let trace_id = context.span().span_context().trace_id();
-        let child = context.with_remote_span_context(forgetful(trace_id));
-        assert!(traceparent(&child).unwrap().ends_with("-02"));
-        let other = context.with_remote_span_context(forgetful(7.into()));
-        assert!(traceparent(&other).unwrap().ends_with("-00"));
     }
 
     #[test]

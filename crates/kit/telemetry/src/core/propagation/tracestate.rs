@@ -16,28 +16,18 @@ const MAX_MEMBERS: usize = 32;
 /// Characters of a key, and of a value.
 const MAX_LENGTH: usize = 256;
 
-/// What a remote parent brought along that its span context cannot hold through all spans below it.
+/// What a remote parent brought along that its span context cannot hold.
 #[derive(Clone, Debug)]
 pub(crate) struct RawTraceState {
     pub(super) trace_id: TraceId,
-    pub(super) text: Option<Arc<str>>,
-    /// The caller said that the trace id is random. The SDK forgets it for spans that are not sampled.
-    pub(super) is_random: bool,
+    pub(super) text: Arc<str>,
 }
 
 /// The `tracestate` of a trace that the API could not hold. `None` means that there is none, or that
 /// [`SpanContext::trace_state`] has it.
 pub(crate) fn raw_tracestate(context: &Context, trace_id: TraceId) -> Option<Arc<str>> {
-    raw(context, trace_id)?.text.clone()
-}
-
-/// Whether the caller of this trace said that its id is random.
-pub(super) fn is_random(context: &Context, trace_id: TraceId) -> bool {
-    raw(context, trace_id).is_some_and(|raw| raw.is_random)
-}
-
-fn raw(context: &Context, trace_id: TraceId) -> Option<&RawTraceState> {
-    context.get::<RawTraceState>().filter(|raw| raw.trace_id == trace_id)
+    let raw = context.get::<RawTraceState>().filter(|raw| raw.trace_id == trace_id)?;
+    Some(Arc::clone(&raw.text))
 }
 
 /// The whole `tracestate` of a span of `context`, as it is sent. What a sampler wrote into the span context stands
@@ -160,8 +150,7 @@ mod tests {
 
     #[test]
     fn a_raw_list_leaves_with_its_own_trace_only() {
-        let text = Some(Arc::from("foo@@bar=1,b=2"));
-        let raw = RawTraceState { trace_id: TraceId::from(7), text, is_random: false };
+        let raw = RawTraceState { trace_id: TraceId::from(7), text: Arc::from("foo@@bar=1,b=2") };
         let context = Context::new().with_value(raw);
         let span = |trace_id: u128, state: &str| {
             let state = state.parse().unwrap();

@@ -32,6 +32,8 @@ struct Readers {
     page: Arc<ManualReader>,
     /// Not yet taken by a push.
     differences: Mutex<Vec<Arc<ManualReader>>>,
+    /// How often differences were read; `None` if nobody wants them.
+    told: Option<Arc<AtomicU64>>,
     pushes: Mutex<Vec<PushedBy>>,
     operations: Histogram<f64>,
 }
@@ -96,6 +98,7 @@ pub(crate) struct PushSource {
     reader: Option<Arc<ManualReader>>,
     /// Whether a reading is gone once it was given out, so that it has to be kept until it is taken.
     pub(crate) is_difference: bool,
+    told: Option<Arc<AtomicU64>>,
     pub(crate) counts: Arc<PushCounts>,
     pub(crate) operations: Operations,
 }
@@ -113,6 +116,7 @@ impl MetricSource {
             return PushSource {
                 reader: None,
                 is_difference: false,
+                told: None,
                 counts,
                 operations: Operations::default(),
             };
@@ -124,7 +128,13 @@ impl MetricSource {
         let own = is_otlp(exporter).then(|| lock(&readers.differences).pop()).flatten();
         let is_difference = own.is_some();
         let reader = Some(own.unwrap_or_else(|| Arc::clone(&readers.page)));
-        PushSource { reader, is_difference, counts, operations }
+        let told = readers.told.clone().filter(|_| is_difference);
+        PushSource { reader, is_difference, told, counts, operations }
+    }
+
+    /// How often differences were told, for whoever keeps what the SDK may forget then; `None` if nobody is told any.
+    pub(crate) fn told(&self) -> Option<Arc<AtomicU64>> {
+        self.0.as_ref()?.told.clone()
     }
 
     /// The exporters of metrics with their attributes, in the order of their pushes.
@@ -146,7 +156,11 @@ impl MetricSource {
 
 impl PushSource {
     pub(crate) fn read(&self) -> Option<ResourceMetrics> {
-        collect(self.reader.as_ref()?)
+        let reading = collect(self.reader.as_ref()?);
+        if let Some(told) = &self.told {
+            told.fetch_add(1, Ordering::Relaxed);
+        }
+        reading
     }
 }
 
@@ -201,9 +215,11 @@ impl MetricReader for SharedReader {
     }
 }
 
-/// A source and the provider behind it; without a provider if metrics are off.
+/// A source and the provider behind it; without a provider if metrics are off. `additional` receivers are pushed to beside
+/// those of the settings.
 pub(crate) fn provider(
     settings: &MetricSettings,
+    additional: usize,
     resource: &Resource,
 ) -> (MetricSource, Option<SdkMeterProvider>) {
     if !settings.enabled {
@@ -216,8 +232,8 @@ pub(crate) fn provider(
     };
     let reader = |temporality| Arc::new(ManualReader::builder().with_temporality(temporality).build());
     let page = reader(Temporality::Cumulative);
-    let otlp = settings.exporters.iter().filter(|exporter| is_otlp(**exporter));
-    let differences: Vec<_> = otlp.filter_map(|_| temporality.map(reader)).collect();
+    let otlp = settings.exporters.iter().filter(|exporter| is_otlp(**exporter)).count() + additional;
+    let differences: Vec<_> = (0..otlp).filter_map(|_| temporality.map(reader)).collect();
 
     let limit = settings.cardinality_limit;
     let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
@@ -239,8 +255,9 @@ pub(crate) fn provider(
         // As the conventions ask: count and sum, no buckets.
         .with_boundaries(Vec::new())
         .build();
-    let readers =
-        Readers { page, differences: Mutex::new(differences), pushes: Mutex::default(), operations };
+    let told = (!differences.is_empty()).then(Arc::default);
+    let (differences, pushes) = (Mutex::new(differences), Mutex::default());
+    let readers = Readers { page, differences, told, pushes, operations };
     (MetricSource(Some(Arc::new(readers))), Some(provider))
 }
 

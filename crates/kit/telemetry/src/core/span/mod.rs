@@ -20,6 +20,7 @@ use crate::base::error::{AsErrorType, Classification, Classified};
 use crate::base::value::IntoValue;
 use crate::core::handle::Telemetry;
 use crate::core::record;
+use crate::core::tracer::scopes::{CodeScope, ScopeNumber};
 use crate::core::tracer::spare;
 pub use entered::EnteredSpan;
 pub use guard::{Outcome, SpanGuard};
@@ -61,6 +62,7 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
         parent,
         is_parent_given: false,
         is_root: false,
+        scope: None,
         span: opentelemetry::trace::SpanBuilder::from_name(name),
     }
 }
@@ -139,6 +141,8 @@ pub struct SpanBuilder {
     parent: Context,
     is_parent_given: bool,
     is_root: bool,
+    /// `None` for the kit's own.
+    scope: Option<ScopeNumber>,
     span: opentelemetry::trace::SpanBuilder,
 }
 
@@ -150,6 +154,7 @@ impl SpanBuilder {
             parent,
             is_parent_given: true,
             is_root: false,
+            scope: None,
             span: opentelemetry::trace::SpanBuilder::from_name(name),
         }
     }
@@ -161,6 +166,16 @@ impl SpanBuilder {
     /// Another name than the one it was made with.
     pub(crate) fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.span.name = name.into();
+        self
+    }
+
+    /// The instrumentation scope: the code that opens the span. The kit's own unless said.
+    pub fn scope(self, scope: &CodeScope) -> Self {
+        self.scoped(scope.number())
+    }
+
+    pub(crate) fn scoped(mut self, scope: ScopeNumber) -> Self {
+        self.scope = Some(scope);
         self
     }
 
@@ -197,6 +212,24 @@ impl SpanBuilder {
             self.span.attributes.get_or_insert_with(Vec::new).extend(attributes);
         }
         self
+    }
+
+    /// Attributes that a sampler or processor of the program may ask for when the span starts. Without one they are not
+    /// made before the decision, and `false` says that they are still to be set on a span that is recorded.
+    pub(crate) fn attrs_if_watched(
+        mut self,
+        attributes: impl FnOnce(&mut dyn FnMut(KeyValue)),
+    ) -> (Self, bool) {
+        let is_watched = self
+            .telemetry
+            .as_ref()
+            .and_then(Telemetry::tracer)
+            .is_some_and(crate::core::tracer::Tracer::is_watched);
+        if is_watched {
+            let known = self.span.attributes.get_or_insert_with(spare::take);
+            attributes(&mut |attribute| known.push(attribute));
+        }
+        (self, is_watched)
     }
 
     /// A link to another span; an invalid one is left out.
@@ -294,7 +327,7 @@ impl SpanBuilder {
     /// telemetry.tree().assert_matches("watch-stock INTERNAL order-service ERROR stock.left=3 error.type=stale");
     /// ```
     pub fn start(self) -> SpanGuard {
-        let Self { telemetry, mut parent, is_parent_given, is_root, span } = self;
+        let Self { telemetry, mut parent, is_parent_given, is_root, scope, span } = self;
         let telemetry = telemetry.or_else(|| {
             let current = Context::current();
             let found = Telemetry::found_in(&current);
@@ -307,7 +340,8 @@ impl SpanBuilder {
         if is_root {
             parent = parent.with_remote_span_context(SpanContext::empty_context());
         }
-        let context = match telemetry.tracer() {
+        let scoped = scope.and_then(|scope| telemetry.tracer_of(scope));
+        let context = match scoped.as_ref().or_else(|| telemetry.tracer()) {
             Some(tracer) => tracer.start_in(span, &parent),
             None => unrecorded(parent),
         };

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
@@ -20,7 +22,7 @@ use opentelemetry_sdk::trace::{
     SpanData, SpanExporter, SpanLimits, SpanProcessor, TracerProviderBuilder,
 };
 
-use super::Start;
+use super::{RANDOM, Start};
 
 /// What the kit has decided about the span that is about to be made.
 struct Given {
@@ -61,65 +63,104 @@ impl fmt::Debug for ForeignBuilder {
 
 impl ForeignBuilder {
     pub(crate) fn processor(self, processor: impl SpanProcessor + 'static) -> Self {
-        Self(self.0.with_span_processor(processor))
+        Self(self.0.with_span_processor(Amended { processor, only_sampled: false }))
     }
 
     /// On a thread of the SDK's own, in batches.
     pub(crate) fn exporter(self, exporter: impl SpanExporter + 'static) -> Self {
-        Self(self.0.with_span_processor(OnlySampled(BatchSpanProcessor::builder(exporter).build())))
+        let processor = BatchSpanProcessor::builder(exporter).build();
+        Self(self.0.with_span_processor(Amended { processor, only_sampled: true }))
     }
 
     pub(crate) fn build(self, resource: &[KeyValue]) -> Foreign {
         let resource = Resource::builder_empty().with_attributes(resource.iter().cloned()).build();
-        Foreign(self.0.with_resource(resource).build())
+        Foreign { provider: self.0.with_resource(resource).build(), is_flushing: Arc::default() }
     }
 }
 
 /// The SDK's provider behind the kit's.
 #[derive(Clone, Debug)]
-pub(crate) struct Foreign(SdkTracerProvider);
+pub(crate) struct Foreign {
+    provider: SdkTracerProvider,
+    is_flushing: Arc<AtomicBool>,
+}
 
 impl Foreign {
     pub(super) fn tracer(&self, scope: &InstrumentationScope) -> opentelemetry_sdk::trace::SdkTracer {
-        self.0.tracer_with_scope(scope.clone())
+        self.provider.tracer_with_scope(scope.clone())
     }
 
-    /// Whether every processor sent what it had.
-    pub(crate) fn flush(&self) -> bool {
-        self.0.force_flush().is_ok()
+    /// Whether every processor sent what it had by the deadline.
+    ///
+    /// The SDK knows none, so a thread of its own waits for it. While that thread waits, no further one is started: a
+    /// processor that never answers costs one thread, and every flush after it is incomplete.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        if self.is_flushing.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let (provider, is_flushing) = (self.provider.clone(), Arc::clone(&self.is_flushing));
+        let (sender, flushed) = mpsc::channel();
+        let work = move || {
+            let is_flushed = provider.force_flush().is_ok();
+            is_flushing.store(false, Ordering::Release);
+            // Nobody waits any more if this fails.
+            let _ = sender.send(is_flushed);
+        };
+        if std::thread::Builder::new().name("waypost-flush".to_owned()).spawn(work).is_err() {
+            self.is_flushing.store(false, Ordering::Release);
+            return false;
+        }
+        flushed.recv_timeout(timeout).unwrap_or(false)
     }
 
     /// Whether every processor stopped in time.
     pub(crate) fn shutdown(&self, timeout: Duration) -> bool {
-        self.0.shutdown_with_timeout(timeout).is_ok()
+        self.provider.shutdown_with_timeout(timeout).is_ok()
     }
 }
 
-/// In front of exporters, which the specification shows only what is sampled; the SDK's batches do not look.
+/// In front of each processor: what the SDK's span lacks of the kit's.
 #[derive(Debug)]
-struct OnlySampled(BatchSpanProcessor);
+struct Amended<P> {
+    processor: P,
+    /// For exporters, which the specification shows only what is sampled; the SDK's batches do not look.
+    only_sampled: bool,
+}
 
-impl SpanProcessor for OnlySampled {
+impl<P: SpanProcessor> SpanProcessor for Amended<P> {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        self.0.on_start(span, parent);
+        self.processor.on_start(span, parent);
     }
 
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.0.on_end(span);
+    fn on_end(&self, mut span: SpanData) {
+        if self.only_sampled && !span.span_context.is_sampled() {
+            return;
         }
+        let of = &span.span_context;
+        // The SDK gives a root no flag but the sampled one; the kit's ids are random, and the kit's span says so.
+        if span.parent_span_id == SpanId::INVALID {
+            let flags = of.trace_flags() | RANDOM;
+            span.span_context = SpanContext::new(
+                of.trace_id(),
+                of.span_id(),
+                flags,
+                of.is_remote(),
+                of.trace_state().clone(),
+            );
+        }
+        self.processor.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.processor.force_flush()
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.processor.shutdown_with_timeout(timeout)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
+        self.processor.set_resource(resource);
     }
 }
 

@@ -9,6 +9,7 @@
 #[cfg(feature = "sdk")]
 pub(crate) mod foreign;
 mod record;
+pub(crate) mod scopes;
 mod span;
 pub(crate) mod spare;
 
@@ -130,6 +131,17 @@ pub(crate) struct Start {
 }
 
 impl Tracer {
+    /// The same with another scope.
+    fn with_scope(&self, scope: Arc<Scope>) -> Self {
+        let shared = Arc::clone(&self.0.shared);
+        Self(Arc::new(TracerParts {
+            #[cfg(feature = "sdk")]
+            foreign: shared.foreign.as_ref().map(|foreign| foreign.tracer(&scope.scope)),
+            shared,
+            scope,
+        }))
+    }
+
     /// Decides about a span. `None` where telemetry is suppressed.
     fn decide(&self, builder: &SpanBuilder, parent: &Context) -> Option<Start> {
         if parent.is_telemetry_suppressed() {
@@ -169,6 +181,16 @@ impl Tracer {
             result,
             attributes,
         })
+    }
+
+    /// Whether somebody looks at a span's attributes when it starts: a sampler or a processor of the program. What is set
+    /// a moment later is then too late.
+    pub(crate) fn is_watched(&self) -> bool {
+        #[cfg(feature = "sdk")]
+        if self.0.foreign.is_some() {
+            return true;
+        }
+        self.0.shared.sampler.reads_attributes()
     }
 
     /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.

@@ -19,6 +19,7 @@ use crate::base::fields::Fields;
 use crate::core::bridged::{Bridged, context_of};
 use crate::core::handle::Telemetry;
 use crate::core::span::{SpanBuilder, SpanGuard};
+use crate::core::tracer::scopes::ScopeNumber;
 
 impl SpanLayer {
     /// The span for a `tracing` span that is being opened.
@@ -40,8 +41,9 @@ impl SpanLayer {
         let mut values = Values::default();
         attributes.record(&mut values);
         let name = values.name.take().map_or(Cow::Borrowed(metadata.name()), Cow::Owned);
-        let mut builder =
-            SpanBuilder::new(telemetry, parent, name).attrs(std::mem::take(&mut values.attributes));
+        let mut builder = SpanBuilder::new(telemetry, parent, name)
+            .scoped(ScopeNumber::of(metadata.target(), None))
+            .attrs(std::mem::take(&mut values.attributes));
         if let Some(kind) = values.kind.take() {
             builder = builder.kind(kind);
         }

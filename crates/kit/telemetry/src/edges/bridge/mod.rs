@@ -32,6 +32,9 @@
 //! [`errors_set_status`](SpanLayer::errors_set_status) says otherwise; `#[instrument(err)]` writes such an event.
 //! `follows_from` becomes a link, an explicit parent the parent, `parent: None` the root of a new trace.
 //!
+//! The instrumentation scope of such a span is the target of `tracing`, by default the path of the module, as it is of log
+//! records.
+//!
 //! A span ends when its last handle is dropped. A future that was dropped looks like one that came to its end:
 //! `tracing` does not tell them apart. Spans opened where telemetry is suppressed, that is on the threads of the
 //! exporters, are left alone. So are those for which there is no handle: neither in the current context, nor as

@@ -91,7 +91,7 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration: DurationSeries::new(duration),
+            duration: DurationSeries::new(duration, telemetry.metrics().told()),
             egress: Egress { trace_context: true, baggage: true },
             naming: Naming::learned(),
             target: None,

@@ -77,7 +77,7 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration: DurationSeries::new(duration),
+            duration: DurationSeries::new(duration, telemetry.metrics().told()),
             trust: CallerTrust::Inside,
             naming: Naming::learned(),
             request_metadata: Capture::default(),

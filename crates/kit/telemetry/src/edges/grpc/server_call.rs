@@ -52,16 +52,13 @@ impl ServerCall {
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
+        let (span, is_told) = span.attrs_if_watched(|set| tell(request, set));
         let span = span.start();
 
         if span.is_recording() {
             let span = span.context().span();
-            if let Some(authority) = attributes::authority(request.uri(), request.headers()) {
-                let host = Host::of(&authority);
-                span.set_attribute(KeyValue::new(SERVER_ADDRESS, host.address.to_owned()));
-                if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
-                    span.set_attribute(KeyValue::new(SERVER_PORT, i64::from(port)));
-                }
+            if !is_told {
+                tell(request, &mut |attribute| span.set_attribute(attribute));
             }
             if let Some(peer) = attributes::peer(request.extensions()) {
                 span.set_attributes(attributes::network_peer(peer));
@@ -80,6 +77,17 @@ impl ServerCall {
         if let (false, MethodName::Known(name)) = (was_known, &self.method) {
             span.rename(*name);
             span.set(METHOD, *name);
+        }
+    }
+}
+
+/// What the conventions want there when the sampler is asked, beside system and method.
+fn tell<B>(request: &Request<B>, set: &mut dyn FnMut(KeyValue)) {
+    if let Some(authority) = attributes::authority(request.uri(), request.headers()) {
+        let host = Host::of(&authority);
+        set(KeyValue::new(SERVER_ADDRESS, host.address.to_owned()));
+        if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
+            set(KeyValue::new(SERVER_PORT, i64::from(port)));
         }
     }
 }

@@ -104,7 +104,7 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration: DurationSeries::new(duration),
+            duration: DurationSeries::new(duration, telemetry.metrics().told()),
             names: names::Cache::new(names::Kind::UrlTemplate),
             addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false },

@@ -60,7 +60,8 @@ impl ClientSpan {
         let port = host.as_ref().and_then(|host| host.port_or_default(scheme));
         let address = host.map(|host| edge.address(host.address));
 
-        // What a sampler may want to know and costs nothing; the rest only for spans that are recorded.
+        // What a sampler may want to know and costs nothing; the rest, if no sampler of the program asks for it, only for
+        // spans that are recorded.
         let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, name)
             .kind(SpanKind::Client)
             .attr("http.request.method", method);
@@ -73,15 +74,25 @@ impl ClientSpan {
         if let Some(template) = &template {
             span = span.attr("url.template", template.clone());
         }
-        let span = span.start();
-
-        if span.is_recording() {
-            let span = span.context().span();
+        let full_url = || {
             let full = match authority.as_deref() {
                 Some(authority) => redact::url_at(scheme, authority, uri, &edge.sensitive_keys),
                 None => redact::url(uri, &edge.sensitive_keys),
             };
-            span.set_attribute(KeyValue::new("url.full", full));
+            KeyValue::new("url.full", full)
+        };
+        let (span, is_told) = span.attrs_if_watched(|set| {
+            set(full_url());
+            edge.request_headers.read(request.headers()).into_iter().for_each(set);
+        });
+        let span = span.start();
+
+        if span.is_recording() {
+            let span = span.context().span();
+            if !is_told {
+                span.set_attribute(full_url());
+                span.set_attributes(edge.request_headers.read(request.headers()));
+            }
             if method == OTHER {
                 let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
                 span.set_attribute(KeyValue::new("http.request.method_original", original));
@@ -91,7 +102,6 @@ impl ClientSpan {
             {
                 span.set_attribute(KeyValue::new("http.request.resend_count", i64::from(*count)));
             }
-            span.set_attributes(edge.request_headers.read(request.headers()));
         }
         let is_head_request = request.method() == Method::HEAD;
         let call =

@@ -107,7 +107,7 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration: DurationSeries::new(duration),
+            duration: DurationSeries::new(duration, telemetry.metrics().told()),
             active: ActiveSeries::new(active),
             names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,

@@ -73,7 +73,8 @@ impl ServerSpan {
             None => (Cow::Borrowed(verb), None),
         };
 
-        // What a sampler may want to know and costs nothing; the rest only for spans that are recorded.
+        // What a sampler may want to know and costs nothing; the rest, if no sampler of the program asks for it, only for
+        // spans that are recorded.
         let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.parent, name)
             .kind(SpanKind::Server)
             .attr("http.request.method", method)
@@ -84,6 +85,8 @@ impl ServerSpan {
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
+        let (span, is_told) =
+            span.attrs_if_watched(|set| edge.tell(request, scheme, peer, behind_proxy, set));
         let span = span.start();
         let version = attributes::protocol_version(request.version());
         let started = Self {
@@ -97,50 +100,31 @@ impl ServerSpan {
             edge,
         };
         if span.is_recording() {
-            started.describe(&span, request, peer, behind_proxy);
+            if !is_told {
+                let context = span.context().span();
+                let set = &mut |attribute| context.set_attribute(attribute);
+                started.edge.tell(request, scheme, peer, behind_proxy, set);
+            }
+            started.describe(&span, request, peer);
         }
         started.edge.active.add(ActiveLabels { method, scheme }, 1);
         (span, started)
     }
 
-    fn describe<B>(
-        &self,
-        span: &SpanGuard,
-        request: &Request<B>,
-        peer: Option<SocketAddr>,
-        behind_proxy: bool,
-    ) {
-        let (edge, headers, uri) = (&self.edge, request.headers(), request.uri());
+    /// What is not relevant for sampling.
+    fn describe<B>(&self, span: &SpanGuard, request: &Request<B>, peer: Option<SocketAddr>) {
         let context = span.context().span();
         let set = |key: &'static str, value: Value| context.set_attribute(KeyValue::new(key, value));
-        set("url.path", redact::bounded(uri.path()).to_owned().into());
-        if let Some(query) = uri.query() {
-            set("url.query", redact::query(query, &edge.sensitive_keys).into_owned().into());
-        }
-        let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
-        if let Some(authority) = forwarded.map(Cow::Owned).or_else(|| attributes::authority(uri, headers)) {
-            let host = Host::of(&authority);
-            set(SERVER_ADDRESS, host.address.to_owned().into());
-            if let Some(port) = host.port_or_default(self.scheme) {
-                set(SERVER_PORT, i64::from(port).into());
-            }
-        }
         if self.method == OTHER {
             let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
             set("http.request.method_original", original.into());
         }
         if let Some(peer) = peer {
-            let client = edge.proxies.client(headers, peer.ip());
-            set("client.address", client.to_string().into());
             context.set_attributes(attributes::network_peer(peer));
         }
         if let Some(version) = self.version {
             set("network.protocol.version", version.into());
         }
-        if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
-            set("user_agent.original", redact::bounded(agent).to_owned().into());
-        }
-        context.set_attributes(edge.request_headers.read(headers));
     }
 
     fn measure(self, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
@@ -153,6 +137,44 @@ impl ServerSpan {
             edge.duration.record(labels, elapsed.as_secs_f64());
         } else {
             edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
+        }
+    }
+}
+
+impl ServerEdge {
+    /// What the conventions want there when the sampler is asked:
+    /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span>.
+    fn tell<B>(
+        &self,
+        request: &Request<B>,
+        scheme: &str,
+        peer: Option<SocketAddr>,
+        behind_proxy: bool,
+        set: &mut dyn FnMut(KeyValue),
+    ) {
+        let (headers, uri) = (request.headers(), request.uri());
+        for attribute in self.request_headers.read(headers) {
+            set(attribute);
+        }
+        let mut set = |key: &'static str, value: Value| set(KeyValue::new(key, value));
+        set("url.path", redact::bounded(uri.path()).to_owned().into());
+        if let Some(query) = uri.query() {
+            set("url.query", redact::query(query, &self.sensitive_keys).into_owned().into());
+        }
+        let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
+        if let Some(authority) = forwarded.map(Cow::Owned).or_else(|| attributes::authority(uri, headers)) {
+            let host = Host::of(&authority);
+            set(SERVER_ADDRESS, host.address.to_owned().into());
+            if let Some(port) = host.port_or_default(scheme) {
+                set(SERVER_PORT, i64::from(port).into());
+            }
+        }
+        if let Some(peer) = peer {
+            let client = self.proxies.client(headers, peer.ip());
+            set("client.address", client.to_string().into());
+        }
+        if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+            set("user_agent.original", redact::bounded(agent).to_owned().into());
         }
     }
 }

@@ -7,32 +7,19 @@ use super::attribute::{self, Attributes};
 use super::report::{Findings, Level, Rule, Signal};
 use super::status::is_grpc_error;
 use super::table::{self, Table};
-
-/// What there is to check of a metric, whatever its numbers are.
-struct Seen {
-    instrument: &'static str,
-    number: &'static str,
-    /// None for what is no histogram with explicit bounds.
-    bounds: Option<Vec<f64>>,
-    points: Vec<Vec<KeyValue>>,
-}
+use crate::testing::received::{Instrument, ReceivedMetric};
 
 /// Checks a metric; gives the number of its points.
-pub(super) fn check(table: &Table, metric: &Metric, findings: &mut Findings) -> usize {
-    let seen = match metric.data() {
-        AggregatedMetrics::F64(data) => see(data, "double"),
-        AggregatedMetrics::I64(data) => see(data, "int"),
-        AggregatedMetrics::U64(data) => see(data, "int"),
-    };
-    let name = metric.name();
+pub(super) fn check(table: &Table, metric: &ReceivedMetric, findings: &mut Findings) -> usize {
+    let name = metric.name.as_str();
     let at = (Signal::Metric, name);
-    for attribute in seen.points.iter().flatten() {
+    for attribute in metric.points.iter().flatten() {
         attribute::check(table, at, attribute, findings);
     }
     match table.metric(name) {
         Some(known) => {
-            check_shape(known, metric, &seen, findings);
-            for point in &seen.points {
+            check_shape(known, metric, findings);
+            for point in &metric.points {
                 attribute::check_presence(&known.attributes, at, Attributes(point), findings);
                 check_error(name, Attributes(point), findings);
             }
@@ -46,40 +33,53 @@ pub(super) fn check(table: &Table, metric: &Metric, findings: &mut Findings) -> 
             findings.add(Level::Improvement, Rule::UndeclaredMetric, at, name, advice);
         }
     }
-    seen.points.len()
+    metric.points.len()
 }
 
-fn see<T: Copy>(data: &MetricData<T>, number: &'static str) -> Seen {
-    let seen = |instrument, bounds, points| Seen { instrument, number, bounds, points };
-    match data {
-        MetricData::Gauge(gauge) => seen(
-            "gauge",
-            None,
-            gauge.data_points().map(|point| point.attributes().cloned().collect()).collect(),
-        ),
-        MetricData::Sum(sum) => {
-            let instrument = if sum.is_monotonic() { "counter" } else { "updowncounter" };
-            seen(
-                instrument,
-                None,
-                sum.data_points().map(|point| point.attributes().cloned().collect()).collect(),
-            )
-        }
-        MetricData::Histogram(histogram) => seen(
-            "histogram",
-            histogram.data_points().next().map(|point| point.bounds().collect()),
-            histogram.data_points().map(|point| point.attributes().cloned().collect()).collect(),
-        ),
-        MetricData::ExponentialHistogram(histogram) => seen(
-            "histogram",
-            None,
-            histogram.data_points().map(|point| point.attributes().cloned().collect()).collect(),
-        ),
+/// What there is to check of a metric of the SDK.
+pub(super) fn seen(metric: &Metric) -> ReceivedMetric {
+    let (instrument, is_whole, bounds, points) = match metric.data() {
+        AggregatedMetrics::F64(data) => parts(data, false),
+        AggregatedMetrics::I64(data) => parts(data, true),
+        AggregatedMetrics::U64(data) => parts(data, true),
+    };
+    ReceivedMetric {
+        name: metric.name().to_owned(),
+        unit: metric.unit().to_owned(),
+        instrument,
+        is_whole: Some(is_whole),
+        bounds,
+        points,
     }
 }
 
-fn check_shape(known: &table::Metric, metric: &Metric, seen: &Seen, findings: &mut Findings) {
-    let name = metric.name();
+type Parts = (Instrument, bool, Option<Vec<f64>>, Vec<Vec<KeyValue>>);
+
+fn parts<T: Copy>(data: &MetricData<T>, is_whole: bool) -> Parts {
+    match data {
+        MetricData::Gauge(gauge) => {
+            let points = gauge.data_points().map(|point| point.attributes().cloned().collect()).collect();
+            (Instrument::Gauge, is_whole, None, points)
+        }
+        MetricData::Sum(sum) => {
+            let instrument = if sum.is_monotonic() { Instrument::Counter } else { Instrument::UpDownCounter };
+            let points = sum.data_points().map(|point| point.attributes().cloned().collect()).collect();
+            (instrument, is_whole, None, points)
+        }
+        MetricData::Histogram(histogram) => {
+            let bounds = histogram.data_points().next().map(|point| point.bounds().collect());
+            let points = histogram.data_points().map(|point| point.attributes().cloned().collect()).collect();
+            (Instrument::Histogram, is_whole, bounds, points)
+        }
+        MetricData::ExponentialHistogram(histogram) => {
+            let points = histogram.data_points().map(|point| point.attributes().cloned().collect()).collect();
+            (Instrument::Histogram, is_whole, None, points)
+        }
+    }
+}
+
+fn check_shape(known: &table::Metric, metric: &ReceivedMetric, findings: &mut Findings) {
+    let name = metric.name.as_str();
     let mut add =
         |level, rule, advice: String| findings.add(level, rule, (Signal::Metric, name), name, advice);
     if let Some(reason) = &known.deprecated {
@@ -91,19 +91,22 @@ fn check_shape(known: &table::Metric, metric: &Metric, seen: &Seen, findings: &m
     } else if known.stability != "stable" {
         add(Level::Information, Rule::NotStable, format!("still {}; the name may change", known.stability));
     }
-    if metric.unit() != known.unit {
-        let advice = format!("its unit is {:?}, not {:?}", known.unit, metric.unit());
+    if metric.unit != known.unit {
+        let advice = format!("its unit is {:?}, not {:?}", known.unit, metric.unit);
         add(Level::Violation, Rule::Unit, advice);
     }
-    if seen.instrument != known.instrument {
-        let advice = format!("it is a {}, not a {}", known.instrument, seen.instrument);
+    let instrument = metric.instrument.as_str();
+    if instrument != known.instrument {
+        let advice = format!("it is a {}, not a {instrument}", known.instrument);
         add(Level::Violation, Rule::Instrument, advice);
     }
-    if let Some(number) = known.number.as_ref().filter(|number| *number != seen.number) {
-        let advice = format!("its numbers are {number}, not {}", seen.number);
-        add(Level::Improvement, Rule::NumberType, advice);
+    let number = metric.is_whole.map(|is_whole| if is_whole { "int" } else { "double" });
+    if let (Some(known), Some(number)) = (&known.number, number)
+        && known != number
+    {
+        add(Level::Improvement, Rule::NumberType, format!("its numbers are {known}, not {number}"));
     }
-    if let (Some(known), Some(given)) = (&known.bounds, &seen.bounds)
+    if let (Some(known), Some(given)) = (&known.bounds, &metric.bounds)
         && known != given
     {
         add(Level::Improvement, Rule::Bounds, format!("its bounds are {known:?}, not {given:?}"));

@@ -59,6 +59,7 @@ use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
 
 use crate::base::finished::{FinishedLog, FinishedSpan};
 use crate::core::handle::Telemetry;
+use crate::testing::received::ReceivedMetric;
 pub use registry::RegistryError;
 pub use report::{ConventionsReport, Finding, Level, Rule, Signal};
 use report::{Exception, Findings};
@@ -185,6 +186,14 @@ impl Check<'_> {
     /// Checks a reading of metrics. Its resource is not checked.
     pub fn metrics(mut self, reading: &ResourceMetrics) -> Self {
         for metric in reading.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            self.seen[1] += metric::check(&self.conventions.table, &metric::seen(metric), &mut self.findings);
+        }
+        self
+    }
+
+    /// Checks metrics that came from elsewhere, over OTLP for instance.
+    pub fn received_metrics(mut self, metrics: &[ReceivedMetric]) -> Self {
+        for metric in metrics {
             self.seen[1] += metric::check(&self.conventions.table, metric, &mut self.findings);
         }
         self

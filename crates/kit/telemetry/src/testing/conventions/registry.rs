@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::{fmt, fs, io};
 
 use serde::Deserialize;
 
 use super::table::{Attribute, Entity, Event, Metric, Required, Source, Table, Wanted};
+use crate::base::yaml;
 
 /// A registry that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +105,12 @@ enum Level {
 pub(super) fn add(table: &mut Table, texts: &[String]) -> Result<(), RegistryError> {
     let mut groups = Vec::new();
     for text in texts {
-        let file: File =
-            serde_saphyr::from_str(text).map_err(|problem| RegistryError::Malformed(problem.to_string()))?;
-        groups.extend(file.groups);
+        let malformed = |reason: &dyn fmt::Display| RegistryError::Malformed(reason.to_string());
+        let tree = yaml::parse(text, &|text| Ok(text.to_owned()))
+            .map_err(|problem| malformed(&format_args!("line {}: {}", problem.line, problem.reason)))?;
+        let file: Option<File> =
+            serde_json::from_value(tree.into_json()).map_err(|problem| malformed(&problem))?;
+        groups.extend(file.unwrap_or_default().groups);
     }
     if groups.iter().all(|group| group.attributes.is_empty() && group.metric_name.is_none()) {
         return Err(RegistryError::Empty);

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::specification::known;
 use super::{look, overlaid, warnings};
 
-/// A file that is there.
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+/// A file that is neither a certificate nor a key.
+const OTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 struct Case {
     variable: String,
@@ -259,13 +259,21 @@ fn otlp(cases: &mut Cases) {
         let reason = format!("is not one of gzip, none; {} is used", used("none"));
         cases.refuses(&variable("COMPRESSION"), &key("compression"), "zstd", &unset("none"), &reason);
 
-        cases.takes(&variable("CERTIFICATE"), &key("certificate"), FILE, FILE);
-        let unreadable = "is not a file that can be read; the default is used";
-        cases.refuses(&variable("CERTIFICATE"), &key("certificate"), "/no/such", "unset", unreadable);
-        for (name, setting) in [("CLIENT_CERTIFICATE", "client_certificate"), ("CLIENT_KEY", "client_key")] {
-            cases.refuses(&variable(name), &key(setting), "/no/such", "unset", unreadable);
+        let pem = super::pem();
+        cases.takes(&variable("CERTIFICATE"), &key("certificate"), &pem.certificate, &pem.certificate);
+        let no_certificates = "is not a file of certificates in PEM form; the default is used";
+        let no_key = "is not a file of a private key in PEM form; the default is used";
+        for wrong in ["/no/such", OTHER, pem.key.as_str()] {
+            cases.refuses(&variable("CERTIFICATE"), &key("certificate"), wrong, "unset", no_certificates);
+        }
+        for (name, setting, right, not_it) in [
+            ("CLIENT_CERTIFICATE", "client_certificate", &pem.certificate, no_certificates),
+            ("CLIENT_KEY", "client_key", &pem.key, no_key),
+        ] {
+            cases.refuses(&variable(name), &key(setting), "/no/such", "unset", not_it);
+            cases.refuses(&variable(name), &key(setting), OTHER, "unset", not_it);
             let reason = "is of no use: certificate and key belong together; no client certificate is used";
-            cases.refuses(&variable(name), &key(setting), FILE, "unset", reason);
+            cases.refuses(&variable(name), &key(setting), right, "unset", reason);
         }
 
         cases.takes(&variable("INSECURE"), &key("insecure"), "True", "true");

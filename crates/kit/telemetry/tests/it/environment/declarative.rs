@@ -7,6 +7,7 @@ use waypost_telemetry::config::{Compression, Detector, Exporter, Propagator, Sam
 use waypost_telemetry::{Settings, SettingsError};
 
 use super::warnings;
+use crate::receiver::{HttpReceiver, Manner, PATIENCE};
 
 /// Settings of a program with a file, under variables.
 fn with_file(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -136,12 +137,12 @@ instrumentation/development:
     let said = warnings(&settings);
     assert_eq!(said.len(), 1, "{said:?}");
     let expected = "asks for what is not had here: log_level, propagator.composite.b3, \
-                    tracer_provider.processors[1].batch.exporter.otlp_http, \
                     tracer_provider.processors[2].batch.exporter.zipkin, \
                     tracer_provider.sampler.jaeger_remote/development, meter_provider.exemplar_filter, \
                     meter_provider.views";
     assert!(said[0].starts_with("OTEL_CONFIG_FILE=") && said[0].ends_with(expected), "{}", said[0]);
     assert_eq!(settings.otlp.traces.endpoint.as_deref(), Some("http://one:4318/v1/traces"));
+    assert_eq!(settings.otlp.additional[0].endpoint, "http://two:4318/v1/traces");
     assert_eq!(settings.traces.sampler, SamplerKind::ParentBasedAlwaysOn);
 }
 
@@ -194,4 +195,60 @@ fn what_is_no_yaml_is_refused_and_changes_nothing() {
     let error = settings.overlay_env(&lookup).unwrap_err().to_string();
     assert!(error.contains("/no/such.yaml"), "{error}");
     assert_eq!(settings, before);
+}
+
+#[test]
+fn every_otlp_exporter_of_a_signal_is_sent_to() {
+    let [first, second, third] = ["a", "b", "c"].map(|_| HttpReceiver::start(Manner::Takes));
+    let text = format!(
+        r#"
+file_format: "1.0"
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          otlp_http:
+            endpoint: {0}/v1/traces
+    - batch:
+        schedule_delay: 100
+        max_queue_size: 10
+        exporter:
+          otlp_http:
+            endpoint: {1}/some/where
+            encoding: json
+            headers_list: api-key=1234
+meter_provider:
+  readers:
+    - periodic:
+        interval: 100
+        exporter:
+          otlp_http:
+            endpoint: {0}/v1/metrics
+            temporality_preference: delta
+    - periodic:
+        exporter:
+          otlp_http:
+            endpoint: {2}/v1/metrics
+"#,
+        first.endpoint(),
+        second.endpoint(),
+        third.endpoint(),
+    );
+    let settings = with_file(&text, &[]).unwrap();
+    let said = warnings(&settings);
+    assert!(said.len() == 1 && said[0].ends_with("processors[1].batch.max_queue_size"), "{said:?}");
+    let telemetry = waypost_telemetry::init(settings).unwrap();
+    telemetry.span("a").in_scope(|| ());
+    telemetry.meter().u64_counter("orders").build().add(1, &[]);
+    let report = telemetry.shutdown_blocking(PATIENCE);
+    assert_eq!((report.traces.exported(), report.traces.dropped()), (2, 0), "{report:?}");
+    assert_eq!(report.metrics.exporters.len(), 2);
+
+    let spans = second.next();
+    assert_eq!((spans.path.as_str(), spans.header("api-key")), ("/some/where", Some("1234")));
+    let mut paths: Vec<_> = first.taken().into_iter().map(|posted| posted.path).collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
+    assert_eq!(third.next().path, "/v1/metrics");
 }

@@ -8,7 +8,32 @@ mod together;
 
 use std::collections::BTreeMap;
 
+use std::sync::LazyLock;
+
 use waypost_telemetry::Settings;
+
+/// Files such as certificate variables name.
+struct Pem {
+    certificate: String,
+    key: String,
+    _folder: tempfile::TempDir,
+}
+
+fn pem() -> &'static Pem {
+    static PEM: LazyLock<Pem> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
+        let write = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let certificate = write("certificate.pem", made.cert.pem());
+        let key = write("key.pem", made.signing_key.serialize_pem());
+        Pem { certificate, key, _folder: folder }
+    });
+    &PEM
+}
 
 /// Settings of a service that says nothing, with variables over them.
 fn overlaid(variables: &[(&str, &str)]) -> Settings {

@@ -102,14 +102,14 @@ fn an_address_without_a_scheme_is_kept_for_grpc_only() {
 
 #[test]
 fn a_pair_of_certificate_and_key_may_come_from_two_levels() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let super::Pem { certificate, key, .. } = super::pem();
     let settings = overlaid(&[
-        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file),
-        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", file),
-        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", file),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificate.as_str()),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key.as_str()),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key.as_str()),
     ]);
-    assert_eq!(look(&settings, "otlp.client_certificate"), file);
-    assert_eq!(look(&settings, "otlp.traces.client_key"), file);
+    assert_eq!(look(&settings, "otlp.client_certificate"), *certificate);
+    assert_eq!(look(&settings, "otlp.traces.client_key"), *key);
     assert_eq!((warnings(&settings), settings.complaints()), (vec![], vec![]));
 }
 

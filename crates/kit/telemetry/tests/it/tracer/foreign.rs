@@ -14,7 +14,7 @@ use waypost_telemetry::opentelemetry::{Context, KeyValue};
 use waypost_telemetry::{ParentOrigin, SamplingResult as Counted};
 
 use super::{Traced, remote, texts};
-use crate::receiver::PATIENCE;
+use crate::receiver::{PATIENCE, wait_until};
 
 /// Keeps what it is told; a processor and an exporter.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,49 @@ fn a_processor_sees_the_span_that_is_exported() {
     assert_eq!(texts(&wire.attributes), ["given=1", "set.by=processor", "later=2"]);
     let seen = opentelemetry_proto::tonic::trace::v1::Span::from(kept.only());
     assert_eq!(seen, wire);
+}
+
+#[test]
+fn a_processor_sees_that_the_id_of_a_root_is_random() {
+    let kept = Kept::default();
+    let processor = kept.clone();
+    let traced = Traced::built(|_| (), |builder| builder.span_processor(processor));
+    traced.tracer.start("root").end();
+    let seen = opentelemetry_proto::tonic::trace::v1::Span::from(kept.only());
+    let wire = traced.only();
+    assert_eq!((seen.flags, wire.flags & 0xff), (wire.flags, 0b11));
+}
+
+/// Hangs in the first flush until the test is over.
+#[derive(Debug, Default)]
+struct Hangs(Mutex<Option<std::sync::mpsc::Receiver<()>>>);
+
+impl SpanProcessor for Hangs {
+    fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        if let Some(over) = self.0.lock().unwrap().take() {
+            let _ = over.recv();
+        }
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_does_not_wait_for_a_processor_that_hangs() {
+    let (over, waits) = std::sync::mpsc::channel();
+    let processor = Hangs(Mutex::new(Some(waits)));
+    let traced = Traced::built(|_| (), |builder| builder.span_processor(processor));
+    assert!(!traced.telemetry.flush_blocking(Duration::from_millis(50)).complete);
+    assert!(!traced.telemetry.flush_blocking(PATIENCE).complete, "no second thread is started for it");
+    over.send(()).unwrap();
+    wait_until("a complete flush", || traced.telemetry.flush_blocking(PATIENCE).complete);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod json;
 mod pauses;
+mod sizes;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -203,7 +204,7 @@ fn a_span_that_is_too_large_is_counted_and_the_others_go() {
         let report = telemetry.shutdown_blocking(PATIENCE);
         assert!(report.complete && report.traces.is_balanced());
         assert_eq!(report.traces.exported(), 5);
-        assert_eq!(report.traces.dropped_for(DropReason::ExportFailed), 1);
+        assert_eq!(report.traces.dropped_for(DropReason::TooLarge), 1);
         let plain = |posted: &Posted| {
             let body = posted.body.as_slice();
             if compression == Compression::Gzip { gunzipped(body) } else { body.to_vec() }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
+use super::pem;
 use crate::base::config::values::HIDDEN;
 use crate::base::config::{Compression, Endpoint, Exporter, Headers, Propagator, SamplerKind, Temporality};
 
@@ -88,6 +89,16 @@ pub(super) const FILE: Kind<PathBuf> = Kind {
         std::fs::File::open(&path).ok().filter(|file| file.metadata().is_ok_and(|file| file.is_file()))?;
         Some(path)
     },
+};
+
+pub(super) const CERTIFICATES: Kind<PathBuf> = Kind {
+    takes: "a file of certificates in PEM form",
+    parse: |text| (FILE.parse)(text).filter(|path| pem::holds_certificates(path)),
+};
+
+pub(super) const PRIVATE_KEY: Kind<PathBuf> = Kind {
+    takes: "a file of a private key in PEM form",
+    parse: |text| (FILE.parse)(text).filter(|path| pem::holds_private_key(path)),
 };
 
 pub(super) const FILTER: Kind<String> = Kind {

@@ -13,6 +13,7 @@ mod declarative;
 mod kinds;
 mod otlp;
 mod overlay;
+mod pem;
 mod table;
 mod warning;
 

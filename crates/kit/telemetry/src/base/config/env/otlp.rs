@@ -26,9 +26,9 @@ pub(super) const COMMON: &[Variable] = &[
     row!("OTEL_EXPORTER_OTLP_HEADERS", kinds::HEADERS, otlp.headers, std::convert::identity, kinds::always),
     row!("OTEL_EXPORTER_OTLP_TIMEOUT", kinds::TIMEOUT, otlp.timeout),
     row!("OTEL_EXPORTER_OTLP_COMPRESSION", kinds::COMPRESSION, otlp.compression),
-    row!("OTEL_EXPORTER_OTLP_CERTIFICATE", kinds::FILE, otlp.certificate, Some),
-    row!("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", kinds::FILE, otlp.client_certificate, Some),
-    row!("OTEL_EXPORTER_OTLP_CLIENT_KEY", kinds::FILE, otlp.client_key, Some),
+    row!("OTEL_EXPORTER_OTLP_CERTIFICATE", kinds::CERTIFICATES, otlp.certificate, Some),
+    row!("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", kinds::CERTIFICATES, otlp.client_certificate, Some),
+    row!("OTEL_EXPORTER_OTLP_CLIENT_KEY", kinds::PRIVATE_KEY, otlp.client_key, Some),
     insecure("OTEL_EXPORTER_OTLP_INSECURE", &["otlp.insecure"], |overlay, name, text| {
         let (insecure, outcome) = boolean(text);
         overlay.set(name, "otlp.insecure", |settings| settings.otlp.insecure = insecure);
@@ -78,19 +78,19 @@ macro_rules! signal {
             ),
             row!(
                 concat!("OTEL_EXPORTER_OTLP_", $infix, "_CERTIFICATE"),
-                kinds::FILE,
+                kinds::CERTIFICATES,
                 otlp.$signal.certificate,
                 Some
             ),
             row!(
                 concat!("OTEL_EXPORTER_OTLP_", $infix, "_CLIENT_CERTIFICATE"),
-                kinds::FILE,
+                kinds::CERTIFICATES,
                 otlp.$signal.client_certificate,
                 Some
             ),
             row!(
                 concat!("OTEL_EXPORTER_OTLP_", $infix, "_CLIENT_KEY"),
-                kinds::FILE,
+                kinds::PRIVATE_KEY,
                 otlp.$signal.client_key,
                 Some
             ),

@@ -21,19 +21,32 @@ pub(crate) struct Body {
     is_compressed: bool,
 }
 
+/// Why there is no body.
+#[derive(Debug)]
+pub(super) enum NoBody {
+    /// So many bytes before compression.
+    TooLarge(usize),
+    NotCompressed(io::Error),
+}
+
 impl Body {
     pub(super) fn new(
-        frames: Vec<Frame>,
+        frames: &[Frame],
         as_json: Option<&'static json::Message>,
         compression: Compression,
-    ) -> io::Result<Self> {
-        let mut pieces: VecDeque<Bytes> = frames.into_iter().flat_map(|frame| frame.pieces).collect();
+        max_bytes: usize,
+    ) -> Result<Self, NoBody> {
+        let mut pieces: VecDeque<Bytes> = frames.iter().flat_map(|frame| &frame.pieces).cloned().collect();
         if let Some(message) = as_json {
             pieces = [Bytes::from(json::write(message, &joined(&pieces)))].into();
         }
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        if bytes > max_bytes {
+            return Err(NoBody::TooLarge(bytes));
+        }
         let is_compressed = compression == Compression::Gzip;
         if is_compressed {
-            pieces = [compressed(&pieces)?].into();
+            pieces = [compressed(&pieces).map_err(NoBody::NotCompressed)?].into();
         }
         Ok(Self { len: pieces.iter().map(Bytes::len).sum(), pieces, is_compressed })
     }

@@ -31,6 +31,7 @@ use crate::base::config::Compression;
 use crate::base::config::limited;
 use crate::base::wire::read::fields;
 pub(crate) use body::Body;
+use body::NoBody;
 #[cfg(any(feature = "otlp-http", feature = "otlp-grpc"))]
 pub(crate) use connector::Connector;
 #[cfg(feature = "otlp-grpc")]
@@ -110,23 +111,26 @@ impl Otlp {
         &self.health
     }
 
-    pub(crate) fn max_request_bytes(&self) -> usize {
-        self.max_request_bytes
+    /// Bytes of frames that are put into one request. As JSON they become about twice as many; what is larger then is
+    /// split.
+    pub(crate) fn max_batch_bytes(&self) -> usize {
+        if self.is_json { self.max_request_bytes / 2 } else { self.max_request_bytes }
     }
 
     /// Tries until `give_up`. Cancel safe: a request that is dropped is aborted.
-    pub(crate) async fn send(&self, frames: Vec<Frame>, items: usize, give_up: Instant) -> Sent {
-        let bytes: usize = frames.iter().map(|frame| frame.bytes).sum();
-        if bytes > self.max_request_bytes {
-            let max = self.max_request_bytes;
-            let reason =
-                format!("a request of {bytes} bytes with {items} items is larger than the {max} allowed");
-            complaint::raise(self.transport.receiver(), &reason);
-            return Sent::Refused;
-        }
-        let body = match Body::new(frames, self.is_json.then_some(self.signal.json), self.compression) {
+    pub(crate) async fn send(&self, frames: &[Frame], items: usize, give_up: Instant) -> Sent {
+        let as_json = self.is_json.then_some(self.signal.json);
+        let max = self.max_request_bytes;
+        let body = match Body::new(frames, as_json, self.compression, max) {
             Ok(body) => body,
-            Err(error) => {
+            Err(NoBody::TooLarge(bytes)) => {
+                if items == 1 {
+                    let reason = format!("dropped one item of {bytes} bytes, as a request may have {max}");
+                    complaint::raise(self.transport.receiver(), &reason);
+                }
+                return Sent::TooLarge;
+            }
+            Err(NoBody::NotCompressed(error)) => {
                 complaint::raise(self.transport.receiver(), &error);
                 return Sent::Refused;
             }

@@ -1,13 +1,11 @@
 //! Processors and readers of the providers, and their exporters.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::model::named_unless;
+use super::otlp::{otlp, receiver};
 use super::reader::{Reader, Section};
-use super::yaml::{Content, Node};
-use crate::base::config::env::kinds;
-use crate::base::config::{BatchSettings, Compression, Exporter, Headers, OtlpSignal, Settings, Temporality};
+use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, OtlpSignal, Settings, Temporality};
 
 /// What a provider is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +32,15 @@ impl Signal {
         }
     }
 
+    /// Where the signal goes over HTTP.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Traces => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+            Self::Logs => "/v1/logs",
+        }
+    }
+
     fn batch(self) -> (&'static str, fn(&mut Settings) -> &mut BatchSettings) {
         match self {
             Self::Logs => ("logs.batch", |settings| &mut settings.logs.batch),
@@ -50,43 +57,75 @@ pub(super) fn processors(reader: &mut Reader<'_, '_>, provider: &mut Section, si
         let path = format!("{path}[{place}]");
         let Some((kind, node)) = reader.choice(node, &path) else { continue };
         let mut processor = reader.section(node, format!("{path}.{kind}"));
-        match kind.as_str() {
-            "batch" => batch(reader, &mut processor, signal),
-            "simple" => {
-                let (setting, target) = signal.batch();
-                reader.set(setting, |settings| target(settings).delay = Duration::ZERO);
-            }
+        let batch = match kind.as_str() {
+            "batch" => Batch::read(reader, &mut processor),
+            "simple" => Batch { delay: Some(Duration::ZERO), ..Batch::default() },
             _ => {
                 reader.not_had.push(processor.path);
                 continue;
             }
+        };
+        match exporter(reader, &mut processor, signal, &mut chosen) {
+            Some(receiver) => {
+                batch.name_what_is_shared(reader, &processor);
+                let receiver = OtlpReceiver { delay: batch.delay, ..receiver };
+                reader.set("otlp.additional", |settings| settings.otlp.additional.push(receiver));
+            }
+            None => batch.set(reader, signal),
         }
-        exporter(reader, &mut processor, signal, &mut chosen);
         reader.finish(&processor);
     }
     let (setting, target) = signal.exporters();
     reader.set(setting, |settings| *target(settings) = chosen);
 }
 
-fn batch(reader: &mut Reader<'_, '_>, processor: &mut Section, signal: Signal) {
-    let (setting, target) = signal.batch();
-    let delay = reader.milliseconds(processor, "schedule_delay", 0);
-    let export_timeout = reader.milliseconds(processor, "export_timeout", 0);
-    let queue_size = reader.size(processor, "max_queue_size", 1);
-    let max_batch = reader.size(processor, "max_export_batch_size", 1);
-    if let (Some(queue_size), Some(max_batch)) = (queue_size, max_batch)
-        && max_batch > queue_size
-    {
-        let path = processor.path_of("max_export_batch_size");
-        reader.refuse(processor.line, path, "is more than max_queue_size");
+/// What a `batch` says.
+#[derive(Default)]
+struct Batch {
+    delay: Option<Duration>,
+    export_timeout: Option<Duration>,
+    queue_size: Option<usize>,
+    max_batch: Option<usize>,
+}
+
+impl Batch {
+    fn read(reader: &mut Reader<'_, '_>, processor: &mut Section) -> Self {
+        let delay = reader.milliseconds(processor, "schedule_delay", 0);
+        let export_timeout = reader.milliseconds(processor, "export_timeout", 0);
+        let queue_size = reader.size(processor, "max_queue_size", 1);
+        let max_batch = reader.size(processor, "max_export_batch_size", 1);
+        if let (Some(queue_size), Some(max_batch)) = (queue_size, max_batch)
+            && max_batch > queue_size
+        {
+            let path = processor.path_of("max_export_batch_size");
+            reader.refuse(processor.line, path, "is more than max_queue_size");
+        }
+        Self { delay, export_timeout, queue_size, max_batch }
     }
-    reader.set(setting, |settings| {
-        let batch = target(settings);
-        batch.delay = delay.unwrap_or(batch.delay);
-        batch.export_timeout = export_timeout.unwrap_or(batch.export_timeout);
-        batch.queue_size = queue_size.unwrap_or(batch.queue_size);
-        batch.max_batch = max_batch.unwrap_or(batch.max_batch);
-    });
+
+    fn set(self, reader: &mut Reader<'_, '_>, signal: Signal) {
+        let (setting, target) = signal.batch();
+        reader.set(setting, |settings| {
+            let batch = target(settings);
+            batch.delay = self.delay.unwrap_or(batch.delay);
+            batch.export_timeout = self.export_timeout.unwrap_or(batch.export_timeout);
+            batch.queue_size = self.queue_size.unwrap_or(batch.queue_size);
+            batch.max_batch = self.max_batch.unwrap_or(batch.max_batch);
+        });
+    }
+
+    /// A further receiver has a queue of its own, but of the size of the first one's.
+    fn name_what_is_shared(&self, reader: &mut Reader<'_, '_>, processor: &Section) {
+        for (key, is_given) in [
+            ("export_timeout", self.export_timeout.is_some()),
+            ("max_queue_size", self.queue_size.is_some()),
+            ("max_export_batch_size", self.max_batch.is_some()),
+        ] {
+            if is_given {
+                reader.not_had.push(processor.path_of(key));
+            }
+        }
+    }
 }
 
 /// `readers` of metrics: `periodic`; the Prometheus page is always there, so `pull` needs nothing.
@@ -103,12 +142,6 @@ pub(super) fn readers(reader: &mut Reader<'_, '_>, provider: &mut Section) {
         }
         let interval = reader.milliseconds(&mut periodic, "interval", 1);
         let timeout = reader.milliseconds(&mut periodic, "timeout", 0);
-        reader.set("metrics.interval", |settings| {
-            settings.metrics.interval = interval.unwrap_or(settings.metrics.interval);
-        });
-        reader.set("metrics.export_timeout", |settings| {
-            settings.metrics.export_timeout = timeout.unwrap_or(settings.metrics.export_timeout);
-        });
         if let Some(mut limits) = reader.within(&mut periodic, "cardinality_limits") {
             if let Some(limit) = reader.size(&mut limits, "default", 1) {
                 reader
@@ -116,35 +149,67 @@ pub(super) fn readers(reader: &mut Reader<'_, '_>, provider: &mut Section) {
             }
             reader.finish(&limits);
         }
-        exporter(reader, &mut periodic, Signal::Metrics, &mut chosen);
+        if let Some(receiver) = exporter(reader, &mut periodic, Signal::Metrics, &mut chosen) {
+            // All receivers are pushed to at the same times.
+            for (key, is_given) in [("interval", interval.is_some()), ("timeout", timeout.is_some())] {
+                reader.not_had.extend(is_given.then(|| periodic.path_of(key)));
+            }
+            reader.set("otlp.additional", |settings| settings.otlp.additional.push(receiver));
+        } else {
+            reader.set("metrics.interval", |settings| {
+                settings.metrics.interval = interval.unwrap_or(settings.metrics.interval);
+            });
+            reader.set("metrics.export_timeout", |settings| {
+                settings.metrics.export_timeout = timeout.unwrap_or(settings.metrics.export_timeout);
+            });
+        }
         reader.finish(&periodic);
     }
     let (setting, target) = Signal::Metrics.exporters();
     reader.set(setting, |settings| *target(settings) = chosen);
 }
 
-fn exporter(reader: &mut Reader<'_, '_>, owner: &mut Section, signal: Signal, chosen: &mut Vec<Exporter>) {
+/// Reads an exporter into the settings of its signal; gives the receiver if the signal has one of OTLP already.
+fn exporter(
+    reader: &mut Reader<'_, '_>,
+    owner: &mut Section,
+    signal: Signal,
+    chosen: &mut Vec<Exporter>,
+) -> Option<OtlpReceiver> {
     let path = owner.path_of("exporter");
     let Some(node) = owner.take("exporter") else {
-        return reader.refuse(owner.line, path, "is missing");
+        reader.refuse(owner.line, path, "is missing");
+        return None;
     };
-    let Some((kind, node)) = reader.choice(node, &path) else { return };
+    let (kind, node) = reader.choice(node, &path)?;
     let mut exporter = reader.section(node, format!("{path}.{kind}"));
     let is_otlp = |exporter: &Exporter| {
         matches!(exporter, Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc)
     };
+    let mut further = None;
     match kind.as_str() {
         "console" => chosen.extend((!chosen.contains(&Exporter::Console)).then_some(Exporter::Console)),
-        "otlp_http" | "otlp_grpc" if !chosen.iter().any(is_otlp) => {
-            chosen.push(otlp(reader, &mut exporter, signal, kind == "otlp_grpc"));
+        "otlp_http" | "otlp_grpc" => {
+            let (form, own) = otlp(reader, &mut exporter, kind == "otlp_grpc");
+            if chosen.iter().any(is_otlp) {
+                further = Some(receiver(form, own, signal));
+            } else {
+                let (setting, target) = signal.otlp();
+                reader.set(setting, |settings| *target(settings) = own);
+                chosen.push(form);
+            }
         }
-        _ => return reader.not_had.push(exporter.path),
+        _ => {
+            reader.not_had.push(exporter.path);
+            return None;
+        }
     }
     if signal == Signal::Metrics {
         temporality(reader, &mut exporter);
         named_unless(reader, &mut exporter, "default_histogram_aggregation", "explicit_bucket_histogram");
     }
     reader.finish(&exporter);
+    further
 }
 
 fn temporality(reader: &mut Reader<'_, '_>, exporter: &mut Section) {
@@ -157,85 +222,4 @@ fn temporality(reader: &mut Reader<'_, '_>, exporter: &mut Section) {
         Some(_) => return reader.refuse(exporter.line, path, "is not one of cumulative, delta, low_memory"),
     };
     reader.set("metrics.temporality", |settings| settings.metrics.temporality = temporality);
-}
-
-fn otlp(reader: &mut Reader<'_, '_>, exporter: &mut Section, signal: Signal, is_grpc: bool) -> Exporter {
-    let (path, line) = (exporter.path.clone(), exporter.line);
-    let endpoint = reader.text(exporter, "endpoint");
-    if let Some(endpoint) = &endpoint {
-        let usable = (kinds::ENDPOINT.parse)(endpoint).is_some();
-        if !usable || (!is_grpc && !endpoint.contains("://")) {
-            reader.refuse(line, format!("{path}.endpoint"), format!("is not {}", kinds::ENDPOINT.takes));
-        }
-    }
-    let headers = headers(reader, exporter);
-    let compression = match reader.text(exporter, "compression").as_deref() {
-        Some("gzip") => Compression::Gzip,
-        Some("none") | None => Compression::None,
-        Some(_) => {
-            reader.not_had.push(format!("{path}.compression"));
-            Compression::None
-        }
-    };
-    let timeout = reader.milliseconds(exporter, "timeout", 0);
-    let is_json = match reader.text(exporter, "encoding").as_deref() {
-        Some("json") => true,
-        Some("protobuf") | None => false,
-        Some(_) => {
-            reader.refuse(line, format!("{path}.encoding"), "is not one of protobuf, json");
-            false
-        }
-    };
-    if let Some(bytes) = reader.size(exporter, "max_request_size", 0) {
-        let bytes = if bytes == 0 { usize::MAX } else { bytes };
-        reader.set("otlp.max_request_bytes", |settings| settings.otlp.max_request_bytes = bytes);
-    }
-    named_unless(reader, exporter, "max_response_size", "4194304");
-    let mut own =
-        OtlpSignal { endpoint, headers, timeout, compression: Some(compression), ..OtlpSignal::default() };
-    if let Some(mut tls) = reader.within(exporter, "tls") {
-        let mut file = |key: &str| reader.text(&mut tls, key).map(PathBuf::from);
-        own.certificate = file("ca_file");
-        own.client_key = file("key_file");
-        own.client_certificate = file("cert_file");
-        own.insecure = reader.truth(&mut tls, "insecure");
-        if own.client_key.is_some() != own.client_certificate.is_some() {
-            reader.refuse(tls.line, tls.path.as_str(), "needs key_file and cert_file, or neither");
-        }
-        reader.finish(&tls);
-    }
-    let (setting, target) = signal.otlp();
-    reader.set(setting, |settings| *target(settings) = own);
-    match (is_grpc, is_json) {
-        (true, _) => Exporter::OtlpGrpc,
-        (false, true) => Exporter::OtlpHttpJson,
-        (false, false) => Exporter::OtlpHttp,
-    }
-}
-
-/// Pairs win over the list.
-fn headers(reader: &mut Reader<'_, '_>, exporter: &mut Section) -> Option<Headers> {
-    let mut headers = Headers::default();
-    let path = exporter.path_of("headers_list");
-    if let Some(text) = reader.text(exporter, "headers_list") {
-        match (kinds::HEADERS.parse)(&text) {
-            Some(listed) => headers = listed,
-            None => reader.refuse(exporter.line, path, format!("is not {}", kinds::HEADERS.takes)),
-        }
-    }
-    let path = exporter.path_of("headers");
-    for (place, node) in reader.list(exporter, "headers").into_iter().enumerate() {
-        let mut pair = reader.section(node, format!("{path}[{place}]"));
-        let name = reader.text(&mut pair, "name");
-        let value = pair.take("value");
-        match (name, value) {
-            (Some(name), Some(Node { content: Content::Text { text, .. }, .. })) => {
-                headers.0.insert(name.to_lowercase(), text);
-            }
-            (Some(_), Some(Node { content: Content::Null, .. })) => {}
-            _ => reader.refuse(pair.line, pair.path.as_str(), "needs a name and a value"),
-        }
-        reader.finish(&pair);
-    }
-    (!headers.0.is_empty()).then_some(headers)
 }

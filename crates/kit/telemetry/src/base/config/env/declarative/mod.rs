@@ -7,19 +7,22 @@
 //!
 //! A provider that the file leaves out sends nothing. What is found out about the surroundings stays as it is unless
 //! the file says so itself, because that part of the schema is still in development. Queues that the file says nothing of keep the kit's sizes. Left
-//! out: several OTLP exporters of one signal, views, rule-based samplers, attributes that are lists, instrumentation.
+//! out: views, rule-based samplers, attributes that are lists, instrumentation. A second OTLP exporter of a signal is a
+//! receiver beside the first, which it shares sizes and times of its queue with, but for the delay.
 
 mod exporters;
 mod model;
+mod otlp;
 mod reader;
 mod substitution;
-mod yaml;
 
 use waypost_settings::{Origin, Problem};
 
 use super::overlay::Overlay;
 use crate::base::config::SettingsError;
+use crate::base::yaml;
 use reader::Reader;
+use substitution::substituted;
 
 /// The variable, also as the source of what the file sets.
 pub(super) const VARIABLE: &str = "OTEL_CONFIG_FILE";
@@ -31,9 +34,14 @@ pub(super) fn apply(overlay: &mut Overlay<'_>, path: &str) -> Result<(), Setting
         SettingsError::new(vec![Problem { origin: Origin::Program, key: VARIABLE.to_owned(), reason }])
     })?;
     let at = |line: usize| Origin::File { name: path.to_owned(), line };
-    let root = yaml::parse(&text, &|name| overlay.text(name)).map_err(|error| {
-        SettingsError::new(vec![Problem { origin: at(error.line), key: String::new(), reason: error.reason }])
-    })?;
+    let root =
+        yaml::parse(&text, &|text| substituted(text, &|name| overlay.text(name))).map_err(|error| {
+            SettingsError::new(vec![Problem {
+                origin: at(error.line),
+                key: String::new(),
+                reason: error.reason,
+            }])
+        })?;
     let mut reader = Reader::new(overlay);
     model::read(&mut reader, root);
     let Reader { wrong, not_had, .. } = reader;

@@ -2,9 +2,9 @@
 
 use super::exporters::{Signal, processors, readers};
 use super::reader::{Reader, Section};
-use super::yaml::{Content, Node};
 use crate::base::config::env::kinds::{PROPAGATORS, list, named, pairs};
 use crate::base::config::{Detector, OtlpSettings, SamplerKind, Settings};
+use crate::base::yaml::{Content, Node};
 
 /// Where a limit is in the settings.
 type Count = fn(&mut Settings) -> &mut u32;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::overlay::Overlay;
 use super::VARIABLE;
-use super::yaml::{Content, Node};
 use crate::base::config::Settings;
+use crate::base::yaml::{Content, Node};
 
 /// A value that does not fit the schema.
 #[derive(Debug)]

@@ -1,27 +1,25 @@
-//! From YAML events to a tree of texts, with variables put in before a text gets a type.
+//! YAML as a tree of texts: configuration files, whose texts get a type from whoever reads them, and registries of names.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::substitution::substituted;
-
-/// Levels within each other; far above the schema's.
+/// Levels within each other; far above any schema's.
 const MAX_DEPTH: usize = 64;
 
 /// Nodes of one file, those of aliases included, so that a small file cannot become a large tree.
-const MAX_NODES: usize = 20_000;
+const MAX_NODES: usize = 100_000;
 
 /// A part of the file.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// From 1.
-    pub(super) line: usize,
-    pub(super) content: Content,
+    pub(crate) line: usize,
+    pub(crate) content: Content,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Null,
     /// A quoted text is never a number or a boolean.
     Text {
@@ -34,9 +32,9 @@ pub(super) enum Content {
 
 /// Why there is no tree.
 #[derive(Debug)]
-pub(super) struct NotYaml {
-    pub(super) line: usize,
-    pub(super) reason: String,
+pub(crate) struct NotYaml {
+    pub(crate) line: usize,
+    pub(crate) reason: String,
 }
 
 impl From<ScanError> for NotYaml {
@@ -45,10 +43,13 @@ impl From<ScanError> for NotYaml {
     }
 }
 
+/// What a text stands for, before it gets a type; the reason if it stands for nothing.
+pub(crate) type Substitute<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
 /// The first document.
-pub(super) fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Node, NotYaml> {
+pub(crate) fn parse(text: &str, substitute: Substitute<'_>) -> Result<Node, NotYaml> {
     let mut builder =
-        Builder { parser: Parser::new_from_str(text), lookup, anchors: HashMap::new(), nodes: 0 };
+        Builder { parser: Parser::new_from_str(text), substitute, anchors: HashMap::new(), nodes: 0 };
     loop {
         match builder.next()? {
             (Event::StreamEnd, span) => return Ok(Node { line: span.start.line(), content: Content::Null }),
@@ -60,7 +61,7 @@ pub(super) fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Resu
 
 struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    substitute: Substitute<'a>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
 }
@@ -81,7 +82,7 @@ impl<'a> Builder<'a> {
         let (content, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
                 let is_quoted = style != ScalarStyle::Plain;
-                let text = substituted(&text, self.lookup).map_err(|reason| refused(&reason))?;
+                let text = (self.substitute)(&text).map_err(|reason| refused(&reason))?;
                 let is_null = !is_quoted && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
                 (if is_null { Content::Null } else { Content::Text { text, is_quoted } }, anchor)
             }
@@ -121,6 +122,30 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Node {
+    /// As JSON has it: a text that is not quoted is a number or a boolean if it looks like one.
+    pub(crate) fn into_json(self) -> serde_json::Value {
+        use serde_json::Value;
+        match self.content {
+            Content::Null => Value::Null,
+            Content::Text { text, is_quoted: true } => Value::String(text),
+            Content::Text { text, .. } => match (text.as_str(), text.parse::<i64>(), text.parse::<f64>()) {
+                ("true" | "True" | "TRUE", ..) => Value::Bool(true),
+                ("false" | "False" | "FALSE", ..) => Value::Bool(false),
+                (_, Ok(number), _) => number.into(),
+                // Not `inf` and `nan`, which YAML writes otherwise.
+                (_, _, Ok(number)) if number.is_finite() => number.into(),
+                _ => Value::String(text),
+            },
+            Content::List(items) => items.into_iter().map(Self::into_json).collect(),
+            Content::Map(entries) => {
+                Value::Object(entries.into_iter().map(|(key, node)| (key, node.into_json())).collect())
+            }
+        }
     }
 }
 
