@@ -38,7 +38,6 @@ use std::{sync::Arc, time::Duration};
 use store::{SqliteStore, Store};
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
-use waypost_api::Timestamp;
 use waypost_durable::{
     Backoff, Clock,
     broker::Broker,
@@ -110,7 +109,7 @@ pub fn orders(
 
     let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
     let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };
-    let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock.clone(), waiting);
+    let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock, waiting);
 
     let (context, sweeping) = (telemetry.context(), sagas.clone());
     let sweeper = Worker::new("order-resume", move |drain| async move {
@@ -118,7 +117,7 @@ pub fn orders(
     });
     let (context, purge_interval) = (telemetry.context(), config.key_purge_interval.get());
     let purge = Worker::new("order-key-purge", move |drain| async move {
-        with_context(context, purge_keys(store, clock, purge_interval, drain)).await;
+        with_context(context, purge_keys(store, purge_interval, drain)).await;
     });
     Ok(Assembled { logic, sagas, workers: vec![sweeper, purge] })
 }
@@ -150,7 +149,7 @@ fn policy(steps: &Steps) -> Policy {
     }
 }
 
-async fn purge_keys(store: Arc<dyn Store>, clock: Clock, every: Duration, drain: Drain) {
+async fn purge_keys(store: Arc<dyn Store>, every: Duration, drain: Drain) {
     let mut ticks = interval(every.max(Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -160,7 +159,7 @@ async fn purge_keys(store: Arc<dyn Store>, clock: Clock, every: Duration, drain:
         }
         // In batches, so that other writers are let in between.
         loop {
-            match store.purge_keys(Timestamp::from(clock.now())).await {
+            match store.purge_keys().await {
                 Ok(0) => break,
                 Ok(forgotten) => tracing::debug!(forgotten, "forgot idempotency keys"),
                 Err(error) => {

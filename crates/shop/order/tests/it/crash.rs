@@ -16,7 +16,7 @@ use tokio::{
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
 use waypost_durable::idempotency::Key;
 use waypost_order::{
-    domain::{Cursor, Move, Order, Viewer},
+    domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{Answer, Cancelling, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished},
 };
 use waypost_service::DataDir;
@@ -91,8 +91,11 @@ impl Store for Deadly {
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
         self.store.renew(orders, lease)
     }
-    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
-        self.store.purge_keys(now)
+    fn purge_keys(&self) -> Answer<'_, usize> {
+        self.store.purge_keys()
+    }
+    fn token_key(&self) -> Answer<'_, TokenKey> {
+        self.store.token_key()
     }
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
         self.store.history(id)
