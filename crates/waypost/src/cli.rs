@@ -274,6 +274,9 @@ pub(crate) struct LoadArgs {
     /// Log the users of the mix in first, for a gateway that requires it (demo users: waypost-demo)
     #[arg(long, value_name = "PASSWORD", env = "WAYPOST_LOAD_PASSWORD", hide_env_values = true)]
     pub(crate) password: Option<String>,
+    /// Send orders without an Idempotency-Key, which only a gateway that does not require one takes
+    #[arg(long)]
+    pub(crate) no_keys: bool,
     /// Print the report as JSON
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) json: bool,

@@ -14,12 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// Names a request, so that sending it again makes no second order.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// An answer of the gateway is far smaller; more is refused.
 const LARGEST_ANSWER: usize = 1 << 20;
 
@@ -150,6 +152,17 @@ impl<'a> Client<'a> {
         json: Bytes,
         bearer: Option<&HeaderValue>,
     ) -> Result<Answer, ClientError> {
+        self.post_once(path, json, bearer, None).await
+    }
+
+    /// The same with an `Idempotency-Key`.
+    pub(crate) async fn post_once(
+        &mut self,
+        path: &str,
+        json: Bytes,
+        bearer: Option<&HeaderValue>,
+        key: Option<HeaderValue>,
+    ) -> Result<Answer, ClientError> {
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
@@ -157,6 +170,9 @@ impl<'a> Client<'a> {
             .header(CONTENT_TYPE, "application/json");
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer.clone());
+        }
+        if let Some(key) = key {
+            request = request.header(IDEMPOTENCY_KEY, key);
         }
         let request = request.body(Full::new(json))?;
         let answer = tokio::time::timeout(self.patience, self.exchange(request)).await;

@@ -22,7 +22,7 @@ const SOLD_OUT: &str = r#"{"user_id":"user123","product_id":"prod-scarce","quant
 struct Attempt {
     key: String,
     body: &'static str,
-    /// The answer, if one came.
+    /// Status and body of the answer, if one came.
     acknowledged: Option<(u16, String)>,
 }
 
@@ -86,13 +86,13 @@ async fn load_until_killed(shop: Shop, round: usize, pause: Duration) -> Vec<Att
     clients.join_all().await.into_iter().flatten().collect()
 }
 
-/// One try to place an order: status and order id of the answer, if it came; 425 while an earlier try runs.
+/// One try to place an order: status and body of the answer, if it came; 425 while an earlier try runs.
 async fn place(gateway: &Client, key: &str, body: &str) -> Option<(u16, String)> {
     let answer = gateway.post("/api/orders", &[("idempotency-key", key)], body).await.ok()?;
-    let order = answer.json["order_id"].as_str().unwrap_or_default().to_owned();
+    let body = String::from_utf8(answer.bytes.to_vec()).ok()?;
     // A key whose first request still runs is no definite answer, though its status is that of "out of stock".
     let is_running = answer.json["code"] == "idempotency_key_in_use";
-    Some((if is_running { 425 } else { answer.status.as_u16() }, order))
+    Some((if is_running { 425 } else { answer.status.as_u16() }, body))
 }
 
 /// Sends every request again with its key until it has its definite answer. // I7
@@ -116,7 +116,9 @@ async fn settle(gateway: &Client, mut attempt: Attempt) -> Attempt {
 
 async fn everything_acknowledged_is_there(gateway: &Client, attempts: &[Attempt]) {
     for attempt in attempts {
-        let Some((201, order)) = &attempt.acknowledged else { continue };
+        let Some((201, body)) = &attempt.acknowledged else { continue };
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let order = body["order_id"].as_str().unwrap();
         let answer = gateway.get(&format!("/api/orders/{order}")).await.unwrap();
         assert_eq!(answer.status, 200, "{} was acknowledged as {order}", attempt.key); // I5
         assert_eq!(answer.json["status"], "completed", "{order}");

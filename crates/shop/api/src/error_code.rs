@@ -141,13 +141,13 @@ table! {
     // What the state of things forbids.
     OutOfStock "out_of_stock" CONFLICT FailedPrecondition never
         "There is not enough stock"
-        "Order less, or try again when there is stock; nothing was charged."
+        "Order less, or try again when there is stock, with a new key."
     PriceChanged "price_changed" CONFLICT FailedPrecondition never
         "The price has changed"
         "Ask for the product's price and place a new order."
     PaymentDeclined "payment_declined" PAYMENT_REQUIRED FailedPrecondition never
         "The payment was declined"
-        "Use another means of payment; `provider_code` is the provider's reason. Nothing was charged."
+        "Use another means of payment and a new key; `provider_code` is the provider's reason."
     PaymentConflict "payment_conflict" CONFLICT FailedPrecondition never
         "The payment's state does not allow this"
         "Look the payment up; what is voided cannot be captured, what is captured cannot be voided."
@@ -160,6 +160,9 @@ table! {
     ReservationConflict "reservation_conflict" CONFLICT FailedPrecondition never
         "The hold on the stock has already ended"
         "Look the order up; a hold that was given back cannot be used."
+    OrderFailed "order_failed" UNPROCESSABLE_ENTITY FailedPrecondition never
+        "The order failed"
+        "The order is settled and stays failed. To try again, place a new order with a new `Idempotency-Key`."
     OrderNotCancellable "order_not_cancellable" CONFLICT FailedPrecondition never
         "The order can no longer be cancelled"
         "An order can be cancelled until it is paid; ask for a refund."
@@ -231,6 +234,19 @@ impl ErrorCode {
     /// with an effect needs its idempotency key for that.
     pub const fn is_retryable(self) -> bool {
         self.row().retryable
+    }
+
+    /// The code that a request is answered whose order failed for this reason.
+    ///
+    /// A settled order stays as it is, so no answer about one may ask for the same request again: a reason that a
+    /// client can do something about is told as itself, every other one as `order_failed`, with the reason beside it.
+    /// None of these codes is retryable.
+    #[must_use]
+    pub const fn of_failed_order(self) -> ErrorCode {
+        match self {
+            Self::OutOfStock | Self::PriceChanged | Self::PaymentDeclined | Self::ReservationExpired => self,
+            _ => Self::OrderFailed,
+        }
     }
 
     /// True when our side is to blame: the HTTP status is 500 or above. Only then does a span become an error.
@@ -322,6 +338,13 @@ mod tests {
             assert!(code.http_status().is_client_error() || code.http_status().is_server_error(), "{code}");
             assert_ne!(code.grpc_code(), Code::Ok, "{code}");
             assert!(code.hint().ends_with('.') && !code.title().ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_failed_order_is_told_to_be_sent_again() {
+        for code in ErrorCode::ALL.iter().map(|code| code.of_failed_order()) {
+            assert!(!code.is_retryable() && code.http_status().is_client_error(), "{code}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, Currency, ErrorCode, EventId, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId,
+    Amount, Charge, Currency, ErrorCode, EventId, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId,
 };
 
 /// The topic of [`OrderEvent`].
@@ -39,6 +39,8 @@ pub struct OrderEvent {
     pub status: OrderStatus,
     /// Why it failed.
     pub failure_code: Option<ErrorCode>,
+    /// What became of the money; absent in events of versions that did not tell.
+    pub charge: Option<Charge>,
     /// The order's version after the change.
     pub version: u64,
     /// When it happened.
@@ -115,6 +117,8 @@ struct Wire {
     status: OrderStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure_code: Option<ErrorCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    charge: Option<Charge>,
     version: u64,
     occurred_at: Timestamp,
 }
@@ -131,6 +135,7 @@ impl From<Wire> for OrderEvent {
             amount: Money::of(wire.amount, wire.currency),
             status: wire.status,
             failure_code: wire.failure_code,
+            charge: wire.charge,
             version: wire.version,
             occurred_at: wire.occurred_at,
         }
@@ -150,6 +155,7 @@ impl From<OrderEvent> for Wire {
             currency: event.amount.currency(),
             status: event.status,
             failure_code: event.failure_code,
+            charge: event.charge,
             version: event.version,
             occurred_at: event.occurred_at,
         }
@@ -171,6 +177,7 @@ mod tests {
             amount: Money::new(999_900, "EUR".parse().unwrap()),
             status: OrderStatus::Failed,
             failure_code: Some(ErrorCode::OutOfStock),
+            charge: Some(Charge::Refunded),
             version: 3,
             occurred_at: Timestamp::parse("2026-11-21T07:26:40.123Z").unwrap(),
         }
@@ -184,7 +191,8 @@ mod tests {
             r#"{"event_id":"event-1","kind":"order.failed","order_id":"order-1","user_id":"user123","#
                 .to_owned()
                 + r#""product_id":"prod456","quantity":2,"amount":99.99,"currency":"EUR","status":"failed","#
-                + r#""failure_code":"out_of_stock","version":3,"occurred_at":"2026-11-21T07:26:40.123Z"}"#
+                + r#""failure_code":"out_of_stock","charge":"refunded","version":3,"#
+                + r#""occurred_at":"2026-11-21T07:26:40.123Z"}"#
         );
         assert_eq!(serde_json::from_str::<OrderEvent>(&json).unwrap(), event());
     }

@@ -13,6 +13,7 @@
 //! Left out: IO, clocks, randomness and async. What a service does with a contract is the service's business.
 
 pub mod attributes;
+mod charge;
 pub mod convert;
 mod error;
 mod error_code;
@@ -28,6 +29,7 @@ pub mod pointer;
 mod status;
 mod timestamp;
 
+pub use charge::{Charge, UnknownCharge};
 pub use error::Error;
 pub use error_code::ErrorCode;
 pub use field_error::{FieldCode, FieldError};

@@ -44,7 +44,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! A row lives at least [`RETENTION`]; after [`purge`] took it the key is new again.
+//! A row lives for as long as its effect goes on, and at least [`RETENTION`] after that; then the key is new again. Only the
+//! owner of the table knows when an effect has ended, so it deletes the rows itself.
 
 use std::time::{Duration, SystemTime};
 
@@ -73,7 +74,7 @@ CREATE INDEX idempotency_by_age ON idempotency (created_at);
 /// How long a claim holds before another request may take it over.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// How long a key is remembered.
+/// How long a key is remembered after what it stands for has ended.
 pub const RETENTION: Duration = Duration::from_hours(24);
 
 /// A client's key in its scope.
@@ -119,9 +120,29 @@ pub enum Claim {
     Mismatch,
 }
 
+/// What [`claim`] would say of a key that was used before, without claiming it; `None` when the key is free.
+pub fn find(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Option<Claim>, Error> {
+    let row = row(unit, key)?;
+    Ok(Some(judge(row.as_ref(), &key.fingerprint, now)).filter(|claim| !matches!(claim, Claim::New { .. })))
+}
+
 /// Claims a key.
 pub fn claim(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Claim, Error> {
-    let row = unit.query_optional(
+    let row = row(unit, key)?;
+    let claim = judge(row.as_ref(), &key.fingerprint, now);
+    if let Claim::New { fence, .. } = &claim {
+        unit.execute(
+            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (principal, route, key) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until",
+            params![key.principal, key.route, key.key, key.fingerprint, fence.0, lease_until(now), millis(now)],
+        )?;
+    }
+    Ok(claim)
+}
+
+fn row(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Row>, Error> {
+    unit.query_optional(
         "SELECT fingerprint, fence, lease_until, recovery_point, result FROM idempotency
          WHERE principal = ?1 AND route = ?2 AND key = ?3",
         params![key.principal, key.route, key.key],
@@ -134,17 +155,7 @@ pub fn claim(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Claim, E
                 result: row.get(4)?,
             })
         },
-    )?;
-    let claim = judge(row.as_ref(), &key.fingerprint, now);
-    if let Claim::New { fence, .. } = &claim {
-        unit.execute(
-            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (principal, route, key) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until",
-            params![key.principal, key.route, key.key, key.fingerprint, fence.0, lease_until(now), millis(now)],
-        )?;
-    }
-    Ok(claim)
+    )
 }
 
 /// Records how far the holder of a key has come, and starts its lease anew. [`Error::Fenced`] when another took over.
@@ -181,16 +192,6 @@ pub fn abandon(unit: &mut Unit<'_>, key: &Key, fence: Fence) -> Result<(), Error
         params![key.principal, key.route, key.key, fence.0],
     )?;
     held(changed > 0, key)
-}
-
-/// Deletes up to `limit` keys older than [`RETENTION`] that nobody holds, and tells how many there were.
-pub fn purge(unit: &mut Unit<'_>, now: SystemTime, limit: u32) -> Result<usize, Error> {
-    unit.execute(
-        "DELETE FROM idempotency WHERE (principal, route, key) IN (
-             SELECT principal, route, key FROM idempotency
-             WHERE created_at <= ?1 AND (result IS NOT NULL OR lease_until <= ?2) ORDER BY created_at LIMIT ?3)",
-        params![millis(now) - saturating_millis(RETENTION), millis(now), limit],
-    )
 }
 
 /// What is stored for a key.

@@ -12,20 +12,20 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::idempotency::{Claim, Fence, Key, Row, held, judge, lease_until};
 use crate::outbox::{Event, Pending};
-use crate::{Error, clock};
 
 /// Idempotency keys in memory. Answers as [`crate::idempotency`] does.
 #[derive(Clone, Debug, Default)]
 pub struct Idempotency {
-    rows: HashMap<(String, String, String), (Row, SystemTime)>,
+    rows: HashMap<(String, String, String), Row>,
 }
 
 impl Idempotency {
     /// Claims a key.
     pub fn claim(&mut self, key: &Key, now: SystemTime) -> Claim {
-        let held = self.rows.get(&scope(key)).map(|(row, _)| row);
+        let held = self.rows.get(&scope(key));
         let claim = judge(held, &key.fingerprint, now);
         if let Claim::New { fence, recovery_point } = &claim {
             let row = Row {
@@ -35,8 +35,7 @@ impl Idempotency {
                 recovery_point: recovery_point.clone(),
                 result: None,
             };
-            let created_at = self.rows.get(&scope(key)).map_or(now, |(_, created_at)| *created_at);
-            self.rows.insert(scope(key), (row, created_at));
+            self.rows.insert(scope(key), row);
         }
         claim
     }
@@ -68,20 +67,21 @@ impl Idempotency {
         Ok(())
     }
 
-    /// Deletes keys older than [`crate::idempotency::RETENTION`] that nobody holds, and tells how many there were.
-    pub fn purge(&mut self, now: SystemTime) -> usize {
+    /// What [`Idempotency::claim`] would say of a key that was used before; `None` when the key is free.
+    pub fn find(&self, key: &Key, now: SystemTime) -> Option<Claim> {
+        Some(judge(self.rows.get(&scope(key)), &key.fingerprint, now))
+            .filter(|claim| !matches!(claim, Claim::New { .. }))
+    }
+
+    /// Deletes the finished keys whose result says so, and tells how many there were.
+    pub fn forget(&mut self, is_over: impl Fn(&[u8]) -> bool) -> usize {
         let before = self.rows.len();
-        self.rows.retain(|_, (row, created_at)| {
-            let is_old =
-                now.duration_since(*created_at).is_ok_and(|age| age >= crate::idempotency::RETENTION);
-            let is_held = row.result.is_none() && row.lease_until > clock::millis(now);
-            !is_old || is_held
-        });
+        self.rows.retain(|_, row| row.result.as_ref().is_none_or(|result| !is_over(result)));
         before - self.rows.len()
     }
 
     fn held_row(&mut self, key: &Key, fence: Fence) -> Result<&mut Row, Error> {
-        let row = self.rows.get_mut(&scope(key)).map(|(row, _)| row);
+        let row = self.rows.get_mut(&scope(key));
         match row.filter(|row| row.fence == fence.0 && row.result.is_none()) {
             Some(row) => Ok(row),
             None => Err(held(false, key).err().unwrap_or(Error::Malformed { what: "idempotency key" })),

@@ -78,7 +78,7 @@ pub const TABLE: &[Row] = &[
     row("POST", "/api/orders",                [LogIn,   Allow, Forbid, Allow], &[
         E::InvalidRequest, E::UnknownField, E::MalformedJson, E::AmountMismatch, E::IdempotencyKeyRequired,
         E::UserInactive, E::UserNotFound, E::ProductNotFound, E::OutOfStock, E::PriceChanged, E::PaymentDeclined,
-        E::IdempotencyKeyInUse, E::IdempotencyKeyReused, E::PaymentUnknown, E::ReservationExpired,
+        E::IdempotencyKeyInUse, E::IdempotencyKeyReused, E::OrderFailed, E::ReservationExpired,
         E::PayloadTooLarge, E::UnsupportedMediaType, E::BodyTimeout,
     ]),
     row("GET",  "/api/orders",                [LogIn,   Allow, Forbid, Allow], &[

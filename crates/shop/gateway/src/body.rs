@@ -4,7 +4,7 @@ use crate::{edge::Edge, problem::Refusal};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use waypost_api::{Error, ErrorCode};
@@ -40,7 +40,7 @@ impl FromRequest<Edge> for JsonBody {
 /// `application/json`, in UTF-8 and not compressed: a compressed body is small until it is unpacked.
 fn check_type(headers: &HeaderMap) -> Result<(), Error> {
     let unsupported = |detail: &str| Err(Error::new(ErrorCode::UnsupportedMediaType, detail));
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
         return unsupported("the body must not be compressed");
     }
     let content_type =
@@ -58,9 +58,31 @@ fn check_type(headers: &HeaderMap) -> Result<(), Error> {
     if parts.all(is_utf8) { Ok(()) } else { unsupported("the body must be in UTF-8") }
 }
 
+/// A list of codings that change nothing. Their names are case-insensitive (RFC 9110, section 8.4.1).
+fn is_identity(codings: &HeaderValue) -> bool {
+    let is_identity = |coding: &str| coding.trim().eq_ignore_ascii_case("identity");
+    codings.to_str().is_ok_and(|codings| codings.split(',').all(is_identity))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identity_is_taken_in_any_case_and_no_other_coding_is() {
+        let is_taken = |codings: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            for coding in codings {
+                headers.append(header::CONTENT_ENCODING, coding.parse().unwrap());
+            }
+            check_type(&headers).is_ok()
+        };
+        assert!(is_taken(&["Identity"]) && is_taken(&["identity, IDENTITY"]));
+        for codings in [&["gzip"][..], &["identity", "gzip"], &["identity, gzip"], &["GZIP"]] {
+            assert!(!is_taken(codings), "{codings:?}");
+        }
+    }
 
     fn is_taken(content_type: &str) -> bool {
         let mut headers = HeaderMap::new();

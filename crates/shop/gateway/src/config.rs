@@ -36,8 +36,9 @@ settings! {
         /// `required`: callers need a token. `demo`: a request without a token acts for the user that it names;
         /// refused unless bound to loopback.
         pub auth: Auth = Auth::Required,
-        /// Whether `POST /api/orders` needs an `Idempotency-Key`.
-        pub require_idempotency_key: bool = false,
+        /// Whether `POST /api/orders` needs an `Idempotency-Key`. A client that gets no answer and sent no key can only
+        /// guess whether it has ordered; `up` lets it, so that a plain `curl` orders.
+        pub require_idempotency_key: bool = true,
         /// Whether a caller's trace is continued. Otherwise a request begins a trace of its own with a link to
         /// the caller's, so that outsiders decide neither what is sampled nor which trace it lands in.
         pub continue_traces: bool = false,

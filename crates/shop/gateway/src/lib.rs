@@ -29,6 +29,7 @@ mod panics;
 mod problem;
 mod query;
 mod rate;
+mod replay;
 mod routes;
 mod tokens;
 mod upstream;

@@ -31,6 +31,17 @@ pub(crate) struct Refusal(Box<Parts>);
 struct Parts {
     error: Error,
     headers: HeaderMap,
+    failed_order: Option<FailedOrder>,
+}
+
+/// The settled order that a problem is about. What is told of it is the same each time (I2), so nothing in it is of
+/// the request that asks.
+#[derive(Clone, Debug)]
+pub(crate) struct FailedOrder {
+    /// Why it failed.
+    pub(crate) failure_code: ErrorCode,
+    /// The trace in which it was placed.
+    pub(crate) trace_id: Option<String>,
 }
 
 impl Refusal {
@@ -39,11 +50,17 @@ impl Refusal {
         self.0.headers.extend(headers);
         self
     }
+
+    /// Says that the answer is the end of an order.
+    pub(crate) fn of_order(mut self, order: FailedOrder) -> Refusal {
+        self.0.failed_order = Some(order);
+        self
+    }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
-        Refusal(Box::new(Parts { error, headers: HeaderMap::new() }))
+        Refusal(Box::new(Parts { error, headers: HeaderMap::new(), failed_order: None }))
     }
 }
 
@@ -55,9 +72,12 @@ impl From<ErrorCode> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Parts { error, headers } = *self.0;
+        let Parts { error, headers, failed_order } = *self.0;
         let mut response = (error.code.http_status(), headers).into_response();
         response.extensions_mut().insert(error);
+        if let Some(order) = failed_order {
+            response.extensions_mut().insert(order);
+        }
         response
     }
 }
@@ -78,7 +98,12 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     let error = parts.extensions.remove::<Error>().unwrap_or_else(|| Error::of(code_of(status)));
     describe(&mut parts.headers, &error);
     waypost_telemetry::set(ERROR_CODE, error.code.as_str());
-    let problem = Problem::new(&error).with_instance(path).with_trace_id(waypost_telemetry::trace_id());
+    let (failure_code, trace_id) = match parts.extensions.remove::<FailedOrder>() {
+        Some(FailedOrder { failure_code, trace_id }) => (Some(failure_code), trace_id),
+        None => (None, waypost_telemetry::trace_id()),
+    };
+    let problem =
+        Problem::new(&error).with_instance(path).with_failure_code(failure_code).with_trace_id(trace_id);
     // Strings and numbers always serialise.
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     parts.headers.insert(header::CONTENT_LENGTH, body.len().into());

@@ -11,10 +11,11 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use waypost_api::{
+    ErrorCode,
     inventory::v1::{CheckStockRequest, Product, inventory_service_client::InventoryServiceClient},
     order::v1::{
-        CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, ListOrdersRequest,
-        ListOrdersResponse, Order, order_service_client::OrderServiceClient,
+        CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderByKeyRequest, GetOrderRequest,
+        ListOrdersRequest, ListOrdersResponse, Order, order_service_client::OrderServiceClient,
     },
     user::v1::{AuthenticateRequest, GetUserRequest, User, user_service_client::UserServiceClient},
 };
@@ -93,6 +94,19 @@ impl Upstream {
             async move { client.get_order(request).await }
         })
         .await
+    }
+
+    /// The settled order that a key stands for; `None` when the key is new.
+    pub(crate) async fn order_by_key(&self, request: GetOrderByKeyRequest) -> Answer<Option<Order>> {
+        let found = self.read(&self.orders.retries, |attempt| {
+            let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
+            async move { client.get_order_by_key(request).await }
+        });
+        match found.await {
+            Ok(order) => Ok(Some(order)),
+            Err(error) if error.code == ErrorCode::OrderNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn orders(&self, request: ListOrdersRequest) -> Answer<ListOrdersResponse> {

@@ -75,10 +75,20 @@ pub fn subject(event: &OrderEvent) -> Option<String> {
         }
         OrderEventKind::Failed => {
             let reason = event.failure_code.map_or("Something went wrong", |code| code.title());
-            Some(format!("Order {order} could not be completed: {reason}. Nothing was charged"))
+            let money = event.charge.map(|charge| format!(". {}", sentence(charge.told())));
+            let money = money.unwrap_or_default();
+            Some(format!("Order {order} could not be completed: {reason}{money}"))
         }
+        // Possible only before the payment is taken.
         OrderEventKind::Cancelled => Some(format!("Order {order} is cancelled. Nothing was charged")),
     }
+}
+
+/// The text with a capital letter at its beginning.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|character| character.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
 }
 
 /// The notifications that an event leads to, one a channel.

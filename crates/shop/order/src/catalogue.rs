@@ -47,13 +47,18 @@ impl Catalogue {
 
     /// The price of a product, from the cache when it is there. Notes on the current span which it was.
     pub async fn price(&self, product: &ProductId) -> Result<Price, Error> {
-        let cached = self.prices().get(product).copied();
-        let cached = cached.filter(|price| price.asked_at.elapsed() < self.time_to_live);
+        let cached = self.remembered(product);
         set(CACHE_HIT, cached.is_some());
         match cached {
             Some(price) => Ok(price),
             None => self.ask(product).await,
         }
+    }
+
+    /// The price of a product, when it is in the cache.
+    pub fn remembered(&self, product: &ProductId) -> Option<Price> {
+        let cached = self.prices().get(product).copied();
+        cached.filter(|price| price.asked_at.elapsed() < self.time_to_live)
     }
 
     /// The price of a product as the inventory has it now.

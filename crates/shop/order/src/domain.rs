@@ -14,6 +14,6 @@ mod price;
 pub use self::{
     facts::{CONFIRM, Fact, Output, Refusal},
     order::{IllegalMove, Move, Order, Origin, Viewer, may_become},
-    page::{Cursor, MAX_PAGE_SIZE, page_size},
+    page::{Cursor, MAX_PAGE_SIZE, TokenKey, page_size},
     price::check_amount,
 };

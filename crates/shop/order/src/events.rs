@@ -31,6 +31,7 @@ pub(crate) fn settled(order: &Order) -> Result<Option<outbox::Event>, waypost_du
         amount: order.amount,
         status: order.status,
         failure_code: order.failure_code,
+        charge: Some(order.charge),
         version: order.version,
         occurred_at: order.updated_at,
     };

@@ -2,8 +2,8 @@
 
 use crate::{
     Error,
-    domain::{self, Cursor, Viewer},
-    logic::{NewOrder, Orders},
+    domain::{self, Viewer},
+    logic::{NewOrder, Orders, PageOf},
 };
 use tonic::{Request, Response, Status, service::Routes};
 use waypost_api::attributes::ORDER_ID;
@@ -12,8 +12,8 @@ use waypost_api::{
     convert::RequestFields,
     http_bodies::MAX_QUANTITY,
     order::v1::{
-        self, Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest,
-        Idempotency, ListOrdersRequest, ListOrdersResponse,
+        self, Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderByKeyRequest,
+        GetOrderRequest, Idempotency, ListOrdersRequest, ListOrdersResponse,
         order_service_server::{OrderService, OrderServiceServer},
     },
 };
@@ -51,6 +51,15 @@ impl OrderService for Interface {
         Ok(Response::new(response))
     }
 
+    async fn get_order_by_key(
+        &self,
+        request: Request<GetOrderByKeyRequest>,
+    ) -> Result<Response<v1::Order>, Status> {
+        let (caller, user, key) = read_by_key(request.into_inner())?;
+        let order = self.orders.find_by_key(key, &user, &caller).await.map_err(status)?;
+        Ok(Response::new(message(order)))
+    }
+
     async fn get_order(&self, request: Request<GetOrderRequest>) -> Result<Response<v1::Order>, Status> {
         let GetOrderRequest { caller, order_id } = request.into_inner();
         let (caller, id) = read_caller_and_id(caller, &order_id)?;
@@ -75,11 +84,10 @@ impl OrderService for Interface {
             ),
         };
         let ((caller, user), size) = fields.finish(caller.zip(user).zip(size))?;
-        let after = Cursor::from_token(&page_token)?;
-        let page = self.orders.list(user, caller, after, size).await.map_err(status)?;
-        let next_page_token = page.next.map(|cursor| cursor.to_token()).unwrap_or_default();
+        let page = PageOf { user, size, token: page_token };
+        let page = self.orders.list(page, caller).await.map_err(status)?;
         let orders = page.orders.into_iter().map(message).collect();
-        Ok(Response::new(ListOrdersResponse { orders, next_page_token }))
+        Ok(Response::new(ListOrdersResponse { orders, next_page_token: page.next_token.unwrap_or_default() }))
     }
 
     async fn cancel_order(
@@ -119,6 +127,16 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
         })
     })();
     fields.finish(wish)
+}
+
+fn read_by_key(request: GetOrderByKeyRequest) -> Result<(Viewer, UserId, Key), waypost_api::Error> {
+    let mut fields = RequestFields::default();
+    let caller = read_caller(&mut fields, request.caller);
+    let user = fields.text::<UserId>("user_id", &request.user_id);
+    let key = fields.required("idempotency", request.idempotency);
+    let key = key.and_then(|key| read_key(&mut fields, key));
+    let ((caller, user), key) = fields.finish(caller.zip(user).zip(key))?;
+    Ok((caller, user, key))
 }
 
 fn read_key(fields: &mut RequestFields, idempotency: Idempotency) -> Option<Key> {
@@ -176,6 +194,7 @@ fn message(order: domain::Order) -> v1::Order {
         trace_id: order.origin.trace_id.unwrap_or_default(),
         version: order.version,
         decline_code: order.decline_code.unwrap_or_default(),
+        charge: order.charge.as_str().to_owned(),
     }
 }
 

@@ -37,7 +37,6 @@ use running::{Options, Sagas};
 use std::sync::Arc;
 use store::{Kept, SqliteStore, Store};
 use uuid::Uuid;
-use waypost_api::Timestamp;
 use waypost_durable::{
     Backoff, Clock,
     broker::Broker,
@@ -118,8 +117,8 @@ pub fn orders(
     let retention = retention(config, Arc::clone(&store), clock.clone(), telemetry);
     let purge =
         Worker::in_portions("order-key-purge", config.key_purge_interval.get(), telemetry, move || {
-            let (store, now) = (Arc::clone(&store), Timestamp::from(clock.now()));
-            async move { store.purge_keys(now).await }
+            let store = Arc::clone(&store);
+            async move { store.purge_keys().await }
         });
     Ok(Assembled { logic, sagas, workers: vec![sweeper, retention, purge] })
 }

@@ -7,15 +7,18 @@
 use crate::{
     Error,
     catalogue::Catalogue,
-    domain::{Cursor, Order, Origin, Viewer, check_amount},
+    domain::{Cursor, Order, Origin, TokenKey, Viewer, check_amount},
     running::{Accepted, Sagas},
     store::{Cancelling, Placed, Store},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{OnceCell, watch},
+    time::timeout,
+};
 use uuid::Uuid;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID};
-use waypost_api::{ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId};
+use waypost_api::{Charge, ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, UserId};
 use waypost_durable::{Clock, idempotency::Key};
 use waypost_resilience::deadline;
 use waypost_telemetry::{
@@ -54,13 +57,24 @@ pub struct Created {
     pub replayed: bool,
 }
 
+/// Which page is asked for.
+#[derive(Debug, Clone)]
+pub struct PageOf {
+    /// Whose orders.
+    pub user: UserId,
+    /// How many.
+    pub size: u32,
+    /// `next_token` of the page before; empty for the first.
+    pub token: String,
+}
+
 /// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// From the newest to the oldest.
     pub orders: Vec<Order>,
-    /// Where the next page begins; `None` on the last one.
-    pub next: Option<Cursor>,
+    /// Leads to the next page; `None` on the last one.
+    pub next_token: Option<String>,
 }
 
 /// How long callers are kept waiting.
@@ -80,6 +94,8 @@ pub struct Orders {
     catalogue: Arc<Catalogue>,
     clock: Clock,
     waiting: Waiting,
+    /// Read when the first page is asked for.
+    token_key: Arc<OnceCell<TokenKey>>,
 }
 
 impl Orders {
@@ -91,7 +107,8 @@ impl Orders {
         clock: Clock,
         waiting: Waiting,
     ) -> Orders {
-        Orders { store, sagas, catalogue: Arc::new(catalogue), clock, waiting }
+        let (catalogue, token_key) = (Arc::new(catalogue), Arc::default());
+        Orders { store, sagas, catalogue, clock, waiting, token_key }
     }
 
     /// Accepts an order and waits for its end, as long as the caller can.
@@ -107,7 +124,15 @@ impl Orders {
             return Err(ErrorCode::Forbidden.into());
         }
         // Before anything is stored: what is accepted is also carried on.
-        let admission = self.sagas.admit()?;
+        let admission = self.sagas.admit();
+        if admission.is_err() || !self.is_priced_at_hand(&wish) {
+            // I2: before anybody is asked and anything refused. With all at hand the unit that stores the order is
+            // the one that looks the key up.
+            if let Some(before) = self.placed_before(wish.key.clone()).await? {
+                return replay(before);
+            }
+        }
+        let admission = admission?;
         let unit_price = match span("validate-order").run(self.validate(&wish)).await {
             Ok(unit_price) => unit_price,
             // The first request with this key may have been right at its time.
@@ -126,6 +151,13 @@ impl Orders {
         }
     }
 
+    /// True when the price that is remembered agrees with the total that the client expects, so that nobody has to be
+    /// asked for it.
+    fn is_priced_at_hand(&self, wish: &NewOrder) -> bool {
+        let price = self.catalogue.remembered(&wish.product);
+        price.is_some_and(|price| check_amount(price.unit_price, wish.quantity, wish.amount).is_ok())
+    }
+
     /// The unit price, when the catalogue agrees with the total that the client expects.
     async fn validate(&self, wish: &NewOrder) -> Result<Money, Error> {
         let price = self.catalogue.price(&wish.product).await?;
@@ -142,10 +174,28 @@ impl Orders {
     }
 
     async fn created_before(&self, key: Option<Key>, refused: Error) -> Result<Created, Error> {
-        let Some(key) = key else { return Err(refused) };
-        match self.store.placed_before(key).await? {
+        match self.placed_before(key).await? {
             Some(before) => replay(before),
             None => Err(refused),
+        }
+    }
+
+    async fn placed_before(&self, key: Option<Key>) -> Result<Option<Placed>, Error> {
+        match key {
+            Some(key) => self.store.placed_before(key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The settled order that a key stands for. Asks nobody and admits nothing, so a repeated request is answered
+    /// whatever is away or overloaded (I2).
+    pub async fn find_by_key(&self, key: Key, user: &UserId, caller: &Viewer) -> Result<Order, Error> {
+        if !caller.may_see(user) {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        match self.store.placed_before(key).await? {
+            Some(before) => Ok(replay(before)?.order),
+            None => Err(ErrorCode::OrderNotFound.into()),
         }
     }
 
@@ -164,6 +214,7 @@ impl Orders {
             failure_code: None,
             decline_code: None,
             transaction: None,
+            charge: Charge::None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -181,24 +232,22 @@ impl Orders {
         found.ok_or_else(|| ErrorCode::OrderNotFound.into())
     }
 
-    /// One page of a user's orders, those after `after`.
-    pub async fn list(
-        &self,
-        user: UserId,
-        caller: Viewer,
-        after: Option<Cursor>,
-        page_size: u32,
-    ) -> Result<Page, Error> {
+    /// One page of a user's orders.
+    pub async fn list(&self, page: PageOf, caller: Viewer) -> Result<Page, Error> {
+        let PageOf { user, size, token } = page;
         if !caller.may_see(&user) {
             return Err(ErrorCode::Forbidden.into());
         }
+        let token_key = self.token_key.get_or_try_init(|| self.store.token_key()).await?;
+        let after = token_key.from_token(&user, &token)?;
         // One more than is shown tells whether there is a next page.
-        let mut orders = self.store.page(user, caller, after, page_size + 1).await?;
-        let has_more = orders.len() > page_size as usize;
-        orders.truncate(page_size as usize);
+        let mut orders = self.store.page(user.clone(), caller, after, size + 1).await?;
+        let has_more = orders.len() > size as usize;
+        orders.truncate(size as usize);
         let last = orders.last().filter(|_| has_more);
         let next = last.map(|order| Cursor { created_at: order.created_at, id: order.id.clone() });
-        Ok(Page { orders, next })
+        let next_token = next.map(|cursor| token_key.to_token(&user, &cursor)).transpose()?;
+        Ok(Page { orders, next_token })
     }
 
     /// Cancels an order whose money is not being taken yet, and waits for its end as long as the caller can.

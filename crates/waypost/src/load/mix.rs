@@ -59,7 +59,7 @@ impl Story {
             Story::Success | Story::Slow => status == StatusCode::CREATED || status == StatusCode::ACCEPTED,
             Story::OutOfStock => code == "out_of_stock",
             Story::Declined => code == "payment_declined",
-            Story::Timeout => status.is_success() || code == "payment_unknown",
+            Story::Timeout => status.is_success() || code == "order_failed",
         }
     }
 }

@@ -45,6 +45,7 @@ struct Plan {
     concurrency: usize,
     rate: Option<f64>,
     mix: Mix,
+    has_keys: bool,
 }
 
 /// Runs `waypost load`.
@@ -63,6 +64,7 @@ pub(crate) async fn load(args: LoadArgs) -> Result<Exit, Failure> {
         concurrency: usize::from(args.concurrency.get()),
         rate: args.rate,
         mix: args.mix,
+        has_keys: !args.no_keys,
     };
     let mut signals = Signals::listen()?;
     let tokens = match &args.password {
@@ -109,6 +111,7 @@ async fn run(plan: &Plan, tokens: &Tokens, signals: &mut Signals) -> Report {
         sequence: plan.mix.sequence(),
         bodies: Story::ALL.map(|story| (story, story.body())),
         tokens,
+        name: fastrand::u64(..),
     };
     let mut workers: FuturesUnordered<_> = (0..plan.concurrency).map(|_| run.work()).collect();
     let mut display = Progress::new(plan);
@@ -143,12 +146,23 @@ struct Run<'a> {
     sequence: Vec<Story>,
     bodies: [(Story, Bytes); Story::ALL.len()],
     tokens: &'a Tokens,
+    /// Tells the keys of this run from those of others.
+    name: u64,
+}
+
+/// One order to be sent.
+struct Due {
+    story: Story,
+    /// When, if there is a rate.
+    due: Option<Instant>,
+    /// Its `Idempotency-Key`.
+    key: Option<HeaderValue>,
 }
 
 impl Run<'_> {
     async fn work(&self) {
         let mut client = Client::new(&self.plan.target, PATIENCE);
-        while let Some((story, due)) = self.take() {
+        while let Some(Due { story, due, key }) = self.take() {
             if let Some(due) = due {
                 tokio::select! {
                     () = tokio::time::sleep_until(due) => {}
@@ -158,7 +172,7 @@ impl Run<'_> {
             let from = due.unwrap_or_else(Instant::now);
             let body = self.bodies.iter().find(|(known, _)| *known == story).map(|(_, body)| body.clone());
             let token = self.tokens.iter().find(|(known, _)| *known == story).map(|(_, token)| token);
-            let answer = client.post("/api/orders", body.unwrap_or_default(), token).await;
+            let answer = client.post_once("/api/orders", body.unwrap_or_default(), token, key).await;
             self.record(story, &answer, from.elapsed());
             if matches!(answer, Err(ClientError::Connect(_))) {
                 // Nobody listens; further attempts would only spin.
@@ -167,8 +181,8 @@ impl Run<'_> {
         }
     }
 
-    /// The next order and, with a rate, when it is due.
-    fn take(&self) -> Option<(Story, Option<Instant>)> {
+    /// The next order.
+    fn take(&self) -> Option<Due> {
         let number = self.next.get();
         if number >= self.plan.orders || self.is_over(Instant::now()) {
             return None;
@@ -179,7 +193,9 @@ impl Run<'_> {
         if due.is_some_and(|due| self.is_over(due)) {
             return None;
         }
-        Some((self.sequence[place], due))
+        let key = format!("load-{:x}-{number}", self.name);
+        let key = self.plan.has_keys.then(|| HeaderValue::try_from(key).ok()).flatten();
+        Some(Due { story: self.sequence[place], due, key })
     }
 
     fn is_over(&self, at: Instant) -> bool {

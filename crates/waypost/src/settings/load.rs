@@ -55,6 +55,7 @@ impl Profile {
             Profile::Up => &[
                 // The curl of the README works without a token; refused beyond loopback.
                 ("gateway.auth", "demo"),
+                ("gateway.require_idempotency_key", "false"),
                 ("user.seed", "true"),
                 ("inventory.seed", "true"),
                 // Nobody probes a demo, and Ctrl-C should not take seconds.

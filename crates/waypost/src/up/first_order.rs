@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::HeaderValue;
 use tokio::time::Instant;
-use waypost_gateway::Auth;
+use waypost_gateway::{Auth, Config};
 use waypost_user::DEMO_PASSWORD;
 
 use crate::client::{Answer, Client, Target};
@@ -30,8 +31,8 @@ pub(super) struct Told {
 
 /// Places the order and tells its story, or why there is none. A first order that fails stops nothing: the
 /// system is up, and its story says what is wrong.
-pub(super) async fn tell(system: &System, viewer: Option<&Viewer>, auth: Auth, style: Style) -> Told {
-    match place(system, auth).await {
+pub(super) async fn tell(system: &System, viewer: Option<&Viewer>, gateway: &Config, style: Style) -> Told {
+    match place(system, gateway).await {
         Ok(answer) => {
             let mut lines = story_of(&answer, system, style).await;
             if let (Some(viewer), Some(trace_id)) = (viewer, answer.text("trace_id")) {
@@ -78,14 +79,16 @@ async fn story_of(answer: &Answer, system: &System, style: Style) -> Vec<String>
     lines
 }
 
-async fn place(system: &System, auth: Auth) -> anyhow::Result<Answer> {
+async fn place(system: &System, gateway: &Config) -> anyhow::Result<Answer> {
     let target: Target = system.url(Role::Gateway).context("no gateway runs in this process")?.parse()?;
     let mut client = Client::new(&target, PATIENCE);
-    let token = match auth {
+    let token = match gateway.auth {
         Auth::Demo => None,
         Auth::Required => Some(client.log_in(Story::Success.user(), DEMO_PASSWORD).await?),
     };
-    Ok(client.post("/api/orders", Story::Success.body(), token.as_ref()).await?)
+    let key = gateway.require_idempotency_key.then(|| format!("first-order-{:x}", fastrand::u64(..)));
+    let key = key.map(HeaderValue::try_from).transpose()?;
+    Ok(client.post_once("/api/orders", Story::Success.body(), token.as_ref(), key).await?)
 }
 
 /// The trace once no parent is missing and it reaches as far as it should, or what there is of it in the end.

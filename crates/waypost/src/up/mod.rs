@@ -52,7 +52,7 @@ pub(crate) async fn up(
     let mut order_id = None;
     if !args.no_first_order {
         let told = tokio::select! {
-            told = first_order::tell(system, viewer.as_ref(), effective.settings.gateway.auth, style) => told,
+            told = first_order::tell(system, viewer.as_ref(), &effective.settings.gateway, style) => told,
             _ = signals.next() => return stop(running, &mut signals).await,
         };
         told.lines.iter().for_each(say);

@@ -13,23 +13,29 @@ pub struct Answer {
 
 /// Posts JSON to `http://host:port/path`.
 pub fn post(url: &str, json: &str) -> Answer {
-    request("POST", url, json)
+    request("POST", url, &[], json)
+}
+
+/// The same with further headers.
+pub fn post_with(url: &str, headers: &[(&str, &str)], json: &str) -> Answer {
+    request("POST", url, headers, json)
 }
 
 pub fn get(url: &str) -> Answer {
-    request("GET", url, "")
+    request("GET", url, &[], "")
 }
 
-fn request(method: &str, url: &str, body: &str) -> Answer {
+fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let rest = url.strip_prefix("http://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
     let mut stream = TcpStream::connect(authority).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
+    let further: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+         Content-Type: application/json\r\n{further}Content-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
     let mut answer = String::new();

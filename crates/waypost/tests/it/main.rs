@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
+mod answers;
 mod configuration;
 mod environment;
 mod http;

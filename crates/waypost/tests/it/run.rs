@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tempfile::tempdir;
 
-use super::http::{get, post};
+use super::http::{get, post, post_with};
 use super::program::{Program, waypost};
 
 const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
@@ -52,7 +52,10 @@ fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
             .env("WAYPOST_GATEWAY__INVENTORY_SERVICE", format!("http://{inventory}")),
     );
     let gateway = address_of(&mut edge, "gateway");
-    let answer = post(&format!("http://{gateway}/api/orders"), ORDER);
+    let orders = format!("http://{gateway}/api/orders");
+    let refused = post(&orders, ORDER);
+    assert_eq!((refused.status, &refused.body["code"]), (400, &"idempotency_key_required".into()));
+    let answer = post_with(&orders, &[("Idempotency-Key", "run-1")], ORDER);
     assert_eq!(answer.status, 201, "{answer:?}");
     let order_id = answer.body["order_id"].as_str().unwrap();
 

@@ -79,6 +79,7 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
             ("--provider", &addresses[5]),
             ("--admin", &addresses[6]),
             ("--set", "gateway.auth=demo"),
+            ("--set", "gateway.require_idempotency_key=false"),
             ("--set", "user.seed=true"),
             ("--set", "inventory.seed=true"),
         ],

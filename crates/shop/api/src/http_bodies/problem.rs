@@ -38,10 +38,13 @@ pub struct Problem {
     /// One entry a bad field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Why the order failed, when the problem is that of an order that was placed and is settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_code: Option<ErrorCode>,
     /// The payment provider's own code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_code: Option<String>,
-    /// The trace of the request, 32 hex digits.
+    /// The trace of the request, 32 hex digits; of a settled order, the trace of the request that placed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
 }
@@ -59,6 +62,7 @@ impl Problem {
             code,
             hint: code.hint().to_owned(),
             errors: error.fields.clone(),
+            failure_code: None,
             provider_code: error.provider_code.clone(),
             trace_id: None,
         }
@@ -68,6 +72,13 @@ impl Problem {
     #[must_use]
     pub fn with_instance(mut self, path: impl Into<String>) -> Self {
         self.instance = Some(path.into());
+        self
+    }
+
+    /// Says that the problem is that of a settled order, and why the order failed.
+    #[must_use]
+    pub fn with_failure_code(mut self, failure_code: Option<ErrorCode>) -> Self {
+        self.failure_code = failure_code;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE, RETENTION};
+use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE};
 use waypost_durable::{Database, Error, Migration, memory};
 
 use super::ephemeral;
@@ -67,14 +67,15 @@ impl Table {
         }
     }
 
-    async fn purge(&mut self, now: SystemTime) -> usize {
+    async fn find(&self, key: &Key, now: SystemTime) -> Option<Claim> {
+        let key = key.clone();
         match self {
             Table::Sqlite(database) => {
-                let purged: Result<_, Error> =
-                    database.write("purge", move |unit| idempotency::purge(unit, now, 100)).await;
-                purged.unwrap()
+                let found: Result<_, Error> =
+                    database.read("find", move |unit| idempotency::find(unit, &key, now)).await;
+                found.unwrap()
             }
-            Table::Memory(table) => table.purge(now),
+            Table::Memory(table) => table.find(&key, now),
         }
     }
 }
@@ -184,21 +185,17 @@ async fn an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned() 
 }
 
 #[tokio::test]
-async fn old_keys_are_purged_and_young_or_held_ones_stay() {
+async fn a_key_that_is_looked_up_is_not_claimed() {
     for mut table in Table::both() {
-        let (done, held, young) = (key("a", "done", b""), key("a", "held", b""), key("a", "young", b""));
-        table.claim(&done, now()).await;
-        table.finish(&done, Fence(1), b"r").await.unwrap();
-        table.claim(&held, now()).await;
-        let end = now() + RETENTION;
-        table.record(&held, Fence(1), b"p", end).await.unwrap();
-        table.claim(&young, now() + Duration::from_secs(1)).await;
-
-        assert_eq!(table.purge(end - Duration::from_secs(1)).await, 0);
-        assert_eq!(table.purge(end).await, 1);
-        assert_eq!(table.claim(&done, end).await, new(1));
-        assert!(matches!(table.claim(&held, end).await, Claim::InFlight { .. }));
-        assert_eq!(table.purge(end + LEASE + Duration::from_secs(1)).await, 2);
+        let (mine, other) = (key("a", "k", b"body"), key("a", "k", b"other body"));
+        assert_eq!(table.find(&mine, now()).await, None);
+        assert_eq!(table.claim(&mine, now()).await, new(1));
+        let in_flight = Claim::InFlight { lease_left: LEASE, recovery_point: None };
+        assert_eq!(table.find(&mine, now()).await, Some(in_flight));
+        assert_eq!(table.find(&other, now()).await, Some(Claim::Mismatch));
+        assert_eq!(table.find(&mine, now() + LEASE).await, None, "free to be taken over");
+        table.finish(&mine, Fence(1), b"r").await.unwrap();
+        assert_eq!(table.find(&mine, now()).await, Some(Claim::Done { result: b"r".to_vec() }));
     }
 }
 

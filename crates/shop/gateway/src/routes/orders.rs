@@ -6,9 +6,9 @@ use crate::{
     caller::Caller,
     edge::Edge,
     idempotency,
-    problem::{Answer, Refusal},
+    problem::{Answer, FailedOrder, Refusal},
     query::{NoParameters, Parameters},
-    upstream::Upstream,
+    replay::{self, Found},
 };
 use axum::{
     Json,
@@ -18,16 +18,15 @@ use axum::{
 };
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PRODUCT_ID, USER_ID};
 use waypost_api::{
-    Error, ErrorCode, OrderId, OrderStatus, UserId,
+    Charge, Error, ErrorCode, OrderId, OrderStatus, UserId,
     http_bodies::{CreateOrderBody, OrderBody, OrderPage, parse_create_order},
     order::v1::{
-        CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, ListOrdersRequest,
+        CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderByKeyRequest, GetOrderRequest,
+        ListOrdersRequest,
     },
-    user::v1::{GetUserRequest, User},
 };
 use waypost_telemetry::{
     opentelemetry::Context,
-    span,
     tenant::{self, TenantId},
 };
 
@@ -62,8 +61,16 @@ pub(crate) async fn create(
     let acting = caller.act_for(&body.user_id)?;
     let required = edge.require_idempotency_key;
     let idempotency = idempotency::read(&headers, required, &acting.user_id, "/api/orders", &body)?;
+    let by_key = idempotency.clone().map(|idempotency| GetOrderByKeyRequest {
+        caller: Some(acting.clone()),
+        user_id: body.user_id.to_string(),
+        idempotency: Some(idempotency),
+    });
     let place = async {
-        let user = check_user(&edge.upstream, &body.user_id).await?;
+        let user = match replay::user_or_order(&edge.upstream, &body.user_id, by_key).await? {
+            Found::User(user) => user,
+            Found::Order(order) => return Ok(CreateOrderResponse { order: Some(order), replayed: true }),
+        };
         let request = CreateOrderRequest {
             caller: Some(acting),
             user_id: body.user_id.to_string(),
@@ -79,15 +86,6 @@ pub(crate) async fn create(
     answer_created(budget.spend(place).await?)
 }
 
-/// The user exists and may order.
-async fn check_user(upstream: &Upstream, user_id: &UserId) -> Result<User, Error> {
-    let check = async {
-        let user = upstream.user(GetUserRequest { user_id: user_id.to_string() }).await?;
-        if user.is_active { Ok(user) } else { Err(Error::of(ErrorCode::UserInactive)) }
-    };
-    span("check-user").attr(USER_ID, user_id).run(check).await
-}
-
 /// The tenant is known from here on; every service behind gets it in the baggage.
 fn in_tenant(tenant_id: &str) -> Context {
     let context = Context::current();
@@ -100,7 +98,9 @@ fn in_tenant(tenant_id: &str) -> Context {
 
 fn answer_created(created: CreateOrderResponse) -> Answer {
     let CreateOrderResponse { order, replayed } = created;
-    let order = OrderBody::try_from(order.unwrap_or_default())?;
+    let order = order.unwrap_or_default();
+    let charge = order.charge.parse().ok();
+    let order = OrderBody::try_from(order)?;
     describe(&order);
     let location =
         HeaderValue::try_from(format!("/api/orders/{}", order.order_id)).map_err(|_| Error::internal())?;
@@ -112,20 +112,23 @@ fn answer_created(created: CreateOrderResponse) -> Answer {
         // Cancelled only on a replay: it was placed, and its owner has cancelled it since.
         OrderStatus::Completed | OrderStatus::Cancelled => StatusCode::CREATED,
         OrderStatus::Pending | OrderStatus::Confirmed => StatusCode::ACCEPTED,
-        OrderStatus::Failed => return Err(Refusal::from(failure(&order)).with_headers(headers)),
+        OrderStatus::Failed => return Err(failure(order, charge).with_headers(headers)),
     };
     Ok((status, headers, Json(order)).into_response())
 }
 
-/// Why an order failed, as the error that it is to its client.
-fn failure(order: &OrderBody) -> Error {
-    let code = order.failure_code.unwrap_or(ErrorCode::Internal);
-    let error =
-        Error::new(code, format!("order {} failed: {}", order.order_id, lowercase_first(code.title())));
-    match &order.decline_code {
-        Some(provider_code) => error.with_provider_code(provider_code.clone()),
-        None => error,
+/// Why an order failed, as the problem that it is to its client: the same for the first request and each repeated one.
+fn failure(order: OrderBody, charge: Option<Charge>) -> Refusal {
+    let reason = order.failure_code.unwrap_or(ErrorCode::Internal);
+    let mut detail = format!("order {} failed: {}", order.order_id, lowercase_first(reason.title()));
+    if let Some(charge) = charge {
+        detail = format!("{detail}; {}", charge.told());
     }
+    let mut error = Error::new(reason.of_failed_order(), detail);
+    if let Some(provider_code) = order.decline_code {
+        error = error.with_provider_code(provider_code);
+    }
+    Refusal::from(error).of_order(FailedOrder { failure_code: reason, trace_id: order.trace_id })
 }
 
 fn lowercase_first(text: &str) -> String {

@@ -9,6 +9,7 @@ mod http;
 mod openapi;
 mod orders;
 mod readiness;
+mod replays;
 mod services;
 mod shop;
 mod tokens;

@@ -29,6 +29,19 @@ pub(crate) struct Services {
     pub(crate) gate: Arc<Semaphore>,
     pub(crate) arrived: Arc<Semaphore>,
     keys: Arc<Mutex<HashMap<Key, First>>>,
+    pub(crate) users: Arc<Mutex<Users>>,
+}
+
+/// How the user service is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Users {
+    #[default]
+    Well,
+    Away,
+    /// It takes a request and never answers.
+    Silent,
+    /// It knows every user as one who may not order.
+    Inactive,
 }
 
 impl Services {
@@ -39,6 +52,7 @@ impl Services {
             gate: Arc::new(Semaphore::new(0)),
             arrived: Arc::new(Semaphore::new(0)),
             keys: Arc::default(),
+            users: Arc::default(),
         }
     }
 
@@ -97,6 +111,10 @@ impl order_service_server::OrderService for Services {
             "prod-declined" => {
                 order::Order { decline_code: "insufficient_funds".to_owned(), ..failed("payment_declined") }
             }
+            product if product.starts_with("fails-") => order::Order {
+                charge: "none".to_owned(),
+                ..failed(&product.trim_start_matches("fails-").replace('-', "_"))
+            },
             "prod-slow" => order::Order { status: "pending".to_owned(), ..completed("order-3") },
             "prod-never" => std::future::pending().await,
             "prod-broken" => {
@@ -122,6 +140,21 @@ impl order_service_server::OrderService for Services {
             keys.insert((principal, key), (fingerprint, order.clone()));
         }
         Ok(Response::new(order::CreateOrderResponse { order: Some(order), replayed: false }))
+    }
+
+    async fn get_order_by_key(
+        &self,
+        request: Request<order::GetOrderByKeyRequest>,
+    ) -> Result<Response<order::Order>, Status> {
+        let key = request.into_inner().idempotency.unwrap();
+        let keys = self.keys.lock().unwrap();
+        match keys.get(&(key.principal, key.key)) {
+            Some((first, _)) if *first != key.fingerprint => {
+                Err(Error::of(ErrorCode::IdempotencyKeyReused).into())
+            }
+            Some((_, order)) => Ok(Response::new(order.clone())),
+            None => Err(Error::of(ErrorCode::OrderNotFound).into()),
+        }
     }
 
     async fn get_order(
@@ -174,6 +207,12 @@ impl order_service_server::OrderService for Services {
 impl user_service_server::UserService for Services {
     async fn get_user(&self, request: Request<user::GetUserRequest>) -> Result<Response<user::User>, Status> {
         let user_id = request.into_inner().user_id;
+        let users = *self.users.lock().unwrap();
+        match users {
+            Users::Away => return Err(Error::of(ErrorCode::Unavailable).into()),
+            Users::Silent => std::future::pending().await,
+            Users::Well | Users::Inactive => {}
+        }
         if !user_id.starts_with("user") {
             return Err(Error::of(ErrorCode::UserNotFound).into());
         }
@@ -181,7 +220,7 @@ impl user_service_server::UserService for Services {
             name: "Ada".to_owned(),
             email: "ada@example.com".to_owned(),
             is_admin: user_id == "user-admin",
-            is_active: user_id != "user-inactive",
+            is_active: users == Users::Well && user_id != "user-inactive",
             payment_method: "pm_card_ok".to_owned(),
             tenant_id: "acme".to_owned(),
             user_id,

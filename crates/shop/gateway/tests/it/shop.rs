@@ -59,6 +59,7 @@ impl Shop {
             user_service: target.clone(),
             inventory_service: target,
             auth: Auth::Demo,
+            require_idempotency_key: false,
             tokens: token_settings(),
             ..Config::default()
         };

@@ -5,7 +5,7 @@ mod events;
 mod store;
 
 use waypost_api::events::{OrderEvent, OrderEventKind};
-use waypost_api::{Currency, ErrorCode, Money, OrderStatus, Timestamp};
+use waypost_api::{Charge, Currency, ErrorCode, Money, OrderStatus, Timestamp};
 
 /// An event of an order, with an id of its own for each pair.
 pub(crate) fn event(order: &str, kind: OrderEventKind) -> OrderEvent {
@@ -26,6 +26,7 @@ pub(crate) fn event(order: &str, kind: OrderEventKind) -> OrderEvent {
         amount: Money::new(999_900, Currency::USD),
         status,
         failure_code: (kind == OrderEventKind::Failed).then_some(ErrorCode::OutOfStock),
+        charge: Some(Charge::None),
         version: 4,
         occurred_at: Timestamp::parse("2026-11-21T07:26:40.123Z").unwrap(),
     }

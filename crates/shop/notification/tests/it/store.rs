@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use waypost_api::events::OrderEventKind;
+use waypost_api::{
+    Charge,
+    events::{OrderEvent, OrderEventKind},
+};
 use waypost_durable::Clock;
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
@@ -87,6 +90,22 @@ async fn a_message_says_what_happened_and_to_which_order() {
         assert_eq!(subjects("order-3").await, ["Order order-3 is cancelled. Nothing was charged"]);
         assert!(subjects("order-4").await.is_empty());
         assert_eq!(sent.total().await.unwrap(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_message_says_what_became_of_the_money() {
+    let charges = [
+        (Some(Charge::None), ". Nothing was charged"),
+        (Some(Charge::Open), ". Whatever was charged has been given back in full"),
+        (Some(Charge::Refunded), ". The payment was taken and has been given back in full"),
+        // The event of a version that did not tell.
+        (None, ""),
+    ];
+    for (charge, told) in charges {
+        let failed = OrderEvent { charge, ..event("order-1", OrderEventKind::Failed) };
+        let subject = waypost_notification::domain::subject(&failed).unwrap();
+        assert_eq!(subject, format!("Order order-1 could not be completed: There is not enough stock{told}"));
     }
 }
 

@@ -1,7 +1,9 @@
 //! An order and the moves it can make.
 
 use super::{CONFIRM, Fact, Output, Refusal};
-use waypost_api::{ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, TransactionId, UserId};
+use waypost_api::{
+    Charge, ErrorCode, Money, OrderId, OrderStatus, ProductId, Timestamp, TransactionId, UserId,
+};
 use waypost_durable::saga::{Ending, Entry};
 
 /// An order as it stands.
@@ -29,6 +31,8 @@ pub struct Order {
     pub decline_code: Option<String>,
     /// The provider's id of the charge, once there is one.
     pub transaction: Option<TransactionId>,
+    /// What became of the money.
+    pub charge: Charge,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it last moved.
@@ -108,7 +112,13 @@ impl Order {
                 Entry::Done(_, Some(Output::Authorized { transaction })) => {
                     order.transaction = Some(transaction.clone());
                 }
-                Entry::Done(step, None) if step == CONFIRM => order.become_(OrderStatus::Confirmed, now)?,
+                Entry::Done(step, None) if step == CONFIRM => {
+                    order.become_(OrderStatus::Confirmed, now)?;
+                    // The capture is what comes next.
+                    order.charge = Charge::Open;
+                }
+                Entry::Done(_, Some(Output::Captured)) => order.charge = Charge::Captured,
+                Entry::MadeUp(_) => order.charge = Charge::Refunded,
                 _ => {}
             }
         }
@@ -166,6 +176,7 @@ pub(crate) mod tests {
             failure_code: None,
             decline_code: None,
             transaction: None,
+            charge: Charge::None,
             created_at: at(NOW),
             updated_at: at(NOW),
             version: 1,
@@ -198,6 +209,23 @@ pub(crate) mod tests {
         let completed = confirmed.after(&[Entry::Ended], Some(&Ending::Completed), at(NOW)).unwrap();
         assert_eq!((completed.status, completed.version), (OrderStatus::Completed, 3));
         assert_eq!(completed.updated_at, at(NOW + 5), "a clock that was set back");
+    }
+
+    #[test]
+    fn an_order_knows_what_became_of_its_money() {
+        let after = |order: &Order, facts: &[Fact]| order.after(facts, None, at(NOW)).unwrap();
+        let held = Entry::Done(
+            "authorize".into(),
+            Some(Output::Authorized { transaction: TransactionId::parse("ch_1").unwrap() }),
+        );
+        assert_eq!(after(&pending(), &[held]).charge, Charge::None);
+        let confirmed = after(&pending(), &[Entry::Done(CONFIRM.into(), None)]);
+        assert_eq!(confirmed.charge, Charge::Open);
+        let refused = after(&confirmed, &[Entry::Refused("capture".into(), declined())]);
+        assert_eq!(refused.charge, Charge::Open, "an earlier attempt may have taken it");
+        let captured = after(&confirmed, &[Entry::Done("capture".into(), Some(Output::Captured))]);
+        assert_eq!(captured.charge, Charge::Captured);
+        assert_eq!(after(&captured, &[Entry::MadeUp("commit-stock".into())]).charge, Charge::Refunded);
     }
 
     #[test]

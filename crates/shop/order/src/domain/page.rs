@@ -1,8 +1,10 @@
 //! Pages of a list: each begins after the last order of the page before, so that orders that are added meanwhile
 //! neither repeat nor hide any.
 
-use std::fmt::Write as _;
-use waypost_api::{Error, ErrorCode, OrderId, Timestamp};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use std::fmt::{self, Write as _};
+use waypost_api::{Error, ErrorCode, OrderId, Timestamp, UserId};
 
 /// Most orders of one page.
 pub const MAX_PAGE_SIZE: u32 = 100;
@@ -26,76 +28,125 @@ pub struct Cursor {
     pub id: OrderId,
 }
 
-impl Cursor {
-    /// As a token for the client. It is not secret and not signed: it only says where to go on, and whose orders are
-    /// shown does not follow from it.
-    pub fn to_token(&self) -> String {
-        hex(&format!("{}/{}", self.created_at.unix_millis(), self.id))
-    }
+/// Signs page tokens, so that a token is one that a page of the same list gave out (HMAC-SHA-256).
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenKey([u8; 32]);
 
-    /// The place that a token of ours says; `None` for the empty token of the first page.
-    pub fn from_token(token: &str) -> Result<Option<Cursor>, Error> {
-        if token.is_empty() {
-            return Ok(None);
-        }
-        read(token).map(Some).ok_or_else(|| Error::of(ErrorCode::InvalidPageToken))
+/// Not the key.
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey")
     }
 }
 
-fn hex(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len() * 2), |mut hex, byte| {
+/// What of the signature a token carries, in bytes: 128 bits are as many as can be guessed at.
+const SIGNATURE: usize = 16;
+/// Longer than any token of ours; not to be decoded for nothing.
+const MAX_TOKEN: usize = 300;
+
+impl TokenKey {
+    /// Of random bytes.
+    pub fn new(key: [u8; 32]) -> TokenKey {
+        TokenKey(key)
+    }
+
+    /// The token that goes on with the list of a user's orders at a place. The place is not secret.
+    pub fn to_token(&self, user: &UserId, cursor: &Cursor) -> Result<String, Error> {
+        let place = format!("{}/{}", cursor.created_at.unix_millis(), cursor.id);
+        let signature = self.signature(user, &place)?.finalize().into_bytes();
+        let signature = signature.get(..SIGNATURE).ok_or_else(Error::internal)?;
+        Ok(format!("{}.{}", hex(place.as_bytes()), hex(signature)))
+    }
+
+    /// The place that a token says; `None` for the empty token of the first page. What no page of this user's list
+    /// gave out is refused.
+    pub fn from_token(&self, user: &UserId, token: &str) -> Result<Option<Cursor>, Error> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let read = || {
+            let (place, signature) = token.split_once('.').filter(|_| token.len() <= MAX_TOKEN)?;
+            let (place, signature) = (String::from_utf8(bytes(place)?).ok()?, bytes(signature)?);
+            // A shorter one would be easier to guess.
+            (signature.len() == SIGNATURE).then_some(())?;
+            self.signature(user, &place).ok()?.verify_truncated_left(&signature).ok()?;
+            let (millis, id) = place.split_once('/')?;
+            let created_at = Timestamp::from_unix_millis(millis.parse().ok()?).ok()?;
+            Some(Cursor { created_at, id: OrderId::parse(id).ok()? })
+        };
+        read().map(Some).ok_or_else(|| Error::of(ErrorCode::InvalidPageToken))
+    }
+
+    /// Over everything that makes lists different. No user id has a line break.
+    fn signature(&self, user: &UserId, place: &str) -> Result<Hmac<Sha256>, Error> {
+        let mut signature = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| Error::internal())?;
+        signature.update(format!("orders of {user}\n{place}").as_bytes());
+        Ok(signature)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     })
 }
 
-fn read(token: &str) -> Option<Cursor> {
-    // Longer than any of ours; not to be decoded for nothing.
-    if token.len() > 200
-        || !token.len().is_multiple_of(2)
-        || !token.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        return None;
-    }
+fn bytes(hex: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| (byte as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let byte = |pair: &[u8]| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?);
-    let bytes = token.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (millis, id) = text.split_once('/')?;
-    let created_at = Timestamp::from_unix_millis(millis.parse().ok()?).ok()?;
-    Some(Cursor { created_at, id: OrderId::parse(id).ok()? })
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_token_leads_back_to_its_place() {
-        let cursor = Cursor {
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    fn cursor() -> Cursor {
+        Cursor {
             created_at: Timestamp::from_unix_millis(1_763_710_000_123).unwrap(),
             id: OrderId::parse("0199c3f4-7e11-7a52-9d51-3f0a3c1f6b7e").unwrap(),
-        };
-        assert_eq!(Cursor::from_token(&cursor.to_token()), Ok(Some(cursor)));
-        assert_eq!(Cursor::from_token(""), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_token_leads_back_to_its_place_with_the_same_key() {
+        let token = TokenKey::new([7; 32]).to_token(&user("user123"), &cursor()).unwrap();
+        assert_eq!(TokenKey::new([7; 32]).from_token(&user("user123"), &token), Ok(Some(cursor())));
+        assert_eq!(TokenKey::new([7; 32]).from_token(&user("user123"), ""), Ok(None));
+    }
+
+    #[test]
+    fn a_token_of_another_list_or_key_is_refused() {
+        let key = TokenKey::new([7; 32]);
+        let token = key.to_token(&user("user123"), &cursor()).unwrap();
+        assert!(key.from_token(&user("user456"), &token).is_err());
+        assert!(TokenKey::new([8; 32]).from_token(&user("user123"), &token).is_err());
     }
 
     #[test]
     fn a_token_that_is_not_ours_is_refused() {
+        let key = TokenKey::new([7; 32]);
+        let token = key.to_token(&user("user123"), &cursor()).unwrap();
+        let (place, signature) = token.split_once('.').unwrap();
         let strange = [
             "x".to_owned(),
-            "zz".to_owned(),
-            "é".to_owned(),
+            "zz.zz".to_owned(),
+            "é.é".to_owned(),
             "a".repeat(10_000),
-            hex("no number/order-1"),
-            hex("-5/order-1"),
-            hex("5/or der"),
-            hex("5"),
-            "ff".to_owned(),
+            place.to_owned(),
+            format!("{place}."),
+            format!("{place}.{}", &signature[..30]),
+            format!("{place}.{signature}00"),
+            format!("{}.{signature}", hex(b"1763710000124/0199c3f4-7e11-7a52-9d51-3f0a3c1f6b7e")),
         ];
         for token in strange {
-            let refused = Cursor::from_token(&token).unwrap_err();
+            let refused = key.from_token(&user("user123"), &token).unwrap_err();
             assert_eq!(refused.code, ErrorCode::InvalidPageToken, "{token}");
         }
     }

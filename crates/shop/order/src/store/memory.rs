@@ -3,17 +3,18 @@
 use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
 use crate::{
     Error,
-    domain::{Cursor, Fact, Move, Order, Viewer},
+    domain::{Cursor, Fact, Move, Order, TokenKey, Viewer},
 };
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
     future::ready,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
-use waypost_api::{OrderId, OrderStatus, Timestamp, UserId};
+use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
-    idempotency::{Claim, Key},
+    idempotency::{Claim, Key, RETENTION},
     memory::{Idempotency, Outbox},
     saga::{Entry, Log, Phase},
 };
@@ -29,6 +30,7 @@ pub struct MemoryStore {
 struct State {
     rows: BTreeMap<OrderId, Row>,
     keys: Idempotency,
+    token_key: Option<TokenKey>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,8 @@ struct Row {
     journal: Vec<Vec<Fact>>,
     phase: Phase,
     lease: Lease,
+    /// By the clock of this store.
+    ended_at: Option<SystemTime>,
 }
 
 impl Row {
@@ -53,6 +57,24 @@ impl Row {
 impl State {
     fn seen_by(&self, id: &OrderId, viewer: &Viewer) -> Option<&Row> {
         self.rows.get(id).filter(|row| viewer.may_see(&row.order.user))
+    }
+
+    fn purge_keys(&mut self, now: SystemTime) -> usize {
+        let State { keys, rows, .. } = self;
+        let is_past = |moment: SystemTime| now.duration_since(moment).is_ok_and(|age| age >= RETENTION);
+        keys.forget(|result| {
+            let id = std::str::from_utf8(result).ok().and_then(|id| OrderId::parse(id).ok());
+            id.and_then(|id| rows.get(&id)).is_none_or(|row| row.ended_at.is_some_and(is_past))
+        })
+    }
+
+    fn token_key(&mut self) -> Result<TokenKey, Error> {
+        if let Some(key) = &self.token_key {
+            return Ok(key.clone());
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|_| ErrorCode::Internal)?;
+        Ok(self.token_key.insert(TokenKey::new(key)).clone())
     }
 
     /// What an older claim of a key means.
@@ -97,20 +119,15 @@ impl MemoryStore {
         }
         let history = vec![order.last_move()];
         let id = order.id.clone();
-        let row = Row { order, history, journal: vec![facts], phase: Phase::Forward, lease };
+        let row = Row { order, history, journal: vec![facts], phase: Phase::Forward, lease, ended_at: None };
         state.rows.insert(id, row);
         Ok(Placed::New)
     }
 
     fn placed_before_now(&self, key: &Key) -> Result<Option<Placed>, Error> {
-        let mut state = self.state();
-        match state.keys.claim(key, std::time::SystemTime::UNIX_EPOCH) {
-            Claim::New { fence, .. } => {
-                state.keys.abandon(key, fence)?;
-                Ok(None)
-            }
-            claim => state.placed(claim).map(Some),
-        }
+        let state = self.state();
+        let claim = state.keys.find(key, SystemTime::UNIX_EPOCH);
+        claim.map(|claim| state.placed(claim)).transpose()
     }
 
     fn cancel_now(&self, id: &OrderId, viewer: &Viewer) -> Option<Cancelling> {
@@ -137,6 +154,7 @@ impl MemoryStore {
         }
         row.order = order;
         row.phase = phase;
+        row.ended_at = (phase == Phase::Ended).then(SystemTime::now);
         row.lease = lease;
         row.journal.push(facts);
         row.history.extend(moved);
@@ -228,8 +246,12 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 
-    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
-        Box::pin(ready(Ok(self.state().keys.purge(now.into()))))
+    fn purge_keys(&self) -> Answer<'_, usize> {
+        Box::pin(ready(Ok(self.state().purge_keys(SystemTime::now()))))
+    }
+
+    fn token_key(&self) -> Answer<'_, TokenKey> {
+        Box::pin(ready(self.state().token_key()))
     }
 
     /// Keeps everything: it lives no longer than a test.

@@ -15,7 +15,7 @@ pub use self::{
 
 use crate::{
     Error,
-    domain::{Cursor, Fact, Move, Order, Origin, Output, Refusal, Viewer},
+    domain::{Cursor, Fact, Move, Order, Origin, Output, Refusal, TokenKey, Viewer},
 };
 use std::fmt::Debug;
 use waypost_api::{OrderId, Timestamp, UserId};
@@ -156,8 +156,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Prolongs the leases of sagas that this runner runs.
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()>;
 
-    /// Forgets keys that are older than [`waypost_durable::idempotency::RETENTION`], and tells how many.
-    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize>;
+    /// Forgets keys whose order ended [`waypost_durable::idempotency::RETENTION`] ago by the clock of the store, and
+    /// tells how many. A key lives at least as long as its order runs.
+    fn purge_keys(&self) -> Answer<'_, usize>;
+
+    /// The key that signs page tokens: the same for every process that shares the store.
+    fn token_key(&self) -> Answer<'_, TokenKey>;
 
     /// Deletes, of some orders that have ended, what is not kept any more, and tells of how many. Repeated until it is none,
     /// all of it is gone.

@@ -10,7 +10,7 @@ use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
 use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
 use crate::{
     Error,
-    domain::{Cursor, Fact, Move, Order, Origin, Viewer},
+    domain::{Cursor, Fact, Move, Order, Origin, TokenKey, Viewer},
 };
 use rusqlite::params;
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::new("0003_outbox", outbox::SCHEMA),
     Migration::new("0004_outbox_parking", outbox::PARKING),
     Migration::new("0005_retention", include_str!("../../migrations/sqlite/0005_retention.sql")),
+    Migration::new("0006_answers", include_str!("../../migrations/sqlite/0006_answers.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -88,7 +89,7 @@ impl Store for SqliteStore {
     }
 
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
-        Box::pin(self.database.write("placed_before", move |unit| placed_before(unit, &key)))
+        Box::pin(self.database.read("placed_before", move |unit| placed_before(unit, &key)))
     }
 
     fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>> {
@@ -132,11 +133,12 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
-        Box::pin(
-            self.untraced
-                .write("purge_keys", move |unit| Ok(idempotency::purge(unit, now.into(), PURGE_BATCH)?)),
-        )
+    fn purge_keys(&self) -> Answer<'_, usize> {
+        Box::pin(self.untraced.write("purge_keys", purge_keys))
+    }
+
+    fn token_key(&self) -> Answer<'_, TokenKey> {
+        Box::pin(self.untraced.write("token_key", token_key))
     }
 
     fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
@@ -195,14 +197,35 @@ fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<P
 }
 
 fn placed_before(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Placed>, Error> {
-    match idempotency::claim(unit, key, std::time::SystemTime::UNIX_EPOCH)? {
-        // Nobody else sees a claim that is given up in the same unit.
-        Claim::New { fence, .. } => {
-            idempotency::abandon(unit, key, fence)?;
-            Ok(None)
-        }
-        claim => placed(unit, claim).map(Some),
+    let claim = idempotency::find(unit, key, std::time::SystemTime::UNIX_EPOCH)?;
+    claim.map(|claim| placed(unit, claim)).transpose()
+}
+
+/// Forgets the keys whose order ended a day ago, and those whose order is not kept any more. Both ages are told by the
+/// clock of the database, so that replicas agree on them.
+fn purge_keys(unit: &mut Unit<'_>) -> Result<usize, Error> {
+    let retention = u32::try_from(idempotency::RETENTION.as_millis()).unwrap_or(u32::MAX);
+    Ok(unit.execute(
+        "DELETE FROM idempotency WHERE (principal, route, key) IN ( \
+         SELECT principal, route, key FROM idempotency \
+         LEFT JOIN orders ON order_id = CAST(result AS TEXT) \
+         WHERE idempotency.created_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 AND result IS NOT NULL \
+         AND (order_id IS NULL OR ended_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1) LIMIT ?2)",
+        params![retention, PURGE_BATCH],
+    )?)
+}
+
+/// The key of page tokens; made when there is none.
+fn token_key(unit: &mut Unit<'_>) -> Result<TokenKey, Error> {
+    let read = "SELECT key FROM page_token_key";
+    let stored = unit.query_optional(read, (), |row| row.get::<_, [u8; 32]>(0))?;
+    if let Some(key) = stored {
+        return Ok(TokenKey::new(key));
     }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|_| ErrorCode::Internal)?;
+    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, ?1)", [key])?;
+    Ok(TokenKey::new(key))
 }
 
 /// What an older claim of a key means.
@@ -291,7 +314,8 @@ fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<b
     let Progress { order, rows_before, facts, phase, lease, moved, event } = progress;
     let changed = unit.execute(
         "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, transaction_id = ?6, updated_at = ?7, \
-         version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = ?11 \
+         version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = ?11, charge = ?12, \
+         ended_at = CASE ?9 WHEN 'ended' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) END \
          WHERE order_id = ?1 AND journal_rows = ?2 AND runner = ?10",
         params![
             order.id.as_str(),
@@ -305,6 +329,7 @@ fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<b
             phase.as_str(),
             lease.runner,
             lease.until.unix_millis(),
+            order.charge.as_str(),
         ],
     )?;
     if changed == 0 {

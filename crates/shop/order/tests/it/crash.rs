@@ -16,7 +16,7 @@ use tokio::{
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
 use waypost_durable::idempotency::Key;
 use waypost_order::{
-    domain::{Cursor, Move, Order, Viewer},
+    domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{
         Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
     },
@@ -96,9 +96,11 @@ impl Store for Deadly {
     fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
         self.store.delete_ended(kept)
     }
-
-    fn purge_keys(&self, now: Timestamp) -> Answer<'_, usize> {
-        self.store.purge_keys(now)
+    fn purge_keys(&self) -> Answer<'_, usize> {
+        self.store.purge_keys()
+    }
+    fn token_key(&self) -> Answer<'_, TokenKey> {
+        self.store.token_key()
     }
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
         self.store.history(id)

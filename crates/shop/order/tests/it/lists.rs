@@ -1,10 +1,11 @@
 //! Reading orders: one, and page by page.
 
-use crate::shop::{Service, Shop, caller, code, error_of, order_for};
+use crate::shop::{Neighbours, Service, Shop, caller, code, error_of, order_for};
 use waypost_api::{
     ErrorCode,
     order::v1::{ListOrdersRequest, ListOrdersResponse},
 };
+use waypost_service::DataDir;
 
 async fn page(
     service: &Service,
@@ -84,4 +85,41 @@ async fn a_page_that_cannot_be_is_refused() {
     let shop = Shop::open().await;
     assert_eq!(page(&shop.service, "user123", 101, "").await, Err(ErrorCode::InvalidRequest));
     assert_eq!(page(&shop.service, "user123", 0, "nonsense").await, Err(ErrorCode::InvalidPageToken));
+    // Once signed with nothing: a place is no token.
+    let place = "313739303030303030303030302f6f726465722d31";
+    assert_eq!(page(&shop.service, "user123", 0, place).await, Err(ErrorCode::InvalidPageToken));
+}
+
+#[tokio::test]
+async fn a_page_token_is_good_for_its_own_list_only() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        shop.service.order().await;
+    }
+    let token = page(&shop.service, "user-admin", 1, "").await.unwrap().next_page_token;
+    let of = |user: &str| ListOrdersRequest {
+        caller: Some(caller("user-admin")),
+        user_id: user.to_owned(),
+        page_size: 1,
+        page_token: token.clone(),
+    };
+    let foreign = shop.service.client().list_orders(of("user456")).await.unwrap_err();
+    assert_eq!(error_of(&foreign), ErrorCode::InvalidPageToken);
+    assert_eq!(shop.service.client().list_orders(of("user123")).await.unwrap().into_inner().orders.len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_token_outlives_the_process_that_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::Folder(folder.path().to_path_buf());
+    let neighbours = Neighbours::start();
+    let config = neighbours.config();
+    let service = Service::start(&config, &data).await;
+    for _ in 0..2 {
+        service.order().await;
+    }
+    let token = page(&service, "user123", 1, "").await.unwrap().next_page_token;
+    service.stop().await;
+    let service = Service::start(&config, &data).await;
+    assert_eq!(page(&service, "user123", 1, &token).await.unwrap().orders.len(), 1);
 }

@@ -2,12 +2,15 @@
 
 use crate::{
     fakes::Act,
-    shop::{Service, Shop, code, usd, with_key},
+    shop::{Service, Shop, caller, code, error_of, usd, with_key},
 };
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use waypost_api::{ErrorCode, order::v1::CreateOrderRequest};
+use waypost_api::{
+    ErrorCode,
+    order::v1::{CreateOrderRequest, GetOrderByKeyRequest},
+};
 use waypost_service::DataDir;
 
 #[tokio::test]
@@ -79,6 +82,68 @@ async fn a_request_whose_first_one_still_runs_is_asked_to_come_again() {
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.unwrap().order.unwrap().status, "completed");
     assert!(shop.service.create(with_key("k1", 1)).await.unwrap().replayed);
+}
+
+/// What GetOrderByKey is asked about a request.
+fn by_key(request: CreateOrderRequest) -> GetOrderByKeyRequest {
+    let CreateOrderRequest { caller, user_id, idempotency, .. } = request;
+    GetOrderByKeyRequest { caller, user_id, idempotency }
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_with_everybody_else_away() {
+    let shop =
+        Shop::with(|config| config.price_time_to_live = waypost_settings::Duration::from_millis(0)).await;
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap();
+    let (inventory, payments) = (&shop.inventory().script, &shop.payments().script);
+    for step in ["check_stock", "reserve"] {
+        inventory.next(step, vec![Act::Refuse(ErrorCode::Unavailable); 8]);
+    }
+    payments.next("authorize", vec![Act::Refuse(ErrorCode::Unavailable); 8]);
+    let asked = inventory.count("check_stock");
+    let second = shop.service.create(with_key("k1", 1)).await.unwrap();
+    assert!(second.replayed);
+    assert_eq!(first.order, second.order);
+    assert_eq!(inventory.count("check_stock"), asked, "the key comes before the price");
+    assert_eq!(code(shop.service.create(with_key("k2", 1)).await), ErrorCode::Unavailable);
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_answered_although_no_new_one_is_admitted() {
+    let shop = Shop::with(|config| config.max_running = 1).await;
+    let first = shop.service.create(with_key("k1", 1)).await.unwrap();
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let held = shop.service.create(with_key("k2", 2));
+    let others = async {
+        shop.payments().script.called("authorize").await;
+        assert_eq!(code(shop.service.create(with_key("k3", 3)).await), ErrorCode::Overloaded);
+        let second = shop.service.create(with_key("k1", 1)).await.unwrap();
+        assert_eq!((second.replayed, &second.order), (true, &first.order));
+        gate.add_permits(1);
+    };
+    tokio::join!(held, others).0.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_its_key_once_it_is_settled() {
+    let shop = Shop::open().await;
+    let find = async |request| {
+        let found = shop.service.client().get_order_by_key(by_key(request)).await;
+        found.map(tonic::Response::into_inner).map_err(|status| error_of(&status))
+    };
+    assert_eq!(find(with_key("k1", 1)).await, Err(ErrorCode::OrderNotFound));
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let (created, ()) = tokio::join!(shop.service.create(with_key("k1", 1)), async {
+        shop.payments().script.called("authorize").await;
+        assert_eq!(find(with_key("k1", 1)).await, Err(ErrorCode::IdempotencyKeyInUse));
+        gate.add_permits(1);
+    });
+    assert_eq!(find(with_key("k1", 1)).await.ok(), created.unwrap().order);
+    assert_eq!(find(with_key("k1", 2)).await, Err(ErrorCode::IdempotencyKeyReused));
+    let stranger = CreateOrderRequest { caller: Some(caller("mallory")), ..with_key("k1", 1) };
+    assert_eq!(find(stranger).await, Err(ErrorCode::Forbidden));
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! The contract of a store, run on each of them.
 
-use std::{sync::Arc, time::Duration};
-use waypost_api::{Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
+use std::{sync::Arc, time::SystemTime};
+use waypost_api::{Charge, Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
     idempotency::{Key, RETENTION},
     outbox::{self, Outbox},
     saga::{Ending, Entry, Phase},
 };
 use waypost_order::{
-    domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, Viewer},
+    domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, TokenKey, Viewer},
     store::{Cancelling, Kept, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
 };
 use waypost_service::DataDir;
@@ -45,7 +45,8 @@ on_each_store! {
     an_order_is_found_as_it_was_placed_by_those_who_may_see_it
     a_key_stands_for_one_order
     a_key_that_was_only_asked_for_stays_new
-    an_old_key_is_forgotten
+    a_key_is_kept_while_its_order_runs_and_after
+    a_store_has_one_key_for_page_tokens
     a_unit_writes_state_journal_history_and_event_together
     a_unit_that_was_decided_on_other_rows_writes_nothing
     a_runner_that_was_replaced_writes_nothing
@@ -81,6 +82,7 @@ fn order(id: &str, created: i64) -> Order {
         failure_code: None,
         decline_code: None,
         transaction: None,
+        charge: Charge::None,
         created_at: at(created),
         updated_at: at(created),
         version: 1,
@@ -189,13 +191,47 @@ async fn a_key_that_was_only_asked_for_stays_new(subject: Subject) {
     assert_eq!(subject.store.place(placement, at(0)).await.unwrap(), Placed::New);
 }
 
-async fn an_old_key_is_forgotten(subject: Subject) {
-    let placement = Placement { key: Some(key("k", 1)), ..placement(order("order-1", 0)) };
-    subject.store.place(placement, at(0)).await.unwrap();
-    let age = |duration: Duration| at(0).plus(duration);
-    assert_eq!(subject.store.purge_keys(age(RETENTION / 2)).await.unwrap(), 0);
-    assert_eq!(subject.store.purge_keys(age(RETENTION * 2)).await.unwrap(), 1);
-    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
+/// An order of three days ago, placed with a key. Keys are judged by the store's own clock.
+async fn placed_long_ago(store: &dyn Store) -> Order {
+    let created_at = Timestamp::from(SystemTime::now() - RETENTION * 3);
+    let old = Order { created_at, updated_at: created_at, ..order("order-1", 0) };
+    let placement = Placement { key: Some(key("k", 1)), ..placement(old.clone()) };
+    assert_eq!(store.place(placement, created_at).await.unwrap(), Placed::New);
+    old
+}
+
+async fn a_key_is_kept_while_its_order_runs_and_after(subject: Subject) {
+    let placed = placed_long_ago(&*subject.store).await;
+    assert_eq!(subject.store.purge_keys().await.unwrap(), 0, "its order runs");
+    let end = ended(&placed, 1, &Ending::Cancelled, 5);
+    assert!(subject.store.advance(end.clone(), at(5)).await.unwrap());
+    assert_eq!(subject.store.purge_keys().await.unwrap(), 0, "its order has only just ended");
+    let before = subject.store.placed_before(key("k", 1)).await.unwrap();
+    assert_eq!(before, Some(Placed::Before(Box::new(end.order))));
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_a_day_after_its_order_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataDir::Folder(folder.path().to_path_buf());
+    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
+    let placed = placed_long_ago(&store).await;
+    assert!(store.advance(ended(&placed, 1, &Ending::Cancelled, 5), at(5)).await.unwrap());
+    for (hours, forgotten) in [(23, 0), (1, 1)] {
+        store.close().await;
+        let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
+        file.execute("UPDATE orders SET ended_at = ended_at - ?1", [hours * 3_600_000]).unwrap();
+        drop(file);
+        let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
+        assert_eq!(store.purge_keys().await.unwrap(), forgotten, "{hours} hours later");
+        store.close().await;
+    }
+}
+
+async fn a_store_has_one_key_for_page_tokens(subject: Subject) {
+    let key: TokenKey = subject.store.token_key().await.unwrap();
+    assert_eq!(subject.store.token_key().await.unwrap(), key);
+    assert_ne!(memory().store.token_key().await.unwrap(), key);
 }
 
 async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject) {

@@ -161,6 +161,7 @@ async fn a_customer_whose_stock_is_gone_after_the_capture_gets_the_money_back() 
     let (order, ()) = tokio::join!(shop.service.order(), running_out);
     assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "out_of_stock"));
     assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "refunded");
+    assert_eq!(order.charge, "refunded", "what the customer is told follows from it");
 }
 
 /// Two processes over one store, by a clock that stands until the test moves it, and an order of the first one whose

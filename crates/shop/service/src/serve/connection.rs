@@ -2,12 +2,13 @@
 
 use super::{
     admission::Permit,
+    host,
     in_flight::{Counted, InFlight},
     wire::{Opening, Watch, Wire},
 };
 use crate::{Drain, Limits};
 use axum::{body::Body, extract::ConnectInfo};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -117,10 +118,27 @@ impl Server {
         let requests = [own_requests.begin(), self.requests.begin()];
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        let version = request.version();
         // A router is always ready.
-        let response = self.router.clone().call(request);
-        async move { Ok(response.await?.map(|body| Counted::new(body, requests))) }
+        let response = host::is_named(&request).then(|| self.router.clone().call(request));
+        async move {
+            let response = match response {
+                Some(response) => response.await?,
+                None => bad_request(version),
+            };
+            Ok(response.map(|body| Counted::new(body, requests)))
+        }
     }
+}
+
+/// What is no request of ours is answered as hyper answers what is no HTTP: no router sees it.
+fn bad_request(version: Version) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    if version != Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Completes in a drain once it is known whether the peer has begun to speak: true when it has, and then an

@@ -174,3 +174,21 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     assert_eq!(in_time(is_dropped.recv()).await, Some(()));
     drop(unread);
 }
+
+#[tokio::test]
+async fn a_request_without_a_host_or_with_two_is_refused() {
+    let server = Server::start(app(), Limits::default());
+    for head in [
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n",
+        "GET / HTTP/1.1\r\nhost: a b\r\n",
+        "GET http://test/ HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n",
+    ] {
+        let mut stream = connect_and_send(server.address, format!("{head}\r\n").as_bytes()).await;
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.0 400"), "{head}: {answer}");
+    }
+    let mut old = connect_and_send(server.address, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(read_to_end(&mut old).await.starts_with("HTTP/1.0 200"), "HTTP/1.0 knew no Host");
+}

@@ -14,7 +14,7 @@ macro_rules! select_order {
         concat!(
             "SELECT order_id, user_id, product_id, quantity, unit_price, amount, currency, payment_method, status, \
              failure_code, decline_code, transaction_id, created_at, updated_at, version, trace_id, traceparent, \
-             tracestate FROM orders ",
+             tracestate, charge FROM orders ",
             $rest
         )
     };
@@ -34,6 +34,7 @@ pub(super) struct StoredOrder {
     updated_at: i64,
     version: u32,
     origin: Origin,
+    charge: String,
 }
 
 impl StoredOrder {
@@ -50,6 +51,7 @@ impl StoredOrder {
             updated_at: row.get(13)?,
             version: row.get(14)?,
             origin: Origin { trace_id: row.get(15)?, traceparent: row.get(16)?, tracestate: row.get(17)? },
+            charge: row.get(18)?,
         })
     }
 }
@@ -72,6 +74,7 @@ impl TryFrom<StoredOrder> for Order {
             failure_code: row.failure_code.map(|code| parsed(&code, "orders.failure_code")).transpose()?,
             decline_code: row.decline_code,
             transaction: row.transaction.map(|id| parsed(&id, "orders.transaction_id")).transpose()?,
+            charge: parsed(&row.charge, "orders.charge")?,
             created_at: moment(row.created_at, "orders.created_at")?,
             updated_at: moment(row.updated_at, "orders.updated_at")?,
             version: row.version.into(),

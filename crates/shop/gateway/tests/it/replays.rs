@@ -1,0 +1,80 @@
+//! The same request again: the same answer, whatever has happened since (I2).
+
+use crate::{
+    http::{Reply, Request},
+    services::Users,
+    shop::{Shop, order_body},
+};
+use serde_json::{Value, json};
+use waypost_api::ErrorCode;
+
+pub(crate) fn keyed(key: &str, changes: &Value) -> Request {
+    Request::post("/api/orders", &order_body(changes)).header("idempotency-key", key)
+}
+
+/// The answers to a request and to the same one again; `between` happens in the meantime.
+async fn twice(shop: &Shop, changes: &Value, between: impl FnOnce()) -> (Reply, Reply) {
+    let first = shop.send(keyed("k", changes)).await;
+    between();
+    (first, shop.send(keyed("k", changes)).await)
+}
+
+fn assert_is_replayed(first: &Reply, replay: &Reply) {
+    assert_eq!((first.status, &first.text), (replay.status, &replay.text));
+    assert_eq!(first.header("location"), replay.header("location"));
+    assert_eq!((first.header("idempotent-replayed"), replay.header("idempotent-replayed")), ("", "true"));
+    assert_eq!(replay.header("retry-after"), "");
+}
+
+#[tokio::test]
+async fn every_failure_is_replayed_whole_and_never_as_retryable() {
+    for code in ErrorCode::ALL {
+        let shop = Shop::open();
+        let product = format!("fails-{}", code.as_str().replace('_', "-"));
+        let (first, replay) = twice(&shop, &json!({ "product_id": product }), || {}).await;
+        assert_is_replayed(&first, &replay);
+        let told: ErrorCode = replay.code().parse().unwrap();
+        assert!(!told.is_retryable() && told.http_status().is_client_error(), "{code} is told as {told}");
+        let problem = replay.json();
+        assert_eq!(problem["failure_code"], code.as_str());
+        assert!(problem["detail"].as_str().unwrap().ends_with("; nothing was charged"), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_needs_no_user_who_may_order() {
+    for product in ["prod456", "prod-declined"] {
+        for users in [Users::Away, Users::Silent, Users::Inactive] {
+            let shop = Shop::open();
+            let become_so = || *shop.services.users.lock().unwrap() = users;
+            let (first, replay) = twice(&shop, &json!({ "product_id": product }), become_so).await;
+            assert_is_replayed(&first, &replay);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_is_told_what_the_user_service_said() {
+    for (users, status, code) in [
+        (Users::Away, 503, "unavailable"),
+        (Users::Silent, 504, "deadline_exceeded"),
+        (Users::Inactive, 403, "user_inactive"),
+    ] {
+        let shop = Shop::open();
+        *shop.services.users.lock().unwrap() = users;
+        let request = keyed("k", &json!({})).header("request-timeout", "1");
+        let reply = shop.send(request).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code));
+        assert_eq!(reply.header("idempotent-replayed"), "");
+        assert!(shop.services.created.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_request_is_refused_without_its_user_too() {
+    let shop = Shop::open();
+    shop.send(keyed("k", &json!({}))).await;
+    *shop.services.users.lock().unwrap() = Users::Away;
+    let reply = shop.send(keyed("k", &json!({"quantity": 3}))).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (422, "idempotency_key_reused"));
+}
