@@ -10,6 +10,9 @@ use crate::{
     inventory, order, user,
 };
 
+/// Longest token of a means of payment, in bytes.
+const MAX_PAYMENT_METHOD: usize = 64;
+
 impl From<Money> for order::v1::Money {
     fn from(money: Money) -> Self {
         Self { ten_thousandths: money.ten_thousandths(), currency: money.currency().to_string() }
@@ -66,6 +69,19 @@ impl RequestFields {
             return self.fail(name, FieldCode::TooLarge, format!("must be at most {}", allowed.end()));
         }
         Some(count)
+    }
+
+    /// Reads the provider's token of a means of payment. One rule for every service that takes one, so that what was
+    /// accepted at one is not refused at the next.
+    pub fn payment_method(&mut self, name: &str, token: String) -> Option<String> {
+        if token.is_empty() {
+            return self.fail(name, FieldCode::Required, "is required");
+        }
+        if token.len() > MAX_PAYMENT_METHOD || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let detail = format!("must be 1 to {MAX_PAYMENT_METHOD} visible ASCII characters");
+            return self.fail(name, FieldCode::BadFormat, detail);
+        }
+        Some(token)
     }
 
     /// Reads money that must be above zero.

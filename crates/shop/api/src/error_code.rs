@@ -150,7 +150,7 @@ table! {
         "Use another means of payment and a new key; `provider_code` is the provider's reason."
     PaymentConflict "payment_conflict" CONFLICT FailedPrecondition never
         "The payment's state does not allow this"
-        "Look the payment up; what is voided cannot be captured, what is captured cannot be voided."
+        "Look the payment up; what is voided cannot be captured."
     RefundTooLarge "refund_too_large" CONFLICT FailedPrecondition never
         "The refunds would exceed what was captured"
         "Refund at most what is left."

@@ -59,14 +59,16 @@ impl From<&Error> for Status {
 }
 
 impl Error {
+    /// The code that one of our services gave, if it was one of them that answered: not tonic, nor something between.
+    pub fn named_code(status: &Status) -> Option<ErrorCode> {
+        let name = status.metadata().get(CODE_METADATA)?.to_str().ok()?;
+        name.parse::<ErrorCode>().ok().filter(|code| code.grpc_code() == status.code())
+    }
+
     /// Reads what a service answered.
     pub fn from_status(status: &Status) -> Self {
         let metadata = status.metadata();
-        let named = metadata
-            .get(CODE_METADATA)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|name| name.parse::<ErrorCode>().ok())
-            .filter(|code| code.grpc_code() == status.code());
+        let named = Self::named_code(status);
         let mut error = match named {
             Some(code) => Self::new(code, status.message()),
             None => Self::of(nearest(status.code())),

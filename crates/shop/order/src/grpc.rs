@@ -110,7 +110,7 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
     let amount = fields
         .required("amount", request.amount)
         .and_then(|amount| fields.positive_money("amount", amount.ten_thousandths, &amount.currency));
-    let payment_method = read_text(&mut fields, "payment_method", request.payment_method);
+    let payment_method = fields.payment_method("payment_method", request.payment_method);
     let key = match request.idempotency {
         None => Some(None),
         Some(idempotency) => read_key(&mut fields, idempotency).map(Some),

@@ -4,8 +4,11 @@
 //! (`order:step:generation`), so that a step that is run again is told from a new wish: an order is charged once,
 //! whatever is lost on the way.
 //!
-//! Each step sorts the answers of the other side into done, refused and unknown, and nothing else; what follows from
-//! that is the runner's business.
+//! Each step sorts the answers of the other side into done, refused, unknown and not sent; what follows from that is the
+//! runner's business. Refused is only what the other service itself said (`waypost-error`), and only where a rule of it
+//! decided: anything between the two that makes up an answer of its own leaves the outcome unknown. A refusal at the
+//! capture or after it is made sure of: the hold is given back for good, and where that shows that the stock was taken,
+//! it stays taken.
 
 use crate::domain::{CONFIRM, Order, Output, Refusal};
 use std::time::Duration;
@@ -24,7 +27,7 @@ use waypost_api::{
     },
 };
 use waypost_durable::saga::{Call, Failure, Local, Plan, Saga, Spans, Step, Undo, saga, step};
-use waypost_resilience::grpc::Channel;
+use waypost_resilience::{grpc::Channel, retry::not_sent};
 use waypost_telemetry::set;
 
 /// The client of the inventory service.
@@ -88,9 +91,9 @@ impl Undo<PlaceOrder> for Release {
     const NAME: &'static str = "release";
     const SPAN: &'static str = "release-stock";
 
-    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         let request = ReleaseRequest { order_id: (&order.id).into(), key: call.key() };
-        shop.inventory.clone().release(request).await.map_err(|status| refusal(&status))?;
+        shop.inventory.clone().release(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
 }
@@ -141,10 +144,10 @@ impl Undo<PlaceOrder> for Void {
     const NAME: &'static str = "void";
     const SPAN: &'static str = "void-payment";
 
-    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         set_payment(order);
         let request = VoidRequest { order_id: (&order.id).into(), key: call.key() };
-        shop.payments.clone().void(request).await.map_err(|status| refusal(&status))?;
+        shop.payments.clone().void(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
 }
@@ -166,8 +169,14 @@ impl Step<PlaceOrder> for Capture {
     async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
         set_payment(order);
         let request = CaptureRequest { order_id: (&order.id).into(), key: call.key() };
-        let payment =
-            shop.payments.clone().capture(request).await.map_err(|status| failure(&status))?.into_inner();
+        let payment = match shop.payments.clone().capture(request).await.map_err(|status| failure(&status)) {
+            // The stock was taken, so the money was as well: the refusal is a stray.
+            Err(Failure::Refused(refusal)) => match give_up_stock(shop, order, call).await? {
+                Stock::GivenBack => return Err(Failure::RefusedForGood(refusal)),
+                Stock::Taken => return Err(Failure::Unknown(refusal)),
+            },
+            captured => captured?.into_inner(),
+        };
         match payment.state.as_str() {
             "captured" => Ok(Output::Captured),
             _ => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
@@ -184,18 +193,51 @@ impl Step<PlaceOrder> for CommitStock {
     /// A hold that ran out (the process was down for long) is taken anew, under the key of the next generation and
     /// at whatever price, because the customer has paid.
     async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
-        for generation in Call::FIRST_GENERATION + 1..=LAST_GENERATION {
-            match commit(shop, order, call).await {
-                Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
-                committed => return committed,
-            }
-            match reserve(shop, order, call.key_of(Reserve::NAME, generation), 0).await {
-                // This generation ran out as well; the next one is free.
-                Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
-                reserved => reserved?,
-            }
+        match commit_or_hold_anew(shop, order, call).await {
+            Err(Failure::Refused(refusal)) => match give_up_stock(shop, order, call).await? {
+                Stock::GivenBack => Err(Failure::RefusedForGood(refusal)),
+                Stock::Taken => Ok(Output::Committed),
+            },
+            committed => committed,
         }
-        commit(shop, order, call).await
+    }
+}
+
+async fn commit_or_hold_anew(
+    shop: &PlaceOrder,
+    order: &Order,
+    call: &Call,
+) -> Result<Output, Failure<Refusal>> {
+    for generation in Call::FIRST_GENERATION + 1..=LAST_GENERATION {
+        match commit(shop, order, call).await {
+            Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
+            committed => return committed,
+        }
+        match reserve(shop, order, call.key_of(Reserve::NAME, generation), 0).await {
+            // This generation ran out as well; the next one is free.
+            Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
+            reserved => reserved?,
+        }
+    }
+    commit(shop, order, call).await
+}
+
+/// What [`give_up_stock`] found.
+enum Stock {
+    GivenBack,
+    Taken,
+}
+
+/// Gives the order's stock back for good, so that no `Reserve` or `Commit` that is still under way can have an effect;
+/// or finds that it was taken.
+async fn give_up_stock(shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Stock, Failure<Refusal>> {
+    let key = call.key_of(Release::NAME, LAST_GENERATION);
+    let request = ReleaseRequest { order_id: (&order.id).into(), key };
+    match shop.inventory.clone().release(request).await.map_err(|status| failure(&status)) {
+        Ok(_) => Ok(Stock::GivenBack),
+        Err(Failure::Refused(refusal)) if refusal.code == ErrorCode::ReservationConflict => Ok(Stock::Taken),
+        // Whatever it says, the stock was not given back.
+        Err(failure) => Err(Failure::Unknown(failure.into_reason())),
     }
 }
 
@@ -206,14 +248,14 @@ impl Undo<PlaceOrder> for Refund {
     const NAME: &'static str = "refund";
     const SPAN: &'static str = "refund-payment";
 
-    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Refusal> {
+    async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         set_payment(order);
         let request = RefundRequest {
             order_id: (&order.id).into(),
             key: call.key(),
             amount_ten_thousandths: order.amount.ten_thousandths(),
         };
-        shop.payments.clone().refund(request).await.map_err(|status| refusal(&status))?;
+        shop.payments.clone().refund(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
 }
@@ -263,23 +305,33 @@ fn set_payment(order: &Order) {
     }
 }
 
-/// Refused only when the other side surely did nothing and will do nothing; anything else may have happened.
+/// What a failed call tells of what it asked for.
 fn failure(status: &Status) -> Failure<Refusal> {
-    match status.code() {
-        Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Unauthenticated => Failure::Refused(refusal(status)),
-        _ => Failure::Unknown(refusal(status)),
+    let error = Error::from_status(status);
+    if let Some(retry_in) = not_sent(status) {
+        return Failure::NotSent { reason: error.into(), retry_in };
+    }
+    match Error::named_code(status) {
+        Some(code) if is_decision(code) => Failure::Refused(error.into()),
+        Some(_) => Failure::Unknown(error.into()),
+        // Not the service's own word, so not the order's reason either.
+        None if error.code.is_failure() => Failure::Unknown(error.into()),
+        None => Failure::Unknown(Error::of(ErrorCode::Unavailable).into()),
     }
 }
 
-fn refusal(status: &Status) -> Refusal {
-    Error::from_status(status).into()
+/// True when a code of the table says that a rule was asked and said no, so that the request had no effect and will have
+/// none. The others tell of time, load and faults.
+fn is_decision(code: ErrorCode) -> bool {
+    matches!(
+        code.grpc_code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+    )
 }
 
 fn broken_answer(what: &str) -> Failure<Refusal> {
@@ -298,14 +350,21 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_that_says_no_is_a_refusal() {
+    fn only_the_services_own_no_is_a_refusal() {
         let refused = failure(&Error::of(ErrorCode::OutOfStock).into());
         assert!(matches!(refused, Failure::Refused(Refusal { code: ErrorCode::OutOfStock, .. })));
-        for code in
-            [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled, Code::Internal, Code::Unknown]
-        {
-            assert!(matches!(failure(&Status::new(code, "")), Failure::Unknown(_)), "{code:?}");
+        for code in [ErrorCode::Unavailable, ErrorCode::PaymentUnknown, ErrorCode::Overloaded] {
+            assert!(matches!(failure(&Error::of(code).into()), Failure::Unknown(_)), "{code}");
         }
+        // What proxies, tonic and other versions answer by themselves, whatever the code.
+        for code in (1..=16).map(Code::from_i32) {
+            let Failure::Unknown(reason) = failure(&Status::new(code, "")) else { panic!("{code:?} counts") };
+            assert!(reason.code.is_failure(), "{code:?} becomes the reason {}", reason.code);
+        }
+        // A code that contradicts its status is not believed either.
+        let mut contradicts = Status::from(Error::of(ErrorCode::OutOfStock));
+        contradicts = Status::with_metadata(Code::NotFound, "", contradicts.metadata().clone());
+        assert!(matches!(failure(&contradicts), Failure::Unknown(_)));
     }
 
     #[test]

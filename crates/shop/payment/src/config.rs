@@ -49,8 +49,12 @@ settings! {
         pub unknown_after: Duration = ReviewTimes::default().unknown_after.into(),
         /// How long an authorisation may lie about before the provider is asked what became of it.
         pub authorized_after: Duration = ReviewTimes::default().authorized_after.into(),
-        /// How long after a payment without a charge was voided the provider is asked once more.
+        /// How long after a payment ended without a charge the provider is first asked whether one has come after all.
+        /// The pauses grow from there.
         pub late_charge_after: Duration = ReviewTimes::default().late_charge_after.into(),
+        /// How long after it was sent a request may still have its effect at the provider. For so long late charges are
+        /// looked for, and a refund that was rejected after an unanswered try is not made anew.
+        pub late_for: Duration = ReviewTimes::default().late_for.into(),
         /// A payment that the provider still knows nothing of after this time never happened.
         pub give_up_after: Duration = ReviewTimes::default().give_up_after.into(),
         /// The longest pause between two looks at the same payment.
@@ -65,6 +69,7 @@ impl ReviewConfig {
             unknown_after: self.unknown_after.get(),
             authorized_after: self.authorized_after.get(),
             late_charge_after: self.late_charge_after.get(),
+            late_for: self.late_for.get(),
             give_up_after: self.give_up_after.get(),
             longest_pause: self.longest_pause.get(),
         }

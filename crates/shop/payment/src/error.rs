@@ -36,6 +36,8 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Error::Refused(refusal) => refusal.code(),
+            // Nothing can be paid until somebody puts it right, so callers are to stop calling for a while.
+            Error::OutcomeUnknown(ProviderError::OurFault { .. }) => ErrorCode::Unavailable,
             // Not `provider_failed`, which would read as "nothing was done": the same key has to be tried again.
             Error::OutcomeUnknown(_) | Error::Unsettled | Error::Contradiction(_) => {
                 ErrorCode::PaymentUnknown

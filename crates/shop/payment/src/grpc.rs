@@ -18,9 +18,6 @@ use waypost_api::{
 use waypost_service::{GrpcLimits, grpc_app};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
-/// Longest token of a means of payment, in bytes.
-const LONGEST_METHOD: usize = 64;
-
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, payments: Payments, limits: &GrpcLimits) -> axum::Router {
     grpc_app(telemetry, Routes::new(PaymentServiceServer::new(Interface { payments })), limits)
@@ -82,13 +79,7 @@ fn read_authorization(request: AuthorizeRequest) -> Result<Authorization, waypos
     let user = fields.text::<UserId>("user_id", &request.user_id);
     let amount =
         fields.positive_money("amount_ten_thousandths", request.amount_ten_thousandths, &request.currency);
-    let is_token = (1..=LONGEST_METHOD).contains(&request.payment_method.len())
-        && request.payment_method.bytes().all(|byte| byte.is_ascii_graphic());
-    let method = if is_token {
-        Some(request.payment_method)
-    } else {
-        fields.fail("payment_method", FieldCode::BadFormat, "must be 1 to 64 visible ASCII characters")
-    };
+    let method = fields.payment_method("payment_method", request.payment_method);
     let read = order.zip(generation).zip(user).zip(amount).zip(method);
     let ((((order, generation), user), amount), method) = fields.finish(read)?;
     Ok(Authorization { order, generation, key: request.key, user, amount, method })

@@ -7,8 +7,8 @@
 use crate::{
     Config, Error,
     domain::{
-        self, CaptureStep, Finding, Generation, Intent, Payment, PaymentState, RefundState, RefundWish,
-        Refusal,
+        self, CaptureStep, ChargeStatus, Finding, Generation, Intent, Payment, PaymentState, RefundState,
+        RefundWish, Refusal,
     },
     provider::{Provider, ProviderError},
     store::{BegunRefund, RefundOutcome, Store},
@@ -76,20 +76,23 @@ impl Payments {
             payment = self.resolve(&payment).await?.0;
         }
         if payment.state == PaymentState::Unknown {
-            payment = self.charge(&payment).await?;
+            payment = self.charge(&payment, !begun.is_new).await?;
         }
         authorized(payment)
     }
 
     /// Asks the provider for the charge and writes down what it said. Always with the payment's own reference and
     /// key, so the provider makes one charge however often this runs.
-    async fn charge(&self, payment: &Payment) -> Result<Payment, Error> {
+    ///
+    /// After an earlier try that had no answer, a no does not say that nobody was charged: then a charge that turns up
+    /// is voided.
+    async fn charge(&self, payment: &Payment, after_open_try: bool) -> Result<Payment, Error> {
         let work = async {
             let asked =
                 self.provider.charge(&payment.id, payment.amount, &payment.method, &payment.key).await;
             let finding = match asked {
                 Ok(charge) => Finding::Charge(charge),
-                Err(ProviderError::Refused { code, .. }) => Finding::Rejected(code),
+                Err(ProviderError::Refused { code, .. }) => Finding::Rejected { code, after_open_try },
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
             let payment = self.record(payment, finding).await?;
@@ -126,7 +129,7 @@ impl Payments {
     }
 
     /// Gives an order's payment up, whatever became of it, and forbids that a late authorisation of the same
-    /// generation charges anybody. `None` when there never was one.
+    /// generation charges anybody. What was taken is given back. `None` when there never was one.
     pub async fn void(
         &self,
         order: OrderId,
@@ -140,19 +143,40 @@ impl Payments {
             payment = self.resolve(&payment).await?.0;
         }
         match (payment.state, &payment.transaction) {
-            (PaymentState::Voided | PaymentState::Declined, _) => Ok(Some(payment)),
+            (PaymentState::Voided | PaymentState::Declined | PaymentState::Refunded, _) => Ok(Some(payment)),
             (PaymentState::Authorized, Some(charge)) => {
-                self.void_charge(&payment, &charge.clone(), key).await.map(Some)
+                self.undo_charge(&payment, &charge.clone(), key).await.map(Some)
             }
-            (PaymentState::Captured | PaymentState::Refunded, _) => {
-                Err(Refusal::AlreadyCaptured(payment.order).into())
-            }
+            (PaymentState::Captured, _) => self.give_back(&payment).await.map(Some),
             (PaymentState::Authorized | PaymentState::Unknown, _) => Err(Error::Unsettled),
         }
     }
 
+    /// Gives a charge up at the provider, or what was taken of it back, if a capture got through.
+    pub(crate) async fn undo_charge(
+        &self,
+        payment: &Payment,
+        charge: &TransactionId,
+        key: &str,
+    ) -> Result<Payment, Error> {
+        let payment = self.void_charge(payment, charge, key).await?;
+        match payment.state {
+            PaymentState::Captured => self.give_back(&payment).await,
+            _ => Ok(payment),
+        }
+    }
+
+    /// Gives back all that is left of a captured payment that nobody wants.
+    pub(crate) async fn give_back(&self, payment: &Payment) -> Result<Payment, Error> {
+        // What was given back on another wish makes this another one.
+        let (order, refunded) = (&payment.order, payment.refunded);
+        let key = format!("{order}:refund-unwanted-{refunded}:{}", payment.generation);
+        let amount = payment.captured - refunded;
+        self.refund(RefundWish { order: order.clone(), key, amount }).await
+    }
+
     /// Gives a charge up at the provider.
-    pub(crate) async fn void_charge(
+    async fn void_charge(
         &self,
         payment: &Payment,
         charge: &TransactionId,
@@ -178,19 +202,23 @@ impl Payments {
 
     /// Asks the provider for a refund that was written down. The same key however often this runs.
     pub(crate) async fn carry_out(&self, begun: &BegunRefund) -> Result<Payment, Error> {
-        let wish = &begun.refund.wish;
+        let (refund, times) = (&begun.refund, self.config.review.times());
         let Some(charge) = &begun.payment.transaction else { return Err(Error::Unsettled) };
         let work = async {
             describe(&begun.payment);
-            let asked = self.provider.refund(charge, wish.amount, &wish.key).await;
+            let asked = self.provider.refund(charge, refund.wish.amount, &refund.provider_key()).await;
             let (outcome, error) = match asked {
                 Ok(charge) => (RefundOutcome::Done(charge), None),
-                Err(ProviderError::Refused { code, .. }) => {
+                Err(ProviderError::Refused { code, .. })
+                    if refund.may_be_rejected(begun.is_new, self.now(), &times) =>
+                {
                     (RefundOutcome::Rejected, Some(rejected_refund(&code)))
                 }
+                // An earlier try may have got through, or may yet: the same key is asked again.
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
-            let payment = self.store.end_refund(wish.key.clone(), outcome, self.now()).await?;
+            let ended = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome, self.now());
+            let payment = ended.await?;
             error.map_or(Ok(payment), Err)
         };
         payment_span("refund-charge", &begun.payment).run(work).await
@@ -229,22 +257,22 @@ impl Payments {
         let payment = match asked {
             Ok(charge) => self.record(payment, Finding::Charge(charge)).await?,
             Err(ProviderError::Refused { code, .. }) => {
-                let (payment, _) = self.resolve(payment).await?;
-                match payment.state {
-                    PaymentState::Authorized => return Err(Refusal::Rejected { what, reason: code }.into()),
+                let (payment, finding) = self.resolve(payment).await?;
+                match finding {
+                    Finding::Charge(charge) if charge.status == ChargeStatus::Authorized => {
+                        return Err(Refusal::Rejected { what, reason: code }.into());
+                    }
                     _ => payment,
                 }
             }
             Err(error) => return Err(Error::OutcomeUnknown(error)),
         };
+        let gives_up = wanted == PaymentState::Voided;
         match payment.state {
             state if state == wanted => Ok(payment),
-            PaymentState::Captured | PaymentState::Refunded if wanted == PaymentState::Captured => {
-                Ok(payment)
-            }
-            PaymentState::Captured | PaymentState::Refunded => {
-                Err(Refusal::AlreadyCaptured(payment.order).into())
-            }
+            PaymentState::Captured | PaymentState::Refunded => Ok(payment),
+            // Its late charge was voided.
+            PaymentState::Declined if gives_up => Ok(payment),
             PaymentState::Voided => Err(Refusal::Voided(payment.order).into()),
             PaymentState::Unknown | PaymentState::Authorized | PaymentState::Declined => {
                 Err(Error::Unsettled)

@@ -62,25 +62,33 @@ impl Payments {
         }
     }
 
-    /// Asks how a payment stands, and finishes what was begun: an unwanted charge is voided.
+    /// Asks how a payment stands, and finishes what was begun: an unwanted charge is voided, or given back.
     async fn look_into(&self, payment: Payment) -> Result<(), Error> {
         let (payment, finding) = self.resolve(&payment).await?;
         let Finding::Charge(charge) = finding else { return Ok(()) };
-        let is_unwanted = payment.is_unwanted || payment.state == PaymentState::Voided;
-        if is_unwanted && charge.status == ChargeStatus::Authorized {
-            let key = format!("{}:void-unwanted-charge:{}", payment.order, payment.generation);
-            self.void_charge(&payment, &charge.id, &key).await?;
+        let is_unwanted =
+            payment.is_unwanted || matches!(payment.state, PaymentState::Voided | PaymentState::Declined);
+        match charge.status {
+            ChargeStatus::Authorized if is_unwanted => {
+                let key = format!("{}:void-unwanted-charge:{}", payment.order, payment.generation);
+                self.undo_charge(&payment, &charge.id, &key).await?;
+            }
+            ChargeStatus::Captured if is_unwanted && payment.state == PaymentState::Captured => {
+                self.give_back(&payment).await?;
+            }
+            _ => {}
         }
         Ok(())
     }
 
     async fn review_refund(&self, begun: BegunRefund) {
         let origin = propagation::context_from(begun.payment.traceparent.as_deref(), None);
-        let key = begun.refund.wish.key.clone();
+        let (key, number) = (begun.refund.wish.key.clone(), begun.refund.number);
         if let Err(error) = with_context(origin, self.carry_out(&begun)).await {
             let order = &begun.payment.order;
             warn(&error, Some(order), "a refund is not settled; it is sent again later");
-            if let Err(error) = self.store.end_refund(key, RefundOutcome::NoAnswer, self.now()).await {
+            let put_off = self.store.end_refund(key, number, RefundOutcome::NoAnswer, self.now()).await;
+            if let Err(error) = put_off {
                 warn(&error, Some(order), "a review could not be put off; it comes up in the next round");
             }
         }

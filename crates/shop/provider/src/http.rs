@@ -1,7 +1,5 @@
 //! The provider's HTTP interface: requests in, charges and problem documents out, nothing else.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +13,7 @@ use waypost_telemetry::{Telemetry, record_error};
 
 use crate::Error;
 use crate::domain::{NewCharge, Operation, Refusal};
-use crate::faults::Faults;
+use crate::faults::{Call, Fault, Faults};
 use crate::logic::Provider;
 use crate::store::Answer;
 
@@ -48,17 +46,11 @@ async fn create(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     let key = key_of(&headers)?;
     let mut new = charge_of(&body)?;
     shared.mood().await?;
-    let plan = shared.faults.of_charge(&key, &new.payment_method, fastrand::f64());
+    let plan = shared.faults.of_charge(&new.payment_method, fastrand::f64());
     tokio::time::sleep(plan.delay).await;
-    if let Some(hang) = plan.lost_before {
-        return Err(lost(hang).await);
-    }
     new.decline_code = plan.decline_code.map(str::to_owned);
-    let answer = shared.provider.execute(key, Operation::Charge(new)).await?;
-    if let Some(hang) = plan.lost_after.filter(|_| !answer.is_replay) {
-        return Err(lost(hang).await);
-    }
-    Ok(shown(StatusCode::CREATED, answer))
+    let fault = shared.faults.of_new(&key, &new.payment_method, fastrand::f64());
+    shared.carry_out(key, Operation::Charge(new), fault, StatusCode::CREATED).await
 }
 
 async fn capture(
@@ -66,7 +58,7 @@ async fn capture(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    shared.change(&headers, Operation::Capture { id }).await
+    shared.change(&headers, Call::Capture, &id.clone(), Operation::Capture { id }).await
 }
 
 async fn void(
@@ -74,7 +66,7 @@ async fn void(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    shared.change(&headers, Operation::Void { id }).await
+    shared.change(&headers, Call::Void, &id.clone(), Operation::Void { id }).await
 }
 
 async fn refund(
@@ -86,7 +78,7 @@ async fn refund(
     let mut fields = Fields::read(&body)?;
     let amount = fields.required("amount", Field::positive_amount);
     let amount = fields.finish(amount)?;
-    shared.change(&headers, Operation::Refund { id, amount }).await
+    shared.change(&headers, Call::Refund, &id.clone(), Operation::Refund { id, amount }).await
 }
 
 async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -116,10 +108,78 @@ async fn ledger(State(shared): State<Shared>) -> Result<Response, Problem> {
 }
 
 impl Shared {
-    async fn change(&self, headers: &HeaderMap, operation: Operation) -> Result<Response, Problem> {
+    async fn change(
+        &self,
+        headers: &HeaderMap,
+        call: Call,
+        charge: &str,
+        operation: Operation,
+    ) -> Result<Response, Problem> {
         let key = key_of(headers)?;
         self.mood().await?;
-        Ok(shown(StatusCode::OK, self.provider.execute(key, operation).await?))
+        let fault = self.faults.of_change(call, &key, charge, fastrand::f64());
+        self.carry_out(key, operation, fault, StatusCode::OK).await
+    }
+
+    /// Carries a call out, as far as its fault lets it.
+    async fn carry_out(
+        &self,
+        key: String,
+        operation: Operation,
+        fault: Option<Fault>,
+        status: StatusCode,
+    ) -> Result<Response, Problem> {
+        if self.faults.still_runs(&key) {
+            return Err(answered(StatusCode::CONFLICT));
+        }
+        match fault {
+            None => Ok(shown(status, self.execute(key, operation).await?)),
+            Some(Fault::LostBefore) => Err(self.lost().await),
+            Some(Fault::LostAfter) => {
+                let answer = self.execute(key, operation).await?;
+                // A repetition is answered: it was the first answer that got lost.
+                if answer.is_replay { Ok(shown(status, answer)) } else { Err(self.lost().await) }
+            }
+            Some(Fault::Repeated) => {
+                self.execute(key.clone(), operation.clone()).await?;
+                Ok(shown(status, self.execute(key, operation).await?))
+            }
+            Some(Fault::Late) => {
+                self.work_late(key, operation);
+                Err(self.lost().await)
+            }
+            Some(Fault::Answered(status)) => Err(answered(status)),
+        }
+    }
+
+    async fn execute(&self, key: String, operation: Operation) -> Result<Answer, Error> {
+        let method = match &operation {
+            Operation::Charge(new) => Some(new.payment_method.clone()),
+            _ => None,
+        };
+        let answer = self.provider.execute(key, operation).await?;
+        if let Some(method) = method {
+            self.faults.remember(&answer.charge.id, &method);
+        }
+        Ok(answer)
+    }
+
+    /// Carries a call out after a while, whether or not somebody waits; unless the process ends before.
+    fn work_late(&self, key: String, operation: Operation) {
+        self.faults.is_at_work(&key, true);
+        let shared = self.clone();
+        waypost_telemetry::spawn(async move {
+            tokio::time::sleep(shared.faults.late()).await;
+            // A refusal is the end of it: nobody is left to be told.
+            let _ = shared.execute(key.clone(), operation).await;
+            shared.faults.is_at_work(&key, false);
+        });
+    }
+
+    /// Holds an answer back, as a broken line would; what comes after nobody is waiting for.
+    async fn lost(&self) -> Problem {
+        tokio::time::sleep(self.faults.hang()).await;
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the provider did not answer in time")
     }
 
     /// The faults that any request can meet.
@@ -132,10 +192,15 @@ impl Shared {
     }
 }
 
-/// Holds an answer back, as a broken line would; what comes after nobody is waiting for.
-async fn lost(hang: Duration) -> Problem {
-    tokio::time::sleep(hang).await;
-    Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", "the provider did not answer in time")
+/// The answer of a call that was not carried out.
+fn answered(status: StatusCode) -> Problem {
+    let (code, detail) = match status {
+        StatusCode::CONFLICT => ("request_in_progress", "a request with the same key is still running"),
+        StatusCode::UNAUTHORIZED => ("api_key_invalid", "the API key is not valid"),
+        StatusCode::NOT_FOUND => ("route_not_found", "there is nothing here"),
+        _ => ("internal", "the provider could not do it; send the same request again later"),
+    };
+    Problem::new(status, code, detail)
 }
 
 fn shown(status: StatusCode, answer: Answer) -> Response {
@@ -216,8 +281,10 @@ impl From<Error> for Problem {
             Error::Refused(refusal) => {
                 let status = match refusal {
                     Refusal::NotFound => StatusCode::NOT_FOUND,
-                    Refusal::State(_) | Refusal::RefundTooLarge => StatusCode::CONFLICT,
-                    Refusal::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+                    // Not 409, which is for a request with the same key that still runs.
+                    Refusal::State(_) | Refusal::RefundTooLarge | Refusal::KeyReused => {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    }
                 };
                 Problem::new(status, refusal.code(), &refusal.to_string())
             }

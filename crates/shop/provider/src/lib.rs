@@ -8,7 +8,8 @@
 //! Invariants:
 //! - One key, one effect: a repeated key gets the first answer, and the same key with another request is refused.
 //! - `refunded <= captured <= amount`; the ledger of captures and refunds only grows and adds up to both.
-//! - A fault never changes what the ledger says: it delays or swallows answers, or refuses before anything is written.
+//! - A fault never changes what the ledger says: it delays or swallows answers, does the work later or twice under its key,
+//!   or refuses before anything is written.
 //!
 //! Left out: cards, webhooks, disputes, partial captures and authorisations that run out.
 

@@ -69,6 +69,21 @@ pub enum Direction {
     Back,
 }
 
+/// How a round of tries of one step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RoundEnd<O, R> {
+    /// It was done.
+    Done(O),
+    /// The last try was refused.
+    Refused(R),
+    /// It was refused, and no earlier try can have an effect any more.
+    RefusedForGood(R),
+    /// No further try is to be made.
+    Spent(R),
+    /// Not known, and not to be tried again now.
+    LeftOpen,
+}
+
 /// Says what to do next, from what is durable and what is known but not durable yet.
 pub fn decide<O, R>(shape: &Shape, durable: &[Entry<O, R>], pending: &[Entry<O, R>]) -> Next {
     let view = shape.view(durable, pending);
@@ -155,6 +170,37 @@ impl Shape {
         false
     }
 
+    /// The fact that a round of tries leaves, if it leaves one; else the step is tried again. `is_open` says that a try
+    /// of the step may have had its effect, or may still have it.
+    pub(super) fn fact<O, R>(
+        &self,
+        name: &'static str,
+        end: RoundEnd<O, R>,
+        is_open: bool,
+    ) -> Option<Entry<O, R>> {
+        match end {
+            RoundEnd::Done(output) => Some(Entry::Done(name.into(), Some(output))),
+            // From the pivot on there is no undo for what may have been done, here or in the steps that follow.
+            RoundEnd::Refused(reason) if is_open => {
+                self.may_be_given_up(name).then(|| Entry::GivenUp(name.into(), reason))
+            }
+            RoundEnd::Refused(reason) | RoundEnd::RefusedForGood(reason) => {
+                let turns = self.refusal_turns(name);
+                Some(if turns {
+                    Entry::Refused(name.into(), reason)
+                } else {
+                    Entry::Stuck(name.into(), reason)
+                })
+            }
+            RoundEnd::Spent(reason) if self.may_be_given_up(name) => {
+                // What was never sent needs no undo.
+                let fact = if is_open { Entry::GivenUp } else { Entry::Refused };
+                Some(fact(name.into(), reason))
+            }
+            RoundEnd::Spent(_) | RoundEnd::LeftOpen => None,
+        }
+    }
+
     /// True when a refusal of the step turns the saga back: it stands at or before the pivot, or something makes
     /// up for it. Otherwise a refusal parks the saga.
     pub(super) fn refusal_turns(&self, name: &str) -> bool {
@@ -217,6 +263,14 @@ impl<'a, O, R> View<'a, O, R> {
 
     fn ended(&self) -> bool {
         self.durable.iter().any(|entry| matches!(entry, Entry::Ended))
+    }
+
+    /// True when a runner before this one may have tried the step: it was intended before the saga was resumed.
+    pub(super) fn may_have_been_tried(&self, name: &str) -> bool {
+        let resumed = self.durable.iter().rposition(|entry| matches!(entry, Entry::Resumed));
+        let intended =
+            self.durable.iter().position(|entry| matches!(entry, Entry::Intended(step) if step == name));
+        intended.zip(resumed).is_some_and(|(intended, resumed)| intended < resumed)
     }
 
     /// Stuck and not resumed since.

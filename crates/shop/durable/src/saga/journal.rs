@@ -12,13 +12,14 @@ pub type StepName = Cow<'static, str>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry<O, R> {
-    /// The step may have run from here on.
+    /// The step may have run from here on. Written before the first try, so it also says that there may have been one.
     Intended(StepName),
     /// The step was done. A local step has no output.
     Done(StepName, Option<O>),
-    /// The step was refused: nothing was done, nothing needs to be undone.
+    /// The step was refused and no try of it is open: nothing was done, nothing needs to be undone.
     Refused(StepName, R),
-    /// The outcome of the step is not known and its budget is spent; it is undone as if it had been done.
+    /// The step is given up although a try of it is open: its budget is spent, or a later try was refused. It is undone
+    /// as if it had been done.
     GivenUp(StepName, R),
     /// The saga was asked to turn back.
     CancelRequested,
@@ -28,7 +29,8 @@ pub enum Entry<O, R> {
     MadeUp(StepName),
     /// An undo of this step kept failing, or a step after the pivot was refused with nothing to make up for it.
     Stuck(StepName, R),
-    /// A runner took the saga over. It may try again what was stuck.
+    /// A runner took the saga over. It may try again what was stuck. What was intended before this may have been tried
+    /// by the runner before, so whoever resumes a saga writes it first.
     Resumed,
     /// Nothing is left to do.
     Ended,

@@ -34,7 +34,7 @@
 //! impl Undo<Trip> for CancelRoom {
 //!     const NAME: &'static str = "cancel-room";
 //!     const SPAN: &'static str = "cancel-room";
-//!     async fn undo(&self, _trip: &Trip, _guest: &String, _call: &Call) -> Result<(), Refusal> {
+//!     async fn undo(&self, _trip: &Trip, _guest: &String, _call: &Call) -> Result<(), Failure<Refusal>> {
 //!         Ok(()) // also when no room was ever booked
 //!     }
 //! }
@@ -50,6 +50,9 @@
 //!
 //! Invariants (I15 of the guarantees, proved in the tests of this module by crashing at every point):
 //! - the intent to run a step is durable before the step runs, so that an unknown outcome can be undone;
+//! - a refusal means "not done" only when no earlier try of the step is open: one of this run whose outcome is not known,
+//!   or any of a run before the last [`Entry::Resumed`]. Otherwise the step is undone like one that was done, or,
+//!   from the pivot on, repeated until it is done or refused for good;
 //! - steps and undos may run more than once, and always with the same key for the same thing;
 //! - undos run in reverse order of the intents; once turned back, no step runs forward again;
 //! - from the pivot on nothing is undone: steps are repeated until they succeed;

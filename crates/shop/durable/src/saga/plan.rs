@@ -6,7 +6,7 @@ use super::{
 };
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashSet, error::Error as StdError, fmt, future::Future, sync::Arc};
+use std::{collections::HashSet, error::Error as StdError, fmt, future::Future, sync::Arc, time::Duration};
 use waypost_telemetry::ErrorType;
 
 /// A kind of saga. The value itself holds what the steps need to do their work, such as clients.
@@ -52,20 +52,46 @@ impl Call {
     }
 }
 
-/// Why a step did not succeed.
+/// Why a try of a step or an undo did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<R> {
-    /// The other side said no and nothing was done. Not repeated; before the pivot the saga turns back.
+    /// The other side itself said no, and this try did nothing. Not repeated. What it tells of the step depends on the
+    /// tries before it: when one of them is open, the step may have been done all the same, so it is undone.
     Refused(R),
-    /// It may or may not have been done: repeated with the same key.
+    /// The other side said no, and it was made sure that it stays at that: neither the step nor one that follows it has
+    /// or will have an effect, but for such as the undos of the steps before it take back. From the pivot on, only this
+    /// counts when an earlier try is open.
+    RefusedForGood(R),
+    /// The try may or may not have had its effect, now or later: repeated with the same key.
     Unknown(R),
+    /// The try did not leave this process. It is made again after a while and not counted.
+    NotSent {
+        /// Why.
+        reason: R,
+        /// How long to wait at least.
+        retry_in: Duration,
+    },
 }
 
 impl<R> Failure<R> {
     /// The reason, whichever kind it is.
     pub fn reason(&self) -> &R {
-        let (Failure::Refused(reason) | Failure::Unknown(reason)) = self;
-        reason
+        match self {
+            Failure::Refused(reason)
+            | Failure::RefusedForGood(reason)
+            | Failure::Unknown(reason)
+            | Failure::NotSent { reason, .. } => reason,
+        }
+    }
+
+    /// The reason alone.
+    pub fn into_reason(self) -> R {
+        match self {
+            Failure::Refused(reason)
+            | Failure::RefusedForGood(reason)
+            | Failure::Unknown(reason)
+            | Failure::NotSent { reason, .. } => reason,
+        }
     }
 }
 
@@ -110,7 +136,8 @@ pub trait Step<S: Saga>: Send + Sync + 'static {
 /// What takes a step back, or makes up for one that was refused after the pivot.
 ///
 /// It must be idempotent and must succeed when there is nothing to undo: a step whose outcome is not known is
-/// undone like one that was done. It has no way to refuse; any error is a reason to try again.
+/// undone like one that was done, and one whose effect comes late must find itself undone. It has no way to refuse; any
+/// failure is a reason to try again.
 pub trait Undo<S: Saga>: Send + Sync + 'static {
     /// Its name in keys.
     const NAME: &'static str;
@@ -123,7 +150,7 @@ pub trait Undo<S: Saga>: Send + Sync + 'static {
         saga: &S,
         state: &S::State,
         call: &Call,
-    ) -> impl Future<Output = Result<(), S::Reason>> + Send;
+    ) -> impl Future<Output = Result<(), Failure<S::Reason>>> + Send;
 }
 
 /// A step that only changes the state of the own service. It has no code of its own: the journal's unit that
@@ -136,7 +163,7 @@ pub trait Local<S: Saga>: Send + Sync + 'static {
 }
 
 pub(super) type StepFuture<'a, S> = BoxFuture<'a, Result<<S as Saga>::Output, Failure<<S as Saga>::Reason>>>;
-pub(super) type UndoFuture<'a, S> = BoxFuture<'a, Result<(), <S as Saga>::Reason>>;
+pub(super) type UndoFuture<'a, S> = BoxFuture<'a, Result<(), Failure<<S as Saga>::Reason>>>;
 
 /// [`Step`] behind a pointer.
 pub(super) trait AnyStep<S: Saga>: Send + Sync {
@@ -290,7 +317,7 @@ impl<S: Saga> Plan<S> {
         self.then(Stage::Remote { steps: vec![step.into_node()], is_pivot: false })
     }
 
-    /// Then this one, and from its intent on there is no way back, unless it is refused.
+    /// Then this one, and from its intent on there is no way back, unless it is refused: at the first try, or for good.
     #[must_use]
     pub fn pivot<Marker>(self, step: impl IntoNode<S, Marker>) -> Self {
         self.then(Stage::Remote { steps: vec![step.into_node()], is_pivot: true })

@@ -7,7 +7,8 @@ use std::time::Duration;
 ///
 /// A round is a number of tries of one step inside a time. Before the pivot a step gets one round, then the saga
 /// turns back. From the pivot on it gets round after round with pauses between. An undo gets one round, then the
-/// saga is parked as stuck.
+/// saga is parked as stuck. A try that did not leave the process, because the breaker is open or there was no connection,
+/// is none: it waits, for as long as the round may take.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// Tries of one step in a round.

@@ -2,10 +2,13 @@
 
 use super::{
     AppendError, Batch, Call, Direction, Entry, Error, Failure, Journal, Loaded, Log, Next, Node, Phase,
-    Plan, PlanError, Policy, Saga, Shape, decide, plan::UndoNode,
+    Plan, PlanError, Policy, Saga, Shape,
+    decide::{RoundEnd, decide},
+    plan::UndoNode,
 };
 use futures_util::future::join_all;
 use std::{
+    collections::HashSet,
     ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
     time::Duration,
@@ -64,7 +67,8 @@ impl<S: Saga> Runner<S> {
         self.shape.opening()
     }
 
-    /// Runs a saga from where its journal stands. `id` becomes part of every key.
+    /// Runs a saga from where its journal stands. `id` becomes part of every key. Unless this is the first run of the
+    /// saga, the journal says that it was resumed ([`Entry::Resumed`]) after anything that may have been tried before.
     ///
     /// Dropping the future is like a crash: nothing durable is lost and the saga can be resumed.
     pub async fn run(
@@ -84,6 +88,7 @@ impl<S: Saga> Runner<S> {
             state,
             log,
             pending: Vec::new(),
+            open: HashSet::new(),
             failed_rounds: 0,
             cancel_seen: false,
         };
@@ -99,13 +104,10 @@ impl<S: Saga> Runner<S> {
     }
 }
 
-/// How a step's round ended.
-enum RoundEnd<S: Saga> {
-    Done(S::Output),
-    Refused(S::Reason),
-    Spent(S::Reason),
-    /// Not known, and not to be tried again now.
-    LeftOpen,
+/// A round's end, and whether a try of the step is open after it.
+struct Round<S: Saga> {
+    end: RoundEnd<S::Output, S::Reason>,
+    is_open: bool,
 }
 
 struct Run<'a, S: Saga> {
@@ -117,6 +119,8 @@ struct Run<'a, S: Saga> {
     log: Log<S::Output, S::Reason>,
     /// Facts that are known but not durable yet.
     pending: Vec<Entry<S::Output, S::Reason>>,
+    /// Steps that this run has tried with an outcome that is not known.
+    open: HashSet<&'static str>,
     failed_rounds: u32,
     cancel_seen: bool,
 }
@@ -176,29 +180,24 @@ impl<'a, S: Saga> Run<'a, S> {
     async fn round(&mut self, steps: &[&'static str]) -> Flow {
         let others_refused = CancellationToken::new();
         let nodes = steps.iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
-        let ends = join_all(nodes.into_iter().map(|node| self.try_step(node, &others_refused))).await;
+        let rounds = join_all(nodes.into_iter().map(|node| self.try_step(node, &others_refused))).await;
 
-        let mut is_open = false;
-        for (name, end) in steps.iter().copied().zip(ends) {
-            let shape = &self.runner.shape;
-            let fact = match end {
-                RoundEnd::Done(output) => Entry::Done(name.into(), Some(output)),
-                RoundEnd::Refused(reason) if shape.refusal_turns(name) => Entry::Refused(name.into(), reason),
-                RoundEnd::Refused(reason) => Entry::Stuck(name.into(), reason),
-                RoundEnd::Spent(reason) if shape.may_be_given_up(name) => Entry::GivenUp(name.into(), reason),
-                RoundEnd::Spent(_) | RoundEnd::LeftOpen => {
-                    is_open = true;
-                    continue;
-                }
-            };
-            self.pending.push(fact);
+        let mut is_unsettled = false;
+        for (name, Round { end, is_open }) in steps.iter().copied().zip(rounds) {
+            if is_open {
+                self.open.insert(name);
+            }
+            match self.runner.shape.fact(name, end, is_open) {
+                Some(fact) => self.pending.push(fact),
+                None => is_unsettled = true,
+            }
         }
 
         if self.signals.cancel_requested.is_cancelled() && !self.cancel_seen {
             self.cancel_seen = true;
             return self.reload().await;
         }
-        if !is_open || others_refused.is_cancelled() {
+        if !is_unsettled || self.has_turned() {
             self.failed_rounds = 0;
             return Ok(Continue(()));
         }
@@ -208,12 +207,13 @@ impl<'a, S: Saga> Run<'a, S> {
     }
 
     /// One step, tried until it is known how it went or the round is over.
-    async fn try_step(&self, node: &Node<S>, others_refused: &CancellationToken) -> RoundEnd<S> {
+    async fn try_step(&self, node: &Node<S>, others_refused: &CancellationToken) -> Round<S> {
         let policy = &self.runner.policy;
         let round_end = Instant::now() + policy.budget;
-        let mut left_open = false;
+        let mut is_open = self.is_open(node.name);
+        let mut is_left = false;
         let tries = async {
-            let mut attempt = 1;
+            let (mut attempt, mut held_back) = (1, 0);
             loop {
                 let call = self.call(node.name, attempt);
                 let run = node.work.run(&self.runner.saga, &self.state, &call);
@@ -221,27 +221,38 @@ impl<'a, S: Saga> Run<'a, S> {
                     Ok(output) => return Ok(output),
                     Err(failure) => failure,
                 };
-                let pause = policy.pause.delay(attempt);
-                if matches!(failure, Failure::Refused(_)) {
-                    others_refused.cancel();
-                    return Err(failure);
-                }
-                if attempt >= policy.attempts || Instant::now() + pause >= round_end {
+                let pause = match &failure {
+                    Failure::Refused(_) | Failure::RefusedForGood(_) => {
+                        others_refused.cancel();
+                        return Err(failure);
+                    }
+                    Failure::Unknown(_) => {
+                        is_open = true;
+                        attempt += 1;
+                        policy.pause.delay(attempt - 1)
+                    }
+                    Failure::NotSent { retry_in, .. } => {
+                        held_back += 1;
+                        policy.pause.delay(held_back).max(*retry_in)
+                    }
+                };
+                if attempt > policy.attempts || Instant::now() + pause >= round_end {
                     return Err(failure);
                 }
                 if !self.wait_unless_pointless(pause, others_refused).await {
-                    left_open = true;
+                    is_left = true;
                     return Err(failure);
                 }
-                attempt += 1;
             }
         };
-        match span(node.span).run(tries).await {
+        let end = match span(node.span).run(tries).await {
             Ok(output) => RoundEnd::Done(output),
             Err(Failure::Refused(reason)) => RoundEnd::Refused(reason),
-            Err(Failure::Unknown(_)) if left_open => RoundEnd::LeftOpen,
-            Err(Failure::Unknown(reason)) => RoundEnd::Spent(reason),
-        }
+            Err(Failure::RefusedForGood(reason)) => RoundEnd::RefusedForGood(reason),
+            Err(Failure::Unknown(_) | Failure::NotSent { .. }) if is_left => RoundEnd::LeftOpen,
+            Err(Failure::Unknown(reason) | Failure::NotSent { reason, .. }) => RoundEnd::Spent(reason),
+        };
+        Round { end, is_open }
     }
 
     /// Undoes or makes up for one step; what keeps failing is parked.
@@ -253,27 +264,38 @@ impl<'a, S: Saga> Run<'a, S> {
     ) -> Flow {
         let Some(undo) = undo else { return Err(self.unknown_step(name)) };
         let policy = &self.runner.policy;
+        let round_end = Instant::now() + policy.budget;
         let mut is_draining = false;
         let tries = async {
-            let mut attempt = 1;
+            let (mut attempt, mut held_back) = (1, 0);
             loop {
                 let call = self.call(undo.name, attempt);
                 let run = undo.work.undo(&self.runner.saga, &self.state, &call);
-                let Err(reason) = self.within_attempt(run).await else { return Ok(()) };
-                if attempt >= policy.undo_attempts {
-                    return Err(reason);
+                let Err(failure) = self.within_attempt(run).await else { return Ok(()) };
+                let pause = match failure {
+                    Failure::NotSent { retry_in, .. } => {
+                        held_back += 1;
+                        policy.pause.delay(held_back).max(retry_in)
+                    }
+                    Failure::Refused(_) | Failure::RefusedForGood(_) | Failure::Unknown(_) => {
+                        attempt += 1;
+                        policy.pause.delay(attempt - 1)
+                    }
+                };
+                let is_held_back_too_long = held_back > 0 && Instant::now() + pause >= round_end;
+                if attempt > policy.undo_attempts || is_held_back_too_long {
+                    return Err(failure);
                 }
-                if !self.wait(policy.pause.delay(attempt)).await {
+                if !self.wait(pause).await {
                     is_draining = true;
-                    return Err(reason);
+                    return Err(failure);
                 }
-                attempt += 1;
             }
         };
         match span(undo.span).run(tries).await {
             Ok(()) => self.pending.push(fact),
             Err(_) if is_draining => return Ok(Break(Finished::Draining)),
-            Err(reason) => self.pending.push(Entry::Stuck(name.into(), reason)),
+            Err(failure) => self.pending.push(Entry::Stuck(name.into(), failure.into_reason())),
         }
         Ok(Continue(()))
     }
@@ -338,6 +360,12 @@ impl<'a, S: Saga> Run<'a, S> {
 
     fn has_turned(&self) -> bool {
         self.runner.shape.view(self.log.entries(), &self.pending).has_turned()
+    }
+
+    /// True when a try of the step may have had its effect, or may still have it.
+    fn is_open(&self, name: &'static str) -> bool {
+        let view = self.runner.shape.view(self.log.entries(), &self.pending);
+        self.open.contains(name) || view.may_have_been_tried(name)
     }
 
     fn call(&self, name: &'static str, attempt: u32) -> Call {

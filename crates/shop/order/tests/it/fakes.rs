@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::sync::{Semaphore, watch};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use waypost_api::{
     Error, ErrorCode,
     inventory::v1::{
@@ -25,6 +25,8 @@ use waypost_api::{
 pub(crate) enum Act {
     /// No, with this code.
     Refuse(ErrorCode),
+    /// Nothing is done, and something before the service answers this by itself.
+    Stray(Code),
     /// Nothing is done.
     IsDown,
     /// It is done, and the answer is lost.
@@ -87,6 +89,7 @@ impl Script {
                     if code == ErrorCode::PaymentDeclined { "insufficient_funds" } else { "" };
                 return Err(Error::of(code).with_provider_code(code_of_provider).into());
             }
+            Some(Act::Stray(code)) => return Err(Status::new(code, "not the service's word")),
             Some(Act::IsDown) => return Err(Status::unavailable("down")),
             Some(Act::LosesTheAnswer) => {
                 let _ = effect();
@@ -193,6 +196,7 @@ impl InventoryService for FakeInventory {
                 match holds.get(&order_id) {
                     Some(Hold::Held(_) | Hold::Committed) => {}
                     Some(Hold::Expired(_)) => return Err(Error::of(ErrorCode::ReservationExpired)),
+                    Some(Hold::Released) => return Err(Error::of(ErrorCode::ReservationConflict)),
                     other => panic!("commit of {order_id} with {other:?}"),
                 }
                 holds.insert(order_id.clone(), Hold::Committed);
@@ -205,8 +209,11 @@ impl InventoryService for FakeInventory {
         let ReleaseRequest { order_id, key } = request.into_inner();
         self.script
             .perform("release", &key, || {
-                let before = self.holds.lock().unwrap().insert(order_id.clone(), Hold::Released);
-                assert_ne!(before, Some(Hold::Committed), "released after the commit: {order_id}");
+                let mut holds = self.holds.lock().unwrap();
+                if holds.get(&order_id) == Some(&Hold::Committed) {
+                    return Err(Error::of(ErrorCode::ReservationConflict));
+                }
+                let before = holds.insert(order_id.clone(), Hold::Released);
                 Ok(ReleaseResponse { released: matches!(before, Some(Hold::Held(_))) })
             })
             .await
@@ -293,8 +300,7 @@ impl PaymentService for FakePayments {
         self.script
             .perform("void", &key, || {
                 self.change(order_id, |paid| {
-                    assert_eq!(paid.captures, 0, "voided after the capture");
-                    paid.state = "voided";
+                    paid.state = if paid.captures > 0 { "refunded" } else { "voided" };
                     Ok(())
                 })
             })

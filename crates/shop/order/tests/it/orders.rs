@@ -105,6 +105,17 @@ async fn what_is_wrong_with_a_request_is_told_field_by_field_and_nothing_is_stor
 }
 
 #[tokio::test]
+async fn a_payment_method_that_payments_refuse_is_refused_at_once() {
+    let shop = Shop::open().await;
+    let with = |payment_method: String| CreateOrderRequest { payment_method, ..order_for("user123") };
+    for method in ["p".repeat(65), "pm card".to_owned(), String::new()] {
+        let refused = shop.service.create(with(method)).await.unwrap_err();
+        assert_eq!((refused.code, refused.fields.len()), (ErrorCode::InvalidRequest, 1));
+    }
+    assert_eq!(shop.service.create(with("p".repeat(64))).await.unwrap().order.unwrap().status, "completed");
+}
+
+#[tokio::test]
 async fn one_after_the_other_the_payment_is_not_asked_for_when_there_is_no_stock() {
     let shop = Shop::with(|config| config.parallel_checks = false).await;
     assert_eq!(shop.service.order().await.status, "completed");

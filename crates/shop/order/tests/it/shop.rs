@@ -35,7 +35,8 @@ pub(crate) struct Neighbours {
     pub(crate) telemetry: [TestTelemetry; 2],
     inventory_url: String,
     payment_url: String,
-    _drain: DrainTrigger,
+    drain: Drain,
+    _trigger: DrainTrigger,
 }
 
 impl Neighbours {
@@ -47,7 +48,20 @@ impl Neighbours {
         let inventory_url = listen(grpc_app(&telemetry[0], routes, &GrpcLimits::default()), &drain);
         let routes = Routes::new(PaymentServiceServer::from_arc(Arc::clone(&payments)));
         let payment_url = listen(grpc_app(&telemetry[1], routes, &GrpcLimits::default()), &drain);
-        Neighbours { inventory, payments, telemetry, inventory_url, payment_url, _drain: trigger }
+        Neighbours { inventory, payments, telemetry, inventory_url, payment_url, drain, _trigger: trigger }
+    }
+
+    /// From now on payments are said to be where nobody listens yet.
+    pub(crate) fn move_payments(&mut self) -> SocketAddr {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        self.payment_url = format!("http://{address}");
+        address
+    }
+
+    /// The payment service, as if it had restarted.
+    pub(crate) fn start_payments_at(&self, address: SocketAddr) {
+        let routes = Routes::new(PaymentServiceServer::from_arc(Arc::clone(&self.payments)));
+        listen_at(address, grpc_app(&self.telemetry[1], routes, &GrpcLimits::default()), &self.drain);
     }
 
     /// A configuration that is quick to give up and quick to look again.
@@ -71,7 +85,11 @@ impl Neighbours {
 }
 
 fn listen(router: axum::Router, drain: &Drain) -> String {
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    listen_at(SocketAddr::from(([127, 0, 0, 1], 0)), router, drain)
+}
+
+fn listen_at(address: SocketAddr, router: axum::Router, drain: &Drain) -> String {
+    let listener = bind(address).unwrap();
     let url = listener.url();
     let drain = drain.clone();
     waypost_telemetry::spawn(async move { serve(listener, router, Limits::default(), drain).await });

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::sync::Semaphore;
+use tonic::Code;
 use waypost_api::{
     ErrorCode, OrderStatus, Timestamp,
     events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind},
@@ -18,6 +19,7 @@ use waypost_order::{
     Config,
     store::{MemoryStore, Store},
 };
+use waypost_service::DataDir;
 use waypost_settings as config;
 use waypost_telemetry::testing::TestTelemetry;
 
@@ -74,7 +76,7 @@ async fn each_step_that_is_refused_fails_the_order_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn each_undo_that_is_done_twice_has_the_effect_of_once() {
-    for (undo, refused) in [("void", "capture"), ("release", "capture"), ("refund", "commit")] {
+    for (undo, refused) in [("void", "capture"), ("release", "authorize"), ("refund", "commit")] {
         let shop = Shop::open().await;
         shop.script_of(refused).next(refused, [Act::Refuse(ErrorCode::Forbidden)]);
         shop.script_of(undo).next(undo, [Act::LosesTheAnswer]);
@@ -92,6 +94,68 @@ async fn a_payment_that_stays_unknown_is_given_up_and_undone() {
     assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_unknown"));
     assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
+}
+
+#[tokio::test]
+async fn a_no_after_an_open_authorisation_voids_it() {
+    let stray = vec![Act::Stray(Code::PermissionDenied); 2];
+    let own = vec![Act::Refuse(ErrorCode::PaymentDeclined)];
+    for (no, failure_code) in [(stray, "unavailable"), (own, "payment_declined")] {
+        let shop = Shop::open().await;
+        shop.payments().script.next("authorize", [vec![Act::LosesTheAnswer], no].concat());
+        let order = shop.service.order().await;
+        assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", failure_code));
+        assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided", "{failure_code}");
+        assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released), "{failure_code}");
+    }
+}
+
+#[tokio::test]
+async fn a_no_of_something_before_the_service_fails_no_order() {
+    for step in ["reserve", "authorize", "capture", "commit"] {
+        for code in [Code::PermissionDenied, Code::Unimplemented, Code::NotFound, Code::FailedPrecondition] {
+            let shop = Shop::open().await;
+            shop.script_of(step).next(step, [Act::Stray(code)]);
+            assert_eq!(shop.service.order().await.status, "completed", "{step} {code:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_capture_that_got_through_before_its_refusal_is_given_back() {
+    let shop = Shop::open().await;
+    let acts = [Act::LosesTheAnswer, Act::Refuse(ErrorCode::PaymentConflict)];
+    shop.payments().script.next("capture", acts);
+    let order = shop.service.order().await;
+    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_conflict"));
+    let paid = shop.payments().paid(&order.order_id).unwrap();
+    assert_eq!((paid.state, paid.captures), ("refunded", 1));
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
+}
+
+#[tokio::test]
+async fn stock_that_was_taken_before_its_refusal_is_delivered() {
+    let shop = Shop::open().await;
+    shop.inventory().script.next("commit", [Act::LosesTheAnswer, Act::Refuse(ErrorCode::Forbidden)]);
+    let order = shop.service.order().await;
+    assert_eq!(order.status, "completed");
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "captured");
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed));
+}
+
+#[tokio::test]
+async fn an_order_waits_for_a_payment_service_that_restarts() {
+    let mut neighbours = Neighbours::start();
+    let address = neighbours.move_payments();
+    let service = Service::start(&neighbours.config(), &DataDir::Ephemeral).await;
+    let restarting = async {
+        // More failures than the three tries of a step.
+        service.ended("waypost.payment.v1.PaymentService/Authorize", 5).await;
+        neighbours.start_payments_at(address);
+    };
+    let (order, ()) = tokio::join!(service.order(), restarting);
+    assert_eq!(order.status, "completed");
+    assert_eq!(neighbours.payments.script.count("authorize"), 1);
 }
 
 #[tokio::test]

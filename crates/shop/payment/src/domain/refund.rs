@@ -1,13 +1,14 @@
 //! A refund: one wish to give money back, known by its key.
 
-use waypost_api::OrderId;
+use super::ReviewTimes;
+use waypost_api::{OrderId, Timestamp};
 
 /// A wish to give money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundWish {
     /// Of which order's payment.
     pub order: OrderId,
-    /// The key of the step; the provider gets it as `Idempotency-Key`.
+    /// The key of the step.
     pub key: String,
     /// Ten-thousandths; positive.
     pub amount: i64,
@@ -18,8 +19,41 @@ pub struct RefundWish {
 pub struct Refund {
     /// What was wished for.
     pub wish: RefundWish,
+    /// How often it was begun: once, and anew each time after it was rejected.
+    pub number: u32,
     /// How far it is.
     pub state: RefundState,
+    /// How often its review was put off.
+    pub reviews: u32,
+    /// When it was begun, under this number.
+    pub begun_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Refund {
+    /// A refund that is about to be asked for the first time.
+    pub fn begin(wish: RefundWish, now: Timestamp) -> Refund {
+        Refund { wish, number: 1, state: RefundState::Pending, reviews: 0, begun_at: now, updated_at: now }
+    }
+
+    /// The same wish under a new number, once a rejected refund has rested: longer after each rejection. The provider
+    /// may have had a reason that has gone, such as too little money in our account.
+    pub fn anew(&self, now: Timestamp, times: &ReviewTimes) -> Option<Refund> {
+        let rest = times.pause(times.unknown_after, self.number);
+        let is_due = self.state == RefundState::Rejected && now.since(self.updated_at) >= rest;
+        is_due.then(|| Refund { number: self.number + 1, ..Refund::begin(self.wish.clone(), now) })
+    }
+
+    /// What the provider gets as `Idempotency-Key`: another for each number, the same for each repetition.
+    pub fn provider_key(&self) -> String {
+        if self.number == 1 { self.wish.key.clone() } else { format!("{}.{}", self.wish.key, self.number) }
+    }
+
+    /// Whether a no of the provider counts: nothing that was sent before, without an answer, can have its effect.
+    pub fn may_be_rejected(&self, is_first_try: bool, now: Timestamp, times: &ReviewTimes) -> bool {
+        is_first_try || now.since(self.begun_at) >= times.late_for
+    }
 }
 
 /// How far a refund is.
@@ -29,7 +63,7 @@ pub enum RefundState {
     Pending,
     /// The money was given back. Final.
     Done,
-    /// The provider said no. Final.
+    /// The provider said no. It can be made anew.
     Rejected,
 }
 
@@ -48,5 +82,42 @@ impl RefundState {
     /// The state with this name.
     pub fn from_name(name: &str) -> Option<RefundState> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_millis(0).unwrap().plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_rejected_refund_is_made_anew_under_another_number() {
+        let times = ReviewTimes::default();
+        let order = OrderId::parse("order-1").unwrap();
+        let first = Refund::begin(RefundWish { order, key: "order-1:refund:1".to_owned(), amount: 5 }, at(0));
+        assert_eq!(
+            (first.anew(at(9_999), &times), first.provider_key().as_str()),
+            (None, "order-1:refund:1")
+        );
+        let rejected = Refund { state: RefundState::Rejected, ..first };
+        assert_eq!(rejected.anew(at(9), &times), None, "it rests first");
+        let second = rejected.anew(at(10), &times).unwrap();
+        assert_eq!((second.number, second.state, second.begun_at), (2, RefundState::Pending, at(10)));
+        assert_eq!(second.provider_key(), "order-1:refund:1.2");
+    }
+
+    #[test]
+    fn a_no_counts_when_nothing_earlier_can_get_through() {
+        let times = ReviewTimes::default();
+        let order = OrderId::parse("order-1").unwrap();
+        let refund =
+            Refund::begin(RefundWish { order, key: "order-1:refund:1".to_owned(), amount: 5 }, at(0));
+        assert!(refund.may_be_rejected(true, at(0), &times));
+        assert!(!refund.may_be_rejected(false, at(3600), &times));
+        assert!(refund.may_be_rejected(false, at(24 * 3600), &times));
     }
 }

@@ -84,27 +84,24 @@ pub fn capture(order: &OrderId, newest: Option<&Payment>) -> Result<CaptureStep,
 /// What a `Void` comes down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoidStep {
-    /// Mark the payment as unwanted, then ask the provider to give it up.
+    /// Mark the payment as unwanted, then ask the provider to give it up, or to give back what was taken.
     GiveUp,
     /// There is nothing to give up, only something to forbid: a late `Authorize` of this generation.
     Forbid,
 }
 
 /// Judges a `Void`. Whatever the step, no `Authorize` of this generation or an older one may begin afterwards.
-pub fn void(newest: Option<&Payment>, generation: Generation) -> Result<VoidStep, Refusal> {
+pub fn void(newest: Option<&Payment>, generation: Generation) -> VoidStep {
     let Some(newest) = newest.filter(|newest| newest.generation <= generation) else {
-        return Ok(VoidStep::Forbid);
+        return VoidStep::Forbid;
     };
     match newest.state {
-        PaymentState::Unknown | PaymentState::Authorized => Ok(VoidStep::GiveUp),
-        PaymentState::Voided | PaymentState::Declined => Ok(VoidStep::Forbid),
-        PaymentState::Captured | PaymentState::Refunded => {
-            Err(Refusal::AlreadyCaptured(newest.order.clone()))
-        }
+        PaymentState::Unknown | PaymentState::Authorized | PaymentState::Captured => VoidStep::GiveUp,
+        PaymentState::Voided | PaymentState::Declined | PaymentState::Refunded => VoidStep::Forbid,
     }
 }
 
-/// Judges a refund that is new. `pending` is the sum of refunds whose outcome is not known yet.
+/// Judges a refund that is new, or is made anew. `pending` is the sum of refunds whose outcome is not known yet.
 pub fn refund(wish: &RefundWish, newest: Option<&Payment>, pending: i64) -> Result<(), Refusal> {
     let Some(newest) = newest else { return Err(Refusal::NoPayment(wish.order.clone())) };
     let left = newest.captured - newest.refunded - pending;
@@ -131,9 +128,6 @@ pub enum Refusal {
     /// An older attempt's payment has not ended.
     #[error("order {0} has a payment that has not ended")]
     StillLive(OrderId),
-    /// What is to be voided was taken.
-    #[error("the payment of order {0} was captured")]
-    AlreadyCaptured(OrderId),
     /// The order has no payment.
     #[error("order {0} has no payment")]
     NoPayment(OrderId),
@@ -164,11 +158,9 @@ impl Refusal {
             Refusal::NoPayment(_) => ErrorCode::PaymentNotFound,
             Refusal::KeyReused => ErrorCode::IdempotencyKeyReused,
             Refusal::RefundTooLarge { .. } => ErrorCode::RefundTooLarge,
-            Refusal::Voided(_)
-            | Refusal::Overtaken(_)
-            | Refusal::StillLive(_)
-            | Refusal::AlreadyCaptured(_)
-            | Refusal::Rejected { .. } => ErrorCode::PaymentConflict,
+            Refusal::Voided(_) | Refusal::Overtaken(_) | Refusal::StillLive(_) | Refusal::Rejected { .. } => {
+                ErrorCode::PaymentConflict
+            }
         }
     }
 }
@@ -225,17 +217,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_captured_cannot_be_voided_and_what_is_given_up_cannot_be_captured() {
+    fn what_is_given_up_cannot_be_captured_and_what_was_captured_can_be_given_up() {
         let order = OrderId::parse("order-1").unwrap();
         let generation = Generation::new(1);
-        for state in [PaymentState::Captured, PaymentState::Refunded] {
-            assert!(void(Some(&payment(state)), generation).is_err());
+        for (state, step) in
+            [(PaymentState::Captured, VoidStep::GiveUp), (PaymentState::Refunded, VoidStep::Forbid)]
+        {
+            assert_eq!(void(Some(&payment(state)), generation), step);
             assert_eq!(capture(&order, Some(&payment(state))), Ok(CaptureStep::Repeat));
         }
         let unwanted = Payment { is_unwanted: true, ..payment(PaymentState::Authorized) };
         assert_eq!(capture(&order, Some(&unwanted)), Err(Refusal::Voided(order.clone())));
-        assert_eq!(void(Some(&unwanted), generation), Ok(VoidStep::GiveUp));
-        assert_eq!(void(None, generation), Ok(VoidStep::Forbid));
+        assert_eq!(void(Some(&unwanted), generation), VoidStep::GiveUp);
+        assert_eq!(void(None, generation), VoidStep::Forbid);
         assert_eq!(capture(&order, None), Err(Refusal::NoPayment(order)));
     }
 

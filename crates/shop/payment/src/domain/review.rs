@@ -11,9 +11,12 @@ pub struct ReviewTimes {
     pub unknown_after: Duration,
     /// How long an authorisation may lie about before the provider is asked what became of it.
     pub authorized_after: Duration,
-    /// How long after a payment without a charge was voided the provider is asked once more: a request may have been
-    /// on its way.
+    /// How long after a payment ended without a charge the provider is asked for the first time whether one has come after
+    /// all: a request may have been on its way. The pauses grow from there.
     pub late_charge_after: Duration,
+    /// How long after it was sent a request may still have its effect at the provider. For so long a late charge is
+    /// looked for, and a refusal that came after an unanswered request is not believed.
+    pub late_for: Duration,
     /// A payment that the provider still knows nothing of after this time never happened.
     pub give_up_after: Duration,
     /// The longest pause between two looks at the same payment.
@@ -26,9 +29,17 @@ impl Default for ReviewTimes {
             unknown_after: Duration::from_secs(5),
             authorized_after: Duration::from_mins(10),
             late_charge_after: Duration::from_mins(1),
+            late_for: Duration::from_hours(24),
             give_up_after: Duration::from_mins(15),
             longest_pause: Duration::from_mins(5),
         }
+    }
+}
+
+impl ReviewTimes {
+    /// The pause before the next try after so many that found nothing out.
+    pub fn pause(&self, first: Duration, tries: u32) -> Duration {
+        first.saturating_mul(1 << tries.min(10)).min(self.longest_pause.max(first))
     }
 }
 
@@ -37,8 +48,13 @@ impl Default for ReviewTimes {
 pub enum Finding {
     /// The provider has this.
     Charge(Charge),
-    /// The provider refused to take the charge on at all, for this reason.
-    Rejected(String),
+    /// The provider refused to take the charge on at all.
+    Rejected {
+        /// Its reason.
+        code: String,
+        /// An earlier request for the same charge has had no answer, so it may have been made, or may yet be.
+        after_open_try: bool,
+    },
     /// The provider knows no charge with our reference.
     Absent,
     /// The provider did not answer.
@@ -69,13 +85,14 @@ impl Payment {
                 charge.check(self)?;
                 payment.follow(charge, now, times, &mut postings)?;
             }
-            Finding::Rejected(reason) if self.state == PaymentState::Unknown => {
+            Finding::Rejected { code, after_open_try } if self.state == PaymentState::Unknown => {
                 payment.state = PaymentState::Declined;
-                payment.decline_code = Some(reason.clone());
-                payment.review_at = None;
+                payment.decline_code = Some(code.clone());
+                payment.reviews = 0;
+                payment.review_at = after_open_try.then(|| now.plus(times.late_charge_after));
             }
             Finding::Absent => payment.go_without_charge(now, times),
-            Finding::Rejected(_) | Finding::NoAnswer => payment.put_off(now, times),
+            Finding::Rejected { .. } | Finding::NoAnswer => payment.put_off(now, times),
         }
         if payment != *self {
             payment.version += 1;
@@ -106,7 +123,7 @@ impl Payment {
         postings: &mut Vec<Posting>,
     ) -> Result<(), Contradiction> {
         let target = charge.status.as_state();
-        if self.state == PaymentState::Voided && self.transaction.is_none() {
+        if self.has_ended_without_charge() {
             return self.meet_late_charge(charge, now);
         }
         if self.state != target && self.state.life().starts_with(target.life()) {
@@ -132,7 +149,9 @@ impl Payment {
         let has_moved = self.state != target;
         self.state = target;
         match target {
-            PaymentState::Authorized if self.is_unwanted => self.review_at = Some(now),
+            PaymentState::Authorized | PaymentState::Captured if self.is_unwanted => {
+                self.review_at = Some(now)
+            }
             PaymentState::Authorized if has_moved => {
                 self.reviews = 0;
                 self.review_at = Some(now.plus(times.authorized_after));
@@ -143,12 +162,19 @@ impl Payment {
         Ok(())
     }
 
-    /// A charge that turns up after the payment was voided for want of one: it must be voided at the provider too.
+    /// Whether the payment is over although the provider may have, or may yet get, a charge of it.
+    fn has_ended_without_charge(&self) -> bool {
+        matches!(self.state, PaymentState::Voided | PaymentState::Declined) && self.transaction.is_none()
+    }
+
+    /// A charge that turns up after the payment ended for want of one: it must be voided at the provider too.
     fn meet_late_charge(&mut self, charge: &Charge, now: Timestamp) -> Result<(), Contradiction> {
         match charge.status {
             ChargeStatus::Authorized => self.review_at = Some(now),
             ChargeStatus::Voided => {
-                self.transaction = Some(charge.id.clone());
+                if self.state == PaymentState::Voided {
+                    self.transaction = Some(charge.id.clone());
+                }
                 self.review_at = None;
             }
             ChargeStatus::Declined => self.review_at = None,
@@ -170,10 +196,17 @@ impl Payment {
                 self.reviews = 0;
                 self.review_at = Some(now.plus(times.late_charge_after));
             }
-            // The second look found nothing either.
-            PaymentState::Voided => self.review_at = None,
+            _ if self.has_ended_without_charge() && self.review_at.is_some() => self.look_again(now, times),
             _ => self.put_off(now, times),
         }
+    }
+
+    /// Looks for a late charge again, after as long again as the payment is old, until none can come any more.
+    fn look_again(&mut self, now: Timestamp, times: &ReviewTimes) {
+        let age = now.since(self.created_at);
+        let last = self.created_at.plus(times.late_for);
+        self.reviews = 0;
+        self.review_at = (age < times.late_for).then(|| now.plus(age.max(times.late_charge_after)).min(last));
     }
 
     /// Asks again later, and later each time.
@@ -186,9 +219,8 @@ impl Payment {
         } else {
             times.unknown_after
         };
-        let pause = first.saturating_mul(1 << self.reviews.min(10)).min(times.longest_pause.max(first));
+        self.review_at = Some(now.plus(times.pause(first, self.reviews)));
         self.reviews += 1;
-        self.review_at = Some(now.plus(pause));
     }
 }
 

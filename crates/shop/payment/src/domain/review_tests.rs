@@ -116,13 +116,21 @@ fn an_answer_that_cannot_be_changes_nothing() {
 }
 
 #[test]
-fn an_unwanted_payment_without_a_charge_is_voided_and_looked_at_once_more() {
+fn a_payment_that_ended_without_a_charge_is_looked_for_with_growing_pauses() {
     let times = ReviewTimes::default();
     let unwanted = Payment { is_unwanted: true, ..unknown() };
     let voided = after(&unwanted, &Finding::Absent);
     assert_eq!((voided.state, voided.authorized()), (PaymentState::Voided, 0));
     assert_eq!(voided.review_at, Some(at(10).plus(times.late_charge_after)));
-    assert_eq!(after(&voided, &Finding::Absent).review_at, None);
+    let mut looks = Vec::new();
+    let mut waiting = voided.clone();
+    while let Some(due) = waiting.review_at {
+        looks.push(due.since(waiting.created_at).as_secs());
+        waiting = waiting.after(&Finding::Absent, due, &times).unwrap().payment;
+        assert!(looks.len() < 20, "{looks:?}");
+    }
+    assert!(looks.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{looks:?}");
+    assert_eq!((looks.first(), looks.last()), (Some(&70), Some(&(24 * 3600))));
 
     let owing = found(&voided, ChargeStatus::Authorized);
     assert_eq!((owing.state, owing.review_at), (PaymentState::Voided, Some(at(10))));
@@ -158,7 +166,33 @@ fn silence_is_asked_again_later_each_time() {
 
 #[test]
 fn a_rejected_charge_is_a_decline() {
-    let rejected = after(&unknown(), &Finding::Rejected("invalid_request".to_owned()));
+    let rejected = after(&unknown(), &rejected(false));
+    assert_eq!((rejected.state, rejected.review_at), (PaymentState::Declined, None));
+    assert_eq!(rejected.decline_code.as_deref(), Some("card_declined"));
+}
+
+fn rejected(after_open_try: bool) -> Finding {
+    Finding::Rejected { code: "card_declined".to_owned(), after_open_try }
+}
+
+#[test]
+fn a_charge_that_turns_up_after_its_rejection_is_to_be_voided() {
+    let rejected = after(&unknown(), &rejected(true));
     assert_eq!(rejected.state, PaymentState::Declined);
-    assert_eq!(rejected.decline_code.as_deref(), Some("invalid_request"));
+    assert!(rejected.review_at.is_some(), "it is looked for");
+    let owing = found(&rejected, ChargeStatus::Authorized);
+    assert_eq!((owing.state, owing.review_at), (PaymentState::Declined, Some(at(10))));
+    let settled = found(&owing, ChargeStatus::Voided);
+    assert_eq!((settled.state, settled.review_at), (PaymentState::Declined, None));
+    assert!(settled.is_within_bounds());
+}
+
+#[test]
+fn an_unwanted_payment_that_was_taken_is_looked_at_until_it_is_given_back() {
+    let captured = found(&unknown(), ChargeStatus::Captured);
+    assert_eq!(captured.review_at, None);
+    let unwanted = captured.given_up(at(9), &ReviewTimes::default()).payment;
+    assert!(unwanted.is_unwanted && unwanted.review_at.is_some());
+    assert!(found(&unwanted, ChargeStatus::Captured).review_at.is_some());
+    assert_eq!(found(&unwanted, ChargeStatus::Refunded).review_at, None);
 }

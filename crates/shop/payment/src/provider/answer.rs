@@ -89,22 +89,55 @@ impl ChargesBody {
     }
 }
 
+/// Codes by which, with 400 or 422, a rule of the provider says no: it read the request and did nothing. Any other code
+/// of these statuses is about a request that it could not make sense of, which says nothing about a card.
+const DECISIONS: [&str; 14] = [
+    // About the means of payment and the amount.
+    "card_declined",
+    "insufficient_funds",
+    "expired_card",
+    "payment_method_not_accepted",
+    "currency_not_supported",
+    "amount_too_small",
+    "amount_too_large",
+    // About where the charge stands.
+    "charge_state",
+    "charge_expired",
+    "charge_disputed",
+    "refund_too_large",
+    "refund_too_late",
+    "refund_rejected",
+    "balance_insufficient",
+];
+
 /// An answer by its status: a value, a definite no, or a failure that leaves the outcome open.
+///
+/// | status | meaning |
+/// |---|---|
+/// | 2xx | the value; what cannot be read is open |
+/// | 402; 400 and 422 with a code of [`DECISIONS`] | no, and nothing was done |
+/// | 409 | a request with the same key still runs: open |
+/// | 408, 425, 429, 3xx, 5xx | busy or broken: open |
+/// | any other 4xx (400, 401, 403, 404, 405, 422) | our key, address or request is wrong: open, and somebody has to look |
 pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, ProviderError> {
     if status.is_success() {
         return serde_json::from_slice(body).map_err(|error| ProviderError::Malformed(Box::new(error)));
     }
-    let is_definite = status.is_client_error()
-        && !matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
-        );
-    if !is_definite {
-        return Err(ProviderError::Failed(status));
-    }
-    let code = serde_json::from_slice::<ProblemBody>(body).ok().and_then(|problem| plain(problem.code));
-    let code = code.unwrap_or_else(|| format!("http_{}", status.as_u16()));
-    Err(ProviderError::Refused { status, code })
+    let given = serde_json::from_slice::<ProblemBody>(body).ok().and_then(|problem| plain(problem.code));
+    let is_decision = given.as_deref().is_some_and(|code| DECISIONS.contains(&code));
+    let code = given.unwrap_or_else(|| format!("http_{}", status.as_u16()));
+    Err(match status {
+        StatusCode::PAYMENT_REQUIRED => ProviderError::Refused { status, code },
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if is_decision => {
+            ProviderError::Refused { status, code }
+        }
+        StatusCode::CONFLICT => ProviderError::StillRunning,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+            ProviderError::Failed(status)
+        }
+        _ if status.is_client_error() => ProviderError::OurFault { status, code },
+        _ => ProviderError::Failed(status),
+    })
 }
 
 /// The code if it is fit for a header, a row and a span.
@@ -157,16 +190,29 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clients_mistake_is_a_definite_no() {
-        let answer = |status: u16, body: &str| {
+    fn only_a_decision_of_the_provider_is_a_definite_no() {
+        let answer = |status: u16, code: &str| {
+            let body = format!(r#"{{"code":"{code}"}}"#);
             read::<ChargeBody>(StatusCode::from_u16(status).unwrap(), body.as_bytes()).unwrap_err()
         };
-        let refused =
-            |code: &str, error| matches!(error, ProviderError::Refused { code: told, .. } if told == code);
-        assert!(refused("charge_not_authorized", answer(409, r#"{"code":"charge_not_authorized"}"#)));
-        assert!(refused("http_400", answer(400, "<html>")));
+        for (status, code) in [(402, "card_declined"), (402, "http_402"), (400, "currency_not_supported")] {
+            let error = answer(status, code);
+            assert!(matches!(&error, ProviderError::Refused { code: told, .. } if told == code), "{error:?}");
+        }
+        assert!(matches!(answer(422, "charge_state"), ProviderError::Refused { .. }));
+        // 409 speaks of another request with the same key, whatever code comes with it.
+        for code in ["charge_state", "card_declined", "busy"] {
+            assert!(matches!(answer(409, code), ProviderError::StillRunning), "{code}");
+        }
+        for status in [401, 403, 404, 405, 410, 413] {
+            let error = answer(status, "card_declined");
+            assert!(matches!(error, ProviderError::OurFault { .. }), "{status}: {error:?}");
+        }
+        for code in ["invalid_request", "idempotency_key_reused", "new_code"] {
+            assert!(matches!(answer(422, code), ProviderError::OurFault { .. }), "{code}");
+        }
         for status in [301, 408, 425, 429, 500, 503] {
-            assert!(matches!(answer(status, "{}"), ProviderError::Failed(_)), "{status}");
+            assert!(matches!(answer(status, "card_declined"), ProviderError::Failed(_)), "{status}");
         }
     }
 

@@ -17,6 +17,18 @@ pub enum ProviderError {
         /// Its own code, or `http_<status>`.
         code: String,
     },
+    /// A request with the same key is still running there.
+    #[error("the payment provider still works on an earlier request with the same key")]
+    StillRunning,
+    /// The provider does not take the request on: our key, our address of it, or the request itself is wrong. Says
+    /// nothing about the payment, and does not go away by itself.
+    #[error("the payment provider does not take our requests: status {} and code {code}", status.as_u16())]
+    OurFault {
+        /// The HTTP status.
+        status: StatusCode,
+        /// Its own code, or `http_<status>`.
+        code: String,
+    },
     /// No answer in time.
     #[error("the payment provider did not answer in time")]
     Timeout,
@@ -41,6 +53,8 @@ impl ErrorType for ProviderError {
     fn error_type(&self) -> Cow<'static, str> {
         match self {
             ProviderError::Refused { .. } => Cow::Borrowed("provider_refused"),
+            ProviderError::StillRunning => Cow::Borrowed("provider_still_running"),
+            ProviderError::OurFault { .. } => Cow::Borrowed("provider_denied"),
             ProviderError::Timeout => Cow::Borrowed("provider_timeout"),
             ProviderError::Connection(_) => Cow::Borrowed("provider_unreachable"),
             ProviderError::Failed(status) => Cow::Owned(status.as_u16().to_string()),
@@ -54,8 +68,9 @@ impl ErrorType for ProviderError {
         match self {
             ProviderError::Refused { .. } => ErrorClass::Refused,
             ProviderError::Timeout => ErrorClass::Timeout,
-            ProviderError::Unsendable(_) => ErrorClass::Internal,
-            ProviderError::Connection(_)
+            ProviderError::Unsendable(_) | ProviderError::OurFault { .. } => ErrorClass::Internal,
+            ProviderError::StillRunning
+            | ProviderError::Connection(_)
             | ProviderError::Failed(_)
             | ProviderError::Unreadable(_)
             | ProviderError::Malformed(_) => ErrorClass::Dependency,

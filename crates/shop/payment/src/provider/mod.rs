@@ -2,7 +2,8 @@
 //!
 //! For [`crate::logic`]. Every call that has an effect carries our key as `Idempotency-Key`, so it may be repeated.
 //! What comes back is one of three: a [`Charge`], a definite no ([`ProviderError::Refused`]), or anything else, after
-//! which the outcome is not known.
+//! which the outcome is not known. A provider that does not take our requests at all ([`ProviderError::OurFault`]) is
+//! logged as an error and counted, because somebody has to put our key or address right.
 //!
 //! Trace context leaves, baggage does not. Left out: retries (the order's saga has them) and TLS.
 
@@ -30,11 +31,15 @@ use waypost_resilience::deadline;
 use waypost_telemetry::{
     Telemetry,
     http::{ClientService, UrlTemplate},
+    opentelemetry::{KeyValue, metrics::Counter},
 };
 
 /// Who asks, as the provider's access log has it.
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+
+/// The status of an answer, on the counter of calls that were not taken on.
+const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 
 /// The provider. Cheap to clone; all clones share one pool of connections.
 #[derive(Clone, Debug)]
@@ -44,6 +49,7 @@ pub struct Provider {
     timeout: Duration,
     margin: Duration,
     answer_size: usize,
+    denied: Counter<u64>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +102,14 @@ impl Provider {
             timeout: config.timeout.get(),
             margin: config.margin.get(),
             answer_size: config.answer_size.as_usize(),
+            denied: telemetry
+                .meter()
+                .u64_counter("waypost.payment.provider.denied")
+                .with_description(
+                    "Calls that the payment provider did not take on because of our key, address or request.",
+                )
+                .with_unit("{call}")
+                .build(),
         })
     }
 
@@ -171,10 +185,19 @@ impl Provider {
         let left = deadline::remaining().map_or(self.timeout, |left| left.saturating_sub(self.margin));
         let limit = left.min(self.timeout);
         // The head of the answer is timed below the span; this one, a little later, is for a body that does not end.
-        match tokio::time::timeout(limit + self.margin / 2, self.exchange(call, limit)).await {
+        let answer = match tokio::time::timeout(limit + self.margin / 2, self.exchange(call, limit)).await {
             Ok(answer) => answer,
             Err(_) => Err(ProviderError::Timeout),
+        };
+        if let Err(ProviderError::OurFault { status, code }) = &answer {
+            self.denied.add(1, &[KeyValue::new(HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))]);
+            tracing::error!(
+                http.response.status_code = status.as_u16(),
+                payment.provider_code = code,
+                "the payment provider does not take our requests: key, address or request is wrong"
+            );
         }
+        answer
     }
 
     async fn exchange<T: DeserializeOwned>(

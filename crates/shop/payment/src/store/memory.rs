@@ -83,8 +83,14 @@ impl Store for MemoryStore {
         Box::pin(ready(self.state().begin_refund(wish, now)))
     }
 
-    fn end_refund(&self, key: String, outcome: RefundOutcome, now: Timestamp) -> Answer<'_, Payment> {
-        Box::pin(ready(self.state().end_refund(&key, outcome, now)))
+    fn end_refund(
+        &self,
+        key: String,
+        number: u32,
+        outcome: RefundOutcome,
+        now: Timestamp,
+    ) -> Answer<'_, Payment> {
+        Box::pin(ready(self.state().end_refund(&key, number, outcome, now)))
     }
 
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
@@ -128,7 +134,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Option<Payment>, Error> {
         let newest = self.newest(&order).cloned();
-        let step = domain::void(newest.as_ref(), generation)?;
+        let step = domain::void(newest.as_ref(), generation);
         let voided = self.voided.entry(order).or_insert(generation);
         *voided = generation.max(*voided);
         let Some(payment) = newest.filter(|newest| newest.generation <= generation) else { return Ok(None) };
@@ -158,49 +164,72 @@ impl State {
     }
 
     fn begin_refund(&mut self, wish: RefundWish, now: Timestamp) -> Result<BegunRefund, Error> {
-        if let Some(stored) = self.refunds.get(&wish.key) {
-            if stored.refund.wish != wish {
-                return Err(Refusal::KeyReused.into());
+        let before = self.refunds.get(&wish.key).cloned();
+        let (refund, payment) = match before {
+            Some(stored) if stored.refund.wish != wish => return Err(Refusal::KeyReused.into()),
+            Some(stored) => {
+                let payment = self.payment(&(wish.order.clone(), stored.generation))?;
+                let Some(anew) = stored.refund.anew(now, &self.times) else {
+                    return Ok(BegunRefund { refund: stored.refund, payment, is_new: false });
+                };
+                (anew, Some(payment))
             }
-            let payment = self.payment(&(wish.order, stored.generation))?;
-            return Ok(BegunRefund { refund: stored.refund.clone(), payment });
-        }
-        let is_pending = |stored: &&StoredRefund| {
-            stored.refund.wish.order == wish.order && stored.refund.state == RefundState::Pending
+            None => (Refund::begin(wish.clone(), now), self.newest(&wish.order).cloned()),
         };
-        let pending = self.refunds.values().filter(is_pending).map(|stored| stored.refund.wish.amount).sum();
-        let newest = self.newest(&wish.order);
-        domain::refund(&wish, newest, pending)?;
-        let Some(payment) = newest.cloned() else { return Err(Refusal::NoPayment(wish.order).into()) };
-        let refund = Refund { wish, state: RefundState::Pending };
+        domain::refund(&wish, payment.as_ref(), self.pending(&wish.order))?;
+        let Some(payment) = payment else { return Err(Refusal::NoPayment(wish.order).into()) };
         let stored = StoredRefund {
             refund: refund.clone(),
             generation: payment.generation,
             review_at: Some(now.plus(self.times.unknown_after)),
         };
-        self.refunds.insert(refund.wish.key.clone(), stored);
-        Ok(BegunRefund { refund, payment })
+        self.refunds.insert(wish.key, stored);
+        Ok(BegunRefund { refund, payment, is_new: true })
     }
 
-    fn end_refund(&mut self, key: &str, outcome: RefundOutcome, now: Timestamp) -> Result<Payment, Error> {
+    /// The sum of an order's refunds whose outcome is not known.
+    fn pending(&self, order: &OrderId) -> i64 {
+        let refunds = self.refunds.values().map(|stored| &stored.refund);
+        let is_pending =
+            |refund: &&Refund| refund.wish.order == *order && refund.state == RefundState::Pending;
+        refunds.filter(is_pending).map(|refund| refund.wish.amount).sum()
+    }
+
+    fn end_refund(
+        &mut self,
+        key: &str,
+        number: u32,
+        outcome: RefundOutcome,
+        now: Timestamp,
+    ) -> Result<Payment, Error> {
         let Some(stored) = self.refunds.get(key).cloned() else { return Err(malformed("refunds.step_key")) };
         let payment_key = (stored.refund.wish.order.clone(), stored.generation);
-        let payment = self.payment(&payment_key)?;
-        let (state, review_at, payment) = match outcome {
-            RefundOutcome::NoAnswer => {
-                (RefundState::Pending, Some(now.plus(self.times.unknown_after)), payment)
-            }
-            RefundOutcome::Rejected => (RefundState::Rejected, None, payment),
+        let payment = match &outcome {
             RefundOutcome::Done(charge) => {
-                let payment = self.record(&payment_key, &Finding::Charge(charge), now)?;
-                (RefundState::Done, None, payment)
+                self.record(&payment_key, &Finding::Charge(charge.clone()), now)?
             }
+            RefundOutcome::Rejected | RefundOutcome::NoAnswer => self.payment(&payment_key)?,
         };
-        if let Some(stored) = self.refunds.get_mut(key).filter(|old| old.refund.state == RefundState::Pending)
-        {
-            stored.refund.state = state;
-            stored.review_at = review_at;
+        let times = self.times;
+        let Some(stored) = self.refunds.get_mut(key).filter(|old| old.refund.number == number) else {
+            return Ok(payment);
+        };
+        let refund = &mut stored.refund;
+        let is_pending = refund.state == RefundState::Pending;
+        match outcome {
+            RefundOutcome::Done(_) if refund.state != RefundState::Done => {
+                (refund.state, stored.review_at) = (RefundState::Done, None);
+            }
+            RefundOutcome::Rejected if is_pending => {
+                (refund.state, stored.review_at) = (RefundState::Rejected, None);
+            }
+            RefundOutcome::NoAnswer if is_pending => {
+                stored.review_at = Some(now.plus(times.pause(times.unknown_after, refund.reviews)));
+                refund.reviews += 1;
+            }
+            _ => return Ok(payment),
         }
+        refund.updated_at = now;
         Ok(payment)
     }
 
@@ -215,7 +244,7 @@ impl State {
         due.payments.extend(payments.into_iter().zip(0..most).map(|(payment, _)| payment));
         for (stored, _) in refunds.into_iter().zip(0..most) {
             let payment = self.payment(&(stored.refund.wish.order.clone(), stored.generation))?;
-            due.refunds.push(BegunRefund { refund: stored.refund.clone(), payment });
+            due.refunds.push(BegunRefund { refund: stored.refund.clone(), payment, is_new: false });
         }
         Ok(due)
     }

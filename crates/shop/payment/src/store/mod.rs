@@ -40,6 +40,8 @@ pub struct BegunRefund {
     pub refund: Refund,
     /// Its payment.
     pub payment: Payment,
+    /// Whether it was begun now, for the first time or anew, so that the provider cannot know of it yet.
+    pub is_new: bool,
 }
 
 /// What became of a refund.
@@ -93,11 +95,18 @@ pub trait Store: Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Answer<'_, Payment>;
 
-    /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]).
+    /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
+    /// rejected is begun anew when it has rested (see [`Refund::anew`]).
     fn begin_refund(&self, wish: RefundWish, now: Timestamp) -> Answer<'_, BegunRefund>;
 
-    /// Ends a refund, or puts it off; gives its payment.
-    fn end_refund(&self, key: String, outcome: RefundOutcome, now: Timestamp) -> Answer<'_, Payment>;
+    /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done.
+    fn end_refund(
+        &self,
+        key: String,
+        number: u32,
+        outcome: RefundOutcome,
+        now: Timestamp,
+    ) -> Answer<'_, Payment>;
 
     /// What is to be looked into, the longest due first, at most `most` of each kind.
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due>;

@@ -21,7 +21,7 @@ pub(super) use payment_columns;
 /// The columns of a refund in the order in which [`StoredRefund::read`] expects them.
 macro_rules! refund_columns {
     () => {
-        "step_key, order_id, generation, amount, state"
+        "step_key, order_id, generation, amount, state, number, reviews, created_at, updated_at"
     };
 }
 pub(super) use refund_columns;
@@ -204,6 +204,10 @@ pub(super) struct StoredRefund {
     generation: u32,
     amount: i64,
     state: String,
+    number: u32,
+    reviews: u32,
+    begun_at: i64,
+    updated_at: i64,
 }
 
 impl StoredRefund {
@@ -214,6 +218,10 @@ impl StoredRefund {
             generation: row.get(2)?,
             amount: row.get(3)?,
             state: row.get(4)?,
+            number: row.get(5)?,
+            reviews: row.get(6)?,
+            begun_at: row.get(7)?,
+            updated_at: row.get(8)?,
         })
     }
 
@@ -232,7 +240,11 @@ impl TryFrom<StoredRefund> for Refund {
                 key: row.key,
                 amount: row.amount,
             },
+            number: row.number,
             state: RefundState::from_name(&row.state).ok_or_else(|| malformed("refunds.state"))?,
+            reviews: row.reviews,
+            begun_at: moment(row.begun_at, "refunds.created_at")?,
+            updated_at: moment(row.updated_at, "refunds.updated_at")?,
         })
     }
 }

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     Error,
     domain::{
-        self, AuthorizeStep, Change, Finding, Generation, Intent, Payment, Refund, RefundState, RefundWish,
-        Refusal, ReviewTimes, Totals, VoidStep,
+        self, AuthorizeStep, Change, Finding, Generation, Intent, Payment, Refund, RefundWish, Refusal,
+        ReviewTimes, Totals, VoidStep,
     },
 };
 use rusqlite::params;
@@ -20,8 +20,10 @@ use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
+    Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
+];
 
 /// The name of the database: of its file and in spans.
 pub const DATABASE: &str = "payment";
@@ -84,9 +86,18 @@ impl Store for SqliteStore {
         Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, wish, now, &times)))
     }
 
-    fn end_refund(&self, key: String, outcome: RefundOutcome, now: Timestamp) -> Answer<'_, Payment> {
+    fn end_refund(
+        &self,
+        key: String,
+        number: u32,
+        outcome: RefundOutcome,
+        now: Timestamp,
+    ) -> Answer<'_, Payment> {
         let times = self.times;
-        Box::pin(self.database.write("end_refund", move |unit| end_refund(unit, &key, outcome, now, &times)))
+        Box::pin(
+            self.database
+                .write("end_refund", move |unit| end_refund(unit, &key, number, outcome, now, &times)),
+        )
     }
 
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
@@ -126,7 +137,7 @@ fn give_up(
     times: &ReviewTimes,
 ) -> Result<Option<Payment>, Error> {
     let newest = newest(unit, order)?;
-    let step = domain::void(newest.as_ref(), generation)?;
+    let step = domain::void(newest.as_ref(), generation);
     unit.execute(
         "INSERT INTO voided_orders (order_id, generation, voided_at) VALUES (?1, ?2, ?3) \
          ON CONFLICT (order_id) DO UPDATE SET generation = max(generation, excluded.generation)",
@@ -159,61 +170,80 @@ fn begin_refund(
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
-    if let Some((refund, generation)) = refund(unit, &wish.key)? {
-        if refund.wish != wish {
-            return Err(Refusal::KeyReused.into());
+    let (new, payment) = match refund(unit, &wish.key)? {
+        Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
+        Some((before, generation)) => {
+            let payment = payment(unit, &wish.order, generation)?;
+            let Some(anew) = before.anew(now, times) else {
+                return Ok(BegunRefund { refund: before, payment, is_new: false });
+            };
+            (anew, Some(payment))
         }
-        let payment = payment(unit, &wish.order, generation)?;
-        return Ok(BegunRefund { refund, payment });
-    }
-    let newest = newest(unit, &wish.order)?;
+        None => (Refund::begin(wish.clone(), now), newest(unit, &wish.order)?),
+    };
     let pending = unit.query_row(
         "SELECT coalesce(sum(amount), 0) FROM refunds WHERE order_id = ?1 AND state = 'pending'",
         [wish.order.as_str()],
         |row| row.get(0),
     )?;
-    domain::refund(&wish, newest.as_ref(), pending)?;
-    let Some(payment) = newest else { return Err(Refusal::NoPayment(wish.order).into()) };
+    domain::refund(&wish, payment.as_ref(), pending)?;
+    let Some(payment) = payment else { return Err(Refusal::NoPayment(wish.order).into()) };
     unit.execute(
-        "INSERT INTO refunds (step_key, order_id, generation, amount, state, review_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?6)",
+        "INSERT INTO refunds \
+         (step_key, order_id, generation, amount, state, number, review_at, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?7) \
+         ON CONFLICT (step_key) DO UPDATE SET state = 'pending', number = excluded.number, reviews = 0, \
+         review_at = excluded.review_at, created_at = excluded.created_at, updated_at = excluded.updated_at",
         params![
             wish.key,
             wish.order.as_str(),
             payment.generation.number(),
             wish.amount,
+            new.number,
             now.plus(times.unknown_after).unix_millis(),
             now.unix_millis(),
         ],
     )?;
-    Ok(BegunRefund { refund: Refund { wish, state: RefundState::Pending }, payment })
+    Ok(BegunRefund { refund: new, payment, is_new: true })
 }
 
 fn end_refund(
     unit: &mut Unit<'_>,
     key: &str,
+    number: u32,
     outcome: RefundOutcome,
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Payment, Error> {
     let Some((refund, generation)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
     let payment = payment(unit, &refund.wish.order, generation)?;
-    let (state, found) = match outcome {
+    let found = match outcome {
         RefundOutcome::NoAnswer => {
+            let again_at = now.plus(times.pause(times.unknown_after, refund.reviews));
             unit.execute(
-                "UPDATE refunds SET reviews = reviews + 1, updated_at = ?2, review_at = ?3 \
-                 WHERE step_key = ?1 AND state = 'pending'",
-                params![key, now.unix_millis(), now.plus(times.unknown_after).unix_millis()],
+                "UPDATE refunds SET reviews = reviews + 1, updated_at = ?3, review_at = ?4 \
+                 WHERE step_key = ?1 AND number = ?2 AND state = 'pending'",
+                params![key, number, now.unix_millis(), again_at.unix_millis()],
             )?;
-            return Ok(payment);
+            None
         }
-        RefundOutcome::Done(charge) => (RefundState::Done, Some(charge)),
-        RefundOutcome::Rejected => (RefundState::Rejected, None),
+        RefundOutcome::Done(charge) => {
+            unit.execute(
+                "UPDATE refunds SET state = 'done', updated_at = ?3, review_at = NULL \
+                 WHERE step_key = ?1 AND number = ?2 AND state <> 'done'",
+                params![key, number, now.unix_millis()],
+            )?;
+            Some(charge)
+        }
+        RefundOutcome::Rejected => {
+            unit.execute(
+                "UPDATE refunds SET state = 'rejected', updated_at = ?3, review_at = NULL \
+                 WHERE step_key = ?1 AND number = ?2 AND state = 'pending'",
+                params![key, number, now.unix_millis()],
+            )?;
+            None
+        }
     };
-    unit.execute(
-        "UPDATE refunds SET state = ?2, updated_at = ?3, review_at = NULL WHERE step_key = ?1 AND state = 'pending'",
-        params![key, state.as_str(), now.unix_millis()],
-    )?;
     match found {
         Some(charge) => record(unit, &payment, &Finding::Charge(charge), now, times),
         None => Ok(payment),
@@ -247,7 +277,7 @@ fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
         let generation = stored.generation();
         let refund: Refund = stored.try_into()?;
         let payment = payment(unit, &refund.wish.order, generation)?;
-        due.refunds.push(BegunRefund { refund, payment });
+        due.refunds.push(BegunRefund { refund, payment, is_new: false });
     }
     Ok(due)
 }

@@ -6,6 +6,7 @@
 mod flow;
 mod grpc;
 mod provider;
+mod refusals;
 mod review;
 mod rules;
 mod store;

@@ -123,6 +123,13 @@ impl FakeProvider {
         let _late = self.desk.books().create("late", &serde_json::from_str(&body).unwrap());
     }
 
+    /// Takes the amount of a charge, as if a request that was long on its way had arrived at last.
+    pub(crate) fn capture_late(&self, charge: usize) {
+        let charge = &mut self.desk.books().charges[charge];
+        charge["status"] = json!("captured");
+        charge["captured"] = charge["amount"].clone();
+    }
+
     /// Waits until so many calls have come in.
     pub(crate) async fn wait_for_calls(&self, calls: usize) {
         let mut seen = self.desk.calls.subscribe();
@@ -208,7 +215,7 @@ impl Books {
         let charge = self.charges.iter_mut().find(|charge| charge["id"] == id);
         let Some(charge) = charge else { return Err((StatusCode::NOT_FOUND, "")) };
         if charge["status"] != expected {
-            return Err((StatusCode::CONFLICT, r#"{"code":"charge_state"}"#));
+            return Err((StatusCode::UNPROCESSABLE_ENTITY, r#"{"code":"charge_state"}"#));
         }
         change(charge);
         self.answers.insert(key.to_owned(), charge.clone());

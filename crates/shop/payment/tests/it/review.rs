@@ -96,6 +96,48 @@ async fn a_charge_that_arrives_after_the_void_is_voided_too() {
 }
 
 #[tokio::test]
+async fn a_charge_that_arrives_hours_after_the_void_is_voided_too() {
+    for store in [memory(), sqlite()] {
+        let (provider, hand) = (FakeProvider::start(), Hand::default());
+        let payments = payments(store, &provider, &hand);
+        provider.is_next(Mood::SilentBefore);
+        payments.authorize(authorization("one")).await.unwrap_err();
+        let voided = payments.void(order("one"), first(), "one:void:1").await.unwrap().unwrap();
+        let mut looks = 0;
+        for _ in 0..60 * 5 {
+            hand.move_on(60);
+            looks += payments.review().await.unwrap();
+        }
+        assert!((3..12).contains(&looks), "with growing pauses: {looks}");
+        provider.receive_late(voided.id.as_str(), "99.99");
+        for _ in 0..60 * 20 {
+            hand.move_on(60);
+            payments.review().await.unwrap();
+        }
+        assert_eq!(provider.charges()[0]["status"], "voided");
+        hand.move_on(7 * 24 * 3600);
+        assert_eq!(payments.review().await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_capture_that_comes_late_is_given_back_by_the_review() {
+    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let store = sqlite();
+    let payments = payments(Arc::clone(&store), &provider, &hand);
+    payments.authorize(authorization("one")).await.unwrap();
+    // The void gets no answer, and the capture that was sent before it is worked off first.
+    provider.is_next(Mood::SilentBefore);
+    payments.void(order("one"), first(), "one:void:1").await.unwrap_err();
+    provider.capture_late(0);
+    hand.move_on(5);
+    assert_eq!(payments.review().await.unwrap(), 1);
+    assert_eq!(state(&payments).await, PaymentState::Refunded);
+    assert_eq!(provider.charges()[0]["refunded"], 99.99);
+    assert_sound(&*store, &["one"]).await;
+}
+
+#[tokio::test]
 async fn a_capture_that_nobody_heard_of_is_booked_by_the_review() {
     let (provider, hand) = (FakeProvider::start(), Hand::default());
     let store = sqlite();

@@ -1,5 +1,6 @@
-//! The rules under random sequences of requests, answers, stale answers and silence: both stores agree, I8 and I9 hold
-//! after every step, and once every answer has arrived our books are the provider's.
+//! The rules under random sequences of requests, answers, rejections, stale answers and silence: both stores agree, I8
+//! and I9 hold after every step, no charge that lies at the provider is forgotten, and once every answer has arrived and
+//! what nobody wants is given back, our books are the provider's.
 
 use crate::world::{AMOUNT, assert_sound, at, charge, intent, memory, order, sqlite};
 use proptest::prelude::*;
@@ -7,7 +8,10 @@ use std::{collections::HashMap, sync::Arc};
 use waypost_api::{Currency, Timestamp};
 use waypost_payment::{
     Error,
-    domain::{Charge, ChargeStatus, Finding, Generation, Payment, PaymentState, RefundWish},
+    domain::{
+        Charge, ChargeStatus, Finding, Generation, Payment, PaymentState, RefundState, RefundWish,
+        ReviewTimes,
+    },
     store::{RefundOutcome, Store},
 };
 
@@ -23,6 +27,12 @@ enum Step {
     Charge {
         order: usize,
         declines: bool,
+    },
+    /// The provider says no to the charge, for good or after an earlier try without an answer, whose charge may be there
+    /// already or may come later.
+    Reject {
+        order: usize,
+        after_open_try: bool,
     },
     /// The provider takes the amount, if we hold it; the answer gets lost.
     Capture {
@@ -42,6 +52,16 @@ enum Step {
         number: u32,
         amount: i64,
     },
+    /// A refund is begun and the provider says no.
+    RejectRefund {
+        order: usize,
+        number: u32,
+        amount: i64,
+    },
+    /// What was taken of an unwanted payment is given back.
+    GiveBack {
+        order: usize,
+    },
     /// One of the answers so far arrives.
     Arrive {
         order: usize,
@@ -57,11 +77,16 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (order.clone(), 1..3_u32).prop_map(|(order, generation)| Step::Begin { order, generation }),
         3 => (order.clone(), prop::bool::weighted(0.2)).prop_map(|(order, declines)| Step::Charge { order, declines }),
+        2 => (order.clone(), any::<bool>())
+            .prop_map(|(order, after_open_try)| Step::Reject { order, after_open_try }),
         3 => order.clone().prop_map(|order| Step::Capture { order }),
         1 => order.clone().prop_map(|order| Step::Void { order }),
         1 => (order.clone(), 1..3_u32).prop_map(|(order, generation)| Step::GiveUp { order, generation }),
         2 => (order.clone(), 0..4_u32, 1..AMOUNT)
             .prop_map(|(order, number, amount)| Step::Refund { order, number, amount }),
+        2 => (order.clone(), 0..4_u32, 1..AMOUNT)
+            .prop_map(|(order, number, amount)| Step::RejectRefund { order, number, amount }),
+        1 => order.clone().prop_map(|order| Step::GiveBack { order }),
         6 => (order.clone(), any::<prop::sample::Index>()).prop_map(|(order, which)| Step::Arrive { order, which }),
         1 => order.prop_map(|order| Step::Silence { order }),
     ]
@@ -72,6 +97,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Account {
     now: Option<Charge>,
     answers: Vec<Charge>,
+    /// It said no to the only try: no charge comes any more.
+    is_rejected: bool,
     /// Keys of refunds that were carried out.
     refunds: Vec<String>,
 }
@@ -134,11 +161,17 @@ impl World {
             }
             Step::Void { order } => {
                 self.change(order, ChargeStatus::Voided, |payment| {
-                    payment.is_unwanted || payment.state == PaymentState::Voided
+                    payment.is_unwanted
+                        || matches!(payment.state, PaymentState::Voided | PaymentState::Declined)
                 })
                 .await;
             }
-            Step::Refund { order, number, amount } => self.refund(order, number, amount).await,
+            Step::Reject { order, after_open_try } => self.reject(order, after_open_try).await,
+            Step::Refund { order, number, amount } => {
+                self.refund(order, &format!("{}:refund:{number}", NAMES[order]), amount).await;
+            }
+            Step::RejectRefund { order, number, amount } => self.reject_refund(order, number, amount).await,
+            Step::GiveBack { order } => self.give_back(order).await,
             Step::Arrive { order, which } => {
                 let Some(payment) = self.newest(order).await else { return };
                 let account = self.accounts.entry((order, payment.generation)).or_default();
@@ -165,7 +198,7 @@ impl World {
     async fn charge(&mut self, number: usize, declines: bool) {
         let Some(payment) = self.newest(number).await else { return };
         let account = self.accounts.entry((number, payment.generation)).or_default();
-        if account.now.is_none() {
+        if account.now.is_none() && !account.is_rejected {
             let status = if declines { ChargeStatus::Declined } else { ChargeStatus::Authorized };
             account.is(charge(&payment, status, 0));
         }
@@ -180,27 +213,71 @@ impl World {
         }
     }
 
-    async fn refund(&mut self, number: usize, count: u32, amount: i64) {
-        let key = format!("{}:refund:{count}", NAMES[number]);
-        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount };
+    async fn reject(&mut self, number: usize, after_open_try: bool) {
+        let Some(payment) = self.newest(number).await else { return };
+        let account = self.accounts.entry((number, payment.generation)).or_default();
+        let after_open_try = after_open_try || account.now.is_some();
+        account.is_rejected |= !after_open_try;
+        let finding = Finding::Rejected { code: "card_declined".to_owned(), after_open_try };
+        self.record(&payment, finding).await.unwrap();
+    }
+
+    async fn refund(&mut self, number: usize, key: &str, amount: i64) {
+        let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount };
         let Ok(begun) = on_both!(self, |store| store.begin_refund(wish.clone(), self.now)) else { return };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
         let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
-        if !account.refunds.contains(&key) {
+        let provider_key = begun.refund.provider_key();
+        if begun.refund.state == RefundState::Pending && !account.refunds.contains(&provider_key) {
             let refunded = charge.refunded + begun.refund.wish.amount;
             // I8: the provider never has to refuse.
             assert!(refunded <= charge.captured, "{begun:?}");
             let status =
                 if refunded == charge.captured { ChargeStatus::Refunded } else { ChargeStatus::Captured };
             let charge = Charge { refunded, status, ..charge.clone() };
-            account.refunds.push(key.clone());
+            account.refunds.push(provider_key);
             account.is(charge.clone());
-            let done = RefundOutcome::Done(charge);
-            on_both!(self, |store| store.end_refund(key.clone(), done.clone(), self.now)).unwrap();
+            let (number, done) = (begun.refund.number, RefundOutcome::Done(charge));
+            on_both!(self, |store| store.end_refund(key.to_owned(), number, done.clone(), self.now)).unwrap();
         }
     }
 
-    /// Every account's last word arrives; after that nothing is open that the provider knows of.
+    async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
+        let key = format!("{}:refund:{count}", NAMES[number]);
+        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount };
+        let Ok(begun) = on_both!(self, |store| store.begin_refund(wish.clone(), self.now)) else { return };
+        let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());
+        let outcome = if counts { RefundOutcome::Rejected } else { RefundOutcome::NoAnswer };
+        let number = begun.refund.number;
+        on_both!(self, |store| store.end_refund(key.clone(), number, outcome.clone(), self.now)).unwrap();
+    }
+
+    async fn give_back(&mut self, number: usize) {
+        let Some(payment) = self.newest(number).await else { return };
+        if payment.is_unwanted && payment.state == PaymentState::Captured {
+            let key = format!("{}:refund-unwanted-{}:1", NAMES[number], payment.refunded);
+            self.refund(number, &key, payment.captured - payment.refunded).await;
+        }
+    }
+
+    /// I10: what lies at the provider and is not wanted is still looked for, for long enough.
+    async fn assert_nothing_is_forgotten(&self) {
+        let due = on_both!(self, |store| store.due(at(10_000_000), 1_000)).unwrap();
+        for ((number, generation), account) in &self.accounts {
+            let Some(charge) = &account.now else { continue };
+            let is_due = due
+                .payments
+                .iter()
+                .any(|payment| (&payment.order, payment.generation) == (&order(NAMES[*number]), *generation));
+            let newest = self.newest(*number).await.filter(|newest| newest.generation == *generation);
+            let is_owed = charge.status == ChargeStatus::Captured
+                && newest
+                    .is_some_and(|payment| payment.is_unwanted && payment.state == PaymentState::Captured);
+            assert!(is_due || !(charge.status == ChargeStatus::Authorized || is_owed), "forgot {charge:?}");
+        }
+    }
+
+    /// Every account's last word arrives, and what nobody wants is voided; after that our books are the provider's.
     async fn heal(&self) {
         let (mut captured, mut refunded) = (0, 0);
         for ((number, generation), account) in &self.accounts {
@@ -209,8 +286,16 @@ impl World {
             refunded += charge.refunded;
             let name = order(NAMES[*number]);
             let finding = Finding::Charge(charge.clone());
-            on_both!(self, |store| store.record(name.clone(), *generation, finding.clone(), self.now))
-                .unwrap();
+            let payment =
+                on_both!(self, |store| store.record(name.clone(), *generation, finding.clone(), self.now))
+                    .unwrap();
+            let is_over = matches!(payment.state, PaymentState::Voided | PaymentState::Declined);
+            if is_over && charge.status == ChargeStatus::Authorized {
+                let voided = Finding::Charge(Charge { status: ChargeStatus::Voided, ..charge.clone() });
+                let settled =
+                    on_both!(self, |store| store.record(name.clone(), *generation, voided.clone(), self.now));
+                assert_eq!(settled.unwrap().review_at, None, "settled and looked for again");
+            }
         }
         let totals = on_both!(self, |store| store.totals(Currency::USD)).unwrap();
         assert_eq!((totals.captured, totals.refunded), (captured, refunded));
@@ -226,6 +311,7 @@ async fn run(steps: Vec<Step>) {
         for store in &world.stores {
             assert_sound(&**store, &NAMES).await;
         }
+        world.assert_nothing_is_forgotten().await;
     }
     world.heal().await;
 }

@@ -31,7 +31,7 @@ on_each_store! {
     a_charge_is_followed_and_its_money_booked_once
     a_finding_that_cannot_be_changes_nothing
     a_payment_that_was_given_up_does_not_begin_later
-    a_captured_payment_is_not_given_up
+    a_captured_payment_that_is_given_up_is_owed_back
     a_declined_payment_keeps_its_reason
     refunds_add_up_to_what_was_captured_and_no_further
     a_refund_whose_outcome_is_open_holds_its_amount
@@ -140,12 +140,13 @@ async fn a_payment_that_was_given_up_does_not_begin_later(store: Arc<dyn Store>)
     assert_sound(&*store, &["one"]).await;
 }
 
-async fn a_captured_payment_is_not_given_up(store: Arc<dyn Store>) {
-    let payment = captured(&*store, "one").await;
-    assert_eq!(code(store.give_up(order("one"), first(), at(2)).await), ErrorCode::PaymentConflict);
-    assert_eq!(store.newest(order("one")).await.unwrap(), Some(payment.clone()));
-    // Nor is it forbidden to ask for it again.
-    assert_eq!(store.begin(intent("one", 1), at(3)).await.unwrap().payment, payment);
+async fn a_captured_payment_that_is_given_up_is_owed_back(store: Arc<dyn Store>) {
+    captured(&*store, "one").await;
+    let unwanted = store.give_up(order("one"), first(), at(2)).await.unwrap().unwrap();
+    assert_eq!((unwanted.state, unwanted.is_unwanted), (PaymentState::Captured, true));
+    assert_eq!(store.due(at(3600), 9).await.unwrap().payments, [unwanted]);
+    assert_eq!(code(store.begin(intent("one", 1), at(3)).await), ErrorCode::PaymentConflict);
+    assert_sound(&*store, &["one"]).await;
 }
 
 async fn a_declined_payment_keeps_its_reason(store: Arc<dyn Store>) {
@@ -166,7 +167,7 @@ async fn refunds_add_up_to_what_was_captured_and_no_further(store: Arc<dyn Store
     assert_eq!(begun.refund.state, RefundState::Pending);
     let done = RefundOutcome::Done(charge(&payment, ChargeStatus::Captured, 400_000));
     for _ in 0..2 {
-        let after = store.end_refund(part.key.clone(), done.clone(), at(3)).await.unwrap();
+        let after = store.end_refund(part.key.clone(), 1, done.clone(), at(3)).await.unwrap();
         assert_eq!((after.state, after.refunded), (PaymentState::Captured, 400_000));
     }
     assert_eq!(store.begin_refund(part.clone(), at(4)).await.unwrap().refund.state, RefundState::Done);
@@ -177,7 +178,7 @@ async fn refunds_add_up_to_what_was_captured_and_no_further(store: Arc<dyn Store
     let rest = refund("one", 3, 599_900);
     store.begin_refund(rest.clone(), at(5)).await.unwrap();
     let done = RefundOutcome::Done(charge(&payment, ChargeStatus::Refunded, AMOUNT));
-    let after = store.end_refund(rest.key, done, at(6)).await.unwrap();
+    let after = store.end_refund(rest.key, 1, done, at(6)).await.unwrap();
     assert_eq!((after.state, after.refunded), (PaymentState::Refunded, AMOUNT));
     let totals = store.totals(Currency::USD).await.unwrap();
     assert_eq!((totals.refunded, totals.receivable, totals.debits), (AMOUNT, 0, 2 * AMOUNT));
@@ -190,14 +191,22 @@ async fn a_refund_whose_outcome_is_open_holds_its_amount(store: Arc<dyn Store>) 
     store.begin_refund(open.clone(), at(2)).await.unwrap();
     assert_eq!(code(store.begin_refund(refund("one", 2, 400_000), at(2)).await), ErrorCode::RefundTooLarge);
     // Silence changes nothing but the time of the next look.
-    store.end_refund(open.key.clone(), RefundOutcome::NoAnswer, at(100)).await.unwrap();
+    store.end_refund(open.key.clone(), 1, RefundOutcome::NoAnswer, at(100)).await.unwrap();
     assert!(store.due(at(100), 9).await.unwrap().refunds.is_empty());
     assert_eq!(store.due(at(1000), 9).await.unwrap().refunds[0].refund.wish, open);
     assert_eq!(code(store.begin_refund(refund("one", 2, 400_000), at(3)).await), ErrorCode::RefundTooLarge);
-    // A no frees the amount and is the answer for good.
-    store.end_refund(open.key.clone(), RefundOutcome::Rejected, at(4)).await.unwrap();
-    assert_eq!(store.begin_refund(open, at(5)).await.unwrap().refund.state, RefundState::Rejected);
+    // A no frees the amount and is the answer until it has rested.
+    store.end_refund(open.key.clone(), 1, RefundOutcome::Rejected, at(4)).await.unwrap();
+    assert_eq!(store.begin_refund(open.clone(), at(5)).await.unwrap().refund.state, RefundState::Rejected);
     store.begin_refund(refund("one", 2, 400_000), at(6)).await.unwrap();
+    assert_eq!(code(store.begin_refund(open.clone(), at(999)).await), ErrorCode::RefundTooLarge);
+    store.end_refund("one:refund:2".to_owned(), 1, RefundOutcome::Rejected, at(1000)).await.unwrap();
+    let anew = store.begin_refund(open.clone(), at(1001)).await.unwrap();
+    assert_eq!((anew.refund.number, anew.refund.state, anew.is_new), (2, RefundState::Pending, true));
+    // What the first number came to does not end the second.
+    store.end_refund(open.key.clone(), 1, RefundOutcome::Rejected, at(1002)).await.unwrap();
+    let pending = store.begin_refund(open, at(1003)).await.unwrap();
+    assert_eq!((pending.refund.state, pending.is_new), (RefundState::Pending, false));
     assert_sound(&*store, &["one"]).await;
 }
 

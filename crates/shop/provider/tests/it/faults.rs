@@ -48,6 +48,117 @@ async fn a_request_lost_before_the_charge_leaves_nothing_and_the_second_one_work
     assert_eq!((again.status, again.is_replay), (StatusCode::CREATED, false));
 }
 
+/// The calls after the charge: its method's name, the path after the charge, the body, and the status it leads to.
+const CHANGES: [(&str, &str, &str, &str); 3] = [
+    ("capture", "/capture", "", "captured"),
+    ("void", "/void", "", "voided"),
+    ("refund", "/refunds", r#"{"amount":99.99}"#, "captured"),
+];
+
+/// A charge on which the call is possible, with this payment method; gives the path of the call.
+async fn ready(router: &axum::Router, call: &str, path: &str, method: &str) -> String {
+    let made = send(router, "POST", "/v1/charges", Some("made"), &charge(method)).await;
+    let id = made.body["id"].as_str().unwrap().to_owned();
+    if call == "refund" {
+        send(router, "POST", &format!("/v1/charges/{id}/capture"), Some("taken"), "").await;
+    }
+    format!("/v1/charges/{id}{path}")
+}
+
+async fn refunded(router: &axum::Router) -> String {
+    send(router, "GET", "/v1/ledger", None, "").await.body["refunded"].to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_call_can_lose_its_request_or_its_answer() {
+    for (call, path, body, status) in CHANGES {
+        for fault in ["lost_before", "lost_after"] {
+            let telemetry = TestTelemetry::new("payment-provider");
+            let router = provider(&Config::default(), &telemetry);
+            let path = ready(&router, call, path, &format!("pm_fault_{call}_{fault}")).await;
+            let impatient = send(&router, "POST", &path, Some("k"), body);
+            assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err(), "{call} {fault}");
+            let again = send(&router, "POST", &path, Some("k"), body).await;
+            assert_eq!(
+                (again.status, again.is_replay),
+                (StatusCode::OK, fault == "lost_after"),
+                "{call} {fault}"
+            );
+            assert_eq!(again.body["status"], status, "{call} {fault}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_call_can_be_worked_off_after_minutes_and_runs_until_then() {
+    for (call, path, body, status) in CHANGES {
+        let telemetry = TestTelemetry::new("payment-provider");
+        let router = provider(&Config::default(), &telemetry);
+        let path = ready(&router, call, path, &format!("pm_fault_{call}_late")).await;
+        let begun = tokio::time::Instant::now();
+        let impatient = send(&router, "POST", &path, Some("k"), body);
+        assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err(), "{call}");
+        let meanwhile = send(&router, "POST", &path, Some("k"), body).await;
+        assert_eq!(
+            (meanwhile.status, &meanwhile.body["code"]),
+            (StatusCode::CONFLICT, &json!("request_in_progress"))
+        );
+        let done = loop {
+            let again = send(&router, "POST", &path, Some("k"), body).await;
+            if again.status != StatusCode::CONFLICT {
+                break again;
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+            // The database's thread is not the paused clock's.
+            tokio::task::yield_now().await;
+        };
+        assert!(done.is_replay && begun.elapsed() >= Duration::from_mins(2), "{call}");
+        assert_eq!(done.body["status"], status, "{call}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_charge_that_is_late_is_not_found_before_it_is_made() {
+    let telemetry = TestTelemetry::new("payment-provider");
+    let router = provider(&Config::default(), &telemetry);
+    let body = charge("pm_fault_charge_late");
+    let impatient = send(&router, "POST", "/v1/charges", Some("k"), &body);
+    assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
+    let find = || send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "");
+    assert_eq!(find().await.body, json!({"charges": []}));
+    while find().await.body["charges"].as_array().unwrap().is_empty() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(find().await.body["charges"][0]["status"], "authorized");
+}
+
+#[tokio::test]
+async fn every_call_can_arrive_twice_and_has_its_effect_once() {
+    for (call, path, body, status) in CHANGES {
+        let telemetry = TestTelemetry::new("payment-provider");
+        let router = provider(&Config::default(), &telemetry);
+        let path = ready(&router, call, path, &format!("pm_fault_{call}_repeated")).await;
+        let answer = send(&router, "POST", &path, Some("k"), body).await;
+        assert_eq!((answer.is_replay, &answer.body["status"]), (true, &json!(status)), "{call}");
+        assert_eq!(refunded(&router).await, if call == "refund" { "99.99" } else { "0" });
+    }
+}
+
+#[tokio::test]
+async fn every_call_can_be_answered_401_404_409_and_500_with_nothing_done() {
+    for (call, path, body, status) in CHANGES {
+        for fault in [401, 404, 409, 500] {
+            let telemetry = TestTelemetry::new("payment-provider");
+            let router = provider(&Config::default(), &telemetry);
+            let path = ready(&router, call, path, &format!("pm_fault_{call}_{fault}")).await;
+            let answer = send(&router, "POST", &path, Some("k"), body).await;
+            assert_eq!(answer.status.as_u16(), fault, "{call}");
+            let again = send(&router, "POST", &path, Some("k"), body).await;
+            assert_eq!((again.is_replay, &again.body["status"]), (false, &json!(status)), "{call} {fault}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_charge_takes_as_long_as_it_is_told() {
     let telemetry = TestTelemetry::new("payment-provider");

@@ -58,12 +58,18 @@ async fn a_charge_is_made_captured_and_partly_refunded() {
     assert_eq!(captured.body["captured"].to_string(), "99.99");
     let too_much =
         send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k3"), r#"{"amount":100}"#).await;
-    assert_eq!((too_much.status, &too_much.body["code"]), (StatusCode::CONFLICT, &json!("refund_too_large")));
+    assert_eq!(
+        (too_much.status, &too_much.body["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("refund_too_large"))
+    );
     let refunded =
         send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k4"), r#"{"amount":"9.99"}"#).await;
     assert_eq!(refunded.body["refunded"].to_string(), "9.99");
     let voided = send(&router, "POST", &format!("/v1/charges/{id}/void"), Some("k5"), "").await;
-    assert_eq!((voided.status, &voided.body["code"]), (StatusCode::CONFLICT, &json!("charge_state")));
+    assert_eq!(
+        (voided.status, &voided.body["code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("charge_state"))
+    );
 
     let ledger = send(&router, "GET", "/v1/ledger", None, "").await;
     assert_eq!(ledger.body.to_string(), r#"{"captured":99.99,"charges":1,"refunded":9.99}"#);

@@ -205,6 +205,17 @@ impl Pushback {
     }
 }
 
+/// How long to wait at least with the next try of a call that surely did not leave this process, because the breaker is
+/// shut or no connection could be made. `None` when it may have left.
+pub fn not_sent(status: &Status) -> Option<Duration> {
+    let sources = || std::iter::successors(status.source(), |error| (*error).source());
+    let refused = sources().find_map(|error| error.downcast_ref::<Refused>());
+    match refused {
+        Some(refused) => Some(refused.retry_in),
+        None => has_source::<tonic::ConnectError>(status).then_some(Duration::ZERO),
+    }
+}
+
 fn has_source<E: Error + 'static>(status: &Status) -> bool {
     std::iter::successors(status.source(), |error| (*error).source()).any(<dyn Error>::is::<E>)
 }

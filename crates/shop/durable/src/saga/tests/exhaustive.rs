@@ -1,7 +1,11 @@
-//! Every course that an order can take, with a crash at every point: each choice (how a step ends, whether the
-//! process dies before or after a write, when a cancel comes in) is tried in turn.
+//! Every course that an order can take, with a crash at every point: each choice (how a try goes, whether the process
+//! dies before or after a write, when a cancel comes in, when what was sent long ago arrives) is tried in turn.
+//!
+//! The other services may refuse at any time, also a step that they have done; and a try without an answer may have its
+//! effect at any later time, also after the end. What they promise is what the real ones do: what was undone, or
+//! refused for good, has no effect any more when it arrives.
 
-use super::*;
+use super::{super::decide::RoundEnd, *};
 use std::collections::BTreeSet;
 
 type Fact = Entry<(), Reason>;
@@ -41,6 +45,7 @@ impl Choices {
 struct Trouble {
     crashes: usize,
     unknowns: usize,
+    refusals: usize,
     cancels: usize,
     stuck: usize,
 }
@@ -49,6 +54,8 @@ struct Trouble {
 #[derive(Debug, Default)]
 struct World {
     done: BTreeSet<&'static str>,
+    /// Tries that are still under way.
+    late: Vec<&'static str>,
 }
 
 impl World {
@@ -56,8 +63,21 @@ impl World {
         self.done.contains(name)
     }
 
+    /// Whether the other side will not do the step any more.
+    fn forbids(&self, step: &str) -> bool {
+        let forbidden_by: &[&str] = match step {
+            "reserve" => &["release"],
+            "authorize" | "capture" => &["void", "refund"],
+            _ => &["release", "for good"],
+        };
+        forbidden_by.iter().any(|undo| self.has(undo))
+    }
+
+    /// A try arrives.
     fn apply(&mut self, step: &'static str) {
-        assert!(!self.has("release") && !self.has("void"), "{step} ran forward after an undo: {self:?}");
+        if self.forbids(step) {
+            return;
+        }
         let before: &[&str] = match step {
             "capture" => &["reserve", "authorize"],
             "commit-stock" => &["capture"],
@@ -67,14 +87,23 @@ impl World {
         self.done.insert(step);
     }
 
+    /// A void gives back what was taken, if it was taken.
     fn undo(&mut self, step: &str) {
-        assert!(!self.has("capture"), "{step} undone after the money was taken: {self:?}");
         self.done.remove(step);
         if step == "authorize" {
+            self.done.remove("capture");
             self.done.insert("void");
         } else {
             assert!(!self.has("authorize"), "undone out of order: {self:?}");
+            assert!(!self.has("commit-stock"), "released what was delivered: {self:?}");
             self.done.insert("release");
+        }
+    }
+
+    fn let_one_arrive(&mut self, choices: &mut Choices) {
+        if !self.late.is_empty() && choices.one_of(2) == 1 {
+            let late = self.late.remove(0);
+            self.apply(late);
         }
     }
 }
@@ -103,15 +132,21 @@ fn play(shape: &Shape, choices: &mut Choices, mut left: Trouble) -> Ending<Reaso
     let mut world = World::default();
     let mut durable: Vec<Fact> = shape.opening();
     let mut pending: Vec<Fact> = Vec::new();
+    let mut tried: BTreeSet<&'static str> = BTreeSet::new();
     let mut units = 0;
     for _ in 0..60 {
         if left.crashes > 0 && choices.one_of(2) == 1 {
             left.crashes -= 1;
             pending.clear();
+            tried.clear();
             durable.push(Entry::Resumed);
         }
+        world.let_one_arrive(choices);
         match decide(shape, &durable, &pending) {
             Next::Finished => {
+                for late in std::mem::take(&mut world.late) {
+                    world.apply(late);
+                }
                 check_the_end(shape, &world, &durable);
                 return shape.view(&durable, &[]).ending();
             }
@@ -139,7 +174,13 @@ fn play(shape: &Shape, choices: &mut Choices, mut left: Trouble) -> Ending<Reaso
                         durable.contains(&Entry::Intended(name.into())),
                         "{name} ran before its intent was durable"
                     );
-                    pending.extend(run(shape, choices, &mut left, &mut world, name));
+                    let (end, is_unknown) = run(shape, choices, &mut left, &mut world, name);
+                    if is_unknown {
+                        tried.insert(name);
+                    }
+                    let is_open =
+                        tried.contains(name) || shape.view(&durable, &pending).may_have_been_tried(name);
+                    pending.extend(shape.fact(name, end, is_open));
                 }
             }
             Next::Undo(name) => {
@@ -153,7 +194,7 @@ fn play(shape: &Shape, choices: &mut Choices, mut left: Trouble) -> Ending<Reaso
                 }
             }
             Next::MakeUp(name) => {
-                assert!(world.has("capture") && !world.has("commit-stock"));
+                assert!(world.has("capture") && !world.has("commit-stock"), "{world:?}");
                 world.done.insert("refund");
                 pending.push(Entry::MadeUp(name.into()));
             }
@@ -162,46 +203,63 @@ fn play(shape: &Shape, choices: &mut Choices, mut left: Trouble) -> Ending<Reaso
     panic!("no end after {units} units: {durable:?}");
 }
 
-/// One step against the other side, which knows what it has already done.
+/// One round of a step against the other side, of one try each; and whether the try's outcome is not known.
 fn run(
     shape: &Shape,
     choices: &mut Choices,
     left: &mut Trouble,
     world: &mut World,
     name: &'static str,
-) -> Option<Fact> {
+) -> (RoundEnd<(), Reason>, bool) {
+    if world.forbids(name) {
+        assert_eq!(name, "commit-stock", "tried again after its undo: {world:?}");
+        return (RoundEnd::RefusedForGood(because(name)), false);
+    }
     let mut options = vec!["done"];
-    if !world.has(name) {
+    if left.refusals > 0 {
         options.push("refused");
+        // These make sure of their refusal: the hold is given back, which fails once the stock was taken.
+        if matches!(name, "capture" | "commit-stock") && !world.has("commit-stock") {
+            options.push("refused for good");
+        }
     }
     if left.unknowns > 0 {
-        options.extend(["lost answer", "unreachable"]);
+        options.extend(["lost answer", "late", "unreachable"]);
     }
     let how = options[choices.one_of(options.len())];
     match how {
-        "refused" if shape.refusal_turns(name) => return Some(Entry::Refused(name.into(), because(name))),
-        "refused" => return Some(Entry::Stuck(name.into(), because(name))),
-        "unreachable" => {}
-        _ => world.apply(name),
-    }
-    if how == "done" {
-        return Some(Entry::Done(name.into(), Some(())));
+        "refused" => {
+            left.refusals -= 1;
+            return (RoundEnd::Refused(because(name)), false);
+        }
+        "refused for good" => {
+            left.refusals -= 1;
+            world.done.insert("for good");
+            return (RoundEnd::RefusedForGood(because(name)), false);
+        }
+        "done" => {
+            world.apply(name);
+            return (RoundEnd::Done(()), false);
+        }
+        "lost answer" => world.apply(name),
+        "late" => world.late.push(name),
+        _ => {}
     }
     left.unknowns -= 1;
-    let gives_up = shape.may_be_given_up(name) && choices.one_of(2) == 1;
-    gives_up.then(|| Entry::GivenUp(name.into(), because(name)))
+    let is_spent = shape.may_be_given_up(name) && choices.one_of(2) == 1;
+    (if is_spent { RoundEnd::Spent(because(name)) } else { RoundEnd::LeftOpen }, true)
 }
 
-/// I10: completed means paid and delivered; anything else means neither.
+/// I10: completed means paid and delivered; anything else means neither, also when what was late has arrived.
 fn check_the_end(shape: &Shape, world: &World, durable: &[Fact]) {
     let steps = ["reserve", "authorize", "capture", "commit-stock"];
     let in_effect: Vec<_> = steps.into_iter().filter(|step| world.has(step)).collect();
     match shape.view(durable, &[]).ending() {
-        Ending::Completed => assert!(in_effect == steps && !world.has("refund"), "{world:?}"),
+        Ending::Completed => assert!(in_effect == steps && !world.has("refund"), "{world:?} {durable:?}"),
         Ending::Failed(reason) if reason == because("commit-stock") => {
-            assert!(world.has("capture") && world.has("refund") && !world.has("commit-stock"), "{world:?}");
+            assert!(world.has("refund") && !world.has("commit-stock"), "{world:?} {durable:?}");
         }
-        Ending::Cancelled | Ending::Failed(_) => assert!(in_effect.is_empty(), "{world:?}"),
+        Ending::Cancelled | Ending::Failed(_) => assert!(in_effect.is_empty(), "{world:?} {durable:?}"),
     }
     assert_eq!(phase(shape, durable), Phase::Ended);
 }
@@ -227,22 +285,35 @@ fn play_all(shape: &Shape, trouble: Trouble) -> usize {
 
 #[test]
 fn every_course_with_a_crash_at_every_point_ends_whole_or_undone() {
-    let trouble = Trouble { crashes: 2, unknowns: 1, cancels: 0, stuck: 0 };
-    assert!(play_all(&place_order(true), trouble) > 1_000);
-    assert!(play_all(&place_order(false), trouble) > 1_000);
+    for (crashes, refusals) in [(2, 0), (1, 1)] {
+        let trouble = Trouble { crashes, unknowns: 1, refusals, cancels: 0, stuck: 0 };
+        assert!(play_all(&place_order(true), trouble) > 1_000);
+        assert!(play_all(&place_order(false), trouble) > 1_000);
+    }
 }
 
 #[test]
 fn every_course_with_a_cancel_at_every_point_ends_whole_or_undone() {
-    let trouble = Trouble { crashes: 1, unknowns: 1, cancels: 1, stuck: 0 };
-    assert!(play_all(&place_order(true), trouble) > 1_000);
-    assert!(play_all(&place_order(false), trouble) > 1_000);
+    for (crashes, refusals) in [(1, 0), (0, 1)] {
+        let trouble = Trouble { crashes, unknowns: 1, refusals, cancels: 1, stuck: 0 };
+        assert!(play_all(&place_order(true), trouble) > 500);
+        assert!(play_all(&place_order(false), trouble) > 500);
+    }
 }
 
 #[test]
 fn every_course_with_an_undo_that_sticks_is_resumed_and_ends_undone() {
-    let trouble = Trouble { crashes: 1, unknowns: 2, cancels: 0, stuck: 1 };
+    for (crashes, unknowns, refusals) in [(1, 2, 0), (0, 2, 1)] {
+        let trouble = Trouble { crashes, unknowns, refusals, cancels: 0, stuck: 1 };
+        assert!(play_all(&place_order(true), trouble) > 1_000);
+    }
+}
+
+#[test]
+fn every_course_with_refusals_at_any_time_ends_whole_or_undone() {
+    let trouble = Trouble { crashes: 0, unknowns: 2, refusals: 2, cancels: 0, stuck: 0 };
     assert!(play_all(&place_order(true), trouble) > 1_000);
+    assert!(play_all(&place_order(false), trouble) > 1_000);
 }
 
 #[test]

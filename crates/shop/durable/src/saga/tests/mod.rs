@@ -1,6 +1,7 @@
-//! The proof of the saga's invariants: [`exhaustive`] for the decision, [`running`] for the runner.
+//! The proof of the saga's invariants: [`exhaustive`] for the decision, [`running`] and [`refusals`] for the runner.
 
 mod exhaustive;
+mod refusals;
 mod running;
 
 use super::*;

@@ -12,22 +12,24 @@ use waypost_telemetry::testing::TestTelemetry;
 
 /// How a scripted call goes.
 #[derive(Clone, Copy)]
-enum Act {
+pub(super) enum Act {
     Succeeds,
     Refuses(&'static str),
+    RefusesForGood(&'static str),
     IsUnknown,
+    IsNotSent,
     Hangs,
 }
 
 /// The saga's value: what each step does in turn, and what was called. What is not scripted succeeds.
 #[derive(Default)]
-struct Shop {
-    script: Mutex<HashMap<&'static str, VecDeque<Act>>>,
+pub(super) struct Shop {
+    pub(super) script: Mutex<HashMap<&'static str, VecDeque<Act>>>,
     calls: Mutex<Vec<String>>,
 }
 
 impl Shop {
-    fn with(script: &[(&'static str, &[Act])]) -> Shop {
+    pub(super) fn with(script: &[(&'static str, &[Act])]) -> Shop {
         let script = script.iter().map(|(name, acts)| (*name, acts.iter().copied().collect())).collect();
         Shop { script: Mutex::new(script), calls: Mutex::default() }
     }
@@ -38,6 +40,11 @@ impl Shop {
         match act.unwrap_or(Act::Succeeds) {
             Act::Succeeds => Ok(1),
             Act::Refuses(reason) => Err(Failure::Refused(because(reason))),
+            Act::RefusesForGood(reason) => Err(Failure::RefusedForGood(because(reason))),
+            Act::IsNotSent => {
+                let retry_in = Duration::from_millis(1);
+                Err(Failure::NotSent { reason: because("breaker"), retry_in })
+            }
             Act::IsUnknown => Err(Failure::Unknown(because("unavailable"))),
             Act::Hangs => std::future::pending().await,
         }
@@ -73,8 +80,8 @@ macro_rules! undos {
         impl Undo<Shop> for $undo {
             const NAME: &'static str = $name;
             const SPAN: &'static str = $name;
-            async fn undo(&self, shop: &Shop, _: &u32, call: &Call) -> Result<(), Reason> {
-                shop.act($name, call).await.map(drop).map_err(|failure| failure.reason().clone())
+            async fn undo(&self, shop: &Shop, _: &u32, call: &Call) -> Result<(), Failure<Reason>> {
+                shop.act($name, call).await.map(drop)
             }
         }
     )*};
@@ -94,7 +101,7 @@ steps! { Reserve "reserve" Authorize "authorize" Capture "capture" CommitStock "
 undos! { Release "release" Void "void" Refund "refund" }
 locals! { Confirm "confirm" "confirm-order" Complete "complete" "complete-order" }
 
-fn plan() -> Plan<Shop> {
+pub(super) fn plan() -> Plan<Shop> {
     saga("place-order")
         .together([step(Reserve).undo(Release), step(Authorize).undo(Void)])
         .local(Confirm)
@@ -103,7 +110,7 @@ fn plan() -> Plan<Shop> {
         .local(Complete)
 }
 
-fn quick() -> Policy {
+pub(super) fn quick() -> Policy {
     Policy {
         attempts: 3,
         budget: Duration::from_secs(5),
@@ -119,8 +126,8 @@ type Hook = Box<dyn FnOnce(&mut Vec<Vec<Fact>>) + Send>;
 
 /// A journal in memory; the state counts the units.
 #[derive(Default)]
-struct Paper {
-    rows: Mutex<Vec<Vec<Fact>>>,
+pub(super) struct Paper {
+    pub(super) rows: Mutex<Vec<Vec<Fact>>>,
     /// Runs once, just before the unit with this number is written.
     before: Mutex<HashMap<usize, Hook>>,
     is_taken_over: Mutex<bool>,
@@ -167,29 +174,29 @@ impl Journal<Shop> for Paper {
     }
 }
 
-struct Scene {
-    runner: Runner<Shop>,
-    paper: Paper,
-    signals: Signals,
+pub(super) struct Scene {
+    pub(super) runner: Runner<Shop>,
+    pub(super) paper: Paper,
+    pub(super) signals: Signals,
 }
 
 impl Scene {
-    fn new(shop: Shop, paper: Paper) -> Scene {
+    pub(super) fn new(shop: Shop, paper: Paper) -> Scene {
         let runner = Runner::new(shop, plan(), quick()).unwrap();
         paper.rows.lock().unwrap().insert(0, runner.opening());
         Scene { runner, paper, signals: Signals::default() }
     }
 
-    async fn run(&self) -> Result<Finished, Error> {
+    pub(super) async fn run(&self) -> Result<Finished, Error> {
         let run = self.runner.run("o1", &self.paper, self.paper.loaded(), &self.signals);
         tokio::time::timeout(Duration::from_secs(10), run).await.expect("the saga must come to an end")
     }
 
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         self.runner.saga.calls()
     }
 
-    fn ending(&self) -> Ending<Reason> {
+    pub(super) fn ending(&self) -> Ending<Reason> {
         let facts = self.paper.facts();
         assert!(facts.contains(&Entry::Ended), "not at its end: {facts:?}");
         self.runner.shape.view(&facts, &[]).ending()
