@@ -134,7 +134,7 @@ impl Orders {
             Err(refused) if price.is_fresh() => Err(refused.into()),
             // The client may know a newer price than we do.
             Err(_) => {
-                let price = self.catalogue.ask(&wish.product).await?;
+                let price = self.catalogue.price_after(price, &wish.product).await?;
                 check_amount(price.unit_price, wish.quantity, wish.amount)?;
                 Ok(price.unit_price)
             }
