@@ -59,6 +59,7 @@ impl Shop {
             user_service: target.clone(),
             inventory_service: target,
             auth: Auth::Demo,
+            hosts: vec!["test".to_owned()],
             tokens: token_settings(),
             ..Config::default()
         };
