@@ -117,6 +117,12 @@ table! {
     UserInactive "user_inactive" FORBIDDEN PermissionDenied never
         "The user may not order"
         "An operator has to make the user active again."
+    CrossSite "cross_site" FORBIDDEN PermissionDenied never
+        "The request comes from a page of another site"
+        "Call the gateway from a program, or from a page of its own."
+    UnknownHost "unknown_host" MISDIRECTED_REQUEST PermissionDenied never
+        "The gateway does not go by this name"
+        "Use localhost or the address in the URL, or add the name to `gateway.hosts`."
 
     // What does not exist.
     NotFound "not_found" NOT_FOUND NotFound never

@@ -46,6 +46,7 @@ pub mod user {
                 f.debug_struct("AuthenticateRequest")
                     .field("user_id", &self.user_id)
                     .field("password", &"***")
+                    .field("client_address", &self.client_address)
                     .finish()
             }
         }

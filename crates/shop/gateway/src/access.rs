@@ -62,6 +62,11 @@ impl Row {
         }
     }
 
+    /// True when the route reads a body: then, and only then, the body can be too large for it.
+    pub fn takes_body(&self) -> bool {
+        self.errors.contains(&ErrorCode::PayloadTooLarge)
+    }
+
     /// Open to all; a token is not even looked at, so that a stale one cannot lock its owner out of the login.
     pub fn is_public(&self) -> bool {
         [self.anonymous, self.owner, self.other, self.admin].iter().all(|verdict| *verdict == Verdict::Allow)

@@ -5,27 +5,14 @@ use axum::{
     http::{Extensions, HeaderMap},
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use waypost_telemetry::http::client_address;
 
-/// The peer, or the rightmost address of `X-Forwarded-For` that is not one of our proxies. What stands further left
-/// was written by whoever sent the request.
+/// The peer, or the client that our proxies say they forward for; the same as on the request's span.
 pub(crate) fn client(extensions: &Extensions, headers: &HeaderMap, trusted_proxies: &[IpAddr]) -> IpAddr {
-    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     // Without a socket (a test that calls the router) nobody is known.
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if !trusted_proxies.contains(&peer) {
-        return peer;
-    }
-    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let mut client = peer;
-    for hop in hops.iter().rev() {
-        let Ok(address) = hop.parse::<IpAddr>() else { return client };
-        client = address.to_canonical();
-        if !trusted_proxies.contains(&client) {
-            return client;
-        }
-    }
-    client
+    client_address(headers, peer, |address| trusted_proxies.contains(&address))
 }
 
 #[cfg(test)]

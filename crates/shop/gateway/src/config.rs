@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, fmt, net::IpAddr};
+use waypost_resilience::grpc::check_target;
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 
 /// Whether a caller needs a token.
@@ -36,6 +37,9 @@ settings! {
         /// `required`: callers need a token. `demo`: a request without a token acts for the user that it names;
         /// refused unless bound to loopback.
         pub auth: Auth = Auth::Required,
+        /// Names beside localhost and the bound address under which a gateway in `demo` may be called. Others are refused,
+        /// as a page of any site can make its own name lead to this machine (DNS rebinding).
+        pub hosts: Vec<String> = Vec::new(),
         /// Whether `POST /api/orders` needs an `Idempotency-Key`. A client that gets no answer and sent no key can only
         /// guess whether it has ordered; `up` lets it, so that a plain `curl` orders.
         pub require_idempotency_key: bool = true,
@@ -44,7 +48,8 @@ settings! {
         pub continue_traces: bool = false,
         /// Proxies whose `X-Forwarded-For` is believed.
         pub trusted_proxies: Vec<IpAddr> = Vec::new(),
-        /// Requests at once; a few more wait for a moment, further ones are answered 503.
+        /// Requests that are worked on at once, counted from when their body has arrived; a few more wait for a moment,
+        /// further ones are answered 503. An eighth is kept for reads and cancellations.
         pub requests_at_once: usize = 1024,
         /// Time for a request, from when it is read to its answer.
         pub budget: Duration = Duration::from_secs(5),
@@ -54,12 +59,18 @@ settings! {
         pub body_size: ByteSize = ByteSize::kib(64),
         /// Time for a body to arrive.
         pub body_timeout: Duration = Duration::from_secs(10),
+        /// Bytes a second that a body must bring after its first three seconds; 0 asks for none.
+        pub body_rate: ByteSize = ByteSize::kib(1),
+        /// Bodies on their way at once; requests with further ones are answered 503.
+        pub bodies_at_once: usize = 4096,
+        /// Bytes of all bodies on their way together; a body that finds no room is answered 503.
+        pub bodies_size: ByteSize = ByteSize::mib(32),
         /// Tokens that the gateway issues and takes.
         pub tokens: TokenSettings = TokenSettings::default(),
         /// How many requests one principal may send; for callers without a token, one address.
         pub rate_limit: RateLimit = RateLimit::default(),
-        /// How many logins may be tried for one account, and from one address.
-        pub login_limit: RateLimit = RateLimit { requests: 10, ..RateLimit::default() },
+        /// How many logins may be tried from one address, right or wrong.
+        pub login_limit: RateLimit = RateLimit { requests: 60, ..RateLimit::default() },
     }
 }
 
@@ -116,9 +127,8 @@ impl Config {
             ("inventory_service", &self.inventory_service),
         ];
         for (key, target) in targets {
-            if !is_target(target) {
-                complaints
-                    .push(Complaint::new(key, format!("`{target}` is not of the form http://host:port")));
+            if let Err(error) = check_target(target) {
+                complaints.push(Complaint::new(key, error.to_string()));
             }
         }
         if self.budget > self.longest_budget {
@@ -161,12 +171,6 @@ impl TokenSettings {
     }
 }
 
-fn is_target(target: &str) -> bool {
-    let Ok(uri) = target.parse::<http::Uri>() else { return false };
-    let has_host = uri.host().is_some_and(|host| !host.is_empty());
-    matches!(uri.scheme_str(), Some("http" | "https")) && has_host && matches!(uri.path(), "" | "/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +179,14 @@ mod tests {
     #[test]
     fn the_defaults_are_without_complaint() {
         assert_eq!(Config::default().check(), []);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_called_is_named_with_the_reason() {
+        let config = Config { order_service: "https://orders:443".to_owned(), ..Config::default() };
+        let complaints = config.check();
+        assert_eq!((complaints.len(), complaints[0].key.as_str()), (1, "order_service"));
+        assert!(complaints[0].reason.contains("asks for TLS"), "{}", complaints[0].reason);
     }
 
     #[test]

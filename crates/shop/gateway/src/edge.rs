@@ -1,21 +1,38 @@
 //! What all requests share, and the layers that each of them passes.
 
 use crate::{
-    Error, access_log, caller,
+    Error, access_log, body,
+    body::Bodies,
+    caller,
     config::{Auth, Config},
-    headers, panics, problem, rate,
+    headers::HEADERS,
+    pages,
+    problem::{self, Refusal},
+    rate,
     tokens::Tokens,
     upstream::Upstream,
 };
 use axum::{
     Router,
     body::Bytes,
+    http::Method,
     middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse as _, Response},
 };
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::Deref,
+    sync::Arc,
+    time::Duration,
+};
 use tower::ServiceBuilder;
 use utoipa::openapi::OpenApi;
+use waypost_api::ErrorCode;
 use waypost_resilience::shed;
+use waypost_service::{
+    answers::{add_headers, catch_panics},
+    browser::Names,
+};
 use waypost_telemetry::Telemetry;
 
 /// Cheap to clone; every handler has it as its state.
@@ -29,11 +46,12 @@ pub(crate) struct Shared {
     pub(crate) login_rate: rate::Rate,
     pub(crate) auth: Auth,
     pub(crate) require_idempotency_key: bool,
+    /// The names that the gateway answers to, in demo.
+    pub(crate) names: Option<Names>,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) budget: Duration,
     pub(crate) longest_budget: Duration,
-    pub(crate) body_size: usize,
-    pub(crate) body_timeout: Duration,
+    pub(crate) bodies: Bodies,
     /// The OpenAPI document, as it is sent.
     pub(crate) document: Bytes,
 }
@@ -47,7 +65,12 @@ impl Deref for Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(config: &Config, telemetry: &Telemetry, document: &OpenApi) -> Result<Edge, Error> {
+    pub(crate) fn new(
+        config: &Config,
+        telemetry: &Telemetry,
+        bound: SocketAddr,
+        document: &OpenApi,
+    ) -> Result<Edge, Error> {
         // Only maps with keys that are not strings fail to serialise, and the document has none.
         let document = serde_json::to_vec_pretty(document).unwrap_or_default().into();
         Ok(Edge(Arc::new(Shared {
@@ -57,18 +80,18 @@ impl Edge {
             login_rate: rate::Rate::new(telemetry, "login", &config.login_limit),
             auth: config.auth,
             require_idempotency_key: config.require_idempotency_key,
+            names: (config.auth == Auth::Demo).then(|| Names::new(bound, &config.hosts)),
             trusted_proxies: config.trusted_proxies.clone(),
             budget: config.budget.get(),
             longest_budget: config.longest_budget.get(),
-            body_size: config.body_size.as_usize(),
-            body_timeout: config.body_timeout.get(),
+            bodies: Bodies::new(config),
             document,
         })))
     }
 }
 
 /// Wraps the routes. The list reads from the outside in; connection limits are the listener's, further out, and the
-/// size, the fields and the deadline of a request are its handler's, further in.
+/// fields and the deadline of a request are its handler's, further in.
 pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edge: &Edge) -> Router {
     let proxies = config.trusted_proxies.clone();
     let trace_edge = telemetry
@@ -79,16 +102,27 @@ pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edg
         .trusted_proxies(move |peer| proxies.contains(&peer))
         // So that a caller can find its request in the viewer.
         .trace_response(true);
-    let shed = shed::Settings { max_in_flight: config.requests_at_once, ..shed::Settings::default() };
+    let shed = shed::Settings {
+        max_in_flight: config.requests_at_once,
+        reserved: config.requests_at_once / 8,
+        ..shed::Settings::default()
+    };
+    let shed = shed::Layer::new(telemetry, shed::Protocol::Http, shed)
+        // A probe must be answered under load, or the load gets worse when this gateway is taken away.
+        .exempt(|path| path == "/api/health")
+        // Reads are quick, and a cancellation ends work.
+        .favour(|method, path| method != Method::POST || path.ends_with("/cancel"));
     let layers = ServiceBuilder::new()
         // On every answer, whoever gave it.
-        .layer(from_fn(headers::add))
-        // What the next two refuse gets its body here, without a trace.
+        .layer(from_fn(|request, next| add_headers(&HEADERS, request, next)))
+        // What is refused before there is a trace gets its body here.
         .layer(from_fn(problem::render))
         // Outside the trace, so that the span still sees the panic as one.
-        .layer(from_fn(panics::catch))
+        .layer(from_fn(|request, next| catch_panics(internal, request, next)))
+        // Before anything is looked at: what a page of another site asks is no business of ours.
+        .layer(from_fn_with_state(edge.clone(), pages::refuse_foreign))
         // Before anything that costs: a request that is turned away costs next to nothing.
-        .layer(shed::Layer::new(telemetry, shed::Protocol::Http, shed))
+        .layer(shed.early())
         // From here on there is a span; what is refused below is seen in it.
         .layer(trace_edge)
         // What anything below refuses gets its body here, with the trace.
@@ -100,6 +134,15 @@ pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edg
         // Before the refusals of `authorise`: guessing tokens must not be free.
         .layer(from_fn_with_state(edge.clone(), rate::limit))
         // Who may not, goes no further: no body is read for it.
-        .layer(from_fn_with_state(edge.clone(), caller::authorise));
+        .layer(from_fn_with_state(edge.clone(), caller::authorise))
+        // Before the place is taken: a body that trickles must hold up nobody else.
+        .layer(from_fn_with_state(edge.clone(), body::read))
+        // The place itself: from here on the gateway works for the request.
+        .layer(shed);
     routes.layer(layers)
+}
+
+/// For a handler that panicked.
+fn internal() -> Response {
+    Refusal::from(ErrorCode::Internal).into_response()
 }

@@ -1,8 +1,8 @@
 //! The public HTTP edge of Waypost.
 //!
 //! For outsiders it is the whole system; for the services it is the one caller whom they may believe who asks. A
-//! request passes, in this order: the listener's limits, the shed, the trace edge, the rate limit, the token, the
-//! reading of its body and fields, its deadline; then it is forwarded ([`build`] puts these together). Follow an
+//! request passes, in this order: the listener's limits, the trace edge, the rate limit, the token, the reading of its
+//! body, the shed, the reading of its fields, its deadline; then it is forwarded ([`build`] puts these together). Follow an
 //! order from `routes/orders.rs`.
 //!
 //! Invariants:
@@ -25,7 +25,7 @@ mod error;
 mod headers;
 mod idempotency;
 mod openapi;
-mod panics;
+mod pages;
 mod problem;
 mod query;
 mod rate;
@@ -65,7 +65,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     }
     let document = openapi::document(config.auth);
     openapi::check_against_table(&document)?;
-    let edge = Edge::new(config, &telemetry, &document)?;
+    let edge = Edge::new(config, &telemetry, bound, &document)?;
     let (routes, _) = routes::all();
     let routes = routes.with_state(edge.clone());
     let router = edge::layers(routes, config, &telemetry, &edge);

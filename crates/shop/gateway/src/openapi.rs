@@ -30,6 +30,8 @@ const TOKEN: &str = "token";
 const ANYWHERE: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
     ErrorCode::UnknownField,
+    ErrorCode::CrossSite,
+    ErrorCode::UnknownHost,
     ErrorCode::RateLimited,
     ErrorCode::HeadersTooLarge,
     ErrorCode::Internal,

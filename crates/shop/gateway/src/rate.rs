@@ -1,7 +1,7 @@
 //! How often a caller may ask.
 //!
-//! One rate a principal; for a caller without a good token, one an address. Logins have a rate of their own, for
-//! each account and each address, so that guessing passwords is slow from one place and against one account.
+//! One rate a principal; for a caller without a good token, one an address. Logins have a rate of their own for each
+//! address. Guesses at one account are the user service's to count: it knows which were wrong.
 
 use crate::{
     address,
@@ -19,13 +19,13 @@ use axum::{
 use std::{net::IpAddr, num::NonZeroU32};
 use waypost_api::{Error, ErrorCode, UserId};
 use waypost_resilience::rate_limit::{Limiter, Settings};
+use waypost_service::one_holder;
 use waypost_telemetry::Telemetry;
 
 /// Whose requests are counted together.
 #[derive(Clone, Debug)]
 pub(crate) enum Key {
     Principal(UserId),
-    Account(UserId),
     Address(IpAddr),
 }
 
@@ -34,7 +34,6 @@ impl Key {
     fn text(&self) -> String {
         match self {
             Key::Principal(user_id) => format!("p:{user_id}"),
-            Key::Account(user_id) => format!("u:{user_id}"),
             Key::Address(address) => format!("a:{}", one_holder(*address)),
         }
     }
@@ -91,10 +90,9 @@ pub(crate) async fn limit(State(edge): State<Edge>, request: Request, next: Next
 }
 
 /// Counts an attempt to log in.
-pub(crate) fn count_login(edge: &Edge, address: IpAddr, account: &UserId) -> Result<(), Refusal> {
+pub(crate) fn count_login(edge: &Edge, address: IpAddr) -> Result<(), Refusal> {
     if !is_exempt(edge, address) {
         edge.login_rate.take(&Key::Address(address))?;
-        edge.login_rate.take(&Key::Account(account.clone()))?;
     }
     Ok(())
 }
@@ -102,15 +100,4 @@ pub(crate) fn count_login(edge: &Edge, address: IpAddr, account: &UserId) -> Res
 /// In demo a load run from this machine measures orders and not the rate limit.
 fn is_exempt(edge: &Edge, address: IpAddr) -> bool {
     edge.auth == Auth::Demo && address.is_loopback()
-}
-
-/// An IPv6 customer has a /64 to choose addresses from.
-fn one_holder(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let network = u128::from(v6) & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-    }
 }

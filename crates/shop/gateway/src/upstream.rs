@@ -2,7 +2,8 @@
 //!
 //! Reads are repeated when the service could not be reached, within the budget of the request and the retry
 //! budget of the target. Writes are not: the client repeats them, with its key. Every call carries what is left of
-//! the request's deadline (the channel adds it).
+//! the request's deadline (the channel adds it). Reads and cancellations of orders have connections of their own, so
+//! that orders which wait for their end hold up nothing else.
 
 use crate::{Error, config::Config};
 use std::future::Future;
@@ -30,6 +31,8 @@ use waypost_telemetry::Telemetry;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     orders: Target<OrderServiceClient<Channel>>,
+    /// For all that is not a new order.
+    known_orders: OrderServiceClient<Channel>,
     users: Target<UserServiceClient<Channel>>,
     stock: Target<InventoryServiceClient<Channel>>,
     retry: retry::Policy,
@@ -43,15 +46,14 @@ struct Target<C> {
 }
 
 impl<C> Target<C> {
-    fn new(
-        telemetry: &Telemetry,
-        target: &str,
-        client: impl FnOnce(Channel) -> C,
-    ) -> Result<Target<C>, Error> {
-        let channel = Channel::connect_lazy(telemetry, target, ChannelOptions::default())
-            .map_err(|source| Error::Target { source })?;
-        Ok(Target { client: client(channel), retries: retry::Budget::new(telemetry, target) })
+    fn new(telemetry: &Telemetry, target: &str, client: C) -> Target<C> {
+        Target { client, retries: retry::Budget::new(telemetry, target) }
     }
+}
+
+fn connect(telemetry: &Telemetry, target: &str) -> Result<Channel, Error> {
+    Channel::connect_lazy(telemetry, target, ChannelOptions::default())
+        .map_err(|source| Error::Target { source })
 }
 
 type Answer<T> = Result<T, waypost_api::Error>;
@@ -59,10 +61,14 @@ type Answer<T> = Result<T, waypost_api::Error>;
 impl Upstream {
     /// Connects lazily: the services may start later than the gateway.
     pub(crate) fn new(config: &Config, telemetry: &Telemetry) -> Result<Upstream, Error> {
+        let orders = connect(telemetry, &config.order_service)?;
+        let users = connect(telemetry, &config.user_service)?;
+        let stock = connect(telemetry, &config.inventory_service)?;
         Ok(Upstream {
-            orders: Target::new(telemetry, &config.order_service, OrderServiceClient::new)?,
-            users: Target::new(telemetry, &config.user_service, UserServiceClient::new)?,
-            stock: Target::new(telemetry, &config.inventory_service, InventoryServiceClient::new)?,
+            known_orders: OrderServiceClient::new(orders.apart()),
+            orders: Target::new(telemetry, &config.order_service, OrderServiceClient::new(orders)),
+            users: Target::new(telemetry, &config.user_service, UserServiceClient::new(users)),
+            stock: Target::new(telemetry, &config.inventory_service, InventoryServiceClient::new(stock)),
             retry: retry::Policy::new().idempotent(),
         })
     }
@@ -90,7 +96,7 @@ impl Upstream {
 
     pub(crate) async fn order(&self, request: GetOrderRequest) -> Answer<Order> {
         self.read(&self.orders.retries, |attempt| {
-            let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
+            let (mut client, request) = (self.known_orders.clone(), attempt.request(request.clone()));
             async move { client.get_order(request).await }
         })
         .await
@@ -111,7 +117,7 @@ impl Upstream {
 
     pub(crate) async fn orders(&self, request: ListOrdersRequest) -> Answer<ListOrdersResponse> {
         self.read(&self.orders.retries, |attempt| {
-            let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
+            let (mut client, request) = (self.known_orders.clone(), attempt.request(request.clone()));
             async move { client.list_orders(request).await }
         })
         .await
@@ -122,7 +128,7 @@ impl Upstream {
     }
 
     pub(crate) async fn cancel_order(&self, request: CancelOrderRequest) -> Answer<Order> {
-        Ok(self.orders.client.clone().cancel_order(request).await?.into_inner())
+        Ok(self.known_orders.clone().cancel_order(request).await?.into_inner())
     }
 
     async fn read<T, F, Fut>(&self, retries: &retry::Budget, call: F) -> Answer<T>

@@ -16,12 +16,14 @@ use waypost_api::{
         inventory_service_server::{InventoryService, InventoryServiceServer},
     },
 };
-use waypost_service::{GrpcLimits, grpc_app};
+use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{Telemetry, record_error, set};
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, inventory: Inventory, limits: &GrpcLimits) -> axum::Router {
-    grpc_app(telemetry, Routes::new(InventoryServiceServer::new(Interface { inventory })), limits)
+    let routes = Routes::new(InventoryServiceServer::new(Interface { inventory }));
+    // All calls but the one that begins something, which may be slow.
+    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Reserve"))
 }
 
 struct Interface {

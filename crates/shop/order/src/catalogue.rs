@@ -2,12 +2,15 @@
 //!
 //! For the check of a new order, which would otherwise ask the inventory each time. A price that has changed since is
 //! caught when the stock is reserved, because the reservation carries the price; so an old entry can delay a refusal
-//! and never sell at a wrong price. Bounded: when it is full, the oldest entry makes room.
+//! and never sell at a wrong price. Bounded in number; orders that miss the same price at the same time ask once.
 
 use crate::{Error, place_order::Inventory};
+use moka::future::Cache;
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -34,56 +37,65 @@ impl Price {
 #[derive(Debug)]
 pub struct Catalogue {
     inventory: Inventory,
-    time_to_live: Duration,
-    capacity: usize,
-    prices: Mutex<HashMap<ProductId, Price>>,
+    prices: Cache<ProductId, Price>,
 }
 
 impl Catalogue {
     /// An empty cache of at most `capacity` prices.
     pub fn new(inventory: Inventory, time_to_live: Duration, capacity: usize) -> Catalogue {
-        Catalogue { inventory, time_to_live, capacity: capacity.max(1), prices: Mutex::default() }
+        let capacity = u64::try_from(capacity.max(1)).unwrap_or(u64::MAX);
+        let prices = Cache::builder().max_capacity(capacity).time_to_live(time_to_live).build();
+        Catalogue { inventory, prices }
     }
 
     /// The price of a product, from the cache when it is there. Notes on the current span which it was.
     pub async fn price(&self, product: &ProductId) -> Result<Price, Error> {
-        let cached = self.remembered(product);
+        let cached = self.remembered(product).await;
         set(CACHE_HIT, cached.is_some());
         match cached {
             Some(price) => Ok(price),
-            None => self.ask(product).await,
+            None => self.ask_together(product).await,
         }
     }
 
     /// The price of a product, when it is in the cache.
-    pub fn remembered(&self, product: &ProductId) -> Option<Price> {
-        let cached = self.prices().get(product).copied();
-        cached.filter(|price| price.asked_at.elapsed() < self.time_to_live)
+    pub async fn remembered(&self, product: &ProductId) -> Option<Price> {
+        self.prices.get(product).await
     }
 
-    /// The price of a product as the inventory has it now.
-    pub async fn ask(&self, product: &ProductId) -> Result<Price, Error> {
+    /// The price of a product as the inventory has it now, when `old` is what it was.
+    pub async fn price_after(&self, old: Price, product: &ProductId) -> Result<Price, Error> {
+        // Somebody else may have asked since.
+        let is_still_cached =
+            self.prices.get(product).await.is_some_and(|price| price.asked_at == old.asked_at);
+        if is_still_cached {
+            self.prices.invalidate(product).await;
+        }
+        self.ask_together(product).await
+    }
+
+    /// Asks, or waits for the answer to somebody who is asking.
+    async fn ask_together(&self, product: &ProductId) -> Result<Price, Error> {
+        let is_mine = AtomicBool::new(false);
+        let ask = async {
+            is_mine.store(true, Ordering::Relaxed);
+            self.ask(product).await
+        };
+        match self.prices.try_get_with_by_ref(product, ask).await {
+            Ok(price) => Ok(price),
+            // Another's time ran out; ours may not have.
+            Err(error) if !is_mine.load(Ordering::Relaxed) && error.code == ErrorCode::DeadlineExceeded => {
+                Ok(self.ask(product).await?)
+            }
+            Err(error) => Err(Arc::unwrap_or_clone(error).into()),
+        }
+    }
+
+    async fn ask(&self, product: &ProductId) -> Result<Price, waypost_api::Error> {
         let request = CheckStockRequest { product_id: product.into() };
-        let answer = self.inventory.clone().check_stock(request).await.map_err(waypost_api::Error::from)?;
-        let answer = answer.into_inner();
+        let answer = self.inventory.clone().check_stock(request).await?.into_inner();
         let currency: Currency = answer.currency.parse().map_err(|_| ErrorCode::Internal)?;
         let unit_price = Money::new(answer.unit_price_ten_thousandths, currency);
-        let price = Price { unit_price, asked_at: Instant::now() };
-        self.remember(product, price);
-        Ok(price)
-    }
-
-    fn remember(&self, product: &ProductId, price: Price) {
-        let mut prices = self.prices();
-        if prices.len() >= self.capacity && !prices.contains_key(product) {
-            let oldest = prices.iter().min_by_key(|(_, price)| price.asked_at).map(|(id, _)| id.clone());
-            oldest.and_then(|id| prices.remove(&id));
-        }
-        prices.insert(product.clone(), price);
-    }
-
-    fn prices(&self) -> MutexGuard<'_, HashMap<ProductId, Price>> {
-        // Nothing panics while it is held, so a poisoned map is a whole one.
-        self.prices.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Price { unit_price, asked_at: Instant::now() })
     }
 }

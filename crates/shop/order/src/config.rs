@@ -1,7 +1,8 @@
 //! What an operator can set.
 
+use waypost_resilience::grpc::check_target;
 use waypost_service::GrpcLimits;
-use waypost_settings::{Duration, settings};
+use waypost_settings::{Complaint, Duration, settings};
 
 settings! {
     /// The order service.
@@ -64,5 +65,17 @@ settings! {
         pub longest_pause: Duration = Duration::from_secs(2),
         /// Tries of undoing a step before the order is parked.
         pub undo_attempts: u32 = 8,
+    }
+}
+
+impl Config {
+    /// Rules that the types cannot state. To be asked before anything is bound.
+    pub fn check(&self) -> Vec<Complaint> {
+        let targets =
+            [("inventory_target", &self.inventory_target), ("payment_target", &self.payment_target)];
+        let unusable = |(key, target): (&'static str, &String)| {
+            check_target(target).err().map(|error| Complaint::new(key, error.to_string()))
+        };
+        targets.into_iter().filter_map(unusable).collect()
     }
 }

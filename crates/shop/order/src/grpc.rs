@@ -18,7 +18,7 @@ use waypost_api::{
     },
 };
 use waypost_durable::idempotency::Key;
-use waypost_service::{GrpcLimits, grpc_app};
+use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{Telemetry, record_error, set};
 
 /// The one route whose requests carry a key.
@@ -30,7 +30,9 @@ const LONGEST_TEXT: usize = 255;
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, orders: Orders, limits: &GrpcLimits) -> axum::Router {
-    grpc_app(telemetry, Routes::new(OrderServiceServer::new(Interface { orders })), limits)
+    let routes = Routes::new(OrderServiceServer::new(Interface { orders }));
+    // All calls but the one that begins something, which may be slow.
+    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/CreateOrder"))
 }
 
 struct Interface {

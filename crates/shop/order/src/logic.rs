@@ -125,7 +125,7 @@ impl Orders {
         }
         // Before anything is stored: what is accepted is also carried on.
         let admission = self.sagas.admit();
-        if admission.is_err() || !self.is_priced_at_hand(&wish) {
+        if admission.is_err() || !self.is_priced_at_hand(&wish).await {
             // I2: before anybody is asked and anything refused. With all at hand the unit that stores the order is
             // the one that looks the key up.
             if let Some(before) = self.placed_before(wish.key.clone()).await? {
@@ -153,8 +153,8 @@ impl Orders {
 
     /// True when the price that is remembered agrees with the total that the client expects, so that nobody has to be
     /// asked for it.
-    fn is_priced_at_hand(&self, wish: &NewOrder) -> bool {
-        let price = self.catalogue.remembered(&wish.product);
+    async fn is_priced_at_hand(&self, wish: &NewOrder) -> bool {
+        let price = self.catalogue.remembered(&wish.product).await;
         price.is_some_and(|price| check_amount(price.unit_price, wish.quantity, wish.amount).is_ok())
     }
 
@@ -166,7 +166,7 @@ impl Orders {
             Err(refused) if price.is_fresh() => Err(refused.into()),
             // The client may know a newer price than we do.
             Err(_) => {
-                let price = self.catalogue.ask(&wish.product).await?;
+                let price = self.catalogue.price_after(price, &wish.product).await?;
                 check_amount(price.unit_price, wish.quantity, wish.amount)?;
                 Ok(price.unit_price)
             }

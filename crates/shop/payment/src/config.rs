@@ -1,8 +1,9 @@
 //! What an operator can set.
 
 use crate::domain::ReviewTimes;
+use waypost_resilience::grpc::check_target;
 use waypost_service::GrpcLimits;
-use waypost_settings::{ByteSize, Duration, settings};
+use waypost_settings::{ByteSize, Complaint, Duration, settings};
 
 settings! {
     /// The payment service.
@@ -33,6 +34,14 @@ settings! {
         pub idle_connections: usize = 256,
         /// How long they are kept.
         pub idle_timeout: Duration = Duration::from_secs(30),
+    }
+}
+
+impl ProviderConfig {
+    /// Rules that the types cannot state. To be asked before anything is bound.
+    pub fn check(&self) -> Vec<Complaint> {
+        let unusable = check_target(&self.url).err();
+        unusable.map(|error| Complaint::new("url", error.to_string())).into_iter().collect()
     }
 }
 

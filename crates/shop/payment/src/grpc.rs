@@ -15,12 +15,14 @@ use waypost_api::{
         payment_service_server::{PaymentService, PaymentServiceServer},
     },
 };
-use waypost_service::{GrpcLimits, grpc_app};
+use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, payments: Payments, limits: &GrpcLimits) -> axum::Router {
-    grpc_app(telemetry, Routes::new(PaymentServiceServer::new(Interface { payments })), limits)
+    let routes = Routes::new(PaymentServiceServer::new(Interface { payments }));
+    // All calls but the one that begins something, which may be slow.
+    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Authorize"))
 }
 
 struct Interface {

@@ -2,7 +2,7 @@
 //!
 //! For the gateway and for every service that calls another. [`deadline`] carries how long an answer is still
 //! worth having from hop to hop; [`grpc::Channel`] calls another service under that deadline, behind a
-//! [`breaker`] and in a span; [`retry`] repeats a call that surely did nothing, on a budget; [`shed`] refuses what
+//! [`breaker`], in a span and over as many connections as it takes; [`retry`] repeats a call that surely did nothing, on a budget; [`shed`] refuses what
 //! is too much at once, and [`rate_limit`] what is too much of one caller.
 //!
 //! Invariants: a deadline is never extended; what is refused is refused before anything is done; every queue,

@@ -1,7 +1,7 @@
 //! A gRPC service as a router: the layers around it, outermost first.
 
 use axum::body::Body;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::{BodyExt as _, Limited};
 use tonic::{Status, service::Routes};
 use tower::ServiceBuilder;
@@ -12,20 +12,36 @@ use waypost_telemetry::Telemetry;
 settings! {
     /// Limits of one gRPC service, over all its connections.
     pub struct GrpcLimits {
-        /// Calls at once; a few more wait for a moment, further ones are answered RESOURCE_EXHAUSTED.
+        /// Calls at once; a few more wait for a moment, further ones are answered RESOURCE_EXHAUSTED. An eighth is kept for
+        /// calls that begin nothing new: reads, and what ends or undoes work that has begun.
         pub calls: usize = 1024,
         /// Bytes of one request; more are answered RESOURCE_EXHAUSTED. Waypost's requests are below 4 KiB.
         pub request_size: ByteSize = ByteSize::kib(256),
     }
 }
 
-/// Wraps the services of a role into what [`crate::serve`] takes.
+/// Wraps the services of a role into what [`crate::serve`] takes. All calls are alike.
 pub fn grpc_app(telemetry: &Telemetry, routes: Routes, limits: &GrpcLimits) -> axum::Router {
+    grpc_app_favouring(telemetry, routes, limits, |_, _| true)
+}
+
+/// As [`grpc_app`], with places kept for the calls for whose method and path `favour` is true: those that begin nothing
+/// new, so that slow beginnings cannot keep others from being read, ended or undone.
+pub fn grpc_app_favouring(
+    telemetry: &Telemetry,
+    routes: Routes,
+    limits: &GrpcLimits,
+    favour: fn(&Method, &str) -> bool,
+) -> axum::Router {
     let request_size = limits.request_size.as_usize();
-    let shed = shed::Settings { max_in_flight: limits.calls, ..shed::Settings::default() };
+    let shed = shed::Settings {
+        max_in_flight: limits.calls,
+        reserved: limits.calls / 8,
+        ..shed::Settings::default()
+    };
     let layers = ServiceBuilder::new()
         // First, so that a call that is turned away costs next to nothing, not even a span.
-        .layer(shed::Layer::new(telemetry, shed::Protocol::Grpc, shed))
+        .layer(shed::Layer::new(telemetry, shed::Protocol::Grpc, shed).favour(favour))
         // Everything below is inside the call's SERVER span, refusals included.
         .layer(telemetry.grpc_server())
         // Work that nobody waits for is refused; what remains is the budget of every call made from here.

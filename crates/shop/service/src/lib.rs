@@ -19,11 +19,14 @@ mod drain;
 mod grpc;
 mod holder;
 mod limits;
+mod network;
 mod process;
 mod serve;
 mod tasks;
 
 pub mod admin;
+pub mod answers;
+pub mod browser;
 pub mod health;
 
 pub use crate::{
@@ -31,8 +34,9 @@ pub use crate::{
     bind::{BindError, Listener, bind},
     data::{DataDir, DataDirError, Location},
     drain::{Drain, DrainTrigger},
-    grpc::{GrpcLimits, grpc_app},
+    grpc::{GrpcLimits, grpc_app, grpc_app_favouring},
     limits::Limits,
+    network::one_holder,
     process::{Drained, Pacing, Process},
     serve::{Served, serve},
     tasks::Tasks,

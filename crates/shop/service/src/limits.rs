@@ -1,5 +1,6 @@
 //! What one listener puts up with.
 
+use std::net::IpAddr;
 use waypost_settings::{ByteSize, Duration, settings};
 
 settings! {
@@ -10,11 +11,18 @@ settings! {
         pub connections: usize = 4096,
         /// Connections open at once from one address.
         pub connections_per_address: usize = 512,
+        /// Reverse proxies and load balancers: the limit per address does not bind them, as many clients are behind each.
+        /// Those that the gateway trusts are among them without being named here.
+        pub proxies: Vec<IpAddr> = Vec::new(),
         /// Whether the limit per address also binds loopback. Off, so that a load run on this machine measures
         /// orders and not this limit.
         pub limit_loopback: bool = false,
-        /// Time to send a request's headers, and time that an HTTP/1 connection may stay idle between requests.
+        /// Time to send a request's headers, from their first byte on; for the first request from when the connection is
+        /// made.
         pub header_timeout: Duration = Duration::from_secs(5),
+        /// Time that an HTTP/1 connection may stay idle between requests. Longer than load balancers keep theirs (60 s by
+        /// default), or they send a request over a connection that is being closed here.
+        pub keep_alive: Duration = Duration::from_secs(75),
         /// Time that a peer may leave what is sent to it unread, without taking a single byte; then its connection ends.
         pub write_timeout: Duration = Duration::from_secs(30),
         /// Headers of one HTTP/1 request; more are answered 431.

@@ -14,9 +14,10 @@ settings! {
         pub cache_time: Duration = Duration::from_secs(30),
         /// Passwords that are hashed at once. Each takes 19 MiB and a core for its time.
         pub hashes_at_once: usize = 2,
-        /// Wrong passwords that an account may have within `login_window`; further logins are refused unchecked.
+        /// Wrong passwords for an account that one address may send at once; then each further attempt has to wait,
+        /// first a second, then twice as long every time. Other addresses notice nothing.
         pub login_failures: u32 = 10,
-        /// The time after which an account's wrong passwords are forgotten.
+        /// Time without another wrong password after which those before are forgotten; also the longest wait.
         pub login_window: Duration = Duration::from_secs(900),
         /// Limits of the gRPC interface.
         pub grpc: GrpcLimits = GrpcLimits::default(),

@@ -17,10 +17,10 @@ pub enum Error {
     /// The user or the password is wrong; which of them is not told.
     #[error("the user id or the password is wrong")]
     BadCredentials,
-    /// The account has had too many wrong passwords.
-    #[error("too many wrong passwords for this account")]
+    /// Too many wrong passwords for the account came from the address.
+    #[error("too many wrong passwords for this account came from this address")]
     TooManyFailures {
-        /// When they are forgotten, at the latest.
+        /// When the next attempt is checked.
         retry_after: Duration,
     },
     /// Too many passwords wait to be hashed.

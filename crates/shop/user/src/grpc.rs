@@ -8,7 +8,7 @@ use waypost_api::user::v1::{
     user_service_server::{UserService, UserServiceServer},
 };
 use waypost_api::{FieldCode, UserId, http_bodies::Password};
-use waypost_service::{GrpcLimits, grpc_app};
+use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
 use crate::Error;
@@ -17,7 +17,9 @@ use crate::logic::Users;
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, users: Users, limits: &GrpcLimits) -> axum::Router {
-    grpc_app(telemetry, Routes::new(UserServiceServer::new(Interface { users })), limits)
+    let routes = Routes::new(UserServiceServer::new(Interface { users }));
+    // All calls but the one that begins something, which may be slow.
+    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Authenticate"))
 }
 
 struct Interface {
@@ -53,7 +55,9 @@ impl UserService for Interface {
         };
         let (id, password) = fields.finish(id.zip(password))?;
         set(USER_ID, id.clone());
-        let user = self.users.authenticate(id, password).await.map_err(status)?;
+        // The gateway's word; an attempt without one is counted with all others that have none.
+        let address = request.client_address.parse().ok();
+        let user = self.users.authenticate(id, password, address).await.map_err(status)?;
         Ok(Response::new(message(&user)))
     }
 }

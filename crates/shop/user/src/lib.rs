@@ -6,10 +6,12 @@
 //! Invariants:
 //! - An unknown user and a wrong password get the same answer after the same work.
 //! - Passwords exist only as Argon2id hashes; neither they nor the hashes reach a span, a log or an error.
+//! - Whoever guesses is slowed down, and nobody else: wrong passwords count for an account and an address.
 //! - Hashing never takes the threads that serve requests, and only so many hashes run at once.
 //!
 //! Left out: registration, changing users, sessions (the gateway signs tokens).
 
+mod attempts;
 mod config;
 mod demo;
 pub mod domain;

@@ -1,20 +1,17 @@
 //! What the service does for its callers: a user by id through the cache, a user by password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use moka::future::Cache;
 use waypost_api::UserId;
 use waypost_telemetry::{set, span};
 
+use crate::attempts::Attempts;
 use crate::domain::User;
 use crate::password::Passwords;
 use crate::store::Store;
 use crate::{Config, Error};
-
-/// Accounts whose wrong passwords are counted; beyond that the least used are forgotten.
-const COUNTED_ACCOUNTS: u64 = 100_000;
 
 /// The users. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,9 +19,7 @@ pub struct Users {
     store: Arc<dyn Store>,
     cache: Cache<UserId, Arc<User>>,
     passwords: Passwords,
-    failures: Cache<UserId, Arc<AtomicU32>>,
-    most_failures: u32,
-    window: Duration,
+    attempts: Attempts,
 }
 
 impl Users {
@@ -34,16 +29,8 @@ impl Users {
             .max_capacity(config.cache_capacity)
             .time_to_live(config.cache_time.get())
             .build();
-        let window = config.login_window.get();
-        let failures = Cache::builder().max_capacity(COUNTED_ACCOUNTS).time_to_live(window).build();
-        Users {
-            store,
-            cache,
-            passwords: Passwords::new(config.hashes_at_once),
-            failures,
-            most_failures: config.login_failures.max(1),
-            window,
-        }
+        let attempts = Attempts::new(config.login_failures, config.login_window.get());
+        Users { store, cache, passwords: Passwords::new(config.hashes_at_once), attempts }
     }
 
     /// A user by id. Callers that miss the same user at the same time share one lookup. Users that do not exist are
@@ -69,26 +56,32 @@ impl Users {
         user.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Lookup))
     }
 
-    /// A user by id and password.
+    /// A user by id and password. `address` is where the attempt comes from, if that is known.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] alike for an unknown user and a wrong password; [`Error::TooManyFailures`] without a
-    /// check once the account has had too many; [`Error::Overloaded`]; the store's failure.
-    pub async fn authenticate(&self, id: UserId, password: String) -> Result<User, Error> {
-        // Counted before the check, so that guesses side by side cannot be more than one after the other.
-        let tries = self.failures.get_with(id.clone(), async { Arc::default() }).await;
-        if tries.fetch_add(1, Ordering::Relaxed) >= self.most_failures {
-            return Err(Error::TooManyFailures { retry_after: self.window });
-        }
-        let account = self.store.account(id.clone()).await?;
+    /// check while an address that has sent too many for the account has to wait; [`Error::Overloaded`]; the store's
+    /// failure.
+    pub async fn authenticate(
+        &self,
+        id: UserId,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<User, Error> {
+        let attempt = self.attempts.begin(id.clone(), address).await;
+        let attempt = attempt.map_err(|retry_after| Error::TooManyFailures { retry_after })?;
+        let account = self.store.account(id).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let matches = span("check-password").run(self.passwords.check(password, hash)).await?;
         match account {
             Some(account) if matches => {
-                self.failures.invalidate(&id).await;
+                attempt.was_right();
                 Ok(account.user)
             }
-            _ => Err(Error::BadCredentials),
+            _ => {
+                attempt.was_wrong();
+                Err(Error::BadCredentials)
+            }
         }
     }
 }

@@ -3,17 +3,15 @@
 use crate::problem::Problem;
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, header},
-    middleware::{Next, from_fn},
-    response::{IntoResponse as _, Response},
+    http::{HeaderName, header},
+    middleware::from_fn,
+    response::IntoResponse as _,
 };
-use futures_util::FutureExt as _;
-use std::panic::AssertUnwindSafe;
+use waypost_service::answers::{add_headers, catch_panics};
 
 /// Tell a browser to do as little as possible with an answer. The page needs nothing but its own files: whatever a span
 /// says, no script, style or request of another origin can come of it.
-const HEADERS: [(HeaderName, &str); 6] = [
+static HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -29,31 +27,15 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// Wraps a finished router: the last thing that is done to it.
 pub(crate) fn around(router: Router) -> Router {
-    router.layer(from_fn(catch_panics)).layer(from_fn(add_headers))
-}
-
-async fn add_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// Without it, a panic would end the connection and with it the other requests of an HTTP/2 peer. What a half-run
-/// request has touched is not used again: its state is dropped, what is shared is behind locks and channels.
-async fn catch_panics(request: Request, next: Next) -> Response {
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    answered.unwrap_or_else(|_| {
-        tracing::error!("a handler panicked; the panic hook has written where");
-        Problem::internal().into_response()
-    })
+    router
+        .layer(from_fn(|request, next| catch_panics(|| Problem::internal().into_response(), request, next)))
+        .layer(from_fn(|request, next| add_headers(&HEADERS, request, next)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{body::Body, routing::get};
+    use axum::{body::Body, extract::Request, routing::get};
     use tower::ServiceExt as _;
 
     #[tokio::test]

@@ -251,7 +251,11 @@ pub(crate) fn url_of(mut address: SocketAddr) -> String {
 
 fn limits(settings: &Settings, role: Role) -> Limits {
     match role {
-        Role::Gateway => settings.limits.public.clone(),
+        Role::Gateway => {
+            let mut limits = settings.limits.public.clone();
+            limits.proxies.extend(&settings.gateway.trusted_proxies);
+            limits
+        }
         _ => settings.limits.internal.clone(),
     }
 }

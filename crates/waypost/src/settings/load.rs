@@ -191,6 +191,9 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         complaints.push(Complaint::new("gateway.auth", reason));
     }
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
+    complaints.extend(settings.order.check().into_iter().map(|complaint| complaint.under("order")));
+    let provider = settings.payment.provider.check().into_iter();
+    complaints.extend(provider.map(|complaint| complaint.under("payment.provider")));
     complaints.extend(settings.viewer.check().into_iter().map(|complaint| complaint.under("viewer")));
     let telemetry = settings.telemetry.complaints();
     complaints.extend(telemetry.into_iter().map(|complaint| complaint.under("telemetry")));

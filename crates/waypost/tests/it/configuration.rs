@@ -32,6 +32,23 @@ fn every_problem_of_a_broken_configuration_is_named_at_once() {
 }
 
 #[test]
+fn a_service_address_with_tls_is_refused_with_the_reason() {
+    let folder = tempdir().unwrap();
+    let ended = ended(
+        waypost(folder.path())
+            .args(["config", "check"])
+            .env("WAYPOST_GATEWAY__ORDER_SERVICE", "https://orders:443")
+            .env("WAYPOST_ORDER__PAYMENT_TARGET", "https://payments:443")
+            .env("WAYPOST_PAYMENT__PROVIDER__URL", "https://provider:443"),
+    );
+    assert_eq!(ended.code, 64, "{ended:?}");
+    for key in ["gateway.order_service", "order.payment_target", "payment.provider.url"] {
+        assert!(ended.err.contains(key), "{key} is missing in {}", ended.err);
+    }
+    assert_eq!(ended.err.matches("asks for TLS").count(), 3, "{}", ended.err);
+}
+
+#[test]
 fn the_documented_file_loads_without_problems_and_changes_nothing() {
     let folder = tempdir().unwrap();
     let print = || ended(waypost(folder.path()).args(["config", "print"]));
@@ -97,7 +114,7 @@ fn a_section_that_is_given_in_part_keeps_its_other_defaults() {
     fs::write(folder.path().join("waypost.toml"), text).unwrap();
     let ended = ended(waypost(folder.path()).args(["config", "print"]));
     let (_, logins) = ended.out.split_once("[gateway.login_limit]").unwrap();
-    assert!(logins.contains("\nrequests = 10\n"), "{}", ended.out);
+    assert!(logins.contains("\nrequests = 60\n"), "{}", ended.out);
     assert!(ended.out.contains("service_namespace = \"waypost\""), "{}", ended.out);
 }
 

@@ -34,9 +34,13 @@ pub(crate) async fn login(
 ) -> Answer {
     let LoginBody { user_id, password } = parse_login(&body)?;
     waypost_telemetry::set(USER_ID, &user_id);
-    rate::count_login(&edge, address::client(&extensions, &headers, &edge.trusted_proxies), &user_id)?;
-    let request =
-        AuthenticateRequest { user_id: user_id.to_string(), password: password.expose().to_owned() };
+    let address = address::client(&extensions, &headers, &edge.trusted_proxies);
+    rate::count_login(&edge, address)?;
+    let request = AuthenticateRequest {
+        user_id: user_id.to_string(),
+        password: password.expose().to_owned(),
+        client_address: address.to_string(),
+    };
     let user = budget.spend(edge.upstream.authenticate(request)).await?;
     let user_id = user.user_id.parse().map_err(|_| Error::internal())?;
     let access_token = edge.tokens.issue(&Principal { user_id, is_admin: user.is_admin })?;

@@ -2,7 +2,7 @@
 
 use crate::{
     http::{Request, raw, read_to_end},
-    shop::{Shop, in_time, order_body, token},
+    shop::{Shop, order_body, token},
 };
 use serde_json::{Value, json};
 use std::{fmt::Write as _, time::Duration};
@@ -144,7 +144,7 @@ async fn a_load_run_from_this_machine_is_not_limited_in_demo() {
 }
 
 #[tokio::test]
-async fn logins_have_a_rate_of_their_own_for_each_account() {
+async fn logins_have_a_rate_of_their_own_for_each_address() {
     let shop = Shop::configured(|config| {
         config.auth = Auth::Required;
         config.login_limit = RateLimit { requests: 1, ..RateLimit::default() };
@@ -153,21 +153,6 @@ async fn logins_have_a_rate_of_their_own_for_each_account() {
     assert_eq!(shop.send(login.clone()).await.status, 401);
     let refused = shop.send(login).await;
     assert_eq!((refused.status.as_u16(), refused.header("ratelimit-policy")), (429, "\"login\";q=1;w=60"));
-}
-
-#[tokio::test]
-async fn requests_above_the_limit_are_shed() {
-    let shop = Shop::configured(|config| config.requests_at_once = 1);
-    let address = shop.address;
-    let gated = Request::post("/api/orders", &order_body(&json!({"product_id": "prod-gated"})));
-    let held = waypost_telemetry::spawn(gated.send(address));
-    in_time(shop.services.arrived.acquire()).await.unwrap().forget();
-    let refused = shop.get("/api/health").await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "overloaded"));
-    assert_eq!(refused.header("retry-after"), "1");
-    shop.services.gate.add_permits(1);
-    assert_eq!(in_time(held).await.unwrap().status, 201);
-    assert_eq!(shop.get("/api/health").await.status, 200);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ impl Request {
         *request.method_mut() = method.parse().unwrap();
         *request.uri_mut() = path.parse().unwrap();
         *request.headers_mut() = headers;
-        request.headers_mut().insert("host", HeaderValue::from_static("test"));
+        request.headers_mut().entry("host").or_insert(HeaderValue::from_static("test"));
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();

@@ -8,6 +8,8 @@ mod edge;
 mod http;
 mod openapi;
 mod orders;
+mod overload;
+mod pages;
 mod readiness;
 mod replays;
 mod services;

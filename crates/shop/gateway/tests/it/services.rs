@@ -231,7 +231,7 @@ impl user_service_server::UserService for Services {
         &self,
         request: Request<user::AuthenticateRequest>,
     ) -> Result<Response<user::User>, Status> {
-        let user::AuthenticateRequest { user_id, password } = request.into_inner();
+        let user::AuthenticateRequest { user_id, password, .. } = request.into_inner();
         if password != "waypost-demo" || !user_id.starts_with("user") {
             return Err(Error::of(ErrorCode::BadCredentials).into());
         }

@@ -60,6 +60,7 @@ impl Shop {
             inventory_service: target,
             auth: Auth::Demo,
             require_idempotency_key: false,
+            hosts: vec!["test".to_owned()],
             tokens: token_settings(),
             ..Config::default()
         };

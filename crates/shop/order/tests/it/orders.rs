@@ -5,7 +5,7 @@ use crate::{
     shop::{PATIENCE, Service, Shop, code, order_for, usd, within},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 use waypost_api::{ErrorCode, OrderStatus, order::v1::CreateOrderRequest};
 
 #[tokio::test]
@@ -78,6 +78,31 @@ async fn a_client_that_knows_a_newer_price_than_the_cache_is_right() {
     let order = tokio::time::timeout(PATIENCE, retried).await.unwrap();
     assert_eq!(order.status, "completed");
     assert_eq!(shop.inventory().script.count("check_stock"), 2);
+}
+
+#[tokio::test]
+async fn orders_that_miss_the_same_price_at_once_ask_once() {
+    const ORDERS: u64 = 20;
+    let shop = Shop::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.inventory().script.next("check_stock", [Act::Waits(Arc::clone(&gate))]);
+    let mut orders = JoinSet::new();
+    for _ in 0..ORDERS {
+        let mut client = shop.service.client();
+        orders.spawn(async move { client.create_order(order_for("user123")).await });
+    }
+    // Every order has its SERVER span, `create-order` and `validate-order` open: all have missed.
+    let all_wait = async {
+        while shop.service.telemetry.ledger().open() < 3 * ORDERS {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_wait).await.unwrap();
+    gate.add_permits(1);
+    for created in orders.join_all().await {
+        assert_eq!(created.unwrap().into_inner().order.unwrap().status, "completed");
+    }
+    assert_eq!(shop.inventory().script.count("check_stock"), 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 use std::error::Error;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use tonic::{Code, Status, TimeoutExpired, body::Body, transport};
 
@@ -21,7 +22,9 @@ pub(super) fn of_connection(error: transport::Error) -> Status {
 }
 
 /// Gives the failures of a response's body their names.
-pub(super) fn name_body_faults(body: Body) -> Body {
+pub(super) fn name_body_faults(
+    body: impl http_body::Body<Data = Bytes, Error = Status> + Send + 'static,
+) -> Body {
     Body::new(body.map_err(rename))
 }
 

@@ -7,6 +7,7 @@
 
 mod faults;
 mod guard;
+mod pool;
 
 use std::{
     fmt,
@@ -14,20 +15,21 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri, uri::InvalidUri};
+use http::{
+    Request, Response, Uri,
+    uri::{Authority, InvalidUri},
+};
 use tonic::{Status, body::Body, transport::Endpoint};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_service::Service;
-use waypost_telemetry::{
-    Telemetry,
-    grpc::{ClientLayer, Connection},
-};
+use waypost_telemetry::{Telemetry, grpc::ClientLayer};
 
 use crate::{
     breaker::{self, Breaker},
     deadline,
 };
 use guard::GuardLayer;
+use pool::{Pool, PooledBody};
 
 /// How calls to one target are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +49,11 @@ pub struct ChannelOptions {
     /// A call that had less time than this and ran out of it tells nothing of the target. Otherwise a client that
     /// asks for impossibly short deadlines could shut the breaker for everybody.
     pub counts_timeouts_from: Duration,
+    /// Connections to the target at most. A server lets so many calls be open on each: times its bound, this is what
+    /// can be open at the target at once.
+    pub max_connections: usize,
+    /// Calls that are open on a connection before a further one is made. RFC 9113 asks servers for no less than 100.
+    pub calls_per_connection: usize,
 }
 
 impl Default for ChannelOptions {
@@ -59,6 +66,8 @@ impl Default for ChannelOptions {
             keep_alive_timeout: Duration::from_secs(5),
             breaker: breaker::Settings::default(),
             counts_timeouts_from: Duration::from_millis(250),
+            max_connections: 16,
+            calls_per_connection: 100,
         }
     }
 }
@@ -81,10 +90,38 @@ pub enum ChannelError {
         /// The target as it was given.
         target: String,
     },
+    /// The target asks for TLS.
+    #[error(
+        "the target {target:?} asks for TLS, which is not spoken between services: give http://host:port, and \
+         let a proxy or a mesh beside each service encrypt"
+    )]
+    TlsTarget {
+        /// The target as it was given.
+        target: String,
+    },
 }
 
-/// A connection to another service that is made when it is first needed, and made again when it breaks. Cheap to
-/// clone; clones share the connection and the breaker.
+/// What a target has to be for a [`Channel`]: `http://host:port`. For a check of settings, before anything is bound.
+pub fn check_target(target: &str) -> Result<(), ChannelError> {
+    parse_target(target).map(|_| ())
+}
+
+fn parse_target(target: &str) -> Result<(Uri, Authority), ChannelError> {
+    let uri: Uri =
+        target.parse().map_err(|source| ChannelError::InvalidTarget { target: target.to_owned(), source })?;
+    let has_only_authority = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    match (uri.scheme_str(), uri.authority().filter(|authority| !authority.host().is_empty())) {
+        (Some("http"), Some(authority)) if has_only_authority => {
+            let authority = authority.clone();
+            Ok((uri, authority))
+        }
+        (Some("https"), _) => Err(ChannelError::TlsTarget { target: target.to_owned() }),
+        _ => Err(ChannelError::UnusableTarget { target: target.to_owned() }),
+    }
+}
+
+/// Connections to another service that are made when they are first needed, and made again when they break. Cheap to
+/// clone; clones share the connections and the breaker.
 ///
 /// ```no_run
 /// use waypost_api::user::v1::{GetUserRequest, user_service_client::UserServiceClient};
@@ -98,10 +135,14 @@ pub enum ChannelError {
 /// ```
 #[derive(Clone)]
 pub struct Channel {
-    stack: BoxCloneSyncService<Request<Body>, Response<Body>, Status>,
+    stack: Stack,
     breaker: Breaker,
     target: Uri,
+    telemetry: Telemetry,
+    options: ChannelOptions,
 }
+
+type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
 impl Channel {
     /// A channel to `http://host:port`. Has to be called within a tokio runtime, which drives the connection.
@@ -110,38 +151,18 @@ impl Channel {
         target: &str,
         options: ChannelOptions,
     ) -> Result<Self, ChannelError> {
-        let uri: Uri = target
-            .parse()
-            .map_err(|source| ChannelError::InvalidTarget { target: target.to_owned(), source })?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(ChannelError::UnusableTarget { target: target.to_owned() });
-        };
+        let (target, authority) = parse_target(target)?;
         let breaker = Breaker::new(telemetry, authority.as_str(), options.breaker);
-        let endpoint = Endpoint::from(uri.clone())
-            .connect_timeout(options.connect_timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(options.keep_alive_interval)
-            .keep_alive_timeout(options.keep_alive_timeout);
+        let stack = stack(telemetry, &target, &options, &breaker);
+        Ok(Self { stack, breaker, target, telemetry: telemetry.clone(), options })
+    }
 
-        let stack = ServiceBuilder::new()
-            // One type of body for the typed clients, whatever the layers below make of it.
-            .map_response(|response: Response<_>| response.map(Body::new))
-            // Outermost, so that a target that keeps failing costs neither time nor a span.
-            .layer(GuardLayer {
-                breaker: breaker.clone(),
-                counts_timeouts_from: options.counts_timeouts_from,
-            })
-            // One CLIENT span for each call that is made. Around the deadline, so that a call that ran out of
-            // time shows as DEADLINE_EXCEEDED and not as cancelled.
-            .layer(ClientLayer::new(telemetry).target(&uri))
-            // Around the connection, so that waiting for one counts too.
-            .layer(deadline::ClientLayer { longest: options.longest, margin: options.margin })
-            // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
-            .map_response(|response: Response<Body>| response.map(faults::name_body_faults))
-            .map_err(faults::of_connection)
-            // tonic's channel, which says in its answers whom it is connected to.
-            .service(Connection::lazy(&endpoint));
-        Ok(Self { stack: BoxCloneSyncService::new(stack), breaker, target: uri })
+    /// The same target and the same breaker over connections of its own: for calls that must not wait behind those of
+    /// another kind, such as reads behind slow writes.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let stack = stack(&self.telemetry, &self.target, &self.options, &self.breaker);
+        Self { stack, ..self.clone() }
     }
 
     /// The breaker of the target.
@@ -153,6 +174,30 @@ impl Channel {
     pub fn target(&self) -> &Uri {
         &self.target
     }
+}
+
+fn stack(telemetry: &Telemetry, target: &Uri, options: &ChannelOptions, breaker: &Breaker) -> Stack {
+    let endpoint = Endpoint::from(target.clone())
+        .connect_timeout(options.connect_timeout)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(options.keep_alive_interval)
+        .keep_alive_timeout(options.keep_alive_timeout);
+    let stack = ServiceBuilder::new()
+        // One type of body for the typed clients, whatever the layers below make of it.
+        .map_response(|response: Response<_>| response.map(Body::new))
+        // Outermost, so that a target that keeps failing costs neither time nor a span.
+        .layer(GuardLayer { breaker: breaker.clone(), counts_timeouts_from: options.counts_timeouts_from })
+        // One CLIENT span for each call that is made. Around the deadline, so that a call that ran out of time
+        // shows as DEADLINE_EXCEEDED and not as cancelled.
+        .layer(ClientLayer::new(telemetry).target(target))
+        // Around the connections, so that waiting for one counts too.
+        .layer(deadline::ClientLayer { longest: options.longest, margin: options.margin })
+        // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
+        .map_response(|response: Response<PooledBody>| response.map(faults::name_body_faults))
+        .map_err(faults::of_connection)
+        // tonic's channels, which say in their answers whom they are connected to.
+        .service(Pool::new(endpoint, options.max_connections, options.calls_per_connection));
+    BoxCloneSyncService::new(stack)
 }
 
 impl fmt::Debug for Channel {

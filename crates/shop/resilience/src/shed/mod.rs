@@ -2,30 +2,30 @@
 //!
 //! A server that takes on more than it can do answers everybody late. This layer lets a number of requests in,
 //! lets a few wait a short while, and refuses the rest with 503 and `Retry-After`, or `RESOURCE_EXHAUSTED` for
-//! gRPC.
+//! gRPC. Some places can be kept for requests that are favoured ([`Layer::favour`]), so that slow work of one kind
+//! does not take quick work of another with it.
+//!
+//! A server that must do something slow before a request may count, such as reading its body, puts [`Layer::early`]
+//! in front of that: it turns away at once what would find no place later.
 //!
 //! Invariants: a request counts until its response's body has ended, not only its head; the limit is shared by
 //! all clones of the layer, so it holds on a router of which axum makes a service a request (axum #2582); nobody
-//! waits longer than the settings say, nor past the deadline; requests are let in in the order they came.
+//! waits longer than the settings say, nor past the deadline; requests of one lane are let in in the order they came.
 
 mod body;
+mod early;
+mod lane;
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, header};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
-    time::{Instant, timeout_at},
-};
+use http::{HeaderValue, Method, Request, Response, header};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 use waypost_api::{
     Error, ErrorCode,
@@ -40,15 +40,18 @@ use waypost_telemetry::{
 };
 
 pub use body::ShedBody;
+pub use early::{Early, EarlyLayer};
 
-use crate::deadline;
+use lane::Lane;
 
 /// How much is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// Requests that are worked on at once.
     pub max_in_flight: usize,
-    /// Requests that may wait for one of those to end.
+    /// Of those, how many are kept for favoured requests.
+    pub reserved: usize,
+    /// Requests of one lane, ordinary or favoured, that may wait for a place.
     pub max_waiting: usize,
     /// How long a request may wait.
     pub max_wait: Duration,
@@ -57,10 +60,11 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 512 at once, 256 waiting for at most 100 ms, back after a second.
+    /// 512 at once, none reserved, 256 waiting for at most 100 ms, back after a second.
     fn default() -> Self {
         Self {
             max_in_flight: 512,
+            reserved: 0,
             max_waiting: 256,
             max_wait: Duration::from_millis(100),
             retry_after: Duration::from_secs(1),
@@ -91,14 +95,16 @@ pub enum Protocol {
 pub struct Layer {
     gate: Arc<Gate>,
     exempt: fn(&str) -> bool,
+    favour: fn(&Method, &str) -> bool,
 }
 
 #[derive(Debug)]
 struct Gate {
     settings: Settings,
     protocol: Protocol,
-    in_flight: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    ordinary: Lane,
+    /// For favoured requests that find no ordinary place.
+    reserved: Lane,
     metrics: Metrics,
 }
 
@@ -127,11 +133,11 @@ impl Layer {
         let gate = Gate {
             settings,
             protocol,
-            in_flight: Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS))),
-            waiting: AtomicUsize::new(0),
+            ordinary: Lane::new(settings.max_in_flight.saturating_sub(settings.reserved)),
+            reserved: Lane::new(settings.reserved.min(settings.max_in_flight)),
             metrics,
         };
-        Self { gate: Arc::new(gate), exempt: |_| false }
+        Self { gate: Arc::new(gate), exempt: |_| false, favour: |_, _| false }
     }
 
     /// Lets the paths for which this is true in without counting them: probes must be answered under load, or
@@ -140,6 +146,27 @@ impl Layer {
     pub fn exempt(mut self, is_exempt: fn(&str) -> bool) -> Self {
         self.exempt = is_exempt;
         self
+    }
+
+    /// Gives requests whose method and path this is true for the reserved places too: what is quick and helps to end
+    /// an overload, such as reads and cancellations, must not wait behind what caused it.
+    #[must_use]
+    pub fn favour(mut self, is_favoured: fn(&Method, &str) -> bool) -> Self {
+        self.favour = is_favoured;
+        self
+    }
+
+    /// A layer that turns away what this one would refuse at this moment, and takes no place itself.
+    pub fn early(&self) -> EarlyLayer {
+        EarlyLayer(self.clone())
+    }
+
+    fn is_exempt<B>(&self, request: &Request<B>) -> bool {
+        (self.exempt)(request.uri().path())
+    }
+
+    fn is_favoured<B>(&self, request: &Request<B>) -> bool {
+        (self.favour)(request.method(), request.uri().path())
     }
 }
 
@@ -177,13 +204,14 @@ where
         // The service that was asked for readiness is the one to call (tower's contract).
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        if (self.layer.exempt)(request.uri().path()) {
+        if self.layer.is_exempt(&request) {
             let call = inner.call(request);
             return Box::pin(async move { Ok(call.await?.map(ShedBody::uncounted)) });
         }
+        let is_favoured = self.layer.is_favoured(&request);
         let gate = Arc::clone(&self.layer.gate);
         Box::pin(async move {
-            let place = match gate.enter().await {
+            let place = match gate.enter(is_favoured).await {
                 Ok(place) => place,
                 Err(reason) => return Ok(gate.refuse(reason)),
             };
@@ -201,23 +229,26 @@ enum Reason {
 }
 
 impl Gate {
-    async fn enter(self: &Arc<Self>) -> Result<Place, Reason> {
-        let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(TryAcquireError::Closed | TryAcquireError::NoPermits) => self.wait().await?,
+    async fn enter(self: &Arc<Self>, is_favoured: bool) -> Result<Place, Reason> {
+        let permit = match self.ordinary.free_place() {
+            Some(permit) => permit,
+            None => self.lane(is_favoured).place(&self.settings).await?,
         };
         Ok(Place::new(permit, Arc::clone(self)))
     }
 
-    async fn wait(&self) -> Result<OwnedSemaphorePermit, Reason> {
-        let _waiting = Waiting::begin(&self.waiting, self.settings.max_waiting).ok_or(Reason::TooManyWait)?;
-        let longest = Instant::now() + self.settings.max_wait;
-        let until = deadline::current().map_or(longest, |deadline| deadline.min(longest));
-        match timeout_at(until, Arc::clone(&self.in_flight).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed, so this is the time-out.
-            Ok(Err(_)) | Err(_) => Err(Reason::WaitedTooLong),
+    /// What would become of a request that came now, as far as that can be said.
+    fn would_enter(&self, is_favoured: bool) -> Result<(), Reason> {
+        let lane = self.lane(is_favoured);
+        if self.ordinary.has_room() || lane.has_room() || lane.may_wait(&self.settings) {
+            return Ok(());
         }
+        Err(Reason::TooManyWait)
+    }
+
+    /// Where a request waits that finds no ordinary place.
+    fn lane(&self, is_favoured: bool) -> &Lane {
+        if is_favoured && self.settings.reserved > 0 { &self.reserved } else { &self.ordinary }
     }
 
     fn refuse<R>(&self, reason: Reason) -> Response<ShedBody<R>> {
@@ -246,25 +277,6 @@ fn problem<R>(error: &Error, retry_after: Duration) -> Response<ShedBody<R>> {
     let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
-}
-
-/// One of those who wait, counted until it is dropped, also when its client has hung up.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        // Relaxed: the number stands for itself and orders nothing else.
-        count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1))
-            .ok()
-            .map(|_| Self(count))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// One of those let in, counted until it is dropped.

@@ -176,7 +176,8 @@ async fn a_probe_whose_caller_leaves_does_not_keep_it_shut() {
 async fn a_target_that_is_none_is_told_at_once() {
     let open = |target| Channel::connect_lazy(&Telemetry::disabled(), target, ChannelOptions::default());
     assert!(matches!(open("not a uri"), Err(ChannelError::InvalidTarget { .. })));
-    for target in ["127.0.0.1:9090", "https://127.0.0.1:9090", "/path", "ftp://host:1"] {
+    for target in ["127.0.0.1:9090", "/path", "ftp://host:1", "http://host:1/path", "http://host:1?x=y"] {
         assert!(matches!(open(target), Err(ChannelError::UnusableTarget { .. })), "{target}");
     }
+    assert!(matches!(open("https://127.0.0.1:9090"), Err(ChannelError::TlsTarget { .. })));
 }

@@ -92,6 +92,11 @@ impl Server {
         }
     }
 
+    /// How many connections were accepted since they were last cut.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.lock().unwrap().len()
+    }
+
     /// How many calls reached the service.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)

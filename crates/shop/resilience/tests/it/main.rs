@@ -5,6 +5,7 @@
 mod breaker;
 mod deadline;
 mod loopback;
+mod pool;
 mod retry;
 mod shed;
 mod telemetry;

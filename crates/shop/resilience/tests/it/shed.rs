@@ -7,12 +7,12 @@ use std::{
 
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Code, Status};
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 use waypost_api::{Error, ErrorCode, http_bodies::Problem};
 use waypost_resilience::{
     deadline,
@@ -48,8 +48,12 @@ fn shop(protocol: Protocol, settings: Settings) -> Shop {
         });
         Body::new(StreamBody::new(frames))
     };
-    let layer = Layer::new(&Telemetry::disabled(), protocol, settings).exempt(|path| path == "/health");
+    let layer = Layer::new(&Telemetry::disabled(), protocol, settings)
+        .exempt(|path| path == "/health")
+        .favour(|method, path| *method == Method::GET && path.starts_with("/read"));
     let router = Router::new()
+        .route("/read", get(|| async { "a book" }))
+        .route("/read/slowly", get(slow.clone()))
         .route("/slow", get(slow))
         .route("/stream", get(stream))
         .route("/health", get(|| async { "well" }))
@@ -190,4 +194,75 @@ async fn a_client_that_hangs_up_while_waiting_frees_its_place_in_the_queue() {
     shop.end.add_permits(2);
     assert_eq!(first.await.unwrap().status(), StatusCode::OK);
     assert_eq!(next.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn favoured_requests_have_places_that_others_cannot_take() {
+    let shop = shop(Protocol::Http, Settings { reserved: 1, ..settings(3, 0) });
+    let held = [shop.start("/slow"), shop.start("/slow")];
+    shop.begun(2).await;
+    assert_eq!(shop.get("/slow").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shop.get("/read").await.status(), StatusCode::OK);
+
+    let reading = shop.start("/read/slowly");
+    shop.begun(3).await;
+    assert_eq!(shop.get("/read").await.status(), StatusCode::SERVICE_UNAVAILABLE, "the reserve has an end");
+    shop.end.add_permits(3);
+    for request in held.into_iter().chain([reading]) {
+        assert_eq!(request.await.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn favoured_requests_take_ordinary_places_first() {
+    let shop = shop(Protocol::Http, Settings { reserved: 1, ..settings(3, 0) });
+    let mut reading = Vec::new();
+    for count in 1..=3 {
+        reading.push(shop.start("/read/slowly"));
+        shop.begun(count).await;
+    }
+    assert_eq!(shop.get("/slow").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(shop.get("/read").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    shop.end.add_permits(3);
+    for request in reading {
+        assert_eq!(request.await.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn what_would_find_no_place_is_turned_away_before_slow_work() {
+    let layer =
+        Layer::new(&Telemetry::disabled(), Protocol::Http, settings(1, 0)).exempt(|path| path == "/health");
+    let (began, end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let slow = {
+        let (began, end) = (Arc::clone(&began), Arc::clone(&end));
+        || async move {
+            began.add_permits(1);
+            end.acquire().await.unwrap().forget();
+            "done"
+        }
+    };
+    // In between is what is slow before a place is taken.
+    let prepared = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&prepared);
+    let prepare = move |request: Request<Body>| {
+        *counted.lock().unwrap() += 1;
+        request
+    };
+    let router = Router::new()
+        .route("/slow", get(slow))
+        .route("/health", get(|| async { "well" }))
+        .layer(ServiceBuilder::new().layer(layer.early()).map_request(prepare).layer(layer));
+    let get = |path: &str| router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
+
+    let held = waypost_telemetry::spawn(get("/slow"));
+    began.acquire().await.unwrap().forget();
+    let refused = get("/slow").await.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(*prepared.lock().unwrap(), 1);
+    assert_eq!(get("/health").await.unwrap().status(), StatusCode::OK);
+    end.add_permits(2);
+    assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(get("/slow").await.unwrap().status(), StatusCode::OK);
 }

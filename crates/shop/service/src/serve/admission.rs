@@ -1,9 +1,9 @@
 //! How many connections may be open, in all and from one address.
 
-use crate::Limits;
+use crate::{Limits, one_holder};
 use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    collections::{HashMap, HashSet},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +13,8 @@ pub(super) struct Admission {
     cap: usize,
     cap_per_address: usize,
     limit_loopback: bool,
+    /// Canonical.
+    proxies: Arc<HashSet<IpAddr>>,
     open: Arc<Mutex<Open>>,
 }
 
@@ -35,6 +37,7 @@ impl Admission {
             cap: limits.connections,
             cap_per_address: limits.connections_per_address,
             limit_loopback: limits.limit_loopback,
+            proxies: Arc::new(limits.proxies.iter().map(IpAddr::to_canonical).collect()),
             open: Arc::default(),
         }
     }
@@ -42,7 +45,9 @@ impl Admission {
     /// `None` when a cap is reached.
     pub(super) fn admit(&self, peer: IpAddr) -> Option<Permit> {
         let address = one_holder(peer);
-        let is_limited = self.limit_loopback || !address.is_loopback();
+        let is_own = address.is_loopback() && !self.limit_loopback;
+        // Behind a proxy are many clients; the proxy keeps each of them within bounds.
+        let is_limited = !is_own && !self.proxies.contains(&peer.to_canonical());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_address = open.by_address.get(&address).copied().unwrap_or_default();
         if open.total >= self.cap || (is_limited && from_address >= self.cap_per_address) {
@@ -67,17 +72,6 @@ impl Drop for Permit {
     }
 }
 
-/// The address that stands for its holder: an IPv6 customer has a /64 to choose from.
-fn one_holder(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +87,20 @@ mod tests {
         let _held = [admission.admit(greedy).unwrap(), admission.admit(greedy).unwrap()];
         assert!(admission.admit(greedy).is_none());
         assert!(admission.admit("203.0.113.8".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_reverse_proxy_is_not_taken_for_one_client() {
+        let proxies = vec!["10.0.0.1".parse().unwrap()];
+        let limits = Limits { connections: 3, connections_per_address: 1, proxies, ..Limits::default() };
+        let admission = Admission::new(&limits);
+        // As a listener for both families sees it.
+        let proxy = "::ffff:10.0.0.1".parse().unwrap();
+        let _held = [admission.admit(proxy).unwrap(), admission.admit(proxy).unwrap()];
+        let neighbour = admission.admit("10.0.0.2".parse().unwrap()).unwrap();
+        assert!(admission.admit(proxy).is_none(), "the limit of all connections binds it");
+        drop(neighbour);
+        assert!(admission.admit(proxy).is_some());
     }
 
     #[test]

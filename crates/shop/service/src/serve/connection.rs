@@ -2,6 +2,7 @@
 
 use super::{
     admission::Permit,
+    head::HeadTimer,
     host,
     in_flight::{Counted, InFlight},
     wire::{Opening, Watch, Wire},
@@ -72,6 +73,7 @@ impl Server {
         let service = hyper::service::service_fn(|request| self.respond(request, peer, &own_requests));
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(wire), service));
         let mut alarm = pin!(sleep_until(Instant::now() + self.header_timeout));
+        let mut head = pin!(HeadTimer::new(self.header_timeout));
         let mut has_opened = false;
         let mut is_leaving = false;
         loop {
@@ -85,6 +87,11 @@ impl Server {
                     return;
                 }
                 () = self.cut.cancelled() => return,
+                // Polled again whenever the connection reads, as both belong to one task.
+                () = poll_fn(|cx| head.as_mut().poll_late(cx, &watch, &own_requests)) => {
+                    tracing::debug!(%peer, "connection closed: the head of a request did not arrive in time");
+                    return;
+                }
                 has_spoken = asked_to_leave(&self.drain, &watch), if !is_leaving => {
                     if !has_spoken {
                         return;
@@ -93,7 +100,7 @@ impl Server {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = alarm.as_mut() => {
-                    if watch.opening() != Opening::Decided {
+                    if !watch.opening().is_decided() {
                         tracing::debug!(%peer, "connection closed: no request in time");
                         return;
                     }
@@ -149,7 +156,7 @@ async fn asked_to_leave(drain: &Drain, watch: &Watch) -> bool {
     poll_fn(|_| match watch.opening() {
         Opening::Silent => Poll::Ready(false),
         Opening::Undecided => Poll::Pending,
-        Opening::Decided => Poll::Ready(true),
+        Opening::Http1 | Opening::Http2 => Poll::Ready(true),
     })
     .await
 }
@@ -161,7 +168,8 @@ fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.get())
+        // Runs while the connection is idle too; the head itself has less, see `HeadTimer`.
+        .header_read_timeout(limits.keep_alive.get().max(limits.header_timeout.get()))
         .max_headers(limits.headers)
         .max_buf_size(limits.head_size.as_usize().max(SMALLEST_BUFFER));
     builder

@@ -20,11 +20,17 @@ struct Counts {
     running: AtomicUsize,
     /// Since it was last asked for.
     begun: AtomicUsize,
+    total: AtomicUsize,
 }
 
 impl InFlight {
     pub(super) fn count(&self) -> usize {
         self.0.running.load(Ordering::Relaxed)
+    }
+
+    /// All that have ever begun.
+    pub(super) fn total(&self) -> usize {
+        self.0.total.load(Ordering::Relaxed)
     }
 
     /// True when no request runs and none has begun since the last call.
@@ -37,6 +43,7 @@ impl InFlight {
     pub(super) fn begin(&self) -> Request {
         self.0.running.fetch_add(1, Ordering::Relaxed);
         self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.0.total.fetch_add(1, Ordering::Relaxed);
         Request(self.clone())
     }
 }

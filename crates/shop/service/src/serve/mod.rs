@@ -8,6 +8,7 @@
 
 mod admission;
 mod connection;
+mod head;
 mod host;
 mod in_flight;
 mod wire;

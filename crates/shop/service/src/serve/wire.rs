@@ -1,8 +1,11 @@
-//! Watches a connection's first bytes, and ends it when its peer leaves an answer unread.
+//! Watches what comes on a connection, and ends it when its peer leaves an answer unread.
 //!
 //! hyper-util reads up to 24 bytes to tell HTTP/1 from HTTP/2, and no time-out of hyper runs meanwhile: a client
 //! that connects and says nothing, or stops inside the HTTP/2 preface, would hold its connection for ever. The
 //! wire tells how far that reading has come, so that the connection can be given a time for it.
+//!
+//! On HTTP/1, hyper has one time for both the wait for a request and the arrival of its head. The wire notes when bytes
+//! come, so that the two can have times of their own.
 //!
 //! Nor has hyper a time-out for writing: a peer that asks for much and reads nothing would hold the answer's memory for
 //! ever. A write that makes no progress for a while fails here, which ends the connection.
@@ -12,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -33,32 +36,62 @@ pub(super) enum Opening {
     Silent,
     /// A part of the HTTP/2 preface.
     Undecided,
-    /// HTTP/1 or HTTP/2; hyper's own time-outs run from here on.
-    Decided,
+    /// Anything else.
+    Http1,
+    /// The whole preface; hyper's own time-outs run from here on.
+    Http2,
 }
 
-/// Sees the opening of a [`Wire`] from outside.
+impl Opening {
+    /// True when the protocol is known.
+    pub(super) fn is_decided(self) -> bool {
+        matches!(self, Opening::Http1 | Opening::Http2)
+    }
+}
+
+/// Sees from outside what comes on a [`Wire`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch(Arc<AtomicU8>);
+pub(super) struct Watch(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The number of preface bytes seen, or [`NOT_HTTP2`].
+    preface: AtomicU8,
+    /// Bytes have come since it was last asked.
+    has_read: AtomicBool,
+}
+
+const NOT_HTTP2: u8 = u8::MAX;
 
 impl Watch {
     pub(super) fn opening(&self) -> Opening {
-        match usize::from(self.0.load(Ordering::Relaxed)) {
+        match self.0.preface.load(Ordering::Relaxed) {
+            NOT_HTTP2 => Opening::Http1,
             0 => Opening::Silent,
-            matched if matched < HTTP2_PREFACE.len() => Opening::Undecided,
-            _ => Opening::Decided,
+            matched if usize::from(matched) < HTTP2_PREFACE.len() => Opening::Undecided,
+            _ => Opening::Http2,
         }
     }
 
-    /// The state is the number of preface bytes seen; anything else counts as a whole preface.
+    /// True when bytes have come since the last call.
+    pub(super) fn take_has_read(&self) -> bool {
+        self.0.has_read.swap(false, Ordering::Relaxed)
+    }
+
     fn observe(&self, bytes: &[u8]) {
-        let seen = usize::from(self.0.load(Ordering::Relaxed));
-        let Some(expected) = HTTP2_PREFACE.get(seen..) else { return };
+        if !bytes.is_empty() {
+            self.0.has_read.store(true, Ordering::Relaxed);
+        }
+        if self.opening().is_decided() {
+            return;
+        }
+        let seen = usize::from(self.0.preface.load(Ordering::Relaxed));
+        let expected = HTTP2_PREFACE.get(seen..).unwrap_or_default();
         let is_preface = expected.iter().zip(bytes).all(|(expected, byte)| expected == byte);
         let has_ended = bytes.is_empty();
-        let matched = if is_preface && !has_ended { seen + bytes.len() } else { HTTP2_PREFACE.len() };
-        let matched = u8::try_from(matched.min(HTTP2_PREFACE.len())).unwrap_or(u8::MAX);
-        self.0.store(matched, Ordering::Relaxed);
+        let matched = (seen + bytes.len()).min(HTTP2_PREFACE.len());
+        let matched = if is_preface && !has_ended { u8::try_from(matched).ok() } else { None };
+        self.0.preface.store(matched.unwrap_or(NOT_HTTP2), Ordering::Relaxed);
     }
 }
 
@@ -99,9 +132,7 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.watch.opening() != Opening::Decided {
-            self.watch.observe(buf.filled().get(before..).unwrap_or_default());
-        }
+        self.watch.observe(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -149,13 +180,13 @@ mod tests {
     #[test]
     fn the_first_byte_of_http1_decides() {
         assert_eq!(after(&[]), Opening::Silent);
-        assert_eq!(after(&[b"G"]), Opening::Decided);
-        assert_eq!(after(&[b"P", b"OST /"]), Opening::Decided);
+        assert_eq!(after(&[b"G"]), Opening::Http1);
+        assert_eq!(after(&[b"P", b"OST /"]), Opening::Http1);
     }
 
     #[test]
     fn http2_is_undecided_until_its_preface_is_whole() {
         assert_eq!(after(&[b"PRI * HT"]), Opening::Undecided);
-        assert_eq!(after(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n\0\0"]), Opening::Decided);
+        assert_eq!(after(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n\0\0"]), Opening::Http2);
     }
 }

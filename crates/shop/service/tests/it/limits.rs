@@ -4,7 +4,7 @@ use crate::support::{Server, connect_and_send, get, get_http2, http2, in_time, r
 use axum::{Router, body::Body, extract::ConnectInfo, routing::get as on_get};
 use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::mpsc::{UnboundedSender, unbounded_channel},
 };
@@ -15,6 +15,13 @@ fn app() -> Router {
     Router::new()
         .route("/", on_get(async || "hello"))
         .route("/peer", on_get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string()))
+        .route(
+            "/late",
+            on_get(async || {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                "hello"
+            }),
+        )
         .route("/never", on_get(async || std::future::pending::<()>().await))
 }
 
@@ -22,11 +29,24 @@ fn impatient() -> Limits {
     Limits { header_timeout: Duration::from_millis(200), ..Limits::default() }
 }
 
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
 async fn is_cut_off(bytes: &[u8]) {
-    let server = Server::start(app(), impatient());
+    is_cut_off_by(&Server::start(app(), impatient()), bytes).await;
+}
+
+async fn is_cut_off_by(server: &Server, bytes: &[u8]) {
     let mut slow = connect_and_send(server.address, bytes).await;
     assert_eq!(get(server.address, "/").await, (200, "hello".to_owned()), "others are served meanwhile");
     assert_eq!(read_to_end(&mut slow).await, "");
+}
+
+/// One answer of a connection that stays open.
+async fn read_answer(stream: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello") {
+        answer.push(in_time(stream.read_u8()).await.unwrap());
+    }
 }
 
 #[tokio::test]
@@ -46,9 +66,49 @@ async fn a_client_that_stops_inside_the_http2_preface_is_cut_off() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_between_requests() {
-    let server = Server::start(app(), impatient());
-    let mut idle = connect_and_send(server.address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let server = Server::start(app(), Limits { keep_alive: Duration::from_millis(300), ..impatient() });
+    let mut idle = connect_and_send(server.address, REQUEST).await;
     assert!(read_to_end(&mut idle).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_of_a_head() {
+    let server = Server::start(app(), Limits { header_timeout: Duration::from_millis(50), ..impatient() });
+    let mut idle = connect_and_send(server.address, REQUEST).await;
+    read_answer(&mut idle).await;
+    // Closed in that time, were it for idleness; waited out by another connection that is closed for its slow head.
+    is_cut_off_by(&server, b"GET / HTTP/1.1\r\nhost: test\r\nx-slow: ").await;
+    is_cut_off_by(&server, b"").await;
+    idle.write_all(REQUEST).await.unwrap();
+    read_answer(&mut idle).await;
+}
+
+#[tokio::test]
+async fn a_later_head_that_trickles_is_cut_off_as_the_first_one() {
+    let server = Server::start(app(), impatient());
+    let mut slow = connect_and_send(server.address, REQUEST).await;
+    read_answer(&mut slow).await;
+    let trickle = async {
+        while slow.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    in_time(trickle).await;
+}
+
+#[tokio::test]
+async fn a_request_that_runs_longer_than_a_head_may_is_answered() {
+    let server = Server::start(app(), impatient());
+    let mut slow = connect_and_send(server.address, b"GET /late HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    read_answer(&mut slow).await;
+    slow.write_all(REQUEST).await.unwrap();
+    read_answer(&mut slow).await;
+}
+
+#[test]
+fn connections_are_kept_for_longer_than_load_balancers_keep_theirs() {
+    // AWS ALB, nginx and Google's: 60 s and less.
+    assert!(Limits::default().keep_alive > Duration::from_secs(60));
 }
 
 #[tokio::test]

@@ -34,10 +34,18 @@ async fn start(config: Config) -> Running {
 
 impl Running {
     async fn login(&mut self, user: &str, password: &str) -> Result<String, Error> {
-        let request = AuthenticateRequest { user_id: user.into(), password: password.into() };
+        self.login_from("192.0.2.1", user, password).await
+    }
+
+    async fn login_from(&mut self, address: &str, user: &str, password: &str) -> Result<String, Error> {
+        let request = attempt(address, user, password);
         let answer = self.client.authenticate(request).await;
         answer.map(|user| user.into_inner().name).map_err(|status| Error::from_status(&status))
     }
+}
+
+fn attempt(address: &str, user: &str, password: &str) -> AuthenticateRequest {
+    AuthenticateRequest { user_id: user.into(), password: password.into(), client_address: address.into() }
 }
 
 #[tokio::test]
@@ -97,15 +105,38 @@ async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn an_account_with_too_many_wrong_passwords_is_closed_for_a_while_and_others_are_not() {
+async fn whoever_guesses_has_to_wait_and_the_owner_elsewhere_has_not() {
     let mut running = start(Config { login_failures: 2, ..Config::default() }).await;
     for _ in 0..2 {
         assert_eq!(running.login("user123", "wrong").await.unwrap_err().code, ErrorCode::BadCredentials);
     }
     let refused = running.login("user123", DEMO_PASSWORD).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::RateLimited);
-    assert!(refused.retry_after.is_some());
+    assert!(refused.retry_after.is_some_and(|wait| wait <= Duration::from_secs(1)), "{refused:?}");
+    assert_eq!(running.login_from("192.0.2.2", "user123", DEMO_PASSWORD).await.unwrap(), "Ada");
     assert_eq!(running.login("user-admin", DEMO_PASSWORD).await.unwrap(), "Grace");
+
+    // Slowed down and not locked: the wait ends.
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while running.login("user123", DEMO_PASSWORD).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.unwrap();
+}
+
+#[tokio::test]
+async fn right_passwords_side_by_side_are_all_taken() {
+    let running = start(Config { login_failures: 2, ..Config::default() }).await;
+    let mut logins = tokio::task::JoinSet::new();
+    for _ in 0..11 {
+        let mut client = running.client.clone();
+        logins
+            .spawn(async move { client.authenticate(attempt("192.0.2.1", "user123", DEMO_PASSWORD)).await });
+    }
+    for login in logins.join_all().await {
+        login.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -115,7 +146,7 @@ async fn guesses_side_by_side_are_counted_like_guesses_one_after_the_other() {
     for _ in 0..10 {
         let mut client = running.client.clone();
         guesses.spawn(async move {
-            let request = AuthenticateRequest { user_id: "user123".into(), password: "wrong".into() };
+            let request = attempt("192.0.2.1", "user123", "wrong");
             Error::from_status(&client.authenticate(request).await.unwrap_err()).code
         });
     }

@@ -5,11 +5,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
+use waypost_service::one_holder;
 
 /// Wrong tokens from one address within [`WINDOW`]; then every token of it is refused unseen until the window ends.
 const ALLOWED: u32 = 20;
@@ -32,7 +33,7 @@ impl Attempts {
     /// Seconds that the address has to wait, if it has.
     pub(super) fn wait(&self, address: IpAddr, now: Instant) -> Option<u32> {
         let counted = self.counted();
-        let failures = counted.get(&key(address)).or_else(|| counted.get(&REST))?;
+        let failures = counted.get(&one_holder(address)).or_else(|| counted.get(&REST))?;
         let left = WINDOW.checked_sub(now.duration_since(failures.since)).filter(|left| !left.is_zero())?;
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         (failures.count >= ALLOWED).then(|| u32::try_from(seconds).unwrap_or(u32::MAX))
@@ -44,7 +45,7 @@ impl Attempts {
         if counted.len() >= MOST_ADDRESSES {
             counted.retain(|_, failures| now.duration_since(failures.since) < WINDOW);
         }
-        let mut key = key(address);
+        let mut key = one_holder(address);
         if counted.len() >= MOST_ADDRESSES && !counted.contains_key(&key) {
             key = REST;
         }
@@ -62,14 +63,6 @@ impl Attempts {
 
 /// Stands for all addresses beyond the bound.
 const REST: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
-
-/// Whoever has an address of IPv6 has 2^64 of them.
-fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address @ IpAddr::V4(_) => address,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,14 +7,11 @@
 //! Left out: users and roles, and TLS, which ends in front of the viewer.
 
 mod attempts;
-mod host;
 mod login;
-mod site;
 mod token;
 
 use self::{
     attempts::Attempts,
-    host::Names,
     token::{Credentials, Token},
 };
 use crate::{Bound, Config, Error, problem::Problem};
@@ -30,6 +27,7 @@ use std::{
     sync::Arc,
 };
 use tokio::time::Instant;
+use waypost_service::browser::{Names, is_foreign};
 
 /// The rules of all listeners. Cheap to clone.
 #[derive(Clone)]
@@ -88,7 +86,7 @@ impl Access {
         } else {
             self.with_names(router, Kind::Page, self.0.bound.ui)
         };
-        router.layer(from_fn(site::refuse_foreign))
+        router.layer(from_fn(refuse_foreign))
     }
 
     /// Around Zipkin's intake and queries.
@@ -127,12 +125,16 @@ impl Access {
             async move {
                 let is_intake = kind == Kind::Zipkin && takes_spans(request.method());
                 match names.check(&request) {
-                    Err(problem) if !is_intake => problem.into_response(),
+                    Err(unknown) if !is_intake => Problem::misdirected(unknown.to_string()).into_response(),
                     _ => next.run(request).await,
                 }
             }
         }))
     }
+}
+
+async fn refuse_foreign(request: Request, next: Next) -> Response {
+    if is_foreign(&request) { Problem::cross_site().into_response() } else { next.run(request).await }
 }
 
 fn is_beyond_loopback(address: SocketAddr) -> bool {

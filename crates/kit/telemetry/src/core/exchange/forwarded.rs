@@ -32,21 +32,42 @@ impl TrustedProxies {
 
     /// The caller's address behind `peer`.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        let mut client = peer.to_canonical();
-        if !self.trust(client) {
+        client_address(headers, peer, |address| self.trust(address))
+    }
+}
+
+/// The address of the client behind `peer`: the nearest address in `X-Forwarded-For`, or else in `Forwarded`, that is
+/// not trusted itself. What stands further left was written by whoever sent the request.
+///
+/// It is what [`ServerLayer::trusted_proxies`](crate::http::ServerLayer::trusted_proxies) puts on a span, for a program
+/// that also limits or counts by address. `is_trusted` is asked for canonical addresses.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use waypost_telemetry::http::client_address;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("x-forwarded-for", "198.51.100.1, 203.0.113.7".parse()?);
+/// let proxy: IpAddr = "10.0.0.1".parse()?;
+/// let client = client_address(&headers, proxy, |address| address == proxy);
+/// assert_eq!(client, "203.0.113.7".parse::<IpAddr>()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn client_address(headers: &HeaderMap, peer: IpAddr, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
+    let forwarded_for: Vec<&str> = values(headers, "x-forwarded-for").map(str::trim).collect();
+    let hops = if forwarded_for.is_empty() { elements(headers, "for") } else { forwarded_for };
+    for hop in hops.into_iter().rev() {
+        let Some(address) = node_address(hop) else { return client };
+        client = address.to_canonical();
+        if !is_trusted(client) {
             return client;
         }
-        let forwarded_for: Vec<&str> = values(headers, "x-forwarded-for").map(str::trim).collect();
-        let hops = if forwarded_for.is_empty() { elements(headers, "for") } else { forwarded_for };
-        for hop in hops.into_iter().rev() {
-            let Some(address) = node_address(hop) else { return client };
-            client = address.to_canonical();
-            if !self.trust(client) {
-                return client;
-            }
-        }
-        client
     }
+    client
 }
 
 /// The scheme the caller used, if it is one of the two that are known.

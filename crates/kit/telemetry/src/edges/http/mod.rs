@@ -11,6 +11,7 @@ mod client_span;
 mod server;
 mod server_span;
 
+pub use crate::core::exchange::forwarded::client_address;
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
 pub use server::{MetricLabels, RequestHead, ServerBody, ServerFuture, ServerLayer, ServerService};
 

@@ -3,20 +3,10 @@
 //! Browsers say where a request comes from: `Sec-Fetch-Site` to loopback and over TLS, `Origin` with every POST. Programs
 //! that are no browsers say neither and are let through.
 
-use crate::problem::Problem;
-use axum::{
-    extract::Request,
-    http::{HeaderMap, Method, header, uri::Authority},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
-};
+use http::{HeaderMap, Method, Request, header, uri::Authority};
 
-/// Following a link to the viewer is fine; fetching from it, or sending to it, is not.
-pub(super) async fn refuse_foreign(request: Request, next: Next) -> Response {
-    if is_foreign(&request) { Problem::cross_site().into_response() } else { next.run(request).await }
-}
-
-fn is_foreign(request: &Request) -> bool {
+/// True for what a page of another site fetches or sends. Following a link is fine.
+pub fn is_foreign<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if let Some(site) = text(headers, "sec-fetch-site") {
@@ -40,13 +30,12 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
 
-    fn request(method: &str, headers: &[(&str, &str)]) -> Request {
+    fn request(method: &str, headers: &[(&str, &str)]) -> Request<()> {
         let builder =
             Request::builder().method(method).uri("/api/v1/traces").header("host", "localhost:16686");
         let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
-        builder.body(Body::empty()).unwrap()
+        builder.body(()).unwrap()
     }
 
     #[test]

@@ -3,44 +3,58 @@
 //! A page of any origin can make its own name point to 127.0.0.1 and then read what answers there as its own
 //! (DNS rebinding). Its requests still carry its name, so a name that is not known is refused.
 
-use crate::problem::Problem;
-use axum::{
-    extract::Request,
-    http::{header, uri::Authority},
+use http::{Request, header, uri::Authority};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
 };
-use std::net::{IpAddr, SocketAddr};
 
 /// Names of one listener.
 #[derive(Debug)]
-pub(super) struct Names {
+pub struct Names {
     bound: IpAddr,
     /// In lower case, without a port.
     extra: Vec<String>,
 }
 
+/// The request was sent to a name that is none of the listener's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownHost {
+    /// `None` when the request names no host.
+    host: Option<String>,
+    bound: IpAddr,
+}
+
+impl fmt::Display for UnknownHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(host) = &self.host else { return f.write_str("the request has no Host header") };
+        let bound = self.bound;
+        write!(
+            f,
+            "`{host}` is not a name of this listener: use localhost or {bound}, or add the name to `hosts` in its \
+             configuration"
+        )
+    }
+}
+
+impl std::error::Error for UnknownHost {}
+
 impl Names {
-    pub(super) fn new(bound: SocketAddr, extra: &[String]) -> Names {
+    /// The names of loopback, the address itself, and `extra` ones, without regard to a port.
+    pub fn new(bound: SocketAddr, extra: &[String]) -> Names {
         let extra = extra.iter().map(|name| without_port(name).to_ascii_lowercase());
         Names { bound: bound.ip(), extra: extra.collect() }
     }
 
     /// Refuses a request that names no host, or one that is not known.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), UnknownHost> {
         let header = request.headers().get(header::HOST).map(|value| value.to_str().unwrap_or_default());
         // HTTP/2 has the name in the URI.
         let authority = request.uri().authority().map(Authority::as_str);
-        let Some(host) = header.or(authority) else {
-            return Err(Problem::misdirected("the request has no Host header"));
-        };
-        if self.is_known(host) && authority.is_none_or(|authority| self.is_known(authority)) {
-            return Ok(());
-        }
-        let detail = format!(
-            "`{host}` is not a name of this viewer: use localhost or {}, or add the name to `hosts` in the \
-             viewer's configuration",
-            self.bound
-        );
-        Err(Problem::misdirected(detail))
+        let host = header.or(authority);
+        let is_known = host.is_some_and(|host| self.is_known(host))
+            && authority.is_none_or(|authority| self.is_known(authority));
+        if is_known { Ok(()) } else { Err(UnknownHost { host: host.map(str::to_owned), bound: self.bound }) }
     }
 
     fn is_known(&self, host: &str) -> bool {
