@@ -158,12 +158,13 @@ impl Builder {
         let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics).count();
         let (source, meters) = readings::provider(&settings.metrics, additional, &resource);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
+        let own_sampler = || Sampler::new(settings.traces.sampler, settings.traces.ratio);
         #[cfg(feature = "sdk")]
-        let sampler = self.sampler.map(Sampler::Foreign);
+        let sampler = self.sampler.map_or_else(own_sampler, Sampler::Foreign);
         #[cfg(not(feature = "sdk"))]
-        let sampler = None;
+        let sampler = own_sampler();
         let tracers = Provider::new(
-            sampler.unwrap_or_else(|| Sampler::new(settings.traces.sampler, settings.traces.ratio)),
+            sampler,
             Arc::clone(exports.spans()),
             settings.limits.clone(),
             &settings.baggage,
