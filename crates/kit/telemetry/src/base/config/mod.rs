@@ -71,6 +71,8 @@ settings! {
         pub environment: Option<String> = None,
         /// Further resource attributes; they win over what the detectors find.
         pub resource_attributes: BTreeMap<String, String> = BTreeMap::new(),
+        /// Further resource attributes that are lists of texts; they win over those of one text.
+        pub resource_lists: BTreeMap<String, Vec<String>> = BTreeMap::new(),
         /// What is looked up about the surroundings of the process.
         pub detectors: Vec<Detector> = vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
         /// Formats in which context enters and leaves the process.

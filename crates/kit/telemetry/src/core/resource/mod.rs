@@ -9,7 +9,7 @@ mod creation;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 
 use crate::base::config::{Detector, Settings};
@@ -31,6 +31,10 @@ pub(crate) fn attributes(settings: &Settings) -> Vec<KeyValue> {
         });
     }
     found.extend(settings.resource_attributes.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+    let list = |texts: &Vec<String>| {
+        Value::Array(Array::String(texts.iter().cloned().map(StringValue::from).collect()))
+    };
+    found.extend(settings.resource_lists.iter().map(|(key, texts)| (key.clone(), list(texts))));
     found.extend(service(settings).into_iter().map(|(key, value)| (key.to_owned(), value)));
     found.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
 }

@@ -252,3 +252,24 @@ meter_provider:
     assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
     assert_eq!(third.next().path, "/v1/metrics");
 }
+
+#[test]
+fn a_list_of_texts_is_an_attribute_of_the_resource() {
+    let text = r#"
+file_format: "1.0"
+resource:
+  attributes:
+    - name: teams
+      value: [blue, green]
+      type: string_array
+    - name: floors
+      value: [1, 2]
+      type: int_array
+"#;
+    let settings = with_file(text, &[]).unwrap();
+    let said = warnings(&settings);
+    assert!(said.len() == 1 && said[0].ends_with("resource.attributes[1].value"), "{said:?}");
+    let telemetry = waypost_telemetry::init(settings).unwrap();
+    let teams = telemetry.resource().iter().find(|attribute| attribute.key.as_str() == "teams").unwrap();
+    assert_eq!(teams.value.to_string(), r#"["blue","green"]"#);
+}

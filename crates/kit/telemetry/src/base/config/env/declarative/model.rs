@@ -65,6 +65,7 @@ pub(super) fn named_unless(reader: &mut Reader<'_, '_>, section: &mut Section, k
 fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
     let Some(mut resource) = reader.within(root, "resource") else { return };
     let mut attributes = Vec::new();
+    let mut lists: Vec<(String, Vec<String>)> = Vec::new();
     let line = resource.line;
     if let Some(text) = reader.text(&mut resource, "attributes_list") {
         match pairs(&text) {
@@ -74,11 +75,19 @@ fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
     }
     for (place, node) in reader.list(&mut resource, "attributes").into_iter().enumerate() {
         let mut pair = reader.section(node, format!("resource.attributes[{place}]"));
-        let _type = reader.text(&mut pair, "type");
+        let kind = reader.text(&mut pair, "type");
         let name = reader.text(&mut pair, "name");
         let value = pair.take("value");
         match (name, value.map(|value| value.content)) {
             (Some(name), Some(Content::Text { text, .. })) => attributes.push((name, text)),
+            (Some(name), Some(Content::List(items)))
+                if kind.as_deref().is_none_or(|kind| kind == "string_array") =>
+            {
+                match items.into_iter().map(text_of).collect::<Option<Vec<_>>>() {
+                    Some(texts) => lists.push((name, texts)),
+                    None => reader.refuse(pair.line, pair.path.as_str(), "is not a list of texts"),
+                }
+            }
             (Some(_), Some(Content::Null)) => {}
             (Some(_), Some(_)) => reader.not_had.push(pair.path_of("value")),
             _ => reader.refuse(pair.line, pair.path.as_str(), "needs a name and a value"),
@@ -87,6 +96,9 @@ fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
     }
     for (key, value) in attributes {
         reader.set_resource_attribute(key, value);
+    }
+    for (key, texts) in lists {
+        reader.set("resource_lists", |settings| drop(settings.resource_lists.insert(key, texts)));
     }
     if let Some(mut detection) = reader.within(&mut resource, "detection/development") {
         let mut chosen = Vec::new();
@@ -105,6 +117,10 @@ fn resource(reader: &mut Reader<'_, '_>, root: &mut Section) {
         reader.finish(&detection);
     }
     reader.finish(&resource);
+}
+
+fn text_of(node: Node) -> Option<String> {
+    if let Content::Text { text, .. } = node.content { Some(text) } else { None }
 }
 
 fn general_limits(reader: &mut Reader<'_, '_>, root: &mut Section) {
