@@ -18,6 +18,14 @@ use crate::edges::logs::{self, InstallError};
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Telemetry of a process cannot start.
+///
+/// ```
+/// use waypost_telemetry::{Settings, StartError};
+///
+/// let mut settings = Settings::new("shop");
+/// settings.traces.ratio = 7.0;
+/// assert!(matches!(waypost_telemetry::start_with(settings), Err(StartError::Init(_))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The handle could not be made, or the environment cannot be honoured.
@@ -117,6 +125,18 @@ fn install(settings: &Settings) -> Result<bool, StartError> {
 /// The handle of a process; sends what waits when it is dropped. Made by [`start`].
 ///
 /// Keep it in `main` until the end: `let _telemetry = ..`, not `let _ = ..`.
+///
+/// ```standalone_crate
+/// use std::time::Duration;
+/// # use waypost_telemetry::testing::TestTelemetry;
+///
+/// # let settings = TestTelemetry::settings("shop"); // to memory, not over the network
+/// let telemetry = waypost_telemetry::start_with(settings)?.shutdown_timeout(Duration::from_secs(1));
+/// waypost_telemetry::span("open").in_scope(|| ());
+/// assert_eq!(telemetry.finished_spans().len(), 1);
+/// drop(telemetry); // sends what waits, for a second at most
+/// # Ok::<(), waypost_telemetry::StartError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the guard ends telemetry"]
 pub struct TelemetryGuard {

@@ -10,6 +10,25 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceId};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 
 /// A span that has ended, as it was exported.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::trace::{SpanKind, Status};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let failed = telemetry.span("place").attr("order.id", "order-1").try_in_scope(|| std::fs::read("/no/such/file"));
+/// assert!(failed.is_err());
+/// let span = &telemetry.finished_spans()[0];
+/// assert_eq!((span.name(), span.kind(), span.service_name()), ("place", SpanKind::Internal, "order-service"));
+/// assert_eq!(span.attribute("order.id"), Some(&"order-1".into()));
+/// assert_eq!(span.attributes().len(), 2);
+/// assert_eq!((span.parent_id(), span.parent_is_remote()), (None, false));
+/// assert!(span.is_error() && matches!(span.status(), Status::Error { .. }));
+/// assert!(span.end() >= span.start() && span.duration().as_secs() < 60);
+/// assert_eq!(span.trace_id(), span.span_context().trace_id());
+/// assert_eq!(span.scope(), span.instrumentation_scope().name());
+/// assert_eq!(span.dropped_attributes() + span.dropped_events() + span.dropped_links(), 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct FinishedSpan {
     pub(crate) service_name: Arc<str>,
@@ -143,6 +162,19 @@ impl FinishedSpan {
 }
 
 /// An event of a finished span.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::KeyValue;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| waypost_telemetry::event("cache-miss", vec![KeyValue::new("key", "order-1")]));
+/// let span = telemetry.only_span("show");
+/// let event = &span.events()[0];
+/// assert_eq!((event.name(), event.attribute("key")), ("cache-miss", Some(&"order-1".into())));
+/// assert_eq!(event.attributes().len(), 1);
+/// assert!(event.time() >= span.start());
+/// ```
 #[derive(Clone, Debug)]
 pub struct FinishedEvent {
     pub(crate) name: Cow<'static, str>,
@@ -173,6 +205,17 @@ impl FinishedEvent {
 }
 
 /// A link of a finished span.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let request = telemetry.span("request").start();
+/// telemetry.span("sweep").link(request.span_context()).in_scope(|| ());
+/// let sweep = telemetry.only_span("sweep");
+/// assert_eq!(sweep.links()[0].span_context().span_id(), request.span_context().span_id());
+/// assert!(sweep.links()[0].attributes().is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct FinishedLink {
     pub(crate) span: SpanContext,
@@ -192,6 +235,21 @@ impl FinishedLink {
 }
 
 /// A log record that was handed to the exporters.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::logs::Severity;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let failure = std::io::Error::from(std::io::ErrorKind::TimedOut);
+/// telemetry.span("place").in_scope(|| waypost_telemetry::record_error(&failure));
+/// let log = &telemetry.finished_logs()[0];
+/// assert_eq!((log.severity(), log.service_name()), (Severity::Error, "order-service"));
+/// assert_eq!(log.span_context().span_id(), telemetry.only_span("place").span_id());
+/// assert_eq!(log.attribute("exception.type"), Some(&"std::io::error::Error".into()));
+/// assert!(!log.body().is_empty() && !log.target().is_empty() && log.attributes().len() > 1);
+/// assert!(log.time() >= telemetry.only_span("place").start());
+/// ```
 #[derive(Clone)]
 pub struct FinishedLog {
     pub(crate) time: SystemTime,

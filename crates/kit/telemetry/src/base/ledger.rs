@@ -8,6 +8,20 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why something was not sent.
+///
+/// ```
+/// use waypost_telemetry::DropReason;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.traces.memory_capacity = 2;
+/// let telemetry = TestTelemetry::with(settings);
+/// for _ in 0..3 {
+///     telemetry.span("show").in_scope(|| ());
+/// }
+/// assert_eq!(telemetry.ledger().dropped_for(DropReason::Overwritten), 1);
+/// assert_eq!(DropReason::Overwritten.to_string(), "overwritten");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DropReason {
     /// The queue was full.
@@ -59,6 +73,17 @@ impl fmt::Display for DropReason {
 }
 
 /// What a sampler decided about a span.
+///
+/// ```
+/// use waypost_telemetry::{ParentOrigin, SamplingResult};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// let starts = telemetry.ledger().starts;
+/// assert_eq!(starts.of(SamplingResult::RecordAndSample, ParentOrigin::None), 1);
+/// assert_eq!(SamplingResult::RecordAndSample.as_str(), "RECORD_AND_SAMPLE");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SamplingResult {
     /// Neither recorded nor sent.
@@ -84,6 +109,17 @@ impl SamplingResult {
 }
 
 /// Where the parent of a span is.
+///
+/// ```
+/// use waypost_telemetry::{ParentOrigin, SamplingResult, span};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| span("look-up").in_scope(|| ()));
+/// let starts = telemetry.ledger().starts;
+/// assert_eq!(starts.of(SamplingResult::RecordAndSample, ParentOrigin::Local), 1);
+/// assert_eq!(ParentOrigin::Local.as_str(), "local");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParentOrigin {
     /// It has none: it is a root.
@@ -109,6 +145,12 @@ impl ParentOrigin {
 }
 
 /// How many spans were started, by the sampler's decision and the place of their parent.
+///
+/// ```
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// assert_eq!(telemetry.ledger().starts.sampled(), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpanStarts([[u64; ParentOrigin::ALL.len()]; SamplingResult::ALL.len()]);
 
@@ -129,6 +171,13 @@ impl SpanStarts {
 }
 
 /// The account of one exporter of one signal.
+///
+/// ```
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// let memory = &telemetry.ledger().exporters[0];
+/// assert_eq!((memory.exporter, memory.exported, memory.dropped_total()), ("memory", 1, 0));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
     /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
@@ -161,6 +210,14 @@ impl ExporterLedger {
 }
 
 /// The account of the spans of one handle.
+///
+/// ```
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// let ledger = telemetry.ledger();
+/// assert_eq!((ledger.started, ledger.ended, ledger.open()), (1, 1, 0));
+/// assert!(ledger.is_balanced() && ledger.exported() == 1 && ledger.dropped() == 0);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Spans that were started and will be sent.
@@ -203,6 +260,14 @@ impl Ledger {
 }
 
 /// The account of one signal when a flush or a shutdown ended.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// let report = telemetry.shutdown_blocking(Duration::from_secs(5));
+/// assert_eq!(report.logs.exporters[0].exporter, "memory");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignalLedger {
     /// One account an exporter.
@@ -220,6 +285,16 @@ impl SignalLedger {
 }
 
 /// What a flush achieved.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// let report = telemetry.flush_blocking(Duration::from_secs(5));
+/// assert!(report.complete && report.elapsed < Duration::from_secs(5));
+/// assert_eq!(report.traces.exported(), 1);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlushReport {
     /// Whether everything that waited when the flush began was sent or dropped before the deadline.
@@ -235,6 +310,16 @@ pub struct FlushReport {
 }
 
 /// What was sent and what was dropped over the life of a handle.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// telemetry.span("show").in_scope(|| ());
+/// let report = telemetry.shutdown_blocking(Duration::from_secs(5));
+/// assert!(report.complete);
+/// assert_eq!(report.to_string(), "spans: 1 sent");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// Whether every exporter stopped before the deadline.

@@ -15,6 +15,12 @@ use http::{HeaderName, Uri};
 const REDACTED: &str = "REDACTED";
 
 /// The longest text an edge records of what a caller sent, in bytes.
+///
+/// ```
+/// use waypost_telemetry::redact::{MAX_TEXT, bounded};
+///
+/// assert_eq!(bounded(&"x".repeat(5_000)).len(), MAX_TEXT);
+/// ```
 pub const MAX_TEXT: usize = 2048;
 
 /// Keys whose values are replaced unless a list of one's own is given: those of the semantic conventions
@@ -88,6 +94,12 @@ impl Default for SensitiveKeys {
 }
 
 /// The query string with the values of sensitive keys replaced, cut to [`MAX_TEXT`].
+///
+/// ```
+/// use waypost_telemetry::redact::{SensitiveKeys, query};
+///
+/// assert_eq!(query("page=2&access_token=t", &SensitiveKeys::default()), "page=2&access_token=REDACTED");
+/// ```
 pub fn query<'a>(query: &'a str, keys: &SensitiveKeys) -> Cow<'a, str> {
     let query = bounded(query);
     let is_sensitive = |pair: &str| pair.split_once('=').is_some_and(|(key, _)| keys.contains(key));
@@ -156,11 +168,23 @@ fn written(scheme: Option<&str>, authority: Option<&Authority>, uri: &Uri, keys:
 }
 
 /// Whether a header or metadata key carries credentials and is therefore never captured.
+///
+/// ```
+/// use http::header;
+/// use waypost_telemetry::redact::is_never_captured;
+///
+/// assert!(is_never_captured(&header::AUTHORIZATION) && is_never_captured(&header::COOKIE));
+/// assert!(!is_never_captured(&header::CONTENT_TYPE));
+/// ```
 pub fn is_never_captured(name: &HeaderName) -> bool {
     NEVER_CAPTURED.contains(&name.as_str())
 }
 
 /// The text, cut to [`MAX_TEXT`] at the border of a character.
+///
+/// ```
+/// assert_eq!(waypost_telemetry::redact::bounded("short"), "short");
+/// ```
 pub fn bounded(text: &str) -> &str {
     bounded_to(text, MAX_TEXT)
 }

@@ -28,6 +28,14 @@ const EVERY_KEY: &str = "*";
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
 /// The value of a key in the current baggage.
+///
+/// ```
+/// use waypost_telemetry::{baggage, opentelemetry::Context};
+///
+/// assert_eq!(baggage::get("plan"), None);
+/// let _attached = baggage::with(&Context::new(), "plan", "gold").attach();
+/// assert_eq!(baggage::get("plan").as_deref(), Some("gold"));
+/// ```
 pub fn get(key: &str) -> Option<String> {
     Context::map_current(|context| context.baggage().get(key).map(ToString::to_string))
 }
@@ -49,6 +57,14 @@ pub fn with(context: &Context, key: impl Into<String>, value: impl Into<String>)
 }
 
 /// `context` without baggage.
+///
+/// ```
+/// use waypost_telemetry::{baggage, opentelemetry::Context};
+///
+/// let context = baggage::with(&Context::new(), "plan", "gold");
+/// let _attached = baggage::cleared(&context).attach();
+/// assert_eq!(baggage::get("plan"), None);
+/// ```
 #[must_use]
 pub fn cleared(context: &Context) -> Context {
     if context.baggage().is_empty() { context.clone() } else { context.with_cleared_baggage() }

@@ -22,6 +22,14 @@ use crate::core::tracer::scopes::ScopedTracers;
 use crate::core::{metrics, readings, resource};
 
 /// Telemetry cannot start.
+///
+/// ```
+/// use waypost_telemetry::{InitError, Settings};
+///
+/// let mut settings = Settings::new("order-service");
+/// settings.traces.ratio = 7.0;
+/// assert!(matches!(waypost_telemetry::init(settings), Err(InitError::Settings(_))));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The settings contradict themselves or name what cannot be used.
@@ -114,6 +122,16 @@ impl Builder {
     }
 
     /// A sampler in place of that of the settings.
+    ///
+    /// ```
+    /// use opentelemetry_sdk::trace::Sampler;
+    /// use waypost_telemetry::{Builder, testing::TestTelemetry};
+    ///
+    /// let telemetry = Builder::new(TestTelemetry::settings("order-service")).sampler(Sampler::AlwaysOff).init()?;
+    /// telemetry.span("show").in_scope(|| ());
+    /// assert!(telemetry.finished_spans().is_empty());
+    /// # Ok::<(), waypost_telemetry::InitError>(())
+    /// ```
     #[cfg(feature = "sdk")]
     #[must_use]
     pub fn sampler(mut self, sampler: impl opentelemetry_sdk::trace::ShouldSample + 'static) -> Self {
@@ -123,6 +141,32 @@ impl Builder {
 
     /// A span processor beside the exporters of the settings. It is told of the start and end of every recorded span;
     /// attributes that it sets at the start are set on the kit's span too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use opentelemetry_sdk::error::OTelSdkResult;
+    /// use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+    /// use waypost_telemetry::opentelemetry::trace::Span as _;
+    /// use waypost_telemetry::opentelemetry::{Context, KeyValue};
+    /// use waypost_telemetry::{Builder, testing::TestTelemetry};
+    ///
+    /// #[derive(Debug)]
+    /// struct Region;
+    ///
+    /// impl SpanProcessor for Region {
+    ///     fn on_start(&self, span: &mut Span, _: &Context) {
+    ///         span.set_attribute(KeyValue::new("cloud.region", "eu"));
+    ///     }
+    ///     # fn on_end(&self, _: SpanData) {}
+    ///     # fn force_flush(&self) -> OTelSdkResult { Ok(()) }
+    ///     # fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult { Ok(()) }
+    /// }
+    ///
+    /// let telemetry = Builder::new(TestTelemetry::settings("order-service")).span_processor(Region).init()?;
+    /// telemetry.span("show").in_scope(|| ());
+    /// assert_eq!(telemetry.finished_spans()[0].attribute("cloud.region"), Some(&"eu".into()));
+    /// # Ok::<(), waypost_telemetry::InitError>(())
+    /// ```
     #[cfg(feature = "sdk")]
     #[must_use]
     pub fn span_processor(
@@ -135,6 +179,32 @@ impl Builder {
 
     /// A span exporter beside those of the settings, served in batches on a thread of the SDK. It has no account in
     /// the ledger.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use std::time::Duration;
+    /// use opentelemetry_sdk::error::OTelSdkResult;
+    /// use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+    /// use waypost_telemetry::{Builder, testing::TestTelemetry};
+    ///
+    /// static SEEN: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// #[derive(Debug)]
+    /// struct Counts;
+    ///
+    /// impl SpanExporter for Counts {
+    ///     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+    ///         SEEN.fetch_add(batch.len(), Ordering::Relaxed);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let telemetry = Builder::new(TestTelemetry::settings("order-service")).span_exporter(Counts).init()?;
+    /// telemetry.span("show").in_scope(|| ());
+    /// assert!(telemetry.flush_blocking(Duration::from_secs(5)).complete);
+    /// assert_eq!(SEEN.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), waypost_telemetry::InitError>(())
+    /// ```
     #[cfg(feature = "sdk")]
     #[must_use]
     pub fn span_exporter(mut self, exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static) -> Self {

@@ -16,10 +16,24 @@ use crate::core::baggage;
 const MAX_LENGTH: usize = 64;
 
 /// A well-formed tenant id: 1 to 64 of `A-Z a-z 0-9 _ . -`.
+///
+/// ```
+/// use waypost_telemetry::tenant::{InvalidTenant, TenantId};
+///
+/// assert_eq!(TenantId::new("acme")?.as_str(), "acme");
+/// assert_eq!(TenantId::new("not a tenant"), Err(InvalidTenant));
+/// # Ok::<(), InvalidTenant>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantId(String);
 
 /// The text is not a tenant id.
+///
+/// ```
+/// use waypost_telemetry::tenant::{InvalidTenant, TenantId};
+///
+/// assert_eq!(TenantId::new(""), Err(InvalidTenant));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a tenant id has 1 to 64 of the characters A-Z a-z 0-9 _ . -")]
 pub struct InvalidTenant;
@@ -62,11 +76,30 @@ pub fn with_tenant(context: &Context, tenant: &TenantId) -> Context {
 }
 
 /// The tenant of the current context, if there is a well-formed one.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::Context;
+/// use waypost_telemetry::tenant::{self, TenantId};
+///
+/// let context = tenant::with_tenant(&Context::new(), &TenantId::new("acme")?);
+/// let _attached = context.attach();
+/// assert_eq!(tenant::current(), Some(TenantId::new("acme")?));
+/// # Ok::<(), tenant::InvalidTenant>(())
+/// ```
 pub fn current() -> Option<TenantId> {
     Context::map_current(of)
 }
 
 /// The tenant of `context`, if there is a well-formed one.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::Context;
+/// use waypost_telemetry::tenant::{self, TenantId};
+///
+/// let context = tenant::with_tenant(&Context::new(), &TenantId::new("acme")?);
+/// assert_eq!(tenant::of(&context), Some(TenantId::new("acme")?));
+/// # Ok::<(), tenant::InvalidTenant>(())
+/// ```
 pub fn of(context: &Context) -> Option<TenantId> {
     context.baggage().get(TENANT_ID).and_then(|value| TenantId::new(value.as_str()).ok())
 }

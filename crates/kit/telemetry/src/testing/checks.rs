@@ -37,6 +37,14 @@ pub fn assert_sound(handles: &[&Telemetry]) {
 }
 
 /// What is wrong with these spans; nothing if all is well.
+///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, checks};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("place").in_scope(|| waypost_telemetry::span("price").in_scope(|| ()));
+/// assert!(checks::problems(&telemetry.finished_spans()).is_empty());
+/// ```
 pub fn problems(spans: &[FinishedSpan]) -> Vec<String> {
     let mut problems = Vec::new();
     for tree in SpanTree::all(spans) {

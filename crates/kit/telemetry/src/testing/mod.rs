@@ -60,6 +60,15 @@ impl TestTelemetry {
 
     /// A test handle with settings of its own.
     ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let mut settings = TestTelemetry::settings("order-service");
+    /// settings.environment = Some("test".to_owned());
+    /// let telemetry = TestTelemetry::with(settings);
+    /// assert!(telemetry.resource().iter().any(|attribute| attribute.value == "test".into()));
+    /// ```
+    ///
     /// # Panics
     ///
     /// If the settings cannot be used.
@@ -76,6 +85,12 @@ impl TestTelemetry {
     }
 
     /// The finished spans as one tree.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("place").in_scope(|| ());
+    /// telemetry.tree().assert_matches("place INTERNAL order-service");
+    /// ```
     ///
     /// # Panics
     ///
@@ -111,11 +126,24 @@ impl TestTelemetry {
 
     /// Checks all that was recorded so far against the OpenTelemetry conventions and the kit's own names. With other names
     /// or with exceptions: [`Conventions::check`].
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("place").in_scope(|| ());
+    /// telemetry.conventions().assert_clean();
+    /// ```
     pub fn conventions(&self) -> ConventionsReport {
         Conventions::current().check(&[self])
     }
 
     /// Forgets what was recorded so far.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("set-up").in_scope(|| ());
+    /// telemetry.forget();
+    /// assert!(telemetry.finished_spans().is_empty());
+    /// ```
     pub fn forget(&self) {
         self.telemetry.forget_finished();
     }

@@ -26,6 +26,26 @@ use crate::base::finished::FinishedSpan;
 /// - Names and services may be `*` or end in `*`.
 /// - All children must be named, in any order; a line `...` allows others besides.
 /// - Blank lines and lines that begin with `#` do not count.
+///
+/// ```
+/// use waypost_telemetry::testing::{SpanTree, TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("place").attr("order.id", "order-1").in_scope(|| {
+///     waypost_telemetry::span("price").in_scope(|| ());
+///     waypost_telemetry::span("charge").in_scope(|| ());
+/// });
+/// let tree = telemetry.tree();
+/// assert!(tree.is_connected() && !tree.is_empty() && tree.len() == 3);
+/// tree.assert_matches_in_order(
+///     "place INTERNAL order-service
+///        price INTERNAL order-service
+///        charge INTERNAL order-service",
+/// );
+/// assert!(tree.difference("place INTERNAL order-service").is_some(), "its children are not named");
+/// assert!(tree.render_with(&["order.id"]).starts_with("place INTERNAL order-service order.id=order-1"));
+/// assert_eq!(SpanTree::all(&telemetry.finished_spans()).len(), 1);
+/// ```
 #[derive(Clone, Debug)]
 pub struct SpanTree {
     pub(super) tops: Vec<Node>,

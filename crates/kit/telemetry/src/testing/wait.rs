@@ -12,6 +12,17 @@ use crate::base::finished::FinishedSpan;
 use crate::core::handle::Telemetry;
 
 /// What was waited for did not come; shows what did.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use waypost_telemetry::testing::{TestTelemetry, wait_for};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let waited = wait_for(&[&telemetry], Duration::from_millis(1), |spans| !spans.is_empty()).await;
+/// assert!(waited.unwrap_err().to_string().contains("did not come"));
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct TimedOut {
     waited: Duration,
@@ -68,6 +79,18 @@ pub async fn wait_for(
 ///
 /// Work that goes on after the root has ended, such as a consumer's, may still be missing: wait for the expected
 /// tree with [`wait_for_tree`] then.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use waypost_telemetry::testing::{TestTelemetry, wait_for_trace};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let trace = telemetry.span("place").in_scope(waypost_telemetry::trace_id).unwrap();
+/// let tree = wait_for_trace(&[&telemetry], &trace, Duration::from_secs(5)).await.unwrap();
+/// assert_eq!(tree.len(), 1);
+/// # });
+/// ```
 pub async fn wait_for_trace(
     handles: &[&Telemetry],
     trace_id: &str,
@@ -78,6 +101,17 @@ pub async fn wait_for_trace(
 }
 
 /// Waits until a trace matches the expected tree.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use waypost_telemetry::testing::{TestTelemetry, wait_for_tree};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let trace = telemetry.span("place").in_scope(waypost_telemetry::trace_id).unwrap();
+/// wait_for_tree(&[&telemetry], &trace, "place INTERNAL order-service", Duration::from_secs(5)).await;
+/// # });
+/// ```
 ///
 /// # Panics
 ///

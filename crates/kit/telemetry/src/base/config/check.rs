@@ -10,11 +10,27 @@ use super::{BatchSettings, Complaint, Endpoint, Exporter, Headers, OtlpProtocol,
 
 impl Settings {
     /// `Ok` if these settings can be used; else everything that is wrong with them.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    ///
+    /// let mut settings = Settings::new("order-service");
+    /// settings.traces.ratio = 7.0;
+    /// let error = settings.check().unwrap_err();
+    /// assert!(error.to_string().contains("traces.ratio"), "{error}");
+    /// ```
     pub fn check(&self) -> Result<(), SettingsError> {
         SettingsError::check(self.complaints())
     }
 
     /// Every broken rule, for a program in whose settings these are a section.
+    ///
+    /// ```
+    /// let mut settings = waypost_telemetry::Settings::new("order-service");
+    /// assert!(settings.complaints().is_empty());
+    /// settings.traces.batch.queue_size = 0;
+    /// assert!(!settings.complaints().is_empty());
+    /// ```
     pub fn complaints(&self) -> Vec<Complaint> {
         let mut check = Check { complaints: Vec::new() };
         check.that(!self.service_name.trim().is_empty(), "service_name", "", "must not be empty");

@@ -8,11 +8,26 @@ use super::{Problem, Settings, SettingsError};
 
 impl Settings {
     /// Settings from TOML text; an unknown key is a problem.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    ///
+    /// let settings = Settings::from_toml("service_name = \"order-service\"\n[traces]\nratio = 0.1")?;
+    /// assert_eq!(settings.traces.ratio, 0.1);
+    /// let error = Settings::from_toml("[traces]\nrati = 0.1").unwrap_err();
+    /// assert!(error.to_string().contains("rati"), "{error}");
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
         Self::load(File { name: "TOML".to_owned(), text: text.to_owned() })
     }
 
     /// Settings from a TOML file.
+    ///
+    /// ```
+    /// let error = waypost_telemetry::Settings::from_file("/no/such/file.toml").unwrap_err();
+    /// assert!(error.to_string().contains("cannot be read"), "{error}");
+    /// ```
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         let path = path.as_ref();
         let name = path.display().to_string();

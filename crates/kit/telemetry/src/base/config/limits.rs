@@ -4,6 +4,17 @@ use waypost_settings::settings;
 
 settings! {
     /// Bounds on what one span may carry. What is over a bound is cut or dropped and counted on the span.
+    ///
+    /// ```
+    /// use waypost_telemetry::config::Limits;
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let mut settings = TestTelemetry::settings("order-service");
+    /// settings.limits = Limits { attribute_value_length: 5, ..Limits::default() };
+    /// let telemetry = TestTelemetry::with(settings);
+    /// telemetry.span("show").attr("text", "a long one").in_scope(|| ());
+    /// telemetry.tree().assert_matches("show INTERNAL order-service text=\"a lon\"");
+    /// ```
     #[derive(PartialEq, Eq)]
     pub struct Limits {
         /// Characters of a text value, on spans, events, links and log records. OpenTelemetry's own default is no
@@ -42,6 +53,18 @@ impl Limits {
 
 settings! {
     /// What may enter, leave and become an attribute from baggage.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    /// use waypost_telemetry::{baggage, span};
+    ///
+    /// let mut settings = TestTelemetry::settings("order-service");
+    /// settings.baggage.span_attributes = vec!["plan".to_owned()];
+    /// let telemetry = TestTelemetry::with(settings);
+    /// let _attached = baggage::with(&telemetry.context(), "plan", "gold").attach();
+    /// span("show").in_scope(|| ());
+    /// telemetry.tree().assert_matches("show INTERNAL order-service plan=gold");
+    /// ```
     #[derive(PartialEq, Eq)]
     pub struct BaggageSettings {
         /// Keys set as attributes on every span.

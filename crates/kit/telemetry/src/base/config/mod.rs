@@ -100,6 +100,14 @@ settings! {
 
 impl Settings {
     /// Defaults under this service name.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    ///
+    /// let settings = Settings::new("order-service");
+    /// assert_eq!(settings.service_name, "order-service");
+    /// assert!(settings.metrics.exporters.is_empty());
+    /// ```
     pub fn new(service_name: impl Into<String>) -> Self {
         Self { service_name: service_name.into(), ..Self::default() }
     }
@@ -109,6 +117,13 @@ impl Settings {
     ///
     /// The queues stay larger than the specification's (16,384 items, batches of 1,024, sent every second, in place
     /// of 2,048, 512 and 5 s for spans), because its own drop spans at a few thousand requests a second.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Settings, config::Exporter};
+    ///
+    /// let settings = Settings::standard("order-service");
+    /// assert_eq!(settings.metrics.exporters, [Exporter::OtlpHttp]);
+    /// ```
     pub fn standard(service_name: impl Into<String>) -> Self {
         let mut settings = Self::new(service_name);
         settings.metrics.exporters = vec![Exporter::OtlpHttp];
@@ -129,6 +144,14 @@ fn unknown_service() -> String {
 }
 
 /// Where a signal goes.
+///
+/// ```
+/// use waypost_telemetry::{Settings, config::Exporter};
+///
+/// let mut settings = Settings::new("order-service");
+/// settings.traces.exporters = vec![Exporter::OtlpGrpc, Exporter::Console];
+/// assert_eq!(settings.traces.exporters[0].name(), "otlp_grpc");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exporter {
@@ -161,6 +184,16 @@ impl Exporter {
 }
 
 /// What is looked up about the surroundings of the process.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+/// use waypost_telemetry::config::Detector;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.detectors = vec![Detector::Process];
+/// let telemetry = TestTelemetry::with(settings);
+/// assert!(telemetry.resource().iter().any(|attribute| attribute.key.as_str() == "process.pid"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Detector {
@@ -175,6 +208,20 @@ pub enum Detector {
 }
 
 /// A format in which context enters and leaves the process.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use waypost_telemetry::config::Propagator;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.propagators = vec![Propagator::Baggage];
+/// let telemetry = TestTelemetry::with(settings);
+/// let span = telemetry.span("call").start();
+/// let mut headers = HashMap::new();
+/// telemetry.inject(span.context(), &mut headers);
+/// assert!(headers.is_empty(), "no trace context, and there is no baggage");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Propagator {

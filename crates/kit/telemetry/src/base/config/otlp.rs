@@ -10,6 +10,18 @@ use super::Headers;
 
 settings! {
     /// Where and how OTLP is sent.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    /// use waypost_telemetry::config::{Compression, Headers};
+    ///
+    /// let mut settings = Settings::new("order-service");
+    /// settings.otlp.endpoint = Some("http://collector:4318".to_owned());
+    /// settings.otlp.headers = Headers([("api-key".to_owned(), "secret".to_owned())].into());
+    /// settings.otlp.compression = Compression::Gzip;
+    /// settings.check()?;
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     #[derive(PartialEq)]
     pub struct OtlpSettings {
         /// Base address for all signals. Without it `http://localhost:4318` over HTTP and `http://localhost:4317`
@@ -96,6 +108,14 @@ settings! {
 }
 
 /// How request bodies are compressed.
+///
+/// ```
+/// use waypost_telemetry::config::Compression;
+///
+/// let settings = waypost_telemetry::Settings::from_toml("[otlp]\ncompression = \"gzip\"")?;
+/// assert_eq!(settings.otlp.compression, Compression::Gzip);
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
@@ -107,6 +127,13 @@ pub enum Compression {
 }
 
 /// How OTLP travels.
+///
+/// ```
+/// use waypost_telemetry::config::{OtlpProtocol, OtlpReceiver};
+///
+/// let receiver = OtlpReceiver { protocol: OtlpProtocol::Grpc, ..OtlpReceiver::default() };
+/// assert!(receiver.traces && !receiver.logs);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OtlpProtocol {
@@ -121,6 +148,19 @@ pub enum OtlpProtocol {
 
 settings! {
     /// What differs for one signal; anything left out is as in [`OtlpSettings`].
+    ///
+    /// ```
+    /// let settings = waypost_telemetry::Settings::from_toml(
+    ///     r#"
+    ///     [otlp]
+    ///     endpoint = "http://collector:4318"
+    ///     [otlp.metrics]
+    ///     endpoint = "http://metrics.example/otlp/v1/metrics"
+    ///     "#,
+    /// )?;
+    /// assert_eq!(settings.otlp.traces.endpoint, None);
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     #[derive(PartialEq)]
     pub struct OtlpSignal {
         /// Full address, used as it stands.

@@ -3,6 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 /// Which traces are recorded; the names are those of `OTEL_TRACES_SAMPLER`.
+///
+/// ```
+/// use waypost_telemetry::config::SamplerKind;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.traces.sampler = SamplerKind::ParentBasedRatio;
+/// settings.traces.ratio = 0.0;
+/// let telemetry = TestTelemetry::with(settings);
+/// telemetry.span("show").in_scope(|| ());
+/// assert!(telemetry.finished_spans().is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SamplerKind {
     /// Every span.

@@ -9,6 +9,13 @@ use super::{Exporter, SamplerKind};
 
 settings! {
     /// Settings of the spans.
+    ///
+    /// ```
+    /// use waypost_telemetry::config::{Exporter, TraceSettings};
+    ///
+    /// let traces = TraceSettings { exporters: vec![Exporter::Memory], ratio: 0.1, ..TraceSettings::default() };
+    /// assert_eq!(traces.batch.queue_size, 16_384);
+    /// ```
     #[derive(PartialEq)]
     pub struct TraceSettings {
         /// Where spans go; several at once are allowed.
@@ -27,6 +34,14 @@ settings! {
 settings! {
     /// Queue and batches of an exporter. The defaults suit 100 % sampling: OpenTelemetry's own queue of 2,048 drops
     /// spans at a few thousand requests a second. The queue takes memory only for what waits in it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waypost_telemetry::config::BatchSettings;
+    ///
+    /// let batch = BatchSettings { delay: Duration::from_millis(200), max_batch: 512, ..BatchSettings::default() };
+    /// assert!(batch.max_batch <= batch.queue_size);
+    /// ```
     #[derive(PartialEq, Eq)]
     pub struct BatchSettings {
         /// Items that may wait; more are dropped and counted, the newest first.
@@ -46,6 +61,19 @@ settings! {
 
 settings! {
     /// Settings of the metrics. They can always be read in Prometheus' text format; exporters push them as well.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waypost_telemetry::config::{Exporter, MetricSettings, Temporality};
+    ///
+    /// let metrics = MetricSettings {
+    ///     exporters: vec![Exporter::OtlpHttp],
+    ///     interval: Duration::from_secs(10),
+    ///     temporality: Temporality::Delta,
+    ///     ..MetricSettings::default()
+    /// };
+    /// assert!(metrics.enabled);
+    /// ```
     #[derive(PartialEq)]
     pub struct MetricSettings {
         /// `false` leaves every instrument without effect.
@@ -70,6 +98,14 @@ settings! {
 }
 
 /// From when on pushed metrics add up.
+///
+/// ```
+/// use waypost_telemetry::config::Temporality;
+///
+/// let settings = waypost_telemetry::Settings::from_toml("[metrics]\ntemporality = \"low_memory\"")?;
+/// assert_eq!(settings.metrics.temporality, Temporality::LowMemory);
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Temporality {
@@ -85,6 +121,15 @@ pub enum Temporality {
 settings! {
     /// Settings of the log records that go over OTLP, and of the process-wide output that [`crate::logs::install`]
     /// sets up.
+    ///
+    /// ```
+    /// use waypost_telemetry::config::{LogFormat, LogSettings};
+    ///
+    /// let logs = LogSettings { format: LogFormat::Json, filter: "info,shop=debug".to_owned(), ..LogSettings::default() };
+    /// let layer = waypost_telemetry::logs::layer::<tracing_subscriber::Registry>(&logs)?;
+    /// # drop(layer);
+    /// # Ok::<(), waypost_telemetry::logs::InstallError>(())
+    /// ```
     #[derive(PartialEq)]
     pub struct LogSettings {
         /// Where this handle's log records go beside standard output; several at once are allowed.
@@ -103,6 +148,14 @@ settings! {
 }
 
 /// Form of the lines on standard output.
+///
+/// ```
+/// use waypost_telemetry::config::LogFormat;
+///
+/// let settings = waypost_telemetry::Settings::from_toml("[logs]\nformat = \"json\"")?;
+/// assert_eq!(settings.logs.format, LogFormat::Json);
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

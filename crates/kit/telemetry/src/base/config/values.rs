@@ -11,6 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(super) const HIDDEN: &str = "***";
 
 /// Request headers, by lower-case name. Values often hold credentials: neither `Debug` nor serializing shows them.
+///
+/// ```
+/// use waypost_telemetry::config::Headers;
+///
+/// let headers = Headers([("api-key".to_owned(), "secret".to_owned())].into());
+/// assert_eq!(format!("{headers:?}"), "{\"api-key\": \"***\"}");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub BTreeMap<String, String>);
 

@@ -44,6 +44,18 @@ impl Classification {
     }
 
     /// An answer that is no trouble: the span's status stays unset and nothing is logged.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use waypost_telemetry::error::Classification;
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let find = telemetry.span("find").run_with(async { Err::<(), _>("no such order") }, |_| Classification::no_failure());
+    /// find.await.unwrap_err();
+    /// telemetry.tree().assert_matches("find INTERNAL order-service");
+    /// # });
+    /// ```
     pub fn no_failure() -> Self {
         Self { is_failure: false, ..Self::new("") }
     }
@@ -55,6 +67,14 @@ impl Classification {
     }
 
     /// Severity of the log record; that of the class unless said.
+    ///
+    /// ```
+    /// use waypost_telemetry::error::Classification;
+    /// use waypost_telemetry::opentelemetry::logs::Severity;
+    ///
+    /// let quiet = Classification::new("stale_price").severity(Severity::Debug);
+    /// # let _ = quiet;
+    /// ```
     pub fn severity(mut self, severity: Severity) -> Self {
         self.severity = Some(severity);
         self

@@ -25,6 +25,14 @@ pub(crate) use foreign::error_type_of;
 pub(crate) use known::grpc_code_name;
 
 /// What kind of trouble an error is: whose move it is now.
+///
+/// ```
+/// use waypost_telemetry::ErrorType;
+/// use waypost_telemetry::error::ErrorClass;
+///
+/// assert_eq!(ErrorClass::Refused.as_str(), "refused");
+/// assert_eq!(std::io::Error::from(std::io::ErrorKind::TimedOut).class(), ErrorClass::Timeout);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// The caller asked for something that cannot be done so: it must change the request.
@@ -174,6 +182,13 @@ pub trait ErrorType: Error {
 
 /// The fingerprint of an error whose innermost text is `text`, for own implementations of
 /// [`ErrorType::fingerprint`].
+///
+/// ```
+/// use waypost_telemetry::error::fingerprint_of;
+///
+/// assert_eq!(fingerprint_of("the disk is full"), fingerprint_of("the disk is full"));
+/// assert_ne!(fingerprint_of("the disk is full"), fingerprint_of("no route to host"));
+/// ```
 pub fn fingerprint_of(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -36,6 +36,18 @@ static DISABLED: LazyLock<Telemetry> = LazyLock::new(|| {
 pub(crate) const SCOPE: &str = "waypost-telemetry";
 
 /// The telemetry of one service: made by [`crate::init()`], found through the context.
+///
+/// ```
+/// use waypost_telemetry::{Settings, Telemetry, config::Exporter, span};
+///
+/// let mut settings = Settings::new("order-service");
+/// settings.traces.exporters = vec![Exporter::Memory];
+/// let telemetry = waypost_telemetry::init(settings)?;
+/// let _attached = telemetry.context().attach();
+/// span("place-order").in_scope(|| assert!(Telemetry::current().is_enabled()));
+/// assert_eq!(telemetry.finished_spans()[0].name(), "place-order");
+/// # Ok::<(), waypost_telemetry::InitError>(())
+/// ```
 #[derive(Clone)]
 pub struct Telemetry {
     shared: Arc<Shared>,
@@ -87,6 +99,14 @@ impl Telemetry {
     }
 
     /// A handle that records nothing and passes context on. The same one every time.
+    ///
+    /// ```
+    /// use waypost_telemetry::Telemetry;
+    ///
+    /// let telemetry = Telemetry::disabled();
+    /// telemetry.span("place-order").in_scope(|| ());
+    /// assert!(!telemetry.is_enabled() && telemetry.ledger().started == 0);
+    /// ```
     pub fn disabled() -> Self {
         DISABLED.clone()
     }
@@ -97,6 +117,13 @@ impl Telemetry {
     }
 
     /// As [`Self::current`], for a context that is not attached.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Telemetry, testing::TestTelemetry};
+    ///
+    /// let context = TestTelemetry::new("order-service").context();
+    /// assert_eq!(Telemetry::of(&context).service_name(), "order-service");
+    /// ```
     pub fn of(context: &Context) -> Self {
         Self::found_in(context).unwrap_or_else(Self::disabled)
     }
@@ -161,6 +188,12 @@ impl Telemetry {
     }
 
     /// Attributes of the resource: what every span, metric and log record of this handle says about its origin.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let name = telemetry.resource().iter().find(|attribute| attribute.key.as_str() == "service.name");
+    /// assert_eq!(name.unwrap().value, "order-service".into());
+    /// ```
     pub fn resource(&self) -> &[KeyValue] {
         &self.shared.resource
     }
@@ -200,16 +233,48 @@ impl Telemetry {
     }
 
     /// Writes the span and the baggage of `context` that may leave into a carrier.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let span = telemetry.span("call").start();
+    /// let mut headers = HashMap::new();
+    /// telemetry.inject(span.context(), &mut headers);
+    /// assert!(headers["traceparent"].contains(&span.span_context().trace_id().to_string()));
+    /// ```
     pub fn inject(&self, context: &Context, carrier: &mut dyn Injector) {
         self.shared.propagation.inject(context, carrier);
     }
 
     /// Writes the span of `context` into a carrier and no baggage: for systems outside the trust boundary.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use waypost_telemetry::{baggage, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let span = telemetry.span("charge").start();
+    /// let context = baggage::with(span.context(), "tenant.id", "acme");
+    /// let mut headers = HashMap::new();
+    /// telemetry.inject_without_baggage(&context, &mut headers);
+    /// assert_eq!(headers.keys().collect::<Vec<_>>(), ["traceparent"]);
+    /// ```
     pub fn inject_without_baggage(&self, context: &Context, carrier: &mut dyn Injector) {
         self.shared.propagation.inject_trace_context(context, carrier);
     }
 
     /// [`Self::context`] with the remote parent and the baggage that a carrier holds.
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    /// telemetry.span("serve").parent(&telemetry.extract(&headers)).in_scope(|| ());
+    /// assert!(telemetry.only_span("serve").parent_is_remote());
+    /// ```
     pub fn extract(&self, carrier: &dyn Extractor) -> Context {
         self.shared.propagation.extract(&self.context(), carrier)
     }
@@ -246,6 +311,16 @@ impl Telemetry {
     /// Sends what waits now. Gives up waiting at the deadline; nothing is dropped by that.
     ///
     /// Never blocks the caller's runtime. Dropping the future stops the waiting, not the sending.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("show").in_scope(|| ());
+    /// assert!(telemetry.flush(Duration::from_secs(5)).await.complete);
+    /// # });
+    /// ```
     pub async fn flush(&self, deadline: Duration) -> FlushReport {
         let telemetry = self.clone();
         on_own_thread(move || telemetry.flush_blocking(deadline)).await.unwrap_or_default()
@@ -307,6 +382,14 @@ impl Telemetry {
 
     /// Ends the memory exporter: what it holds is forgotten, and nothing is kept from now on. For programs that looked
     /// at their first spans and go on without looking. Without a memory exporter it does nothing.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("first").in_scope(|| ());
+    /// telemetry.stop_remembering();
+    /// telemetry.span("second").in_scope(|| ());
+    /// assert!(telemetry.finished_spans().is_empty());
+    /// ```
     pub fn stop_remembering(&self) {
         self.shared.exports.stop_remembering();
     }

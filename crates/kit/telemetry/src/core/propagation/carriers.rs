@@ -10,6 +10,20 @@ fn text_of<E>(value: Result<&str, E>) -> &str {
 }
 
 /// Writes context into HTTP headers or gRPC metadata (`metadata.as_mut()` is a header map).
+///
+/// ```
+/// use http::HeaderMap;
+/// use waypost_telemetry::propagation::{HeaderExtractor, HeaderInjector};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let span = telemetry.span("call").start();
+/// let mut headers = HeaderMap::new();
+/// telemetry.inject(span.context(), &mut HeaderInjector(&mut headers));
+/// assert!(headers.contains_key("traceparent"));
+/// telemetry.span("serve").parent(&telemetry.extract(&HeaderExtractor(&headers))).in_scope(|| ());
+/// assert_eq!(telemetry.only_span("serve").parent_id(), Some(span.span_context().span_id()));
+/// ```
 #[derive(Debug)]
 pub struct HeaderInjector<'a>(pub &'a mut HeaderMap);
 
@@ -23,6 +37,19 @@ impl Injector for HeaderInjector<'_> {
 }
 
 /// Reads context out of HTTP headers or gRPC metadata (`metadata.as_ref()` is a header map).
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::trace::TraceContextExt as _;
+/// use waypost_telemetry::propagation::HeaderExtractor;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let headers = http::HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), traceparent.parse()?)]);
+/// let context = telemetry.extract(&HeaderExtractor(&headers));
+/// assert!(context.span().span_context().is_remote());
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
 #[derive(Debug)]
 pub struct HeaderExtractor<'a>(pub &'a HeaderMap);
 
@@ -43,6 +70,20 @@ impl Extractor for HeaderExtractor<'_> {
 
 #[cfg(feature = "_tonic")]
 /// Writes context into gRPC metadata.
+///
+/// ```
+/// use tonic::metadata::MetadataMap;
+/// use waypost_telemetry::propagation::{MetadataExtractor, MetadataInjector};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let span = telemetry.span("call").start();
+/// let mut metadata = MetadataMap::new();
+/// telemetry.inject(span.context(), &mut MetadataInjector(&mut metadata));
+/// assert!(metadata.contains_key("traceparent"));
+/// telemetry.span("serve").parent(&telemetry.extract(&MetadataExtractor(&metadata))).in_scope(|| ());
+/// assert_eq!(telemetry.only_span("serve").parent_id(), Some(span.span_context().span_id()));
+/// ```
 #[derive(Debug)]
 pub struct MetadataInjector<'a>(pub &'a mut tonic::metadata::MetadataMap);
 
@@ -60,6 +101,16 @@ impl Injector for MetadataInjector<'_> {
 
 #[cfg(feature = "_tonic")]
 /// Reads context out of gRPC metadata.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::trace::TraceContextExt as _;
+/// use waypost_telemetry::propagation::MetadataExtractor;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let request = tonic::Request::new(());
+/// let context = TestTelemetry::new("order-service").extract(&MetadataExtractor(request.metadata()));
+/// assert!(!context.span().span_context().is_valid(), "nobody sent a trace along");
+/// ```
 #[derive(Debug)]
 pub struct MetadataExtractor<'a>(pub &'a tonic::metadata::MetadataMap);
 

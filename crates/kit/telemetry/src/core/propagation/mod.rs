@@ -27,6 +27,19 @@ const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
 /// `traceparent` of the span of `context`, to store it beside data.
+///
+/// ```
+/// use waypost_telemetry::propagation::{context_from, traceparent, tracestate};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let span = telemetry.span("place").start();
+/// let stored = traceparent(span.context()).unwrap();
+/// // Later, from a row of a table:
+/// let context = context_from(Some(&stored), Some("vendor=1"));
+/// assert_eq!(traceparent(&context), Some(stored));
+/// assert_eq!(tracestate(&context).as_deref(), Some("vendor=1"));
+/// ```
 pub fn traceparent(context: &Context) -> Option<String> {
     let span = context.span();
     let span = span.span_context();
@@ -34,11 +47,30 @@ pub fn traceparent(context: &Context) -> Option<String> {
 }
 
 /// `tracestate` of the span of `context`, if it has one.
+///
+/// ```
+/// use waypost_telemetry::propagation::{context_from, tracestate};
+///
+/// let context = context_from(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), Some("vendor=1"));
+/// assert_eq!(tracestate(&context).as_deref(), Some("vendor=1"));
+/// ```
 pub fn tracestate(context: &Context) -> Option<String> {
     tracestate_of(context, context.span().span_context())
 }
 
 /// The current context with a remote parent out of stored headers; without one if they are malformed.
+///
+/// ```
+/// use waypost_telemetry::propagation::context_from;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("notification-service");
+/// let stored = context_from(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), None);
+/// telemetry.span("notify").parent(&stored).in_scope(|| ());
+/// let span = telemetry.only_span("notify");
+/// assert_eq!(span.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+/// assert!(span.parent_is_remote());
+/// ```
 pub fn context_from(traceparent: Option<&str>, tracestate: Option<&str>) -> Context {
     let context = Context::current();
     match traceparent.and_then(|header| RemoteParent::read(header, tracestate)) {

@@ -30,6 +30,16 @@ use crate::core::recorded::Seen;
 /// `target` of the log events of recorded failures on standard output.
 pub(crate) const TARGET: &str = "waypost_telemetry::exception";
 /// Attribute of the log record that holds [`ErrorType::class`].
+///
+/// ```
+/// use waypost_telemetry::error::ERROR_CLASS;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let failure = std::io::Error::from(std::io::ErrorKind::TimedOut);
+/// telemetry.span("place").in_scope(|| waypost_telemetry::record_error(&failure));
+/// assert_eq!(telemetry.finished_logs()[0].attribute(ERROR_CLASS), Some(&"timeout".into()));
+/// ```
 pub const ERROR_CLASS: &str = "waypost.error.class";
 
 /// Records a failure on the current span and, the first time it is seen, as a log record. An error that passes

@@ -13,6 +13,12 @@ impl SpanBuilder {
     ///
     /// The span ends well whatever the closure gives; for one that can fail see
     /// [`try_in_scope`](Self::try_in_scope).
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let items = telemetry.span("count").in_scope(|| 3);
+    /// assert_eq!((items, telemetry.only_span("count").is_error()), (3, false));
+    /// ```
     pub fn in_scope<T>(self, f: impl FnOnce() -> T) -> T {
         let span = self.start();
         let attached = span.context().clone().attach();
@@ -42,6 +48,13 @@ impl SpanBuilder {
     }
 
     /// As [`try_in_scope`](Self::try_in_scope), for any error: as in [`run_with`](Self::run_with).
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let parsed = telemetry.span("parse").try_in_scope_with(|| "x".parse::<u32>(), |_| "not_a_number");
+    /// assert!(parsed.is_err());
+    /// telemetry.tree().assert_matches("parse INTERNAL order-service ERROR error.type=not_a_number");
+    /// ```
     pub fn try_in_scope_with<T, E: Display, C: Into<Classification>>(
         self,
         f: impl FnOnce() -> Result<T, E>,
@@ -84,6 +97,17 @@ impl SpanBuilder {
 }
 
 /// An open span that is the current one of its thread; made by [`SpanBuilder::enter`].
+///
+/// ```
+/// use waypost_telemetry::{Outcome, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let entered = telemetry.span("place").enter();
+/// entered.span().set("order.id", "order-1");
+/// assert_eq!(waypost_telemetry::propagation::traceparent(entered.context()).is_some(), true);
+/// entered.end(Outcome::Error("sold_out".into()));
+/// telemetry.tree().assert_matches("place INTERNAL order-service ERROR order.id=order-1 error.type=sold_out");
+/// ```
 #[derive(Debug)]
 #[must_use = "the span ends when this is dropped"]
 pub struct EnteredSpan {

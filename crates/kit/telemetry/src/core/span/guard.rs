@@ -11,6 +11,14 @@ use crate::base::value::IntoValue;
 use crate::core::record;
 
 /// How an operation ended.
+///
+/// ```
+/// use waypost_telemetry::{Outcome, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("wait").start().end(Outcome::Cancelled);
+/// telemetry.tree().assert_matches("wait INTERNAL order-service waypost.outcome=cancelled");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It did what it was asked to do. The span's status stays unset, as the conventions ask.
@@ -53,12 +61,26 @@ impl SpanGuard {
 
     /// From now on dropping the guard ends the span as [`Outcome::Cancelled`]: for a guard that is kept across an
     /// `await` by hand, where a drop before [`end`](Self::end) means that nobody waits any more.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// drop(telemetry.span("wait").start().cancelled_on_drop());
+    /// telemetry.tree().assert_matches("wait INTERNAL order-service waypost.outcome=cancelled");
+    /// ```
     pub fn cancelled_on_drop(mut self) -> Self {
         self.cancelled_on_drop = true;
         self
     }
 
     /// A context with this span as its span: to attach, to inject, to give to [`crate::with_context`].
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let outer = telemetry.span("outer").start();
+    /// telemetry.span("inner").parent(outer.context()).in_scope(|| ());
+    /// drop(outer);
+    /// telemetry.tree().assert_matches("outer INTERNAL order-service\n  inner INTERNAL order-service");
+    /// ```
     pub fn context(&self) -> &Context {
         &self.context
     }
@@ -81,11 +103,26 @@ impl SpanGuard {
     }
 
     /// Whether what is set on it is kept: ask before building expensive attributes.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// assert!(telemetry.span("show").start().is_recording());
+    /// assert!(!waypost_telemetry::Telemetry::disabled().span("show").start().is_recording());
+    /// ```
     pub fn is_recording(&self) -> bool {
         self.context.span().is_recording()
     }
 
     /// Sets an attribute; a later value replaces an earlier one.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let span = telemetry.span("show").start();
+    /// span.set("order.items", 3);
+    /// span.set_with("order.total", || 99.5);
+    /// drop(span);
+    /// telemetry.tree().assert_matches("show INTERNAL order-service order.items=3 order.total=99.5");
+    /// ```
     pub fn set<M>(&self, key: impl Into<Key>, value: impl IntoValue<M>) {
         super::set_on(&self.context, key, || value);
     }
@@ -114,6 +151,20 @@ impl SpanGuard {
     }
 
     /// Renames the span, for a name that is known late.
+    ///
+    /// ```
+    /// use waypost_telemetry::opentelemetry::KeyValue;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let other = telemetry.span("other").start();
+    /// let span = telemetry.span("request").start();
+    /// span.rename("show-order");
+    /// span.link(other.span_context());
+    /// span.event("cache-miss", vec![KeyValue::new("key", "order-1")]);
+    /// drop((span, other));
+    /// let span = telemetry.only_span("show-order");
+    /// assert_eq!((span.events().len(), span.links().len()), (1, 1));
+    /// ```
     pub fn rename(&self, name: impl Into<Cow<'static, str>>) {
         self.context.span().update_name(name);
     }
@@ -124,11 +175,28 @@ impl SpanGuard {
     }
 
     /// Records a failure on this span; see [`crate::record_error`].
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let span = telemetry.span("read").start();
+    /// span.record_error(&std::io::Error::from(std::io::ErrorKind::NotFound));
+    /// drop(span);
+    /// telemetry.tree().assert_matches("read INTERNAL order-service ERROR error.type=not_found");
+    /// ```
     pub fn record_error(&self, failure: &(impl AsErrorType + ?Sized)) {
         failure.with_error_type(&mut |failure| record::record_in(&self.context, failure));
     }
 
     /// Sets status error and `error.type` without a log record: for failures whose cause is logged elsewhere.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let span = telemetry.span("read").start();
+    /// span.fail("stale");
+    /// drop(span);
+    /// telemetry.tree().assert_matches("read INTERNAL order-service ERROR error.type=stale");
+    /// assert!(telemetry.finished_logs().is_empty());
+    /// ```
     pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
         let span = self.context.span();
         span.set_status(Status::error(""));

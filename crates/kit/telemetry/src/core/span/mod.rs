@@ -69,6 +69,12 @@ pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
 
 impl Telemetry {
     /// A span of this handle, child of the current span. [`crate::span()`] finds the handle by itself.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.span("place-order").in_scope(|| ());
+    /// telemetry.tree().assert_matches("place-order INTERNAL order-service");
+    /// ```
     pub fn span(&self, name: impl Into<Cow<'static, str>>) -> SpanBuilder {
         SpanBuilder::new(self.clone(), Context::current(), name.into())
     }
@@ -133,6 +139,31 @@ fn set_on<M, V: IntoValue<M>>(context: &Context, key: impl Into<Key>, value: imp
 }
 
 /// A span about to start. Cheap: with a disabled handle nothing is converted or kept.
+///
+/// ```
+/// use waypost_telemetry::opentelemetry::trace::SpanKind;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let request = telemetry.span("request").start();
+/// let outer = telemetry.span("outer").start();
+/// telemetry
+///     .span("charge")
+///     .kind(SpanKind::Client)
+///     .attr("order.id", "order-1")
+///     .attr_with("order.items", || vec!["a".to_owned(), "b".to_owned()])
+///     .attr_display("peer", std::net::Ipv4Addr::LOCALHOST)
+///     .link(request.span_context())
+///     .parent(outer.context())
+///     .in_scope(|| ());
+/// telemetry.span("alone").parent(outer.context()).root().in_scope(|| ());
+/// drop((request, outer));
+///
+/// let charge = telemetry.only_span("charge");
+/// assert_eq!(charge.attribute("peer"), Some(&"127.0.0.1".into()));
+/// assert_eq!(charge.parent_id(), Some(telemetry.only_span("outer").span_id()));
+/// assert_eq!(telemetry.only_span("alone").parent_id(), None);
+/// ```
 #[derive(Debug)]
 #[must_use = "a span that is not run or started records nothing"]
 pub struct SpanBuilder {
@@ -260,6 +291,15 @@ impl SpanBuilder {
     /// [`crate::record_error`] unless it says that it is no failure.
     ///
     /// Dropping the returned future drops the inner one inside the span and ends the span as cancelled.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let read = telemetry.span("read-prices").run(async { std::fs::read_to_string("/no/such/file") });
+    /// assert!(read.await.is_err());
+    /// telemetry.tree().assert_matches("read-prices INTERNAL order-service ERROR error.type=not_found");
+    /// # });
+    /// ```
     pub fn run<T, E, F>(self, future: F) -> Run<F>
     where
         E: AsErrorType,
@@ -311,6 +351,14 @@ impl SpanBuilder {
     }
 
     /// Runs a future inside the span, whatever it gives.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// assert_eq!(telemetry.span("count").observe(async { 7 }).await, 7);
+    /// telemetry.tree().assert_matches("count INTERNAL order-service");
+    /// # });
+    /// ```
     pub fn observe<F: Future>(self, future: F) -> Run<F> {
         Run::new(self, future, |_, span| span.end_once(Outcome::Ok))
     }

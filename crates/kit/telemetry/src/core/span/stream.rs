@@ -43,6 +43,16 @@ impl SpanBuilder {
     }
 
     /// As [`run_stream`](Self::run_stream), whatever the items are.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use futures_util::{StreamExt, stream};
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let rows = telemetry.span("read-orders").observe_stream(stream::iter([1, 2])).count().await;
+    /// assert_eq!((rows, telemetry.only_span("read-orders").is_error()), (2, false));
+    /// # });
+    /// ```
     pub fn observe_stream<S: Stream>(self, stream: S) -> RunStream<S> {
         RunStream::new(self, stream, |_, _| ())
     }

@@ -87,6 +87,22 @@ impl<T: 'static> JoinSet<T> {
 
     /// The results of all tasks, in the order in which they end.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use waypost_telemetry::{JoinSet, Telemetry, testing::TestTelemetry, with_context};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let names = with_context(telemetry.context(), async {
+    ///     let mut tasks = JoinSet::new();
+    ///     assert!(tasks.is_empty());
+    ///     tasks.spawn(async { Telemetry::current().service_name().to_owned() });
+    ///     assert_eq!(tasks.len(), 1);
+    ///     tasks.join_all().await
+    /// });
+    /// assert_eq!(names.await, ["order-service"]);
+    /// # });
+    /// ```
+    ///
     /// # Panics
     ///
     /// If a task panicked or was aborted.
@@ -95,16 +111,44 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks and waits for them.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut tasks = waypost_telemetry::JoinSet::new();
+    /// tasks.spawn(std::future::pending::<()>());
+    /// tasks.shutdown().await;
+    /// assert!(tasks.is_empty());
+    /// # });
+    /// ```
     pub async fn shutdown(&mut self) {
         self.tasks.shutdown().await;
     }
 
     /// Aborts all tasks; they still have to be joined.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut tasks = waypost_telemetry::JoinSet::new();
+    /// let task = tasks.spawn(std::future::pending::<()>());
+    /// tasks.abort_all();
+    /// let (id, ended) = (task.id(), tasks.join_next_with_id().await.unwrap().unwrap_err());
+    /// assert!(ended.is_cancelled() && ended.id() == id);
+    /// # });
+    /// ```
     pub fn abort_all(&mut self) {
         self.tasks.abort_all();
     }
 
     /// Lets all tasks go on without the set.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut tasks = waypost_telemetry::JoinSet::new();
+    /// tasks.spawn(async {});
+    /// tasks.detach_all();
+    /// assert!(tasks.join_next().await.is_none());
+    /// # });
+    /// ```
     pub fn detach_all(&mut self) {
         self.tasks.detach_all();
     }

@@ -85,6 +85,14 @@ pub fn spawn_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -
 }
 
 /// A closure that runs in `context`, wherever it is called.
+///
+/// ```
+/// use waypost_telemetry::{Telemetry, in_context, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let name = in_context(telemetry.context(), || Telemetry::current().service_name().to_owned());
+/// assert_eq!(std::thread::spawn(name).join().unwrap(), "order-service");
+/// ```
 pub fn in_context<T>(context: Context, f: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || {
         let _attached = context.attach();

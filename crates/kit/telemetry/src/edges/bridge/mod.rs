@@ -61,6 +61,13 @@ pub use extension::SpanExt;
 /// Put on a `Registry` it fits anywhere. On `tracing_subscriber::fmt()` a layer with a filter panics ("does not currently
 /// support filters"): use `registry().with(fmt::layer())`, or [`SpanLayer::new`], which that subscriber's own level
 /// covers.
+///
+/// ```
+/// use tracing_subscriber::{fmt, layer::SubscriberExt as _};
+///
+/// let subscriber = tracing_subscriber::registry().with(fmt::layer()).with(waypost_telemetry::bridge::layer());
+/// # let _ = subscriber;
+/// ```
 pub fn layer<S>() -> Filtered<SpanLayer, LevelFilter, S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -105,6 +112,19 @@ impl SpanLayer {
     }
 
     /// The handle for spans opened where the context has none and there is no process default.
+    ///
+    /// ```
+    /// use tracing_subscriber::layer::SubscriberExt as _;
+    /// use waypost_telemetry::{bridge::SpanLayer, testing::TestTelemetry};
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let layer = SpanLayer::new().telemetry(&telemetry).span_events(true).errors_set_status(false);
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     tracing::info_span!("place").in_scope(|| tracing::error!("sold out"));
+    /// });
+    /// let span = telemetry.only_span("place");
+    /// assert_eq!((span.events()[0].name(), span.is_error()), ("sold out", false));
+    /// ```
     pub fn telemetry(self, telemetry: &Telemetry) -> Self {
         Self { telemetry: Some(telemetry.clone()), ..self }
     }

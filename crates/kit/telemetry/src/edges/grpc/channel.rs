@@ -18,6 +18,13 @@ use super::connection::{Connection, ConnectionFuture};
 use crate::core::handle::Telemetry;
 
 /// No channel could be made. Nothing was connected yet: a server that is away shows at the first call.
+///
+/// ```
+/// use waypost_telemetry::{Telemetry, grpc::{ChannelError, TracedChannel}};
+///
+/// let refused = TracedChannel::new(&Telemetry::disabled(), "stock:9090");
+/// assert!(matches!(refused, Err(ChannelError::Incomplete { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// The target is not a URI.
@@ -159,6 +166,21 @@ impl ChannelFactory {
     }
 
     /// How long a call may take until its response's head, whatever deadline the caller has.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use waypost_telemetry::{Telemetry, grpc::ChannelFactory};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let channels = ChannelFactory::new(&telemetry)
+    ///     .call_timeout(Duration::from_secs(2))
+    ///     .keep_alive(Duration::from_secs(30), Duration::from_secs(5))
+    ///     .user_agent("shop/1.2")
+    ///     .local_address(None)
+    ///     .traced(|layer| layer.baggage(false).filter(|method| method != "shop.v1.Stock/Ping"))
+    ///     .endpoint(|endpoint| endpoint.tcp_nodelay(true));
+    /// # drop(channels);
+    /// ```
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);

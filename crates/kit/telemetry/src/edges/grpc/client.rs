@@ -39,6 +39,19 @@ layer! {
 }
 
 /// A service behind a [`ClientLayer`].
+///
+/// ```
+/// use tower::Layer as _;
+/// use waypost_telemetry::grpc::ClientService;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// #[derive(Clone)]
+/// struct Transport;
+///
+/// let telemetry = TestTelemetry::new("shop");
+/// let traced: ClientService<Transport> = telemetry.grpc_client().layer(Transport);
+/// # drop(traced);
+/// ```
 pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// What the layer, its services and its spans share.
@@ -82,6 +95,23 @@ impl Target {
 
 impl ClientLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::grpc_client`].
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use waypost_telemetry::{Telemetry, grpc::ClientLayer};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let layer = ClientLayer::new(&telemetry)
+    ///     .target(&"http://stock:9090".parse()?)
+    ///     .propagate(true)
+    ///     .baggage(false)
+    ///     .filter(|method| !method.starts_with("grpc.health.v1."))
+    ///     .capture_request_metadata([HeaderName::from_static("x-plan")])
+    ///     .capture_response_metadata([HeaderName::from_static("x-cache")])
+    ///     .message_events(true);
+    /// # drop(layer);
+    /// # Ok::<(), http::uri::InvalidUri>(())
+    /// ```
     pub fn new(telemetry: &Telemetry) -> Self {
         let duration = durations(
             telemetry.meter(),

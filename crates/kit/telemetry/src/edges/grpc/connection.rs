@@ -18,6 +18,13 @@ use tower_service::Service;
 
 /// Whom a response came from: an extension of the response, `network.peer.address` and `network.peer.port` of the
 /// CLIENT span. [`Connection`] sets it; connectors of one's own may.
+///
+/// ```
+/// use waypost_telemetry::grpc::PeerAddress;
+///
+/// let mut response = http::Response::new(());
+/// response.extensions_mut().insert(PeerAddress(([10, 0, 0, 7], 9_090).into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 

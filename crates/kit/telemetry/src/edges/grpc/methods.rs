@@ -36,6 +36,13 @@ const STANDARD: [&str; 4] = [
 pub struct Methods(HashMap<Box<str>, &'static str>);
 
 /// The descriptor set cannot be read.
+///
+/// ```
+/// use waypost_telemetry::grpc::Methods;
+///
+/// let error = Methods::of_descriptor_set(b"no descriptors").unwrap_err();
+/// assert_eq!(error.to_string(), "cannot read the protobuf descriptor set");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read the protobuf descriptor set")]
 pub struct DescriptorError(#[source] prost::DecodeError);
@@ -54,6 +61,14 @@ impl Methods {
     }
 
     /// Every method of every service in an encoded `google.protobuf.FileDescriptorSet`.
+    ///
+    /// ```
+    /// use waypost_telemetry::grpc::Methods;
+    ///
+    /// let methods = Methods::of_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)?;
+    /// assert!(methods.contains("grpc.health.v1.Health/Check"));
+    /// # Ok::<(), waypost_telemetry::grpc::DescriptorError>(())
+    /// ```
     pub fn of_descriptor_set(encoded: &[u8]) -> Result<Self, DescriptorError> {
         let set = FileDescriptorSet::decode(encoded).map_err(DescriptorError)?;
         let mut methods = Self::new::<&str>([]);

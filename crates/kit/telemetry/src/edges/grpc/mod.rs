@@ -38,16 +38,43 @@ const STATUS_CODE: &str = "rpc.response.status_code";
 
 impl crate::core::handle::Telemetry {
     /// The layer of a gRPC server, around tonic's routes or the router they become.
+    ///
+    /// ```
+    /// use tonic::service::Routes;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let app: axum::Router = Routes::default().into_axum_router().layer(telemetry.grpc_server());
+    /// ```
     pub fn grpc_server(&self) -> ServerLayer {
         ServerLayer::new(self)
     }
 
     /// The layer of a gRPC client, around tonic's channel.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use tonic::transport::Channel;
+    /// use tower::ServiceBuilder;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let channel = Channel::from_static("http://127.0.0.1:9092").connect_lazy();
+    /// let stock = ServiceBuilder::new().layer(telemetry.grpc_client()).service(channel);
+    /// # drop(stock);
+    /// # });
+    /// ```
     pub fn grpc_client(&self) -> ClientLayer {
         ClientLayer::new(self)
     }
 
     /// A channel to `http://host:port` that connects at the first call. For several, see [`ChannelFactory`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let stock = tonic_health::pb::health_client::HealthClient::new(telemetry.grpc_channel("http://127.0.0.1:9092").unwrap());
+    /// # drop(stock);
+    /// # });
+    /// ```
     pub fn grpc_channel(&self, target: &str) -> Result<TracedChannel, ChannelError> {
         TracedChannel::new(self, target)
     }

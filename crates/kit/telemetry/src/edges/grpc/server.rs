@@ -47,6 +47,16 @@ layer! {
 }
 
 /// A service behind a [`ServerLayer`].
+///
+/// ```
+/// use tower::Layer as _;
+/// use waypost_telemetry::grpc::ServerService;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("shop");
+/// let traced: ServerService<axum::Router> = telemetry.grpc_server().layer(axum::Router::new());
+/// # drop(traced);
+/// ```
 pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
@@ -67,6 +77,23 @@ pub struct ServerEdge {
 
 impl ServerLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::grpc_server`].
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use waypost_telemetry::{Telemetry, grpc::{Methods, ServerLayer}};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let layer = ServerLayer::new(&telemetry)
+    ///     .methods(Methods::new(["shop.v1.Stock/Check"]))
+    ///     .public_endpoint(true)
+    ///     .continue_when_public(false)
+    ///     .filter(|method| method != "shop.v1.Stock/Ping")
+    ///     .trace_health_checks(true)
+    ///     .capture_request_metadata([HeaderName::from_static("x-plan")])
+    ///     .capture_response_metadata([HeaderName::from_static("x-cache")])
+    ///     .message_events(true);
+    /// # drop(layer);
+    /// ```
     pub fn new(telemetry: &Telemetry) -> Self {
         let duration = durations(
             telemetry.meter(),

@@ -54,10 +54,39 @@ layer! {
 }
 
 /// A service behind a [`ClientLayer`].
+///
+/// ```
+/// use tower::Layer as _;
+/// use waypost_telemetry::http::ClientService;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// #[derive(Clone)]
+/// struct Transport;
+///
+/// let telemetry = TestTelemetry::new("shop");
+/// let traced: ClientService<Transport> = telemetry.http_client().layer(Transport);
+/// # drop(traced);
+/// ```
 pub type ClientService<S> = Traced<S, ClientEdge>;
 
 /// The low-cardinality template of a request's path: an extension that names the span. From the program's text,
 /// never from input.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt as _};
+/// use waypost_telemetry::{http::UrlTemplate, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(Response::new(String::new())));
+/// let calls = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
+/// let mut request = Request::get("http://shop/orders/7").body(String::new()).unwrap();
+/// request.extensions_mut().insert(UrlTemplate::new("/orders/{id}"));
+/// drop(calls.oneshot(request).await);
+/// assert_eq!(telemetry.finished_spans()[0].name(), "GET /orders/{id}");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlTemplate(Cow<'static, str>);
 
@@ -73,6 +102,13 @@ impl UrlTemplate {
 }
 
 /// How often the request was sent before, for those who retry: an extension, `http.request.resend_count`.
+///
+/// ```
+/// use waypost_telemetry::http::ResendCount;
+///
+/// let mut request = http::Request::get("http://shop/orders/7").body(()).unwrap();
+/// request.extensions_mut().insert(ResendCount(1)); // the second try
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResendCount(pub u32);
 
@@ -95,6 +131,24 @@ pub struct ClientEdge {
 
 impl ClientLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::http_client`].
+    ///
+    /// ```
+    /// use http::{HeaderName, HeaderValue};
+    /// use waypost_telemetry::{Telemetry, http::ClientLayer, redact::SensitiveKeys};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let layer = ClientLayer::new(&telemetry)
+    ///     .propagate(true)
+    ///     .baggage(true)
+    ///     .template("/v1/charges")
+    ///     .filter(|request| request.uri.path() != "/health")
+    ///     .user_agent(HeaderValue::from_static("shop/1.2"))
+    ///     .known_methods(["GET", "POST", "PURGE"])
+    ///     .sensitive_query_keys(SensitiveKeys::new(["token"]))
+    ///     .capture_request_headers([HeaderName::from_static("x-plan")])
+    ///     .capture_response_headers([HeaderName::from_static("x-cache")]);
+    /// # drop(layer);
+    /// ```
     pub fn new(telemetry: &Telemetry) -> Self {
         let duration = durations(
             telemetry.meter(),

@@ -17,11 +17,28 @@ pub use server::{MetricLabels, RequestHead, ServerBody, ServerFuture, ServerLaye
 
 impl crate::core::handle::Telemetry {
     /// The layer of an HTTP server, for `axum::Router::layer`.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("shop");
+    /// let app: Router = Router::new().route("/orders/{id}", get(async || "order")).layer(telemetry.http_server());
+    /// ```
     pub fn http_server(&self) -> ServerLayer {
         ServerLayer::new(self)
     }
 
     /// The layer of an HTTP client, around any tower service over `http::Request`.
+    ///
+    /// ```
+    /// use http::{Request, Response};
+    /// use tower::ServiceBuilder;
+    ///
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("shop");
+    /// let transport = tower::service_fn(async |_: Request<String>| Ok::<_, std::io::Error>(Response::new(String::new())));
+    /// let calls = ServiceBuilder::new().layer(telemetry.http_client()).service(transport);
+    /// # drop(calls);
+    /// ```
     pub fn http_client(&self) -> ClientLayer {
         ClientLayer::new(self)
     }

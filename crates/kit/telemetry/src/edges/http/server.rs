@@ -50,6 +50,16 @@ layer! {
 }
 
 /// A service behind a [`ServerLayer`].
+///
+/// ```
+/// use tower::Layer as _;
+/// use waypost_telemetry::http::ServerService;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("shop");
+/// let traced: ServerService<axum::Router> = telemetry.http_server().layer(axum::Router::new());
+/// # drop(traced);
+/// ```
 pub type ServerService<S> = Traced<S, ServerEdge>;
 
 /// What the layer, its services and its spans share.
@@ -77,6 +87,18 @@ pub struct ServerEdge {
 pub(super) type Filter = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
 
 /// What a filter sees of a request.
+///
+/// ```
+/// use waypost_telemetry::{Telemetry, http::RequestHead};
+///
+/// fn is_traced(request: &RequestHead<'_>) -> bool {
+///     request.route.is_some() && !request.headers.contains_key("x-probe")
+/// }
+///
+/// # let telemetry = Telemetry::disabled();
+/// let layer = telemetry.http_server().filter(is_traced);
+/// # drop(layer);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     /// The method.
@@ -91,6 +113,25 @@ pub struct RequestHead<'a> {
 
 impl ServerLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::http_server`].
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use waypost_telemetry::{Telemetry, http::ServerLayer, redact::SensitiveKeys};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let layer = ServerLayer::new(&telemetry)
+    ///     .public_endpoint(true)
+    ///     .continue_when_public(false)
+    ///     .known_methods(["GET", "POST", "PURGE"])
+    ///     .sensitive_query_keys(SensitiveKeys::new(["token"]))
+    ///     .capture_request_headers([HeaderName::from_static("x-plan")])
+    ///     .capture_response_headers([HeaderName::from_static("x-cache")])
+    ///     .metric_labels(["customer.tier"])
+    ///     .trusted_proxies(|peer| peer.is_loopback())
+    ///     .scheme("https")
+    ///     .trace_response(true);
+    /// # drop(layer);
+    /// ```
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         let duration = durations(

@@ -32,6 +32,14 @@ pub use panics::install_panic_hook;
 pub use records::Records;
 
 /// Logging cannot be set up.
+///
+/// ```
+/// use waypost_telemetry::config::LogSettings;
+/// use waypost_telemetry::logs::{self, InstallError};
+///
+/// let settings = LogSettings { filter: "shop=loud".to_owned(), ..LogSettings::default() };
+/// assert!(matches!(logs::install(&settings), Err(InstallError::Filter { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// The filter cannot be read.
@@ -77,6 +85,18 @@ pub(crate) fn set_global(subscriber: impl Subscriber + Send + Sync) -> Result<()
 
 /// Hands the events of the `log` crate to the current `tracing` subscriber, for programs with a subscriber of their
 /// own. `false` if the `log` crate has another logger. [`install`] does it by itself.
+///
+/// ```standalone_crate
+/// use tracing_subscriber::layer::SubscriberExt as _;
+/// use waypost_telemetry::{logs, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// tracing::subscriber::set_global_default(tracing_subscriber::registry().with(logs::Records::new()))?;
+/// assert!(logs::take_log_crate());
+/// telemetry.span("open").in_scope(|| log::info!("the shop is open"));
+/// assert_eq!(telemetry.finished_logs()[0].body(), "the shop is open");
+/// # Ok::<(), tracing::subscriber::SetGlobalDefaultError>(())
+/// ```
 #[cfg(feature = "log")]
 pub fn take_log_crate() -> bool {
     use tracing::level_filters::LevelFilter;

@@ -16,6 +16,17 @@ thread_local! {
 ///
 /// The span in which it happened is ended by whatever the panic unwinds through. A panic that is caught on the way is
 /// recorded all the same. With `logs.backtrace` the record has the stack trace.
+///
+/// ```standalone_crate
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// waypost_telemetry::logs::install_panic_hook();
+/// let context = telemetry.context();
+/// let work = waypost_telemetry::in_context(context, || panic!("out of paper"));
+/// assert!(std::thread::spawn(work).join().is_err());
+/// assert_eq!(telemetry.finished_logs()[0].attribute("exception.message"), Some(&"out of paper".into()));
+/// ```
 pub fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -6,6 +6,17 @@ use opentelemetry::propagation::{Extractor, Injector};
 ///
 /// Around `&mut Vec` it takes a context in, replacing an earlier value of the same name; around `&Vec` or a slice it
 /// gives one out. Values that are not UTF-8 are passed over.
+///
+/// ```
+/// use waypost_telemetry::messaging::HeaderCarrier;
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let span = telemetry.span("send").start();
+/// let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+/// telemetry.inject(span.context(), &mut HeaderCarrier(&mut headers));
+/// assert_eq!(headers[0].0, "traceparent");
+/// ```
 #[derive(Debug)]
 pub struct HeaderCarrier<H>(pub H);
 

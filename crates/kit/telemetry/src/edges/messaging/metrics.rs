@@ -11,6 +11,21 @@ use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
 
 /// The instruments of one messaging system under one telemetry handle. Make it once and keep it.
+///
+/// ```
+/// use std::time::Duration;
+/// use waypost_telemetry::messaging::Metrics;
+/// use waypost_telemetry::metrics::{render_prometheus, sample};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let metrics = Metrics::new(&telemetry, "kafka").server("broker", Some(9_092));
+/// metrics.sent("orders", 1, Duration::from_millis(3), None);
+/// metrics.received("orders", "mail", 1, Duration::from_millis(2), None);
+/// metrics.processed("orders", "mail", Duration::from_millis(9), None);
+/// let page = render_prometheus(&[telemetry.handle().clone()]);
+/// assert_eq!(sample(&page, "messaging_client_sent_messages_total", &[]), Some(1.0));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Metrics {
     system: &'static str,

@@ -47,6 +47,18 @@ pub use carrier::HeaderCarrier;
 pub use metrics::Metrics;
 
 /// How the span of a consumer belongs to the trace of its message.
+///
+/// ```
+/// use waypost_telemetry::messaging::{Correlation, process_span};
+/// use waypost_telemetry::{propagation::context_from, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("mail");
+/// let _attached = telemetry.context().attach();
+/// let stored = context_from(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), None);
+/// process_span("kafka", "orders", &stored, Correlation::Link).in_scope(|| ());
+/// let span = telemetry.only_span("process orders");
+/// assert_eq!((span.parent_id(), span.links().len()), (None, 1));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Correlation {
     /// The span in the message is the parent: one trace from the producer to the end. What is current becomes
@@ -59,12 +71,33 @@ pub enum Correlation {
 
 /// A PRODUCER span around handing one message to a broker, ended by its acknowledgement: `send {destination}`. Its
 /// context is the one that the message carries; where [`create_span`] made that, [`send_batch_span`] is right.
+///
+/// ```
+/// use waypost_telemetry::{messaging::send_span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let _attached = telemetry.context().attach();
+/// send_span("kafka", "orders").key("order-1").partition(3).body_size(120).in_scope(|| ());
+/// telemetry.tree().assert_matches("\"send orders\" PRODUCER order-service messaging.kafka.message.key=order-1");
+/// ```
 pub fn send_span(system: &'static str, destination: &str) -> MessageSpan {
     MessageSpan::new(SpanKind::Producer, system, "send", destination)
 }
 
 /// A CLIENT span around handing over messages that carry the contexts of their [`create_span`]s already, with a link to
 /// each: `send {destination}`.
+///
+/// ```
+/// use waypost_telemetry::messaging::{create_span, send_batch_span};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let _attached = telemetry.context().attach();
+/// let messages = [create_span("kafka", "orders").start(), create_span("kafka", "orders").start()];
+/// send_batch_span("kafka", "orders", messages.iter().map(|message| message.context())).in_scope(|| ());
+/// let sent = telemetry.only_span("send orders");
+/// assert_eq!((sent.links().len(), sent.attribute("messaging.batch.message_count")), (2, Some(&2.into())));
+/// ```
 pub fn send_batch_span<'a>(
     system: &'static str,
     destination: &str,
@@ -74,22 +107,63 @@ pub fn send_batch_span<'a>(
 }
 
 /// A PRODUCER span for making one message of a batch that is sent later: `create {destination}`.
+///
+/// ```
+/// use waypost_telemetry::{messaging::create_span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let _attached = telemetry.context().attach();
+/// create_span("kafka", "orders").message_id("m-1").in_scope(|| ());
+/// telemetry.tree().assert_matches("\"create orders\" PRODUCER order-service messaging.message.id=m-1");
+/// ```
 pub fn create_span(system: &'static str, destination: &str) -> MessageSpan {
     MessageSpan::new(SpanKind::Producer, system, "create", destination)
 }
 
 /// A CLIENT span around asking a broker for messages: `receive {destination}`.
+///
+/// ```
+/// use waypost_telemetry::{messaging::receive_span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("mail");
+/// let _attached = telemetry.context().attach();
+/// receive_span("kafka", "orders").group("mail").batch(2).in_scope(|| ());
+/// telemetry.tree().assert_matches("\"receive orders\" CLIENT mail messaging.batch.message_count=2");
+/// ```
 pub fn receive_span(system: &'static str, destination: &str) -> MessageSpan {
     MessageSpan::new(SpanKind::Client, system, "receive", destination)
 }
 
 /// A CLIENT span around telling a broker what became of messages: `settle {destination}`.
+///
+/// ```
+/// use waypost_telemetry::{messaging::settle_span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("mail");
+/// let _attached = telemetry.context().attach();
+/// settle_span("rabbitmq", "orders").in_scope(|| ());
+/// telemetry.tree().assert_matches("\"settle orders\" CLIENT mail");
+/// ```
 pub fn settle_span(system: &'static str, destination: &str) -> MessageSpan {
     MessageSpan::new(SpanKind::Client, system, "settle", destination)
 }
 
 /// A CONSUMER span around the processing of one message: `process {destination}`. `stored` is the context that the
 /// message brought along; its baggage is taken over.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use waypost_telemetry::messaging::{Correlation, process_span};
+/// use waypost_telemetry::{propagation::context_from, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("mail");
+/// let _attached = telemetry.context().attach();
+/// let stored = context_from(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), None);
+/// let span = process_span("kafka", "orders", &stored, Correlation::Parent).group("mail").offset(4);
+/// span.run(async { Err::<(), _>(std::io::Error::from(std::io::ErrorKind::TimedOut)) }).await.unwrap_err();
+/// telemetry.tree().assert_matches("\"process orders\" CONSUMER mail ERROR error.type=timed_out");
+/// # });
+/// ```
 pub fn process_span(
     system: &'static str,
     destination: &str,
@@ -112,6 +186,17 @@ pub fn process_span(
 
 /// A CONSUMER span around the processing of several messages at once: child of what is current, with a link to
 /// the context of each.
+///
+/// ```
+/// use waypost_telemetry::messaging::process_batch_span;
+/// use waypost_telemetry::{propagation::context_from, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("mail");
+/// let _attached = telemetry.context().attach();
+/// let stored = context_from(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), None);
+/// process_batch_span("kafka", "orders", [&stored]).in_scope(|| ());
+/// assert_eq!(telemetry.only_span("process orders").links().len(), 1);
+/// ```
 pub fn process_batch_span<'a>(
     system: &'static str,
     destination: &str,
@@ -130,6 +215,17 @@ fn with_baggage_of(context: &Context, stored: &Context) -> Context {
 }
 
 /// A span of messaging about to start: a [`SpanBuilder`] that knows the conventions' names.
+///
+/// ```
+/// use waypost_telemetry::{messaging::send_span, testing::TestTelemetry};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// let _attached = telemetry.context().attach();
+/// let reply = send_span("kafka", "reply-4711").destination_template("reply-{client}");
+/// reply.server("broker", Some(9_092)).tombstone().attr("messaging.client.id", "shop-1").start();
+/// let span = telemetry.only_span("send reply-{client}");
+/// assert_eq!(span.attribute("server.port"), Some(&9_092.into()));
+/// ```
 #[derive(Debug)]
 #[must_use = "a span that is not run or started records nothing"]
 pub struct MessageSpan {

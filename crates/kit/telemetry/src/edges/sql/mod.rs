@@ -46,6 +46,13 @@ pub use operation::Operation;
 pub use summary::summarize;
 
 /// A database as its clients see it: the system, the namespace, and the instruments of both. Cheap to clone.
+///
+/// ```
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// let database = telemetry.sql("postgresql", "shop");
+/// database.start("sweep").succeed();
+/// telemetry.tree().assert_matches("sweep CLIENT order-service db.system.name=postgresql db.namespace=shop");
+/// ```
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -127,6 +134,14 @@ impl Database {
     }
 
     /// Starts an operation as child of another context than the current one.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// let unit = telemetry.span("unit").start();
+    /// telemetry.sql("sqlite", "order").start_within(unit.context(), "sweep").succeed();
+    /// drop(unit);
+    /// telemetry.tree().assert_matches("unit INTERNAL order-service\n  sweep CLIENT order-service");
+    /// ```
     pub fn start_within(&self, parent: &Context, operation: &'static str) -> Operation {
         let mut span = SpanBuilder::new(self.shared.telemetry.clone(), parent.clone(), operation.into())
             .kind(SpanKind::Client)

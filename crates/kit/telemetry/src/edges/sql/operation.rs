@@ -15,6 +15,22 @@ use crate::core::span::{Outcome, SpanGuard};
 
 /// An open database operation. Ends by [`succeed`](Self::succeed) or [`fail`](Self::fail), or when dropped, as
 /// cancelled. Can be sent to and ended on another thread.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+/// let mut find = telemetry.sql("postgresql", "shop").start("find-order");
+/// find.statement("SELECT * FROM orders WHERE id = $1");
+/// find.server("replica", 5_433);
+/// find.peer(([10, 0, 0, 7], 5_433).into());
+/// find.rows(1);
+/// find.waited(Duration::from_millis(2));
+/// find.batch_units(1);
+/// find.status_code("00000");
+/// find.succeed();
+/// telemetry.tree().assert_matches("\"SELECT orders\" CLIENT order-service db.response.returned_rows=1");
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping the operation ends it as cancelled"]
 pub struct Operation {

@@ -13,6 +13,13 @@ use super::table::{Attribute, Entity, Event, Metric, Required, Source, Table, Wa
 use crate::base::yaml;
 
 /// A registry that cannot be used.
+///
+/// ```
+/// use waypost_telemetry::testing::conventions::{Conventions, RegistryError};
+///
+/// let refused = Conventions::current().with_registry("groups: []");
+/// assert!(matches!(refused, Err(RegistryError::Empty)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {

@@ -4,6 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// How much a finding weighs.
+///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, conventions::Level};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").attr("http.made_up", 1).in_scope(|| ());
+/// let report = telemetry.conventions();
+/// assert_eq!(report.findings().next().unwrap().level(), Level::Violation);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// The conventions say it must be otherwise.
@@ -15,6 +24,14 @@ pub enum Level {
 }
 
 /// What a finding is about.
+///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, conventions::Signal};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").attr("http.made_up", 1).in_scope(|| ());
+/// assert_eq!(telemetry.conventions().findings().next().unwrap().signal(), Signal::Span);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Signal {
@@ -31,6 +48,17 @@ pub enum Signal {
 }
 
 /// The rule that a finding is of.
+///
+/// ```
+/// use waypost_telemetry::testing::conventions::{Conventions, Rule};
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").attr("shop.aisle", 7).in_scope(|| ());
+/// let conventions = Conventions::current().exception_to(Rule::UndeclaredAttribute, "shop.aisle", "not in a registry yet");
+/// conventions.check(&[&telemetry]).assert_clean();
+/// assert_eq!(Rule::UndeclaredAttribute.as_str(), "undeclared-attribute");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
@@ -105,6 +133,17 @@ impl Rule {
 }
 
 /// Something that is not as the conventions have it.
+///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, conventions::Rule};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").attr("shop.aisle", 7).in_scope(|| ());
+/// let report = telemetry.conventions();
+/// let finding = report.findings().find(|finding| finding.rule() == Rule::UndeclaredAttribute).unwrap();
+/// assert_eq!((finding.place(), finding.name()), ("show", "shop.aisle"));
+/// assert!(finding.advice().contains("registry"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     level: Level,
@@ -206,6 +245,18 @@ fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 /// What was found, and what of it is excepted. It prints as a list, worst first; `{:#}` lists informations too.
+///
+/// ```
+/// use waypost_telemetry::testing::{TestTelemetry, conventions::Conventions};
+///
+/// let telemetry = TestTelemetry::new("order-service");
+/// telemetry.span("show").attr("shop.aisle", 7).in_scope(|| ());
+/// assert!(!telemetry.conventions().is_clean());
+/// let conventions = Conventions::current().exception("shop.*", "not in a registry yet");
+/// let report = conventions.check(&[&telemetry]);
+/// report.assert_clean();
+/// assert_eq!(report.excepted().next().unwrap().1, "not in a registry yet");
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConventionsReport {
     findings: Vec<(Finding, usize)>,

@@ -23,6 +23,16 @@ pub use table::environment_table;
 pub use warning::Warning;
 
 /// A setting that a variable set.
+///
+/// ```
+/// use waypost_telemetry::Settings;
+///
+/// let mut settings = Settings::new("order-service");
+/// let lookup = |name: &str| (name == "OTEL_BSP_MAX_QUEUE_SIZE").then(|| "4096".to_owned());
+/// let set = settings.overlay_env_except(&lookup, &|_| false)?;
+/// assert_eq!((set[0].variable, set[0].setting), ("OTEL_BSP_MAX_QUEUE_SIZE", "traces.batch.queue_size"));
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FromVariable {
     /// For example `OTEL_BSP_MAX_QUEUE_SIZE`.
@@ -34,6 +44,12 @@ pub struct FromVariable {
 impl Settings {
     /// The specification's defaults ([`Settings::standard`]) with the variables of the process over them; the
     /// service is `unknown_service:` and the executable if no variable names it.
+    ///
+    /// ```
+    /// let settings = waypost_telemetry::Settings::from_env()?;
+    /// assert!(!settings.service_name.is_empty());
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::standard(super::unknown_service()).with_env()
     }
@@ -42,12 +58,27 @@ impl Settings {
     ///
     /// An error only if `OTEL_CONFIG_FILE` names a file that cannot be used. Anything else that is wrong with a
     /// variable is among [`Settings::warnings`], which [`crate::init()`] logs.
+    ///
+    /// ```
+    /// let settings = waypost_telemetry::Settings::new("order-service").with_env()?;
+    /// let telemetry = waypost_telemetry::init(settings)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_env(mut self) -> Result<Self, SettingsError> {
         self.overlay_env(&|name| std::env::var(name).ok())?;
         Ok(self)
     }
 
     /// Logs [`Settings::warnings`] through `tracing` and forgets them. [`crate::init()`] does this.
+    ///
+    /// ```
+    /// let mut settings = waypost_telemetry::Settings::new("order-service");
+    /// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "b3".to_owned()))?;
+    /// assert_eq!(settings.warnings.len(), 1);
+    /// settings.log_warnings();
+    /// assert!(settings.warnings.is_empty());
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     pub fn log_warnings(&mut self) {
         for warning in self.warnings.drain(..) {
             tracing::warn!(target: "waypost_telemetry", "{warning}");
@@ -79,6 +110,18 @@ impl Settings {
 
     /// As [`Settings::overlay_env`] for a program with layers above the environment: settings that `is_fixed` stay
     /// as they are. Returns what the variables set.
+    ///
+    /// ```
+    /// use waypost_telemetry::Settings;
+    ///
+    /// let mut settings = Settings::new("order-service");
+    /// let lookup = |name: &str| (name == "OTEL_SERVICE_NAME").then(|| "renamed".to_owned());
+    /// // A command line argument said what the service is called.
+    /// let set = settings.overlay_env_except(&lookup, &|setting| setting == "service_name")?;
+    /// assert!(set.is_empty());
+    /// assert_eq!(settings.service_name, "order-service");
+    /// # Ok::<(), waypost_telemetry::SettingsError>(())
+    /// ```
     pub fn overlay_env_except(
         &mut self,
         lookup: &dyn Fn(&str) -> Option<String>,

@@ -313,6 +313,11 @@ fn attribute_count(overlay: &mut Overlay<'_>, name: &'static str, text: &str) ->
 }
 
 /// Every variable of the specification as a Markdown table: what it sets and takes, or why it is not read.
+///
+/// ```
+/// let table = waypost_telemetry::config::environment_table();
+/// assert!(table.contains("| `OTEL_SERVICE_NAME` | `service_name` |"));
+/// ```
 pub fn environment_table() -> String {
     let mut text = String::from("| variable | sets | takes |\n|---|---|---|\n");
     for variable in variables() {

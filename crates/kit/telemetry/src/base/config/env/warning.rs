@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// A variable that was ignored, in whole or in part.
+///
+/// ```
+/// let mut settings = waypost_telemetry::Settings::new("order-service");
+/// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "b3".to_owned()))?;
+/// let warning = &settings.warnings[0];
+/// assert_eq!((warning.variable.as_str(), warning.value.as_str()), ("OTEL_PROPAGATORS", "b3"));
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Its name.
