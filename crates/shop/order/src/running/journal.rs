@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_is_parked_again_is_counted_until_something_is_achieved() {
-        let stuck = || Entry::Stuck("reserve".into(), Refusal::from(waypost_api::Error::of(ErrorCode::Unavailable)));
+        let stuck =
+            || Entry::Stuck("reserve".into(), Refusal::from(waypost_api::Error::of(ErrorCode::Unavailable)));
         let mut facts = vec![Entry::Done("authorize".into(), None), stuck(), Entry::Resumed, stuck()];
         assert_eq!(parked_in_a_row(&facts), 2);
         facts.extend([Entry::Resumed, Entry::Undone("reserve".into())]);

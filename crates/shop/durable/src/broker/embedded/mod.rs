@@ -10,6 +10,7 @@
 
 mod append;
 mod backend;
+mod heartbeat;
 mod retention;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use waypost_telemetry::Telemetry;
 use super::membership::{GroupConsumer, Member, Signals};
 use super::{Ack, Broker, Consumer, Record};
 use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing};
-use backend::Sightings;
+use heartbeat::Sightings;
 pub use retention::Retention;
 
 /// The tables, as the only migration of a broker's database.

@@ -9,6 +9,9 @@
 //! Each event gets one PRODUCER span, child of the context that was stored with it, however often it is tried; its
 //! record carries that span's context on.
 
+mod failures;
+mod sending;
+
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
@@ -16,13 +19,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use waypost_telemetry::messaging::{self, HeaderCarrier, send_span};
+use waypost_telemetry::messaging;
 use waypost_telemetry::opentelemetry::metrics::Gauge;
-use waypost_telemetry::{ErrorType, Outcome, SpanGuard, Telemetry, propagation, with_context};
+use waypost_telemetry::{ErrorType, Outcome, Telemetry, with_context};
 
-use crate::broker::{Ack, Broker, KIND_HEADER, Record};
-use crate::outbox::{Event, Outbox, Pending};
+use crate::broker::{Ack, Broker, Record};
+use crate::outbox::Outbox;
 use crate::{Backoff, Error};
+use failures::Failures;
+use sending::{Published, Sending, end_failed};
 
 /// How a relay works.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +172,8 @@ impl Relay {
             return Ok(Step::Idle);
         };
         let is_full = pending.len() >= self.options.batch;
-        let sending: Vec<Sending> = pending.into_iter().map(|pending| self.sending(pending)).collect();
+        let sending: Vec<Sending> =
+            pending.into_iter().map(|pending| Sending::begin(pending, self.broker.system())).collect();
         let is_sent = match self.publish(&sending, oldest, draining, failures).await {
             Published::Acknowledged(acks) => {
                 self.end_sent(sending, &acks);
@@ -231,23 +237,6 @@ impl Relay {
         }
         self.count_parked().await?;
         Ok(true)
-    }
-
-    /// The record of an event, and the span of sending it.
-    fn sending(&self, pending: Pending) -> Sending {
-        let Pending { position, event, .. } = pending;
-        let span = send_span(self.broker.system(), &event.topic)
-            .parent(&event.context())
-            .message_id(event.id.clone())
-            .key(event.key.clone())
-            .body_size(event.payload.len())
-            .start()
-            .cancelled_on_drop();
-        let mut headers = event.headers;
-        headers.push((KIND_HEADER.to_owned(), event.kind.into_bytes()));
-        propagation::inject(span.context(), &mut HeaderCarrier(&mut headers));
-        let Event { topic, key, payload, id, .. } = event;
-        Sending { position, record: Record { topic, key, payload, headers, id }, span }
     }
 
     /// Tries until the broker has the records or refuses them, or a try fails while draining.
@@ -332,22 +321,6 @@ impl std::fmt::Debug for Relay {
     }
 }
 
-/// An event on its way, with the span of sending it.
-struct Sending {
-    position: i64,
-    record: Record,
-    span: SpanGuard,
-}
-
-/// What became of records that were sent.
-enum Published {
-    Acknowledged(Vec<Ack>),
-    /// At least one of them will never be taken.
-    Refused(Error),
-    /// The broker failed while draining.
-    GaveUp(Error),
-}
-
 /// How far one look into the outbox came.
 enum Step {
     /// There may be more.
@@ -356,46 +329,4 @@ enum Step {
     Idle,
     /// The broker failed while draining.
     GaveUp,
-}
-
-/// Failures in a row.
-struct Failures {
-    backoff: Backoff,
-    count: u32,
-}
-
-impl Failures {
-    fn new(backoff: Backoff) -> Failures {
-        Failures { backoff, count: 0 }
-    }
-
-    /// Waits before the next try. False: a drain began, so there is none.
-    async fn wait(&mut self, error: &Error, draining: &CancellationToken) -> bool {
-        self.count += 1;
-        if self.count == 1 {
-            tracing::warn!(%error, "events cannot be published; trying on until they are");
-        }
-        // A drain that began earlier ends the work here, one that begins during the wait ends the wait.
-        if draining.is_cancelled() {
-            return false;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(self.backoff.delay(self.count)) => {}
-            () = draining.cancelled() => {}
-        }
-        true
-    }
-
-    fn end(&mut self) {
-        if self.count > 0 {
-            tracing::info!(failures = self.count, "events are published again");
-            self.count = 0;
-        }
-    }
-}
-
-fn end_failed(failed: Vec<Sending>, error: &Error) {
-    for sending in failed {
-        sending.span.end(Outcome::Error(error.error_type()));
-    }
 }
