@@ -14,6 +14,7 @@
 //! Left out: partial captures, authorisations that run out, and events.
 
 mod config;
+mod contradictions;
 pub mod domain;
 mod error;
 pub mod grpc;
@@ -53,6 +54,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let payments =
         logic::Payments::new(Arc::clone(&store) as Arc<dyn Store>, provider, Clock::system(), config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
+    let contradictions = payments.contradictions.check(&telemetry);
     let review_context = telemetry.context();
     let review = Worker::new("payment-review", move |drain| async move {
         with_context(review_context, payments.review_until(drain)).await;
@@ -66,5 +68,5 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         drain.closing().await;
         store.close().await;
     });
-    Ok(App { router, workers: vec![review, close], checks: vec![check] })
+    Ok(App { router, workers: vec![review, close], checks: vec![check, contradictions], ..App::default() })
 }

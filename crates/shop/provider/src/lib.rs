@@ -62,5 +62,5 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         drain.closing().await;
         store.close().await;
     });
-    Ok(App { router, workers: vec![close], checks: vec![check] })
+    Ok(App { router, workers: vec![close], checks: vec![check], ..App::default() })
 }

@@ -25,6 +25,7 @@ mod tasks;
 
 pub mod admin;
 pub mod health;
+pub mod operator;
 
 pub use crate::{
     app::{App, Check, Worker},

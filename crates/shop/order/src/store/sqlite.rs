@@ -3,6 +3,7 @@
 //! A unit of a saga writes without reading first: the runner knows the order as of the last row of its journal, and
 //! the `UPDATE` finds the order only if that is still the last row.
 
+mod operator;
 mod rows;
 
 use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
@@ -27,6 +28,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
     Migration::new("0002_idempotency", idempotency::SCHEMA),
     Migration::new("0003_outbox", outbox::SCHEMA),
+    Migration::new("0004_operator", include_str!("../../migrations/sqlite/0004_operator.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
