@@ -13,6 +13,7 @@ use waypost_settings::{Duration, Flag};
 
 use crate::exit::Exit;
 use crate::load::Mix;
+use crate::operator::args::{DEAD_LETTERS_EXAMPLES, DeadLettersArgs, ORDERS_EXAMPLES, OrdersArgs};
 use crate::roles::Role;
 
 /// The version and the commit it was built from.
@@ -54,6 +55,12 @@ pub(crate) enum Command {
     /// Place orders at a gateway and report throughput, latency and failures
     #[command(after_help = LOAD_EXAMPLES)]
     Load(LoadArgs),
+    /// Orders that need a person: what is parked and why, and what can be done
+    #[command(after_help = ORDERS_EXAMPLES)]
+    Orders(OrdersArgs),
+    /// Events that could not be handled: look at them, publish them again
+    #[command(after_help = DEAD_LETTERS_EXAMPLES)]
+    DeadLetters(DeadLettersArgs),
     /// Show, check or document the configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),

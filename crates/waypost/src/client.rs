@@ -1,6 +1,7 @@
-//! A small HTTP/1.1 client for the gateway: one kept-alive connection, one request at a time.
+//! A small HTTP/1.1 client for the gateway and the admin listener: one kept-alive connection, one request at a time.
 //!
-//! For the load generator, which must cost little beside what it measures, and for the first order of `up`. The
+//! For the load generator, which must cost little beside what it measures, for the first order of `up`, and for the
+//! commands of operators. The
 //! connection is driven by the task that waits for the answer: no pool, no second task, no lock. What is left
 //! out: TLS, redirects, proxies, retries.
 
@@ -152,7 +153,7 @@ impl<'a> Client<'a> {
         json: Bytes,
         bearer: Option<&HeaderValue>,
     ) -> Result<Answer, ClientError> {
-        self.post_once(path, json, bearer, None).await
+        self.send(Method::POST, path, json, bearer, None).await
     }
 
     /// The same with an `Idempotency-Key`.
@@ -163,8 +164,30 @@ impl<'a> Client<'a> {
         bearer: Option<&HeaderValue>,
         key: Option<HeaderValue>,
     ) -> Result<Answer, ClientError> {
+        self.send(Method::POST, path, json, bearer, key).await
+    }
+
+    /// Sends JSON, or nothing, and waits for the whole answer.
+    pub(crate) async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        json: Bytes,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<Answer, ClientError> {
+        self.send(method, path, json, bearer, None).await
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        json: Bytes,
+        bearer: Option<&HeaderValue>,
+        key: Option<HeaderValue>,
+    ) -> Result<Answer, ClientError> {
         let mut request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(path)
             .header(HOST, self.target.host.clone())
             .header(CONTENT_TYPE, "application/json");

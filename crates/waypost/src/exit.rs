@@ -12,11 +12,13 @@ pub(crate) enum Exit {
     Done,
     UnexpectedFailures,
     BadConfig,
+    NotFound,
     Unavailable,
     Internal,
     CannotCreate,
     Io,
     Temporary,
+    Refused,
     Interrupted,
 }
 
@@ -25,11 +27,13 @@ impl Exit {
         Exit::Done,
         Exit::UnexpectedFailures,
         Exit::BadConfig,
+        Exit::NotFound,
         Exit::Unavailable,
         Exit::Internal,
         Exit::CannotCreate,
         Exit::Io,
         Exit::Temporary,
+        Exit::Refused,
         Exit::Interrupted,
     ];
 
@@ -38,11 +42,13 @@ impl Exit {
             Exit::Done => 0,
             Exit::UnexpectedFailures => 1,
             Exit::BadConfig => 64,
+            Exit::NotFound => 66,
             Exit::Unavailable => 69,
             Exit::Internal => 70,
             Exit::CannotCreate => 73,
             Exit::Io => 74,
             Exit::Temporary => 75,
+            Exit::Refused => 77,
             Exit::Interrupted => 130,
         }
     }
@@ -52,6 +58,7 @@ impl Exit {
             Exit::Done => "done, or stopped by a signal after a clean drain",
             Exit::UnexpectedFailures => "`load` saw answers that its mix does not explain",
             Exit::BadConfig => "wrong command line or configuration; every problem is named",
+            Exit::NotFound => "there is no such order or dead letter",
             Exit::Unavailable => {
                 "an address or the data folder is held by another process, or a target does not answer"
             }
@@ -59,6 +66,9 @@ impl Exit {
             Exit::CannotCreate => "the data folder or a database cannot be created or opened",
             Exit::Io => "reading or writing failed, for instance a full disk",
             Exit::Temporary => "not finished in time (the drain's grace ran out); trying again may help",
+            Exit::Refused => {
+                "an action of an operator is not allowed as things stand, or was refused; nothing was done"
+            }
             Exit::Interrupted => {
                 "interrupted before it was ready, or a second time; left at once without draining"
             }

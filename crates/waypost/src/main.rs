@@ -11,6 +11,7 @@ mod exit;
 mod load;
 mod logs;
 mod migrate;
+mod operator;
 mod roles;
 mod run;
 mod settings;
@@ -29,6 +30,7 @@ use tokio::runtime::Builder;
 use cli::{Cli, Command};
 use console::complain;
 use exit::{Exit, Failure, OrExit as _};
+use operator::{Admin, dead_letters, orders};
 use settings::Environment;
 
 fn main() -> ExitCode {
@@ -75,6 +77,14 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
         Command::Migrate(args) => {
             let effective = migrate::settings(&args, file, &environment)?;
             on_runtime(1, migrate::migrate(args, effective))
+        }
+        Command::Orders(args) => {
+            let admin = Admin::find(&args.admin, file, &environment)?;
+            on_runtime(1, orders(args, admin, &environment))
+        }
+        Command::DeadLetters(args) => {
+            let admin = Admin::find(&args.admin, file, &environment)?;
+            on_runtime(1, dead_letters(args, admin, &environment))
         }
         Command::Config(args) => config::config(&args, file, &environment),
         Command::Completions { shell } => {

@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use waypost_durable::broker::SCHEMA as BROKER_SCHEMA;
 use waypost_durable::{Database, DatabaseOptions, Location, Migration, Sharing, migration};
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
@@ -24,7 +23,7 @@ const DATABASES: [(&str, &[Migration]); 7] = [
     ("payment", waypost_payment::store::MIGRATIONS),
     ("provider", waypost_provider::store::MIGRATIONS),
     ("notification", waypost_notification::store::MIGRATIONS),
-    ("broker", &[Migration::new("0001_broker", BROKER_SCHEMA)]),
+    ("broker", waypost_durable::broker::MIGRATIONS),
 ];
 
 /// The configuration of a migration.

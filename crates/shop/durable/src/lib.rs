@@ -6,7 +6,7 @@
 //! - [`migration`]: the schema, with checksums.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
-//! - [`broker`]: the port, an embedded durable broker and one in memory.
+//! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
 //! - [`memory`]: the same rows for stores in memory.
 //!
@@ -62,6 +62,7 @@ pub mod broker;
 pub mod clock;
 pub mod consume;
 mod database;
+pub mod dead_letters;
 mod error;
 mod headers;
 pub mod idempotency;

@@ -69,5 +69,5 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let (routes, _) = routes::all();
     let routes = routes.with_state(edge.clone());
     let router = edge::layers(routes, config, &telemetry, &edge);
-    Ok(App { router, workers: Vec::new(), checks: upstream::checks(config)? })
+    Ok(App { router, workers: Vec::new(), checks: upstream::checks(config)?, ..App::default() })
 }

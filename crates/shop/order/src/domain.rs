@@ -11,6 +11,8 @@ mod order;
 mod page;
 mod price;
 
+#[cfg(test)]
+pub(crate) use self::order::tests;
 pub use self::{
     facts::{CONFIRM, Fact, Output, Refusal},
     order::{IllegalMove, Move, Order, Origin, Viewer, may_become},

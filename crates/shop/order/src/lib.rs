@@ -15,6 +15,7 @@
 //!
 //! Left out: who the caller is (the gateway knows), and what an order costs beyond price times quantity.
 
+mod attention;
 mod catalogue;
 mod config;
 pub mod domain;
@@ -22,6 +23,7 @@ mod error;
 mod events;
 pub mod grpc;
 pub mod logic;
+pub mod operator;
 pub mod place_order;
 pub mod running;
 pub mod store;
@@ -32,6 +34,7 @@ pub use crate::{
     error::Error,
 };
 
+use operator::Operator;
 use place_order::{Inventory, Payments, PlaceOrder, plan};
 use running::{Options, Sagas};
 use std::sync::Arc;
@@ -76,12 +79,29 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
     let closing = Arc::clone(&store);
     workers.push(Worker::closing("order-database", move || async move { closing.close().await }));
+    let probed = Arc::clone(&store);
     let check = Check::new("order-database", move || {
-        let store = Arc::clone(&store);
+        let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
+    let attention = attention::checks(&store, &parts.telemetry);
+    let operator = operator(config, &parts, store, orders.sagas)?;
     let router = grpc::router(&parts.telemetry, orders.logic, &config.grpc);
-    Ok(App { router, workers, checks: vec![check] })
+    let checks = [check].into_iter().chain(attention).collect();
+    Ok(App { router, admin: operator::routes(operator), workers, checks })
+}
+
+/// What operators can do to the orders of the embedded store.
+fn operator(
+    config: &Config,
+    parts: &Parts,
+    store: Arc<SqliteStore>,
+    sagas: Sagas,
+) -> Result<Operator, Error> {
+    // A channel of its own: what an operator asks must not wait behind, or trip the breaker of, the sagas.
+    let payments = Payments::new(connect(&parts.telemetry, "payment", &config.payment_target)?);
+    let shape = plan(config.parallel_checks).shape();
+    Ok(Operator::new(store, sagas, payments, shape, Clock::system(), &parts.telemetry))
 }
 
 /// The orders over any store, with the workers that belong to them: what [`build`] makes of the embedded store.

@@ -14,6 +14,7 @@
 //! Left out: partial captures, authorisations that run out, and events.
 
 mod config;
+mod contradictions;
 pub mod domain;
 mod error;
 pub mod grpc;
@@ -53,6 +54,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let payments =
         logic::Payments::new(Arc::clone(&store) as Arc<dyn Store>, provider, Clock::system(), config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
+    let contradictions = payments.contradictions.check(&telemetry);
     let review = payments.reviewer(&telemetry);
     let probed = Arc::clone(&store);
     let check = Check::new("payment-database", move || {
@@ -60,5 +62,5 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::closing("payment-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![review, close], checks: vec![check] })
+    Ok(App { router, workers: vec![review, close], checks: vec![check, contradictions], ..App::default() })
 }

@@ -6,6 +6,7 @@
 
 use crate::{
     Config, Error,
+    contradictions::Contradictions,
     domain::{
         self, CaptureStep, ChargeStatus, Finding, Generation, Intent, Payment, PaymentState, RefundState,
         RefundWish, Refusal,
@@ -45,12 +46,19 @@ pub struct Payments {
     pub(crate) provider: Provider,
     pub(crate) config: Arc<Config>,
     clock: Clock,
+    pub(crate) contradictions: Contradictions,
 }
 
 impl Payments {
     /// Payments over a store and a provider, by this clock.
     pub fn new(store: Arc<dyn Store>, provider: Provider, clock: Clock, config: &Config) -> Payments {
-        Payments { store, provider, config: Arc::new(config.clone()), clock }
+        let contradictions = Contradictions::default();
+        Payments { store, provider, config: Arc::new(config.clone()), clock, contradictions }
+    }
+
+    /// How many payments the provider contradicted our books about, as of its last answer to each.
+    pub fn contradictions(&self) -> usize {
+        self.contradictions.count()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -218,7 +226,9 @@ impl Payments {
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
             let ended = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome, self.now());
-            let payment = ended.await?;
+            let recorded = ended.await;
+            self.contradictions.note(&begun.payment, &recorded);
+            let payment = recorded?;
             error.map_or(Ok(payment), Err)
         };
         payment_span("refund-charge", &begun.payment).run(work).await
@@ -281,7 +291,13 @@ impl Payments {
     }
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
-        self.store.record(payment.order.clone(), payment.generation, finding, self.now()).await
+        let is_answer = finding != Finding::NoAnswer;
+        let recorded =
+            self.store.record(payment.order.clone(), payment.generation, finding, self.now()).await;
+        if is_answer {
+            self.contradictions.note(payment, &recorded);
+        }
+        recorded
     }
 }
 

@@ -67,5 +67,5 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         async move { store.forget_requests(before).await }
     });
     let close = Worker::closing("provider-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![retention, close], checks: vec![check] })
+    Ok(App { router, workers: vec![retention, close], checks: vec![check], ..App::default() })
 }

@@ -14,6 +14,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 pub struct App {
     /// Everything the role answers on its own socket, layers included. Empty for a role without a socket.
     pub router: axum::Router,
+    /// What it answers operators on the admin listener of the process, behind [`crate::operator::guarded`].
+    pub admin: axum::Router,
     /// Background work that runs until the drain.
     pub workers: Vec<Worker>,
     /// Dependencies that must answer before the role counts as ready.
@@ -121,6 +123,9 @@ impl fmt::Debug for Worker {
 pub struct Check {
     /// Named in `/readyz?verbose`.
     pub name: &'static str,
+    /// True when a failure is something for an operator to see to, and no reason to give the role no work: it is
+    /// shown and does not count.
+    pub is_advisory: bool,
     /// `Err` carries the reason in a few words.
     pub probe: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
@@ -131,7 +136,15 @@ impl Check {
     where
         Fut: Future<Output = Result<(), String>> + Send + 'static,
     {
-        Check { name, probe: Arc::new(move || Box::pin(probe())) }
+        Check { name, is_advisory: false, probe: Arc::new(move || Box::pin(probe())) }
+    }
+
+    /// A check that is shown and does not count.
+    pub fn advisory<Fut>(name: &'static str, probe: impl Fn() -> Fut + Send + Sync + 'static) -> Check
+    where
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Check { is_advisory: true, ..Check::new(name, probe) }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod admin;
 pub mod answers;
 pub mod browser;
 pub mod health;
+pub mod operator;
 
 pub use crate::{
     app::{App, Check, Worker},

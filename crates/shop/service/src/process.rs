@@ -85,7 +85,7 @@ impl Process {
         app: App,
         socket: Option<(Listener, Limits)>,
     ) {
-        let App { router, workers, checks } = app;
+        let App { router, workers, checks, admin: _ } = app;
         self.health.add(name, checks);
         let (stop_serving, drain) = Drain::new();
         let server =

@@ -61,5 +61,5 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::closing("user-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![close], checks: vec![check] })
+    Ok(App { router, workers: vec![close], checks: vec![check], ..App::default() })
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention};
+use waypost_durable::dead_letters::{DeadLetters, Joined};
 use waypost_durable::{Location, Sharing, make_folder};
+use waypost_service::operator::guarded;
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
@@ -18,6 +20,7 @@ use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::operator::dead_letter_routes;
 use crate::settings::{Broker as BrokerSettings, Effective, Settings};
 
 /// Running roles.
@@ -144,7 +147,9 @@ fn launch(
     let mut readiness = Readiness::new(settings.health.clone());
     let mut process = Process::new(readiness.process.clone());
     let handles: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
+    let mut operators = axum::Router::new();
     for Built { role, telemetry, tasks, mut app } in built {
+        operators = operators.merge(std::mem::take(&mut app.admin));
         if let Some(routes) = readiness.routes(role, &app.checks) {
             app.router = app.router.merge(routes);
         }
@@ -154,16 +159,20 @@ fn launch(
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
     if let Some(broker) = broker {
+        let letters = broker.clone();
         let (every, retained) = (settings.broker.retention_interval.get(), broker.clone());
         let retain = Worker::every("broker-retention", every, &first, move || {
             let broker = retained.clone();
             async move { broker.delete_consumed().await.map(drop) }
         });
         let close = Worker::closing("broker-database", move || async move { broker.close().await });
-        let app = App { workers: vec![retain, close], ..App::default() };
+        let dead_letters: Arc<dyn DeadLetters> = Arc::new(Joined(vec![Arc::new(letters)]));
+        let checks = vec![dead_letter_routes::check(Arc::clone(&dead_letters), &first)];
+        operators = operators.merge(dead_letter_routes::routes(dead_letters));
+        let app = App { workers: vec![retain, close], checks, ..App::default() };
         process.start("broker", &first, Tasks::new(), app, None);
     }
-    let router = admin::router(handles, &readiness.process);
+    let router = admin::router(handles, &readiness.process).merge(guarded(operators));
     let socket = (sockets.admin, settings.limits.internal.clone());
     process.start("admin", &first, Tasks::new(), App { router, ..App::default() }, Some(socket));
     (process, readiness)

@@ -95,7 +95,7 @@ impl Viewer {
         let workers = App { workers: built.workers, ..App::default() };
         process.start("viewer-workers", &Telemetry::disabled(), Tasks::new(), workers, None);
         let limits = &settings.limits.viewer;
-        let page = App { router: built.ui, workers: Vec::new(), checks: built.checks };
+        let page = App { router: built.ui, checks: built.checks, ..App::default() };
         serve(&mut process, "viewer", page, ui, limits);
         serve(&mut process, "otlp-grpc", routes(built.otlp_grpc), otlp_grpc, limits);
         serve(&mut process, "otlp-http", routes(built.otlp_http), otlp_http, limits);

@@ -161,7 +161,7 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
     for part in ["waypost up", "Exit codes:", "  69  "] {
         assert!(help.out.contains(part), "{part:?} is missing in {}", help.out);
     }
-    for command in ["up", "run", "load", "config", "migrate", "completions"] {
+    for command in ["up", "run", "load", "config", "migrate", "orders", "dead-letters", "completions"] {
         let help = ended(waypost(folder.path()).args([command, "--help"]));
         assert!(help.out.contains("Examples:"), "{command} has no examples: {}", help.out);
     }

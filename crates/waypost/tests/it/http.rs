@@ -9,6 +9,7 @@ use super::program::PATIENCE;
 pub struct Answer {
     pub status: u16,
     pub body: serde_json::Value,
+    pub text: String,
 }
 
 /// Posts JSON to `http://host:port/path`.
@@ -42,5 +43,6 @@ fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Ans
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, body: serde_json::from_str(body).unwrap_or(serde_json::Value::Null) }
+    let text = body.to_owned();
+    Answer { status, body: serde_json::from_str(body).unwrap_or(serde_json::Value::Null), text }
 }

@@ -9,6 +9,7 @@ mod environment;
 mod http;
 mod load;
 mod migration;
+mod operator;
 mod program;
 mod run;
 mod space;

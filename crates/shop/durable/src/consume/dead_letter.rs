@@ -20,8 +20,19 @@ pub(super) struct Reason {
 
 impl Reason {
     pub(super) fn new(failed: &dyn ErrorType) -> Reason {
-        Reason { message: failed.to_string(), error_type: failed.error_type().into_owned() }
+        Reason { message: with_causes(failed), error_type: failed.error_type().into_owned() }
     }
+}
+
+/// An error with what caused it: an operator reads this long after the log line is gone.
+fn with_causes(failed: &dyn ErrorType) -> String {
+    let mut message = failed.to_string();
+    let mut cause = failed.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    message
 }
 
 /// Publishes a record to the dead-letter topic, as it was, with headers that tell where it came from and why it is

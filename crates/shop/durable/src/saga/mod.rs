@@ -71,6 +71,7 @@ mod journal;
 mod plan;
 mod policy;
 mod runner;
+mod standing;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod broker;
 mod consume;
 mod crash;
 mod database;
+mod dead_letters;
 mod files;
 mod full_disk;
 mod idempotency;

@@ -163,7 +163,7 @@ pub(crate) mod tests {
         Timestamp::from_unix_millis(millis).unwrap()
     }
 
-    fn pending() -> Order {
+    pub(crate) fn pending() -> Order {
         Order {
             id: OrderId::parse("order-1").unwrap(),
             user: UserId::parse("user123").unwrap(),

@@ -6,6 +6,7 @@
 //! (`tests/it/store.rs`).
 
 mod memory;
+pub mod operator;
 mod sqlite;
 
 pub use self::{

@@ -3,6 +3,7 @@
 //! A unit of a saga writes without reading first: the runner knows the order as of the last row of its journal, and
 //! the `UPDATE` finds the order only if that is still the last row.
 
+mod operator;
 mod retention;
 mod rows;
 
@@ -31,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::new("0004_outbox_parking", outbox::PARKING),
     Migration::new("0005_retention", include_str!("../../migrations/sqlite/0005_retention.sql")),
     Migration::new("0006_answers", include_str!("../../migrations/sqlite/0006_answers.sql")),
+    Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
 ];
 
 /// The name of the database: of its file and in spans.

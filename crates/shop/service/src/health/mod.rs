@@ -72,7 +72,9 @@ struct Readiness {
 impl Readiness {
     fn of(state: &State) -> Readiness {
         let may_work = state.phase != Phase::Draining && state.dead.is_empty();
-        let passes = |checks: &Vec<Tracked>| checks.iter().all(|tracked| tracked.verdict.failure().is_none());
+        let passes = |checks: &Vec<Tracked>| {
+            checks.iter().all(|tracked| tracked.check.is_advisory || tracked.verdict.failure().is_none())
+        };
         let roles: BTreeMap<String, bool> =
             state.roles.iter().map(|(role, checks)| (role.clone(), may_work && passes(checks))).collect();
         Readiness {
@@ -150,7 +152,8 @@ impl Health {
         self.lock().dead.is_empty()
     }
 
-    /// One line a check, for people: `ok order/database` or `failed order/database: timed out`.
+    /// One line a check, for people: `ok order/database` or `failed order/database: timed out`; `warn ...` where an
+    /// operator is needed although work may be given.
     pub fn report(&self) -> String {
         let state = self.lock();
         let mut text = String::new();
@@ -168,6 +171,9 @@ impl Health {
             for Tracked { check, verdict } in checks {
                 match verdict.failure() {
                     None => writeln!(text, "ok {role}/{}", check.name).ok(),
+                    Some(reason) if check.is_advisory => {
+                        writeln!(text, "warn {role}/{}: {reason}", check.name).ok()
+                    }
                     Some(reason) => writeln!(text, "failed {role}/{}: {reason}", check.name).ok(),
                 };
             }

@@ -59,6 +59,19 @@ async fn the_verbose_report_names_each_check_and_its_reason() {
 }
 
 #[tokio::test]
+async fn an_advisory_check_is_shown_and_does_not_count() {
+    let health = Health::default();
+    let server = admin(&health);
+    let parked = Check::advisory("parked-orders", || async { Err("2 parked".to_owned()) });
+    health.add("order", vec![dependency(true).1, parked]);
+    health.started();
+    health.check_once().await;
+    let (status, report) = get(server.address, "/readyz?verbose").await;
+    let expected = "ok process\nok order/database\nwarn order/parked-orders: 2 parked\n";
+    assert_eq!((status, report.as_str()), (200, expected));
+}
+
+#[tokio::test]
 async fn one_failure_of_a_dependency_does_not_take_a_ready_process_out() {
     let health = Health::new(HealthSettings { failures: 2, ..HealthSettings::default() });
     let (switch, check) = dependency(true);

@@ -69,7 +69,7 @@ async fn a_request_in_flight_and_the_task_it_left_behind_are_finished_before_wor
     let app = App {
         router: Router::new().route("/", get(handler)),
         workers: workers("order", &story),
-        checks: vec![],
+        ..App::default()
     };
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.address();

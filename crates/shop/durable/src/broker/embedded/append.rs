@@ -12,7 +12,7 @@ use crate::clock::millis;
 use crate::{Error, Unit, headers};
 
 /// A record with the partition it goes to.
-struct Routed {
+pub(super) struct Routed {
     record: Record,
     headers: Vec<u8>,
     partition: u32,
@@ -59,7 +59,7 @@ impl Inner {
     }
 }
 
-fn route(record: Record, topic: &Topic) -> Routed {
+pub(super) fn route(record: Record, topic: &Topic) -> Routed {
     let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
     // A record without key belongs to no order; its id spreads it.
     let key = if record.key.is_empty() { &record.id } else { &record.key };
@@ -68,7 +68,7 @@ fn route(record: Record, topic: &Topic) -> Routed {
     Routed { headers: headers::encode(&record.headers), record, partition, partition_id }
 }
 
-fn insert(unit: &mut Unit<'_>, routed: Vec<Routed>, now: i64) -> Result<Vec<Ack>, Error> {
+pub(super) fn insert(unit: &mut Unit<'_>, routed: Vec<Routed>, now: i64) -> Result<Vec<Ack>, Error> {
     let mut next_offsets = reserve_offsets(unit, &routed)?;
     let mut acks = Vec::with_capacity(routed.len());
     for Routed { record, headers, partition, partition_id } in routed {

@@ -10,6 +10,7 @@
 
 mod append;
 mod backend;
+mod dead_letters;
 mod heartbeat;
 mod retention;
 
@@ -28,8 +29,11 @@ use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharin
 use heartbeat::Sightings;
 pub use retention::Retention;
 
-/// The tables, as the only migration of a broker's database.
-pub const SCHEMA: &str = include_str!("schema.sql");
+/// The schema, step by step.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_broker", include_str!("schema.sql")),
+    Migration::new("0002_replays", include_str!("replays.sql")),
+];
 
 /// Bits of a record's position that hold its offset.
 const OFFSET_BITS: u32 = 40;
@@ -106,7 +110,7 @@ impl EmbeddedBroker {
             sharing: options.sharing,
             ..DatabaseOptions::new(options.location, "broker", &Telemetry::disabled())
         };
-        let database = Database::open(database, &[Migration::new("0001_broker", SCHEMA)])?.untraced();
+        let database = Database::open(database, MIGRATIONS)?.untraced();
         let inner = Inner {
             database,
             partitions: options.partitions.max(1),

@@ -45,6 +45,7 @@ fn delete_orders(unit: &mut Unit<'_>, before: i64, max: u32) -> Result<usize, Er
     for (id, _) in &orders {
         unit.execute("DELETE FROM order_journal WHERE order_id = ?1", [id])?;
         unit.execute("DELETE FROM order_history WHERE order_id = ?1", [id])?;
+        unit.execute("DELETE FROM operator_actions WHERE order_id = ?1", [id])?;
         unit.execute("DELETE FROM orders WHERE order_id = ?1", [id])?;
     }
     Ok(orders.len())

@@ -1,0 +1,95 @@
+//! An event that cannot be handled, and what an operator does about it.
+
+use std::path::Path;
+
+use tempfile::tempdir;
+
+use super::super::http::{get, post};
+use super::super::program::{Program, ended, waypost};
+use super::super::run::{address_of, run};
+use super::{answer, assert_fits, eventually, operate};
+
+const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
+const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "notification"];
+
+fn shop(folder: &Path) -> (Program, String, String) {
+    let mut program = Program::start(run(folder, &ROLES).env("WAYPOST_GATEWAY__AUTH", "demo"));
+    let gateway = address_of(&mut program, "gateway");
+    let admin = address_of(&mut program, "admin");
+    program.line_with("\"ready\"");
+    (program, gateway, admin)
+}
+
+fn on_notifications(folder: &Path, statement: &str) {
+    let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
+    database.execute_batch(statement).unwrap();
+}
+
+#[test]
+fn a_dead_letter_is_listed_shown_replayed_and_handled() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(ended(waypost(folder).arg("migrate")).code, 0);
+    on_notifications(
+        folder,
+        "CREATE TRIGGER poison BEFORE INSERT ON notifications BEGIN SELECT raise(ABORT, 'poisoned'); END",
+    );
+    let (program, gateway, admin) = shop(folder);
+    assert_eq!(operate(folder, &admin, &["dead-letters", "list"]).out, "No dead letter waits.\n");
+    let placed = post(&format!("http://{gateway}/api/orders"), ORDER);
+    assert_eq!(placed.status, 201, "{placed:?}");
+    let order = placed.body["order_id"].as_str().unwrap();
+    let letters = eventually("the dead letter", || {
+        let letters = answer(folder, &admin, &["dead-letters", "list"]);
+        (letters["total"] == 1).then_some(letters)
+    });
+    let letter = letters["letters"][0]["letter"].as_str().unwrap();
+    assert_eq!(
+        (&letters["letters"][0]["topic"], &letters["letters"][0]["key"]),
+        (&"order-events".into(), &order.into())
+    );
+
+    let listed = operate(folder, &admin, &["dead-letters", "list"]);
+    for part in ["1 dead letter waits.", letter, order, "notification-service", "poisoned"] {
+        assert!(listed.out.contains(part), "{part:?} is missing in {}", listed.out);
+    }
+    assert_fits(&listed.out);
+    let shown = operate(folder, &admin, &["dead-letters", "show", letter]).out;
+    assert!(shown.contains(&format!("\"order_id\":\"{order}\"")), "{shown}");
+    assert!(!shown.contains("dead-letter-reason"), "what is published again has no such header: {shown}");
+    let warned = || get(&format!("http://{admin}/readyz?verbose")).text;
+    eventually("the warning", || warned().contains("warn broker/dead-letters: 1 wait").then_some(()));
+    let metrics = get(&format!("http://{admin}/metrics")).text;
+    let waiting = metrics.lines().find(|line| line.starts_with("waypost_messaging_dead_letters{")).unwrap();
+    assert!(waiting.ends_with(" 1"), "{waiting}");
+
+    program.signal("TERM");
+    assert_eq!(program.end().code, 0);
+    on_notifications(folder, "DROP TRIGGER poison");
+    let (mut program, _, admin) = shop(folder);
+    let replay = |arguments: &[&str]| {
+        let command = [&["dead-letters", "replay", "--reason", "the poison is gone"], arguments].concat();
+        operate(folder, &admin, &command)
+    };
+    let replayed = replay(&["--all"]);
+    assert_eq!((replayed.code, replayed.out.as_str()), (0, "1 letter was published again.\n"));
+    // The notification's own log line: its row is committed by then.
+    program.line_with(order);
+
+    assert_eq!(operate(folder, &admin, &["dead-letters", "list"]).out, "No dead letter waits.\n");
+    let shown = answer(folder, &admin, &["dead-letters", "show", letter]);
+    assert_eq!(
+        (&shown["replay"]["by"], &shown["replay"]["reason"]),
+        (&"ann".into(), &"the poison is gone".into())
+    );
+    let twice = replay(&[letter]);
+    assert!(twice.out.contains("published again before"), "{twice:?}");
+    assert_eq!(replay(&["order-events/0/999"]).code, 66);
+    assert_eq!(operate(folder, &admin, &["dead-letters", "show", "nonsense"]).code, 66);
+
+    program.signal("TERM");
+    assert_eq!(program.end().code, 0);
+    let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
+    let count = "SELECT count(*) FROM notifications WHERE order_id = ?1";
+    assert_eq!(database.query_row(count, [order], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
