@@ -98,7 +98,7 @@ async fn no_failure_of_a_settled_order_asks_to_be_sent_again() {
         assert_eq!(told, if is_itself.contains(&code) { code } else { "order_failed" });
         assert_is_replayed(&replay, &post(&gateway, code, DECLINED).await);
     }
-    let refused = post(&gateway, "a new key", DECLINED).await;
+    let refused = post(&gateway, "a-new-key", DECLINED).await;
     assert_eq!((refused.status.as_u16(), &refused.json["code"]), (403, &json!("user_inactive")));
     assert_eq!(header(&refused, "idempotent-replayed"), "");
 }
