@@ -9,7 +9,9 @@
 //!   and the same step is never sent under a new reference.
 //! - I8: captured <= authorised, refunded <= captured, one live authorisation an order.
 //! - I9: the ledger balances per order and in total, and says what the payments say.
-//! - What was voided stays voided, also when the `Authorize` that it undoes arrives later, or its charge does.
+//! - What was voided stays voided, also when the `Authorize` that it undoes arrives later, or its charge does: the charge
+//!   is looked for as long as one may come, and voided; what was captured all the same is given back.
+//! - Only a decision of the provider is a no ([`provider`]), and only when no earlier request for the same is open.
 //!
 //! Left out: partial captures, authorisations that run out, and events.
 

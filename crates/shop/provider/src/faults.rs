@@ -185,14 +185,14 @@ impl Faults {
         }
     }
 
-    /// Says that the work of a key begins late, or that it is done.
-    pub fn is_at_work(&self, key: &str, is_at_work: bool) {
-        let mut memory = self.memory();
-        if is_at_work {
-            memory.at_work.insert(key.to_owned());
-        } else {
-            memory.at_work.remove(key);
-        }
+    /// The work of a key begins late.
+    pub fn begin_work(&self, key: &str) {
+        self.memory().at_work.insert(key.to_owned());
+    }
+
+    /// The late work of a key is done.
+    pub fn end_work(&self, key: &str) {
+        self.memory().at_work.remove(key);
     }
 
     /// Whether the work of a key is late and not done yet.

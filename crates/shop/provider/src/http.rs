@@ -166,13 +166,13 @@ impl Shared {
 
     /// Carries a call out after a while, whether or not somebody waits; unless the process ends before.
     fn work_late(&self, key: String, operation: Operation) {
-        self.faults.is_at_work(&key, true);
+        self.faults.begin_work(&key);
         let shared = self.clone();
         waypost_telemetry::spawn(async move {
             tokio::time::sleep(shared.faults.late()).await;
             // A refusal is the end of it: nobody is left to be told.
             let _ = shared.execute(key.clone(), operation).await;
-            shared.faults.is_at_work(&key, false);
+            shared.faults.end_work(&key);
         });
     }
 

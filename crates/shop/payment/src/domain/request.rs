@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_cannot_be_captured_and_what_was_captured_can_be_given_up() {
+    fn what_was_captured_can_be_given_up_and_not_the_reverse() {
         let order = OrderId::parse("order-1").unwrap();
         let generation = Generation::new(1);
         for (state, step) in

@@ -150,7 +150,7 @@ impl Payment {
         self.state = target;
         match target {
             PaymentState::Authorized | PaymentState::Captured if self.is_unwanted => {
-                self.review_at = Some(now)
+                self.review_at = Some(now);
             }
             PaymentState::Authorized if has_moved => {
                 self.reviews = 0;

@@ -116,7 +116,7 @@ fn an_answer_that_cannot_be_changes_nothing() {
 }
 
 #[test]
-fn a_payment_that_ended_without_a_charge_is_looked_for_with_growing_pauses() {
+fn a_late_charge_is_looked_for_with_growing_pauses() {
     let times = ReviewTimes::default();
     let unwanted = Payment { is_unwanted: true, ..unknown() };
     let voided = after(&unwanted, &Finding::Absent);
@@ -188,7 +188,7 @@ fn a_charge_that_turns_up_after_its_rejection_is_to_be_voided() {
 }
 
 #[test]
-fn an_unwanted_payment_that_was_taken_is_looked_at_until_it_is_given_back() {
+fn an_unwanted_capture_is_looked_at_until_it_is_given_back() {
     let captured = found(&unknown(), ChargeStatus::Captured);
     assert_eq!(captured.review_at, None);
     let unwanted = captured.given_up(at(9), &ReviewTimes::default()).payment;

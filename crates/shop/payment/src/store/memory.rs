@@ -66,7 +66,7 @@ impl Store for MemoryStore {
     }
 
     fn give_up(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, Option<Payment>> {
-        Box::pin(ready(self.state().give_up(order, generation, now)))
+        Box::pin(ready(Ok(self.state().give_up(order, generation, now))))
     }
 
     fn record(
@@ -90,7 +90,7 @@ impl Store for MemoryStore {
         outcome: RefundOutcome,
         now: Timestamp,
     ) -> Answer<'_, Payment> {
-        Box::pin(ready(self.state().end_refund(&key, number, outcome, now)))
+        Box::pin(ready(self.state().end_refund(&key, number, &outcome, now)))
     }
 
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
@@ -127,22 +127,17 @@ impl State {
         Ok(Begun { payment, is_new: true })
     }
 
-    fn give_up(
-        &mut self,
-        order: OrderId,
-        generation: Generation,
-        now: Timestamp,
-    ) -> Result<Option<Payment>, Error> {
+    fn give_up(&mut self, order: OrderId, generation: Generation, now: Timestamp) -> Option<Payment> {
         let newest = self.newest(&order).cloned();
         let step = domain::void(newest.as_ref(), generation);
         let voided = self.voided.entry(order).or_insert(generation);
         *voided = generation.max(*voided);
-        let Some(payment) = newest.filter(|newest| newest.generation <= generation) else { return Ok(None) };
+        let payment = newest.filter(|newest| newest.generation <= generation)?;
         if step == VoidStep::Forbid {
-            return Ok(Some(payment));
+            return Some(payment);
         }
         let change = payment.given_up(now, &self.times);
-        Ok(Some(self.write(change)))
+        Some(self.write(change))
     }
 
     fn record(
@@ -199,12 +194,12 @@ impl State {
         &mut self,
         key: &str,
         number: u32,
-        outcome: RefundOutcome,
+        outcome: &RefundOutcome,
         now: Timestamp,
     ) -> Result<Payment, Error> {
         let Some(stored) = self.refunds.get(key).cloned() else { return Err(malformed("refunds.step_key")) };
         let payment_key = (stored.refund.wish.order.clone(), stored.generation);
-        let payment = match &outcome {
+        let payment = match outcome {
             RefundOutcome::Done(charge) => {
                 self.record(&payment_key, &Finding::Charge(charge.clone()), now)?
             }

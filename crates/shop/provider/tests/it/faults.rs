@@ -90,7 +90,7 @@ async fn every_call_can_lose_its_request_or_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_call_can_be_worked_off_after_minutes_and_runs_until_then() {
+async fn every_call_can_be_worked_off_minutes_later() {
     for (call, path, body, status) in CHANGES {
         let telemetry = TestTelemetry::new("payment-provider");
         let router = provider(&Config::default(), &telemetry);
@@ -145,7 +145,7 @@ async fn every_call_can_arrive_twice_and_has_its_effect_once() {
 }
 
 #[tokio::test]
-async fn every_call_can_be_answered_401_404_409_and_500_with_nothing_done() {
+async fn every_call_can_be_refused_with_401_404_409_and_500() {
     for (call, path, body, status) in CHANGES {
         for fault in [401, 404, 409, 500] {
             let telemetry = TestTelemetry::new("payment-provider");

@@ -27,7 +27,7 @@ async fn a_refusal_after_a_crash_undoes_the_step_too() {
 }
 
 #[tokio::test]
-async fn from_the_pivot_on_an_open_try_is_ended_by_a_refusal_for_good_alone() {
+async fn from_the_pivot_on_only_a_refusal_for_good_ends_an_open_try() {
     for (step, undo) in [("capture", "o1:release:1 #1"), ("commit-stock", "o1:refund:1 #1")] {
         let acts = [Act::IsUnknown, Act::Refuses("stray"), Act::RefusesForGood("no")];
         let scene = Scene::new(Shop::with(&[(step, &acts)]), Paper::default());
@@ -77,7 +77,7 @@ async fn tries_that_were_not_sent_wait_and_are_not_counted() {
 #[tokio::test]
 async fn a_step_that_was_never_sent_is_given_up_without_an_undo() {
     let policy = Policy { budget: Duration::from_millis(20), ..quick() };
-    let shop = Shop::with(&[("authorize", &[Act::IsNotSent; 1000])]);
+    let shop = Shop::with(&[("authorize", &vec![Act::IsNotSent; 1000])]);
     let runner = Runner::new(shop, plan(), policy).unwrap();
     let scene = Scene { runner, ..Scene::new(Shop::default(), Paper::default()) };
     assert_eq!(scene.run().await.unwrap(), Finished::Ended);
