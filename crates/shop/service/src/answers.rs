@@ -40,9 +40,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered_and_every_answer_has_the_headers() {
-        let answer = || (http::StatusCode::INTERNAL_SERVER_ERROR, "sorry").into_response();
         static HEADERS: [(HeaderName, &str); 2] =
             [(http::header::CACHE_CONTROL, "no-store"), (http::header::CONTENT_TYPE, "text/nothing")];
+        let answer = || (http::StatusCode::INTERNAL_SERVER_ERROR, "sorry").into_response();
         let handler = get(async || -> &'static str { panic!("the till is on fire") });
         let app = Router::new()
             .route("/", handler)
