@@ -83,7 +83,7 @@ impl ClientSpan {
         };
         let (span, is_told) = span.attrs_if_watched(|set| {
             set(full_url());
-            edge.request_headers.read(request.headers()).into_iter().for_each(set);
+            edge.request_headers.read(request.headers()).for_each(set);
         });
         let span = span.start();
 

@@ -57,9 +57,9 @@ pub(super) fn processors(reader: &mut Reader<'_, '_>, provider: &mut Section, si
         let path = format!("{path}[{place}]");
         let Some((kind, node)) = reader.choice(node, &path) else { continue };
         let mut processor = reader.section(node, format!("{path}.{kind}"));
-        let batch = match kind.as_str() {
-            "batch" => Batch::read(reader, &mut processor),
-            "simple" => Batch { delay: Some(Duration::ZERO), ..Batch::default() },
+        let given = match kind.as_str() {
+            "batch" => Given::read(reader, &mut processor),
+            "simple" => Given { delay: Some(Duration::ZERO), ..Given::default() },
             _ => {
                 reader.not_had.push(processor.path);
                 continue;
@@ -67,11 +67,11 @@ pub(super) fn processors(reader: &mut Reader<'_, '_>, provider: &mut Section, si
         };
         match exporter(reader, &mut processor, signal, &mut chosen) {
             Some(receiver) => {
-                batch.name_what_is_shared(reader, &processor);
-                let receiver = OtlpReceiver { delay: batch.delay, ..receiver };
+                given.name_what_is_shared(reader, &processor);
+                let receiver = OtlpReceiver { delay: given.delay, ..receiver };
                 reader.set("otlp.additional", |settings| settings.otlp.additional.push(receiver));
             }
-            None => batch.set(reader, signal),
+            None => given.set(reader, signal),
         }
         reader.finish(&processor);
     }
@@ -81,14 +81,14 @@ pub(super) fn processors(reader: &mut Reader<'_, '_>, provider: &mut Section, si
 
 /// What a `batch` says.
 #[derive(Default)]
-struct Batch {
+struct Given {
     delay: Option<Duration>,
     export_timeout: Option<Duration>,
     queue_size: Option<usize>,
     max_batch: Option<usize>,
 }
 
-impl Batch {
+impl Given {
     fn read(reader: &mut Reader<'_, '_>, processor: &mut Section) -> Self {
         let delay = reader.milliseconds(processor, "schedule_delay", 0);
         let export_timeout = reader.milliseconds(processor, "export_timeout", 0);
