@@ -1,5 +1,5 @@
-//! A whole shop for tests: the real binary on free ports with a private data folder, a collector that keeps what it
-//! is sent, a client, and a browser.
+//! A whole shop for tests: the real binary on free ports with a private data folder, in one process or in one a role
+//! with lossy proxies between them; a collector that keeps what it is sent, a client, a browser, and an audit of the rows.
 //!
 //! For the tests of the `waypost` crate. What they see is what a user sees: HTTP answers, rows on disk, spans as they
 //! come over OTLP. Nothing is shared between two shops, and a shop that is dropped is gone.
@@ -7,11 +7,14 @@
 //! Left out: fakes of single services; the tests of each service crate have their own.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 
+pub mod audit;
 pub mod browser;
 mod client;
 mod collector;
 mod convert;
 mod process;
+pub mod proxy;
+mod roles;
 mod shop;
 mod viewer;
 
@@ -19,6 +22,7 @@ pub use browser::{Browser, left_out};
 pub use client::{Answer, Client};
 pub use collector::{Behaviour, Collector};
 pub use process::{Process, Stopped};
+pub use roles::{Role, Roles};
 pub use shop::{Shop, ShopBuilder};
 pub use viewer::{Viewer, ViewerBuilder};
 

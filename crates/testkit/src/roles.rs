@@ -1,0 +1,261 @@
+//! The shop as it is in production: each role a process of its own, with a lossy proxy on every way between two.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use crate::proxy::{LossyProxy, Seen, Weather};
+use crate::{Client, Process, Stopped};
+
+/// A role that can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The simulated provider, which is outside of the shop.
+    Provider,
+    /// Stock.
+    Inventory,
+    /// Users.
+    User,
+    /// Payments.
+    Payment,
+    /// Orders.
+    Order,
+    /// Messages to users.
+    Notification,
+    /// The public edge.
+    Gateway,
+}
+
+/// A way between two roles: its name, who is called, and the caller's setting for it.
+const LINKS: [(&str, Role, &str); 6] = [
+    ("gateway-order", Role::Order, "gateway.order_service"),
+    ("gateway-user", Role::User, "gateway.user_service"),
+    ("gateway-inventory", Role::Inventory, "gateway.inventory_service"),
+    ("order-inventory", Role::Inventory, "order.inventory_target"),
+    ("order-payment", Role::Payment, "order.payment_target"),
+    ("payment-provider", Role::Provider, "payment.provider.url"),
+];
+
+impl Role {
+    /// Every role, those that are called before those that call.
+    pub const ALL: [Role; 7] = [
+        Role::Provider,
+        Role::Inventory,
+        Role::User,
+        Role::Payment,
+        Role::Order,
+        Role::Notification,
+        Role::Gateway,
+    ];
+
+    /// Its name, as `waypost run` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Provider => "provider",
+            Role::Inventory => "inventory",
+            Role::User => "user",
+            Role::Payment => "payment",
+            Role::Order => "order",
+            Role::Notification => "notification",
+            Role::Gateway => "gateway",
+        }
+    }
+
+    fn listens(self) -> bool {
+        self != Role::Notification
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Running roles and the proxies between them. Dropped, they are killed.
+#[derive(Debug)]
+pub struct Roles {
+    binary: PathBuf,
+    folder: TempDir,
+    settings: Vec<String>,
+    weather: Weather,
+    links: Vec<(Role, LossyProxy)>,
+    /// In front of the gateway, whose address changes with each start; it loses nothing.
+    front: LossyProxy,
+    running: BTreeMap<Role, Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    process: Process,
+}
+
+impl Roles {
+    /// The proxies and an empty data folder, with its schema; no role runs yet. `settings` are those of all roles.
+    ///
+    /// # Errors
+    /// When a port or a folder cannot be had, or the schema cannot be made.
+    pub async fn prepare(binary: impl Into<PathBuf>, settings: &[(&str, &str)]) -> anyhow::Result<Roles> {
+        let (binary, folder, weather) = (binary.into(), tempfile::tempdir()?, Weather::default());
+        let mut links = Vec::new();
+        let mut set: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        for (link, callee, key) in LINKS {
+            let proxy = LossyProxy::start(link, &weather).await?;
+            set.push(format!("{key}=http://{}", proxy.address()));
+            links.push((callee, proxy));
+        }
+        set.push(format!("data.folder={}", folder.path().join("data").display()));
+        let front = LossyProxy::start("client-gateway", &Weather::default()).await?;
+        let roles = Roles { binary, folder, settings: set, weather, links, front, running: BTreeMap::new() };
+        let migrated = roles.spawn(&["migrate"])?.ended().await?;
+        anyhow::ensure!(migrated.status.success(), "{}", migrated.output);
+        Ok(roles)
+    }
+
+    /// Starts every role that does not run.
+    ///
+    /// # Errors
+    /// When one of them ends or says nothing.
+    pub async fn start_all(&mut self) -> anyhow::Result<()> {
+        for role in Role::ALL {
+            if !self.running.contains_key(&role) {
+                self.start(role).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a role and lets the proxies lead to it.
+    ///
+    /// # Errors
+    /// When it ends or says nothing.
+    pub async fn start(&mut self, role: Role) -> anyhow::Result<()> {
+        let name = role.name();
+        let mut process = self.spawn(&["run", name]).with_context(|| format!("starting {name}"))?;
+        if role.listens() {
+            let marker = format!("\"role\":\"{name}\"");
+            let found =
+                process.line(&format!("the address of {name}"), |line| address_in(&marker, line)).await?;
+            if role == Role::Gateway {
+                self.front.set_target(found);
+            }
+            for (callee, proxy) in &self.links {
+                if *callee == role {
+                    proxy.set_target(found);
+                }
+            }
+        }
+        process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
+        self.running.insert(role, Running { process });
+        Ok(())
+    }
+
+    /// Ends a role at once.
+    ///
+    /// # Errors
+    /// When it does not run, or waiting for its end fails.
+    pub async fn kill(&mut self, role: Role) -> anyhow::Result<Stopped> {
+        self.take(role)?.process.kill().await
+    }
+
+    /// Ends every role at once, as a power cut does.
+    ///
+    /// # Errors
+    /// When waiting for an end fails.
+    pub async fn kill_all(&mut self) -> anyhow::Result<()> {
+        for role in Role::ALL.into_iter().rev() {
+            if self.running.contains_key(&role) {
+                self.kill(role).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a role a signal by name, such as `STOP`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn signal(&self, role: Role, signal: &str) -> anyhow::Result<()> {
+        let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
+        running.process.signal(signal).await
+    }
+
+    /// The folder of the databases.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Whether the proxies lose calls.
+    pub fn weather(&self) -> &Weather {
+        &self.weather
+    }
+
+    /// What the proxies did to the calls of an order.
+    pub fn seen(&self, seed: u64, order: u32) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = self.links.iter().flat_map(|(_, proxy)| proxy.seen(seed, order)).collect();
+        seen.sort_by_key(|seen| seen.at);
+        seen
+    }
+
+    /// How many calls met each kind of fault.
+    pub fn faults(&self) -> BTreeMap<String, usize> {
+        let mut faults = BTreeMap::new();
+        for (name, count) in self.links.iter().flat_map(|(_, proxy)| proxy.faults()) {
+            *faults.entry(name).or_default() += count;
+        }
+        faults
+    }
+
+    /// True when no proxy holds back anything.
+    pub fn is_idle(&self) -> bool {
+        self.links.iter().all(|(_, proxy)| proxy.is_idle())
+    }
+
+    /// A client of the gateway, whichever process that is at the moment.
+    pub fn gateway(&self) -> Client {
+        Client::new(self.front.address())
+    }
+
+    /// What a role has said since it was last started.
+    pub fn output(&self, role: Role) -> String {
+        self.running.get(&role).map(|running| running.process.output()).unwrap_or_default()
+    }
+
+    fn take(&mut self, role: Role) -> anyhow::Result<Running> {
+        self.running.remove(&role).with_context(|| format!("{role} does not run"))
+    }
+
+    fn spawn(&self, words: &[&str]) -> anyhow::Result<Process> {
+        let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if words.first() == Some(&"run") {
+            let listeners =
+                Role::ALL.into_iter().filter(|role| role.listens()).map(Role::name).chain(["admin"]);
+            for listener in listeners {
+                arguments.extend([format!("--{listener}"), "127.0.0.1:0".to_owned()]);
+            }
+        }
+        arguments.extend(self.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
+        let environment = [
+            ("WAYPOST_TELEMETRY__LOGS__FORMAT", "json"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("WAYPOST_DRAIN__NOTICE", "0s"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Process::start(&self.binary, &arguments, &environment, self.folder.path())
+    }
+}
+
+/// The address in a line that says that a role listens.
+fn address_in(marker: &str, line: &str) -> Option<SocketAddr> {
+    let start = line.contains(marker).then(|| line.find("127.0.0.1:"))??;
+    line.get(start..)?.split('"').next()?.parse().ok()
+}
+
+/// The path of a database in a data folder.
+pub(crate) fn database(data: &Path, name: &str) -> PathBuf {
+    data.join(format!("{name}.db"))
+}

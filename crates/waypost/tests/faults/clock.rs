@@ -1,0 +1,122 @@
+//! The clock moves by more than a day while the shop is down.
+//!
+//! The clock of the machine cannot be moved by a test; the rows can. Rows that are 25 hours older are what a clock
+//! finds that went 25 hours forward, and rows of tomorrow what one finds that was set back.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use waypost_testkit::{Role, Roles, until};
+
+use crate::alone;
+use crate::course::{Purchase, TIMEOUT, Told};
+use crate::shop::{PLENTY, prepared};
+use crate::verdict::everything_is_right;
+
+const HOUR: i64 = 3_600_000;
+/// Orders that run while the clock moves.
+const ORDERS: u32 = 6;
+/// Nothing is given up while the provider is away, and keys are cleaned all the time.
+const PATIENT: [(&str, &str); 4] = [
+    ("order.steps.attempts", "100000"),
+    ("order.steps.budget", "1h"),
+    ("order.hold_time", "15m"),
+    ("order.key_purge_interval", "1s"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_order_keeps_its_key_when_the_clock_leaps_a_day() {
+    moved_by(25 * HOUR).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_go_on_when_the_clock_is_set_back_a_day() {
+    moved_by(-25 * HOUR).await;
+}
+
+/// Orders are under way without a provider, everything is killed, the clock moves, everything but the provider starts
+/// again, the keys are sent again, and at last the provider is back.
+async fn moved_by(milliseconds: i64) {
+    let _alone = alone().await;
+    let mut roles = prepared(0..1, &PATIENT).await;
+    roles.start_all().await.unwrap();
+    let gateway = roles.gateway();
+    roles.kill(Role::Provider).await.unwrap();
+    let mut purchases: Vec<Purchase> =
+        (1..=ORDERS).map(|number| Purchase::of(0, number, "user123", PLENTY, 1)).collect();
+    for purchase in &mut purchases {
+        until("an order that is under way", async || {
+            purchase.send(&gateway, TIMEOUT).await.is_some_and(|told| told.status == 202 || told.is_in_use())
+        })
+        .await;
+    }
+    roles.kill_all().await.unwrap();
+    age(&roles.data(), milliseconds);
+    start_without_provider(&mut roles).await;
+
+    // Longer than a round of every kind of cleaning in the background, as nothing tells that one has been.
+    for _ in 0..10 {
+        for purchase in &mut purchases {
+            purchase.send(&gateway, "100").await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    roles.start(Role::Provider).await.unwrap();
+    let mut later = Purchase::of(0, ORDERS + 1, "user123", PLENTY, 1);
+    until("an order that is placed after the clock moved", async || {
+        later.send(&gateway, TIMEOUT).await.is_some_and(Told::is_settled)
+    })
+    .await;
+    purchases.push(later);
+    everything_is_right(&roles, purchases).await;
+}
+
+async fn start_without_provider(roles: &mut Roles) {
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::Provider) {
+        roles.start(role).await.unwrap();
+    }
+}
+
+/// Makes every time in every database this much older.
+fn age(data: &Path, milliseconds: i64) {
+    let mut aged = 0;
+    for file in std::fs::read_dir(data).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "db") {
+            aged += age_database(&mut Connection::open(&path).unwrap(), milliseconds);
+        }
+    }
+    assert!(aged > 50, "only {aged} times were found");
+}
+
+fn age_database(database: &mut Connection, milliseconds: i64) -> usize {
+    let unit = database.transaction().unwrap();
+    let pairs = |sql: &str| -> Vec<(String, String)> {
+        let mut statement = unit.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    // Some tables refuse every change; a clock that moves changes no row.
+    let triggers = pairs("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'");
+    let columns = pairs(
+        "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+         WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%' AND columns.type = 'INTEGER'",
+    );
+    for (name, _) in &triggers {
+        unit.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    let mut aged = 0;
+    for (table, column) in columns {
+        // What lies in this range is milliseconds since 1970 of these years, whatever the column is named.
+        let sql = format!(
+            "UPDATE {table} SET {column} = {column} - ?1 WHERE {column} BETWEEN 1600000000000 AND 2200000000000"
+        );
+        aged += unit.execute(&sql, [milliseconds]).unwrap();
+    }
+    for (_, sql) in &triggers {
+        unit.execute_batch(sql).unwrap();
+    }
+    unit.commit().unwrap();
+    aged
+}

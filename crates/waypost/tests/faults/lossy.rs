@@ -1,0 +1,30 @@
+//! Calls between the roles are lost, late, doubled, or answered by something on the way.
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::course::course;
+use crate::verdict::everything_is_right;
+use crate::{alone, number, shop};
+
+/// Seeds that run unless `SEEDS` says otherwise.
+const SEEDS: u64 = 200;
+/// Courses at once.
+const AT_ONCE: usize = 16;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_right_after_calls_were_lost_late_or_doubled() {
+    let _alone = alone().await;
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    let mut roles = shop::prepared(seeds.start..seeds.end + 1, &[]).await;
+    roles.start_all().await.unwrap();
+    let gateway = roles.gateway();
+    // Fair weather until everything is connected.
+    let first = course(seeds.end, gateway.clone()).await;
+    roles.weather().set_foul(true);
+    let courses = stream::iter(seeds).map(|seed| course(seed, gateway.clone()));
+    let courses: Vec<_> = courses.buffer_unordered(AT_ONCE).collect().await;
+    everything_is_right(&roles, courses.into_iter().flatten().chain(first).collect()).await;
+}
