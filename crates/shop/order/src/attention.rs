@@ -12,7 +12,7 @@ use waypost_service::Check;
 use waypost_telemetry::Telemetry;
 
 /// An event that is this old although a relay runs is stuck.
-const MAX_OUTBOX_AGE: Duration = Duration::from_secs(60);
+const MAX_OUTBOX_AGE: Duration = Duration::from_mins(1);
 
 /// Checks that are shown and do not count: a parked order is no reason to give a process no work.
 pub(crate) fn checks(store: &Arc<SqliteStore>, telemetry: &Telemetry) -> [Check; 2] {

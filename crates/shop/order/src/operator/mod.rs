@@ -90,7 +90,7 @@ impl Operator {
     /// Tries a parked order again now.
     pub async fn retry(&self, id: OrderId, asked: Asked) -> Result<Acted, Refusal> {
         let record = self.record(&id).await?;
-        let parking = rules::retry(&record).map_err(refused)?;
+        let parking = rules::retry(&record).map_err(Refusal::from)?;
         let note = format!("parked since {} at {}, {} rounds", parking.since, parking.step, parking.rounds);
         let action = self.action(ActionKind::Retry, asked, vec![note]);
         let resuming = span("operator-retry").attr(ORDER_ID, &id).run(async {
@@ -102,7 +102,7 @@ impl Operator {
         });
         let is_free = with_context(self.telemetry.context(), resuming).await.map_err(failed)?;
         if !is_free {
-            return Err(refused(Refused::Changed));
+            return Err(Refused::Changed.into());
         }
         announce(&id, &action);
         Ok(acted(&record.order, &record.phase, &action))
@@ -114,7 +114,7 @@ impl Operator {
         let money = self.money(&id).await;
         let facts: Vec<Fact> = record.facts().cloned().collect();
         let turned = self.shape.turned_ending(&facts);
-        let end = rules::abandon(&record, turned, &money).map_err(refused)?;
+        let end = rules::abandon(&record, turned, &money).map_err(Refusal::from)?;
         let action = self.action(ActionKind::Abandon, asked, end.left_open);
         let ended = [Entry::Ended];
         let order = record.order.after(&ended, Some(&end.ending), action.at).map_err(failed)?;
@@ -128,7 +128,7 @@ impl Operator {
         };
         let ending = span("operator-abandon").attr(ORDER_ID, &id).run(self.store.abandon(abandonment));
         if !with_context(self.telemetry.context(), ending).await.map_err(failed)? {
-            return Err(refused(Refused::Changed));
+            return Err(Refused::Changed.into());
         }
         announce(&id, &action);
         Ok(acted(&order, Phase::Ended.as_str(), &action))
@@ -138,7 +138,7 @@ impl Operator {
     pub async fn refund(&self, id: OrderId, wanted: Option<i64>, asked: Asked) -> Result<Acted, Refusal> {
         let record = self.record(&id).await?;
         let money = self.money(&id).await;
-        let refund = rules::refund(&record, &money, wanted).map_err(refused)?;
+        let refund = rules::refund(&record, &money, wanted).map_err(Refusal::from)?;
         let refunding = span("operator-refund").attr(ORDER_ID, &id).run(self.carry_out(&id, refund, asked));
         let action = with_context(self.telemetry.context(), refunding).await.map_err(failed)?;
         announce(&id, &action);
@@ -241,13 +241,15 @@ fn announce(id: &OrderId, action: &Action) {
     );
 }
 
-fn refused(refused: Refused) -> Refusal {
-    let status = match refused {
-        Refused::MoneyIsUnknown(_) => axum::http::StatusCode::SERVICE_UNAVAILABLE,
-        Refused::BadAmount => axum::http::StatusCode::BAD_REQUEST,
-        _ => axum::http::StatusCode::CONFLICT,
-    };
-    Refusal::new(status, refused.code(), refused.to_string())
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        let status = match refused {
+            Refused::MoneyIsUnknown(_) => axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            Refused::BadAmount => axum::http::StatusCode::BAD_REQUEST,
+            _ => axum::http::StatusCode::CONFLICT,
+        };
+        Refusal::new(status, refused.code(), refused.to_string())
+    }
 }
 
 fn failed(error: impl Into<Error>) -> Refusal {
