@@ -1,8 +1,10 @@
-//! What keeps working while somebody asks for too much, and what a page of another site cannot reach.
+//! What keeps working while somebody asks for too much: normal orders beside slow charges, all requests beside bodies that
+//! trickle, the owner's login beside a stranger's guesses.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::process::Stdio;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -12,13 +14,80 @@ use http_body_util::{BodyExt, Empty, StreamBody, combinators::BoxBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
 use tokio::net::TcpStream;
-use waypost_testkit::{Shop, ShopBuilder};
+use tokio::process::{Child, Command};
+use waypost_testkit::{Client, Shop, ShopBuilder, until};
 
 const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 
 fn shop() -> ShopBuilder {
     Shop::of(env!("CARGO_BIN_EXE_waypost"))
+}
+
+/// `waypost load` with a report as JSON.
+fn load(gateway: SocketAddr, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_waypost"))
+        .env_clear()
+        .args(["load", "--json", "--target", &format!("http://{gateway}")])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn report(load: Child) -> Value {
+    serde_json::from_slice(&load.wait_with_output().await.unwrap().stdout).unwrap()
+}
+
+fn count(report: &Value, outcome: &str) -> u64 {
+    report["outcomes"][outcome]["count"].as_u64().unwrap_or_default()
+}
+
+/// Charges that the provider has been asked for and has not answered, from the metrics of its HTTP server.
+async fn charges_under_way(admin: &Client) -> u64 {
+    let metrics = admin.get("/metrics").await.unwrap();
+    let text = String::from_utf8_lossy(&metrics.bytes).into_owned();
+    let active =
+        |line: &&str| line.starts_with("http_server_active_requests{") && line.contains("payment-provider");
+    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    let sum: f64 = text.lines().filter(active).filter_map(value).sum();
+    format!("{sum:.0}").parse().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn normal_orders_are_completed_beside_600_slow_charges() {
+    // Nearly as long as a call may take, so that most of them are under way at once.
+    let shop = shop()
+        .set("provider.faults.slow", "8s")
+        .set("payment.provider.timeout", "9500ms")
+        .set("order.steps.attempt_timeout", "9800ms")
+        .set("gateway.budget", "9900ms")
+        .start()
+        .await
+        .unwrap();
+    let (gateway, admin) = (shop.address("gateway"), shop.client("admin"));
+    let client = shop.client("gateway");
+    // Warm: what is measured is the waiting and not the first connection.
+    assert_eq!(client.post("/api/orders", &[], ORDER).await.unwrap().status, 201);
+
+    let slow = load(gateway, &["--mix", "slow=1", "--orders", "600", "-n", "600"]);
+    // More than the 256 that one connection could carry.
+    until("the charges to be under way", async || charges_under_way(&admin).await > 280).await;
+    let normal =
+        report(load(gateway, &["--mix", "success=1", "--orders", "60", "--rate", "20", "-n", "60"])).await;
+    assert!(charges_under_way(&admin).await > 0, "the slow charges were over too soon");
+    let known = client.get("/api/orders?user_id=user123").await.unwrap();
+    assert_eq!(known.status, 200, "{}", known.json);
+
+    let completed = count(&normal, "completed");
+    println!("{completed} of 60 normal orders completed: {normal}");
+    assert!(completed * 100 >= 60 * 80, "{normal}");
+    let slow = report(slow).await;
+    println!("slow: {slow}");
+    assert!(count(&slow, "completed") + count(&slow, "pending") >= 600 * 95 / 100, "{slow}");
 }
 
 type Body = BoxBody<Bytes, Infallible>;
@@ -77,6 +146,46 @@ async fn all_requests_are_answered_beside_1024_bodies_that_trickle() {
         assert_eq!(client.get(&format!("/api/orders/{order}")).await.unwrap().status, 200);
     }
     assert_eq!(held.try_join_next().map(|ended| format!("{ended:?}")), None, "all of them still trickle");
+}
+
+async fn log_in(client: &Client, from: &str, password: &str) -> u16 {
+    let body = format!(r#"{{"user_id":"user-admin","password":"{password}"}}"#);
+    let answer = client.post("/api/login", &[("x-forwarded-for", from)], &body).await.unwrap();
+    answer.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_wrong_passwords_do_not_keep_the_owner_out() {
+    let shop = shop()
+        .set("gateway.auth", "required")
+        .set("gateway.trusted_proxies", r#"["127.0.0.1"]"#)
+        .start()
+        .await
+        .unwrap();
+    let client = shop.client("gateway");
+    let stranger = "203.0.113.7";
+    let guesses = stream::iter(0..40).map(|_| log_in(&client, stranger, "guess")).buffer_unordered(8);
+    let guesses: Vec<u16> = guesses.collect().await;
+    // Ten at once; then one for each wait that ends meanwhile.
+    let counted = |status: u16| guesses.iter().filter(|answer| **answer == status).count();
+    assert!((10..=13).contains(&counted(401)), "{guesses:?}");
+    assert_eq!(counted(401) + counted(429), 40, "{guesses:?}");
+
+    let owners = async {
+        for _ in 0..5 {
+            assert_eq!(log_in(&client, "198.51.100.1", "waypost-demo").await, 200);
+        }
+    };
+    let strangers = async {
+        for _ in 0..5 {
+            log_in(&client, stranger, "guess").await;
+        }
+    };
+    tokio::join!(owners, strangers);
+
+    let logins = stream::iter(0..11).map(|_| log_in(&client, "198.51.100.2", "waypost-demo"));
+    let logins: Vec<u16> = logins.buffer_unordered(11).collect().await;
+    assert_eq!(logins, [200; 11]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -194,6 +194,15 @@ pub fn abandon(unit: &mut Unit<'_>, key: &Key, fence: Fence) -> Result<(), Error
     held(changed > 0, key)
 }
 
+/// Forgets a key whose effect is not kept any more, so that it is new again.
+pub fn forget(unit: &mut Unit<'_>, key: &Key) -> Result<(), Error> {
+    unit.execute(
+        "DELETE FROM idempotency WHERE principal = ?1 AND route = ?2 AND key = ?3 AND result IS NOT NULL",
+        params![key.principal, key.route, key.key],
+    )?;
+    Ok(())
+}
+
 /// What is stored for a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {

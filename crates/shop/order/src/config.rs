@@ -39,7 +39,7 @@ settings! {
         pub key_purge_interval: Duration = Duration::from_secs(600),
         /// How long the journal of an order is kept that has ended: what was done for it, step by step.
         pub journal_retention: Duration = Duration::from_secs(30 * 24 * 3600),
-        /// How long an order that has ended is kept, with its history. Must be longer than idempotency keys are remembered.
+        /// How long an order that has ended is kept, with its history and, at the longest, its idempotency key.
         pub order_retention: Duration = Duration::from_secs(10 * 365 * 24 * 3600),
         /// How often journals and orders are looked for that need not be kept any more.
         pub retention_interval: Duration = Duration::from_secs(60),

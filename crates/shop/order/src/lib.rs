@@ -134,7 +134,7 @@ pub fn orders(
         let sagas = sweeping.clone();
         async move { sagas.sweep().await.map(drop) }
     });
-    let retention = retention(config, Arc::clone(&store), clock.clone(), telemetry);
+    let retention = retention(config, Arc::clone(&store), clock, telemetry);
     let purge =
         Worker::in_portions("order-key-purge", config.key_purge_interval.get(), telemetry, move || {
             let store = Arc::clone(&store);

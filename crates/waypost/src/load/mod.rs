@@ -154,7 +154,7 @@ struct Run<'a> {
 struct Due {
     story: Story,
     /// When, if there is a rate.
-    due: Option<Instant>,
+    at: Option<Instant>,
     /// Its `Idempotency-Key`.
     key: Option<HeaderValue>,
 }
@@ -162,7 +162,7 @@ struct Due {
 impl Run<'_> {
     async fn work(&self) {
         let mut client = Client::new(&self.plan.target, PATIENCE);
-        while let Some(Due { story, due, key }) = self.take() {
+        while let Some(Due { story, at: due, key }) = self.take() {
             if let Some(due) = due {
                 tokio::select! {
                     () = tokio::time::sleep_until(due) => {}
@@ -195,7 +195,7 @@ impl Run<'_> {
         }
         let key = format!("load-{:x}-{number}", self.name);
         let key = self.plan.has_keys.then(|| HeaderValue::try_from(key).ok()).flatten();
-        Some(Due { story: self.sequence[place], due, key })
+        Some(Due { story: self.sequence[place], at: due, key })
     }
 
     fn is_over(&self, at: Instant) -> bool {

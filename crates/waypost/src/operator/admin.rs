@@ -52,13 +52,12 @@ impl Admin {
         file: Option<&Path>,
         environment: &Environment,
     ) -> Result<Admin, Failure> {
-        let address = match flags.admin {
-            Some(address) => address,
-            None => {
-                let mut effective = load(Profile::Run, file, environment, Vec::new())?;
-                effective.shift_ports(flags.port_offset)?;
-                effective.settings.listen.admin
-            }
+        let address = if let Some(address) = flags.admin {
+            address
+        } else {
+            let mut effective = load(Profile::Run, file, environment, Vec::new())?;
+            effective.shift_ports(flags.port_offset)?;
+            effective.settings.listen.admin
         };
         let url = url_of(address);
         let target = url.parse().or_exit(Exit::BadConfig, format!("the admin address {address}"))?;

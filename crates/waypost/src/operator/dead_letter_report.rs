@@ -1,11 +1,14 @@
 //! Dead letters as they stand in JSON on the admin listener.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use waypost_api::Timestamp;
 use waypost_durable::dead_letters::DeadLetter;
 
 /// One page of the letters that wait.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the JSON")]
 pub(super) struct Letters {
     pub(super) letters: Vec<Letter>,
     /// How many wait in all.
@@ -17,6 +20,7 @@ pub(super) struct Letters {
 
 /// A letter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the JSON")]
 pub(super) struct Letter {
     /// What it is called in commands.
     pub(super) letter: String,
@@ -118,9 +122,17 @@ impl Letter {
     }
 }
 
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn readable(bytes: &[u8]) -> (String, bool) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (text.to_owned(), true),
-        Err(_) => (bytes.iter().map(|byte| format!("{byte:02x}")).collect(), false),
+        Err(_) => (hexadecimal(bytes), false),
     }
 }

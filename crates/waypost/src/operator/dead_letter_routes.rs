@@ -63,8 +63,9 @@ async fn list(
     Query(After { after }): Query<After>,
 ) -> Result<Json<Letters>, Refusal> {
     // One more than is shown tells whether there is a next page.
-    let mut letters = source.waiting(after.as_deref(), PAGE_SIZE + 1).await.map_err(failed)?;
-    let total = source.count().await.map_err(failed)?;
+    let mut letters =
+        source.waiting(after.as_deref(), PAGE_SIZE + 1).await.map_err(|error| failed(&error))?;
+    let total = source.count().await.map_err(|error| failed(&error))?;
     let has_more = letters.len() > PAGE_SIZE;
     letters.truncate(PAGE_SIZE);
     let next = letters.last().filter(|_| has_more).map(|letter| letter.reference.clone());
@@ -72,7 +73,7 @@ async fn list(
 }
 
 async fn show(State(source): State<Source>, Path(reference): Path<String>) -> Result<Json<Letter>, Refusal> {
-    let letter = source.find(&reference).await.map_err(failed)?;
+    let letter = source.find(&reference).await.map_err(|error| failed(&error))?;
     let letter = letter.ok_or_else(|| Refusal::not_found(format!("there is no dead letter {reference}")))?;
     Ok(Json(Letter::whole(&letter)))
 }
@@ -87,14 +88,15 @@ async fn replay(
         let detail = format!("name 1 to {MAX_NAMED} `letters`, or ask for `all`");
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_request", detail));
     }
-    let letters = if all { waiting(&source).await.map_err(failed)? } else { letters };
+    let letters = if all { waiting(&source).await.map_err(|error| failed(&error))? } else { letters };
     let mut answer = ReplayedLetters::default();
     for letter in letters {
-        let place = match source.replay(&letter, &asked.by, &asked.reason).await.map_err(failed)? {
-            Replayed::Now => &mut answer.replayed,
-            Replayed::Before => &mut answer.before,
-            Replayed::Unknown => &mut answer.unknown,
-        };
+        let place =
+            match source.replay(&letter, &asked.by, &asked.reason).await.map_err(|error| failed(&error))? {
+                Replayed::Now => &mut answer.replayed,
+                Replayed::Before => &mut answer.before,
+                Replayed::Unknown => &mut answer.unknown,
+            };
         place.push(letter);
     }
     tracing::warn!(
@@ -120,8 +122,8 @@ async fn waiting(source: &Source) -> Result<Vec<String>, Error> {
     }
 }
 
-fn failed(error: Error) -> Refusal {
-    record_error(&error);
+fn failed(error: &Error) -> Refusal {
+    record_error(error);
     let (status, code) = if error.is_full() {
         (StatusCode::INSUFFICIENT_STORAGE, "storage_full")
     } else if error.is_retryable() || matches!(error, Error::Closed(_)) {

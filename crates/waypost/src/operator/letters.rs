@@ -66,7 +66,8 @@ fn list_text(letters: &Letters) -> String {
         1 => "1 dead letter waits.".to_owned(),
         total => format!("{total} dead letters wait."),
     };
-    head + &letters.letters.iter().map(|letter| format!("\n\n{}", letter_text(letter))).collect::<String>()
+    let texts = letters.letters.iter().map(letter_text);
+    std::iter::once(head).chain(texts).collect::<Vec<_>>().join("\n\n")
 }
 
 fn letter_text(letter: &Letter) -> String {

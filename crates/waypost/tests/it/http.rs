@@ -32,7 +32,8 @@ fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Ans
     let mut stream = TcpStream::connect(authority).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
-    let further: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let further = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let further = further.collect::<Vec<_>>().concat();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\

@@ -11,6 +11,7 @@ mod load;
 mod migration;
 mod operator;
 mod program;
+mod provider_faults;
 mod run;
 mod space;
 mod stopping;

@@ -67,7 +67,8 @@ pub(crate) async fn create(
         idempotency: Some(idempotency),
     });
     let place = async {
-        let user = match replay::user_or_order(&edge.upstream, &body.user_id, by_key).await? {
+        let known = Box::pin(replay::user_or_order(&edge.upstream, &body.user_id, by_key));
+        let user = match known.await? {
             Found::User(user) => user,
             Found::Order(order) => return Ok(CreateOrderResponse { order: Some(order), replayed: true }),
         };

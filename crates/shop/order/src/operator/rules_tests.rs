@@ -54,10 +54,12 @@ fn after_the_capture() -> Record {
     ])
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "in the form in which the rules take it")]
 fn payment(state: &str, captured: i64, refunded: i64) -> Money {
     Ok(Some(Payment { state: state.to_owned(), captured, refunded, transaction: "ch_1".to_owned() }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "in the form in which the rules take it")]
 fn failed(code: ErrorCode) -> Option<Ending<Refusal>> {
     Some(Ending::Failed(refusal(code)))
 }

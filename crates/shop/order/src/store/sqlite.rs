@@ -162,10 +162,18 @@ impl Store for SqliteStore {
 fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<Placed, Error> {
     let Placement { order, facts, lease, key } = placement;
     if let Some(key) = key {
-        match idempotency::claim(unit, key, now.into())? {
-            // The order is what the key stands for from here on: it commits with the key or not at all.
-            Claim::New { fence, .. } => idempotency::finish(unit, key, fence, order.id.as_str().as_bytes())?,
-            claim => return placed(unit, claim),
+        let mut claim = idempotency::claim(unit, key, now.into())?;
+        if let Some(before) = placed(unit, &claim)? {
+            return Ok(before);
+        }
+        if matches!(claim, Claim::Done { .. }) {
+            // Its order is not kept any more, so neither is the key.
+            idempotency::forget(unit, key)?;
+            claim = idempotency::claim(unit, key, now.into())?;
+        }
+        // The order is what the key stands for from here on: it commits with the key or not at all.
+        if let Claim::New { fence, .. } = claim {
+            idempotency::finish(unit, key, fence, order.id.as_str().as_bytes())?;
         }
     }
     unit.execute(
@@ -200,7 +208,10 @@ fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<P
 
 fn placed_before(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Placed>, Error> {
     let claim = idempotency::find(unit, key, std::time::SystemTime::UNIX_EPOCH)?;
-    claim.map(|claim| placed(unit, claim)).transpose()
+    match claim {
+        Some(claim) => placed(unit, &claim),
+        None => Ok(None),
+    }
 }
 
 /// Forgets the keys whose order ended a day ago, and those whose order is not kept any more. Both ages are told by the
@@ -230,17 +241,17 @@ fn token_key(unit: &mut Unit<'_>) -> Result<TokenKey, Error> {
     Ok(TokenKey::new(key))
 }
 
-/// What an older claim of a key means.
-fn placed(unit: &mut Unit<'_>, claim: Claim) -> Result<Placed, Error> {
+/// What an older claim of a key means; `None` when the key is new, or its order is not kept any more.
+fn placed(unit: &mut Unit<'_>, claim: &Claim) -> Result<Option<Placed>, Error> {
     let id = match claim {
-        Claim::Mismatch => return Ok(Placed::KeyReused),
-        Claim::Done { result } => String::from_utf8(result).ok().and_then(|id| OrderId::parse(&id).ok()),
+        Claim::New { .. } => return Ok(None),
+        Claim::Mismatch => return Ok(Some(Placed::KeyReused)),
+        Claim::Done { result } => std::str::from_utf8(result).ok().and_then(|id| OrderId::parse(id).ok()),
         // Claim and result commit together, so there is no such row.
-        Claim::New { .. } | Claim::InFlight { .. } => None,
+        Claim::InFlight { .. } => None,
     };
     let id = id.ok_or_else(|| malformed("idempotency.result"))?;
-    let order = order_by_id(unit, &id)?.ok_or_else(|| malformed("idempotency.result"))?;
-    Ok(Placed::Before(Box::new(order)))
+    Ok(order_by_id(unit, &id)?.map(|order| Placed::Before(Box::new(order))))
 }
 
 fn find(unit: &mut Unit<'_>, id: &OrderId, viewer: &Viewer) -> Result<Option<Order>, Error> {

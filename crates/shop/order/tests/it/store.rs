@@ -396,6 +396,22 @@ async fn only_what_ended_long_ago_is_deleted() {
 }
 
 #[tokio::test]
+async fn the_key_of_an_order_that_is_gone_is_new() {
+    let subject = sqlite();
+    let with_key = |id: &str| Placement { key: Some(key("k", 1)), ..placement(order(id, 0)) };
+    assert_eq!(subject.store.place(with_key("order-1"), at(0)).await.unwrap(), Placed::New);
+    let end = ended(&order("order-1", 0), 1, &Ending::Cancelled, 10);
+    assert!(subject.store.advance(end, at(10)).await.unwrap());
+    let kept = Kept { journals_since: at(20), orders_since: at(20) };
+    while subject.store.delete_ended(kept).await.unwrap() > 0 {}
+
+    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
+    assert_eq!(subject.store.place(with_key("order-2"), at(30)).await.unwrap(), Placed::New);
+    let again = subject.store.place(with_key("order-3"), at(31)).await.unwrap();
+    assert!(matches!(again, Placed::Before(order) if order.id.as_str() == "order-2"));
+}
+
+#[tokio::test]
 async fn the_database_itself_lets_nothing_go_before_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::Folder(folder.path().to_path_buf());

@@ -14,7 +14,7 @@ use waypost_service::{Drain, Worker};
 use waypost_telemetry::Telemetry;
 
 const OFTEN: Duration = Duration::from_millis(1);
-const NEVER_AGAIN: Duration = Duration::from_secs(3600);
+const NEVER_AGAIN: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_round_that_fails_is_followed_by_the_next_until_the_drain() {

@@ -94,7 +94,7 @@ impl PaymentService for Service {
 
     async fn capture(&self, request: Request<CaptureRequest>) -> Answer {
         self.change(&request.get_ref().order_id, |script, payment| {
-            payment.state = "captured".to_owned();
+            "captured".clone_into(&mut payment.state);
             payment.captured_ten_thousandths = payment.authorized_ten_thousandths;
             if script.denies_the_capture { Err(ErrorCode::PaymentConflict) } else { Ok(()) }
         })
@@ -105,7 +105,7 @@ impl PaymentService for Service {
             if script.refuses_voids {
                 return Err(ErrorCode::PaymentConflict);
             }
-            payment.state = "voided".to_owned();
+            "voided".clone_into(&mut payment.state);
             Ok(())
         })
     }
@@ -119,7 +119,7 @@ impl PaymentService for Service {
             }
             payment.refunded_ten_thousandths += request.amount_ten_thousandths;
             if payment.refunded_ten_thousandths == payment.captured_ten_thousandths {
-                payment.state = "refunded".to_owned();
+                "refunded".clone_into(&mut payment.state);
             }
             Ok(())
         })
