@@ -8,6 +8,7 @@ mod features;
 mod layers;
 mod licences;
 mod modules;
+mod mutations;
 mod needs;
 mod run;
 mod versions;
@@ -23,6 +24,7 @@ cargo xtask <command>
                                 features
   features                      build the kit with each of its features alone and with all of them
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
+  mutations [names]             turn off what keeps orders safe, one rule at a time, and see whether a test notices
   conventions                   write the page of our own telemetry names and the checker's tables, and check the code
                                 against them; --model <folder>: read the OpenTelemetry conventions from a checkout
   help                          print this text
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
         Some("features") => run::features(),
+        Some("mutations") => run::mutations(&rest),
         Some("conventions") => run::conventions(&rest),
         Some("help" | "--help" | "-h") | None => {
             run::say(HELP);

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
-use crate::{conventions, features, layers, licences, modules, versions};
+use crate::{conventions, features, layers, licences, modules, mutations, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
@@ -102,6 +102,12 @@ pub(crate) fn layers() -> anyhow::Result<()> {
 pub(crate) fn conventions(arguments: &[String]) -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
     conventions::conventions(metadata.workspace_root.as_std_path(), arguments)
+}
+
+/// `cargo xtask mutations`: whether tests notice that a rule is off.
+pub(crate) fn mutations(names: &[String]) -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    mutations::run(metadata.workspace_root.as_std_path(), names)
 }
 
 pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {

@@ -212,9 +212,6 @@ table! {
     ProviderFailed "provider_failed" BAD_GATEWAY Internal never
         "The payment provider gave an answer that makes no sense"
         "Nothing is lost; tell an operator the `trace_id`."
-    NotImplemented "not_implemented" NOT_IMPLEMENTED Unimplemented never
-        "The service does not know this operation"
-        "The caller and the service are of different versions; an operator has to see to it."
     Internal "internal" INTERNAL_SERVER_ERROR Internal never
         "Something went wrong on our side"
         "Tell an operator the `trace_id`; it leads to the cause."

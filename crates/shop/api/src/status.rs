@@ -2,8 +2,8 @@
 //!
 //! The status carries the gRPC code and the detail as its message, and in its metadata the code's name, the bad
 //! fields as JSON, how long to wait and the provider's code. Invariants: what one of our services sent comes back
-//! equal; what anything else sent becomes the nearest code of the table, with the table's text and none of the
-//! peer's. Metadata is never trusted: what is too long, of the wrong type or contradicts the gRPC code is ignored.
+//! equal; what anything else sent is told as a failure of the way there, with the table's text and none of the
+//! peer's, and never as a decision: a proxy's 403 forbids no order. Metadata is never trusted: what is too long, of the wrong type or contradicts the gRPC code is ignored.
 
 use std::time::Duration;
 
@@ -95,17 +95,21 @@ impl From<Status> for Error {
 /// The code for a status that is not one of our own: a transport's, a proxy's, or tonic's.
 fn nearest(code: Code) -> ErrorCode {
     match code {
-        Code::InvalidArgument | Code::OutOfRange => ErrorCode::InvalidRequest,
-        Code::NotFound => ErrorCode::NotFound,
-        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => ErrorCode::Conflict,
-        Code::PermissionDenied => ErrorCode::Forbidden,
-        Code::Unauthenticated => ErrorCode::Unauthenticated,
         Code::ResourceExhausted => ErrorCode::Overloaded,
-        Code::Unavailable => ErrorCode::Unavailable,
         Code::DeadlineExceeded => ErrorCode::DeadlineExceeded,
         Code::Cancelled => ErrorCode::Cancelled,
-        Code::Unimplemented => ErrorCode::NotImplemented,
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => ErrorCode::Internal,
+        // Whoever says no here was not asked for a decision, and the request may have had its effect.
+        Code::InvalidArgument
+        | Code::OutOfRange
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented
+        | Code::Unavailable => ErrorCode::Unavailable,
     }
 }
 
@@ -202,6 +206,13 @@ mod tests {
     fn the_text_of_a_peer_that_is_not_ours_does_not_pass() {
         let status = Status::unavailable("tcp connect error: 10.0.0.7:9091");
         assert_eq!(Error::from_status(&status), Error::of(ErrorCode::Unavailable));
+    }
+
+    #[test]
+    fn a_no_of_something_between_is_no_decision() {
+        for code in [Code::PermissionDenied, Code::Unauthenticated, Code::NotFound, Code::Unimplemented] {
+            assert_eq!(Error::from_status(&Status::new(code, "nginx")), Error::of(ErrorCode::Unavailable));
+        }
     }
 
     #[test]

@@ -39,8 +39,7 @@ const ANYWHERE: &[ErrorCode] = &[
 ];
 
 /// What a route that asks a service can answer.
-const FORWARDED: &[ErrorCode] =
-    &[ErrorCode::Unavailable, ErrorCode::Cancelled, ErrorCode::DeadlineExceeded, ErrorCode::NotImplemented];
+const FORWARDED: &[ErrorCode] = &[ErrorCode::Unavailable, ErrorCode::Cancelled, ErrorCode::DeadlineExceeded];
 
 /// What a route that is not for everybody can answer.
 const GUARDED: &[ErrorCode] = &[ErrorCode::Unauthenticated, ErrorCode::TokenExpired];

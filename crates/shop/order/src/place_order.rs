@@ -313,10 +313,7 @@ fn failure(status: &Status) -> Failure<Refusal> {
     }
     match Error::named_code(status) {
         Some(code) if is_decision(code) => Failure::Refused(error.into()),
-        Some(_) => Failure::Unknown(error.into()),
-        // Not the service's own word, so not the order's reason either.
-        None if error.code.is_failure() => Failure::Unknown(error.into()),
-        None => Failure::Unknown(Error::of(ErrorCode::Unavailable).into()),
+        _ => Failure::Unknown(error.into()),
     }
 }
 

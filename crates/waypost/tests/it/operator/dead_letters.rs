@@ -13,7 +13,11 @@ const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity
 const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "notification"];
 
 fn shop(folder: &Path) -> (Program, String, String) {
-    let mut program = Program::start(run(folder, &ROLES).env("WAYPOST_GATEWAY__AUTH", "demo"));
+    let mut program = Program::start(
+        run(folder, &ROLES)
+            .env("WAYPOST_GATEWAY__AUTH", "demo")
+            .env("WAYPOST_GATEWAY__REQUIRE_IDEMPOTENCY_KEY", "false"),
+    );
     let gateway = address_of(&mut program, "gateway");
     let admin = address_of(&mut program, "admin");
     program.line_with("\"ready\"");

@@ -31,6 +31,7 @@ impl Shop {
         let mut program = Program::start(
             run(folder.path(), &["gateway", "order", "user", "inventory", "notification"])
                 .env("WAYPOST_GATEWAY__AUTH", "demo")
+                .env("WAYPOST_GATEWAY__REQUIRE_IDEMPOTENCY_KEY", "false")
                 .env("WAYPOST_ORDER__PAYMENT_TARGET", format!("http://{}", payments.address))
                 .env("WAYPOST_ORDER__STEPS__UNDO_ATTEMPTS", "2")
                 .env("WAYPOST_ORDER__STUCK_RETRY", "1h"),

@@ -1,0 +1,173 @@
+//! `cargo xtask mutations`: turns off, one at a time, what keeps orders safe, and asks whether a test notices.
+//!
+//! For whoever doubts a guarantee, or changes its test. Each [`Mutation`] replaces one text in one source file, builds the
+//! tests that answer for it, runs them and puts the file back. A run of it takes a build for each mutation, so CI runs it
+//! not; CI's tests do check that every text still stands where a mutation expects it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::run::say;
+
+/// One rule that is turned off.
+struct Mutation {
+    name: &'static str,
+    file: &'static str,
+    /// Stands in the file exactly once.
+    text: &'static str,
+    instead: &'static str,
+    /// Arguments of `cargo test`: what has to fail.
+    tests: &'static [&'static str],
+}
+
+const MUTATIONS: [Mutation; 8] = [
+    Mutation {
+        name: "open-step",
+        file: "crates/shop/durable/src/saga/runner.rs",
+        text: "self.runner.shape.fact(name, end, is_open)",
+        instead: "self.runner.shape.fact(name, end, is_open && false)",
+        tests: &["-p", "waypost-durable", "--lib", "saga"],
+    },
+    Mutation {
+        name: "refund-of-the-unwanted",
+        file: "crates/shop/payment/src/logic.rs",
+        text: "(PaymentState::Captured, _) => self.give_back(&payment).await.map(Some),",
+        instead: "(PaymentState::Captured, _) => Ok(Some(payment)),",
+        tests: &["-p", "waypost-payment", "--test", "it", "a_payment_that_was_taken_is_given_back_by_its_void"],
+    },
+    Mutation {
+        name: "definite-decisions-of-the-provider",
+        file: "crates/shop/payment/src/provider/answer.rs",
+        text: "StatusCode::CONFLICT => ProviderError::StillRunning,",
+        instead: "StatusCode::CONFLICT => ProviderError::Refused { status, code },",
+        tests: &["-p", "waypost-payment", "--lib", "provider"],
+    },
+    Mutation {
+        name: "replay-first",
+        file: "crates/shop/gateway/src/replay.rs",
+        text: "Err(error) => upstream.order_by_key(by_key).await?.map(Found::Order).ok_or(error),",
+        instead: "Err(error) => Err(error),",
+        tests: &["-p", "waypost-gateway", "--test", "it", "a_replay_needs_no_user_who_may_order"],
+    },
+    Mutation {
+        name: "life-of-a-key",
+        file: "crates/shop/order/src/store/sqlite.rs",
+        text: "AND (order_id IS NULL OR ended_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1) LIMIT ?2)",
+        instead: "LIMIT ?2)",
+        tests: &["-p", "waypost-order", "--test", "it", "a_key_is_kept_while_its_order_runs_and_after"],
+    },
+    Mutation {
+        name: "retention-of-the-broker",
+        file: "crates/waypost/src/roles/system.rs",
+        text: "workers: vec![retain, close]",
+        instead: "workers: vec![retain, close].split_off(1)",
+        tests: &["-p", "waypost", "--test", "it", "records_that_every_group_has_read_leave_the_broker"],
+    },
+    Mutation {
+        name: "stop-before-waiting",
+        file: "crates/shop/service/src/process.rs",
+        text: "self.roles.iter().for_each(|role| role.tasks.stop());",
+        instead: "",
+        tests: &[
+            "-p",
+            "waypost-service",
+            "--test",
+            "it",
+            "tasks_are_told_to_stop_before_a_request_is_waited_for",
+        ],
+    },
+    Mutation {
+        name: "wait-for-what-is-away",
+        file: "crates/shop/durable/src/consume/mod.rs",
+        text: "matches!(self, Failure::Retry(error) if is_elsewhere(error.class()))",
+        instead: "matches!(self, Failure::Retry(error) if is_elsewhere(error.class()) && false)",
+        tests: &["-p", "waypost-durable", "--test", "it", "a_record_waits_for_what_its_handler_needs"],
+    },
+];
+
+/// Runs the mutations of these names, or all of them.
+pub(crate) fn run(root: &Path, names: &[String]) -> anyhow::Result<()> {
+    let unknown = names.iter().find(|name| MUTATIONS.iter().all(|mutation| mutation.name != **name));
+    if let Some(unknown) = unknown {
+        let known = MUTATIONS.map(|mutation| mutation.name).join(", ");
+        bail!("there is no mutation `{unknown}`; known are {known}");
+    }
+    let mut unnoticed = Vec::new();
+    for mutation in MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation)) {
+        let is_noticed = mutation.is_noticed(root)?;
+        say(&format!("{}: {}\n", mutation.name, if is_noticed { "noticed" } else { "NOT NOTICED" }));
+        if !is_noticed {
+            unnoticed.push(mutation.name);
+        }
+    }
+    ensure!(unnoticed.is_empty(), "no test noticed: {}", unnoticed.join(", "));
+    Ok(())
+}
+
+fn is_named(names: &[String], mutation: &Mutation) -> bool {
+    names.iter().any(|name| name == mutation.name)
+}
+
+impl Mutation {
+    fn is_noticed(&self, root: &Path) -> anyhow::Result<bool> {
+        let path = root.join(self.file);
+        let original = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", self.file))?;
+        let mutated = self.apply(&original)?;
+        let _restored = Restored { path: path.clone(), original };
+        fs::write(&path, mutated).with_context(|| format!("{} cannot be written", self.file))?;
+        let no_run = [self.tests, &["--no-run"]].concat();
+        ensure!(test(&no_run)?, "with the mutation {} the tests do not build", self.name);
+        Ok(!test(self.tests)?)
+    }
+
+    fn apply(&self, source: &str) -> anyhow::Result<String> {
+        let found = source.matches(self.text).count();
+        ensure!(
+            found == 1,
+            "{} has the text of the mutation {} {found} times and not once: `{}`",
+            self.file,
+            self.name,
+            self.text
+        );
+        Ok(source.replacen(self.text, self.instead, 1))
+    }
+}
+
+/// Puts a file back, whatever happens in between.
+struct Restored {
+    path: PathBuf,
+    original: String,
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(&self.path, &self.original) {
+            say(&format!("{} could not be put back, do it with git: {error}\n", self.path.display()));
+        }
+    }
+}
+
+fn test(arguments: &[&str]) -> anyhow::Result<bool> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("test").args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command.status().context("cargo could not be started")?.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutation_changes_what_stands_in_the_code() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for mutation in &MUTATIONS {
+            let source = fs::read_to_string(root.join(mutation.file)).unwrap();
+            let mutated = mutation.apply(&source).unwrap();
+            assert_ne!(source, mutated, "{}", mutation.name);
+        }
+    }
+}
