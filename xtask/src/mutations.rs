@@ -36,7 +36,13 @@ const MUTATIONS: [Mutation; 8] = [
         file: "crates/shop/payment/src/logic.rs",
         text: "(PaymentState::Captured, _) => self.give_back(&payment).await.map(Some),",
         instead: "(PaymentState::Captured, _) => Ok(Some(payment)),",
-        tests: &["-p", "waypost-payment", "--test", "it", "a_payment_that_was_taken_is_given_back_by_its_void"],
+        tests: &[
+            "-p",
+            "waypost-payment",
+            "--test",
+            "it",
+            "a_payment_that_was_taken_is_given_back_by_its_void",
+        ],
     },
     Mutation {
         name: "definite-decisions-of-the-provider",
