@@ -65,9 +65,14 @@ async fn list(
     // One more than is shown tells whether there is a next page.
     let mut letters =
         source.waiting(after.as_deref(), PAGE_SIZE + 1).await.map_err(|error| failed(&error))?;
-    let total = source.count().await.map_err(|error| failed(&error))?;
     let has_more = letters.len() > PAGE_SIZE;
     letters.truncate(PAGE_SIZE);
+    // A page that shows all of them is counted itself: one that is parked meanwhile would be in the number alone.
+    let total = if after.is_none() && !has_more {
+        letters.len() as u64
+    } else {
+        source.count().await.map_err(|error| failed(&error))?
+    };
     let next = letters.last().filter(|_| has_more).map(|letter| letter.reference.clone());
     Ok(Json(Letters { letters: letters.iter().map(Letter::from).collect(), total, next }))
 }
