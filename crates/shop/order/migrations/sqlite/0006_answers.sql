@@ -11,6 +11,14 @@ UPDATE orders SET charge = CASE
     ELSE 'none' END;
 UPDATE orders SET ended_at = updated_at WHERE phase = 'ended';
 
+-- Whoever ends an order: without the moment its key would be kept for ever.
+CREATE TRIGGER an_ended_order_has_its_moment
+BEFORE UPDATE OF phase ON orders
+WHEN new.phase = 'ended' AND new.ended_at IS NULL
+BEGIN
+    SELECT raise(ABORT, 'an order ends at a moment');
+END;
+
 -- Signs page tokens. Made by the first process that needs it; all that share the database read each other's tokens.
 CREATE TABLE page_token_key (
     id  INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -19,7 +19,7 @@ use waypost_durable::{
     Database, DatabaseOptions, Location, Migration, Unit,
     idempotency::{self, Claim, Key},
     outbox::{self, SqliteOutbox},
-    saga::{Entry, Log},
+    saga::{Entry, Log, Phase},
 };
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
@@ -325,27 +325,7 @@ fn cancel(
 
 fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<bool, Error> {
     let Progress { order, rows_before, facts, phase, lease, moved, event } = progress;
-    let changed = unit.execute(
-        "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, transaction_id = ?6, updated_at = ?7, \
-         version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = ?11, charge = ?12, \
-         ended_at = CASE ?9 WHEN 'ended' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) END \
-         WHERE order_id = ?1 AND journal_rows = ?2 AND runner = ?10",
-        params![
-            order.id.as_str(),
-            number(*rows_before),
-            order.status.as_str(),
-            order.failure_code.map(ErrorCode::as_str),
-            order.decline_code,
-            order.transaction.as_ref().map(TransactionId::as_str),
-            order.updated_at.unix_millis(),
-            number(order.version),
-            phase.as_str(),
-            lease.runner,
-            lease.until.unix_millis(),
-            order.charge.as_str(),
-        ],
-    )?;
-    if changed == 0 {
+    if !update_order(unit, order, *rows_before, *phase, Some(lease))? {
         return Ok(false);
     }
     append_journal(unit, &order.id, rows_before + 1, facts, now)?;
@@ -356,6 +336,39 @@ fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<b
         outbox::append(unit, event)?;
     }
     Ok(true)
+}
+
+/// Writes an order as it is after one more row of its journal. `lease` is that of its runner; without one the order must
+/// be parked. False, with nothing changed, when the journal has other rows than expected or the order is another's.
+fn update_order(
+    unit: &mut Unit<'_>,
+    order: &Order,
+    rows_before: u64,
+    phase: Phase,
+    lease: Option<&Lease>,
+) -> Result<bool, Error> {
+    let changed = unit.execute(
+        "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, transaction_id = ?6, updated_at = ?7, \
+         version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = coalesce(?11, lease_until), \
+         charge = ?12, ended_at = CASE ?9 WHEN 'ended' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) END \
+         WHERE order_id = ?1 AND journal_rows = ?2 \
+         AND CASE WHEN ?10 IS NULL THEN phase = 'stuck' ELSE runner = ?10 END",
+        params![
+            order.id.as_str(),
+            number(rows_before),
+            order.status.as_str(),
+            order.failure_code.map(ErrorCode::as_str),
+            order.decline_code,
+            order.transaction.as_ref().map(TransactionId::as_str),
+            order.updated_at.unix_millis(),
+            number(order.version),
+            phase.as_str(),
+            lease.map(|lease| lease.runner.as_str()),
+            lease.map(|lease| lease.until.unix_millis()),
+            order.charge.as_str(),
+        ],
+    )?;
+    Ok(changed > 0)
 }
 
 fn take_over(

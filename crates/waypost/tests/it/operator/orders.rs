@@ -140,6 +140,12 @@ fn an_order_that_owes_nothing_is_abandoned() {
     let action = &report["actions"][0];
     assert_eq!((&action["action"], &action["by"]), (&"abandon".into(), &"bob".into()));
     assert!(action["notes"][0].as_str().unwrap().contains("ch_test"), "{report}");
+    // From then on the day runs for which its key is kept.
+    let rows = rusqlite::Connection::open(shop.folder.path().join("waypost-data/order.db"));
+    let ended = rows.unwrap().query_row("SELECT ended_at FROM orders WHERE order_id = ?1", [&id], |row| {
+        row.get::<_, Option<i64>>(0)
+    });
+    assert!(ended.unwrap().is_some());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What operators read and change in the embedded store.
 
 use super::rows::{malformed, moment, number, parsed};
-use super::{SqliteStore, append_history, append_journal, history, order_by_id};
+use super::{SqliteStore, append_history, append_journal, history, order_by_id, update_order};
 use crate::{
     Error,
     domain::Fact,
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 use rusqlite::params;
-use waypost_api::{ErrorCode, OrderId};
-use waypost_durable::{Unit, outbox};
+use waypost_api::OrderId;
+use waypost_durable::{Unit, outbox, saga::Phase};
 use waypost_service::operator::Asked;
 
 impl OperatorStore for SqliteStore {
@@ -67,21 +67,7 @@ impl OperatorStore for SqliteStore {
 
 fn abandon(unit: &mut Unit<'_>, abandonment: &Abandonment) -> Result<bool, Error> {
     let Abandonment { order, rows_before, facts, moved, event, action } = abandonment;
-    let changed = unit.execute(
-        "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, updated_at = ?6, version = ?7, \
-         phase = 'ended', journal_rows = journal_rows + 1 \
-         WHERE order_id = ?1 AND journal_rows = ?2 AND phase = 'stuck'",
-        params![
-            order.id.as_str(),
-            number(*rows_before),
-            order.status.as_str(),
-            order.failure_code.map(ErrorCode::as_str),
-            order.decline_code,
-            order.updated_at.unix_millis(),
-            number(order.version),
-        ],
-    )?;
-    if changed == 0 {
+    if !update_order(unit, order, *rows_before, Phase::Ended, None)? {
         return Ok(false);
     }
     append_journal(unit, &order.id, rows_before + 1, facts, action.at)?;
