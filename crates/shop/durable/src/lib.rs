@@ -8,7 +8,6 @@
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
 //! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
-//! - [`memory`]: the same rows for stores in memory.
 //!
 //! Invariants: state, idempotency row and outbox row commit together or not at all; nothing cancels a unit that was
 //! accepted; an answer is given only after the commit that holds its effects.
@@ -67,7 +66,6 @@ mod error;
 mod headers;
 pub mod idempotency;
 pub mod inbox;
-pub mod memory;
 pub mod migration;
 pub mod outbox;
 pub mod relay;

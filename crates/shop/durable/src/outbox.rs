@@ -112,16 +112,6 @@ pub struct Pending {
     pub event: Event,
 }
 
-impl Pending {
-    /// Whether this event, once parked, keeps another one back: a later one of the same topic and key.
-    pub(crate) fn holds_back(&self, other: &Pending) -> bool {
-        let (parked, other_event) = (&self.event, &other.event);
-        !parked.key.is_empty()
-            && (&parked.topic, &parked.key) == (&other_event.topic, &other_event.key)
-            && self.position < other.position
-    }
-}
-
 /// What a relay needs of an outbox.
 ///
 /// An event that can never be published is parked: it stays, with the reason, and neither it nor a later event of the same

@@ -4,13 +4,9 @@
 //! in the same unit, so that no two requests judge by the same state. All of them pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
 
 use crate::{
     Error,

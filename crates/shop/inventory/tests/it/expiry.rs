@@ -1,6 +1,6 @@
 //! Holds that run out, by a clock of the test's own.
 
-use crate::world::{at, first, lines, memory, new_product, order, product};
+use crate::world::{at, first, lines, new_product, order, product, sqlite};
 use std::{
     sync::{
         Arc,
@@ -51,7 +51,7 @@ async fn available(inventory: &Inventory) -> u64 {
 #[tokio::test]
 async fn a_hold_lasts_its_time_and_then_its_stock_comes_back() {
     let hand = Hand::default();
-    let inventory = inventory(memory(), &hand).await;
+    let inventory = inventory(sqlite(), &hand).await;
     for number in 0..5 {
         hold(&inventory, &format!("order-{number}"), Some(Duration::from_secs(10))).await;
     }
@@ -102,7 +102,7 @@ expire-reservations INTERNAL inventory-service reservations.expired=3
 #[tokio::test]
 async fn the_sweeper_works_until_the_drain() {
     let hand = Hand::default();
-    let inventory = inventory(memory(), &hand).await;
+    let inventory = inventory(sqlite(), &hand).await;
     hold(&inventory, "one", Some(Duration::from_secs(10))).await;
     hand.move_on(10);
     let (trigger, drain) = Drain::new();

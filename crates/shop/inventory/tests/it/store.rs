@@ -16,9 +16,6 @@ macro_rules! on_each_store {
         mod on_sqlite {
             $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
         }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::memory()).await; })*
-        }
     };
 }
 
@@ -319,7 +316,6 @@ async fn the_database_itself_keeps_the_rules() {
     }
 }
 
-/// A double lives no longer than a test and keeps everything.
 #[tokio::test]
 async fn only_holds_that_ended_long_ago_are_deleted() {
     let store = crate::world::sqlite();

@@ -1,15 +1,11 @@
 //! Where notifications are kept: one trait, each method one atomic unit.
 //!
 //! Invariants: I16, an event has its effect once for each consumer; I18, there is one notification an order, kind and
-//! channel. Both implementations pass the same tests (`tests/it/store.rs`).
+//! channel. What every store has to keep is in `tests/it/store.rs`.
 
-mod memory;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
 
 use crate::{
     Error,

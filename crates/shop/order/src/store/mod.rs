@@ -5,14 +5,10 @@
 //! rows that are there (the number of rows is the fence). All implementations pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 pub mod operator;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
 
 use crate::{
     Error,

@@ -9,7 +9,7 @@ use waypost_durable::{
 };
 use waypost_order::{
     domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, TokenKey, Viewer},
-    store::{Cancelling, Kept, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
+    store::{Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken},
 };
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
@@ -25,18 +25,10 @@ fn sqlite() -> Subject {
     Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
 }
 
-fn memory() -> Subject {
-    let store = MemoryStore::new();
-    Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
-}
-
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
             $(#[tokio::test] async fn $test() { super::$test(super::sqlite()).await; })*
-        }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(super::memory()).await; })*
         }
     };
 }
@@ -231,7 +223,7 @@ async fn a_key_is_forgotten_a_day_after_its_order_ended() {
 async fn a_store_has_one_key_for_page_tokens(subject: Subject) {
     let key: TokenKey = subject.store.token_key().await.unwrap();
     assert_eq!(subject.store.token_key().await.unwrap(), key);
-    assert_ne!(memory().store.token_key().await.unwrap(), key);
+    assert_ne!(sqlite().store.token_key().await.unwrap(), key);
 }
 
 async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject) {
@@ -362,7 +354,6 @@ async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
     assert!(page("mallory", None, 3).await.is_empty());
 }
 
-/// A double lives no longer than a test and keeps everything.
 #[tokio::test]
 async fn only_what_ended_long_ago_is_deleted() {
     let subject = sqlite();

@@ -17,11 +17,11 @@ use waypost_api::{
 use waypost_durable::{Clock, broker::Broker as _};
 use waypost_order::{
     Config,
-    store::{MemoryStore, Store},
+    store::{SqliteStore, Store},
 };
 use waypost_service::DataDir;
 use waypost_settings as config;
-use waypost_telemetry::testing::TestTelemetry;
+use waypost_telemetry::{Telemetry, testing::TestTelemetry};
 
 impl Shop {
     /// The script of the service that has this method.
@@ -246,7 +246,8 @@ impl TwoProcesses {
         let neighbours = Neighbours::start();
         let gate = Arc::new(Semaphore::new(0));
         neighbours.payments.script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap());
         let now = Arc::new(Mutex::new(SystemTime::now()));
         let process = |sweep_interval| {
             let config = Config { lease: LEASE, sweep_interval, ..neighbours.config() };

@@ -4,14 +4,10 @@
 //! and carry the judgement out in the same unit. No unit waits for the provider. All stores pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 mod rows;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
 
 use crate::{
     Error,

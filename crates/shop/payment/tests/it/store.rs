@@ -19,9 +19,6 @@ macro_rules! on_each_store {
         mod on_sqlite {
             $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
         }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::memory()).await; })*
-        }
     };
 }
 

@@ -15,7 +15,7 @@ use waypost_payment::{
     domain::{Charge, ChargeStatus, Generation, Intent, Payment, ReviewTimes},
     logic::{Authorization, Payments},
     provider::Provider,
-    store::{MemoryStore, SqliteStore, Store},
+    store::{SqliteStore, Store},
 };
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
@@ -89,10 +89,6 @@ impl Hand {
 
 pub(crate) fn sqlite() -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled(), ReviewTimes::default()).unwrap())
-}
-
-pub(crate) fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new(ReviewTimes::default()))
 }
 
 /// A short patience with the provider, so that a test of its silence is over soon.

@@ -1,9 +1,7 @@
 //! The provider's ledger as a port: each method is one atomic unit.
 
-mod memory;
 mod sqlite;
 
-pub use memory::MemoryStore;
 pub use sqlite::{MIGRATIONS, SqliteStore};
 
 use std::fmt;

@@ -1,9 +1,7 @@
-//! Where users are kept: each method is one atomic unit. Both stores pass the same tests (`tests/it/store.rs`).
+//! Where users are kept: each method is one atomic unit. What every store has to keep is in `tests/it/store.rs`.
 
-mod memory;
 mod sqlite;
 
-pub use memory::MemoryStore;
 pub use sqlite::{MIGRATIONS, SqliteStore};
 
 use std::fmt::Debug;
