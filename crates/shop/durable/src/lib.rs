@@ -8,6 +8,7 @@
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
 //! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
+//! - [`settle`]: what became of a unit whose answer is an error.
 //!
 //! Invariants: state, idempotency row and outbox row commit together or not at all; nothing cancels a unit that was
 //! accepted; an answer is given only after the commit that holds its effects.
@@ -70,11 +71,12 @@ pub mod migration;
 pub mod outbox;
 pub mod relay;
 pub mod saga;
+mod settle;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit, make_folder};
-pub use error::{ConstraintKind, Error, MigrationProblem};
+pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;
 pub use migration::Migration;
-pub use rusqlite;
+pub use settle::{StoreError, settle};

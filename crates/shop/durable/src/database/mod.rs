@@ -13,6 +13,7 @@
 mod files;
 mod job;
 mod reader;
+mod sqlite_error;
 mod unit;
 mod writer;
 

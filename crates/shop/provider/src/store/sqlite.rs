@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
+use rusqlite::{Row, params};
 use waypost_api::Amount;
-use waypost_durable::rusqlite::{self, Row, params};
 use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration, Unit, clock};
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;

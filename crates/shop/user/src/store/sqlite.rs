@@ -1,7 +1,7 @@
 //! Users in SQLite.
 
+use rusqlite::{Row, params};
 use waypost_api::UserId;
-use waypost_durable::rusqlite::{self, Row, params};
 use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration};
 use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
