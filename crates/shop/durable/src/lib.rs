@@ -2,6 +2,7 @@
 //!
 //! For the service crates of Waypost. The parts, from the ground up:
 //!
+//! - [`Storage`]: which database, and where.
 //! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
 //! - [`migration`]: the schema, with checksums.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
@@ -72,6 +73,7 @@ pub mod outbox;
 pub mod relay;
 pub mod saga;
 mod settle;
+mod storage;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
@@ -80,3 +82,4 @@ pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;
 pub use migration::Migration;
 pub use settle::{StoreError, settle};
+pub use storage::{Files, Storage};

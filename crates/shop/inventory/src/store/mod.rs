@@ -12,12 +12,20 @@ use crate::{
     Error,
     domain::{Generation, NewProduct, Product, Reservation, StockCount, Wish},
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 use waypost_api::{OrderId, ProductId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
 
 /// Stock and holds.
 ///
@@ -56,4 +64,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

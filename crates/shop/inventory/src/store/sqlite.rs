@@ -15,8 +15,7 @@ use crate::{
 };
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
-use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit};
-use waypost_service::DataDir;
+use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Unit};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
@@ -38,19 +37,10 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database(DATABASE) {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+    /// Opens the database and migrates it. Blocks the thread meanwhile.
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
-    }
-
-    /// Finishes what waits and closes the file.
-    pub async fn close(&self) {
-        self.database.close().await;
     }
 }
 
@@ -100,6 +90,10 @@ impl Store for SqliteStore {
 
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.database.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
     }
 }
 

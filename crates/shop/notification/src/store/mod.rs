@@ -11,9 +11,10 @@ use crate::{
     Error,
     domain::{Channel, Notification},
 };
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{EventId, OrderId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -25,6 +26,13 @@ pub struct Recorded {
     pub channel: Channel,
     /// What is said.
     pub subject: String,
+}
+
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
 }
 
 /// Notifications.
@@ -55,4 +63,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -6,18 +6,17 @@ use waypost_api::{
     Charge,
     events::{OrderEvent, OrderEventKind},
 };
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Notifications};
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 use crate::event;
 
 fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap())
+    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
 }
 
 fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {

@@ -8,20 +8,23 @@ mod retention;
 mod rows;
 
 use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
-use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
+use super::{
+    Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, RUNNER_SEPARATOR, Store, Taken, Unfinished,
+    operator::OperatorStore,
+};
 use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, TokenKey, Viewer},
 };
 use rusqlite::params;
+use std::sync::Arc;
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    Database, DatabaseOptions, Location, Migration, Unit,
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Unit,
     idempotency::{self, Claim, Key},
-    outbox::{self, SqliteOutbox},
+    outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
@@ -53,35 +56,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database(DATABASE) {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+    /// Opens the database and migrates it. Blocks the thread meanwhile.
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         let database = Database::open(options, MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
-    }
-
-    /// Ends all leases. To be called once after opening: the file belongs to this process alone, so whoever held a
-    /// lease is gone, and its sagas need not wait for the lease to run out.
-    pub async fn end_leases(&self) -> Result<(), Error> {
-        let end = |unit: &mut Unit<'_>| -> Result<(), Error> {
-            unit.execute("UPDATE orders SET lease_until = 0 WHERE phase NOT IN ('ended', 'stuck')", ())?;
-            Ok(())
-        };
-        self.untraced.write("end_leases", end).await
-    }
-
-    /// The events that wait to be published.
-    pub fn outbox(&self) -> SqliteOutbox {
-        SqliteOutbox::new(&self.database)
-    }
-
-    /// Finishes what waits and closes the file.
-    pub async fn close(&self) {
-        self.database.close().await;
     }
 }
 
@@ -122,6 +101,17 @@ impl Store for SqliteStore {
         Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, now, most)))
     }
 
+    fn end_leases(&self, node: String) -> Answer<'_, ()> {
+        Box::pin(self.untraced.write("end_leases", move |unit| {
+            unit.execute(
+                "UPDATE orders SET lease_until = 0 \
+                 WHERE phase NOT IN ('ended', 'stuck') AND substr(runner, 1, length(?1)) = ?1",
+                [format!("{node}{RUNNER_SEPARATOR}")],
+            )?;
+            Ok(())
+        }))
+    }
+
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
         Box::pin(self.untraced.write("renew", move |unit| {
             for id in orders {
@@ -154,8 +144,20 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("history", move |unit| history(unit, &id)))
     }
 
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(SqliteOutbox::new(&self.database))
+    }
+
+    fn operator(&self) -> Arc<dyn OperatorStore> {
+        Arc::new(self.clone())
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.untraced.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
     }
 }
 

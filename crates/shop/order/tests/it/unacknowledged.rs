@@ -7,15 +7,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
-use waypost_durable::{Cause, Error as DatabaseError, idempotency::Key};
+use waypost_durable::{BoxFuture, Cause, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
     Config, Error,
     domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{
         Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
+        operator::OperatorStore,
     },
 };
-use waypost_service::DataDir;
 use waypost_settings as config;
 use waypost_telemetry::{Telemetry, testing::TestTelemetry};
 
@@ -41,7 +41,7 @@ struct FatedStore {
 
 impl FatedStore {
     fn new(place: &[Fate], advance: &[Fate]) -> Arc<FatedStore> {
-        let inner = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
+        let inner = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
         let fates = |fates: &[Fate]| Mutex::new(fates.iter().copied().collect());
         Arc::new(FatedStore { inner, place: fates(place), advance: fates(advance) })
     }
@@ -119,8 +119,24 @@ impl Store for FatedStore {
         self.inner.history(id)
     }
 
+    fn end_leases(&self, node: String) -> Answer<'_, ()> {
+        self.inner.end_leases(node)
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.inner.outbox()
+    }
+
+    fn operator(&self) -> Arc<dyn OperatorStore> {
+        self.inner.operator()
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         self.inner.ping()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }
 

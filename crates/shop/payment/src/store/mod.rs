@@ -11,11 +11,12 @@ pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
 
 use crate::{
     Error,
-    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, Totals},
+    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, ReviewTimes, Totals},
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 use waypost_api::{Currency, OrderId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -67,6 +68,19 @@ impl Due {
     }
 }
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(
+    storage: &Storage,
+    telemetry: &Telemetry,
+    times: ReviewTimes,
+) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(
+            files.open(telemetry, move |files, telemetry| SqliteStore::open(files, telemetry, times)).await?,
+        )),
+    }
+}
+
 /// Payments, refunds and the ledger.
 ///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
@@ -112,4 +126,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

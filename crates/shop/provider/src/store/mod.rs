@@ -5,11 +5,13 @@ mod sqlite;
 pub use sqlite::{MIGRATIONS, SqliteStore};
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use waypost_api::Amount;
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Storage};
+use waypost_telemetry::Telemetry;
 
 use crate::Error;
 use crate::domain::{Charge, Operation};
@@ -45,6 +47,13 @@ pub struct Totals {
     pub captured: Amount,
     /// Money given back.
     pub refunded: Amount,
+}
+
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
 }
 
 /// Charges, ledger and answers, kept together.

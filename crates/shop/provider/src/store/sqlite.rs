@@ -4,8 +4,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Row, params};
 use waypost_api::Amount;
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration, Unit, clock};
-use waypost_service::DataDir;
+use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Unit, clock};
 use waypost_telemetry::Telemetry;
 
 use super::{Answer, Command, Store, Totals, subject};
@@ -32,12 +31,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be opened or migrated.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database("provider") {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let database = Database::open(DatabaseOptions::new(location, "provider", telemetry), MIGRATIONS)?;
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let database = Database::open(
+            DatabaseOptions::new(files.database("provider"), "provider", telemetry),
+            MIGRATIONS,
+        )?;
         Ok(SqliteStore { database })
     }
 }

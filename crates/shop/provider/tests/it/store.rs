@@ -4,14 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use waypost_api::{Amount, Currency};
+use waypost_durable::Files;
 use waypost_provider::Error;
 use waypost_provider::domain::{Charge, NewCharge, Operation, Refusal, Status};
 use waypost_provider::store::{Command, SqliteStore, Store, Totals};
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 fn sqlite() -> SqliteStore {
-    SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap()
+    SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap()
 }
 
 fn charge(id: &str, amount: i64) -> Operation {
@@ -89,7 +89,7 @@ async fn charges_are_found_by_reference_and_the_ledger_adds_up() {
 #[tokio::test]
 async fn a_ledger_survives_its_process() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
     run(&store, "k1", charge("ch_1", 999_900)).await.unwrap();
     store.close().await;

@@ -5,15 +5,24 @@ mod sqlite;
 pub use sqlite::{MIGRATIONS, SqliteStore};
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use waypost_api::UserId;
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Storage};
+use waypost_telemetry::Telemetry;
 
 use crate::Error;
 use crate::domain::{NewUser, User};
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
 
 /// Users.
 pub trait Store: Debug + Send + Sync + 'static {

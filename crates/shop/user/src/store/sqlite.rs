@@ -2,8 +2,7 @@
 
 use rusqlite::{Row, params};
 use waypost_api::UserId;
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration};
-use waypost_service::DataDir;
+use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration};
 use waypost_telemetry::Telemetry;
 
 use super::{Answer, Store};
@@ -25,12 +24,9 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be opened or migrated.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database("user") {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let database = Database::open(DatabaseOptions::new(location, "user", telemetry), MIGRATIONS)?;
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let database =
+            Database::open(DatabaseOptions::new(files.database("user"), "user", telemetry), MIGRATIONS)?;
         Ok(SqliteStore { database })
     }
 }
