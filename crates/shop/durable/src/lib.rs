@@ -4,7 +4,7 @@
 //!
 //! - [`Storage`]: which database, and where.
 //! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
-//! - [`migration`]: the schema, with checksums.
+//! - [`migration`]: the schema, with checksums, and who brings a database to it.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
 //! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
@@ -80,6 +80,6 @@ pub use clock::Clock;
 pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit, make_folder};
 pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;
-pub use migration::Migration;
+pub use migration::{Migration, Migrator, SqliteMigrator};
 pub use settle::{StoreError, settle};
 pub use storage::{Files, Storage};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use waypost_telemetry::Telemetry;
 
-use crate::{Error, Location};
+use crate::{Error, Location, database};
 
 /// Where the roles of a process keep their data.
 ///
@@ -61,9 +61,6 @@ impl Files {
         E: From<Error> + Send + 'static,
     {
         let (files, telemetry) = (self.clone(), telemetry.clone());
-        let opening = waypost_telemetry::spawn_blocking(move || open(&files, &telemetry));
-        opening.await.unwrap_or_else(|error| {
-            Err(E::from(Error::Panicked { operation: "open", message: error.to_string() }))
-        })
+        database::on_blocking_thread(move || open(&files, &telemetry)).await
     }
 }

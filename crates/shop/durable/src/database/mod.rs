@@ -325,6 +325,19 @@ impl Database {
     }
 }
 
+/// Runs what blocks, such as opening a file, on a thread that may do so. The caller may leave; it is done all the same.
+pub(crate) async fn on_blocking_thread<T, E>(
+    run: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    waypost_telemetry::spawn_blocking(run).await.unwrap_or_else(|error| {
+        Err(E::from(Error::Panicked { operation: "open", message: error.to_string() }))
+    })
+}
+
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database")

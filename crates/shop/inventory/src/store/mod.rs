@@ -6,7 +6,7 @@
 
 mod sqlite;
 
-pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc};
 use waypost_api::{OrderId, ProductId, Timestamp};
-use waypost_durable::{BoxFuture, Storage};
+use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -24,6 +24,13 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 

@@ -15,11 +15,13 @@ use crate::{
 };
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Unit};
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
     Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
 ];
@@ -28,7 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
 const DELETED_AT_ONCE: u32 = 200;
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "inventory";
+const DATABASE: &str = "inventory";
 
 /// Stock and holds in one SQLite database.
 #[derive(Clone, Debug)]
@@ -41,6 +43,11 @@ impl SqliteStore {
     pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
         let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 

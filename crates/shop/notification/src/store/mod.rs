@@ -5,7 +5,7 @@
 
 mod sqlite;
 
-pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{EventId, OrderId, Timestamp};
-use waypost_durable::{BoxFuture, Storage};
+use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -32,6 +32,13 @@ pub struct Recorded {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 

@@ -8,11 +8,13 @@ use crate::{
 use rusqlite::params;
 use std::time::Duration;
 use waypost_api::{EventId, OrderId, Timestamp};
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Unit, inbox};
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, inbox,
+};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_notifications", include_str!("../../migrations/sqlite/0001_notifications.sql")),
     Migration::new("0002_inbox", inbox::SCHEMA),
     Migration::new(
@@ -22,7 +24,7 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "notification";
+const DATABASE: &str = "notification";
 
 /// Events or notifications that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
@@ -41,6 +43,11 @@ impl SqliteStore {
         let database =
             Database::open(DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry), MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 

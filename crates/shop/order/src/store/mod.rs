@@ -8,7 +8,7 @@
 pub mod operator;
 mod sqlite;
 
-pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
@@ -18,7 +18,7 @@ use std::{fmt::Debug, sync::Arc};
 use uuid::Uuid;
 use waypost_api::{OrderId, Timestamp, UserId};
 use waypost_durable::{
-    BoxFuture, Storage,
+    BoxFuture, Migrator, Storage,
     idempotency::Key,
     outbox,
     saga::{Log, Phase},
@@ -131,6 +131,13 @@ pub struct Unfinished {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 

@@ -20,7 +20,7 @@ use rusqlite::params;
 use std::sync::Arc;
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Unit,
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
     idempotency::{self, Claim, Key},
     outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
@@ -28,7 +28,7 @@ use waypost_durable::{
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
     Migration::new("0002_idempotency", idempotency::SCHEMA),
     Migration::new("0003_outbox", outbox::SCHEMA),
@@ -39,7 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "order";
+const DATABASE: &str = "order";
 
 /// Keys that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
@@ -61,6 +61,11 @@ impl SqliteStore {
         let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         let database = Database::open(options, MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 

@@ -7,7 +7,7 @@
 mod rows;
 mod sqlite;
 
-pub use self::sqlite::{DATABASE, MIGRATIONS, SqliteStore};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc};
 use waypost_api::{Currency, OrderId, Timestamp};
-use waypost_durable::{BoxFuture, Storage};
+use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -78,6 +78,13 @@ pub async fn open(
         Storage::Embedded(files) => Ok(Arc::new(
             files.open(telemetry, move |files, telemetry| SqliteStore::open(files, telemetry, times)).await?,
         )),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 

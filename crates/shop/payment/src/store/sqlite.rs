@@ -15,17 +15,19 @@ use crate::{
 };
 use rusqlite::params;
 use waypost_api::{Currency, OrderId, Timestamp};
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Unit};
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
     Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "payment";
+const DATABASE: &str = "payment";
 
 /// Payments in one SQLite database.
 #[derive(Clone, Debug)]
@@ -39,6 +41,11 @@ impl SqliteStore {
     pub fn open(files: &Files, telemetry: &Telemetry, times: ReviewTimes) -> Result<SqliteStore, Error> {
         let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)?, times })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod sqlite;
 
-pub use sqlite::{MIGRATIONS, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use waypost_api::Amount;
-use waypost_durable::{BoxFuture, Storage};
+use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 use crate::Error;
@@ -53,6 +53,13 @@ pub struct Totals {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 

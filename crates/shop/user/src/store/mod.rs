@@ -2,13 +2,13 @@
 
 mod sqlite;
 
-pub use sqlite::{MIGRATIONS, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use waypost_api::UserId;
-use waypost_durable::{BoxFuture, Storage};
+use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 use crate::Error;
@@ -21,6 +21,13 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
     }
 }
 
