@@ -36,6 +36,18 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Stock and holds.
 ///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction:
+/// - `reserve`, `commit` and `release` judge the newest hold of the order, so they take a lock per order before they read
+///   it: the first hold has no row yet that could be locked.
+/// - Rows of stock are taken in the order of their products, those of an older hold and of the new one together, or two
+///   orders wait for each other. How much there is is a condition of the statement that takes it.
+/// - A hold ends exactly once: its state is a condition of the statement that ends it (I12). `expire` leaves out what
+///   another process ends at the same moment.
+/// - `count` is one state of all tables.
+///
+/// A transaction that loses is [`waypost_durable::Error::Conflict`]; the order service repeats the request under its key.
+///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {

@@ -44,6 +44,11 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Notifications.
 ///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. `record` rests on two unique keys, that of the event
+/// and consumer and that of order, kind and channel: of those at the same time one inserts, the others wait for its commit
+/// and find it there. Read committed is enough.
+///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {

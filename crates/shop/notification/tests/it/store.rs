@@ -33,6 +33,25 @@ async fn an_event_that_is_delivered_again_has_no_second_effect() {
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_many_have_at_once_has_one_effect() {
+    let store = sqlite();
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            // Of two groups, so that both keys are tried.
+            let config = Config { group: format!("group-{}", number % 2), ..Config::default() };
+            let notifier = notifier(&store, &config);
+            waypost_telemetry::spawn(async move {
+                notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(store.total().await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events() {
     let store = sqlite();

@@ -143,6 +143,20 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Orders.
 ///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction and needs of it:
+/// - `place`: of those with one key exactly one is new, and the others see its order: the key's row is inserted before
+///   the order is ([`waypost_durable::idempotency::claim`]).
+/// - `advance`, `cancel`, `take_over`, `renew`, `end_leases` and what operators do: the condition on journal rows, phase and
+///   runner is part of the statement that writes, and the row stays locked until the commit. Read committed is enough; a
+///   condition that was only read before is not.
+/// - `page`: a cursor is a place in (`created_at`, `order_id`), which never changes. An order that commits late with an
+///   earlier time is missing from pages that were read before, and there when the list is read again.
+/// - `outbox`: positions need not be those of the commits, as rows are marked one by one; within one order they rise,
+///   because its units follow each other.
+/// - `token_key`: of those that make it at the same time all get the same one.
+/// - `purge_keys` and `delete_ended` look at rows that have ended, which nobody changes any more.
+///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {

@@ -235,17 +235,12 @@ fn purge_keys(unit: &mut Unit<'_>) -> Result<usize, Error> {
     )?)
 }
 
-/// The key of page tokens; made when there is none.
+/// The key of page tokens; made when there is none. Who makes it reads it as everybody else does.
 fn token_key(unit: &mut Unit<'_>) -> Result<TokenKey, Error> {
-    let read = "SELECT key FROM page_token_key";
-    let stored = unit.query_optional(read, (), |row| row.get::<_, [u8; 32]>(0))?;
-    if let Some(key) = stored {
-        return Ok(TokenKey::new(key));
-    }
-    let mut key = [0; 32];
+    let mut key: [u8; 32] = [0; 32];
     getrandom::fill(&mut key).map_err(|_| ErrorCode::Internal)?;
-    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, ?1)", [key])?;
-    Ok(TokenKey::new(key))
+    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, ?1) ON CONFLICT DO NOTHING", [key])?;
+    Ok(TokenKey::new(unit.query_row("SELECT key FROM page_token_key", (), |row| row.get(0))?))
 }
 
 /// What an older claim of a key means; `None` when the key is new, or its order is not kept any more.

@@ -29,10 +29,15 @@ fn sqlite() -> Subject {
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(super::sqlite()).await; })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::sqlite()).await; }
+            )*
         }
     };
 }
+
+mod concurrent;
 
 on_each_store! {
     an_order_is_found_as_it_was_placed_by_those_who_may_see_it

@@ -90,6 +90,18 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Payments, refunds and the ledger.
 ///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction that judges what it
+/// has read, so what it has read must still hold when it commits:
+/// - `begin` and `give_up` of one order each read what the other writes (write skew): an attempt would be begun and given
+///   up, and charged. They take a lock per order before they read, or run serialisable.
+/// - `record`, `begin_refund` and `end_refund` take the payment's row for themselves before they judge it; of refunds of one
+///   payment the second sees the amount that the first has set aside.
+/// - `due` may show what another process looks into at the same moment: every answer is recorded in a unit of its own.
+/// - `totals` is one state of all tables.
+///
+/// A transaction that loses is [`waypost_durable::Error::Conflict`]; the order service repeats the request under its key.
+///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {

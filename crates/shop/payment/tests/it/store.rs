@@ -17,10 +17,15 @@ use waypost_telemetry::Telemetry;
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::sqlite()).await; }
+            )*
         }
     };
 }
+
+mod concurrent;
 
 on_each_store! {
     an_intent_is_written_once_and_found_again

@@ -64,6 +64,9 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 }
 
 /// Charges, ledger and answers, kept together.
+///
+/// Isolation: `execute` judges the key's answer and the charge, and takes both for itself before it does; of those with one
+/// key at the same time one has the effect and the others get its answer.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Carries an operation out: the charge, the ledger and the key's answer change together or not at all.
     /// A key that was seen gets its first answer; with another fingerprint it is refused.

@@ -55,6 +55,24 @@ async fn a_repeated_key_gets_the_first_answer_even_after_the_charge_went_on() {
     assert_eq!(store.totals().await.unwrap().charges, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_requests_with_one_key_at_once_one_has_the_effect() {
+    let store = sqlite();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let store = store.clone();
+            waypost_telemetry::spawn(async move {
+                store.execute(command("k1", charge("ch_1", 999_900))).await.unwrap()
+            })
+        })
+        .collect();
+    let mut replays = 0;
+    for task in tasks {
+        replays += u32::from(task.await.unwrap().is_replay);
+    }
+    assert_eq!((replays, store.totals().await.unwrap().charges), (19, 1));
+}
+
 #[tokio::test]
 async fn a_key_with_another_request_is_refused_and_changes_nothing() {
     let store = sqlite();

@@ -32,6 +32,8 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 }
 
 /// Users.
+///
+/// Isolation: read committed is enough. Processes may seed at the same time; the first one that inserts a user wins.
 pub trait Store: Debug + Send + Sync + 'static {
     /// Adds users. Those that are there already are left as they are.
     fn add_users(&self, users: Vec<NewUser>) -> Answer<'_, ()>;
