@@ -9,13 +9,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 use waypost_api::ErrorCode;
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_inventory::{
     Config,
     logic::Inventory,
     store::{SqliteStore, Store},
 };
-use waypost_service::{DataDir, Drain};
+use waypost_service::Drain;
 use waypost_telemetry::{Telemetry, testing::TestTelemetry, with_context};
 
 #[derive(Clone, Default)]
@@ -76,7 +76,7 @@ async fn a_hold_lasts_its_time_and_then_its_stock_comes_back() {
 async fn a_sweep_that_finds_nothing_leaves_no_span_and_one_that_does_leaves_a_trace() {
     let telemetry = TestTelemetry::new("inventory-service");
     let hand = Hand::default();
-    let store = Arc::new(SqliteStore::open(&DataDir::Ephemeral, telemetry.handle()).unwrap());
+    let store = Arc::new(SqliteStore::open(&Files::Ephemeral, telemetry.handle()).unwrap());
     let inventory = inventory(Arc::clone(&store) as Arc<dyn Store>, &hand).await;
     for number in 0..3 {
         hold(&inventory, &format!("order-{number}"), Some(Duration::from_secs(10))).await;

@@ -6,18 +6,17 @@ use waypost_api::{
     Charge,
     events::{OrderEvent, OrderEventKind},
 };
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Notifications};
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 use crate::event;
 
 fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap())
+    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
 }
 
 fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {
@@ -31,6 +30,25 @@ async fn an_event_that_is_delivered_again_has_no_second_effect() {
     let completed = event("order-1", OrderEventKind::Completed);
     notifier.handle(&completed).await.unwrap();
     notifier.handle(&completed).await.unwrap();
+    assert_eq!(store.total().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_many_have_at_once_has_one_effect() {
+    let store = sqlite();
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            // Of two groups, so that both keys are tried.
+            let config = Config { group: format!("group-{}", number % 2), ..Config::default() };
+            let notifier = notifier(&store, &config);
+            waypost_telemetry::spawn(async move {
+                notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
     assert_eq!(store.total().await.unwrap(), 1);
 }
 

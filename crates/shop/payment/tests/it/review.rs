@@ -6,13 +6,14 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
+use waypost_durable::Files;
 use waypost_payment::{
     domain::{PaymentState, RefundWish, ReviewTimes},
     logic::Payments,
     provider::Provider,
     store::{SqliteStore, Store},
 };
-use waypost_service::{DataDir, Drain};
+use waypost_service::Drain;
 use waypost_telemetry::{Telemetry, span, testing::TestTelemetry, with_context};
 
 async fn state(payments: &Payments) -> PaymentState {
@@ -36,7 +37,7 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_review() {
 #[tokio::test]
 async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_owned());
+    let data = Files::Folder(folder.path().to_owned());
     let (provider, hand) = (FakeProvider::start(), Hand::default());
     let open = || SqliteStore::open(&data, &Telemetry::disabled(), ReviewTimes::default()).unwrap();
     let store = open();
@@ -191,7 +192,7 @@ async fn a_review_joins_the_trace_of_the_request_and_finds_nothing_in_silence() 
     let provider = FakeProvider::start();
     let hand = Hand::default();
     let config = config(&provider);
-    let store = SqliteStore::open(&DataDir::Ephemeral, telemetry.handle(), ReviewTimes::default()).unwrap();
+    let store = SqliteStore::open(&Files::Ephemeral, telemetry.handle(), ReviewTimes::default()).unwrap();
     let client = Provider::new(&config.provider, telemetry.handle()).unwrap();
     let payments = Payments::new(Arc::new(store.clone()) as Arc<dyn Store>, client, hand.clock(), &config);
     with_context(telemetry.context(), async {

@@ -4,14 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use waypost_api::{Amount, Currency};
+use waypost_durable::Files;
 use waypost_provider::Error;
 use waypost_provider::domain::{Charge, NewCharge, Operation, Refusal, Status};
 use waypost_provider::store::{Command, SqliteStore, Store, Totals};
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 fn sqlite() -> SqliteStore {
-    SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap()
+    SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap()
 }
 
 fn charge(id: &str, amount: i64) -> Operation {
@@ -55,6 +55,24 @@ async fn a_repeated_key_gets_the_first_answer_even_after_the_charge_went_on() {
     assert_eq!(store.totals().await.unwrap().charges, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_requests_with_one_key_at_once_one_has_the_effect() {
+    let store = sqlite();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let store = store.clone();
+            waypost_telemetry::spawn(async move {
+                store.execute(command("k1", charge("ch_1", 999_900))).await.unwrap()
+            })
+        })
+        .collect();
+    let mut replays = 0;
+    for task in tasks {
+        replays += u32::from(task.await.unwrap().is_replay);
+    }
+    assert_eq!((replays, store.totals().await.unwrap().charges), (19, 1));
+}
+
 #[tokio::test]
 async fn a_key_with_another_request_is_refused_and_changes_nothing() {
     let store = sqlite();
@@ -89,7 +107,7 @@ async fn charges_are_found_by_reference_and_the_ledger_adds_up() {
 #[tokio::test]
 async fn a_ledger_survives_its_process() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
     run(&store, "k1", charge("ch_1", 999_900)).await.unwrap();
     store.close().await;

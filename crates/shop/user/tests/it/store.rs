@@ -1,6 +1,6 @@
 //! The contract of a store.
 
-use waypost_service::DataDir;
+use waypost_durable::Files;
 use waypost_telemetry::Telemetry;
 use waypost_user::domain::{NewUser, User};
 use waypost_user::store::{SqliteStore, Store};
@@ -20,7 +20,7 @@ fn ada(name: &str) -> NewUser {
 
 #[tokio::test]
 async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding() {
-    let store = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
+    let store = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
     store.ping().await.unwrap();
     store.add_users(vec![ada("Ada")]).await.unwrap();
     store.add_users(vec![ada("Somebody else")]).await.unwrap();
