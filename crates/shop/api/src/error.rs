@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use tonic::Code;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 use crate::{ErrorCode, FieldError};
@@ -132,15 +131,7 @@ impl ErrorType for Error {
     }
 
     fn class(&self) -> ErrorClass {
-        match self.code.grpc_code() {
-            Code::FailedPrecondition | Code::Aborted => ErrorClass::Refused,
-            Code::ResourceExhausted => ErrorClass::Overload,
-            Code::DeadlineExceeded => ErrorClass::Timeout,
-            Code::Unavailable => ErrorClass::Dependency,
-            _ if self.code == ErrorCode::ProviderFailed => ErrorClass::Dependency,
-            _ if self.code.is_failure() => ErrorClass::Internal,
-            _ => ErrorClass::Caller,
-        }
+        self.code.class()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::domain::Refusal;
 use std::borrow::Cow;
 use waypost_api::{ErrorCode, FieldError};
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,13 @@ impl ErrorType for Error {
     fn is_failure(&self) -> bool {
         self.code().is_failure()
     }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Error::Store(error) => error.class(),
+            Error::Invalid(_) | Error::Refused(_) => self.code().class(),
+        }
+    }
 }
 
 impl From<Error> for waypost_api::Error {
@@ -54,5 +61,16 @@ impl From<Error> for waypost_api::Error {
             Error::Refused(refusal) => waypost_api::Error::new(refusal.code(), refusal.to_string()),
             Error::Store(_) => waypost_api::Error::of(error.code()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_a_dependency() {
+        let error = Error::Store(waypost_durable::Error::Closed("inventory"));
+        assert_eq!((error.error_type().as_ref(), error.class()), ("database_closed", ErrorClass::Dependency));
     }
 }

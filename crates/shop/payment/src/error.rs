@@ -70,7 +70,8 @@ impl ErrorType for Error {
         match self {
             Error::Refused(_) => ErrorClass::Refused,
             Error::OutcomeUnknown(error) => error.class(),
-            Error::Unsettled | Error::Contradiction(_) | Error::Store(_) => ErrorClass::Dependency,
+            Error::Store(error) => error.class(),
+            Error::Unsettled | Error::Contradiction(_) => ErrorClass::Dependency,
             Error::ProviderUrl(_) => ErrorClass::Internal,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_api::{ErrorCode, UserId};
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a request was refused or failed. `Clone`, because callers that wait for the same user share the outcome.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,6 +72,14 @@ impl ErrorType for Error {
     fn is_failure(&self) -> bool {
         self.code().is_failure()
     }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Error::Store(error) => error.class(),
+            Error::Lookup(error) => error.class(),
+            _ => self.code().class(),
+        }
+    }
 }
 
 impl From<Error> for waypost_api::Error {
@@ -91,5 +99,16 @@ impl From<Error> for waypost_api::Error {
                 waypost_api::Error::of(error.code())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_a_dependency() {
+        let error = Error::Store(waypost_durable::Error::Closed("user"));
+        assert_eq!((error.error_type().as_ref(), error.class()), ("database_closed", ErrorClass::Dependency));
     }
 }
