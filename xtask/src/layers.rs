@@ -11,6 +11,7 @@ use cargo_metadata::{DependencyKind, Metadata};
 const SERVICE: &[&str] = &[
     "waypost-settings",
     "waypost-telemetry",
+    "waypost-errors",
     "waypost-api",
     "waypost-resilience",
     "waypost-durable",
@@ -34,6 +35,7 @@ const VIEWER: &[&str] = &[
 const EVERYTHING: &[&str] = &[
     "waypost-settings",
     "waypost-telemetry",
+    "waypost-errors",
     "waypost-api",
     "waypost-resilience",
     "waypost-durable",
@@ -53,13 +55,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-settings", &[]),
     ("waypost-telemetry-macros", &[]),
     ("waypost-telemetry", &["waypost-settings", "waypost-telemetry-macros"]),
-    ("waypost-api", &["waypost-telemetry"]),
-    ("waypost-resilience", &["waypost-telemetry", "waypost-api"]),
-    ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-api"]),
-    ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-api"]),
+    ("waypost-errors", &["waypost-telemetry"]),
+    ("waypost-api", &["waypost-telemetry", "waypost-errors"]),
+    // The infrastructure never sees the contracts, so that editing a `.proto` does not rebuild it.
+    ("waypost-resilience", &["waypost-telemetry", "waypost-errors"]),
+    ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),
+    ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-errors"]),
     (
         "waypost-gateway",
-        &["waypost-settings", "waypost-telemetry", "waypost-api", "waypost-resilience", "waypost-service"],
+        &[
+            "waypost-settings",
+            "waypost-telemetry",
+            "waypost-errors",
+            "waypost-api",
+            "waypost-resilience",
+            "waypost-service",
+        ],
     ),
     ("waypost-trace-model", &[]),
     ("waypost-trace-statistics", &["waypost-trace-model"]),
@@ -167,6 +178,18 @@ mod tests {
         let names = members(&["waypost-telemetry", "waypost-api"]);
         let problems = violations(&names, &[arrow("waypost-telemetry", "waypost-api")]);
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
+    fn the_infrastructure_may_not_see_the_contracts() {
+        for infrastructure in ["waypost-errors", "waypost-resilience", "waypost-durable", "waypost-service"] {
+            let names = members(&[infrastructure, "waypost-api"]);
+            assert_eq!(
+                violations(&names, &[arrow(infrastructure, "waypost-api")]).len(),
+                1,
+                "{infrastructure}"
+            );
+        }
     }
 
     #[test]
