@@ -25,10 +25,7 @@ impl Error {
         match self {
             Error::Invalid(_) => ErrorCode::InvalidRequest,
             Error::Refused(refusal) => refusal.code(),
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error) if error.is_retryable() => ErrorCode::Unavailable,
-            Error::Store(waypost_durable::Error::Closed(_)) => ErrorCode::Unavailable,
-            Error::Store(_) => ErrorCode::Internal,
+            Error::Store(error) => error.code(),
         }
     }
 }

@@ -49,13 +49,8 @@ impl Error {
             Error::TooManyFailures { .. } => ErrorCode::RateLimited,
             Error::Overloaded => ErrorCode::Overloaded,
             Error::Lookup(error) => error.code(),
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error)
-                if error.is_retryable() || matches!(error, waypost_durable::Error::Closed(_)) =>
-            {
-                ErrorCode::Unavailable
-            }
-            Error::Malformed { .. } | Error::Store(_) => ErrorCode::Internal,
+            Error::Store(error) => error.code(),
+            Error::Malformed { .. } => ErrorCode::Internal,
         }
     }
 }
