@@ -6,7 +6,7 @@
 //! - [`migration`]: the schema, with checksums.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
-//! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
+//! - [`broker`]: the port, and an embedded durable broker. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
 //! - [`memory`]: the same rows for stores in memory.
 //!
@@ -15,8 +15,9 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! use waypost_durable::broker::{Broker, MemoryBroker};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
 //! use waypost_durable::outbox::{self, Event, SqliteOutbox};
 //! use waypost_durable::relay::Relay;
 //! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
@@ -43,10 +44,16 @@
 //!     .await?;
 //!
 //! // A worker carries the event to the broker; here it has no more time than a drain needs.
-//! let broker = MemoryBroker::default();
+//! let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?;
 //! let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry);
 //! relay.run(std::future::ready(())).await;
-//! assert_eq!(broker.records("order-events").concat()[0].id, "event-1");
+//!
+//! let mut consumer = broker.subscribe("notification", "order-events").await?;
+//! let mut deliveries = Vec::new();
+//! while deliveries.is_empty() {
+//!     deliveries = consumer.poll(10, Duration::from_secs(1)).await?;
+//! }
+//! assert_eq!(deliveries[0].record.id, "event-1");
 //!
 //! database.close().await;
 //! # Ok::<(), Error>(())

@@ -4,16 +4,11 @@
 //! same trait: at least once; order within a partition and so for each key; a group's partitions are shared among its
 //! consumers; a commit says "everything below this offset is processed".
 //!
-//! - [`EmbeddedBroker`]: durable, in one SQLite file, for one machine.
-//! - [`MemoryBroker`]: the same in memory, for simulation and tests.
+//! [`EmbeddedBroker`] is the one for a single machine: durable, in one SQLite file. What every broker must do is tested by
+//! the functions of `tests/it/suite.rs`.
 
-mod assignment;
 mod embedded;
-mod membership;
-mod memory;
 mod record;
-#[doc(hidden)]
-pub mod suite;
 
 use std::time::Duration;
 
@@ -21,7 +16,6 @@ use futures_util::future::BoxFuture;
 
 use crate::Error;
 pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS, Retention};
-pub use memory::{MemoryBroker, MemoryBrokerOptions};
 pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record, partition_of};
 
 /// A broker. Shared as `Arc<dyn Broker>`.

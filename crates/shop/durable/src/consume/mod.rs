@@ -11,13 +11,13 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use waypost_durable::Error;
-//! use waypost_durable::broker::{Broker, MemoryBroker, Record};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record};
 //! use waypost_durable::consume::{self, Failure, Subscription};
+//! use waypost_durable::{Error, Location};
 //! use waypost_telemetry::Telemetry;
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! let broker = Arc::new(MemoryBroker::default());
+//! let broker = Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?);
 //! broker.publish(vec![Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() }]).await?;
 //!
 //! let (notified, mut notifications) = tokio::sync::mpsc::unbounded_channel();

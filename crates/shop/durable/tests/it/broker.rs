@@ -1,39 +1,26 @@
-//! Both brokers do what the port promises; what only the embedded one can do comes after.
+//! The embedded broker does what the port promises; what it promises beyond that comes after.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use waypost_durable::broker::{
-    Broker, EmbeddedBroker, EmbeddedBrokerOptions, MemoryBroker, MemoryBrokerOptions, Record, Retention,
-    suite,
-};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, Retention};
 use waypost_durable::{Clock, Error, Location, Sharing};
 
-/// Short, so that a silent consumer counts as dead within a test's patience.
-const LEASE: Duration = Duration::from_secs(1);
+use super::suite;
+use super::test_broker::LEASE;
 
 fn embedded() -> EmbeddedBroker {
     let options = EmbeddedBrokerOptions { lease: LEASE, ..EmbeddedBrokerOptions::new(Location::Ephemeral) };
     EmbeddedBroker::open(options).unwrap()
 }
 
-fn memory() -> MemoryBroker {
-    MemoryBroker::new(MemoryBrokerOptions { lease: LEASE, ..MemoryBrokerOptions::default() })
-}
-
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
-        mod embedded_broker {
+        mod contract {
             $(#[tokio::test]
             async fn $promise() {
-                super::suite::$promise(&super::embedded(), "order-events").await.unwrap();
-            })*
-        }
-        mod memory_broker {
-            $(#[tokio::test(start_paused = true)]
-            async fn $promise() {
-                super::suite::$promise(&super::memory(), "order-events").await.unwrap();
+                crate::suite::$promise(&super::embedded(), "order-events").await.unwrap();
             })*
         }
     };

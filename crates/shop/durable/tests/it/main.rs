@@ -15,6 +15,8 @@ mod offsets;
 mod outbox;
 mod relay;
 mod spans;
+mod suite;
+mod test_broker;
 
 use std::future::Future;
 use std::time::Duration;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use waypost_durable::Location;
-use waypost_durable::broker::{
-    Broker, Consumer, EmbeddedBroker, EmbeddedBrokerOptions, MemoryBroker, Progress, suite,
-};
+use waypost_durable::broker::{Broker, Consumer, EmbeddedBroker, EmbeddedBrokerOptions, Progress};
+
+use super::suite;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -124,10 +124,5 @@ proptest! {
     fn the_embedded_broker_keeps_its_offsets(steps in steps()) {
         let options = EmbeddedBrokerOptions::new(Location::Ephemeral);
         runtime().block_on(check(Arc::new(EmbeddedBroker::open(options).unwrap()), steps));
-    }
-
-    #[test]
-    fn the_memory_broker_keeps_its_offsets(steps in steps()) {
-        runtime().block_on(check(Arc::new(MemoryBroker::default()), steps));
     }
 }

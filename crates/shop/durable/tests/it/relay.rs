@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, MemoryBroker, Record};
+use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, Record};
 use waypost_durable::outbox::{Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Error, Unit, memory};
 use waypost_telemetry::Telemetry;
 
 use super::outbox::{OUTBOX, append, event};
+use super::test_broker::TestBroker;
 use super::{ephemeral, eventually};
 
 /// Never looks by itself, so that only an append can wake it.
@@ -36,7 +37,7 @@ impl Running {
     }
 }
 
-fn start(outbox: impl Outbox, broker: &MemoryBroker, options: RelayOptions) -> Running {
+fn start(outbox: impl Outbox, broker: &TestBroker, options: RelayOptions) -> Running {
     let relay =
         Relay::new(Arc::new(outbox), Arc::new(broker.clone()), &Telemetry::disabled()).with_options(options);
     let drain = CancellationToken::new();
@@ -44,17 +45,17 @@ fn start(outbox: impl Outbox, broker: &MemoryBroker, options: RelayOptions) -> R
     Running { drain, task }
 }
 
-fn records(broker: &MemoryBroker) -> Vec<Record> {
-    broker.records("order-events").into_iter().flatten().collect()
+async fn records(broker: &TestBroker) -> Vec<Record> {
+    broker.records("order-events").await
 }
 
 fn ids_of_key<'a>(records: &'a [Record], key: &str) -> Vec<&'a str> {
     records.iter().filter(|record| record.key == key).map(|record| record.id.as_str()).collect()
 }
 
-async fn until_published(broker: &MemoryBroker, count: usize) -> Vec<Record> {
+async fn until_published(broker: &TestBroker, count: usize) -> Vec<Record> {
     eventually("all events are published", || async {
-        let records = records(broker);
+        let records = records(broker).await;
         (records.len() >= count).then_some(records)
     })
     .await
@@ -62,7 +63,7 @@ async fn until_published(broker: &MemoryBroker, count: usize) -> Vec<Record> {
 
 #[tokio::test]
 async fn an_append_is_published_at_once_with_everything_it_has() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     append(&database, vec![event(1)]).await;
     let published = until_published(&broker, 1).await;
@@ -79,7 +80,7 @@ async fn an_append_is_published_at_once_with_everything_it_has() {
 
 #[tokio::test]
 async fn what_was_appended_before_the_start_is_published_in_order() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     append(&database, (0..30).map(event).collect()).await;
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     let published = until_published(&broker, 30).await;
@@ -92,12 +93,12 @@ async fn what_was_appended_before_the_start_is_published_in_order() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_loses_no_event_and_no_order() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     broker.set_available(false);
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     append(&database, (0..6).map(event).collect()).await;
     append(&database, (6..12).map(event).collect()).await;
-    assert_eq!(records(&broker), []);
+    assert_eq!(records(&broker).await, []);
     broker.set_available(true);
     let published = until_published(&broker, 12).await;
     assert_eq!(published.len(), 12);
@@ -107,25 +108,25 @@ async fn a_broker_that_is_away_loses_no_event_and_no_order() {
 
 #[tokio::test]
 async fn a_drain_publishes_what_is_pending() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
     let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
     broker.set_available(true);
     relay.drain().await;
-    assert_eq!(records(&broker).len(), 10);
+    assert_eq!(records(&broker).await.len(), 10);
 }
 
 #[tokio::test]
 async fn a_drain_ends_although_the_broker_is_away_and_the_next_relay_goes_on() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
     start(SqliteOutbox::new(&database), &broker, SLOW).drain().await;
     assert_eq!(SqliteOutbox::new(&database).pending(100).await.unwrap().len(), 10);
     broker.set_available(true);
     start(SqliteOutbox::new(&database), &broker, SLOW).drain().await;
-    assert_eq!(records(&broker).len(), 10);
+    assert_eq!(records(&broker).await.len(), 10);
 }
 
 /// An outbox whose marks can be made to fail.
@@ -170,7 +171,7 @@ impl Outbox for ForgetfulOutbox {
 
 #[tokio::test]
 async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() {
-    let broker = MemoryBroker::default();
+    let broker = TestBroker::open();
     let outbox = ForgetfulOutbox {
         inner: memory::Outbox::new(),
         forgets: Arc::new(AtomicBool::new(true)),
@@ -184,13 +185,13 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     })
     .await;
     // Marking is tried again; publishing is not.
-    assert_eq!(records(&broker).len(), 3);
+    assert_eq!(records(&broker).await.len(), 3);
     relay.task.abort();
     assert!(relay.task.await.unwrap_err().is_cancelled());
 
     outbox.forgets.store(false, Ordering::SeqCst);
     start(outbox.clone(), &broker, SLOW).drain().await;
-    let published = records(&broker);
+    let published = records(&broker).await;
     assert_eq!(published.len(), 6);
     for number in 0..3 {
         assert_eq!(published.iter().filter(|record| record.id == format!("event-{number}")).count(), 2);
@@ -201,7 +202,7 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
 /// A broker that takes no record with this id, whatever else is sent with it.
 #[derive(Clone)]
 struct Choosy {
-    inner: MemoryBroker,
+    inner: TestBroker,
     refused: &'static str,
 }
 
@@ -229,14 +230,14 @@ impl Broker for Choosy {
 
 #[tokio::test]
 async fn a_record_that_is_refused_for_good_is_parked_alone() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     append(&database, (0..9).map(event).collect()).await;
     let outbox = SqliteOutbox::new(&database);
     let choosy = Choosy { inner: broker.clone(), refused: "event-3" };
     let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(choosy), &Telemetry::disabled());
     relay.with_options(SLOW).run(std::future::ready(())).await;
     // What is of its key and later waits behind it; all others are there.
-    let published = records(&broker);
+    let published = records(&broker).await;
     assert_eq!(ids_of_key(&published, "order-0"), ["event-0"]);
     assert_eq!(ids_of_key(&published, "order-1"), ["event-1", "event-4", "event-7"]);
     assert_eq!(ids_of_key(&published, "order-2"), ["event-2", "event-5", "event-8"]);
@@ -246,12 +247,12 @@ async fn a_record_that_is_refused_for_good_is_parked_alone() {
     let replay = |unit: &mut Unit<'_>| unit.execute("UPDATE outbox SET parked_at = NULL", ());
     database.write::<_, Error, _>("replay", replay).await.unwrap();
     start(outbox, &broker, SLOW).drain().await;
-    assert_eq!(ids_of_key(&records(&broker), "order-0"), ["event-0", "event-3", "event-6"]);
+    assert_eq!(ids_of_key(&records(&broker).await, "order-0"), ["event-0", "event-3", "event-6"]);
 }
 
 #[tokio::test]
 async fn a_relay_that_is_not_woken_looks_by_itself() {
-    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
     let relay = start(
         SqliteOutbox::new(&database),
         &broker,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_api::events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind};
-use waypost_durable::broker::{Broker, MemoryBroker, Record};
+use waypost_durable::Location;
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record};
 use waypost_durable::consume::dead_letter_topic;
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Correlation, Parts, build};
@@ -22,6 +23,10 @@ fn record(event: &OrderEvent) -> Record {
         headers: Vec::new(),
         id: event.event_id.to_string(),
     }
+}
+
+fn broker() -> Arc<dyn Broker> {
+    Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap())
 }
 
 /// The service over a folder, listening to a broker, until it is drained.
@@ -77,7 +82,7 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::Folder(folder.path().to_path_buf());
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+    let broker = broker();
     let listening = Listening::start(&Config::default(), &telemetry, &data, &broker);
     let completed = event("order-1", OrderEventKind::Completed);
     broker.publish(vec![record(&completed), record(&completed)]).await.unwrap();
@@ -98,7 +103,7 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
 async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
     for correlation in [Correlation::Parent, Correlation::Link] {
         let telemetry = TestTelemetry::new("notification-service");
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+        let broker = broker();
         let config = Config { correlation, ..Config::default() };
         let listening = Listening::start(&config, &telemetry, &DataDir::Ephemeral, &broker);
         let mut sent = record(&event("order-1", OrderEventKind::Completed));
@@ -139,7 +144,7 @@ send order-events INTERNAL notification-service
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+    let broker = broker();
     let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
     let good = event("order-1", OrderEventKind::Completed);
     let poison = Record { payload: b"{not json".to_vec(), id: "poison".into(), ..record(&good) };

@@ -12,7 +12,8 @@ use waypost_api::{
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
-use waypost_durable::{Clock, broker::MemoryBroker, relay::Relay};
+use waypost_durable::broker::{EmbeddedBroker, EmbeddedBrokerOptions};
+use waypost_durable::{Clock, Location, relay::Relay};
 use waypost_order::{
     Config, Parts, Steps, grpc,
     store::{SqliteStore, Store},
@@ -138,7 +139,7 @@ pub(crate) struct Service {
     pub(crate) gateway: TestTelemetry,
     pub(crate) telemetry: TestTelemetry,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) broker: Arc<MemoryBroker>,
+    pub(crate) broker: Arc<EmbeddedBroker>,
     pub(crate) tasks: Tasks,
     client: OrderServiceClient<Channel>,
     drain: Drain,
@@ -171,7 +172,8 @@ impl Service {
         clock: Clock,
     ) -> Service {
         let (trigger, drain) = Drain::new();
-        let (tasks, broker) = (Tasks::new(), Arc::new(MemoryBroker::default()));
+        let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
+        let (tasks, broker) = (Tasks::new(), Arc::new(broker));
         let parts = Parts {
             telemetry: telemetry.handle().clone(),
             tasks: tasks.clone(),

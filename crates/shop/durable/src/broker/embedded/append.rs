@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::super::membership::raise;
+use super::consumer::raise;
 use super::{Ack, Inner, Record, Topic, position};
 use crate::broker::partition_of;
 use crate::clock::millis;

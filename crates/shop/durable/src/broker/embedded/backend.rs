@@ -1,27 +1,19 @@
 //! Reading and committing on the broker's database; heartbeats are carried out by `heartbeat`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::params;
 
-use super::super::membership::{Backend, Checkpoint, Holdings, Member, raise};
+use super::consumer::{Checkpoint, Holdings, Member, raise};
 use super::heartbeat::Heartbeat;
 use super::{Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::broker::Delivery;
 use crate::clock::{millis, saturating_millis};
 use crate::{Error, Unit, headers};
 
-impl Backend for Inner {
-    fn lease(&self) -> Duration {
-        self.lease
-    }
-
-    fn poll_interval(&self) -> Option<Duration> {
-        self.poll_interval
-    }
-
-    async fn heartbeat(&self, member: &Member, busy: Vec<u32>) -> Result<Holdings, Error> {
+impl Inner {
+    /// Renews the member's leases and moves it towards its fair share. `busy`: partitions it must not give away yet.
+    pub(super) async fn heartbeat(&self, member: &Member, busy: Vec<u32>) -> Result<Holdings, Error> {
         let topic = self.topic(&member.topic).await?;
         let now = millis(self.clock.now());
         let beat = Heartbeat {
@@ -35,7 +27,8 @@ impl Backend for Inner {
         self.database.write("consumer-heartbeat", move |unit| beat.run(unit)).await
     }
 
-    async fn fetch(
+    /// Reads up to `max` records of each partition, from the offset beside it.
+    pub(super) async fn fetch(
         &self,
         member: &Member,
         from: Vec<(u32, u64)>,
@@ -55,7 +48,12 @@ impl Backend for Inner {
             .await
     }
 
-    async fn commit(&self, member: &Member, checkpoints: Vec<Checkpoint>) -> Result<Vec<u32>, Error> {
+    /// Commits what the member still holds under its epoch and returns the partitions that it does not.
+    pub(super) async fn commit(
+        &self,
+        member: &Member,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<Vec<u32>, Error> {
         let topic = self.topic(&member.topic).await?;
         let member = member.clone();
         self.database
@@ -78,7 +76,8 @@ impl Backend for Inner {
             .await
     }
 
-    async fn leave(&self, member: &Member) -> Result<(), Error> {
+    /// Gives everything away and leaves the group.
+    pub(super) async fn leave(&self, member: &Member) -> Result<(), Error> {
         let topic = self.topic(&member.topic).await?;
         let member = member.clone();
         self.database

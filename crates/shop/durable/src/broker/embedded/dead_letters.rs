@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rusqlite::params;
 
-use super::super::membership::raise;
 use super::append::{insert, route};
+use super::consumer::raise;
 use super::{EmbeddedBroker, Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::clock::{from_millis, millis};
 use crate::consume::dead_letter_topic;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
-use super::super::assignment::{self, Owned};
-use super::super::membership::{Holding, Holdings, Member, raise};
 use super::Topic;
+use super::assignment::{self, Owned};
+use super::consumer::{Holding, Holdings, Member, raise};
 use crate::{Error, Unit};
 
 /// A group's row of a partition.

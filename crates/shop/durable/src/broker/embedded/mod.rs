@@ -9,7 +9,9 @@
 //! Left out: replication, transactions over topics, compaction.
 
 mod append;
+mod assignment;
 mod backend;
+mod consumer;
 mod dead_letters;
 mod heartbeat;
 mod retention;
@@ -23,9 +25,9 @@ use rusqlite::params;
 use tokio::sync::OnceCell;
 use waypost_telemetry::Telemetry;
 
-use super::membership::{GroupConsumer, Member, Signals};
 use super::{Ack, Broker, Consumer, Record};
 use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing};
+use consumer::{GroupConsumer, Member, Signals};
 use heartbeat::Sightings;
 pub use retention::Retention;
 

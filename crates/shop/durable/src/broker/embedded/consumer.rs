@@ -1,10 +1,9 @@
-//! A member of a consumer group over any store of records: heartbeat, fetch, commit, hand over.
+//! A member of a consumer group: heartbeat, fetch, commit, hand over.
 //!
-//! For the embedded and the memory broker, which are [`Backend`]s. The backend holds the truth about leases; what is
-//! kept here is where this member reads on, and everything here is replaced by what the next heartbeat returns.
+//! The database holds the truth about leases ([`super::backend`]); what is kept here is where this member reads on, and
+//! everything here is replaced by what the next heartbeat returns.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Consumer, Delivery, Progress};
+use super::Inner;
 use crate::Error;
+use crate::broker::{Consumer, Delivery, Progress};
 
 /// Who is a member of what.
 #[derive(Clone, Debug)]
@@ -68,43 +68,9 @@ pub(super) fn raise(signal: &watch::Sender<u64>) {
     signal.send_modify(|version| *version = version.wrapping_add(1));
 }
 
-/// Where the records and leases are.
-pub(super) trait Backend: Send + Sync + 'static {
-    /// How long a member may be silent before it counts as dead.
-    fn lease(&self) -> Duration;
-
-    /// How often to look for records of other processes; `None` when there are none.
-    fn poll_interval(&self) -> Option<Duration>;
-
-    /// Renews the member's leases and moves it towards its fair share. `busy`: partitions it must not give away yet.
-    fn heartbeat(
-        &self,
-        member: &Member,
-        busy: Vec<u32>,
-    ) -> impl Future<Output = Result<Holdings, Error>> + Send;
-
-    /// Reads up to `max` records of each partition, from the offset beside it.
-    fn fetch(
-        &self,
-        member: &Member,
-        from: Vec<(u32, u64)>,
-        max: usize,
-    ) -> impl Future<Output = Result<Vec<Delivery>, Error>> + Send;
-
-    /// Commits what the member still holds under its epoch and returns the partitions that it does not.
-    fn commit(
-        &self,
-        member: &Member,
-        checkpoints: Vec<Checkpoint>,
-    ) -> impl Future<Output = Result<Vec<u32>, Error>> + Send;
-
-    /// Gives everything away and leaves the group.
-    fn leave(&self, member: &Member) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-/// The consumer of both brokers.
-pub(super) struct GroupConsumer<B> {
-    backend: Arc<B>,
+/// The consumer of the embedded broker.
+pub(super) struct GroupConsumer {
+    broker: Arc<Inner>,
     member: Member,
     held: BTreeMap<u32, Held>,
     next_heartbeat: Instant,
@@ -132,10 +98,10 @@ impl Held {
     }
 }
 
-impl<B: Backend> GroupConsumer<B> {
-    pub(super) fn new(backend: Arc<B>, member: Member, signals: &Signals) -> GroupConsumer<B> {
+impl GroupConsumer {
+    pub(super) fn new(broker: Arc<Inner>, member: Member, signals: &Signals) -> GroupConsumer {
         GroupConsumer {
-            backend,
+            broker,
             member,
             held: BTreeMap::new(),
             next_heartbeat: Instant::now(),
@@ -146,7 +112,7 @@ impl<B: Backend> GroupConsumer<B> {
 
     /// Tells whether the partitions changed.
     async fn heartbeat(&mut self) -> Result<bool, Error> {
-        let lease = self.backend.lease();
+        let lease = self.broker.lease;
         let busy = self
             .held
             .iter()
@@ -154,7 +120,7 @@ impl<B: Backend> GroupConsumer<B> {
             .map(|(&partition, _)| partition)
             .collect();
         let started = Instant::now();
-        let holdings = self.backend.heartbeat(&self.member, busy).await?;
+        let holdings = self.broker.heartbeat(&self.member, busy).await?;
         self.next_heartbeat = started + lease / 3;
 
         let mut before = std::mem::take(&mut self.held);
@@ -186,7 +152,7 @@ impl<B: Backend> GroupConsumer<B> {
         if from.is_empty() || max == 0 {
             return Ok(Vec::new());
         }
-        let deliveries = self.backend.fetch(&self.member, from, max).await?;
+        let deliveries = self.broker.fetch(&self.member, from, max).await?;
         // From here to the return nothing is awaited: what counts as handed out is handed out.
         for delivery in &deliveries {
             if let Some(held) = self.held.get_mut(&delivery.partition) {
@@ -213,7 +179,7 @@ impl<B: Backend> GroupConsumer<B> {
                 return Ok(deliveries);
             }
             let mut wake = give_up.min(self.next_heartbeat);
-            if let Some(interval) = self.backend.poll_interval() {
+            if let Some(interval) = self.broker.poll_interval {
                 wake = wake.min(now + interval);
             }
             tokio::select! {
@@ -245,7 +211,7 @@ impl<B: Backend> GroupConsumer<B> {
             }
         }
         if !checkpoints.is_empty() {
-            let lost = self.backend.commit(&self.member, checkpoints.clone()).await?;
+            let lost = self.broker.commit(&self.member, checkpoints.clone()).await?;
             for Checkpoint { partition, next_offset, .. } in checkpoints {
                 if lost.contains(&partition) {
                     self.held.remove(&partition);
@@ -272,7 +238,7 @@ impl<B: Backend> GroupConsumer<B> {
     }
 }
 
-impl<B: Backend> Consumer for GroupConsumer<B> {
+impl Consumer for GroupConsumer {
     fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<Delivery>, Error>> {
         Box::pin(self.next(max, wait))
     }
@@ -294,6 +260,6 @@ impl<B: Backend> Consumer for GroupConsumer<B> {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
-        Box::pin(async move { self.backend.leave(&self.member).await })
+        Box::pin(async move { self.broker.leave(&self.member).await })
     }
 }

@@ -1,16 +1,15 @@
 //! What every broker must do, as functions that its tests call.
 //!
-//! For the tests of the embedded and the memory broker here, and of any other implementation of the port. Each function
-//! takes a broker whose leases are short (a second or two) and the name of a topic that nothing else uses. They panic
-//! when the broker breaks the contract and return its errors.
+//! For the tests of every implementation of the port. Each function takes a broker whose leases are short (a second or
+//! two) and the name of a topic that nothing else uses. They panic when the broker breaks the contract and return its
+//! errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use super::{Broker, Consumer, Delivery, Progress, Record};
-use crate::Error;
+use waypost_durable::Error;
+use waypost_durable::broker::{Broker, Consumer, Delivery, Progress, Record};
 
 /// How long something may take that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(200);
 
 /// A record with everything set. `number` makes it unique.
-pub fn record(topic: &str, key: &str, number: usize) -> Record {
+pub(crate) fn record(topic: &str, key: &str, number: usize) -> Record {
     Record {
         topic: topic.to_owned(),
         key: key.to_owned(),
@@ -33,7 +32,7 @@ pub fn record(topic: &str, key: &str, number: usize) -> Record {
 }
 
 /// Polls until `count` records have come, and a little longer so that one too many is noticed.
-pub async fn take(consumer: &mut dyn Consumer, count: usize) -> Result<Vec<Delivery>, Error> {
+pub(crate) async fn take(consumer: &mut dyn Consumer, count: usize) -> Result<Vec<Delivery>, Error> {
     let deadline = Instant::now() + PATIENCE;
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -46,7 +45,7 @@ pub async fn take(consumer: &mut dyn Consumer, count: usize) -> Result<Vec<Deliv
 }
 
 /// The progress that commits all of these deliveries.
-pub fn progress(deliveries: &[Delivery]) -> Vec<Progress> {
+pub(crate) fn progress(deliveries: &[Delivery]) -> Vec<Progress> {
     let mut next_offsets = BTreeMap::new();
     for delivery in deliveries {
         let next = next_offsets.entry(delivery.partition).or_insert(0);
@@ -56,7 +55,7 @@ pub fn progress(deliveries: &[Delivery]) -> Vec<Progress> {
 }
 
 /// Polls all consumers in turn until each holds as many partitions as `shares` says.
-pub async fn settle(
+pub(crate) async fn settle(
     consumers: &mut [&mut Box<dyn Consumer>],
     shares: &[usize],
 ) -> Result<Vec<Delivery>, Error> {
@@ -81,7 +80,10 @@ pub async fn settle(
 }
 
 /// What was published comes back whole.
-pub async fn a_record_comes_back_as_it_was_published(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn a_record_comes_back_as_it_was_published(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
     let sent = record(topic, "key", 1);
     let acks = broker.publish(vec![sent.clone()]).await?;
     let mut consumer = broker.subscribe("group", topic).await?;
@@ -97,7 +99,7 @@ pub async fn a_record_comes_back_as_it_was_published(broker: &dyn Broker, topic:
 }
 
 /// Offsets begin with 0 and leave nothing out, and records with one key stay in order.
-pub async fn offsets_are_dense_and_keys_keep_their_order(
+pub(crate) async fn offsets_are_dense_and_keys_keep_their_order(
     broker: &dyn Broker,
     topic: &str,
 ) -> Result<(), Error> {
@@ -128,7 +130,7 @@ pub async fn offsets_are_dense_and_keys_keep_their_order(
 }
 
 /// Each group gets every record.
-pub async fn every_group_gets_every_record(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn every_group_gets_every_record(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
     broker.publish((0..10).map(|number| record(topic, &number.to_string(), number)).collect()).await?;
     for group in ["first", "second"] {
         let mut consumer = broker.subscribe(group, topic).await?;
@@ -139,7 +141,10 @@ pub async fn every_group_gets_every_record(broker: &dyn Broker, topic: &str) -> 
 }
 
 /// A later member goes on where the group committed, and gets again what was not committed.
-pub async fn what_is_committed_does_not_come_again(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn what_is_committed_does_not_come_again(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
     broker.publish((0..6).map(|number| record(topic, "one key", number)).collect()).await?;
     let mut first = broker.subscribe("group", topic).await?;
     let taken = take(&mut *first, 6).await?;
@@ -155,7 +160,10 @@ pub async fn what_is_committed_does_not_come_again(broker: &dyn Broker, topic: &
 }
 
 /// A poll that waits ends when a record comes, not when its time is over.
-pub async fn a_waiting_consumer_is_woken_by_a_record(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn a_waiting_consumer_is_woken_by_a_record(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
     let mut consumer = broker.subscribe("group", topic).await?;
     settle(&mut [&mut consumer], &[4]).await?;
     let started = Instant::now();
@@ -171,7 +179,10 @@ pub async fn a_waiting_consumer_is_woken_by_a_record(broker: &dyn Broker, topic:
 }
 
 /// A paused partition keeps its records; they come after it is resumed.
-pub async fn a_paused_partition_hands_out_nothing(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn a_paused_partition_hands_out_nothing(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
     let mut consumer = broker.subscribe("group", topic).await?;
     settle(&mut [&mut consumer], &[4]).await?;
     let acks = broker.publish(vec![record(topic, "key", 1), record(topic, "key", 2)]).await?;
@@ -184,7 +195,7 @@ pub async fn a_paused_partition_hands_out_nothing(broker: &dyn Broker, topic: &s
 }
 
 /// Two members of a group hold different partitions, all of them together; a member that leaves gives its away at once.
-pub async fn consumers_of_a_group_share_its_partitions(
+pub(crate) async fn consumers_of_a_group_share_its_partitions(
     broker: &dyn Broker,
     topic: &str,
 ) -> Result<(), Error> {
@@ -213,7 +224,10 @@ pub async fn consumers_of_a_group_share_its_partitions(
 
 /// The partitions of a member that went silent go to the others, with what it did not commit; its own commit, should it
 /// wake up, is refused.
-pub async fn a_silent_consumer_loses_its_partitions(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
+pub(crate) async fn a_silent_consumer_loses_its_partitions(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
     let mut silent = broker.subscribe("group", topic).await?;
     broker.publish((0..20).map(|number| record(topic, &number.to_string(), number)).collect()).await?;
     let taken = take(&mut *silent, 20).await?;
