@@ -17,7 +17,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
 //! use waypost_durable::outbox::{self, Event, SqliteOutbox};
 //! use waypost_durable::relay::Relay;
 //! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
@@ -45,6 +45,7 @@
 //!
 //! // A worker carries the event to the broker; here it has no more time than a drain needs.
 //! let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?;
+//! broker.ensure_topics(vec![TopicSpec::new("order-events")]).await?;
 //! let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry);
 //! relay.run(std::future::ready(())).await;
 //!

@@ -8,33 +8,70 @@
 //! the functions of `tests/it/suite.rs`.
 
 mod embedded;
+mod partition;
+mod publish_error;
 mod record;
+mod topic;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use crate::Error;
-pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS, Retention};
-pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record, partition_of};
+pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS};
+pub use partition::partition_of;
+pub use publish_error::PublishError;
+pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record};
+pub use topic::{Retention, TopicSpec};
 
 /// A broker. Shared as `Arc<dyn Broker>`.
 pub trait Broker: Send + Sync + 'static {
     /// Its name in spans (`messaging.system`).
     fn system(&self) -> &'static str;
 
-    /// Publishes records in their order and answers when all of them are durable, with their places in the same order.
+    /// Makes the topics that are missing. One that exists keeps its partitions, because another number of them would
+    /// break the order of its keys; its retention becomes the one given.
     ///
-    /// After an error any of them may be in the topic; publishing all of them again in the same order keeps the order
-    /// of each key, with repetitions. Dropping the future recalls nothing.
-    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>>;
+    /// To be called before anything is published to them or read from them.
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Joins a consumer group. A topic that does not exist is made. A new group begins with the oldest record.
+    /// Publishes records, each to the partition of [`partition_of`] its key, and answers when it is known of each
+    /// whether it is durable: one result per record, in their order.
+    ///
+    /// Records fail one by one, and one may be taken although an earlier one of its key was not. Whoever needs the order
+    /// of a key publishes its next record after the one before was taken. After [`PublishError::Retryable`] the record
+    /// may be in the topic all the same; publishing it again may repeat it.
+    ///
+    /// Cancel safety: dropping the future recalls nothing. What may still be on its way is waited for by
+    /// [`Broker::flush`].
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>>;
+
+    /// Publishes one record, as [`Broker::publish`].
+    fn publish_one(&self, record: Record) -> BoxFuture<'_, Result<Ack, PublishError>> {
+        Box::pin(async move {
+            let result = self.publish(vec![record]).await.pop();
+            result.unwrap_or_else(|| Err(PublishError::unanswered()))
+        })
+    }
+
+    /// Joins a consumer group of a topic that exists. A new group begins with the oldest record.
     fn subscribe<'a>(
         &'a self,
         group: &'a str,
         topic: &'a str,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, Error>>;
+
+    /// Whether it answers now. Cheap; for readiness checks.
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Waits until no record is on its way any more: each was taken, or will never be.
+    ///
+    /// Cancel safe.
+    fn flush(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Flushes and ends it; every other call fails with [`Error::Closed`] from then on. Repeating it waits for the same
+    /// end.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A member of a consumer group.

@@ -11,14 +11,16 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
 //! use waypost_durable::consume::{self, Failure, Subscription};
 //! use waypost_durable::{Error, Location};
 //! use waypost_telemetry::Telemetry;
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let broker = Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?);
-//! broker.publish(vec![Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() }]).await?;
+//! broker.ensure_topics(vec![TopicSpec::new("order-events"), TopicSpec::new("order-events.dead-letter")]).await?;
+//! let record = Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() };
+//! assert!(broker.publish_one(record).await.is_ok());
 //!
 //! let (notified, mut notifications) = tokio::sync::mpsc::unbounded_channel();
 //! let subscription = Subscription::new(broker, "notification", "order-events", &Telemetry::disabled());

@@ -77,7 +77,7 @@ where
 }
 
 async fn publish(broker: &TestBroker, numbers: std::ops::Range<usize>, key: impl Fn(usize) -> String) {
-    broker.publish(numbers.map(|number| suite::record("t", &key(number), number)).collect()).await.unwrap();
+    suite::publish(broker, numbers.map(|number| suite::record("t", &key(number), number)).collect()).await;
 }
 
 async fn until_committed(broker: &TestBroker, count: u64) {
@@ -87,7 +87,7 @@ async fn until_committed(broker: &TestBroker, count: u64) {
 
 #[tokio::test]
 async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..200, |number| number.to_string()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -120,7 +120,7 @@ async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
 
 #[tokio::test]
 async fn a_record_that_fails_is_tried_again_before_later_ones() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..3, |_| "one key".to_owned()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -141,7 +141,7 @@ async fn a_record_that_fails_is_tried_again_before_later_ones() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves_on() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..4, |_| "one key".to_owned()).await;
     let tries: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
     let (handled, tried) = (log.clone(), Arc::clone(&tries));
@@ -186,7 +186,7 @@ async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves
 
 #[tokio::test]
 async fn a_handler_that_panics_has_failed_and_the_loop_goes_on() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..2, |_| "one key".to_owned()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -206,15 +206,14 @@ async fn a_handler_that_panics_has_failed_and_the_loop_goes_on() {
 
 #[tokio::test]
 async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_dropped() {
-    let broker = TestBroker::open();
+    let broker = TestBroker::open().await;
     publish(&broker, 0..1, |_| "one key".to_owned()).await;
     let switch = broker.clone();
     let running = start(&broker, move |_| {
         switch.set_available(false);
         async { Err(Failure::Reject(No)) }
     });
-    eventually("the broker went away", || async { broker.publish(Vec::new()).await.is_err().then_some(()) })
-        .await;
+    eventually("the broker went away", || async { broker.ready().await.is_err().then_some(()) }).await;
     assert_eq!(broker.records("t.dead-letter").await, []);
     broker.set_available(true);
     eventually("the record is parked", || async {
@@ -227,7 +226,7 @@ async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_drop
 
 #[tokio::test]
 async fn a_record_waits_for_what_its_handler_needs() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..3, |_| "one key".to_owned()).await;
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
     subscription.options = ConsumeOptions {
@@ -269,7 +268,7 @@ async fn a_record_waits_for_what_its_handler_needs() {
 
 #[tokio::test]
 async fn a_slow_partition_does_not_hold_up_the_others() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..400, |number| number.to_string()).await;
     let slow = broker.partitions("t").await.iter().position(|records| !records.is_empty()).unwrap();
     let slow_count = broker.partitions("t").await[slow].len();
@@ -294,7 +293,7 @@ async fn a_slow_partition_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn only_the_contiguous_handled_prefix_is_committed() {
-    let (broker, gate) = (TestBroker::open(), CancellationToken::new());
+    let (broker, gate) = (TestBroker::open().await, CancellationToken::new());
     publish(&broker, 0..10, |_| "one key".to_owned()).await;
     let opened = gate.clone();
     let running = start(&broker, move |delivery| {
@@ -314,7 +313,7 @@ async fn only_the_contiguous_handled_prefix_is_committed() {
 
 #[tokio::test]
 async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..5, |_| "one key".to_owned()).await;
     let (entered, mut is_inside) = tokio::sync::mpsc::unbounded_channel();
     let gate = CancellationToken::new();
@@ -348,7 +347,7 @@ async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_is_waited_for() {
-    let (broker, log) = (TestBroker::open(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     broker.set_available(false);
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -368,7 +367,7 @@ async fn a_broker_that_is_away_is_waited_for() {
 
 #[tokio::test]
 async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
-    let broker = TestBroker::open();
+    let broker = TestBroker::open().await;
     let counts: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
     let logging = |name: &'static str, counts: &Arc<Mutex<BTreeMap<String, u32>>>, log: &Log| {
         let (counts, log) = (Arc::clone(counts), log.clone());

@@ -1,16 +1,16 @@
 //! What a consume loop parks can be looked at and published again, once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use waypost_durable::Location;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record};
-use waypost_durable::consume::{self, Failure, Subscription};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
+use waypost_durable::consume::{self, Failure, Subscription, dead_letter_topic};
 use waypost_durable::dead_letters::{DeadLetter, DeadLetters, Joined, Replayed};
 use waypost_durable::{Error, dead_letters};
 use waypost_telemetry::Telemetry;
 
-use crate::eventually;
+use crate::{eventually, suite};
 
 const TOPIC: &str = "order-events";
 const MALFORMED: Error = Error::Malformed { what: "event" };
@@ -22,13 +22,16 @@ fn event(id: &str) -> Record {
         id: id.to_owned(),
         payload: id.as_bytes().to_vec(),
         headers: vec![("traceparent".to_owned(), b"00-1".to_vec())],
+        timestamp: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_123)),
     }
 }
 
 /// A broker in which two events were parked.
 async fn with_two_letters() -> EmbeddedBroker {
     let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
-    broker.publish(vec![event("event-1"), event("event-2")]).await.unwrap();
+    let topics = [TOPIC.to_owned(), dead_letter_topic(TOPIC)];
+    broker.ensure_topics(topics.map(TopicSpec::new).into()).await.unwrap();
+    suite::publish(&broker, vec![event("event-1"), event("event-2")]).await;
     let subscription = Subscription::new(Arc::new(broker.clone()), "group", TOPIC, &Telemetry::disabled());
     let parked =
         async { eventually("two letters", || async { (count(&broker).await == 2).then_some(()) }).await };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use waypost_durable::Location;
-use waypost_durable::broker::{Broker, Consumer, EmbeddedBroker, EmbeddedBrokerOptions, Progress};
+use waypost_durable::broker::{Broker, Consumer, EmbeddedBroker, EmbeddedBrokerOptions, Progress, TopicSpec};
 
 use super::suite;
 
@@ -64,7 +64,7 @@ async fn check(broker: Arc<dyn Broker>, steps: Vec<Step>) {
                         suite::record("t", &format!("key {key}"), number)
                     })
                     .collect();
-                let acks = broker.publish(records.clone()).await.unwrap();
+                let acks = suite::publish(&*broker, records.clone()).await;
                 for (record, ack) in records.into_iter().zip(acks) {
                     let partition = model.published.entry(ack.partition).or_default();
                     assert_eq!(ack.offset, partition.len() as u64, "offsets are dense");
@@ -123,6 +123,10 @@ proptest! {
     #[test]
     fn the_embedded_broker_keeps_its_offsets(steps in steps()) {
         let options = EmbeddedBrokerOptions::new(Location::Ephemeral);
-        runtime().block_on(check(Arc::new(EmbeddedBroker::open(options).unwrap()), steps));
+        runtime().block_on(async {
+            let broker = EmbeddedBroker::open(options).unwrap();
+            broker.ensure_topics(vec![TopicSpec::new("t")]).await.unwrap();
+            check(Arc::new(broker), steps).await;
+        });
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, Record};
+use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, PublishError, Record, TopicSpec};
 use waypost_durable::outbox::{Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Error, Unit, memory};
@@ -37,9 +37,8 @@ impl Running {
     }
 }
 
-fn start(outbox: impl Outbox, broker: &TestBroker, options: RelayOptions) -> Running {
-    let relay =
-        Relay::new(Arc::new(outbox), Arc::new(broker.clone()), &Telemetry::disabled()).with_options(options);
+fn start(outbox: impl Outbox, broker: impl Broker, options: RelayOptions) -> Running {
+    let relay = Relay::new(Arc::new(outbox), Arc::new(broker), &Telemetry::disabled()).with_options(options);
     let drain = CancellationToken::new();
     let task = waypost_telemetry::spawn(relay.run(drain.clone().cancelled_owned()));
     Running { drain, task }
@@ -63,8 +62,8 @@ async fn until_published(broker: &TestBroker, count: usize) -> Vec<Record> {
 
 #[tokio::test]
 async fn an_append_is_published_at_once_with_everything_it_has() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
-    let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    let relay = start(SqliteOutbox::new(&database), broker.clone(), SLOW);
     append(&database, vec![event(1)]).await;
     let published = until_published(&broker, 1).await;
     let record = &published[0];
@@ -80,9 +79,9 @@ async fn an_append_is_published_at_once_with_everything_it_has() {
 
 #[tokio::test]
 async fn what_was_appended_before_the_start_is_published_in_order() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     append(&database, (0..30).map(event).collect()).await;
-    let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
+    let relay = start(SqliteOutbox::new(&database), broker.clone(), SLOW);
     let published = until_published(&broker, 30).await;
     for key in 0..3 {
         let expected: Vec<String> = (0..10).map(|turn| format!("event-{}", turn * 3 + key)).collect();
@@ -93,9 +92,9 @@ async fn what_was_appended_before_the_start_is_published_in_order() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_loses_no_event_and_no_order() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     broker.set_available(false);
-    let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
+    let relay = start(SqliteOutbox::new(&database), broker.clone(), SLOW);
     append(&database, (0..6).map(event).collect()).await;
     append(&database, (6..12).map(event).collect()).await;
     assert_eq!(records(&broker).await, []);
@@ -108,10 +107,10 @@ async fn a_broker_that_is_away_loses_no_event_and_no_order() {
 
 #[tokio::test]
 async fn a_drain_publishes_what_is_pending() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
-    let relay = start(SqliteOutbox::new(&database), &broker, SLOW);
+    let relay = start(SqliteOutbox::new(&database), broker.clone(), SLOW);
     broker.set_available(true);
     relay.drain().await;
     assert_eq!(records(&broker).await.len(), 10);
@@ -119,13 +118,13 @@ async fn a_drain_publishes_what_is_pending() {
 
 #[tokio::test]
 async fn a_drain_ends_although_the_broker_is_away_and_the_next_relay_goes_on() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     broker.set_available(false);
     append(&database, (0..10).map(event).collect()).await;
-    start(SqliteOutbox::new(&database), &broker, SLOW).drain().await;
+    start(SqliteOutbox::new(&database), broker.clone(), SLOW).drain().await;
     assert_eq!(SqliteOutbox::new(&database).pending(100).await.unwrap().len(), 10);
     broker.set_available(true);
-    start(SqliteOutbox::new(&database), &broker, SLOW).drain().await;
+    start(SqliteOutbox::new(&database), broker.clone(), SLOW).drain().await;
     assert_eq!(records(&broker).await.len(), 10);
 }
 
@@ -171,7 +170,7 @@ impl Outbox for ForgetfulOutbox {
 
 #[tokio::test]
 async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() {
-    let broker = TestBroker::open();
+    let broker = TestBroker::open().await;
     let outbox = ForgetfulOutbox {
         inner: memory::Outbox::new(),
         forgets: Arc::new(AtomicBool::new(true)),
@@ -179,7 +178,7 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     };
     (0..3).for_each(|number| outbox.inner.append(event(number), SystemTime::now()));
 
-    let relay = start(outbox.clone(), &broker, SLOW);
+    let relay = start(outbox.clone(), broker.clone(), SLOW);
     eventually("the relay tried to mark", || async {
         (outbox.marks.load(Ordering::SeqCst) > 2).then_some(())
     })
@@ -190,7 +189,7 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     assert!(relay.task.await.unwrap_err().is_cancelled());
 
     outbox.forgets.store(false, Ordering::SeqCst);
-    start(outbox.clone(), &broker, SLOW).drain().await;
+    start(outbox.clone(), broker.clone(), SLOW).drain().await;
     let published = records(&broker).await;
     assert_eq!(published.len(), 6);
     for number in 0..3 {
@@ -199,11 +198,23 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     assert_eq!(outbox.pending(10).await.unwrap(), []);
 }
 
-/// A broker that takes no record with this id, whatever else is sent with it.
+/// What a broker says of a record.
+type Verdict = dyn Fn(&Record) -> Option<PublishError> + Send + Sync;
+
+/// A broker that fails record by record, as Kafka does.
 #[derive(Clone)]
 struct Choosy {
     inner: TestBroker,
-    refused: &'static str,
+    verdict: Arc<Verdict>,
+}
+
+impl Choosy {
+    fn new(
+        inner: &TestBroker,
+        verdict: impl Fn(&Record) -> Option<PublishError> + Send + Sync + 'static,
+    ) -> Choosy {
+        Choosy { inner: inner.clone(), verdict: Arc::new(verdict) }
+    }
 }
 
 impl Broker for Choosy {
@@ -211,12 +222,21 @@ impl Broker for Choosy {
         self.inner.system()
     }
 
-    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>> {
-        if records.iter().any(|record| record.id == self.refused) {
-            let reason = "the record is too large".to_owned();
-            return Box::pin(async { Err(Error::Broker { reason, retryable: false }) });
-        }
-        self.inner.publish(records)
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.ensure_topics(topics)
+    }
+
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>> {
+        Box::pin(async move {
+            let mut results = Vec::new();
+            for record in records {
+                results.push(match (self.verdict)(&record) {
+                    Some(error) => Err(error),
+                    None => self.inner.publish_one(record).await,
+                });
+            }
+            results
+        })
     }
 
     fn subscribe<'a>(
@@ -226,16 +246,38 @@ impl Broker for Choosy {
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, Error>> {
         self.inner.subscribe(group, topic)
     }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.ready()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.flush()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
+
+fn too_large() -> PublishError {
+    PublishError::Refused(Error::Broker { reason: "the record is too large".to_owned(), retryable: false })
+}
+
+fn away() -> PublishError {
+    PublishError::Retryable(Error::Broker {
+        reason: "no leader for the partition".to_owned(),
+        retryable: true,
+    })
 }
 
 #[tokio::test]
 async fn a_record_that_is_refused_for_good_is_parked_alone() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     append(&database, (0..9).map(event).collect()).await;
     let outbox = SqliteOutbox::new(&database);
-    let choosy = Choosy { inner: broker.clone(), refused: "event-3" };
-    let relay = Relay::new(Arc::new(outbox.clone()), Arc::new(choosy), &Telemetry::disabled());
-    relay.with_options(SLOW).run(std::future::ready(())).await;
+    let choosy = Choosy::new(&broker, |record| (record.id == "event-3").then(too_large));
+    start(outbox.clone(), choosy, RelayOptions { batch: 128, ..SLOW }).drain().await;
     // What is of its key and later waits behind it; all others are there.
     let published = records(&broker).await;
     assert_eq!(ids_of_key(&published, "order-0"), ["event-0"]);
@@ -246,16 +288,42 @@ async fn a_record_that_is_refused_for_good_is_parked_alone() {
     // Somebody has seen to it: the key goes on in its order.
     let replay = |unit: &mut Unit<'_>| unit.execute("UPDATE outbox SET parked_at = NULL", ());
     database.write::<_, Error, _>("replay", replay).await.unwrap();
-    start(outbox, &broker, SLOW).drain().await;
+    start(outbox, broker.clone(), SLOW).drain().await;
     assert_eq!(ids_of_key(&records(&broker).await, "order-0"), ["event-0", "event-3", "event-6"]);
 }
 
 #[tokio::test]
+async fn only_what_failed_is_published_again() {
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    append(&database, (0..9).map(event).collect()).await;
+    let (fails, tries) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (failing, tried) = (Arc::clone(&fails), Arc::clone(&tries));
+    let choosy = Choosy::new(&broker, move |record| {
+        tried.fetch_add(usize::from(record.id == "event-0"), Ordering::SeqCst);
+        (record.id == "event-0" && failing.load(Ordering::SeqCst)).then(away)
+    });
+    let relay = start(SqliteOutbox::new(&database), choosy, RelayOptions { batch: 128, ..SLOW });
+    eventually("it is tried again and again", || async { (tries.load(Ordering::SeqCst) > 5).then_some(()) })
+        .await;
+    // The others went on, once each; those of its key wait for it.
+    let published = records(&broker).await;
+    assert_eq!(published.len(), 6, "{published:?}");
+    assert_eq!(ids_of_key(&published, "order-0"), Vec::<&str>::new());
+    assert_eq!(SqliteOutbox::new(&database).pending(100).await.unwrap().len(), 3);
+
+    fails.store(false, Ordering::SeqCst);
+    let published = until_published(&broker, 9).await;
+    assert_eq!(published.len(), 9);
+    assert_eq!(ids_of_key(&published, "order-0"), ["event-0", "event-3", "event-6"]);
+    relay.drain().await;
+}
+
+#[tokio::test]
 async fn a_relay_that_is_not_woken_looks_by_itself() {
-    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open());
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
     let relay = start(
         SqliteOutbox::new(&database),
-        &broker,
+        broker.clone(),
         RelayOptions { interval: Duration::from_millis(20), ..SLOW },
     );
     // Written by another process, as far as the relay can tell.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
+use waypost_durable::broker::Broker;
 use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
 use waypost_durable::outbox::{self, Event, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
@@ -253,7 +253,7 @@ async fn an_event_is_one_trace_from_the_unit_that_caused_it_to_the_effect_of_its
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let (order_database, notification_database) = (database(&orders), database(&notification));
-    let broker = Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -290,7 +290,7 @@ async fn a_consumer_by_link_begins_a_trace_of_its_own() {
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let (order_database, notification_database) = (database(&orders), database(&notification));
-    let broker = Arc::new(TestBroker::open());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -314,7 +314,7 @@ async fn a_consumer_by_link_begins_a_trace_of_its_own() {
 async fn a_broker_outage_is_one_producer_span_and_not_one_a_try() {
     let telemetry = TestTelemetry::new("order-service");
     let database = database(&telemetry);
-    let broker = TestBroker::open();
+    let broker = TestBroker::open().await;
     broker.set_available(false);
     in_request(&telemetry, place(&database, "order-1")).await.unwrap();
     let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry)
@@ -343,7 +343,7 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let order_database = database(&orders);
-    let broker = Arc::new(TestBroker::open());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -381,8 +381,8 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
 #[tokio::test]
 async fn a_consumer_without_a_context_in_the_record_begins_a_trace() {
     let notification = TestTelemetry::new("notification-service");
-    let broker = Arc::new(TestBroker::open());
-    broker.publish(vec![suite::record("order-events", "k", 1)]).await.unwrap();
+    let broker = Arc::new(TestBroker::open().await);
+    suite::publish(&*broker, vec![suite::record("order-events", "k", 1)]).await;
     let subscription = Subscription::new(broker, "notification", "order-events", &notification);
     let drain = CancellationToken::new();
     let running = waypost_telemetry::spawn(consume::run(

@@ -1,15 +1,17 @@
 //! What every broker must do, as functions that its tests call.
 //!
 //! For the tests of every implementation of the port. Each function takes a broker whose leases are short (a second or
-//! two) and the name of a topic that nothing else uses. They panic when the broker breaks the contract and return its
-//! errors.
+//! two) and the name of a topic of four partitions that nothing else uses. They panic when the broker breaks the contract
+//! and return its errors.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use waypost_durable::Error;
-use waypost_durable::broker::{Broker, Consumer, Delivery, Progress, Record};
+use waypost_durable::broker::{
+    Ack, Broker, Consumer, Delivery, Progress, Record, Retention, TopicSpec, partition_of,
+};
 
 /// How long something may take that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +30,17 @@ pub(crate) fn record(topic: &str, key: &str, number: usize) -> Record {
             ("empty".to_owned(), Vec::new()),
         ],
         id: format!("{topic}-{number}"),
+        timestamp: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_123 + number as u64)),
     }
+}
+
+/// Publishes records that the broker must take.
+pub(crate) async fn publish(broker: &dyn Broker, records: Vec<Record>) -> Vec<Ack> {
+    let published = broker.publish(records).await;
+    published
+        .into_iter()
+        .map(|result| result.unwrap_or_else(|error| panic!("not taken: {error:?}")))
+        .collect()
 }
 
 /// Polls until `count` records have come, and a little longer so that one too many is noticed.
@@ -85,7 +97,7 @@ pub(crate) async fn a_record_comes_back_as_it_was_published(
     topic: &str,
 ) -> Result<(), Error> {
     let sent = record(topic, "key", 1);
-    let acks = broker.publish(vec![sent.clone()]).await?;
+    let acks = publish(broker, vec![sent.clone()]).await;
     let mut consumer = broker.subscribe("group", topic).await?;
     let taken = take(&mut *consumer, 1).await?;
     let delivery = taken.first().cloned();
@@ -98,6 +110,48 @@ pub(crate) async fn a_record_comes_back_as_it_was_published(
     consumer.close().await
 }
 
+/// A record is in the partition of its key.
+pub(crate) async fn a_record_goes_to_the_partition_of_its_key(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
+    let keys = ["21", "foobar", "abc", "order-1", "order-2"];
+    let records = keys.iter().enumerate().map(|(number, key)| record(topic, key, number)).collect();
+    let partitions: Vec<u32> = publish(broker, records).await.into_iter().map(|ack| ack.partition).collect();
+    assert_eq!(partitions, keys.map(|key| partition_of(key, 4)));
+    Ok(())
+}
+
+/// A topic that exists keeps its partitions and its records.
+pub(crate) async fn a_topic_that_exists_keeps_its_partitions(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
+    publish(broker, vec![record(topic, "key", 1)]).await;
+    let wider = TopicSpec { partitions: 9, retention: Retention::FOREVER, ..TopicSpec::new(topic) };
+    broker.ensure_topics(vec![wider]).await?;
+    let acks =
+        publish(broker, (0..40).map(|number| record(topic, &number.to_string(), number)).collect()).await;
+    assert!(acks.iter().all(|ack| ack.partition < 4), "{acks:?}");
+    let mut consumer = broker.subscribe("group", topic).await?;
+    take(&mut *consumer, 41).await?;
+    consumer.close().await
+}
+
+/// What is published to a topic that does not exist is not lost: it can be tried again.
+pub(crate) async fn a_missing_topic_is_a_reason_to_try_again(
+    broker: &dyn Broker,
+    topic: &str,
+) -> Result<(), Error> {
+    let other = format!("{topic}-other");
+    let results = broker.publish(vec![record(topic, "key", 1), record(&other, "key", 2)]).await;
+    assert!(results[0].is_ok(), "{results:?}");
+    assert!(results[1].as_ref().is_err_and(|error| error.is_retryable()), "{results:?}");
+    broker.ensure_topics(vec![TopicSpec::new(&other)]).await?;
+    publish(broker, vec![record(&other, "key", 2)]).await;
+    Ok(())
+}
+
 /// Offsets begin with 0 and leave nothing out, and records with one key stay in order.
 pub(crate) async fn offsets_are_dense_and_keys_keep_their_order(
     broker: &dyn Broker,
@@ -108,7 +162,7 @@ pub(crate) async fn offsets_are_dense_and_keys_keep_their_order(
     for batch in 0..5 {
         let numbers = batch * 20..(batch + 1) * 20;
         let records = numbers.map(|number| record(topic, keys[number % keys.len()], number)).collect();
-        for ack in broker.publish(records).await? {
+        for ack in publish(broker, records).await {
             offsets.entry(ack.partition).or_default().push(ack.offset);
         }
     }
@@ -131,7 +185,7 @@ pub(crate) async fn offsets_are_dense_and_keys_keep_their_order(
 
 /// Each group gets every record.
 pub(crate) async fn every_group_gets_every_record(broker: &dyn Broker, topic: &str) -> Result<(), Error> {
-    broker.publish((0..10).map(|number| record(topic, &number.to_string(), number)).collect()).await?;
+    publish(broker, (0..10).map(|number| record(topic, &number.to_string(), number)).collect()).await;
     for group in ["first", "second"] {
         let mut consumer = broker.subscribe(group, topic).await?;
         take(&mut *consumer, 10).await?;
@@ -145,7 +199,7 @@ pub(crate) async fn what_is_committed_does_not_come_again(
     broker: &dyn Broker,
     topic: &str,
 ) -> Result<(), Error> {
-    broker.publish((0..6).map(|number| record(topic, "one key", number)).collect()).await?;
+    publish(broker, (0..6).map(|number| record(topic, "one key", number)).collect()).await;
     let mut first = broker.subscribe("group", topic).await?;
     let taken = take(&mut *first, 6).await?;
     let (processed, rest) = taken.split_at(4);
@@ -169,9 +223,9 @@ pub(crate) async fn a_waiting_consumer_is_woken_by_a_record(
     let started = Instant::now();
     let (polled, published) = tokio::join!(consumer.poll(1, PATIENCE), async {
         tokio::task::yield_now().await;
-        broker.publish(vec![record(topic, "key", 1)]).await
+        publish(broker, vec![record(topic, "key", 1)]).await
     });
-    published?;
+    assert_eq!(published.len(), 1);
     let waited = started.elapsed();
     assert_eq!(polled?.len(), 1);
     assert!(waited < PATIENCE / 4, "woken after {waited:?}");
@@ -185,7 +239,7 @@ pub(crate) async fn a_paused_partition_hands_out_nothing(
 ) -> Result<(), Error> {
     let mut consumer = broker.subscribe("group", topic).await?;
     settle(&mut [&mut consumer], &[4]).await?;
-    let acks = broker.publish(vec![record(topic, "key", 1), record(topic, "key", 2)]).await?;
+    let acks = publish(broker, vec![record(topic, "key", 1), record(topic, "key", 2)]).await;
     let partition = acks.first().map(|ack| ack.partition).unwrap_or_default();
     consumer.pause(partition);
     assert_eq!(consumer.poll(10, POLL).await?, []);
@@ -204,7 +258,7 @@ pub(crate) async fn consumers_of_a_group_share_its_partitions(
     let mut second = broker.subscribe("group", topic).await?;
     settle(&mut [&mut first, &mut second], &[2, 2]).await?;
 
-    broker.publish((0..40).map(|number| record(topic, &number.to_string(), number)).collect()).await?;
+    publish(broker, (0..40).map(|number| record(topic, &number.to_string(), number)).collect()).await;
     let deadline = Instant::now() + PATIENCE;
     let mut seen = BTreeMap::new();
     while seen.len() < 40 {
@@ -229,7 +283,7 @@ pub(crate) async fn a_silent_consumer_loses_its_partitions(
     topic: &str,
 ) -> Result<(), Error> {
     let mut silent = broker.subscribe("group", topic).await?;
-    broker.publish((0..20).map(|number| record(topic, &number.to_string(), number)).collect()).await?;
+    publish(broker, (0..20).map(|number| record(topic, &number.to_string(), number)).collect()).await;
     let taken = take(&mut *silent, 20).await?;
     let committed: Vec<Delivery> = taken.iter().filter(|delivery| delivery.partition == 0).cloned().collect();
     silent.commit(progress(&committed)).await?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use waypost_durable::broker::{
-    Ack, Broker, Consumer, Delivery, EmbeddedBroker, EmbeddedBrokerOptions, Progress, Record,
+    Ack, Broker, Consumer, Delivery, EmbeddedBroker, EmbeddedBrokerOptions, Progress, PublishError, Record,
+    TopicSpec,
 };
 use waypost_durable::{Error, Location};
 
@@ -40,12 +41,14 @@ impl Switch {
 }
 
 impl TestBroker {
-    /// An empty broker.
-    pub(crate) fn open() -> TestBroker {
+    /// An empty broker with the topics `t` and `order-events` and those of their dead letters.
+    pub(crate) async fn open() -> TestBroker {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::File(folder.path().join("broker.db"));
         let options = EmbeddedBrokerOptions { lease: LEASE, ..EmbeddedBrokerOptions::new(location) };
         let inner = EmbeddedBroker::open(options).unwrap();
+        let topics = ["t", "t.dead-letter", "order-events", "order-events.dead-letter"];
+        inner.ensure_topics(topics.map(TopicSpec::new).into()).await.unwrap();
         TestBroker { inner, folder: Arc::new(folder), switch: Arc::default() }
     }
 
@@ -99,10 +102,16 @@ impl Broker for TestBroker {
         self.inner.system()
     }
 
-    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>> {
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.ensure_topics(topics)
+    }
+
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>> {
         Box::pin(async move {
-            self.switch.check()?;
-            self.inner.publish(records).await
+            match self.switch.check() {
+                Ok(()) => self.inner.publish(records).await,
+                Err(away) => records.iter().map(|_| Err(PublishError::Retryable(away.clone()))).collect(),
+            }
         })
     }
 
@@ -116,6 +125,24 @@ impl Broker for TestBroker {
             let inner = self.inner.subscribe(group, topic).await?;
             Ok(Box::new(TestConsumer { inner, switch: Arc::clone(&self.switch) }) as Box<dyn Consumer>)
         })
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.switch.check()?;
+            self.inner.ready().await
+        })
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.switch.check()?;
+            self.inner.flush().await
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waypost_api::events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind};
 use waypost_durable::Location;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
 use waypost_durable::consume::dead_letter_topic;
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Correlation, Parts, build};
@@ -22,11 +22,21 @@ fn record(event: &OrderEvent) -> Record {
         payload: serde_json::to_vec(event).unwrap(),
         headers: Vec::new(),
         id: event.event_id.to_string(),
+        timestamp: None,
     }
 }
 
-fn broker() -> Arc<dyn Broker> {
-    Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap())
+async fn broker() -> Arc<dyn Broker> {
+    let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
+    let topics = [ORDER_EVENTS_TOPIC.to_owned(), dead_letter_topic(ORDER_EVENTS_TOPIC)];
+    broker.ensure_topics(topics.map(TopicSpec::new).into()).await.unwrap();
+    Arc::new(broker)
+}
+
+async fn publish(broker: &Arc<dyn Broker>, records: Vec<Record>) {
+    for result in broker.publish(records).await {
+        result.unwrap();
+    }
 }
 
 /// The service over a folder, listening to a broker, until it is drained.
@@ -82,11 +92,11 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataDir::Folder(folder.path().to_path_buf());
     let telemetry = TestTelemetry::new("notification-service");
-    let broker = broker();
+    let broker = broker().await;
     let listening = Listening::start(&Config::default(), &telemetry, &data, &broker);
     let completed = event("order-1", OrderEventKind::Completed);
-    broker.publish(vec![record(&completed), record(&completed)]).await.unwrap();
-    broker.publish(vec![record(&event("order-2", OrderEventKind::Failed))]).await.unwrap();
+    publish(&broker, vec![record(&completed), record(&completed)]).await;
+    publish(&broker, vec![record(&event("order-2", OrderEventKind::Failed))]).await;
     until("three handled records", async || {
         let spans = telemetry.handle().finished_spans();
         spans.iter().filter(|span| span.name() == "process order-events").count() == 3
@@ -103,7 +113,7 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
 async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
     for correlation in [Correlation::Parent, Correlation::Link] {
         let telemetry = TestTelemetry::new("notification-service");
-        let broker = broker();
+        let broker = broker().await;
         let config = Config { correlation, ..Config::default() };
         let listening = Listening::start(&config, &telemetry, &DataDir::Ephemeral, &broker);
         let mut sent = record(&event("order-1", OrderEventKind::Completed));
@@ -116,7 +126,7 @@ async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
                 .await;
         })
         .await;
-        broker.publish(vec![sent]).await.unwrap();
+        publish(&broker, vec![sent]).await;
         until("the message's span", async || {
             telemetry.handle().finished_spans().iter().any(|span| span.name() == "process order-events")
         })
@@ -144,11 +154,11 @@ send order-events INTERNAL notification-service
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     let telemetry = TestTelemetry::new("notification-service");
-    let broker = broker();
+    let broker = broker().await;
     let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
     let good = event("order-1", OrderEventKind::Completed);
     let poison = Record { payload: b"{not json".to_vec(), id: "poison".into(), ..record(&good) };
-    broker.publish(vec![poison, record(&good)]).await.unwrap();
+    publish(&broker, vec![poison, record(&good)]).await;
     let mut parked = broker.subscribe("test", &dead_letter_topic(ORDER_EVENTS_TOPIC)).await.unwrap();
     let mut found = Vec::new();
     until("the parked record", async || {

@@ -5,6 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tonic::{Request, Status, service::Routes};
 use waypost_api::{
     Error, ErrorCode,
+    events::ORDER_EVENTS_TOPIC,
     inventory::v1::inventory_service_server::InventoryServiceServer,
     order::v1::{
         Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, Idempotency,
@@ -12,7 +13,7 @@ use waypost_api::{
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
-use waypost_durable::broker::{EmbeddedBroker, EmbeddedBrokerOptions};
+use waypost_durable::broker::{Broker as _, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
 use waypost_durable::{Clock, Location, relay::Relay};
 use waypost_order::{
     Config, Parts, Steps, grpc,
@@ -153,6 +154,7 @@ impl Service {
         let store = Arc::new(reopen(data, &telemetry).await);
         store.end_leases().await.unwrap();
         let service = Service::over(config, telemetry, Arc::clone(&store) as Arc<dyn Store>);
+        service.broker.ensure_topics(vec![TopicSpec::new(ORDER_EVENTS_TOPIC)]).await.unwrap();
         let relay = Relay::new(Arc::new(store.outbox()), service.broker(), &service.telemetry);
         let drain = service.drain.clone();
         service.tasks.spawn(async move { relay.run(drain.started()).await });

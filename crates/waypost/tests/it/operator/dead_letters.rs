@@ -62,6 +62,7 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     assert!(shown.contains(&format!("\"order_id\":\"{order}\"")), "{shown}");
     assert!(!shown.contains("dead-letter-reason"), "what is published again has no such header: {shown}");
     let warned = || get(&format!("http://{admin}/readyz?verbose")).text;
+    assert!(warned().contains("ok broker/connection"), "{}", warned());
     eventually("the warning", || warned().contains("warn broker/dead-letters: 1 wait").then_some(()));
     let metrics = get(&format!("http://{admin}/metrics")).text;
     let waiting = metrics.lines().find(|line| line.starts_with("waypost_messaging_dead_letters{")).unwrap();

@@ -8,7 +8,7 @@ use super::consumer::{Checkpoint, Holdings, Member, raise};
 use super::heartbeat::Heartbeat;
 use super::{Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::broker::Delivery;
-use crate::clock::{millis, saturating_millis};
+use crate::clock::{from_millis, millis, saturating_millis};
 use crate::{Error, Unit, headers};
 
 impl Inner {
@@ -108,7 +108,7 @@ fn records(
     max: i64,
 ) -> Result<Vec<Delivery>, Error> {
     let rows = unit.query_all(
-        "SELECT position, event_id, key, payload, headers FROM broker_records
+        "SELECT position, event_id, key, payload, headers, coalesce(timestamp, appended_at) FROM broker_records
          WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
         params![position(partition_id, next_offset), (partition_id + 1) << OFFSET_BITS, max],
         |row| {
@@ -143,6 +143,7 @@ fn record(row: &rusqlite::Row<'_>, topic: &str) -> Result<Record, String> {
             key: row.get(2)?,
             payload: row.get(3)?,
             headers: Vec::new(),
+            timestamp: Some(from_millis(row.get(5)?)),
         };
         Ok((record, row.get(4)?))
     };
