@@ -52,7 +52,7 @@
 //! let mut consumer = broker.subscribe("notification", "order-events").await?;
 //! let mut deliveries = Vec::new();
 //! while deliveries.is_empty() {
-//!     deliveries = consumer.poll(10, Duration::from_secs(1)).await?;
+//!     deliveries = consumer.poll(10, Duration::from_secs(1)).await?.records;
 //! }
 //! assert_eq!(deliveries[0].record.id, "event-1");
 //!

@@ -21,7 +21,7 @@ use crate::Error;
 pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS};
 pub use partition::partition_of;
 pub use publish_error::PublishError;
-pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record};
+pub use record::{Ack, Delivery, Headers, KIND_HEADER, Polled, Progress, Record};
 pub use topic::{Retention, TopicSpec};
 
 /// A broker. Shared as `Arc<dyn Broker>`.
@@ -76,20 +76,29 @@ pub trait Broker: Send + Sync + 'static {
 
 /// A member of a consumer group.
 ///
-/// It holds its partitions only while it is polled: a consumer that is not polled for longer than the broker's lease
-/// counts as dead, and others take its partitions. Dropping one without [`Consumer::close`] has the same effect.
+/// It holds its partitions only while it is polled: one that is not polled for longer than the broker's lease (Kafka's
+/// `max.poll.interval.ms`) counts as dead, whatever it does meanwhile, and others take its partitions. Dropping one without
+/// [`Consumer::close`] has the same effect.
 pub trait Consumer: Send {
-    /// Returns the next records, at most `max` of each partition, as soon as there are any; an empty list after `wait`
-    /// or when the partitions changed. A partition's records come in order and once, until it changes hands.
+    /// Returns the next records, at most `max` in all, as soon as there are any; none after `wait` or when the partitions
+    /// changed. A partition's records come in order and once, until it changes hands. With a `max` of 0 it only keeps
+    /// what it holds.
     ///
-    /// Cancel safe: a dropped future loses no record.
-    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<Delivery>, Error>>;
+    /// A partition that is to go to another consumer is named in [`Polled::revoked`]. It hands out no more records, and
+    /// goes with the next call of this method or of [`Consumer::close`]: before that, whoever handles its records stops,
+    /// and what is done is committed.
+    ///
+    /// Cancel safe: a dropped future loses no record and no revocation.
+    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Polled, Error>>;
 
-    /// Commits progress. [`Error::Fenced`] names the partitions that belong to another consumer by now; those that are
-    /// still this one's are committed even then. A lower offset than the committed one changes nothing.
+    /// Commits progress: takes each offset as it is, also one that is lower than what was committed.
+    ///
+    /// [`Error::Fenced`]: the commit was rejected, because something of it is not this consumer's any more or is changing
+    /// hands. All, some or none of it may be committed. The next poll names what was lost; what is still held can be
+    /// committed again after it.
     fn commit(&mut self, progress: Vec<Progress>) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Stops handing out records of a partition, until [`Consumer::resume`].
+    /// Stops handing out records of a partition, until [`Consumer::resume`] or until it has changed hands.
     fn pause(&mut self, partition: u32);
 
     /// Hands out records of a paused partition again.

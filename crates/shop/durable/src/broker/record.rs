@@ -59,6 +59,16 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// What a poll returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Records, those of a partition in order.
+    pub records: Vec<Delivery>,
+    /// Partitions that go to another consumer with the next poll, or were lost already. A commit of one that was lost is
+    /// rejected.
+    pub revoked: Vec<u32>,
+}
+
 /// How far a partition has been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

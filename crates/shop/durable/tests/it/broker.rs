@@ -47,7 +47,9 @@ contract![
     what_is_committed_does_not_come_again,
     a_waiting_consumer_is_woken_by_a_record,
     a_paused_partition_hands_out_nothing,
+    a_poll_returns_at_most_what_is_asked_for,
     consumers_of_a_group_share_its_partitions,
+    a_revoked_partition_goes_with_the_next_poll,
     a_silent_consumer_loses_its_partitions,
 ];
 
@@ -117,7 +119,10 @@ async fn brokers_of_two_processes_share_a_file() {
         assert!(tokio::time::Instant::now() < deadline, "{} records came", ids.len());
         for consumer in [&mut first, &mut second] {
             let polled = consumer.poll(20, Duration::from_millis(50)).await.unwrap();
-            assert!(polled.into_iter().all(|delivery| ids.insert(delivery.record.id)), "a record came twice");
+            assert!(
+                polled.records.into_iter().all(|delivery| ids.insert(delivery.record.id)),
+                "a record came twice"
+            );
         }
     }
 }
@@ -157,7 +162,7 @@ async fn a_poll_that_is_given_up_loses_no_record() {
     let mut came = 0;
     for _ in 0..200 {
         let poll = std::pin::pin!(consumer.poll(1, Duration::from_secs(1)));
-        came += poll.poll_now().map_or(0, |polled| polled.unwrap().len());
+        came += poll.poll_now().map_or(0, |polled| polled.unwrap().records.len());
     }
     suite::take(&mut *consumer, 50 - came).await.unwrap();
 }

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Broker, Delivery};
+use waypost_durable::broker::{Broker, Delivery, partition_of};
 use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
 use waypost_durable::{Backoff, Error};
+use waypost_telemetry::messaging::Correlation;
 use waypost_telemetry::{ErrorType, Telemetry};
 
 use super::test_broker::TestBroker;
@@ -60,17 +62,33 @@ impl Running {
     }
 }
 
+const OPTIONS: ConsumeOptions = ConsumeOptions {
+    correlation: Correlation::Parent,
+    attempts: 3,
+    batch: 8,
+    backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
+    commit_delay: Duration::from_millis(20),
+    // Longer than any test.
+    revoke_timeout: Duration::from_secs(60),
+};
+
 fn start<F>(broker: &TestBroker, handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static) -> Running
 where
     F: Future<Output = Handled> + Send + 'static,
 {
+    start_with(broker, OPTIONS, handler)
+}
+
+fn start_with<F>(
+    broker: &TestBroker,
+    options: ConsumeOptions,
+    handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+) -> Running
+where
+    F: Future<Output = Handled> + Send + 'static,
+{
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
-    subscription.options = ConsumeOptions {
-        attempts: 3,
-        batch: 8,
-        backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
-        ..ConsumeOptions::default()
-    };
+    subscription.options = options;
     let drain = CancellationToken::new();
     let task = waypost_telemetry::spawn(consume::run(subscription, handler, drain.clone().cancelled_owned()));
     Running { drain, task }
@@ -365,6 +383,91 @@ async fn a_broker_that_is_away_is_waited_for() {
     running.drain().await;
 }
 
+/// What became of the handlers of each partition, in order.
+type Course = Arc<Mutex<BTreeMap<u32, Vec<String>>>>;
+
+/// A handler that notes its beginning and end under a name, and waits at a gate in between.
+fn noting(
+    name: &'static str,
+    course: &Course,
+    gate: &CancellationToken,
+) -> impl Fn(Arc<Delivery>) -> BoxFuture<'static, Handled> + Send + Sync + 'static {
+    let (course, gate) = (Arc::clone(course), gate.clone());
+    move |delivery| {
+        let (course, gate) = (Arc::clone(&course), gate.clone());
+        Box::pin(async move {
+            let note = |what: &str| {
+                let line = format!("{name} {what} {}", delivery.offset);
+                course.lock().unwrap().entry(delivery.partition).or_default().push(line);
+            };
+            note("begins");
+            gate.cancelled().await;
+            note("ends");
+            Ok(())
+        })
+    }
+}
+
+/// Two records for each partition.
+async fn publish_to_all(broker: &TestBroker) {
+    let keys: Vec<String> = (0..4)
+        .map(|partition| {
+            (0..).map(|key| format!("{key}")).find(|key| partition_of(key, 4) == partition).unwrap()
+        })
+        .collect();
+    publish(broker, 0..8, |number| keys[number % 4].clone()).await;
+}
+
+#[tokio::test]
+async fn a_handler_ends_before_its_partition_goes_to_another_consumer() {
+    let (broker, course, gate) = (TestBroker::open().await, Course::default(), CancellationToken::new());
+    publish_to_all(&broker).await;
+    let first = start(&broker, noting("first", &course, &gate));
+    eventually("all partitions are handled", || async { (course.lock().unwrap().len() == 4).then_some(()) })
+        .await;
+    let second = start(&broker, noting("second", &course, &gate));
+    eventually("partitions are revoked", || async { (broker.revoked() >= 2).then_some(()) }).await;
+    gate.cancel();
+    until_committed(&broker, 8).await;
+    first.drain().await;
+    second.drain().await;
+
+    let course = course.lock().unwrap();
+    let handed_over = course.values().filter(|lines| lines[3] == "second ends 1");
+    assert_eq!(handed_over.count(), 2, "{course:?}");
+    for lines in course.values() {
+        let heir = lines[3].split(' ').next().unwrap();
+        let expected =
+            ["first begins 0", "first ends 0", &format!("{heir} begins 1"), &format!("{heir} ends 1")];
+        assert_eq!(*lines, expected, "one record after the other, each once");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_end_gives_its_partition_away() {
+    let (broker, course, never) = (TestBroker::open().await, Course::default(), CancellationToken::new());
+    publish_to_all(&broker).await;
+    let short = ConsumeOptions { revoke_timeout: Duration::from_millis(20), ..OPTIONS };
+    let first = start_with(&broker, short, noting("first", &course, &never));
+    eventually("all partitions are handled", || async { (course.lock().unwrap().len() == 4).then_some(()) })
+        .await;
+    let open = CancellationToken::new();
+    open.cancel();
+    let second = start_with(&broker, short, noting("second", &course, &open));
+    eventually("the other one handles two partitions whole", || async {
+        let course = course.lock().unwrap();
+        let is_whole = |lines: &&Vec<String>| lines.iter().any(|line| line == "second ends 1");
+        (course.values().filter(is_whole).count() == 2).then_some(())
+    })
+    .await;
+    let handed_over =
+        ["first begins 0", "second begins 0", "second ends 0", "second begins 1", "second ends 1"];
+    assert_eq!(course.lock().unwrap().values().filter(|lines| **lines == handed_over).count(), 2);
+    second.drain().await;
+    never.cancel();
+    first.drain().await;
+}
+
 #[tokio::test]
 async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
     let broker = TestBroker::open().await;
@@ -401,7 +504,7 @@ async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
         (counts.lock().unwrap().keys().filter(|key| key.starts_with("second")).count() == 4).then_some(())
     })
     .await;
-    second.drain().await;
     let all = broker.records("t").await.len() as u64;
-    assert_eq!(broker.committed("group", "t"), all);
+    until_committed(&broker, all).await;
+    second.drain().await;
 }

@@ -123,7 +123,7 @@ async fn acknowledged_records_survive_kill_9_and_reach_a_consumer_of_another_pro
             came.len(),
             acknowledged.len()
         );
-        for delivery in consumer.poll(1_000, Duration::from_millis(50)).await.unwrap() {
+        for delivery in consumer.poll(1_000, Duration::from_millis(50)).await.unwrap().records {
             *came.entry(delivery.record.id).or_insert(0) += 1;
         }
     }

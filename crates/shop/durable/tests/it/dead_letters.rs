@@ -83,8 +83,8 @@ async fn a_letter_is_published_again_once() {
     let mut consumer = broker.subscribe("late", TOPIC).await.unwrap();
     let mut seen: Vec<Record> = Vec::new();
     while seen.len() < 3 {
-        let deliveries = consumer.poll(10, Duration::from_secs(1)).await.unwrap();
-        seen.extend(deliveries.into_iter().map(|delivery| delivery.record));
+        let polled = consumer.poll(10, Duration::from_secs(1)).await.unwrap();
+        seen.extend(polled.records.into_iter().map(|delivery| delivery.record));
     }
     assert_eq!(seen, [event("event-1"), event("event-2"), event("event-1")]);
 }

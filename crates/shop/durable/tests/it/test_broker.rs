@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use waypost_durable::broker::{
-    Ack, Broker, Consumer, Delivery, EmbeddedBroker, EmbeddedBrokerOptions, Progress, PublishError, Record,
+    Ack, Broker, Consumer, EmbeddedBroker, EmbeddedBrokerOptions, Polled, Progress, PublishError, Record,
     TopicSpec,
 };
 use waypost_durable::{Error, Location};
@@ -28,6 +28,7 @@ struct Switch {
     is_away: AtomicBool,
     refused: AtomicU64,
     looks: AtomicU64,
+    revoked: AtomicU64,
 }
 
 impl Switch {
@@ -62,6 +63,11 @@ impl TestBroker {
         self.switch.refused.load(Ordering::SeqCst)
     }
 
+    /// How many partitions were named as revoked to consumers.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.switch.revoked.load(Ordering::SeqCst)
+    }
+
     /// All records of a topic, partition by partition, also while it is away.
     pub(crate) async fn partitions(&self, topic: &str) -> Vec<Vec<Record>> {
         let group = format!("look-{}", self.switch.looks.fetch_add(1, Ordering::SeqCst));
@@ -70,11 +76,11 @@ impl TestBroker {
         loop {
             let polled = consumer.poll(1000, Duration::ZERO).await.unwrap();
             let held = consumer.assigned().len();
-            if polled.is_empty() && partitions.len() == held && held > 0 {
+            if polled.records.is_empty() && partitions.len() == held && held > 0 {
                 break;
             }
             partitions.resize(held, Vec::new());
-            for delivery in polled {
+            for delivery in polled.records {
                 partitions[delivery.partition as usize].push(delivery.record);
             }
         }
@@ -152,10 +158,12 @@ struct TestConsumer {
 }
 
 impl Consumer for TestConsumer {
-    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<Delivery>, Error>> {
+    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Polled, Error>> {
         Box::pin(async move {
             self.switch.check()?;
-            self.inner.poll(max, wait).await
+            let polled = self.inner.poll(max, wait).await?;
+            self.switch.revoked.fetch_add(polled.revoked.len() as u64, Ordering::SeqCst);
+            Ok(polled)
         })
     }
 

@@ -162,7 +162,7 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     let mut parked = broker.subscribe("test", &dead_letter_topic(ORDER_EVENTS_TOPIC)).await.unwrap();
     let mut found = Vec::new();
     until("the parked record", async || {
-        found.extend(parked.poll(10, Duration::from_millis(50)).await.unwrap());
+        found.extend(parked.poll(10, Duration::from_millis(50)).await.unwrap().records);
         !found.is_empty()
     })
     .await;
