@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::Error;
 use crate::idempotency::{Claim, Fence, Key, Row, held, judge, lease_until};
-use crate::outbox::{Event, Pending};
+use crate::outbox::{Event, Leadership, Pending};
 
 /// Idempotency keys in memory. Answers as [`crate::idempotency`] does.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +120,7 @@ struct Rows {
     unpublished: VecDeque<Pending>,
     published: VecDeque<(Instant, String)>,
     parked: Vec<Pending>,
+    lead: Option<(String, Leadership)>,
     ids: HashSet<String>,
 }
 
@@ -200,7 +202,36 @@ impl crate::outbox::Outbox for Outbox {
         Box::pin(async move { Ok(self.lock().parked.len() as u64) })
     }
 
-    fn appended(&self) -> watch::Receiver<u64> {
-        self.appended.subscribe()
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>> {
+        Box::pin(async move {
+            let mut rows = self.lock();
+            let is_free =
+                |(leader, lead): &(String, Leadership)| leader == relay || lead.remaining().is_zero();
+            if !rows.lead.as_ref().is_none_or(is_free) {
+                return Ok(None);
+            }
+            let lead = Leadership::new(Instant::now(), lease);
+            rows.lead = Some((relay.to_owned(), lead));
+            Ok(Some(lead))
+        })
+    }
+
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.lock().lead.take_if(|(leader, _)| leader == relay);
+            Ok(())
+        })
+    }
+
+    fn wake(&self) -> BoxStream<'static, ()> {
+        stream::unfold(self.appended.subscribe(), |mut appended| async {
+            appended.changed().await.ok()?;
+            Some(((), appended))
+        })
+        .boxed()
     }
 }

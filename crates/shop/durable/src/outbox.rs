@@ -4,19 +4,25 @@
 //! the relay's span becomes its child. Rows are read in the order of their commits, `WHERE published_at IS NULL`: a
 //! cursor over ids would skip what commits late.
 //!
+//! Several processes may relay one outbox; only the one that leads publishes ([`Outbox::try_lead`]).
+//!
 //! Left out: publishing. No request handler does it; see [`crate::relay`].
+
+mod leadership;
 
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rusqlite::params;
-use tokio::sync::watch;
+use tokio::time::Instant;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::propagation;
 
 use crate::broker::Headers;
 use crate::clock::{from_millis, saturating_millis};
 use crate::{Database, Error, Unit, headers};
+pub use leadership::Leadership;
 
 /// The table, for a service's list of migrations.
 pub const SCHEMA: &str = "\
@@ -143,8 +149,24 @@ pub trait Outbox: Send + Sync + 'static {
     /// How many events are parked.
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// Changes whenever something was appended in this process.
-    fn appended(&self) -> watch::Receiver<u64>;
+    /// Takes the lead for a relay, or renews it, for `lease` from now by the database's clock. `None`: another relay has
+    /// it. All relays of one outbox use the same `lease`.
+    ///
+    /// It keeps relays from publishing every event once each. The order of keys does not rest on it: a relay that leads
+    /// no more and does not know it yet may repeat events, and no event is published before the one before it of its
+    /// key, whoever publishes.
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>>;
+
+    /// Gives a relay's lead up, so that another one can take it at once. Changes nothing when it has none.
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Yields after something was appended since the call; once for several appends, and perhaps without any. What other
+    /// processes append may go unnoticed, so a relay also looks by itself. Ends when the outbox is closed.
+    fn wake(&self) -> BoxStream<'static, ()>;
 }
 
 /// Appends an event in a unit. An event whose id is in the outbox already is not appended again.
@@ -244,9 +266,58 @@ impl Outbox for SqliteOutbox {
         }))
     }
 
-    fn appended(&self) -> watch::Receiver<u64> {
-        self.database.appended()
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>> {
+        let (relay, asked_at) = (relay.to_owned(), Instant::now());
+        Box::pin(async move {
+            let leads =
+                self.database.write("lead-relays", move |unit| take_lead(unit, &relay, lease)).await?;
+            Ok(leads.then(|| Leadership::new(asked_at, lease)))
+        })
     }
+
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        let relay = relay.to_owned();
+        Box::pin(self.database.write("step-down", move |unit| {
+            unit.execute(LEAD, ())?;
+            unit.execute("DELETE FROM temp.outbox_lead WHERE relay = ?1", params![relay]).map(drop)
+        }))
+    }
+
+    fn wake(&self) -> BoxStream<'static, ()> {
+        stream::unfold(self.database.appended(), |mut appended| async {
+            appended.changed().await.ok()?;
+            Some(((), appended))
+        })
+        .boxed()
+    }
+}
+
+/// Who leads. A table of the writer's connection alone: the database belongs to one process, so the lead needs to be known
+/// nowhere else, costs no sync of the disk, and ends with the process.
+const LEAD: &str = "\
+CREATE TEMP TABLE IF NOT EXISTS outbox_lead (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    relay TEXT NOT NULL,
+    until INTEGER NOT NULL
+)";
+
+fn take_lead(unit: &mut Unit<'_>, relay: &str, lease: Duration) -> Result<bool, Error> {
+    unit.execute(LEAD, ())?;
+    // A lead that ends later than a new one would was given before the clock was set back.
+    let taken = unit.execute(
+        "INSERT INTO temp.outbox_lead (one, relay, until)
+         VALUES (1, ?1, CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2)
+         ON CONFLICT (one) DO UPDATE SET relay = excluded.relay, until = excluded.until
+         WHERE outbox_lead.relay = excluded.relay
+            OR outbox_lead.until <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+            OR outbox_lead.until > excluded.until",
+        params![relay, saturating_millis(lease)],
+    )?;
+    Ok(taken > 0)
 }
 
 /// Events beyond twice the marked ones that may be deleted with a mark: a backlog gets smaller under any load.

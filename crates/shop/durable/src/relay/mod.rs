@@ -8,6 +8,9 @@
 //! before it of its key was taken, and not earlier: one that fails holds back the later ones of its key and nobody else's.
 //! What was taken is marked, only what failed is tried again, and what the broker refuses for good is parked alone.
 //!
+//! Of several relays on one outbox, one in each replica of a service, only the one that leads publishes; another takes over
+//! when it steps down, or is silent for the length of the lease. Events may be repeated then, and keep their order.
+//!
 //! Each event gets one PRODUCER span, child of the context that was stored with it, however often it is tried; its
 //! record carries that span's context on.
 
@@ -20,12 +23,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waypost_telemetry::{Telemetry, with_context};
 
 use crate::broker::{Ack, Broker, PublishError, Record};
-use crate::outbox::{Outbox, Pending};
+use crate::outbox::{Leadership, Outbox, Pending};
 use crate::{Backoff, Error};
 use failures::Failures;
 use measures::Measures;
@@ -38,6 +42,9 @@ pub struct RelayOptions {
     pub batch: usize,
     /// How often it looks without being woken. Default 1 s.
     pub interval: Duration,
+    /// How long the lead lasts without being renewed, and so how long events wait when a relay dies among several. The same
+    /// for all relays of an outbox. Default 10 s.
+    pub lease: Duration,
     /// Waiting after failures. Default 50 ms to 5 s.
     pub backoff: Backoff,
     /// How long published events are kept, to look at. They are deleted while later ones are marked, and when there is
@@ -50,6 +57,7 @@ impl Default for RelayOptions {
         RelayOptions {
             batch: 128,
             interval: Duration::from_secs(1),
+            lease: Duration::from_secs(10),
             backoff: Backoff::default(),
             keep_published: Duration::from_mins(10),
         }
@@ -62,8 +70,11 @@ const DELETED_AT_ONCE: usize = 500;
 /// How often published events are deleted.
 const DELETE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Carries events from an outbox to a broker. There is one per outbox.
+/// Carries events from an outbox to a broker.
 pub struct Relay {
+    /// What it is called among the relays of the outbox.
+    id: String,
+    leadership: Option<Leadership>,
     outbox: Arc<dyn Outbox>,
     broker: Arc<dyn Broker>,
     telemetry: Telemetry,
@@ -81,6 +92,8 @@ impl Relay {
     pub fn new(outbox: Arc<dyn Outbox>, broker: Arc<dyn Broker>, telemetry: &Telemetry) -> Relay {
         let measures = Measures::new(telemetry, broker.system());
         Relay {
+            id: uuid::Uuid::now_v7().to_string(),
+            leadership: None,
             outbox,
             broker,
             telemetry: telemetry.clone(),
@@ -113,22 +126,27 @@ impl Relay {
     }
 
     async fn work(mut self, draining: &CancellationToken) {
-        let mut appended = self.outbox.appended();
+        let mut wake = self.outbox.wake().fuse();
         loop {
-            appended.mark_unchanged();
+            // What was appended until here is seen below.
+            let _ = wake.next().now_or_never();
             let is_last = draining.is_cancelled();
             self.publish_pending(draining).await;
             if is_last {
                 break;
             }
             tokio::select! {
-                _ = appended.changed() => {}
+                Some(()) = wake.next() => {}
                 () = tokio::time::sleep(self.options.interval) => {}
                 () = draining.cancelled() => {}
             }
         }
         if let Err(error) = self.broker.flush().await {
             tracing::debug!(%error, "the broker could not be waited for; what it has not confirmed is published again");
+        }
+        // Not earlier: what is still on its way would come after the next leader's events.
+        if let Err(error) = self.outbox.step_down(&self.id).await {
+            tracing::debug!(%error, "the lead could not be given up; it runs out");
         }
     }
 
@@ -156,6 +174,11 @@ impl Relay {
     /// Publishes what is pending, once. An error is that of an event that is to be tried again, or of the outbox.
     async fn publish_batch(&mut self) -> Result<Step, Error> {
         self.mark().await?;
+        if !self.leads().await? {
+            self.failed.clear();
+            self.measures.oldest(None);
+            return Ok(Step::Idle);
+        }
         let pending = self.outbox.pending(self.options.batch).await?;
         self.measures.oldest(pending.first().map(|event| event.appended_at));
         // Somebody else has seen to the others.
@@ -168,6 +191,9 @@ impl Relay {
         let mut held_back = HeldBack::default();
         let mut failure = None;
         for round in rounds(pending) {
+            if !self.leads().await? {
+                break;
+            }
             let round = round.into_iter().filter(|event| !held_back.contains(event)).collect();
             failure = self.publish_round(round, &mut held_back).await?.or(failure);
         }
@@ -176,6 +202,16 @@ impl Relay {
             Some(error) => Err(error),
             None => Ok(if is_full { Step::More } else { Step::Idle }),
         }
+    }
+
+    /// Whether this relay leads, for a while yet. Takes the lead when nobody has it.
+    async fn leads(&mut self) -> Result<bool, Error> {
+        let lease = self.options.lease;
+        if self.leadership.is_some_and(|lead| lead.remaining() > lease / 2) {
+            return Ok(true);
+        }
+        self.leadership = self.outbox.try_lead(&self.id, lease).await?;
+        Ok(self.leadership.is_some())
     }
 
     /// Publishes events of different keys. Returns an error of one that is to be tried again.

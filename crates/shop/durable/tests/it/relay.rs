@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, PublishError, Record, TopicSpec};
-use waypost_durable::outbox::{Outbox, Pending, SqliteOutbox};
+use waypost_durable::outbox::{Leadership, Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Error, Unit, memory};
 use waypost_telemetry::Telemetry;
@@ -21,6 +21,7 @@ use super::{ephemeral, eventually};
 const SLOW: RelayOptions = RelayOptions {
     batch: 4,
     interval: Duration::from_hours(1),
+    lease: Duration::from_hours(1),
     backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
     keep_published: Duration::from_mins(10),
 };
@@ -163,8 +164,20 @@ impl Outbox for ForgetfulOutbox {
         self.inner.parked()
     }
 
-    fn appended(&self) -> watch::Receiver<u64> {
-        self.inner.appended()
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>> {
+        self.inner.try_lead(relay, lease)
+    }
+
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        self.inner.step_down(relay)
+    }
+
+    fn wake(&self) -> BoxStream<'static, ()> {
+        self.inner.wake()
     }
 }
 
@@ -178,7 +191,7 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     };
     (0..3).for_each(|number| outbox.inner.append(event(number), SystemTime::now()));
 
-    let relay = start(outbox.clone(), broker.clone(), SLOW);
+    let relay = start(outbox.clone(), broker.clone(), SHORT);
     eventually("the relay tried to mark", || async {
         (outbox.marks.load(Ordering::SeqCst) > 2).then_some(())
     })
@@ -189,8 +202,9 @@ async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() 
     assert!(relay.task.await.unwrap_err().is_cancelled());
 
     outbox.forgets.store(false, Ordering::SeqCst);
-    start(outbox.clone(), broker.clone(), SLOW).drain().await;
-    let published = records(&broker).await;
+    let relay = start(outbox.clone(), broker.clone(), SHORT);
+    let published = until_published(&broker, 6).await;
+    relay.drain().await;
     assert_eq!(published.len(), 6);
     for number in 0..3 {
         assert_eq!(published.iter().filter(|record| record.id == format!("event-{number}")).count(), 2);
@@ -316,6 +330,61 @@ async fn only_what_failed_is_published_again() {
     assert_eq!(published.len(), 9);
     assert_eq!(ids_of_key(&published, "order-0"), ["event-0", "event-3", "event-6"]);
     relay.drain().await;
+}
+
+/// Short enough to wait for, and looks by itself.
+const SHORT: RelayOptions =
+    RelayOptions { interval: Duration::from_millis(10), lease: Duration::from_millis(300), ..SLOW };
+
+#[tokio::test]
+async fn two_relays_publish_each_event_once_and_in_order() {
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    let outbox = SqliteOutbox::new(&database);
+    let relays = [0, 1].map(|_| start(outbox.clone(), broker.clone(), SLOW));
+    for batch in 0..12 {
+        append(&database, (batch * 5..(batch + 1) * 5).map(event).collect()).await;
+    }
+    until_published(&broker, 60).await;
+    for relay in relays {
+        relay.drain().await;
+    }
+    let published = records(&broker).await;
+    assert_eq!(published.len(), 60);
+    for key in 0..3 {
+        let expected: Vec<String> = (0..20).map(|turn| format!("event-{}", turn * 3 + key)).collect();
+        assert_eq!(ids_of_key(&published, &format!("order-{key}")), expected);
+    }
+}
+
+#[tokio::test]
+async fn another_relay_takes_over_from_one_that_died() {
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    let outbox = SqliteOutbox::new(&database);
+    let first = start(outbox.clone(), broker.clone(), SHORT);
+    append(&database, vec![event(0)]).await;
+    until_published(&broker, 1).await;
+    let second = start(outbox.clone(), broker.clone(), SHORT);
+    first.task.abort();
+    assert!(first.task.await.unwrap_err().is_cancelled());
+    append(&database, vec![event(3)]).await;
+    let published = until_published(&broker, 2).await;
+    assert_eq!(ids_of_key(&published, "order-0"), ["event-0", "event-3"]);
+    second.drain().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_drains_hands_the_lead_over_at_once() {
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    let outbox = SqliteOutbox::new(&database);
+    let long = RelayOptions { lease: Duration::from_hours(1), ..SHORT };
+    let first = start(outbox.clone(), broker.clone(), long);
+    append(&database, vec![event(0)]).await;
+    until_published(&broker, 1).await;
+    let second = start(outbox.clone(), broker.clone(), long);
+    first.drain().await;
+    append(&database, vec![event(1)]).await;
+    until_published(&broker, 2).await;
+    second.drain().await;
 }
 
 #[tokio::test]
