@@ -8,8 +8,8 @@ use waypost_api::events::ORDER_EVENTS_TOPIC;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention, TopicSpec};
 use waypost_durable::consume::dead_letter_topic;
 use waypost_durable::dead_letters::DeadLetters;
-use waypost_durable::{Location, Sharing};
-use waypost_service::{DataDir, Worker};
+use waypost_durable::{Sharing, Storage};
+use waypost_service::Worker;
 use waypost_telemetry::Telemetry;
 
 use super::Role;
@@ -32,13 +32,13 @@ impl OpenBroker {
     /// Opens the broker and makes the topics that are missing; `None` when none of the roles needs it.
     pub(super) async fn open(
         roles: &[Role],
-        data: &DataDir,
+        storage: &Storage,
         settings: &Settings,
     ) -> Result<Option<OpenBroker>, Failure> {
         if !roles.iter().any(|role| role.needs_broker()) {
             return Ok(None);
         }
-        let opened = embedded(roles, data, settings)?;
+        let opened = embedded(roles, storage, settings)?;
         opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
         Ok(Some(opened))
     }
@@ -59,16 +59,14 @@ fn topics(settings: &Settings) -> Vec<TopicSpec> {
     vec![events, TopicSpec::new(dead_letter_topic(ORDER_EVENTS_TOPIC))]
 }
 
-fn embedded(roles: &[Role], data: &DataDir, settings: &Settings) -> Result<OpenBroker, Failure> {
-    let location = match data.database("broker") {
-        waypost_service::Location::File(path) => Location::File(path),
-        waypost_service::Location::Ephemeral => Location::Ephemeral,
-    };
+fn embedded(roles: &[Role], storage: &Storage, settings: &Settings) -> Result<OpenBroker, Failure> {
+    let Storage::Embedded(files) = storage;
     // One process with both roles has it for itself; otherwise the other role's process uses the file too.
     let is_alone = Role::ALL.iter().filter(|role| role.needs_broker()).all(|role| roles.contains(role));
     let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
     let max_record = settings.record_size.as_usize();
-    let options = EmbeddedBrokerOptions { sharing, max_record, ..EmbeddedBrokerOptions::new(location) };
+    let options =
+        EmbeddedBrokerOptions { sharing, max_record, ..EmbeddedBrokerOptions::new(files.database("broker")) };
     let broker = EmbeddedBroker::open(options).map_err(|error| failure(error.into()))?;
 
     let (retained, every) = (broker.clone(), settings.retention_interval.get());

@@ -5,6 +5,7 @@
 
 mod broker;
 mod build;
+mod node;
 mod readiness;
 mod sockets;
 mod system;
@@ -13,6 +14,7 @@ mod telemetry;
 use clap::ValueEnum;
 
 pub(crate) use build::exit_of;
+pub(crate) use node::is_name as is_node_name;
 pub(crate) use sockets::{Sockets, named};
 pub(crate) use system::{System, prepare, url_of};
 pub(crate) use telemetry::Spans;

@@ -18,7 +18,7 @@ use super::broker::OpenBroker;
 use super::build::{Loan, build, exit_of};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
-use super::{Role, Sockets};
+use super::{Role, Sockets, node};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::operator::dead_letter_routes;
 use crate::settings::{Effective, Settings};
@@ -60,7 +60,12 @@ impl System {
         if roles.iter().any(|role| role.keeps_data()) {
             prepare(&data)?;
         }
-        let broker = OpenBroker::open(roles, &data, &settings.broker).await?;
+        let broker = OpenBroker::open(roles, &settings.storage(), &settings.broker).await?;
+        // Only orders have leases.
+        let node = match roles.contains(&Role::Order) {
+            true => node::name(&settings.runtime.node, &data)?,
+            false => String::new(),
+        };
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -68,7 +73,17 @@ impl System {
                 plan.handle(*role, place == 0).or_exit(Exit::BadConfig, "setting telemetry up")?;
             let broker = broker.as_ref().map(|broker| Arc::clone(&broker.port));
             let bound = sockets.address(*role);
-            Ok((*role, Loan { telemetry, tasks: Tasks::new(), bound, data: data.clone(), broker }))
+            Ok((
+                *role,
+                Loan {
+                    telemetry,
+                    tasks: Tasks::new(),
+                    bound,
+                    storage: settings.storage(),
+                    node: node.clone(),
+                    broker,
+                },
+            ))
         };
         let loans = roles.iter().enumerate().map(lend).collect::<Result<Vec<_>, Failure>>()?;
         let built = loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan));

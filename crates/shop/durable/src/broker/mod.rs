@@ -18,7 +18,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::Error;
-pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS};
+pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions};
 pub use partition::partition_of;
 pub use publish_error::PublishError;
 pub use record::{Ack, Delivery, Headers, KIND_HEADER, Polled, Progress, Record};

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use waypost_durable::broker::{
-    Broker, EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS, PublishError, Record, Retention, TopicSpec,
+    Broker, EmbeddedBroker, EmbeddedBrokerOptions, PublishError, Record, Retention, TopicSpec,
 };
-use waypost_durable::{Clock, Database, DatabaseOptions, Error, Location, Sharing};
-use waypost_telemetry::Telemetry;
+use waypost_durable::{Clock, Error, Location, Sharing};
 
 use super::suite;
 use super::test_broker::LEASE;
@@ -273,12 +272,14 @@ async fn a_flush_waits_for_what_nobody_waits_for() {
 async fn records_of_an_older_version_are_read_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broker.db");
-    let options = DatabaseOptions::new(Location::File(path.clone()), "broker", &Telemetry::disabled());
-    let older = Database::open(options, &MIGRATIONS[..2]).unwrap();
-    older.close().await;
-    let stored = "INSERT INTO broker_partitions (id, topic, number, next_offset) VALUES (1, 't', 0, 1);
-                  INSERT INTO broker_records VALUES (1 << 40, 'old', 'key', x'00', x'', 1790000000123)";
-    rusqlite::Connection::open(&path).unwrap().execute_batch(stored).unwrap();
+    open(&path, Sharing::Exclusive).await.close().await;
+    let older = "ALTER TABLE broker_records DROP COLUMN timestamp;
+                 DROP TABLE broker_topics;
+                 DELETE FROM broker_partitions;
+                 DELETE FROM schema_migrations WHERE id >= '0003';
+                 INSERT INTO broker_partitions (id, topic, number, next_offset) VALUES (1, 't', 0, 1);
+                 INSERT INTO broker_records VALUES (1 << 40, 'old', 'key', x'00', x'', 1790000000123)";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
 
     let broker = open(&path, Sharing::Exclusive).await;
     let mut consumer = broker.subscribe("group", "t").await.unwrap();

@@ -17,6 +17,7 @@ mod relay;
 mod spans;
 mod suite;
 mod test_broker;
+mod unkind;
 
 use std::future::Future;
 use std::time::Duration;
