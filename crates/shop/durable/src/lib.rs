@@ -31,6 +31,7 @@
 //!     Migration::new("0001_orders", "CREATE TABLE orders (id TEXT PRIMARY KEY, status TEXT NOT NULL)"),
 //!     Migration::new("0002_outbox", outbox::SCHEMA),
 //!     Migration::new("0003_outbox_parking", outbox::PARKING),
+//!     Migration::new("0004_outbox_replays", outbox::REPLAYS),
 //! ];
 //! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &telemetry), &migrations)?;
 //!

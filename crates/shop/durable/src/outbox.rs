@@ -12,8 +12,10 @@
 //!
 //! Left out: publishing. No request handler does it; see [`crate::relay`].
 
+mod dead_letters;
 mod leadership;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
@@ -25,6 +27,7 @@ use waypost_telemetry::propagation;
 
 use crate::broker::Headers;
 use crate::clock::{from_millis, saturating_millis};
+use crate::dead_letters::DeadLetters;
 use crate::{Database, Error, Unit, headers};
 pub use leadership::Leadership;
 
@@ -54,6 +57,13 @@ DROP INDEX outbox_unpublished;
 CREATE INDEX outbox_waiting ON outbox (position) WHERE published_at IS NULL AND parked_at IS NULL;
 CREATE INDEX outbox_parked ON outbox (topic, key) WHERE parked_at IS NOT NULL;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
+";
+
+/// The third step of the table: who had a parked event published after all, and why.
+pub const REPLAYS: &str = "\
+ALTER TABLE outbox ADD COLUMN replayed_at INTEGER;
+ALTER TABLE outbox ADD COLUMN replayed_by TEXT;
+ALTER TABLE outbox ADD COLUMN replay_reason TEXT;
 ";
 
 /// An event to publish.
@@ -142,6 +152,9 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// How many events are parked.
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// The parked events, for operators.
+    fn dead_letters(&self) -> Arc<dyn DeadLetters>;
 
     /// Takes the lead for a relay, or renews it, for `lease` from now by the database's clock. `None`: another relay has
     /// it. All relays of one outbox use the same `lease`.
@@ -258,6 +271,10 @@ impl Outbox for SqliteOutbox {
             let count: i64 = unit.query_row(count, (), |row| row.get(0))?;
             Ok(u64::try_from(count).unwrap_or_default())
         }))
+    }
+
+    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::new(self.clone())
     }
 
     fn try_lead<'a>(

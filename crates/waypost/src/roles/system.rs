@@ -15,7 +15,7 @@ use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 
 use super::broker::OpenBroker;
-use super::build::{Loan, build, exit_of};
+use super::build::{Loan, Service, build, exit_of};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets, node};
@@ -41,7 +41,7 @@ struct Built {
     role: Role,
     telemetry: Telemetry,
     tasks: Tasks,
-    app: App,
+    service: Service,
 }
 
 impl System {
@@ -163,7 +163,10 @@ fn launch(
     let mut process = Process::new(readiness.process.clone());
     let handles: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
     let mut operators = axum::Router::new();
-    for Built { role, telemetry, tasks, mut app } in built {
+    let mut letters: Vec<Arc<dyn DeadLetters>> = Vec::new();
+    letters.extend(broker.as_ref().map(|broker| Arc::clone(&broker.dead_letters)));
+    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters } } in built {
+        letters.extend(dead_letters);
         operators = operators.merge(std::mem::take(&mut app.admin));
         if let Some(routes) = readiness.routes(role, &app.checks) {
             app.router = app.router.merge(routes);
@@ -174,7 +177,7 @@ fn launch(
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
     if let Some(broker) = broker {
-        let dead_letters: Arc<dyn DeadLetters> = Arc::new(Joined(vec![Arc::clone(&broker.dead_letters)]));
+        let dead_letters: Arc<dyn DeadLetters> = Arc::new(Joined(letters));
         let port = Arc::clone(&broker.port);
         // Without it orders are taken and wait in the outbox, so it is no reason to give the process no work.
         let answers = Check::advisory("connection", move || {
@@ -196,9 +199,9 @@ fn launch(
 async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Failure> {
     let (telemetry, tasks) = (loan.telemetry.clone(), loan.tasks.clone());
     let runtime = Handle::current();
-    let app = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
-    let app = app.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
-    Ok(Built { role, telemetry, tasks, app })
+    let service = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
+    let service = service.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
+    Ok(Built { role, telemetry, tasks, service })
 }
 
 /// Makes the data folder, so that it survives a loss of power, and proves that it can be written to.

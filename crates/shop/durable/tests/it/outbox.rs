@@ -8,8 +8,11 @@ use waypost_durable::{Database, Error, Migration, Unit, inbox};
 
 use super::ephemeral;
 
-pub(crate) const OUTBOX: [Migration; 2] =
-    [Migration::new("0001_outbox", outbox::SCHEMA), Migration::new("0003_outbox_parking", outbox::PARKING)];
+pub(crate) const OUTBOX: [Migration; 3] = [
+    Migration::new("0001_outbox", outbox::SCHEMA),
+    Migration::new("0003_outbox_parking", outbox::PARKING),
+    Migration::new("0004_outbox_replays", outbox::REPLAYS),
+];
 const INBOX: Migration = Migration::new("0002_inbox", inbox::SCHEMA);
 
 pub(crate) fn event(number: usize) -> Event {

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, PublishError, Record, TopicSpec};
+use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::outbox::{Leadership, Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Error, Unit};
@@ -162,6 +163,10 @@ impl Outbox for ForgetfulOutbox {
 
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
         self.inner.parked()
+    }
+
+    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        self.inner.dead_letters()
     }
 
     fn try_lead<'a>(

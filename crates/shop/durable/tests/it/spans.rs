@@ -26,6 +26,7 @@ fn database(telemetry: &Telemetry) -> Database {
         Migration::new("0002_outbox", outbox::SCHEMA),
         Migration::new("0003_inbox", inbox::SCHEMA),
         Migration::new("0004_outbox_parking", outbox::PARKING),
+        Migration::new("0005_outbox_replays", outbox::REPLAYS),
     ];
     Database::open(DatabaseOptions::new(Location::Ephemeral, "order", telemetry), &tables).unwrap()
 }
