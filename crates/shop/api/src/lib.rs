@@ -33,7 +33,7 @@ pub use charge::{Charge, UnknownCharge};
 pub use error::Error;
 pub use error_code::ErrorCode;
 pub use field_error::{FieldCode, FieldError};
-pub use generated::{FILE_DESCRIPTOR_SET, inventory, order, payment, user};
+pub use generated::{FILE_DESCRIPTOR_SET, inventory, money::v1::Money as MoneyMessage, order, payment, user};
 pub use generation::Generation;
 pub use ids::{
     EventId, InvalidId, OrderId, PaymentId, ProductId, ReservationId, TenantId, TransactionId, UserId,

@@ -149,7 +149,7 @@ impl State {
             }
             match &product {
                 Some(product) if product.available >= u64::from(line.quantity) => {
-                    domain::check_price(line, product.unit_price.ten_thousandths())?;
+                    domain::check_price(line, product.unit_price)?;
                 }
                 _ => return Err(domain::refuse(line, product.as_ref()).into()),
             }

@@ -187,7 +187,7 @@ impl State {
         let refunds = self.refunds.values().map(|stored| &stored.refund);
         let is_pending =
             |refund: &&Refund| refund.wish.order == *order && refund.state == RefundState::Pending;
-        refunds.filter(is_pending).map(|refund| refund.wish.amount).sum()
+        refunds.filter(is_pending).map(|refund| refund.wish.amount.ten_thousandths()).sum()
     }
 
     fn end_refund(
