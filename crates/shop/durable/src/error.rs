@@ -1,28 +1,82 @@
 //! The one error of this crate: what was attempted, how the store answered, and whether asking again can help.
 //!
-//! For callers that must choose between a retry, an answer to a client and an alarm. `Clone`, because a commit that
+//! For callers that must choose between a retry, an answer to a client and an alarm, and for every dialect of a
+//! database: no variant names a library, what the database itself said is a [`Cause`]. `Clone`, because a commit that
 //! fails is told to every unit in it.
+//!
+//! What became of the unit: nothing of it is written, whatever the variant, but for [`Error::OutcomeUnknown`]. Whoever
+//! takes an error for "nothing was written" asks [`crate::settle`] first, or repeats a unit that has the effect of once.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::ffi;
+use waypost_api::ErrorCode;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
+
+/// What the database itself said, whichever database it is.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    code: Cow<'static, str>,
+    error: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl Cause {
+    /// The answer of a database. `code` is its own name for it, such as `SQLITE_BUSY` or `40001`, and becomes the
+    /// `error.type` of spans: one of few, without any value in it.
+    pub fn new(
+        code: impl Into<Cow<'static, str>>,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Cause {
+        Cause { code: code.into(), error: Arc::new(error) }
+    }
+
+    /// The database's own name for it.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The error of the library, for a dialect that has to look closer.
+    pub(crate) fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
 
 /// Why a database, outbox, inbox or broker operation did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Another process held the write lock for longer than the busy time-out. Nothing was written.
+    /// Another process held the write lock for longer than the busy time-out, or no connection was free. Nothing was
+    /// written.
     #[error("the database stayed locked by another connection for the whole busy time-out")]
-    Busy(#[source] Arc<rusqlite::Error>),
+    Busy(#[source] Cause),
+    /// The unit lost against another one that ran at the same time: a serialisation failure or a deadlock. Nothing of it
+    /// was written; run again it sees what the other one did. The embedded database has one writer and never raises it.
+    ///
+    /// Who runs it again: [`crate::settle`], for units whose caller would otherwise give up; the relay, the consumer
+    /// and the periodic workers, with their next round; everybody else answers `unavailable`, and the caller repeats the
+    /// request under the same key.
+    #[error("the unit lost against another one that ran at the same time")]
+    Conflict(#[source] Cause),
     /// No room: the disk, or the page limit of the database. Nothing of the unit was written.
     #[error("no room left for the database; free disk space in its folder, the writer goes on by itself")]
-    Full(#[source] Arc<rusqlite::Error>),
-    /// The file is damaged or is no SQLite database.
+    Full(#[source] Cause),
+    /// The file is damaged or is no database.
     #[error("the database file is damaged or is not a database; restore it from a backup or move it away")]
-    Corrupt(#[source] Arc<rusqlite::Error>),
+    Corrupt(#[source] Cause),
     /// A constraint refused the statement.
     #[error("constraint {name} refused the statement")]
     Constraint {
@@ -32,20 +86,25 @@ pub enum Error {
         /// Which kind of constraint.
         kind: ConstraintKind,
         #[source]
-        source: Arc<rusqlite::Error>,
+        source: Cause,
     },
     /// Reading or writing the file failed, or the folder is read-only.
     #[error("reading or writing the database file failed")]
-    Io(#[source] Arc<rusqlite::Error>),
-    /// Any other answer of SQLite: a wrong statement, a row of another type than expected.
+    Io(#[source] Cause),
+    /// Any other answer of the database: a wrong statement, a row of another type than expected.
     #[error("the database refused the statement")]
-    Sqlite(#[source] Arc<rusqlite::Error>),
+    Statement(#[source] Cause),
     /// The group's transaction was lost with another unit's failure; nothing of this unit was written.
     #[error("the unit was rolled back together with its group")]
     GroupRolledBack(#[source] Arc<Error>),
-    /// The disk did not sync the commit. Nothing of it can be seen now, but after a crash of the process or the machine
-    /// recovery may find it whole: whether the unit happened is not known until it is asked for, by its key or id.
-    #[error("the disk did not sync the commit; whether the unit is kept is not known")]
+    /// The commit was not acknowledged: whether the unit happened is not known until it is asked for, by its key or id.
+    /// In the embedded form the disk did not sync it: nothing of it can be seen now, but after a crash of the process or
+    /// the machine recovery may find it whole. On a database server the connection was lost while it committed.
+    ///
+    /// Who asks: an order's placing and its journal, through [`crate::settle`]. Everything else is repeated by its caller
+    /// and then finds what it has done: stock and payments by order and attempt, the provider's ledger by key, events by
+    /// their id, an operator's command by the rows of the journal.
+    #[error("the commit was not acknowledged; whether the unit is kept is not known")]
     OutcomeUnknown(#[source] Arc<Error>),
     /// The database was closed, or is closing.
     #[error("database {0} is closed")]
@@ -160,6 +219,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Error::Busy(_)
+            | Error::Conflict(_)
             | Error::Full(_)
             | Error::Io(_)
             | Error::GroupRolledBack(_)
@@ -183,6 +243,7 @@ impl Error {
     pub fn is_infrastructure(&self) -> bool {
         match self {
             Error::Busy(_)
+            | Error::Conflict(_)
             | Error::Full(_)
             | Error::Io(_)
             | Error::Corrupt(_)
@@ -210,69 +271,33 @@ impl Error {
         }
     }
 
+    /// What a caller outside is answered.
+    pub fn code(&self) -> ErrorCode {
+        if self.is_full() {
+            ErrorCode::StorageFull
+        } else if self.is_retryable() || matches!(self, Error::Closed(_)) {
+            ErrorCode::Unavailable
+        } else {
+            ErrorCode::Internal
+        }
+    }
+
     /// Whether a unique constraint on `name` (`table.column`) refused the statement.
     pub fn violates_unique(&self, name: &str) -> bool {
         matches!(self, Error::Constraint { kind: ConstraintKind::Unique, name: violated, .. } if violated == name)
     }
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Error {
-        let Some(code) = error.sqlite_error().copied() else {
-            return Error::Sqlite(Arc::new(error));
-        };
-        match code.code {
-            ffi::ErrorCode::DatabaseBusy
-            | ffi::ErrorCode::DatabaseLocked
-            | ffi::ErrorCode::FileLockingProtocolFailed => Error::Busy(Arc::new(error)),
-            ffi::ErrorCode::DiskFull => Error::Full(Arc::new(error)),
-            // The index file of the write-ahead log could not be made larger, which fails for want of room alone.
-            _ if code.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Error::Full(Arc::new(error)),
-            ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase => Error::Corrupt(Arc::new(error)),
-            ffi::ErrorCode::ConstraintViolation => constraint(code.extended_code, error),
-            ffi::ErrorCode::SystemIoFailure | ffi::ErrorCode::ReadOnly | ffi::ErrorCode::CannotOpen => {
-                Error::Io(Arc::new(error))
-            }
-            _ => Error::Sqlite(Arc::new(error)),
-        }
-    }
-}
-
-fn constraint(extended_code: i32, error: rusqlite::Error) -> Error {
-    let kind = match extended_code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-            ConstraintKind::Unique
-        }
-        ffi::SQLITE_CONSTRAINT_CHECK => ConstraintKind::Check,
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
-        ffi::SQLITE_CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
-        _ => ConstraintKind::Other,
-    };
-    // SQLite names the constraint only in its message: "UNIQUE constraint failed: orders.id".
-    let message = error.to_string();
-    let name = match message.split_once("failed: ") {
-        Some((_, name)) => name.to_owned(),
-        None if kind == ConstraintKind::ForeignKey => "foreign key".to_owned(),
-        None => message,
-    };
-    Error::Constraint { name, kind, source: Arc::new(error) }
-}
-
 impl ErrorType for Error {
     fn error_type(&self) -> Cow<'static, str> {
         let name = match self {
-            Error::Busy(_) => "SQLITE_BUSY",
-            Error::Full(_) => "SQLITE_FULL",
-            Error::Corrupt(_) => "SQLITE_CORRUPT",
-            Error::Constraint { kind, .. } => match kind {
-                ConstraintKind::Unique => "SQLITE_CONSTRAINT_UNIQUE",
-                ConstraintKind::Check => "SQLITE_CONSTRAINT_CHECK",
-                ConstraintKind::ForeignKey => "SQLITE_CONSTRAINT_FOREIGNKEY",
-                ConstraintKind::NotNull => "SQLITE_CONSTRAINT_NOTNULL",
-                ConstraintKind::Other => "SQLITE_CONSTRAINT",
-            },
-            Error::Io(_) => "SQLITE_IOERR",
-            Error::Sqlite(_) => "SQLITE_ERROR",
+            Error::Busy(cause)
+            | Error::Conflict(cause)
+            | Error::Full(cause)
+            | Error::Corrupt(cause)
+            | Error::Constraint { source: cause, .. }
+            | Error::Io(cause)
+            | Error::Statement(cause) => return cause.code.clone(),
             Error::GroupRolledBack(_) => "group_rolled_back",
             Error::OutcomeUnknown(_) => "commit_outcome_unknown",
             Error::Closed(_) => "database_closed",
@@ -289,5 +314,51 @@ impl ErrorType for Error {
 
     fn class(&self) -> ErrorClass {
         if self.is_infrastructure() { ErrorClass::Dependency } else { ErrorClass::Internal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Cause {
+        Cause::new("40001", std::io::Error::other("could not serialize access"))
+    }
+
+    #[test]
+    fn an_error_is_typed_by_the_databases_own_code() {
+        assert_eq!(Error::Conflict(cause()).error_type(), "40001");
+        let refused =
+            Error::Constraint { name: "orders.id".to_owned(), kind: ConstraintKind::Unique, source: cause() };
+        assert_eq!(refused.error_type(), "40001");
+    }
+
+    #[test]
+    fn what_a_caller_is_answered_follows_from_whether_it_helps_to_repeat() {
+        let full = || Arc::new(Error::Full(cause()));
+        for (error, code) in [
+            (Error::Conflict(cause()), ErrorCode::Unavailable),
+            (Error::Busy(cause()), ErrorCode::Unavailable),
+            (Error::Closed("order"), ErrorCode::Unavailable),
+            (Error::OutcomeUnknown(Arc::new(Error::Io(cause()))), ErrorCode::Unavailable),
+            (Error::OutcomeUnknown(full()), ErrorCode::StorageFull),
+            (Error::GroupRolledBack(full()), ErrorCode::StorageFull),
+            (Error::Corrupt(cause()), ErrorCode::Internal),
+            (Error::Statement(cause()), ErrorCode::Internal),
+        ] {
+            assert_eq!(error.code(), code, "{error:?}");
+        }
+        assert_eq!(Error::Conflict(cause()).class(), ErrorClass::Dependency);
+        assert_eq!(Error::Statement(cause()).class(), ErrorClass::Internal);
+    }
+
+    #[test]
+    fn the_text_of_the_database_is_told_once() {
+        let error = Error::Statement(cause());
+        let texts: Vec<String> =
+            std::iter::successors(Some(&error as &dyn std::error::Error), |at| at.source())
+                .map(ToString::to_string)
+                .collect();
+        assert_eq!(texts, ["the database refused the statement", "could not serialize access"]);
     }
 }

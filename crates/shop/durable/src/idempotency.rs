@@ -11,6 +11,10 @@
 //! | in flight, lease ran out      | [`Claim::New`], fence + 1     | [`Claim::Mismatch`] |
 //! | done                          | [`Claim::Done`]               | [`Claim::Mismatch`] |
 //!
+//! The rules are pure functions ([`judge`], [`lease_until`], [`held`]), the same for every dialect. A unit of another
+//! database follows [`claim`] statement by statement, which does not rest on there being one writer: it inserts the row, and
+//! only who did not insert it reads (and locks) what is there; a take-over names the fence that it was decided on.
+//!
 //! ```
 //! use std::time::SystemTime;
 //!
@@ -127,16 +131,38 @@ pub fn find(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Option<Cl
 }
 
 /// Claims a key.
+///
+/// Of claimers at the same time one gets [`Claim::New`]: it inserted the row, or took it over from the holder that it had
+/// read.
 pub fn claim(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Claim, Error> {
+    let first = judge(None, &key.fingerprint, now);
+    if let Claim::New { fence, .. } = &first {
+        let inserted = unit.execute(
+            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (principal, route, key) DO NOTHING",
+            params![
+                key.principal,
+                key.route,
+                key.key,
+                key.fingerprint,
+                fence.0,
+                lease_until(now),
+                millis(now)
+            ],
+        )?;
+        if inserted > 0 {
+            return Ok(first);
+        }
+    }
     let row = row(unit, key)?;
     let claim = judge(row.as_ref(), &key.fingerprint, now);
-    if let Claim::New { fence, .. } = &claim {
-        unit.execute(
-            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (principal, route, key) DO UPDATE SET fence = excluded.fence, lease_until = excluded.lease_until",
-            params![key.principal, key.route, key.key, key.fingerprint, fence.0, lease_until(now), millis(now)],
+    if let (Claim::New { fence, .. }, Some(before)) = (&claim, &row) {
+        let taken_over = unit.execute(
+            "UPDATE idempotency SET fence = ?5, lease_until = ?6
+             WHERE principal = ?1 AND route = ?2 AND key = ?3 AND fence = ?4 AND result IS NULL",
+            params![key.principal, key.route, key.key, before.fence, fence.0, lease_until(now)],
         )?;
+        held(taken_over > 0, key)?;
     }
     Ok(claim)
 }
@@ -204,17 +230,22 @@ pub fn forget(unit: &mut Unit<'_>, key: &Key) -> Result<(), Error> {
 }
 
 /// What is stored for a key.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) fingerprint: Vec<u8>,
-    pub(crate) fence: i64,
-    pub(crate) lease_until: i64,
-    pub(crate) recovery_point: Option<Vec<u8>>,
-    pub(crate) result: Option<Vec<u8>>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Of the request that claimed it first.
+    pub fingerprint: Vec<u8>,
+    /// That of the last claim.
+    pub fence: i64,
+    /// Until when its holder has it: milliseconds since 1970.
+    pub lease_until: i64,
+    /// What its holder recorded last.
+    pub recovery_point: Option<Vec<u8>>,
+    /// Set once it is done.
+    pub result: Option<Vec<u8>>,
 }
 
-/// The rule of the table above, for every kind of store.
-pub(crate) fn judge(row: Option<&Row>, fingerprint: &[u8], now: SystemTime) -> Claim {
+/// The rule of the table above: what a claim at this time is answered when the row is this one.
+pub fn judge(row: Option<&Row>, fingerprint: &[u8], now: SystemTime) -> Claim {
     let Some(row) = row else {
         return Claim::New { fence: Fence(1), recovery_point: None };
     };
@@ -231,13 +262,56 @@ pub(crate) fn judge(row: Option<&Row>, fingerprint: &[u8], now: SystemTime) -> C
     }
 }
 
-pub(crate) fn lease_until(now: SystemTime) -> i64 {
+/// Until when a claim of this moment holds: milliseconds since 1970.
+pub fn lease_until(now: SystemTime) -> i64 {
     millis(now).saturating_add(saturating_millis(LEASE))
 }
 
-pub(crate) fn held(is_held: bool, key: &Key) -> Result<(), Error> {
+/// What a write that names key and fence is answered: [`Error::Fenced`] when it found no such row, because another has
+/// taken over or it is done.
+pub fn held(is_held: bool, key: &Key) -> Result<(), Error> {
     if is_held {
         return Ok(());
     }
     Err(Error::Fenced { what: format!("idempotency key {}", key.key), partitions: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+    }
+
+    fn in_flight(fence: i64, lease_until: i64) -> Row {
+        let recovery_point = Some(b"half".to_vec());
+        Row { fingerprint: b"body".to_vec(), fence, lease_until, recovery_point, result: None }
+    }
+
+    #[test]
+    fn each_row_has_one_answer() {
+        let recovery_point = || Some(b"half".to_vec());
+        let (held, over) = (in_flight(3, lease_until(now())), in_flight(3, millis(now())));
+        let done = Row { result: Some(b"order-1".to_vec()), ..over.clone() };
+        for (row, answer) in [
+            (None, Claim::New { fence: Fence(1), recovery_point: None }),
+            (Some(&held), Claim::InFlight { lease_left: LEASE, recovery_point: recovery_point() }),
+            (Some(&over), Claim::New { fence: Fence(4), recovery_point: recovery_point() }),
+            (Some(&done), Claim::Done { result: b"order-1".to_vec() }),
+        ] {
+            assert_eq!(judge(row, b"body", now()), answer);
+            let foreign = judge(row, b"another body", now());
+            assert_eq!(foreign == Claim::Mismatch, row.is_some(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_found_no_row_of_its_claim_is_fenced() {
+        let key =
+            Key { principal: "p".into(), route: "r".into(), key: "k-1".into(), fingerprint: Vec::new() };
+        assert!(held(true, &key).is_ok());
+        let Err(Error::Fenced { what, .. }) = held(false, &key) else { panic!("it must be fenced") };
+        assert_eq!(what, "idempotency key k-1");
+    }
 }

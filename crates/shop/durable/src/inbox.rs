@@ -1,6 +1,9 @@
 //! The inbox: which events a consumer has had, so that a redelivered one has no second effect.
 //!
 //! For consumers. Asked in the unit that makes the effect: both commit or neither does.
+//!
+//! The rule, for every dialect: who inserts the row sees the event for the first time. A second consumer that inserts it at
+//! the same time has to wait for the first one's commit, which a unique constraint does on every database.
 
 use std::time::Duration;
 

@@ -2,13 +2,14 @@
 //!
 //! For the service crates of Waypost. The parts, from the ground up:
 //!
+//! - [`Storage`]: which database, and where.
 //! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
-//! - [`migration`]: the schema, with checksums.
+//! - [`migration`]: the schema, with checksums, and who brings a database to it.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
 //! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
-//! - [`memory`]: the same rows for stores in memory.
+//! - [`settle`]: what became of a unit whose answer is an error.
 //!
 //! Invariants: state, idempotency row and outbox row commit together or not at all; nothing cancels a unit that was
 //! accepted; an answer is given only after the commit that holds its effects.
@@ -67,16 +68,18 @@ mod error;
 mod headers;
 pub mod idempotency;
 pub mod inbox;
-pub mod memory;
 pub mod migration;
 pub mod outbox;
 pub mod relay;
 pub mod saga;
+mod settle;
+mod storage;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit, make_folder};
-pub use error::{ConstraintKind, Error, MigrationProblem};
+pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;
-pub use migration::Migration;
-pub use rusqlite;
+pub use migration::{Migration, Migrator, SqliteMigrator};
+pub use settle::{StoreError, settle};
+pub use storage::{Files, Storage};

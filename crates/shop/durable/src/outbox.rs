@@ -4,6 +4,10 @@
 //! the relay's span becomes its child. Rows are read in the order of their commits, `WHERE published_at IS NULL`: a
 //! cursor over ids would skip what commits late.
 //!
+//! The rules are pure and the same for every dialect: [`deleted_with`] says how much is deleted with a mark, an event whose id is
+//! there already is not appended again. A unit of another database does what [`append`] does: the position is given by the
+//! database and only has to rise within one topic and key, because rows are marked one by one.
+//!
 //! Left out: publishing. No request handler does it; see [`crate::relay`].
 
 use std::time::{Duration, SystemTime};
@@ -112,16 +116,6 @@ pub struct Pending {
     pub event: Event,
 }
 
-impl Pending {
-    /// Whether this event, once parked, keeps another one back: a later one of the same topic and key.
-    pub(crate) fn holds_back(&self, other: &Pending) -> bool {
-        let (parked, other_event) = (&self.event, &other.event);
-        !parked.key.is_empty()
-            && (&parked.topic, &parked.key) == (&other_event.topic, &other_event.key)
-            && self.position < other.position
-    }
-}
-
 /// What a relay needs of an outbox.
 ///
 /// An event that can never be published is parked: it stays, with the reason, and neither it nor a later event of the same
@@ -203,7 +197,7 @@ impl Outbox for SqliteOutbox {
 
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.database.write("mark-events-published", move |unit| {
-            let deleted = positions.len() * 2 + DELETED_WITH_A_MARK;
+            let deleted = deleted_with(positions.len());
             for position in positions {
                 unit.execute(
                     "UPDATE outbox SET published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE position = ?1",
@@ -249,8 +243,11 @@ impl Outbox for SqliteOutbox {
     }
 }
 
-/// Events beyond twice the marked ones that may be deleted with a mark: a backlog gets smaller under any load.
-const DELETED_WITH_A_MARK: usize = 16;
+/// How many published events that are old enough are deleted when so many are marked: more than come in, so that an outbox
+/// under any load gets smaller.
+pub fn deleted_with(marked: usize) -> usize {
+    marked * 2 + 16
+}
 
 /// A row that waits; an error is its position and why it cannot be read.
 type Row = Result<Pending, (i64, String)>;
@@ -306,4 +303,14 @@ fn delete_published(unit: &mut Unit<'_>, age: Duration, limit: usize) -> Result<
 
 fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_is_deleted_than_comes_in() {
+        assert!((0..1000).all(|marked| deleted_with(marked) > marked));
+    }
 }

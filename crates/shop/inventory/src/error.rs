@@ -3,7 +3,7 @@
 use crate::domain::Refusal;
 use std::borrow::Cow;
 use waypost_api::{ErrorCode, FieldError};
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a request was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +25,7 @@ impl Error {
         match self {
             Error::Invalid(_) => ErrorCode::InvalidRequest,
             Error::Refused(refusal) => refusal.code(),
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error) if error.is_retryable() => ErrorCode::Unavailable,
-            Error::Store(waypost_durable::Error::Closed(_)) => ErrorCode::Unavailable,
-            Error::Store(_) => ErrorCode::Internal,
+            Error::Store(error) => error.code(),
         }
     }
 }
@@ -43,6 +40,13 @@ impl ErrorType for Error {
 
     fn is_failure(&self) -> bool {
         self.code().is_failure()
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Error::Store(error) => error.class(),
+            other => waypost_api::Error::of(other.code()).class(),
+        }
     }
 }
 

@@ -24,10 +24,9 @@ pub mod store;
 pub use crate::{config::Config, error::Error};
 
 use std::sync::Arc;
-use store::{SqliteStore, Store};
 use waypost_api::Timestamp;
-use waypost_durable::Clock;
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_durable::{Clock, Storage};
+use waypost_service::{App, Check, Worker};
 use waypost_telemetry::{Telemetry, with_context};
 
 /// What the process lends to the role.
@@ -35,16 +34,14 @@ use waypost_telemetry::{Telemetry, with_context};
 pub struct Parts {
     /// The role's own telemetry handle; its service name is `inventory-service`.
     pub telemetry: Telemetry,
-    /// Where work that outlives its request is run. The inventory has none; every role takes the same parts.
-    pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
 }
 
 /// Opens and migrates the database, seeds the demo products when asked to, and returns the role.
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
-    let inventory = logic::Inventory::new(Arc::clone(&store) as Arc<dyn Store>, Clock::system(), config);
+    let store = store::open(&parts.storage, &parts.telemetry).await?;
+    let inventory = logic::Inventory::new(Arc::clone(&store), Clock::system(), config);
     if config.seed {
         with_context(parts.telemetry.context(), inventory.add_products(demo::products())).await?;
     }

@@ -25,10 +25,10 @@ pub use crate::{
 };
 
 use std::{fmt, sync::Arc};
-use store::{SqliteStore, Store};
+use store::Store;
 use waypost_api::Timestamp;
-use waypost_durable::{Clock, broker::Broker, consume::Standstill};
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_durable::{Clock, Storage, broker::Broker, consume::Standstill};
+use waypost_service::{App, Check, Worker};
 use waypost_telemetry::{Telemetry, record_error, with_context};
 
 /// What the process lends to the role.
@@ -36,10 +36,8 @@ use waypost_telemetry::{Telemetry, record_error, with_context};
 pub struct Parts {
     /// The role's own telemetry handle; its service name is `notification-service`.
     pub telemetry: Telemetry,
-    /// Where work that outlives its request is run. The role has no requests; every role takes the same parts.
-    pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
     /// Where the events come from.
     pub broker: Arc<dyn Broker>,
 }
@@ -47,21 +45,21 @@ pub struct Parts {
 impl fmt::Debug for Parts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts")
-            .field("data", &self.data)
+            .field("storage", &self.storage)
             .field("broker", &self.broker.system())
             .finish_non_exhaustive()
     }
 }
 
 /// Opens and migrates the database and returns the role.
-pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    build_with_queries(config, parts).map(|(app, _)| app)
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    build_with_queries(config, parts).await.map(|(app, _)| app)
 }
 
 /// As [`build`], with a handle that tells what was sent.
-pub fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, Notifications), Error> {
-    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
-    let shared = Arc::clone(&store) as Arc<dyn Store>;
+pub async fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, Notifications), Error> {
+    let store = store::open(&parts.storage, &parts.telemetry).await?;
+    let shared = Arc::clone(&store);
     let standstill = Standstill::default();
     let consumer = consumer(config, &parts, Arc::clone(&shared), Clock::system(), standstill.clone());
     let Parts { telemetry, .. } = parts;

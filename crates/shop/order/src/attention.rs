@@ -2,12 +2,12 @@
 //!
 //! One look serves both: it is taken on the schedule of the health checks.
 
-use crate::store::{SqliteStore, operator::OperatorStore as _};
+use crate::store::{Store, operator::OperatorStore};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use waypost_durable::outbox::Outbox as _;
+use waypost_durable::outbox::Outbox;
 use waypost_service::Check;
 use waypost_telemetry::Telemetry;
 
@@ -15,11 +15,11 @@ use waypost_telemetry::Telemetry;
 const MAX_OUTBOX_AGE: Duration = Duration::from_mins(1);
 
 /// Checks that are shown and do not count: a parked order is no reason to give a process no work.
-pub(crate) fn checks(store: &Arc<SqliteStore>, telemetry: &Telemetry) -> [Check; 2] {
-    [parked(Arc::clone(store), telemetry), outbox(Arc::clone(store))]
+pub(crate) fn checks(store: &dyn Store, telemetry: &Telemetry) -> [Check; 2] {
+    [parked(store.operator(), telemetry), outbox(store.outbox())]
 }
 
-fn parked(store: Arc<SqliteStore>, telemetry: &Telemetry) -> Check {
+fn parked(store: Arc<dyn OperatorStore>, telemetry: &Telemetry) -> Check {
     let gauge = telemetry
         .meter()
         .u64_gauge("waypost.saga.stuck")
@@ -39,11 +39,11 @@ fn parked(store: Arc<SqliteStore>, telemetry: &Telemetry) -> Check {
     })
 }
 
-fn outbox(store: Arc<SqliteStore>) -> Check {
+fn outbox(outbox: Arc<dyn Outbox>) -> Check {
     Check::advisory("oldest-event", move || {
-        let store = Arc::clone(&store);
+        let outbox = Arc::clone(&outbox);
         async move {
-            let oldest = store.outbox().pending(1).await.map_err(|error| error.to_string())?;
+            let oldest = outbox.pending(1).await.map_err(|error| error.to_string())?;
             let now = SystemTime::now();
             let age = oldest.first().and_then(|event| now.duration_since(event.appended_at).ok());
             match age {

@@ -3,6 +3,7 @@
 use crate::domain::IllegalMove;
 use std::borrow::Cow;
 use waypost_api::ErrorCode;
+use waypost_durable::StoreError;
 use waypost_resilience::grpc::ChannelError;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
@@ -37,12 +38,8 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Error::Refused(error) => error.code,
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error) if error.is_retryable() => ErrorCode::Unavailable,
-            Error::Store(waypost_durable::Error::Closed(_)) => ErrorCode::Unavailable,
-            Error::Store(_) | Error::Illegal(_) | Error::Plan(_) | Error::Channel { .. } => {
-                ErrorCode::Internal
-            }
+            Error::Store(error) => error.code(),
+            Error::Illegal(_) | Error::Plan(_) | Error::Channel { .. } => ErrorCode::Internal,
         }
     }
 }
@@ -50,6 +47,15 @@ impl Error {
 impl From<ErrorCode> for Error {
     fn from(code: ErrorCode) -> Error {
         Error::Refused(code.into())
+    }
+}
+
+impl StoreError for Error {
+    fn database(&self) -> Option<&waypost_durable::Error> {
+        match self {
+            Error::Store(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

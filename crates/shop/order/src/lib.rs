@@ -38,16 +38,16 @@ use operator::Operator;
 use place_order::{Inventory, Payments, PlaceOrder, plan};
 use running::{Options, Sagas};
 use std::sync::Arc;
-use store::{Kept, SqliteStore, Store};
+use store::{Kept, Store, runner_name};
 use uuid::Uuid;
 use waypost_durable::{
-    Backoff, Clock,
+    Backoff, Clock, Storage,
     broker::Broker,
     relay::{Relay, RelayOptions},
     saga::{Policy, Runner},
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_service::{App, Check, Tasks, Worker};
 use waypost_telemetry::Telemetry;
 
 /// What the process lends to the role.
@@ -58,8 +58,11 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Where sagas run, so that a drain waits for them.
     pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
+    /// The name of this process among those that share the database, the same after a restart; see
+    /// [`Store::end_leases`].
+    pub node: String,
     /// Where events are published.
     pub broker: Arc<dyn Broker>,
 }
@@ -67,14 +70,15 @@ pub struct Parts {
 /// Opens and migrates the database and returns the role. Orders that a former process left unfinished are resumed as
 /// soon as the workers run.
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let store = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
-    store.end_leases().await?;
-    let orders = orders(config, &parts, Arc::clone(&store) as Arc<dyn Store>, Clock::system())?;
+    let store = store::open(&parts.storage, &parts.telemetry).await?;
+    store.end_leases(parts.node.clone()).await?;
+    let orders = orders(config, &parts, Arc::clone(&store), Clock::system())?;
 
     let relay =
-        Relay::new(Arc::new(store.outbox()), Arc::clone(&parts.broker), &parts.telemetry).with_options(
-            RelayOptions { keep_published: config.outbox_retention.get(), ..RelayOptions::default() },
-        );
+        Relay::new(store.outbox(), Arc::clone(&parts.broker), &parts.telemetry).with_options(RelayOptions {
+            keep_published: config.outbox_retention.get(),
+            ..RelayOptions::default()
+        });
     let mut workers = orders.workers;
     workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
     let closing = Arc::clone(&store);
@@ -84,27 +88,22 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let attention = attention::checks(&store, &parts.telemetry);
-    let operator = operator(config, &parts, store, orders.sagas)?;
+    let attention = attention::checks(&*store, &parts.telemetry);
+    let operator = operator(config, &parts, &*store, orders.sagas)?;
     let router = grpc::router(&parts.telemetry, orders.logic, &config.grpc);
     let checks = [check].into_iter().chain(attention).collect();
     Ok(App { router, admin: operator::routes(operator), workers, checks })
 }
 
-/// What operators can do to the orders of the embedded store.
-fn operator(
-    config: &Config,
-    parts: &Parts,
-    store: Arc<SqliteStore>,
-    sagas: Sagas,
-) -> Result<Operator, Error> {
+/// What operators can do to the orders of a store.
+fn operator(config: &Config, parts: &Parts, store: &dyn Store, sagas: Sagas) -> Result<Operator, Error> {
     // A channel of its own: what an operator asks must not wait behind, or trip the breaker of, the sagas.
     let payments = Payments::new(connect(&parts.telemetry, "payment", &config.payment_target)?);
     let shape = plan(config.parallel_checks).shape();
-    Ok(Operator::new(store, sagas, payments, shape, Clock::system(), &parts.telemetry))
+    Ok(Operator::new(store.operator(), sagas, payments, shape, Clock::system(), &parts.telemetry))
 }
 
-/// The orders over any store, with the workers that belong to them: what [`build`] makes of the embedded store.
+/// The orders over any store, with the workers that belong to them: what [`build`] makes of the one that it opens.
 pub fn orders(
     config: &Config,
     parts: &Parts,
@@ -121,7 +120,7 @@ pub fn orders(
         stuck_retry: Backoff { first: config.stuck_retry.get(), most: config.longest_stuck_retry.get() },
         max_running: config.max_running,
     };
-    let name = Uuid::now_v7().to_string();
+    let name = runner_name(&parts.node, Uuid::now_v7());
     let sagas =
         Sagas::new(Arc::clone(&store), runner, name, clock.clone(), options, parts.tasks.clone(), telemetry);
 

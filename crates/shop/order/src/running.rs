@@ -29,6 +29,7 @@ use waypost_durable::{
     Backoff, Clock,
     idempotency::Key,
     saga::{self, Finished, Loaded, Runner, Signals},
+    settle,
 };
 use waypost_service::Tasks;
 use waypost_telemetry::{
@@ -222,10 +223,17 @@ impl Shared {
         let now = order.created_at;
         let placement = Placement { order: order.clone(), facts, lease: self.lease(), key };
         let save = span("save-order").attr(ORDER_ID, &order.id).attr(ORDER_STATUS, order.status);
-        Ok(match save.run(self.store.place(placement, now)).await? {
+        let stored = settle(|| self.store.place(placement.clone(), now), || self.is_placed(&order.id));
+        Ok(match save.run(stored).await? {
             Placed::New => Stored::New(Box::new(Task::new(self, Taken { order, log }))),
             before => Stored::Before(before),
         })
+    }
+
+    /// Whether an order is there after a commit that was not acknowledged: it is this process's, so it has to be run.
+    async fn is_placed(&self, id: &OrderId) -> Result<Option<Placed>, Error> {
+        let taken = self.store.reload(id.clone(), self.name.clone()).await?;
+        Ok(taken.map(|_| Placed::New))
     }
 
     fn lease(&self) -> Lease {

@@ -42,10 +42,8 @@ impl Error {
             Error::OutcomeUnknown(_) | Error::Unsettled | Error::Contradiction(_) => {
                 ErrorCode::PaymentUnknown
             }
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error) if error.is_retryable() => ErrorCode::Unavailable,
-            Error::Store(waypost_durable::Error::Closed(_)) => ErrorCode::Unavailable,
-            Error::Store(_) | Error::ProviderUrl(_) => ErrorCode::Internal,
+            Error::Store(error) => error.code(),
+            Error::ProviderUrl(_) => ErrorCode::Internal,
         }
     }
 }
@@ -70,7 +68,8 @@ impl ErrorType for Error {
         match self {
             Error::Refused(_) => ErrorClass::Refused,
             Error::OutcomeUnknown(error) => error.class(),
-            Error::Unsettled | Error::Contradiction(_) | Error::Store(_) => ErrorClass::Dependency,
+            Error::Store(error) => error.class(),
+            Error::Unsettled | Error::Contradiction(_) => ErrorClass::Dependency,
             Error::ProviderUrl(_) => ErrorClass::Internal,
         }
     }

@@ -31,9 +31,8 @@ pub use crate::{
 };
 
 use std::sync::Arc;
-use store::{SqliteStore, Store};
-use waypost_durable::Clock;
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_durable::{Clock, Storage};
+use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
 /// What the process lends to the role.
@@ -41,20 +40,16 @@ use waypost_telemetry::Telemetry;
 pub struct Parts {
     /// The role's own telemetry handle; its service name is `payment-service`.
     pub telemetry: Telemetry,
-    /// Where work that outlives its request is run. Payments have none: a call to the provider whose caller has gone
-    /// is given up, and reviewed.
-    pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
 }
 
 /// Opens and migrates the database and returns the role.
-pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let Parts { telemetry, tasks: _, data } = parts;
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let Parts { telemetry, storage } = parts;
     let provider = provider::Provider::new(&config.provider, &telemetry)?;
-    let store = Arc::new(SqliteStore::open(&data, &telemetry, config.review.times())?);
-    let payments =
-        logic::Payments::new(Arc::clone(&store) as Arc<dyn Store>, provider, Clock::system(), config);
+    let store = store::open(&storage, &telemetry, config.review.times()).await?;
+    let payments = logic::Payments::new(Arc::clone(&store), provider, Clock::system(), config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
     let contradictions = payments.contradictions.check(&telemetry);
     let review = payments.reviewer(&telemetry);

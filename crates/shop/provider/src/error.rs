@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 use crate::domain::Refusal;
 
@@ -39,5 +39,13 @@ impl ErrorType for Error {
 
     fn is_failure(&self) -> bool {
         !matches!(self, Error::Refused(_))
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Error::Refused(_) => ErrorClass::Refused,
+            Error::Database(error) => error.class(),
+            Error::Malformed { .. } | Error::Injected => ErrorClass::Internal,
+        }
     }
 }

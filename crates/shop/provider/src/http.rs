@@ -7,8 +7,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use waypost_api::FieldCode;
 use waypost_api::http_bodies::{Field, Fields, PROBLEM_CONTENT_TYPE};
+use waypost_api::{ErrorCode, FieldCode};
 use waypost_telemetry::{Telemetry, record_error};
 
 use crate::Error;
@@ -290,16 +290,15 @@ impl From<Error> for Problem {
             }
             failure => {
                 record_error(&failure);
-                let (status, code) = match &failure {
-                    Error::Database(error) if error.is_full() => {
-                        (StatusCode::INSUFFICIENT_STORAGE, "storage_full")
-                    }
-                    Error::Database(error) if error.is_retryable() => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-                    }
-                    _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+                let code = match &failure {
+                    Error::Database(error) => error.code(),
+                    _ => ErrorCode::Internal,
                 };
-                Problem::new(status, code, "the provider could not do it; send the same request again later")
+                Problem::new(
+                    code.http_status(),
+                    code.as_str(),
+                    "the provider could not do it; send the same request again later",
+                )
             }
         }
     }

@@ -26,32 +26,29 @@ pub use crate::error::Error;
 
 use std::sync::Arc;
 
-use waypost_durable::Clock;
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_durable::{Clock, Storage};
+use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
 use crate::faults::Faults;
 use crate::logic::Provider;
-use crate::store::{SqliteStore, Store};
 
 /// What the process lends to the role.
 #[derive(Debug)]
 pub struct Parts {
     /// The role's own telemetry handle; its service name is `payment-provider`.
     pub telemetry: Telemetry,
-    /// Where work that outlives its request is run. The provider has none; every role takes the same parts.
-    pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
 }
 
 /// Opens and migrates the database and returns the role.
 ///
 /// # Errors
 /// When the database cannot be opened or migrated.
-pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let Parts { telemetry, tasks: _, data } = parts;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data, &telemetry)?);
+pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+    let Parts { telemetry, storage } = parts;
+    let store = store::open(&storage, &telemetry).await?;
     let provider = Provider::new(Arc::clone(&store), Clock::system());
     let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()));
     let probed = Arc::clone(&store);

@@ -1,4 +1,4 @@
-//! Where a role keeps its files. Only paths: opening them is the business of `durable`.
+//! The folder that a process keeps its files in. Only the folder: databases are the business of `durable`.
 
 use std::{
     io,
@@ -8,18 +8,9 @@ use std::{
 /// The data folder of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataDir {
-    /// One file a database in this folder.
+    /// This folder.
     Folder(PathBuf),
     /// Nothing survives the process: tests and `up --ephemeral`.
-    Ephemeral,
-}
-
-/// Where one database lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// In this file.
-    File(PathBuf),
-    /// Nowhere that lasts.
     Ephemeral,
 }
 
@@ -33,14 +24,6 @@ pub struct DataDirError {
 }
 
 impl DataDir {
-    /// The place of the database with this name: `order` is `order.db` in the folder.
-    pub fn database(&self, name: &str) -> Location {
-        match self {
-            DataDir::Folder(folder) => Location::File(folder.join(format!("{name}.db"))),
-            DataDir::Ephemeral => Location::Ephemeral,
-        }
-    }
-
     /// The folder, if there is one.
     pub fn folder(&self) -> Option<&Path> {
         match self {

@@ -33,7 +33,7 @@ pub mod operator;
 pub use crate::{
     app::{App, Check, Worker},
     bind::{BindError, Listener, bind},
-    data::{DataDir, DataDirError, Location},
+    data::{DataDir, DataDirError},
     drain::{Drain, DrainTrigger},
     grpc::{GrpcLimits, grpc_app, grpc_app_favouring},
     limits::Limits,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_api::{ErrorCode, UserId};
-use waypost_telemetry::ErrorType;
+use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a request was refused or failed. `Clone`, because callers that wait for the same user share the outcome.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,13 +49,8 @@ impl Error {
             Error::TooManyFailures { .. } => ErrorCode::RateLimited,
             Error::Overloaded => ErrorCode::Overloaded,
             Error::Lookup(error) => error.code(),
-            Error::Store(error) if error.is_full() => ErrorCode::StorageFull,
-            Error::Store(error)
-                if error.is_retryable() || matches!(error, waypost_durable::Error::Closed(_)) =>
-            {
-                ErrorCode::Unavailable
-            }
-            Error::Malformed { .. } | Error::Store(_) => ErrorCode::Internal,
+            Error::Store(error) => error.code(),
+            Error::Malformed { .. } => ErrorCode::Internal,
         }
     }
 }
@@ -71,6 +66,14 @@ impl ErrorType for Error {
 
     fn is_failure(&self) -> bool {
         self.code().is_failure()
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Error::Store(error) => error.class(),
+            Error::Lookup(error) => error.class(),
+            other => waypost_api::Error::of(other.code()).class(),
+        }
     }
 }
 

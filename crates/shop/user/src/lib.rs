@@ -27,21 +27,19 @@ pub use crate::error::Error;
 
 use std::sync::Arc;
 
-use waypost_service::{App, Check, DataDir, Tasks, Worker};
+use waypost_durable::Storage;
+use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
 use crate::logic::Users;
-use crate::store::{SqliteStore, Store};
 
 /// What the process lends to the role.
 #[derive(Debug)]
 pub struct Parts {
     /// The role's own telemetry handle; its service name is `user-service`.
     pub telemetry: Telemetry,
-    /// Where work that outlives its request is run. The user service has none; every role takes the same parts.
-    pub tasks: Tasks,
-    /// Where the database is kept.
-    pub data: DataDir,
+    /// Which database the data is in, and where.
+    pub storage: Storage,
 }
 
 /// Opens and migrates the database, seeds the demo users when asked to, and returns the role.
@@ -49,7 +47,7 @@ pub struct Parts {
 /// # Errors
 /// When the database cannot be opened, migrated or seeded.
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&parts.data, &parts.telemetry)?);
+    let store = store::open(&parts.storage, &parts.telemetry).await?;
     if config.seed {
         waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
     }

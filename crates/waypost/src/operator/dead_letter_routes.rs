@@ -129,12 +129,6 @@ async fn waiting(source: &Source) -> Result<Vec<String>, Error> {
 
 fn failed(error: &Error) -> Refusal {
     record_error(error);
-    let (status, code) = if error.is_full() {
-        (StatusCode::INSUFFICIENT_STORAGE, "storage_full")
-    } else if error.is_retryable() || matches!(error, Error::Closed(_)) {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    } else {
-        (StatusCode::INTERNAL_SERVER_ERROR, "internal")
-    };
-    Refusal::new(status, code, error.to_string())
+    let code = error.code();
+    Refusal::new(code.http_status(), code.as_str(), error.to_string())
 }

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use waypost_durable::Error;
 use waypost_durable::broker::Broker;
-use waypost_service::{App, DataDir, Tasks};
+use waypost_durable::{Error, Storage};
+use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
 
 use super::Role;
@@ -19,13 +19,15 @@ pub(super) struct Loan {
     pub(super) tasks: Tasks,
     /// Where the role listens, if it does.
     pub(super) bound: Option<SocketAddr>,
-    pub(super) data: DataDir,
+    pub(super) storage: Storage,
+    /// The name of this process in leases.
+    pub(super) node: String,
     pub(super) broker: Option<Arc<dyn Broker>>,
 }
 
 /// Builds the role: opens and migrates its database, seeds it when asked to, and returns what is to be served.
 pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<App, Failure> {
-    let Loan { telemetry, tasks, bound, data, broker } = loan;
+    let Loan { telemetry, tasks, bound, storage, node, broker } = loan;
     let broker =
         || broker.clone().ok_or_else(|| Failure::message(Exit::Internal, "the role was given no broker"));
     let built: Result<App, anyhow::Error> = match role {
@@ -36,28 +38,28 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             waypost_gateway::build(&settings.gateway, parts).map_err(Into::into)
         }
         Role::Order => {
-            let parts = waypost_order::Parts { telemetry, tasks, data, broker: broker()? };
+            let parts = waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()? };
             waypost_order::build(&settings.order, parts).await.map_err(Into::into)
         }
         Role::User => {
-            let parts = waypost_user::Parts { telemetry, tasks, data };
+            let parts = waypost_user::Parts { telemetry, storage };
             waypost_user::build(&settings.user, parts).await.map_err(Into::into)
         }
         Role::Inventory => {
-            let parts = waypost_inventory::Parts { telemetry, tasks, data };
+            let parts = waypost_inventory::Parts { telemetry, storage };
             waypost_inventory::build(&settings.inventory, parts).await.map_err(Into::into)
         }
         Role::Payment => {
-            let parts = waypost_payment::Parts { telemetry, tasks, data };
-            waypost_payment::build(&settings.payment, parts).map_err(Into::into)
+            let parts = waypost_payment::Parts { telemetry, storage };
+            waypost_payment::build(&settings.payment, parts).await.map_err(Into::into)
         }
         Role::Provider => {
-            let parts = waypost_provider::Parts { telemetry, tasks, data };
-            waypost_provider::build(&settings.provider, parts).map_err(Into::into)
+            let parts = waypost_provider::Parts { telemetry, storage };
+            waypost_provider::build(&settings.provider, parts).await.map_err(Into::into)
         }
         Role::Notification => {
-            let parts = waypost_notification::Parts { telemetry, tasks, data, broker: broker()? };
-            waypost_notification::build(&settings.notification, parts).map_err(Into::into)
+            let parts = waypost_notification::Parts { telemetry, storage, broker: broker()? };
+            waypost_notification::build(&settings.notification, parts).await.map_err(Into::into)
         }
     };
     built.map_err(|error| {

@@ -4,6 +4,7 @@
 //! that order, so that a request in flight always finds the roles that it still needs.
 
 mod build;
+mod node;
 mod readiness;
 mod sockets;
 mod system;
@@ -12,6 +13,7 @@ mod telemetry;
 use clap::ValueEnum;
 
 pub(crate) use build::exit_of;
+pub(crate) use node::is_name as is_node_name;
 pub(crate) use sockets::{Sockets, named};
 pub(crate) use system::{System, prepare, url_of};
 pub(crate) use telemetry::Spans;

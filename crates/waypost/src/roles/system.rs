@@ -8,7 +8,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention};
 use waypost_durable::dead_letters::{DeadLetters, Joined};
-use waypost_durable::{Location, Sharing, make_folder};
+use waypost_durable::{Sharing, Storage, make_folder};
 use waypost_service::operator::guarded;
 use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
 use waypost_settings::Origin;
@@ -18,7 +18,7 @@ use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry}
 use super::build::{Loan, build, exit_of};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
-use super::{Role, Sockets};
+use super::{Role, Sockets, node};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::operator::dead_letter_routes;
 use crate::settings::{Broker as BrokerSettings, Effective, Settings};
@@ -60,7 +60,12 @@ impl System {
         if roles.iter().any(|role| role.keeps_data()) {
             prepare(&data)?;
         }
-        let broker = broker(roles, &data, &settings.broker)?;
+        let broker = broker(roles, &settings.storage(), &settings.broker)?;
+        // Only orders have leases.
+        let node = match roles.contains(&Role::Order) {
+            true => node::name(&settings.runtime.node, &data)?,
+            false => String::new(),
+        };
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -68,7 +73,17 @@ impl System {
                 plan.handle(*role, place == 0).or_exit(Exit::BadConfig, "setting telemetry up")?;
             let broker = broker.clone().map(|broker| Arc::new(broker) as Arc<dyn Broker>);
             let bound = sockets.address(*role);
-            Ok((*role, Loan { telemetry, tasks: Tasks::new(), bound, data: data.clone(), broker }))
+            Ok((
+                *role,
+                Loan {
+                    telemetry,
+                    tasks: Tasks::new(),
+                    bound,
+                    storage: settings.storage(),
+                    node: node.clone(),
+                    broker,
+                },
+            ))
         };
         let loans = roles.iter().enumerate().map(lend).collect::<Result<Vec<_>, Failure>>()?;
         let built = loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan));
@@ -199,24 +214,25 @@ pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
 
 fn broker(
     roles: &[Role],
-    data: &DataDir,
+    storage: &Storage,
     settings: &BrokerSettings,
 ) -> Result<Option<EmbeddedBroker>, Failure> {
     if !roles.iter().any(|role| role.needs_broker()) {
         return Ok(None);
     }
-    let location = match data.database("broker") {
-        waypost_service::Location::File(path) => Location::File(path),
-        waypost_service::Location::Ephemeral => Location::Ephemeral,
-    };
+    let Storage::Embedded(files) = storage;
     // One process with both roles has it for itself; otherwise the other role's process uses the file too.
     let is_alone = [Role::Order, Role::Notification].iter().all(|role| roles.contains(role));
     let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
     let retention =
         Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
     let max_record = settings.record_size.as_usize();
-    let options =
-        EmbeddedBrokerOptions { sharing, retention, max_record, ..EmbeddedBrokerOptions::new(location) };
+    let options = EmbeddedBrokerOptions {
+        sharing,
+        retention,
+        max_record,
+        ..EmbeddedBrokerOptions::new(files.database("broker"))
+    };
     let opened = EmbeddedBroker::open(options).map_err(|error| {
         let error = anyhow::Error::new(error).context("opening the broker");
         Failure::new(exit_of(&error), error)

@@ -10,6 +10,7 @@ use waypost_telemetry::config::{Exporter, FromVariable};
 
 use super::{Settings, otel};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::roles::is_node_name;
 
 /// Read when no file is named, if it exists.
 const DEFAULT_FILE: &str = "waypost.toml";
@@ -189,6 +190,11 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         let reason =
             format!("`demo` lets anybody order as anybody; it is refused at {address}, beyond loopback");
         complaints.push(Complaint::new("gateway.auth", reason));
+    }
+    let node = &settings.runtime.node;
+    if !node.is_empty() && !is_node_name(node) {
+        let reason = format!("{node:?} is no name of a node: up to 64 letters, digits and `-_.`");
+        complaints.push(Complaint::new("runtime.node", reason));
     }
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
     complaints.extend(settings.order.check().into_iter().map(|complaint| complaint.under("order")));

@@ -11,6 +11,8 @@ mod otel;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+use waypost_durable::Storage;
 use waypost_service::health::HealthSettings;
 use waypost_service::{DataDir, Limits, Pacing};
 use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
@@ -24,6 +26,8 @@ settings! {
         pub(crate) listen: Listen = Listen::default(),
         /// Where the databases are.
         pub(crate) data: Data = Data::default(),
+        /// Which database the roles keep their data in.
+        pub(crate) database: Database = Database::default(),
         /// The embedded broker, which carries events from the order service to its consumers.
         pub(crate) broker: Broker = Broker::default(),
         /// What the process may use.
@@ -93,6 +97,23 @@ settings! {
     }
 }
 
+/// Which kind of database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DatabaseKind {
+    /// SQLite, one file per role in the data folder.
+    #[default]
+    Embedded,
+}
+
+settings! {
+    /// Which database the roles keep their data in.
+    pub(crate) struct Database {
+        /// `embedded`: SQLite, one file per role in the data folder. There is no other kind yet.
+        pub(crate) kind: DatabaseKind = DatabaseKind::Embedded,
+    }
+}
+
 settings! {
     /// The embedded broker.
     pub(crate) struct Broker {
@@ -114,6 +135,10 @@ settings! {
         /// Threads that run requests; 0 takes one for each processor, at most 4. Each database has a writer thread
         /// of its own beside them.
         pub(crate) worker_threads: usize = 0,
+        /// Name of this process among those that share a database: another for each that is up at the same time, and
+        /// the same after a restart, so that what it was working on is resumed at once. Up to 64 letters, digits and
+        /// `-_.`; when it is empty, one is made and kept in the data folder.
+        pub(crate) node: String = String::new(),
     }
 }
 
@@ -180,6 +205,14 @@ impl Settings {
     /// Where the roles keep their files.
     pub(crate) fn data_dir(&self) -> DataDir {
         if self.data.ephemeral { DataDir::Ephemeral } else { DataDir::Folder(self.data.folder.clone()) }
+    }
+
+    /// Which database the roles keep their data in, and where.
+    pub(crate) fn storage(&self) -> Storage {
+        match (self.database.kind, self.data.ephemeral) {
+            (DatabaseKind::Embedded, true) => Storage::ephemeral(),
+            (DatabaseKind::Embedded, false) => Storage::in_folder(&self.data.folder),
+        }
     }
 
     /// How many threads run requests.

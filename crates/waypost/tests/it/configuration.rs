@@ -49,6 +49,23 @@ fn a_service_address_with_tls_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_database_that_there_is_not_is_refused_with_what_there_is() {
+    let folder = tempdir().unwrap();
+    let ended = ended(
+        waypost(folder.path())
+            .args(["config", "check"])
+            .env("WAYPOST_DATABASE__KIND", "postgres")
+            .env("WAYPOST_RUNTIME__NODE", "till/7"),
+    );
+    assert_eq!(ended.code, 64, "{ended:?}");
+    let expected =
+        "WAYPOST_DATABASE__KIND: database.kind: `postgres` is not a choice here; allowed: `embedded`";
+    for part in [expected, "runtime.node: \"till/7\" is no name of a node"] {
+        assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);
+    }
+}
+
+#[test]
 fn the_documented_file_loads_without_problems_and_changes_nothing() {
     let folder = tempdir().unwrap();
     let print = || ended(waypost(folder.path()).args(["config", "print"]));

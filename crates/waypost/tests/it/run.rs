@@ -1,11 +1,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 
 use super::http::{get, post, post_with};
-use super::program::{Program, waypost};
+use super::program::{PATIENCE, Program, waypost};
 
 const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
 
@@ -72,6 +74,66 @@ fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
         .query_row("SELECT count(*) FROM notifications WHERE order_id = ?1", [order_id], |row| row.get(0))
         .unwrap();
     assert_eq!(count, 1);
+}
+
+#[test]
+fn a_restart_resumes_at_once_what_its_own_node_was_working_on() {
+    let folder = tempdir().unwrap();
+    // Nothing but the start of the same node ends these leases, and payments are away.
+    let start = |node: &str, roles: &[&str]| {
+        let mut command = run(folder.path(), roles);
+        command
+            .env("WAYPOST_RUNTIME__NODE", node)
+            .env("WAYPOST_ORDER__LEASE", "1h")
+            .env("WAYPOST_ORDER__SWEEP_INTERVAL", "10ms")
+            .env("WAYPOST_ORDER__LONGEST_WAIT", "100ms")
+            .env("WAYPOST_ORDER__STEPS__BUDGET", "1h")
+            .env("WAYPOST_ORDER__STEPS__ATTEMPTS", "100000")
+            .env("WAYPOST_ORDER__PAYMENT_TARGET", "http://127.0.0.1:9")
+            .env("WAYPOST_GATEWAY__AUTH", "demo");
+        let mut program = Program::start(&mut command);
+        let gateway = roles.contains(&"gateway").then(|| address_of(&mut program, "gateway"));
+        program.line_with("\"ready\"");
+        (program, gateway)
+    };
+    let runner = || -> String {
+        let database = rusqlite::Connection::open(folder.path().join("waypost-data/order.db")).unwrap();
+        database.query_row("SELECT runner FROM orders", (), |row| row.get(0)).unwrap()
+    };
+
+    let (first, gateway) = start("one", &["gateway", "order", "user", "inventory"]);
+    let orders = format!("http://{}/api/orders", gateway.unwrap());
+    let accepted = post_with(&orders, &[("Idempotency-Key", "run-1")], ORDER);
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    drop(first);
+    let of_first = runner();
+    assert!(of_first.starts_with("one/"), "{of_first}");
+
+    let (other, _) = start("two", &["order"]);
+    other.signal("TERM");
+    assert_eq!(other.end().code, 0);
+    assert_eq!(runner(), of_first, "the lease of another node runs on");
+
+    let (_again, _) = start("one", &["order"]);
+    let end = Instant::now() + PATIENCE;
+    while runner() == of_first {
+        assert!(Instant::now() < end, "{of_first} still has it");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(runner().starts_with("one/"), "{}", runner());
+}
+
+#[test]
+fn a_data_folder_keeps_the_name_of_its_node() {
+    let folder = tempdir().unwrap();
+    let name = || {
+        let mut order = Program::start(&mut run(folder.path(), &["order"]));
+        order.line_with("\"ready\"");
+        order.signal("TERM");
+        assert_eq!(order.end().code, 0);
+        fs::read_to_string(folder.path().join("waypost-data/node")).unwrap()
+    };
+    assert_eq!(name(), name());
 }
 
 #[test]

@@ -86,6 +86,11 @@ impl Sampler {
 }
 
 impl Sampler {
+    /// Whether it takes no span, whatever its parent says.
+    pub(crate) fn takes_none(&self) -> bool {
+        matches!(self, Self::Own(OwnSampler { follows_parent: false, bound: 0 }))
+    }
+
     /// Whether it looks at attributes; those of the settings do not.
     pub(crate) fn reads_attributes(&self) -> bool {
         !matches!(self, Self::Own(_))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use waypost_telemetry::config::SamplerKind;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::{SpanTree, TestTelemetry, checks};
@@ -43,6 +44,41 @@ fn a_span_belongs_to_the_handle_of_its_parent_context() {
     });
     assert_eq!(orders.only_span("mine").service_name(), "order-service");
     assert_eq!(users.only_span("theirs").service_name(), "user-service");
+}
+
+#[test]
+fn what_was_set_before_the_parent_was_known_goes_with_the_span_to_the_other_handle() {
+    let (orders, users) = (TestTelemetry::new("order-service"), TestTelemetry::new("user-service"));
+    let cause = orders.span("cause").start();
+    orders
+        .span("theirs")
+        .kind(SpanKind::Client)
+        .attr("order.id", "order-1")
+        .attr("order.items", vec![1, 2])
+        .link(cause.span_context())
+        .parent(&users.context())
+        .attr("order.id", "order-2")
+        .in_scope(|| ());
+
+    users.tree().assert_matches("theirs CLIENT user-service order.id=order-2 order.items=[1,2]");
+    let theirs = users.only_span("theirs");
+    assert_eq!(theirs.links()[0].span_context(), &cause.span_context());
+    assert_eq!(orders.finished_spans().len(), 0);
+}
+
+#[test]
+fn a_value_is_not_made_for_a_handle_that_takes_no_span() {
+    let mut settings = TestTelemetry::settings("order-service");
+    settings.traces.sampler = SamplerKind::AlwaysOff;
+    let off = TestTelemetry::with(settings);
+    for telemetry in [off.handle(), &Telemetry::disabled()] {
+        telemetry.span("quiet").attr_with("order.id", || -> &str { panic!("made for nobody") }).in_scope(
+            || {
+                assert!(!span("inner").start().is_recording());
+            },
+        );
+    }
+    assert_eq!(off.finished_spans().len(), 0);
 }
 
 #[test]

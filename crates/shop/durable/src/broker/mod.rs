@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::Error;
-pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, MIGRATIONS, Retention};
+pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, Retention};
 pub use memory::{MemoryBroker, MemoryBrokerOptions};
 pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record, partition_of};
 

@@ -13,6 +13,7 @@
 mod files;
 mod job;
 mod reader;
+mod sqlite_error;
 mod unit;
 mod writer;
 
@@ -322,6 +323,19 @@ impl Database {
             Err(_) => Err(E::from(Error::Closed(self.shared.name))),
         }
     }
+}
+
+/// Runs what blocks, such as opening a file, on a thread that may do so. The caller may leave; it is done all the same.
+pub(crate) async fn on_blocking_thread<T, E>(
+    run: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    waypost_telemetry::spawn_blocking(run).await.unwrap_or_else(|error| {
+        Err(E::from(Error::Panicked { operation: "open", message: error.to_string() }))
+    })
 }
 
 impl std::fmt::Debug for Database {

@@ -40,7 +40,7 @@ impl<'a> Unit<'a> {
         self.noted((|| connection.prepare_cached(sql)?.execute(params))())
     }
 
-    /// Runs a statement and returns its first row. No row is an error: [`Error::Sqlite`].
+    /// Runs a statement and returns its first row. No row is an error: [`Error::Statement`].
     pub fn query_row<T>(
         &mut self,
         sql: &'static str,

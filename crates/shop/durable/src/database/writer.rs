@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, ffi};
+use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::Shared;
 use super::files::Files;
 use super::job::{Job, Message};
+use super::sqlite_error::failed_commit;
 use crate::Error;
 
 /// The one that writes to a database.
@@ -83,10 +84,12 @@ impl Writer {
         let keep = job.run(&self.connection, &self.shared);
         // SQLite rolls the whole transaction back by itself after some failures (disk full, I/O, out of memory).
         if self.connection.is_autocommit() {
-            return Err(job.failure().unwrap_or(Error::Sqlite(Arc::new(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-                Some("a unit ended the transaction of its group".to_owned()),
-            )))));
+            return Err(job.failure().unwrap_or_else(|| {
+                Error::from(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
+                    Some("a unit ended the transaction of its group".to_owned()),
+                ))
+            }));
         }
         if !keep {
             self.run_statement("ROLLBACK TO unit")?;
@@ -136,43 +139,9 @@ impl Writer {
     }
 }
 
-/// What a failed COMMIT means. When the sync fails the log may hold the commit whole all the same: SQLite has forgotten it,
-/// but recovery after a crash believes the log. Every other failure comes before the last frame is written.
-fn failed_commit(error: Error) -> Error {
-    let Error::Io(source) = &error else { return error };
-    let code = source.sqlite_error().map(|error| error.extended_code);
-    match code {
-        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => Error::OutcomeUnknown(Arc::new(error)),
-        _ => error,
-    }
-}
-
 /// Answers a job. What its caller left behind (a value's drop, a callback) must not end the writer.
 fn settle(job: Box<dyn Job>, commit: Result<usize, Error>) {
     if catch_unwind(AssertUnwindSafe(|| job.settle(commit))).is_err() {
         tracing::error!("a unit's value panicked after the commit");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn commit_that_fails_with(code: i32) -> Error {
-        failed_commit(Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)))
-    }
-
-    #[test]
-    fn a_commit_whose_sync_failed_is_neither_done_nor_undone() {
-        let unknown = commit_that_fails_with(ffi::SQLITE_IOERR_FSYNC);
-        assert!(matches!(unknown, Error::OutcomeUnknown(_)), "{unknown:?}");
-        assert!(unknown.is_retryable());
-    }
-
-    #[test]
-    fn a_commit_that_could_not_be_written_is_undone() {
-        assert!(matches!(commit_that_fails_with(ffi::SQLITE_IOERR_WRITE), Error::Io(_)));
-        assert!(matches!(commit_that_fails_with(ffi::SQLITE_FULL), Error::Full(_)));
-        assert!(matches!(commit_that_fails_with(ffi::SQLITE_BUSY), Error::Busy(_)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use waypost_durable::{Database, DatabaseOptions, Error, Location, Sharing, migration};
+use waypost_durable::{Database, DatabaseOptions, Error, Location, Migrator as _, Sharing, SqliteMigrator};
 use waypost_telemetry::Telemetry;
 
 use super::{NOTES, insert, names};
@@ -43,8 +43,8 @@ async fn a_shared_database_can_be_open_twice() {
     assert!(matches!(Database::open(options(&path, Sharing::Exclusive), &[NOTES]), Err(Error::InUse { .. })));
 }
 
-#[test]
-fn a_file_that_is_no_database_is_said_to_be_none() {
+#[tokio::test]
+async fn a_file_that_is_no_database_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("order.db");
     std::fs::write(
@@ -58,7 +58,8 @@ fn a_file_that_is_no_database_is_said_to_be_none() {
     assert_eq!(*named, path);
     assert!(hint.contains("no SQLite database"), "{hint}");
     assert!(error.source().is_some());
-    assert!(matches!(migration::plan(&path, &[NOTES]), Err(Error::Open { .. })));
+    let migrator = SqliteMigrator::new(Location::File(path), "test", Sharing::Exclusive, &[NOTES]);
+    assert!(matches!(migrator.plan().await, Err(Error::Open { .. })));
 }
 
 #[test]

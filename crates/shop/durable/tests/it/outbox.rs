@@ -1,10 +1,9 @@
-//! The outbox and the inbox, in SQLite and in memory.
+//! The outbox and the inbox.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
-use waypost_durable::{Database, Error, Migration, Unit, inbox, memory};
+use waypost_durable::{Database, Error, Migration, Unit, inbox};
 
 use super::ephemeral;
 
@@ -32,15 +31,11 @@ pub(crate) async fn append(database: &Database, events: Vec<Event>) {
     appended.unwrap();
 }
 
-/// Both kinds of outbox with these events in them.
-async fn both(events: Vec<Event>) -> [Arc<dyn Outbox>; 2] {
+/// An outbox with these events in it.
+async fn filled(events: Vec<Event>) -> SqliteOutbox {
     let database = ephemeral(&OUTBOX);
-    append(&database, events.clone()).await;
-    let memory = memory::Outbox::new();
-    for event in events {
-        memory.append(event, SystemTime::now());
-    }
-    [Arc::new(SqliteOutbox::new(&database)), Arc::new(memory)]
+    append(&database, events).await;
+    SqliteOutbox::new(&database)
 }
 
 /// Longer than any test.
@@ -56,63 +51,58 @@ async fn pending_ids(outbox: &dyn Outbox) -> Vec<String> {
 
 #[tokio::test]
 async fn events_are_pending_whole_and_in_order_until_they_are_marked() {
-    for outbox in both((0..5).map(event).collect()).await {
-        let pending = outbox.pending(3).await.unwrap();
-        assert_eq!(
-            pending.iter().map(|pending| pending.event.clone()).collect::<Vec<_>>(),
-            [event(0), event(1), event(2)]
-        );
-        assert!(pending.is_sorted_by_key(|pending| pending.position));
-        // Marked out of order, as after a partial acknowledgement: what is left is still all there.
-        outbox.mark_published(vec![pending[1].position], KEPT).await.unwrap();
-        assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-2", "event-3", "event-4"]);
-    }
+    let outbox = filled((0..5).map(event).collect()).await;
+    let pending = outbox.pending(3).await.unwrap();
+    assert_eq!(
+        pending.iter().map(|pending| pending.event.clone()).collect::<Vec<_>>(),
+        [event(0), event(1), event(2)]
+    );
+    assert!(pending.is_sorted_by_key(|pending| pending.position));
+    // Marked out of order, as after a partial acknowledgement: what is left is still all there.
+    outbox.mark_published(vec![pending[1].position], KEPT).await.unwrap();
+    assert_eq!(pending_ids(&outbox).await, ["event-0", "event-2", "event-3", "event-4"]);
 }
 
 #[tokio::test]
 async fn an_event_with_a_known_id_is_not_appended_again() {
-    for outbox in both(vec![event(1), event(2), event(1)]).await {
-        assert_eq!(pending_ids(&*outbox).await, ["event-1", "event-2"]);
-    }
+    let outbox = filled(vec![event(1), event(2), event(1)]).await;
+    assert_eq!(pending_ids(&outbox).await, ["event-1", "event-2"]);
 }
 
 #[tokio::test]
 async fn published_events_are_deleted_in_batches_and_unpublished_ones_never() {
-    for outbox in both((0..10).map(event).collect()).await {
-        let positions: Vec<i64> =
-            outbox.pending(7).await.unwrap().iter().map(|pending| pending.position).collect();
-        outbox.mark_published(positions, KEPT).await.unwrap();
-        assert_eq!(outbox.delete_published(Duration::from_hours(1), 5).await.unwrap(), 0);
-        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 5);
-        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 2);
-        assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 0);
-        assert_eq!(pending_ids(&*outbox).await, ["event-7", "event-8", "event-9"]);
-    }
+    let outbox = filled((0..10).map(event).collect()).await;
+    let positions: Vec<i64> =
+        outbox.pending(7).await.unwrap().iter().map(|pending| pending.position).collect();
+    outbox.mark_published(positions, KEPT).await.unwrap();
+    assert_eq!(outbox.delete_published(Duration::from_hours(1), 5).await.unwrap(), 0);
+    assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 5);
+    assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 2);
+    assert_eq!(outbox.delete_published(Duration::ZERO, 5).await.unwrap(), 0);
+    assert_eq!(pending_ids(&outbox).await, ["event-7", "event-8", "event-9"]);
 }
 
 #[tokio::test]
 async fn marking_deletes_more_old_events_than_it_marks() {
-    for outbox in both((0..100).map(event).collect()).await {
-        for positions in positions(&*outbox).await.chunks(10) {
-            outbox.mark_published(positions.to_vec(), KEPT).await.unwrap();
-        }
-        // The load goes on, and what was published before has become old.
-        for _ in 0..5 {
-            outbox.mark_published(vec![i64::MAX; 10], Duration::ZERO).await.unwrap();
-        }
-        assert_eq!(outbox.delete_published(Duration::ZERO, 1000).await.unwrap(), 0);
+    let outbox = filled((0..100).map(event).collect()).await;
+    for positions in positions(&outbox).await.chunks(10) {
+        outbox.mark_published(positions.to_vec(), KEPT).await.unwrap();
     }
+    // The load goes on, and what was published before has become old.
+    for _ in 0..5 {
+        outbox.mark_published(vec![i64::MAX; 10], Duration::ZERO).await.unwrap();
+    }
+    assert_eq!(outbox.delete_published(Duration::ZERO, 1000).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_parked_event_holds_back_its_key_and_nobody_else() {
     // Events 0, 3, 6 are of one key; 1, 4 and 2, 5 of two others.
-    for outbox in both((0..7).map(event).collect()).await {
-        let second_of_key = positions(&*outbox).await[3];
-        outbox.park(second_of_key, "too large".to_owned()).await.unwrap();
-        assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-1", "event-2", "event-4", "event-5"]);
-        assert_eq!(outbox.parked().await.unwrap(), 1);
-    }
+    let outbox = filled((0..7).map(event).collect()).await;
+    let second_of_key = positions(&outbox).await[3];
+    outbox.park(second_of_key, "too large".to_owned()).await.unwrap();
+    assert_eq!(pending_ids(&outbox).await, ["event-0", "event-1", "event-2", "event-4", "event-5"]);
+    assert_eq!(outbox.parked().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -145,11 +135,6 @@ async fn an_append_wakes_who_waits_for_it() {
     let mut appended = SqliteOutbox::new(&database).appended();
     append(&database, vec![event(1)]).await;
     appended.changed().await.unwrap();
-
-    let memory = memory::Outbox::new();
-    let mut appended = Outbox::appended(&memory);
-    memory.append(event(1), SystemTime::now());
-    appended.changed().await.unwrap();
 }
 
 #[tokio::test]
@@ -177,7 +162,6 @@ async fn first_time(database: &Database, consumer: &'static str, id: &'static st
 #[tokio::test]
 async fn an_event_is_seen_for_the_first_time_once_a_consumer() {
     let database = ephemeral(&[&OUTBOX[..], &[INBOX]].concat());
-    let mut memory = memory::Inbox::default();
     for (consumer, id, expected) in [
         ("mail", "event-1", true),
         ("mail", "event-1", false),
@@ -185,7 +169,6 @@ async fn an_event_is_seen_for_the_first_time_once_a_consumer() {
         ("mail", "event-2", true),
     ] {
         assert_eq!(first_time(&database, consumer, id).await, expected, "{consumer} {id}");
-        assert_eq!(memory.first_time(consumer, id), expected, "{consumer} {id}");
     }
 }
 

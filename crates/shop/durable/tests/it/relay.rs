@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, MemoryBroker, Record};
 use waypost_durable::outbox::{Outbox, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
-use waypost_durable::{Backoff, Error, Unit, memory};
+use waypost_durable::{Backoff, Error, Unit};
 use waypost_telemetry::Telemetry;
 
 use super::outbox::{OUTBOX, append, event};
@@ -131,7 +131,7 @@ async fn a_drain_ends_although_the_broker_is_away_and_the_next_relay_goes_on() {
 /// An outbox whose marks can be made to fail.
 #[derive(Clone)]
 struct ForgetfulOutbox {
-    inner: memory::Outbox,
+    inner: SqliteOutbox,
     forgets: Arc<AtomicBool>,
     marks: Arc<AtomicUsize>,
 }
@@ -170,13 +170,13 @@ impl Outbox for ForgetfulOutbox {
 
 #[tokio::test]
 async fn a_crash_between_publishing_and_marking_repeats_events_and_loses_none() {
-    let broker = MemoryBroker::default();
+    let (database, broker) = (ephemeral(&OUTBOX), MemoryBroker::default());
+    append(&database, (0..3).map(event).collect()).await;
     let outbox = ForgetfulOutbox {
-        inner: memory::Outbox::new(),
+        inner: SqliteOutbox::new(&database),
         forgets: Arc::new(AtomicBool::new(true)),
         marks: Arc::default(),
     };
-    (0..3).for_each(|number| outbox.inner.append(event(number), SystemTime::now()));
 
     let relay = start(outbox.clone(), &broker, SLOW);
     eventually("the relay tried to mark", || async {

@@ -4,26 +4,49 @@
 //! in the same unit, so that no two requests judge by the same state. All of them pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
     domain::{Generation, NewProduct, Product, Reservation, StockCount, Wish},
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 use waypost_api::{OrderId, ProductId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Stock and holds.
+///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction:
+/// - `reserve`, `commit` and `release` judge the newest hold of the order, so they take a lock per order before they read
+///   it: the first hold has no row yet that could be locked.
+/// - Rows of stock are taken in the order of their products, those of an older hold and of the new one together, or two
+///   orders wait for each other. How much there is is a condition of the statement that takes it.
+/// - A hold ends exactly once: its state is a condition of the statement that ends it (I12). `expire` leaves out what
+///   another process ends at the same moment.
+/// - `count` is one state of all tables.
+///
+/// A transaction that loses is [`waypost_durable::Error::Conflict`]; the order service repeats the request under its key.
 ///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
@@ -60,4 +83,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -15,12 +15,13 @@ use crate::{
 };
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
-use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit};
-use waypost_service::DataDir;
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
     Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
 ];
@@ -29,7 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
 const DELETED_AT_ONCE: u32 = 200;
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "inventory";
+const DATABASE: &str = "inventory";
 
 /// Stock and holds in one SQLite database.
 #[derive(Clone, Debug)]
@@ -38,19 +39,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database(DATABASE) {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+    /// Opens the database and migrates it. Blocks the thread meanwhile.
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
     }
 
-    /// Finishes what waits and closes the file.
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 
@@ -100,6 +97,10 @@ impl Store for SqliteStore {
 
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.database.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
     }
 }
 

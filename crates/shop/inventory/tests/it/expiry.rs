@@ -1,6 +1,6 @@
 //! Holds that run out, by a clock of the test's own.
 
-use crate::world::{at, first, lines, memory, new_product, order, product};
+use crate::world::{at, first, lines, new_product, order, product, sqlite};
 use std::{
     sync::{
         Arc,
@@ -9,13 +9,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 use waypost_api::ErrorCode;
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_inventory::{
     Config,
     logic::Inventory,
     store::{SqliteStore, Store},
 };
-use waypost_service::{DataDir, Drain};
+use waypost_service::Drain;
 use waypost_telemetry::{Telemetry, testing::TestTelemetry, with_context};
 
 #[derive(Clone, Default)]
@@ -51,7 +51,7 @@ async fn available(inventory: &Inventory) -> u64 {
 #[tokio::test]
 async fn a_hold_lasts_its_time_and_then_its_stock_comes_back() {
     let hand = Hand::default();
-    let inventory = inventory(memory(), &hand).await;
+    let inventory = inventory(sqlite(), &hand).await;
     for number in 0..5 {
         hold(&inventory, &format!("order-{number}"), Some(Duration::from_secs(10))).await;
     }
@@ -76,7 +76,7 @@ async fn a_hold_lasts_its_time_and_then_its_stock_comes_back() {
 async fn a_sweep_that_finds_nothing_leaves_no_span_and_one_that_does_leaves_a_trace() {
     let telemetry = TestTelemetry::new("inventory-service");
     let hand = Hand::default();
-    let store = Arc::new(SqliteStore::open(&DataDir::Ephemeral, telemetry.handle()).unwrap());
+    let store = Arc::new(SqliteStore::open(&Files::Ephemeral, telemetry.handle()).unwrap());
     let inventory = inventory(Arc::clone(&store) as Arc<dyn Store>, &hand).await;
     for number in 0..3 {
         hold(&inventory, &format!("order-{number}"), Some(Duration::from_secs(10))).await;
@@ -102,7 +102,7 @@ expire-reservations INTERNAL inventory-service reservations.expired=3
 #[tokio::test]
 async fn the_sweeper_works_until_the_drain() {
     let hand = Hand::default();
-    let inventory = inventory(memory(), &hand).await;
+    let inventory = inventory(sqlite(), &hand).await;
     hold(&inventory, "one", Some(Duration::from_secs(10))).await;
     hand.move_on(10);
     let (trigger, drain) = Drain::new();

@@ -11,9 +11,10 @@ use waypost_api::{
         inventory_service_client::InventoryServiceClient,
     },
 };
+use waypost_durable::Storage;
 use waypost_inventory::{Config, Parts, build};
 use waypost_service::health::Health;
-use waypost_service::{DataDir, Drain, DrainTrigger, Limits, Tasks, bind, serve};
+use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
 use waypost_telemetry::{
     grpc::TracedChannel,
     span,
@@ -29,8 +30,7 @@ struct Running {
 
 async fn start() -> Running {
     let telemetry = TestTelemetry::new("inventory-service");
-    let parts =
-        Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
     let app = build(&Config { seed: true, ..Config::default() }, parts).await.unwrap();
     telemetry.forget();
     let health = Health::default();

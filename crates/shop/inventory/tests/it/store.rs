@@ -3,24 +3,26 @@
 use crate::world::{PRICE, assert_adds_up, at, first, new_product, order, product, wish};
 use std::sync::Arc;
 use waypost_api::{Currency, ErrorCode, Money};
+use waypost_durable::Files;
 use waypost_inventory::{
     Error,
     domain::{Generation, Line, Lines, ReservationState, Wish},
     store::{SqliteStore, Store},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
-        }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::memory()).await; })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::sqlite()).await; }
+            )*
         }
     };
 }
+
+mod concurrent;
 
 on_each_store! {
     a_product_is_added_once_and_keeps_its_stock
@@ -278,7 +280,7 @@ async fn the_sweep_ends_the_oldest_first_and_no_more_than_asked(store: Arc<dyn S
 #[tokio::test]
 async fn holds_and_stock_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_owned());
+    let data = Files::Folder(folder.path().to_owned());
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
     with_stock(&store, &[("a", 5)]).await;
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
@@ -294,8 +296,7 @@ async fn holds_and_stock_survive_a_restart() {
 #[tokio::test]
 async fn the_database_itself_keeps_the_rules() {
     let folder = tempfile::tempdir().unwrap();
-    let store =
-        SqliteStore::open(&DataDir::Folder(folder.path().to_owned()), &Telemetry::disabled()).unwrap();
+    let store = SqliteStore::open(&Files::Folder(folder.path().to_owned()), &Telemetry::disabled()).unwrap();
     with_stock(&store, &[("a", 5)]).await;
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
     store.release(order("one"), first(), at(1)).await.unwrap();
@@ -322,7 +323,6 @@ async fn the_database_itself_keeps_the_rules() {
     }
 }
 
-/// A double lives no longer than a test and keeps everything.
 #[tokio::test]
 async fn only_holds_that_ended_long_ago_are_deleted() {
     let store = crate::world::sqlite();

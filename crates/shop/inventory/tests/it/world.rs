@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use waypost_api::{Currency, Money, OrderId, ProductId, Timestamp};
+use waypost_durable::Files;
 use waypost_inventory::{
     domain::{Generation, Line, Lines, NewProduct, Wish},
-    store::{MemoryStore, SqliteStore, Store},
+    store::{SqliteStore, Store},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// Price of one piece of each product of the tests.
@@ -53,11 +53,7 @@ pub(crate) fn wish(name: &str, wanted: &[(&str, u32)]) -> Wish {
 }
 
 pub(crate) fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap())
-}
-
-pub(crate) fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new())
+    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
 }
 
 /// I11 on every product.

@@ -1,23 +1,20 @@
 //! Where notifications are kept: one trait, each method one atomic unit.
 //!
 //! Invariants: I16, an event has its effect once for each consumer; I18, there is one notification an order, kind and
-//! channel. Both implementations pass the same tests (`tests/it/store.rs`).
+//! channel. What every store has to keep is in `tests/it/store.rs`.
 
-mod memory;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
     domain::{Channel, Notification},
 };
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{EventId, OrderId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -31,7 +28,26 @@ pub struct Recorded {
     pub subject: String,
 }
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Notifications.
+///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. `record` rests on two unique keys, that of the event
+/// and consumer and that of order, kind and channel: of those at the same time one inserts, the others wait for its commit
+/// and find it there. Read committed is enough.
 ///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
@@ -59,4 +75,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -8,12 +8,13 @@ use crate::{
 use rusqlite::params;
 use std::time::Duration;
 use waypost_api::{EventId, OrderId, Timestamp};
-use waypost_durable::{Database, DatabaseOptions, Location, Migration, Unit, inbox};
-use waypost_service::DataDir;
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, inbox,
+};
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_notifications", include_str!("../../migrations/sqlite/0001_notifications.sql")),
     Migration::new("0002_inbox", inbox::SCHEMA),
     Migration::new(
@@ -23,7 +24,7 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "notification";
+const DATABASE: &str = "notification";
 
 /// Events or notifications that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
@@ -37,19 +38,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database(DATABASE) {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let database = Database::open(DatabaseOptions::new(location, DATABASE, telemetry), MIGRATIONS)?;
+    /// Opens the database and migrates it. Blocks the thread meanwhile.
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let database =
+            Database::open(DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry), MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
     }
 
-    /// Finishes what waits and closes the file.
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 
@@ -91,6 +89,10 @@ impl Store for SqliteStore {
 
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.untraced.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use waypost_api::events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind};
 use waypost_durable::broker::{Broker, MemoryBroker, Record};
 use waypost_durable::consume::dead_letter_topic;
+use waypost_durable::{Files, Storage};
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Correlation, Parts, build};
-use waypost_service::{DataDir, Drain, DrainTrigger, Tasks};
+use waypost_service::{Drain, DrainTrigger};
 use waypost_telemetry::testing::{SpanTree, TestTelemetry};
 use waypost_telemetry::{messaging, propagation, span, with_context};
 
@@ -31,20 +32,19 @@ struct Listening {
 }
 
 impl Listening {
-    fn start(
+    async fn start(
         config: &Config,
         telemetry: &TestTelemetry,
-        data: &DataDir,
+        data: &Files,
         broker: &Arc<dyn Broker>,
     ) -> Listening {
         let parts = Parts {
             telemetry: telemetry.handle().clone(),
-            tasks: Tasks::new(),
-            data: data.clone(),
+            storage: Storage::Embedded(data.clone()),
             broker: Arc::clone(broker),
         };
         let (trigger, drain) = Drain::new();
-        let app = build(config, parts).unwrap();
+        let app = build(config, parts).await.unwrap();
         let workers = app
             .workers
             .into_iter()
@@ -75,10 +75,10 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 #[tokio::test]
 async fn each_event_becomes_one_message_although_it_is_published_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let telemetry = TestTelemetry::new("notification-service");
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
-    let listening = Listening::start(&Config::default(), &telemetry, &data, &broker);
+    let listening = Listening::start(&Config::default(), &telemetry, &data, &broker).await;
     let completed = event("order-1", OrderEventKind::Completed);
     broker.publish(vec![record(&completed), record(&completed)]).await.unwrap();
     broker.publish(vec![record(&event("order-2", OrderEventKind::Failed))]).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
         let telemetry = TestTelemetry::new("notification-service");
         let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
         let config = Config { correlation, ..Config::default() };
-        let listening = Listening::start(&config, &telemetry, &DataDir::Ephemeral, &broker);
+        let listening = Listening::start(&config, &telemetry, &Files::Ephemeral, &broker).await;
         let mut sent = record(&event("order-1", OrderEventKind::Completed));
         with_context(telemetry.handle().context(), async {
             span("send order-events")
@@ -140,7 +140,7 @@ send order-events INTERNAL notification-service
 async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     let telemetry = TestTelemetry::new("notification-service");
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
-    let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
+    let listening = Listening::start(&Config::default(), &telemetry, &Files::Ephemeral, &broker).await;
     let good = event("order-1", OrderEventKind::Completed);
     let poison = Record { payload: b"{not json".to_vec(), id: "poison".into(), ..record(&good) };
     broker.publish(vec![poison, record(&good)]).await.unwrap();

@@ -1,4 +1,4 @@
-//! The notification service: the store's contract on both stores, and events from a real broker.
+//! The notification service: the store's contract, and events from a real broker.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod events;

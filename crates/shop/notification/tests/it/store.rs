@@ -1,4 +1,4 @@
-//! One contract, two stores.
+//! The contract of a store.
 
 use std::sync::Arc;
 
@@ -6,19 +6,17 @@ use waypost_api::{
     Charge,
     events::{OrderEvent, OrderEventKind},
 };
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
-use waypost_notification::store::{MemoryStore, SqliteStore, Store};
+use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Notifications};
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 use crate::event;
 
-fn stores() -> Vec<Arc<dyn Store>> {
-    let sqlite = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
-    vec![Arc::new(sqlite), Arc::new(MemoryStore::default())]
+fn sqlite() -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
 }
 
 fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {
@@ -27,70 +25,84 @@ fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {
 
 #[tokio::test]
 async fn an_event_that_is_delivered_again_has_no_second_effect() {
-    for store in stores() {
-        let notifier = notifier(&store, &Config::default());
-        let completed = event("order-1", OrderEventKind::Completed);
-        notifier.handle(&completed).await.unwrap();
-        notifier.handle(&completed).await.unwrap();
-        assert_eq!(store.total().await.unwrap(), 1);
+    let store = sqlite();
+    let notifier = notifier(&store, &Config::default());
+    let completed = event("order-1", OrderEventKind::Completed);
+    notifier.handle(&completed).await.unwrap();
+    notifier.handle(&completed).await.unwrap();
+    assert_eq!(store.total().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_that_many_have_at_once_has_one_effect() {
+    let store = sqlite();
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            // Of two groups, so that both keys are tried.
+            let config = Config { group: format!("group-{}", number % 2), ..Config::default() };
+            let notifier = notifier(&store, &config);
+            waypost_telemetry::spawn(async move {
+                notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
     }
+    assert_eq!(store.total().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events() {
-    for store in stores() {
-        let config =
-            Config { channels: vec![Channel::Sms, Channel::Email, Channel::Sms], ..Config::default() };
-        let notifier = notifier(&store, &config);
-        let completed = event("order-1", OrderEventKind::Completed);
-        let mut twin = completed.clone();
-        twin.event_id = "another-event".parse().unwrap();
-        notifier.handle(&completed).await.unwrap();
-        notifier.handle(&twin).await.unwrap();
-        let sent = Notifications::new(Arc::clone(&store)).of_order(&completed.order_id).await.unwrap();
-        let channels: Vec<Channel> = sent.iter().map(|one| one.channel).collect();
-        assert_eq!(channels, [Channel::Email, Channel::Sms], "{store:?}");
-    }
+    let store = sqlite();
+    let config = Config { channels: vec![Channel::Sms, Channel::Email, Channel::Sms], ..Config::default() };
+    let notifier = notifier(&store, &config);
+    let completed = event("order-1", OrderEventKind::Completed);
+    let mut twin = completed.clone();
+    twin.event_id = "another-event".parse().unwrap();
+    notifier.handle(&completed).await.unwrap();
+    notifier.handle(&twin).await.unwrap();
+    let sent = Notifications::new(Arc::clone(&store)).of_order(&completed.order_id).await.unwrap();
+    let channels: Vec<Channel> = sent.iter().map(|one| one.channel).collect();
+    assert_eq!(channels, [Channel::Email, Channel::Sms], "{store:?}");
 }
 
 #[tokio::test]
 async fn two_groups_each_get_every_event_but_the_user_is_told_once() {
-    for store in stores() {
-        let completed = event("order-1", OrderEventKind::Completed);
-        for group in ["one", "two"] {
-            let config = Config { group: group.to_owned(), ..Config::default() };
-            notifier(&store, &config).handle(&completed).await.unwrap();
-        }
-        assert_eq!(store.total().await.unwrap(), 1);
+    let store = sqlite();
+    let completed = event("order-1", OrderEventKind::Completed);
+    for group in ["one", "two"] {
+        let config = Config { group: group.to_owned(), ..Config::default() };
+        notifier(&store, &config).handle(&completed).await.unwrap();
     }
+    assert_eq!(store.total().await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn a_message_says_what_happened_and_to_which_order() {
-    for store in stores() {
-        let notifier = notifier(&store, &Config::default());
-        for (order, kind) in [
-            ("order-1", OrderEventKind::Completed),
-            ("order-2", OrderEventKind::Failed),
-            ("order-3", OrderEventKind::Cancelled),
-            ("order-4", OrderEventKind::Placed),
-        ] {
-            notifier.handle(&event(order, kind)).await.unwrap();
-        }
-        let sent = Notifications::new(Arc::clone(&store));
-        let subjects = async |order: &str| {
-            let found = sent.of_order(&order.parse().unwrap()).await.unwrap();
-            found.into_iter().map(|one| one.subject).collect::<Vec<_>>()
-        };
-        assert_eq!(subjects("order-1").await, ["Order order-1 is complete: 2 x prod456, 99.99 USD"]);
-        assert_eq!(
-            subjects("order-2").await,
-            ["Order order-2 could not be completed: There is not enough stock. Nothing was charged"]
-        );
-        assert_eq!(subjects("order-3").await, ["Order order-3 is cancelled. Nothing was charged"]);
-        assert!(subjects("order-4").await.is_empty());
-        assert_eq!(sent.total().await.unwrap(), 3);
+    let store = sqlite();
+    let notifier = notifier(&store, &Config::default());
+    for (order, kind) in [
+        ("order-1", OrderEventKind::Completed),
+        ("order-2", OrderEventKind::Failed),
+        ("order-3", OrderEventKind::Cancelled),
+        ("order-4", OrderEventKind::Placed),
+    ] {
+        notifier.handle(&event(order, kind)).await.unwrap();
     }
+    let sent = Notifications::new(Arc::clone(&store));
+    let subjects = async |order: &str| {
+        let found = sent.of_order(&order.parse().unwrap()).await.unwrap();
+        found.into_iter().map(|one| one.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(subjects("order-1").await, ["Order order-1 is complete: 2 x prod456, 99.99 USD"]);
+    assert_eq!(
+        subjects("order-2").await,
+        ["Order order-2 could not be completed: There is not enough stock. Nothing was charged"]
+    );
+    assert_eq!(subjects("order-3").await, ["Order order-3 is cancelled. Nothing was charged"]);
+    assert!(subjects("order-4").await.is_empty());
+    assert_eq!(sent.total().await.unwrap(), 3);
 }
 
 #[tokio::test]
@@ -111,12 +123,11 @@ async fn a_message_says_what_became_of_the_money() {
 
 #[tokio::test]
 async fn an_event_that_was_forgotten_long_ago_still_tells_nobody_twice() {
-    for store in stores() {
-        let notifier = notifier(&store, &Config::default());
-        let completed = event("order-1", OrderEventKind::Completed);
-        notifier.handle(&completed).await.unwrap();
-        store.purge_inbox(std::time::Duration::ZERO).await.unwrap();
-        notifier.handle(&completed).await.unwrap();
-        assert_eq!(store.total().await.unwrap(), 1);
-    }
+    let store = sqlite();
+    let notifier = notifier(&store, &Config::default());
+    let completed = event("order-1", OrderEventKind::Completed);
+    notifier.handle(&completed).await.unwrap();
+    store.purge_inbox(std::time::Duration::ZERO).await.unwrap();
+    notifier.handle(&completed).await.unwrap();
+    assert_eq!(store.total().await.unwrap(), 1);
 }

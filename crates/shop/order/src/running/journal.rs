@@ -14,6 +14,7 @@ use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_durable::{
     BoxFuture,
     saga::{AppendError, Batch, Entry, Journal, Loaded, Phase},
+    settle,
 };
 use waypost_telemetry::set;
 
@@ -59,7 +60,9 @@ impl OrderJournal {
             moved: has_moved.then(|| after.last_move()),
             event,
         };
-        match self.shared.store.advance(progress, now).await {
+        let advanced =
+            settle(|| self.shared.store.advance(progress.clone(), now), || self.is_written(&progress));
+        match advanced.await {
             Ok(true) => {
                 self.order.send_replace(after.clone());
                 Ok(after)
@@ -67,6 +70,19 @@ impl OrderJournal {
             Ok(false) => Err(AppendError::Conflict),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// What [`crate::store::Store::advance`] would have answered of a unit whose commit was not acknowledged; `None` when
+    /// the journal has no row since.
+    async fn is_written(&self, progress: &Progress) -> Result<Option<bool>, Error> {
+        let taken = self.shared.store.reload(progress.order.id.clone(), self.shared.name.clone()).await?;
+        // Another's by now: the runner has to look again.
+        let Some(Taken { log, .. }) = taken else { return Ok(Some(false)) };
+        let Some(later) = log.rows().checked_sub(progress.rows_before + 1) else { return Ok(None) };
+        // What others write while it is ours, a wish to cancel, is a row of one fact.
+        let later = usize::try_from(later).unwrap_or(usize::MAX);
+        let until_ours = log.entries().len().checked_sub(later).and_then(|end| log.entries().get(..end));
+        Ok(Some(until_ours.is_some_and(|facts| facts.ends_with(&progress.facts))))
     }
 
     async fn read(&self) -> Result<Loaded<PlaceOrder>, AppendError> {

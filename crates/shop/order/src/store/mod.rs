@@ -5,30 +5,37 @@
 //! rows that are there (the number of rows is the fence). All implementations pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 pub mod operator;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, Output, Refusal, TokenKey, Viewer},
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
+use uuid::Uuid;
 use waypost_api::{OrderId, Timestamp, UserId};
 use waypost_durable::{
-    BoxFuture,
+    BoxFuture, Migrator, Storage,
     idempotency::Key,
     outbox,
     saga::{Log, Phase},
 };
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// The name of a runner in leases: that of its node, which outlives a restart, and what tells one run of the process
+/// from the next.
+pub fn runner_name(node: &str, run: Uuid) -> String {
+    format!("{node}{RUNNER_SEPARATOR}{run}")
+}
+
+/// Between node and run; no node has it in its name.
+const RUNNER_SEPARATOR: char = '/';
 
 /// Who runs a saga, and until when nobody else takes it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +127,35 @@ pub struct Unfinished {
     pub origin: Origin,
 }
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Orders.
+///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction and needs of it:
+/// - `place`: of those with one key exactly one is new, and the others see its order: the key's row is inserted before
+///   the order is ([`waypost_durable::idempotency::claim`]).
+/// - `advance`, `cancel`, `take_over`, `renew`, `end_leases` and what operators do: the condition on journal rows, phase and
+///   runner is part of the statement that writes, and the row stays locked until the commit. Read committed is enough; a
+///   condition that was only read before is not.
+/// - `page`: a cursor is a place in (`created_at`, `order_id`), which never changes. An order that commits late with an
+///   earlier time is missing from pages that were read before, and there when the list is read again.
+/// - `outbox`: positions need not be those of the commits, as rows are marked one by one; within one order they rise,
+///   because its units follow each other.
+/// - `token_key`: of those that make it at the same time all get the same one.
+/// - `purge_keys` and `delete_ended` look at rows that have ended, which nobody changes any more.
 ///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
@@ -154,6 +189,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `most`.
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>>;
 
+    /// Ends the leases of the runners of this node, so that its sagas need not wait for them to run out. To be called
+    /// once, before the first runner of the process: whoever held one under this name is gone. Leases of other nodes
+    /// stay as they are.
+    fn end_leases(&self, node: String) -> Answer<'_, ()>;
+
     /// Prolongs the leases of sagas that this runner runs.
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()>;
 
@@ -171,6 +211,15 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Every state that an order was in, the first one first.
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>>;
 
+    /// The events that wait to be published.
+    fn outbox(&self) -> Arc<dyn outbox::Outbox>;
+
+    /// What operators read and change.
+    fn operator(&self) -> Arc<dyn operator::OperatorStore>;
+
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -8,24 +8,27 @@ mod retention;
 mod rows;
 
 use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
-use super::{Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, Store, Taken, Unfinished};
+use super::{
+    Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, RUNNER_SEPARATOR, Store, Taken, Unfinished,
+    operator::OperatorStore,
+};
 use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, TokenKey, Viewer},
 };
 use rusqlite::params;
+use std::sync::Arc;
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    Database, DatabaseOptions, Location, Migration, Unit,
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
     idempotency::{self, Claim, Key},
-    outbox::{self, SqliteOutbox},
+    outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
     Migration::new("0002_idempotency", idempotency::SCHEMA),
     Migration::new("0003_outbox", outbox::SCHEMA),
@@ -36,7 +39,7 @@ pub const MIGRATIONS: &[Migration] = &[
 ];
 
 /// The name of the database: of its file and in spans.
-pub const DATABASE: &str = "order";
+const DATABASE: &str = "order";
 
 /// Keys that are forgotten in one transaction.
 const PURGE_BATCH: u32 = 500;
@@ -53,35 +56,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in a data folder and migrates it. Blocks meanwhile.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database(DATABASE) {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let options = DatabaseOptions::new(location, DATABASE, telemetry);
+    /// Opens the database and migrates it. Blocks the thread meanwhile.
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
         let database = Database::open(options, MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
     }
 
-    /// Ends all leases. To be called once after opening: the file belongs to this process alone, so whoever held a
-    /// lease is gone, and its sagas need not wait for the lease to run out.
-    pub async fn end_leases(&self) -> Result<(), Error> {
-        let end = |unit: &mut Unit<'_>| -> Result<(), Error> {
-            unit.execute("UPDATE orders SET lease_until = 0 WHERE phase NOT IN ('ended', 'stuck')", ())?;
-            Ok(())
-        };
-        self.untraced.write("end_leases", end).await
-    }
-
-    /// The events that wait to be published.
-    pub fn outbox(&self) -> SqliteOutbox {
-        SqliteOutbox::new(&self.database)
-    }
-
-    /// Finishes what waits and closes the file.
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 
@@ -122,6 +106,17 @@ impl Store for SqliteStore {
         Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, now, most)))
     }
 
+    fn end_leases(&self, node: String) -> Answer<'_, ()> {
+        Box::pin(self.untraced.write("end_leases", move |unit| {
+            unit.execute(
+                "UPDATE orders SET lease_until = 0 \
+                 WHERE phase NOT IN ('ended', 'stuck') AND substr(runner, 1, length(?1)) = ?1",
+                [format!("{node}{RUNNER_SEPARATOR}")],
+            )?;
+            Ok(())
+        }))
+    }
+
     fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
         Box::pin(self.untraced.write("renew", move |unit| {
             for id in orders {
@@ -154,8 +149,20 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("history", move |unit| history(unit, &id)))
     }
 
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(SqliteOutbox::new(&self.database))
+    }
+
+    fn operator(&self) -> Arc<dyn OperatorStore> {
+        Arc::new(self.clone())
+    }
+
     fn ping(&self) -> Answer<'_, ()> {
         Box::pin(self.untraced.read("ping", |unit| Ok(unit.query_row("SELECT 1", (), |_| Ok(()))?)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.database.close())
     }
 }
 
@@ -228,17 +235,12 @@ fn purge_keys(unit: &mut Unit<'_>) -> Result<usize, Error> {
     )?)
 }
 
-/// The key of page tokens; made when there is none.
+/// The key of page tokens; made when there is none. Who makes it reads it as everybody else does.
 fn token_key(unit: &mut Unit<'_>) -> Result<TokenKey, Error> {
-    let read = "SELECT key FROM page_token_key";
-    let stored = unit.query_optional(read, (), |row| row.get::<_, [u8; 32]>(0))?;
-    if let Some(key) = stored {
-        return Ok(TokenKey::new(key));
-    }
-    let mut key = [0; 32];
+    let mut key: [u8; 32] = [0; 32];
     getrandom::fill(&mut key).map_err(|_| ErrorCode::Internal)?;
-    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, ?1)", [key])?;
-    Ok(TokenKey::new(key))
+    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, ?1) ON CONFLICT DO NOTHING", [key])?;
+    Ok(TokenKey::new(unit.query_row("SELECT key FROM page_token_key", (), |row| row.get(0))?))
 }
 
 /// What an older claim of a key means; `None` when the key is new, or its order is not kept any more.

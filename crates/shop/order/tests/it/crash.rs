@@ -16,14 +16,14 @@ use tokio::{
 use waypost_api::order::v1::OrderStatus::{Cancelled, Completed};
 use waypost_api::payment::v1::PaymentState::Voided;
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
-use waypost_durable::idempotency::Key;
+use waypost_durable::{BoxFuture, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
     domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{
         Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
+        operator::OperatorStore,
     },
 };
-use waypost_service::DataDir;
 use waypost_telemetry::testing::TestTelemetry;
 
 /// Before or after a write that changes an order.
@@ -107,8 +107,20 @@ impl Store for Deadly {
     fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
         self.store.history(id)
     }
+    fn end_leases(&self, node: String) -> Answer<'_, ()> {
+        self.store.end_leases(node)
+    }
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.store.outbox()
+    }
+    fn operator(&self) -> Arc<dyn OperatorStore> {
+        self.store.operator()
+    }
     fn ping(&self) -> Answer<'_, ()> {
         self.store.ping()
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.store.close()
     }
 }
 
@@ -126,8 +138,8 @@ impl World {
         World { neighbours, around, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn data(&self) -> DataDir {
-        DataDir::Folder(self.folder.path().to_path_buf())
+    fn data(&self) -> Files {
+        Files::Folder(self.folder.path().to_path_buf())
     }
 
     /// Places an order in a process that is killed at its n-th write.

@@ -5,7 +5,7 @@ use waypost_api::{
     ErrorCode,
     order::v1::{ListOrdersRequest, ListOrdersResponse},
 };
-use waypost_service::DataDir;
+use waypost_durable::Files;
 
 async fn page(
     service: &Service,
@@ -111,7 +111,7 @@ async fn a_page_token_is_good_for_its_own_list_only() {
 #[tokio::test]
 async fn a_page_token_outlives_the_process_that_gave_it() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let neighbours = Neighbours::start();
     let config = neighbours.config();
     let service = Service::start(&config, &data).await;

@@ -12,3 +12,4 @@ mod shop;
 mod spans;
 mod store;
 mod trouble;
+mod unacknowledged;

@@ -12,7 +12,7 @@ use waypost_api::{
     ErrorCode,
     order::v1::{CreateOrderRequest, GetOrderByKeyRequest},
 };
-use waypost_service::DataDir;
+use waypost_durable::Files;
 
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_answer_and_makes_no_second_order() {
@@ -171,7 +171,7 @@ async fn fifty_requests_at_once_with_one_key_make_one_order() {
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_answer_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let shop = Shop::open().await;
     let config = shop.neighbours.config();
     let service = Service::start(&config, &data).await;

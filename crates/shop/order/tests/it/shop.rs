@@ -12,13 +12,13 @@ use waypost_api::{
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
-use waypost_durable::{Clock, broker::MemoryBroker, relay::Relay};
+use waypost_durable::{Clock, Files, Storage, broker::MemoryBroker, relay::Relay};
 use waypost_order::{
     Config, Parts, Steps, grpc,
     store::{SqliteStore, Store},
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
-use waypost_service::{DataDir, Drain, DrainTrigger, GrpcLimits, Limits, Tasks, bind, grpc_app, serve};
+use waypost_service::{Drain, DrainTrigger, GrpcLimits, Limits, Tasks, bind, grpc_app, serve};
 use waypost_settings as config;
 use waypost_telemetry::{
     FinishedSpan, Telemetry,
@@ -27,6 +27,9 @@ use waypost_telemetry::{
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The name of the node that every order service of the tests runs on.
+const NODE: &str = "node-1";
 
 /// The services that the order service calls, with handles of their own.
 pub(crate) struct Neighbours {
@@ -113,7 +116,7 @@ impl Shop {
         let neighbours = Neighbours::start();
         let mut config = neighbours.config();
         change(&mut config);
-        let service = Service::start(&config, &DataDir::Ephemeral).await;
+        let service = Service::start(&config, &Files::Ephemeral).await;
         Shop { neighbours, service }
     }
 
@@ -147,12 +150,12 @@ pub(crate) struct Service {
 
 impl Service {
     /// Over the embedded store, with its relay.
-    pub(crate) async fn start(config: &Config, data: &DataDir) -> Service {
+    pub(crate) async fn start(config: &Config, data: &Files) -> Service {
         let telemetry = TestTelemetry::new("order-service");
-        let store = Arc::new(reopen(data, &telemetry).await);
-        store.end_leases().await.unwrap();
-        let service = Service::over(config, telemetry, Arc::clone(&store) as Arc<dyn Store>);
-        let relay = Relay::new(Arc::new(store.outbox()), service.broker(), &service.telemetry);
+        let store: Arc<dyn Store> = Arc::new(reopen(data, &telemetry).await);
+        store.end_leases(NODE.to_owned()).await.unwrap();
+        let service = Service::over(config, telemetry, Arc::clone(&store));
+        let relay = Relay::new(store.outbox(), service.broker(), &service.telemetry);
         let drain = service.drain.clone();
         service.tasks.spawn(async move { relay.run(drain.started()).await });
         service
@@ -175,7 +178,8 @@ impl Service {
         let parts = Parts {
             telemetry: telemetry.handle().clone(),
             tasks: tasks.clone(),
-            data: DataDir::Ephemeral,
+            storage: Storage::ephemeral(),
+            node: NODE.to_owned(),
             broker: Arc::clone(&broker) as _,
         };
         let assembled = waypost_order::orders(config, &parts, Arc::clone(&store), clock).unwrap();
@@ -253,7 +257,7 @@ impl Service {
 }
 
 /// Opens the store; a former process may take a moment to let go of the file.
-async fn reopen(data: &DataDir, telemetry: &Telemetry) -> SqliteStore {
+async fn reopen(data: &Files, telemetry: &Telemetry) -> SqliteStore {
     let opening = async {
         loop {
             match SqliteStore::open(data, telemetry) {

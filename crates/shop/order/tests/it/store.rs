@@ -1,45 +1,43 @@
 //! The contract of a store, run on each of them.
 
 use std::{sync::Arc, time::SystemTime};
+use uuid::Uuid;
 use waypost_api::{Charge, Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
+    Files,
     idempotency::{Key, RETENTION},
     outbox::{self, Outbox},
     saga::{Ending, Entry, Phase},
 };
 use waypost_order::{
     domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, TokenKey, Viewer},
-    store::{Cancelling, Kept, Lease, MemoryStore, Placed, Placement, Progress, SqliteStore, Store, Taken},
+    store::{Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, runner_name},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// A store and its outbox.
 struct Subject {
     store: Arc<dyn Store>,
-    outbox: Box<dyn Outbox>,
+    outbox: Arc<dyn Outbox>,
 }
 
 fn sqlite() -> Subject {
-    let store = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
-    Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
-}
-
-fn memory() -> Subject {
-    let store = MemoryStore::new();
-    Subject { outbox: Box::new(store.outbox()), store: Arc::new(store) }
+    let store = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
+    Subject { outbox: store.outbox(), store: Arc::new(store) }
 }
 
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(super::sqlite()).await; })*
-        }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(super::memory()).await; })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::sqlite()).await; }
+            )*
         }
     };
 }
+
+mod concurrent;
 
 on_each_store! {
     an_order_is_found_as_it_was_placed_by_those_who_may_see_it
@@ -53,6 +51,7 @@ on_each_store! {
     a_saga_is_taken_over_only_when_its_lease_has_run_out
     a_lease_that_is_renewed_does_not_run_out
     a_parked_saga_waits_for_its_time
+    a_node_ends_its_own_leases_only
     an_order_is_cancelled_until_its_payment_is_taken
     a_list_runs_from_the_newest_to_the_oldest
 }
@@ -213,7 +212,7 @@ async fn a_key_is_kept_while_its_order_runs_and_after(subject: Subject) {
 #[tokio::test]
 async fn a_key_is_forgotten_a_day_after_its_order_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
     let placed = placed_long_ago(&store).await;
     assert!(store.advance(ended(&placed, 1, &Ending::Cancelled, 5), at(5)).await.unwrap());
@@ -231,7 +230,7 @@ async fn a_key_is_forgotten_a_day_after_its_order_ended() {
 async fn a_store_has_one_key_for_page_tokens(subject: Subject) {
     let key: TokenKey = subject.store.token_key().await.unwrap();
     assert_eq!(subject.store.token_key().await.unwrap(), key);
-    assert_ne!(memory().store.token_key().await.unwrap(), key);
+    assert_ne!(sqlite().store.token_key().await.unwrap(), key);
 }
 
 async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject) {
@@ -308,6 +307,16 @@ async fn a_lease_that_is_renewed_does_not_run_out(subject: Subject) {
     assert_eq!(unfinished(&subject, 2000).await, ["order-2"], "only its runner renews a lease");
 }
 
+async fn a_node_ends_its_own_leases_only(subject: Subject) {
+    for (id, node) in [("order-1", "till-1"), ("order-2", "till-10"), ("order-3", "till-2")] {
+        let lease = lease(&runner_name(node, Uuid::nil()), 1000);
+        let placement = Placement { lease, ..placement(order(id, 0)) };
+        assert_eq!(subject.store.place(placement, at(0)).await.unwrap(), Placed::New);
+    }
+    subject.store.end_leases("till-1".to_owned()).await.unwrap();
+    assert_eq!(unfinished(&subject, 1).await, ["order-1"]);
+}
+
 async fn a_parked_saga_waits_for_its_time(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
@@ -362,7 +371,6 @@ async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
     assert!(page("mallory", None, 3).await.is_empty());
 }
 
-/// A double lives no longer than a test and keeps everything.
 #[tokio::test]
 async fn only_what_ended_long_ago_is_deleted() {
     let subject = sqlite();
@@ -414,9 +422,9 @@ async fn the_key_of_an_order_that_is_gone_is_new() {
 #[tokio::test]
 async fn the_database_itself_lets_nothing_go_before_its_time() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_path_buf());
+    let data = Files::Folder(folder.path().to_path_buf());
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
-    let subject = Subject { outbox: Box::new(store.outbox()), store: Arc::new(store.clone()) };
+    let subject = Subject { outbox: store.outbox(), store: Arc::new(store.clone()) };
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let end = ended(&placed, 1, &Ending::Cancelled, 10);

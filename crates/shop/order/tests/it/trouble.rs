@@ -19,14 +19,13 @@ use waypost_api::{
     ErrorCode, OrderStatus, Timestamp,
     events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind},
 };
-use waypost_durable::{Clock, broker::Broker as _};
+use waypost_durable::{Clock, Files, broker::Broker as _};
 use waypost_order::{
     Config,
-    store::{MemoryStore, Store},
+    store::{SqliteStore, Store},
 };
-use waypost_service::DataDir;
 use waypost_settings as config;
-use waypost_telemetry::testing::TestTelemetry;
+use waypost_telemetry::{Telemetry, testing::TestTelemetry};
 
 impl Shop {
     /// The script of the service that has this method.
@@ -163,7 +162,7 @@ async fn stock_that_was_taken_before_its_refusal_is_delivered() {
 async fn an_order_waits_for_a_payment_service_that_restarts() {
     let mut neighbours = Neighbours::start();
     let address = neighbours.move_payments();
-    let service = Service::start(&neighbours.config(), &DataDir::Ephemeral).await;
+    let service = Service::start(&neighbours.config(), &Files::Ephemeral).await;
     let restarting = async {
         // More failures than the three tries of a step.
         service.ended("waypost.payment.v1.PaymentService/Authorize", 5).await;
@@ -262,7 +261,8 @@ impl TwoProcesses {
         let neighbours = Neighbours::start();
         let gate = Arc::new(Semaphore::new(0));
         neighbours.payments.script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap());
         let now = Arc::new(Mutex::new(SystemTime::now()));
         let process = |sweep_interval| {
             let config = Config { lease: LEASE, sweep_interval, ..neighbours.config() };

@@ -4,22 +4,19 @@
 //! and carry the judgement out in the same unit. No unit waits for the provider. All stores pass the same tests
 //! (`tests/it/store.rs`).
 
-mod memory;
 mod rows;
 mod sqlite;
 
-pub use self::{
-    memory::MemoryStore,
-    sqlite::{DATABASE, MIGRATIONS, SqliteStore},
-};
+pub use self::sqlite::SqliteStore;
 
 use crate::{
     Error,
-    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, Totals},
+    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, ReviewTimes, Totals},
 };
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 use waypost_api::{Currency, OrderId, Timestamp};
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_telemetry::Telemetry;
 
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -71,7 +68,39 @@ impl Due {
     }
 }
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(
+    storage: &Storage,
+    telemetry: &Telemetry,
+    times: ReviewTimes,
+) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(
+            files.open(telemetry, move |files, telemetry| SqliteStore::open(files, telemetry, times)).await?,
+        )),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Payments, refunds and the ledger.
+///
+/// # Isolation
+/// Callers are many, in several processes where the database allows it. Each method is one transaction that judges what it
+/// has read, so what it has read must still hold when it commits:
+/// - `begin` and `give_up` of one order each read what the other writes (write skew): an attempt would be begun and given
+///   up, and charged. They take a lock per order before they read, or run serialisable.
+/// - `record`, `begin_refund` and `end_refund` take the payment's row for themselves before they judge it; of refunds of one
+///   payment the second sees the amount that the first has set aside.
+/// - `due` may show what another process looks into at the same moment: every answer is recorded in a unit of its own.
+/// - `totals` is one state of all tables.
+///
+/// A transaction that loses is [`waypost_durable::Error::Conflict`]; the order service repeats the request under its key.
 ///
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
@@ -116,4 +145,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Finishes what waits and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, dollars, first, memory, order, payments, sqlite},
+    world::{AMOUNT, Hand, assert_sound, authorization, dollars, first, order, payments, sqlite},
 };
 use axum::http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -30,7 +30,7 @@ fn shop_on(store: Arc<dyn Store>) -> Shop {
 }
 
 pub(crate) fn shop() -> Shop {
-    shop_on(memory())
+    shop_on(sqlite())
 }
 
 impl Shop {
@@ -197,20 +197,19 @@ async fn an_authorisation_that_arrives_after_its_void_charges_nobody() {
 
 #[tokio::test]
 async fn a_payment_that_was_taken_is_given_back_by_its_void() {
-    for store in [memory(), sqlite()] {
-        let shop = shop_on(store);
-        shop.authorize().await.unwrap();
-        shop.capture().await.unwrap();
-        shop.provider.is_next(Mood::SilentAfter);
-        assert_eq!(code(shop.void().await), ErrorCode::PaymentUnknown);
-        for _ in 0..2 {
-            assert_eq!(shop.void().await.unwrap(), Some(PaymentState::Refunded));
-        }
-        assert_eq!(shop.provider.count("void"), 0);
-        assert_eq!(shop.provider.charges()[0]["refunded"], 99.99);
-        assert_eq!(code(shop.capture().await), ErrorCode::PaymentConflict);
-        assert_sound(&*shop.store, &["one"]).await;
+    let store = sqlite();
+    let shop = shop_on(store);
+    shop.authorize().await.unwrap();
+    shop.capture().await.unwrap();
+    shop.provider.is_next(Mood::SilentAfter);
+    assert_eq!(code(shop.void().await), ErrorCode::PaymentUnknown);
+    for _ in 0..2 {
+        assert_eq!(shop.void().await.unwrap(), Some(PaymentState::Refunded));
     }
+    assert_eq!(shop.provider.count("void"), 0);
+    assert_eq!(shop.provider.charges()[0]["refunded"], 99.99);
+    assert_eq!(code(shop.capture().await), ErrorCode::PaymentConflict);
+    assert_sound(&*shop.store, &["one"]).await;
 }
 
 #[tokio::test]
@@ -242,7 +241,7 @@ async fn a_refund_gives_back_once_whatever_gets_lost() {
 
 #[tokio::test]
 async fn a_provider_that_is_away_leaves_the_outcome_open() {
-    let store = memory();
+    let store = sqlite();
     let url = FakeProvider::start().url().to_owned();
     let config = ProviderConfig { url, ..ProviderConfig::default() };
     let client = Provider::new(&config, &Telemetry::disabled()).unwrap();
@@ -307,7 +306,7 @@ async fn the_callers_deadline_ends_the_wait_for_the_provider() {
     let patient =
         ProviderConfig { timeout: Duration::from_mins(1).into(), ..crate::world::config(&provider).provider };
     let client = Provider::new(&patient, &Telemetry::disabled()).unwrap();
-    let payments = Payments::new(memory(), client, Hand::default().clock(), &Config::default());
+    let payments = Payments::new(sqlite(), client, Hand::default().clock(), &Config::default());
     provider.is_next(Mood::SilentAfter);
     let nearest = tokio::time::Instant::now() + Duration::from_millis(500);
     let answer = deadline::within(nearest, payments.authorize(authorization("one"))).await;

@@ -15,9 +15,10 @@ use waypost_api::{
         payment_service_client::PaymentServiceClient,
     },
 };
+use waypost_durable::Storage;
 use waypost_payment::{Parts, build};
 use waypost_service::health::Health;
-use waypost_service::{DataDir, Drain, DrainTrigger, Limits, Tasks, bind, serve};
+use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
 use waypost_telemetry::{
     grpc::TracedChannel,
     span,
@@ -37,9 +38,8 @@ async fn start() -> Running {
     let telemetry = TestTelemetry::new("payment-service");
     let provider_telemetry = TestTelemetry::new("payment-provider");
     let provider = FakeProvider::traced(provider_telemetry.handle());
-    let parts =
-        Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
-    let app = build(&config(&provider), parts).unwrap();
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
+    let app = build(&config(&provider), parts).await.unwrap();
     telemetry.forget();
     let health = Health::default();
     health.add("payment", app.checks.clone());

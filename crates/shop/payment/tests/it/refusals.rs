@@ -3,7 +3,7 @@
 use crate::{
     flow::{code, shop},
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, dollars, memory, order, payments, sqlite},
+    world::{AMOUNT, Hand, assert_sound, authorization, dollars, order, payments, sqlite},
 };
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ async fn a_provider_that_does_not_take_our_key_is_counted_and_logged() {
     let provider = FakeProvider::start();
     let config = crate::world::config(&provider);
     let client = Provider::new(&config.provider, telemetry.handle()).unwrap();
-    let payments = Payments::new(memory(), client, Hand::default().clock(), &config);
+    let payments = Payments::new(sqlite(), client, Hand::default().clock(), &config);
     provider.is_next(Mood::Answer(StatusCode::UNAUTHORIZED, r#"{"code":"key_revoked"}"#.to_owned()));
     let error = with_context(telemetry.context(), payments.authorize(authorization("one"))).await;
     // `unavailable`, which opens the breakers of the callers.
@@ -116,23 +116,21 @@ fn rejected_refund() -> Mood {
 
 #[tokio::test]
 async fn a_rejected_refund_is_made_anew_under_another_key() {
-    for store in [memory(), sqlite()] {
-        let (provider, hand) = (FakeProvider::start(), Hand::default());
-        let payments = payments(Arc::clone(&store), &provider, &hand);
-        payments.authorize(authorization("one")).await.unwrap();
-        payments.capture(order("one"), "one:capture:1").await.unwrap();
-        let wish =
-            RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
-        provider.is_next(rejected_refund());
-        assert_eq!(code(payments.refund(wish.clone()).await), ErrorCode::PaymentConflict);
-        hand.move_on(3600);
-        assert_eq!(payments.refund(wish.clone()).await.unwrap().state, PaymentState::Refunded);
-        assert_eq!(payments.refund(wish).await.unwrap().refunded, AMOUNT);
-        let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
-        let keys: Vec<_> = refunds.filter_map(|seen| seen.key).collect();
-        assert_eq!(keys, ["one:refund:1", "one:refund:1.2"]);
-        assert_sound(&*store, &["one"]).await;
-    }
+    let store = sqlite();
+    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let payments = payments(Arc::clone(&store), &provider, &hand);
+    payments.authorize(authorization("one")).await.unwrap();
+    payments.capture(order("one"), "one:capture:1").await.unwrap();
+    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
+    provider.is_next(rejected_refund());
+    assert_eq!(code(payments.refund(wish.clone()).await), ErrorCode::PaymentConflict);
+    hand.move_on(3600);
+    assert_eq!(payments.refund(wish.clone()).await.unwrap().state, PaymentState::Refunded);
+    assert_eq!(payments.refund(wish).await.unwrap().refunded, AMOUNT);
+    let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
+    let keys: Vec<_> = refunds.filter_map(|seen| seen.key).collect();
+    assert_eq!(keys, ["one:refund:1", "one:refund:1.2"]);
+    assert_sound(&*store, &["one"]).await;
 }
 
 #[tokio::test]

@@ -2,19 +2,18 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{
-        AMOUNT, Hand, assert_sound, authorization, config, dollars, first, memory, order, payments, sqlite,
-    },
+    world::{AMOUNT, Hand, assert_sound, authorization, config, dollars, first, order, payments, sqlite},
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
+use waypost_durable::Files;
 use waypost_payment::{
     domain::{PaymentState, RefundWish, ReviewTimes},
     logic::Payments,
     provider::Provider,
     store::{SqliteStore, Store},
 };
-use waypost_service::{DataDir, Drain};
+use waypost_service::Drain;
 use waypost_telemetry::{Telemetry, span, testing::TestTelemetry, with_context};
 
 async fn state(payments: &Payments) -> PaymentState {
@@ -38,7 +37,7 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_review() {
 #[tokio::test]
 async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_owned());
+    let data = Files::Folder(folder.path().to_owned());
     let (provider, hand) = (FakeProvider::start(), Hand::default());
     let open = || SqliteStore::open(&data, &Telemetry::disabled(), ReviewTimes::default()).unwrap();
     let store = open();
@@ -68,7 +67,7 @@ async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart(
 #[tokio::test]
 async fn a_payment_that_was_given_up_is_voided_by_the_review_if_the_void_could_not() {
     let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(memory(), &provider, &hand);
+    let payments = payments(sqlite(), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     provider.is_next(Mood::SilentBefore);
     payments.void(order("one"), first(), "one:void:1").await.unwrap_err();
@@ -99,27 +98,26 @@ async fn a_charge_that_arrives_after_the_void_is_voided_too() {
 
 #[tokio::test]
 async fn a_charge_that_arrives_hours_after_the_void_is_voided_too() {
-    for store in [memory(), sqlite()] {
-        let (provider, hand) = (FakeProvider::start(), Hand::default());
-        let payments = payments(store, &provider, &hand);
-        provider.is_next(Mood::SilentBefore);
-        payments.authorize(authorization("one")).await.unwrap_err();
-        let voided = payments.void(order("one"), first(), "one:void:1").await.unwrap().unwrap();
-        let mut looks = 0;
-        for _ in 0..60 * 5 {
-            hand.move_on(60);
-            looks += payments.review().await.unwrap();
-        }
-        assert!((3..12).contains(&looks), "with growing pauses: {looks}");
-        provider.receive_late(voided.id.as_str(), "99.99");
-        for _ in 0..60 * 20 {
-            hand.move_on(60);
-            payments.review().await.unwrap();
-        }
-        assert_eq!(provider.charges()[0]["status"], "voided");
-        hand.move_on(7 * 24 * 3600);
-        assert_eq!(payments.review().await.unwrap(), 0);
+    let store = sqlite();
+    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let payments = payments(store, &provider, &hand);
+    provider.is_next(Mood::SilentBefore);
+    payments.authorize(authorization("one")).await.unwrap_err();
+    let voided = payments.void(order("one"), first(), "one:void:1").await.unwrap().unwrap();
+    let mut looks = 0;
+    for _ in 0..60 * 5 {
+        hand.move_on(60);
+        looks += payments.review().await.unwrap();
     }
+    assert!((3..12).contains(&looks), "with growing pauses: {looks}");
+    provider.receive_late(voided.id.as_str(), "99.99");
+    for _ in 0..60 * 20 {
+        hand.move_on(60);
+        payments.review().await.unwrap();
+    }
+    assert_eq!(provider.charges()[0]["status"], "voided");
+    hand.move_on(7 * 24 * 3600);
+    assert_eq!(payments.review().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -156,7 +154,7 @@ async fn a_capture_that_nobody_heard_of_is_booked_by_the_review() {
 #[tokio::test]
 async fn a_refund_without_an_answer_is_sent_again() {
     let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(memory(), &provider, &hand);
+    let payments = payments(sqlite(), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1").await.unwrap();
     let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
@@ -174,7 +172,7 @@ async fn a_provider_that_is_away_is_asked_less_and_less_often() {
     let hand = Hand::default();
     let payments = {
         let provider = FakeProvider::start();
-        payments(memory(), &provider, &hand)
+        payments(sqlite(), &provider, &hand)
     };
     let error = payments.authorize(authorization("one")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::PaymentUnknown);
@@ -194,7 +192,7 @@ async fn a_review_joins_the_trace_of_the_request_and_finds_nothing_in_silence() 
     let provider = FakeProvider::start();
     let hand = Hand::default();
     let config = config(&provider);
-    let store = SqliteStore::open(&DataDir::Ephemeral, telemetry.handle(), ReviewTimes::default()).unwrap();
+    let store = SqliteStore::open(&Files::Ephemeral, telemetry.handle(), ReviewTimes::default()).unwrap();
     let client = Provider::new(&config.provider, telemetry.handle()).unwrap();
     let payments = Payments::new(Arc::new(store.clone()) as Arc<dyn Store>, client, hand.clock(), &config);
     with_context(telemetry.context(), async {
@@ -228,7 +226,7 @@ async fn the_worker_reviews_until_the_drain() {
     let mut config = config(&provider);
     config.review.interval = Duration::from_millis(1).into();
     let client = Provider::new(&config.provider, &Telemetry::disabled()).unwrap();
-    let payments = Payments::new(memory(), client, hand.clock(), &config);
+    let payments = Payments::new(sqlite(), client, hand.clock(), &config);
     provider.is_next(Mood::SilentAfter);
     payments.authorize(authorization("one")).await.unwrap_err();
     hand.move_on(5);

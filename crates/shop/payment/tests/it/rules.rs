@@ -1,8 +1,8 @@
-//! The rules under random sequences of requests, answers, rejections, stale answers and silence: both stores agree, I8
-//! and I9 hold after every step, no charge that lies at the provider is forgotten, and once every answer has arrived and
+//! The rules under random sequences of requests, answers, rejections, stale answers and silence: I8 and I9
+//! hold after every step, no charge that lies at the provider is forgotten, and once every answer has arrived and
 //! what nobody wants is given back, our books are the provider's.
 
-use crate::world::{AMOUNT, assert_sound, at, charge, dollars, intent, memory, order, sqlite};
+use crate::world::{AMOUNT, assert_sound, at, charge, dollars, intent, order, sqlite};
 use proptest::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 use waypost_api::{Currency, Timestamp};
@@ -111,46 +111,24 @@ impl Account {
 }
 
 struct World {
-    stores: [Arc<dyn Store>; 2],
+    store: Arc<dyn Store>,
     accounts: HashMap<(usize, Generation), Account>,
     now: Timestamp,
 }
 
-/// Does the same on both stores and compares the outcomes.
-macro_rules! on_both {
-    ($world:expr, |$store:ident| $call:expr) => {{
-        let mut outcomes = Vec::new();
-        for $store in &$world.stores {
-            let outcome: Result<_, Error> = $call.await;
-            outcomes.push(outcome);
-        }
-        let texts: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| match outcome {
-                Ok(value) => format!("{value:?}"),
-                Err(error) => format!("{}: {error}", error.code()),
-            })
-            .collect();
-        assert_eq!(texts[0], texts[1]);
-        outcomes.swap_remove(0)
-    }};
-}
-
 impl World {
     async fn newest(&self, number: usize) -> Option<Payment> {
-        on_both!(self, |store| store.newest(order(NAMES[number]))).unwrap()
+        self.store.newest(order(NAMES[number])).await.unwrap()
     }
 
     async fn take(&mut self, step: Step) {
         match step {
             Step::Begin { order, generation } => {
-                let _refused =
-                    on_both!(self, |store| store.begin(intent(NAMES[order], generation), self.now));
+                let _refused = self.store.begin(intent(NAMES[order], generation), self.now).await;
             }
             Step::GiveUp { order: number, generation } => {
                 let generation = Generation::new(generation);
-                let _refused =
-                    on_both!(self, |store| store.give_up(order(NAMES[number]), generation, self.now));
+                let _refused = self.store.give_up(order(NAMES[number]), generation, self.now).await;
             }
             Step::Charge { order, declines } => self.charge(order, declines).await,
             Step::Capture { order } => {
@@ -192,7 +170,7 @@ impl World {
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
         let (order, generation) = (payment.order.clone(), payment.generation);
-        on_both!(self, |store| store.record(order.clone(), generation, finding.clone(), self.now))
+        self.store.record(order.clone(), generation, finding.clone(), self.now).await
     }
 
     async fn charge(&mut self, number: usize, declines: bool) {
@@ -224,7 +202,7 @@ impl World {
 
     async fn refund(&mut self, number: usize, key: &str, amount: i64) {
         let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
-        let Ok(begun) = on_both!(self, |store| store.begin_refund(wish.clone(), self.now)) else { return };
+        let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
         let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
         let provider_key = begun.refund.provider_key();
@@ -238,18 +216,18 @@ impl World {
             account.refunds.push(provider_key);
             account.is(charge.clone());
             let (number, done) = (begun.refund.number, RefundOutcome::Done(charge));
-            on_both!(self, |store| store.end_refund(key.to_owned(), number, done.clone(), self.now)).unwrap();
+            self.store.end_refund(key.to_owned(), number, done.clone(), self.now).await.unwrap();
         }
     }
 
     async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
         let key = format!("{}:refund:{count}", NAMES[number]);
         let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
-        let Ok(begun) = on_both!(self, |store| store.begin_refund(wish.clone(), self.now)) else { return };
+        let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
         let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());
         let outcome = if counts { RefundOutcome::Rejected } else { RefundOutcome::NoAnswer };
         let number = begun.refund.number;
-        on_both!(self, |store| store.end_refund(key.clone(), number, outcome.clone(), self.now)).unwrap();
+        self.store.end_refund(key.clone(), number, outcome.clone(), self.now).await.unwrap();
     }
 
     async fn give_back(&mut self, number: usize) {
@@ -262,7 +240,7 @@ impl World {
 
     /// I10: what lies at the provider and is not wanted is still looked for, for long enough.
     async fn assert_nothing_is_forgotten(&self) {
-        let due = on_both!(self, |store| store.due(at(10_000_000), 1_000)).unwrap();
+        let due = self.store.due(at(10_000_000), 1_000).await.unwrap();
         for ((number, generation), account) in &self.accounts {
             let Some(charge) = &account.now else { continue };
             let is_due = due
@@ -287,30 +265,26 @@ impl World {
             let name = order(NAMES[*number]);
             let finding = Finding::Charge(charge.clone());
             let payment =
-                on_both!(self, |store| store.record(name.clone(), *generation, finding.clone(), self.now))
-                    .unwrap();
+                self.store.record(name.clone(), *generation, finding.clone(), self.now).await.unwrap();
             let is_over = matches!(payment.state, PaymentState::Voided | PaymentState::Declined);
             if is_over && charge.status == ChargeStatus::Authorized {
                 let voided = Finding::Charge(Charge { status: ChargeStatus::Voided, ..charge.clone() });
-                let settled =
-                    on_both!(self, |store| store.record(name.clone(), *generation, voided.clone(), self.now));
+                let settled = self.store.record(name.clone(), *generation, voided.clone(), self.now).await;
                 assert_eq!(settled.unwrap().review_at, None, "settled and looked for again");
             }
         }
-        let totals = on_both!(self, |store| store.totals(Currency::USD)).unwrap();
+        let totals = self.store.totals(Currency::USD).await.unwrap();
         assert_eq!((totals.captured, totals.refunded), (captured, refunded));
         assert_eq!(totals.receivable, captured - refunded);
     }
 }
 
 async fn run(steps: Vec<Step>) {
-    let mut world = World { stores: [sqlite(), memory()], accounts: HashMap::new(), now: at(0) };
+    let mut world = World { store: sqlite(), accounts: HashMap::new(), now: at(0) };
     for (number, step) in steps.into_iter().enumerate() {
         world.now = at(i64::try_from(number).unwrap());
         world.take(step).await;
-        for store in &world.stores {
-            assert_sound(&**store, &NAMES).await;
-        }
+        assert_sound(&*world.store, &NAMES).await;
         world.assert_nothing_is_forgotten().await;
     }
     world.heal().await;

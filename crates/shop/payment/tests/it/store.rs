@@ -3,6 +3,7 @@
 use crate::world::{AMOUNT, assert_sound, at, charge, dollars, first, intent, order};
 use std::{collections::HashSet, sync::Arc};
 use waypost_api::{Currency, ErrorCode};
+use waypost_durable::Files;
 use waypost_payment::{
     Error,
     domain::{
@@ -11,19 +12,20 @@ use waypost_payment::{
     },
     store::{RefundOutcome, SqliteStore, Store},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 macro_rules! on_each_store {
     ($($test:ident)*) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::sqlite()).await; })*
-        }
-        mod in_memory {
-            $(#[tokio::test] async fn $test() { super::$test(crate::world::memory()).await; })*
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::sqlite()).await; }
+            )*
         }
     };
 }
+
+mod concurrent;
 
 on_each_store! {
     an_intent_is_written_once_and_found_again
@@ -245,7 +247,7 @@ async fn many_copies_of_one_request_begin_one_payment(store: Arc<dyn Store>) {
 #[tokio::test]
 async fn payments_survive_a_restart_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_owned());
+    let data = Files::Folder(folder.path().to_owned());
     let open = || SqliteStore::open(&data, &Telemetry::disabled(), ReviewTimes::default()).unwrap();
     let store = open();
     let unknown = begin(&store, "unknown").await;
@@ -265,7 +267,7 @@ async fn payments_survive_a_restart_as_they_were() {
 #[tokio::test]
 async fn the_database_itself_keeps_the_rules() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataDir::Folder(folder.path().to_owned());
+    let data = Files::Folder(folder.path().to_owned());
     let store = SqliteStore::open(&data, &Telemetry::disabled(), ReviewTimes::default()).unwrap();
     captured(&store, "taken").await;
     let payment = begin(&store, "declined").await;

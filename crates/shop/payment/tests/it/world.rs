@@ -9,15 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 use waypost_api::{Currency, Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Files};
 use waypost_payment::{
     Config, ProviderConfig,
     domain::{Charge, ChargeStatus, Generation, Intent, Payment, ReviewTimes},
     logic::{Authorization, Payments},
     provider::Provider,
-    store::{MemoryStore, SqliteStore, Store},
+    store::{SqliteStore, Store},
 };
-use waypost_service::DataDir;
 use waypost_telemetry::Telemetry;
 
 /// What every order of the tests costs.
@@ -88,11 +87,7 @@ impl Hand {
 }
 
 pub(crate) fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled(), ReviewTimes::default()).unwrap())
-}
-
-pub(crate) fn memory() -> Arc<dyn Store> {
-    Arc::new(MemoryStore::new(ReviewTimes::default()))
+    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled(), ReviewTimes::default()).unwrap())
 }
 
 /// A short patience with the provider, so that a test of its silence is over soon.

@@ -1,17 +1,17 @@
 //! The provider's ledger as a port: each method is one atomic unit.
 
-mod memory;
 mod sqlite;
 
-pub use memory::MemoryStore;
-pub use sqlite::{MIGRATIONS, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use waypost_api::Amount;
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_telemetry::Telemetry;
 
 use crate::Error;
 use crate::domain::{Charge, Operation};
@@ -49,7 +49,24 @@ pub struct Totals {
     pub refunded: Amount,
 }
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Charges, ledger and answers, kept together.
+///
+/// Isolation: `execute` judges the key's answer and the charge, and takes both for itself before it does; of those with one
+/// key at the same time one has the effect and the others get its answer.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Carries an operation out: the charge, the ledger and the key's answer change together or not at all.
     /// A key that was seen gets its first answer; with another fingerprint it is refused.

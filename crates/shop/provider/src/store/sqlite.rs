@@ -2,18 +2,22 @@
 
 use std::time::SystemTime;
 
+use rusqlite::{Row, params};
 use waypost_api::Amount;
-use waypost_durable::rusqlite::{self, Row, params};
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration, Unit, clock};
-use waypost_service::DataDir;
+use waypost_durable::{
+    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, clock,
+};
 use waypost_telemetry::Telemetry;
 
 use super::{Answer, Command, Store, Totals, subject};
 use crate::Error;
 use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 
+/// The name of the database: of its file and in spans.
+const DATABASE: &str = "provider";
+
 /// The schema.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql")),
     Migration::new("0002_request_age", include_str!("../../migrations/sqlite/0002_request_age.sql")),
 ];
@@ -32,13 +36,15 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be opened or migrated.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database("provider") {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let database = Database::open(DatabaseOptions::new(location, "provider", telemetry), MIGRATIONS)?;
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let database =
+            Database::open(DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry), MIGRATIONS)?;
         Ok(SqliteStore { database })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::http::{charge, provider, send};
 #[tokio::test]
 async fn a_declined_charge_is_an_answer_and_moves_nothing() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let answer = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_declined")).await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.body["status"], "declined");
@@ -25,7 +25,7 @@ async fn a_declined_charge_is_an_answer_and_moves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_lost_after_the_charge_leaves_one_charge_that_the_key_finds() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let body = charge("pm_card_timeout_after");
     let impatient = send(&router, "POST", "/v1/charges", Some("k1"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
@@ -38,7 +38,7 @@ async fn an_answer_lost_after_the_charge_leaves_one_charge_that_the_key_finds() 
 #[tokio::test(start_paused = true)]
 async fn a_request_lost_before_the_charge_leaves_nothing_and_the_second_one_works() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let body = charge("pm_card_timeout_before");
     let impatient = send(&router, "POST", "/v1/charges", Some("k1"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
@@ -74,7 +74,7 @@ async fn every_call_can_lose_its_request_or_its_answer() {
     for (call, path, body, status) in CHANGES {
         for fault in ["lost_before", "lost_after"] {
             let telemetry = TestTelemetry::new("payment-provider");
-            let router = provider(&Config::default(), &telemetry);
+            let router = provider(&Config::default(), &telemetry).await;
             let path = ready(&router, call, path, &format!("pm_fault_{call}_{fault}")).await;
             let impatient = send(&router, "POST", &path, Some("k"), body);
             assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err(), "{call} {fault}");
@@ -93,7 +93,7 @@ async fn every_call_can_lose_its_request_or_its_answer() {
 async fn every_call_can_be_worked_off_minutes_later() {
     for (call, path, body, status) in CHANGES {
         let telemetry = TestTelemetry::new("payment-provider");
-        let router = provider(&Config::default(), &telemetry);
+        let router = provider(&Config::default(), &telemetry).await;
         let path = ready(&router, call, path, &format!("pm_fault_{call}_late")).await;
         let begun = tokio::time::Instant::now();
         let impatient = send(&router, "POST", &path, Some("k"), body);
@@ -120,7 +120,7 @@ async fn every_call_can_be_worked_off_minutes_later() {
 #[tokio::test(start_paused = true)]
 async fn a_charge_that_is_late_is_not_found_before_it_is_made() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let body = charge("pm_fault_charge_late");
     let impatient = send(&router, "POST", "/v1/charges", Some("k"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
@@ -136,7 +136,7 @@ async fn a_charge_that_is_late_is_not_found_before_it_is_made() {
 async fn every_call_can_arrive_twice_and_has_its_effect_once() {
     for (call, path, body, status) in CHANGES {
         let telemetry = TestTelemetry::new("payment-provider");
-        let router = provider(&Config::default(), &telemetry);
+        let router = provider(&Config::default(), &telemetry).await;
         let path = ready(&router, call, path, &format!("pm_fault_{call}_repeated")).await;
         let answer = send(&router, "POST", &path, Some("k"), body).await;
         assert_eq!((answer.is_replay, &answer.body["status"]), (true, &json!(status)), "{call}");
@@ -149,7 +149,7 @@ async fn every_call_can_be_refused_with_401_404_409_and_500() {
     for (call, path, body, status) in CHANGES {
         for fault in [401, 404, 409, 500] {
             let telemetry = TestTelemetry::new("payment-provider");
-            let router = provider(&Config::default(), &telemetry);
+            let router = provider(&Config::default(), &telemetry).await;
             let path = ready(&router, call, path, &format!("pm_fault_{call}_{fault}")).await;
             let answer = send(&router, "POST", &path, Some("k"), body).await;
             assert_eq!(answer.status.as_u16(), fault, "{call}");
@@ -162,7 +162,7 @@ async fn every_call_can_be_refused_with_401_404_409_and_500() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_charge_takes_as_long_as_it_is_told() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let begun = tokio::time::Instant::now();
     let answer = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_slow")).await;
     assert_eq!(answer.body["status"], "authorized");
@@ -174,7 +174,7 @@ async fn rates_of_the_configuration_apply_to_every_payment_method() {
     let telemetry = TestTelemetry::new("payment-provider");
     let mut config = Config::default();
     config.faults.error_rate = Ratio::ONE;
-    let router = provider(&config, &telemetry);
+    let router = provider(&config, &telemetry).await;
     let failed = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     assert_eq!(
         (failed.status, &failed.body["code"]),
@@ -184,7 +184,7 @@ async fn rates_of_the_configuration_apply_to_every_payment_method() {
     let mut config = Config::default();
     config.faults.decline_rate = Ratio::ONE;
     config.faults.latency = Setting::from_millis(1);
-    let router = provider(&config, &telemetry);
+    let router = provider(&config, &telemetry).await;
     let declined = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     assert_eq!(declined.body["decline_code"], "card_declined");
 }

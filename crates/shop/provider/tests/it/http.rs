@@ -6,8 +6,8 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use waypost_durable::Storage;
 use waypost_provider::{Config, Parts, build};
-use waypost_service::{DataDir, Tasks};
 use waypost_telemetry::testing::{SpanTree, TestTelemetry};
 
 pub(crate) struct Answer {
@@ -16,10 +16,9 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-pub(crate) fn provider(config: &Config, telemetry: &TestTelemetry) -> Router {
-    let parts =
-        Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
-    build(config, parts).unwrap().router
+pub(crate) async fn provider(config: &Config, telemetry: &TestTelemetry) -> Router {
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
+    build(config, parts).await.unwrap().router
 }
 
 pub(crate) async fn send(router: &Router, method: &str, path: &str, key: Option<&str>, body: &str) -> Answer {
@@ -43,7 +42,7 @@ pub(crate) fn charge(payment_method: &str) -> String {
 #[tokio::test]
 async fn a_charge_is_made_captured_and_partly_refunded() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let made = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     assert_eq!(made.status, StatusCode::CREATED);
     assert_eq!(made.body["status"], "authorized");
@@ -82,7 +81,7 @@ async fn a_charge_is_made_captured_and_partly_refunded() {
 #[tokio::test]
 async fn bad_requests_say_what_is_wrong() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     let cases = [
         ("POST", "/v1/charges", None, charge("pm_card_ok"), 400, "idempotency_key_required"),
         ("POST", "/v1/charges", Some("k"), "{".to_owned(), 400, "malformed_json"),
@@ -122,7 +121,7 @@ async fn bad_requests_say_what_is_wrong() {
 #[tokio::test]
 async fn a_charge_is_a_server_span_over_one_unit_of_work() {
     let telemetry = TestTelemetry::new("payment-provider");
-    let router = provider(&Config::default(), &telemetry);
+    let router = provider(&Config::default(), &telemetry).await;
     send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     let spans = telemetry.handle().finished_spans();
     let server = spans.iter().find(|span| span.name() == "POST /v1/charges").unwrap();

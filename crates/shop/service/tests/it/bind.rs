@@ -1,7 +1,7 @@
 //! Binding, and what is said when it fails.
 
 use std::net::SocketAddr;
-use waypost_service::{DataDir, Location, bind};
+use waypost_service::{DataDir, bind};
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_its_holder_and_the_setting_that_moves_it() {
@@ -38,12 +38,10 @@ fn a_data_folder_is_made_and_a_useless_one_is_named() {
     let folder = temporary.path().join("waypost-data");
     let data = DataDir::Folder(folder.clone());
     data.prepare().unwrap();
-    assert_eq!(data.database("order"), Location::File(folder.join("order.db")));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 
     let file = temporary.path().join("file");
     std::fs::write(&file, "").unwrap();
     let error = DataDir::Folder(file.clone()).prepare().unwrap_err();
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
-    assert_eq!(DataDir::Ephemeral.database("order"), Location::Ephemeral);
 }

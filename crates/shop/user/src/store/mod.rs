@@ -1,15 +1,15 @@
-//! Where users are kept: each method is one atomic unit. Both stores pass the same tests (`tests/it/store.rs`).
+//! Where users are kept: each method is one atomic unit. What every store has to keep is in `tests/it/store.rs`.
 
-mod memory;
 mod sqlite;
 
-pub use memory::MemoryStore;
-pub use sqlite::{MIGRATIONS, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use waypost_api::UserId;
-use waypost_durable::BoxFuture;
+use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_telemetry::Telemetry;
 
 use crate::Error;
 use crate::domain::{NewUser, User};
@@ -17,7 +17,23 @@ use crate::domain::{NewUser, User};
 /// What a store answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
+/// Opens the store that the storage is for, and migrates it. The one place where this service picks a dialect.
+pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
+    match storage {
+        Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+    }
+}
+
+/// What brings the database of that store to the schema of this program.
+pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
+    match storage {
+        Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+    }
+}
+
 /// Users.
+///
+/// Isolation: read committed is enough. Processes may seed at the same time; the first one that inserts a user wins.
 pub trait Store: Debug + Send + Sync + 'static {
     /// Adds users. Those that are there already are left as they are.
     fn add_users(&self, users: Vec<NewUser>) -> Answer<'_, ()>;

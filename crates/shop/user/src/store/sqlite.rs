@@ -1,17 +1,19 @@
 //! Users in SQLite.
 
+use rusqlite::{Row, params};
 use waypost_api::UserId;
-use waypost_durable::rusqlite::{self, Row, params};
-use waypost_durable::{BoxFuture, Database, DatabaseOptions, Location, Migration};
-use waypost_service::DataDir;
+use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator};
 use waypost_telemetry::Telemetry;
 
 use super::{Answer, Store};
 use crate::Error;
 use crate::domain::{NewUser, User};
 
+/// The name of the database: of its file and in spans.
+const DATABASE: &str = "user";
+
 /// The schema.
-pub const MIGRATIONS: &[Migration] =
+const MIGRATIONS: &[Migration] =
     &[Migration::new("0001_users", include_str!("../../migrations/sqlite/0001_users.sql"))];
 
 /// Users in one SQLite file.
@@ -25,13 +27,15 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When it cannot be opened or migrated.
-    pub fn open(data: &DataDir, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let location = match data.database("user") {
-            waypost_service::Location::File(path) => Location::File(path),
-            waypost_service::Location::Ephemeral => Location::Ephemeral,
-        };
-        let database = Database::open(DatabaseOptions::new(location, "user", telemetry), MIGRATIONS)?;
+    pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
+        let database =
+            Database::open(DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry), MIGRATIONS)?;
         Ok(SqliteStore { database })
+    }
+
+    /// What brings the database to its schema without opening the store.
+    pub(super) fn migrator(files: &Files) -> SqliteMigrator {
+        SqliteMigrator::new(files.database(DATABASE), DATABASE, Sharing::Exclusive, MIGRATIONS)
     }
 }
 
@@ -60,7 +64,7 @@ impl Store for SqliteStore {
     }
 
     fn user(&self, id: UserId) -> Answer<'_, Option<User>> {
-        Box::pin(self.database.read("user", move |unit| {
+        Box::pin(self.database.read(DATABASE, move |unit| {
             Ok(unit.query_optional(
                 "SELECT user_id, name, email, is_admin, is_active, payment_method, tenant_id
                  FROM users WHERE user_id = ?1",

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tonic::Code;
 use waypost_api::user::v1::{AuthenticateRequest, GetUserRequest, user_service_client::UserServiceClient};
 use waypost_api::{Error, ErrorCode};
-use waypost_service::{DataDir, Drain, DrainTrigger, Limits, Tasks, bind, serve};
+use waypost_durable::Storage;
+use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
 use waypost_telemetry::grpc::TracedChannel;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::{SpanTree, TestTelemetry, wait_for};
@@ -21,8 +22,7 @@ struct Running {
 
 async fn start(config: Config) -> Running {
     let telemetry = TestTelemetry::new("user-service");
-    let parts =
-        Parts { telemetry: telemetry.handle().clone(), tasks: Tasks::new(), data: DataDir::Ephemeral };
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
     let app = build(&Config { seed: true, ..config }, parts).await.unwrap();
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let target = format!("http://{}", listener.address());

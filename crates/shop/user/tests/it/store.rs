@@ -1,9 +1,9 @@
-//! One contract, two stores.
+//! The contract of a store.
 
-use waypost_service::DataDir;
+use waypost_durable::Files;
 use waypost_telemetry::Telemetry;
 use waypost_user::domain::{NewUser, User};
-use waypost_user::store::{MemoryStore, SqliteStore, Store};
+use waypost_user::store::{SqliteStore, Store};
 
 fn ada(name: &str) -> NewUser {
     let user = User {
@@ -20,18 +20,15 @@ fn ada(name: &str) -> NewUser {
 
 #[tokio::test]
 async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding() {
-    let sqlite = SqliteStore::open(&DataDir::Ephemeral, &Telemetry::disabled()).unwrap();
-    let stores: [Box<dyn Store>; 2] = [Box::new(sqlite), Box::new(MemoryStore::new())];
-    for store in stores {
-        store.ping().await.unwrap();
-        store.add_users(vec![ada("Ada")]).await.unwrap();
-        store.add_users(vec![ada("Somebody else")]).await.unwrap();
-        let id = || "ada".parse().unwrap();
-        assert_eq!(store.user(id()).await.unwrap(), Some(ada("Ada").user));
-        let account = store.account(id()).await.unwrap().unwrap();
-        assert_eq!((account.user, account.password_hash.as_str()), (ada("Ada").user, "$argon2id$secret"));
-        assert!(store.user("nobody".parse().unwrap()).await.unwrap().is_none());
-    }
+    let store = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
+    store.ping().await.unwrap();
+    store.add_users(vec![ada("Ada")]).await.unwrap();
+    store.add_users(vec![ada("Somebody else")]).await.unwrap();
+    let id = || "ada".parse().unwrap();
+    assert_eq!(store.user(id()).await.unwrap(), Some(ada("Ada").user));
+    let account = store.account(id()).await.unwrap().unwrap();
+    assert_eq!((account.user, account.password_hash.as_str()), (ada("Ada").user, "$argon2id$secret"));
+    assert!(store.user("nobody".parse().unwrap()).await.unwrap().is_none());
 }
 
 #[test]

@@ -443,9 +443,14 @@ impl Telemetry {
     /// `context`, carrying this handle.
     pub(crate) fn carried_by(&self, context: Context) -> Context {
         match context.get::<Self>() {
-            Some(carried) if Arc::ptr_eq(&carried.shared, &self.shared) => context,
+            Some(carried) if carried.is_same(self) => context,
             _ => context.with_value(self.clone()),
         }
+    }
+
+    /// Whether both are clones of one handle.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 

@@ -13,15 +13,15 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::Future;
 
-use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt};
-use opentelemetry::{Context, Key, KeyValue};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt};
+use opentelemetry::{Context, Key, KeyValue, Value};
 
 use crate::base::error::{AsErrorType, Classification, Classified};
 use crate::base::value::IntoValue;
 use crate::core::handle::Telemetry;
 use crate::core::record;
+use crate::core::tracer::draft::Draft;
 use crate::core::tracer::scopes::{CodeScope, ScopeNumber};
-use crate::core::tracer::spare;
 pub use entered::EnteredSpan;
 pub use guard::{Outcome, SpanGuard};
 pub use run::Run;
@@ -57,13 +57,17 @@ pub use stream::RunStream;
 /// ```
 pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
     let parent = Context::current();
+    let telemetry = Telemetry::found_in(&parent);
+    let draft = telemetry.as_ref().map_or_else(Draft::listed, |telemetry| Draft::of(telemetry.tracer()));
     SpanBuilder {
-        telemetry: Telemetry::found_in(&parent),
+        telemetry,
         parent,
         is_parent_given: false,
         is_root: false,
         scope: None,
-        span: opentelemetry::trace::SpanBuilder::from_name(name),
+        kind: SpanKind::Internal,
+        name: name.into(),
+        draft,
     }
 }
 
@@ -174,29 +178,30 @@ pub struct SpanBuilder {
     is_root: bool,
     /// `None` for the kit's own.
     scope: Option<ScopeNumber>,
-    span: opentelemetry::trace::SpanBuilder,
+    kind: SpanKind,
+    name: Cow<'static, str>,
+    draft: Draft,
 }
 
 impl SpanBuilder {
     /// A span of this handle under `parent`.
     pub(crate) fn new(telemetry: Telemetry, parent: Context, name: Cow<'static, str>) -> Self {
+        let draft = Draft::of(telemetry.tracer());
         Self {
             telemetry: Some(telemetry),
             parent,
             is_parent_given: true,
             is_root: false,
             scope: None,
-            span: opentelemetry::trace::SpanBuilder::from_name(name),
+            kind: SpanKind::Internal,
+            name,
+            draft,
         }
-    }
-
-    fn may_record(&self) -> bool {
-        self.telemetry.as_ref().is_none_or(Telemetry::is_enabled)
     }
 
     /// Another name than the one it was made with.
     pub(crate) fn named(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.span.name = name.into();
+        self.name = name.into();
         self
     }
 
@@ -211,24 +216,31 @@ impl SpanBuilder {
     }
 
     /// Kind; internal unless said otherwise.
+    #[inline]
     pub fn kind(mut self, kind: SpanKind) -> Self {
-        self.span.span_kind = Some(kind);
+        self.kind = kind;
         self
     }
 
     /// An attribute; see [`IntoValue`] for what can be one. Samplers see the attributes that are set before the start.
+    #[inline]
     pub fn attr<M>(self, key: impl Into<Key>, value: impl IntoValue<M>) -> Self {
         self.attr_with(key, || value)
     }
 
-    /// As [`Self::attr`], with a value that is made only if the handle is enabled.
+    /// As [`Self::attr`], with a value that is made only if the span may be recorded.
+    #[inline]
     pub fn attr_with<M, V: IntoValue<M>>(mut self, key: impl Into<Key>, value: impl FnOnce() -> V) -> Self {
-        if self.may_record()
+        if !self.draft.keeps_nothing()
             && let Some(value) = value().into_value()
         {
-            self.span.attributes.get_or_insert_with(spare::take).push(KeyValue::new(key, value));
+            self.push(key.into(), value);
         }
         self
+    }
+
+    fn push(&mut self, key: Key, value: Value) {
+        self.draft.set(self.telemetry.as_ref().and_then(Telemetry::tracer), key, value);
     }
 
     /// An attribute whose value is what `Display` says, for example an address or a borrowed text.
@@ -239,8 +251,8 @@ impl SpanBuilder {
     /// Attributes that are converted already.
     #[cfg(feature = "tracing")]
     pub(crate) fn attrs(mut self, attributes: Vec<KeyValue>) -> Self {
-        if self.may_record() {
-            self.span.attributes.get_or_insert_with(Vec::new).extend(attributes);
+        for KeyValue { key, value, .. } in attributes {
+            self.push(key, value);
         }
         self
     }
@@ -251,29 +263,30 @@ impl SpanBuilder {
         mut self,
         attributes: impl FnOnce(&mut dyn FnMut(KeyValue)),
     ) -> (Self, bool) {
-        let is_watched = self
-            .telemetry
-            .as_ref()
-            .and_then(Telemetry::tracer)
-            .is_some_and(crate::core::tracer::Tracer::is_watched);
+        let tracer = self.telemetry.as_ref().and_then(Telemetry::tracer);
+        let is_watched = tracer.is_some_and(crate::core::tracer::Tracer::is_watched);
         if is_watched {
-            let known = self.span.attributes.get_or_insert_with(spare::take);
-            attributes(&mut |attribute| known.push(attribute));
+            attributes(&mut |attribute| self.draft.set(tracer, attribute.key, attribute.value));
         }
         (self, is_watched)
     }
 
     /// A link to another span; an invalid one is left out.
     pub fn link(mut self, span: SpanContext) -> Self {
-        if self.may_record() && span.is_valid() {
-            self.span.links.get_or_insert_with(Vec::new).push(Link::with_context(span));
+        if span.is_valid() {
+            self.draft.link(span);
         }
         self
     }
 
-    /// Another parent than the current context. A handle in `parent` takes over from the one found so far.
+    /// Another parent than the current context. A handle in `parent` takes over from the one found so far; attributes that
+    /// the earlier one had no use for (disabled, or a sampler that takes nothing) are not there then.
     pub fn parent(mut self, parent: &Context) -> Self {
-        if let Some(telemetry) = parent.get::<Telemetry>() {
+        if let Some(telemetry) = parent.get::<Telemetry>()
+            && !self.telemetry.as_ref().is_some_and(|found| found.is_same(telemetry))
+        {
+            let draft = std::mem::replace(&mut self.draft, Draft::Nothing);
+            self.draft = draft.moved_to(telemetry.tracer());
             self.telemetry = Some(telemetry.clone());
         }
         self.parent = parent.clone();
@@ -375,7 +388,7 @@ impl SpanBuilder {
     /// telemetry.tree().assert_matches("watch-stock INTERNAL order-service ERROR stock.left=3 error.type=stale");
     /// ```
     pub fn start(self) -> SpanGuard {
-        let Self { telemetry, mut parent, is_parent_given, is_root, scope, span } = self;
+        let Self { telemetry, mut parent, is_parent_given, is_root, scope, kind, name, draft } = self;
         let telemetry = telemetry.or_else(|| {
             let current = Context::current();
             let found = Telemetry::found_in(&current);
@@ -390,7 +403,7 @@ impl SpanBuilder {
         }
         let scoped = scope.and_then(|scope| telemetry.tracer_of(scope));
         let context = match scoped.as_ref().or_else(|| telemetry.tracer()) {
-            Some(tracer) => tracer.start_in(span, &parent),
+            Some(tracer) => tracer.start_in(name, kind, draft, &parent),
             None => unrecorded(parent),
         };
         SpanGuard::new(telemetry.carried_by(context))

@@ -37,7 +37,7 @@ pin_project! {
 
 /// Where the span stands.
 enum State {
-    Waiting(Box<SpanBuilder>),
+    Waiting(SpanBuilder),
     Open { span: SpanGuard, polling: bool },
     Ended,
 }
@@ -56,7 +56,7 @@ impl State {
 
 impl<F: Future> Run<F> {
     pub(super) fn new(builder: SpanBuilder, future: F, conclude: fn(&F::Output, &mut SpanGuard)) -> Self {
-        Self { future: Some(future), span: State::Waiting(Box::new(builder)), conclude }
+        Self { future: Some(future), span: State::Waiting(builder), conclude }
     }
 }
 

@@ -64,7 +64,7 @@ pin_project! {
     pub struct RunStream<S: Stream> {
         #[pin]
         stream: Option<S>,
-        waiting: Option<Box<SpanBuilder>>,
+        waiting: Option<SpanBuilder>,
         span: Option<SpanGuard>,
         polling: bool,
         look: fn(&S::Item, &SpanGuard),
@@ -85,7 +85,7 @@ pin_project! {
 
 impl<S: Stream> RunStream<S> {
     fn new(builder: SpanBuilder, stream: S, look: fn(&S::Item, &SpanGuard)) -> Self {
-        Self { stream: Some(stream), waiting: Some(Box::new(builder)), span: None, polling: false, look }
+        Self { stream: Some(stream), waiting: Some(builder), span: None, polling: false, look }
     }
 }
 

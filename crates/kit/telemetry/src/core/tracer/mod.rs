@@ -6,6 +6,7 @@
 //! value of an attribute wins, `Ok` is final, a span that is dropped has ended, and nothing is recorded where
 //! telemetry is suppressed.
 
+pub(crate) mod draft;
 #[cfg(feature = "sdk")]
 pub(crate) mod foreign;
 mod record;
@@ -13,12 +14,13 @@ pub(crate) mod scopes;
 mod span;
 pub(crate) mod spare;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{
-    SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Link, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, Key, KeyValue};
 
@@ -28,6 +30,8 @@ use crate::base::ledger::{ParentOrigin, SamplingResult};
 use crate::core::export::{Scope, SpanPipeline};
 use crate::core::sampler::{Decision, Sampler};
 use crate::core::tenant;
+use draft::Draft;
+use record::Record;
 pub(crate) use span::Span;
 
 /// The flag that says that a trace id's low bits are random: W3C Trace Context level 2.
@@ -120,6 +124,25 @@ impl fmt::Debug for Tracer {
     }
 }
 
+/// What a sampler may ask for.
+struct Asked<'a> {
+    name: &'a str,
+    kind: &'a SpanKind,
+    attributes: &'a [KeyValue],
+    links: &'a [Link],
+}
+
+impl<'a> Asked<'a> {
+    fn of(builder: &'a SpanBuilder) -> Self {
+        Self {
+            name: &builder.name,
+            kind: builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal),
+            attributes: builder.attributes.as_deref().unwrap_or_default(),
+            links: builder.links.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
 /// Where a new span stands, and whether it is recorded.
 pub(crate) struct Start {
     context: SpanContext,
@@ -143,7 +166,7 @@ impl Tracer {
     }
 
     /// Decides about a span. `None` where telemetry is suppressed.
-    fn decide(&self, builder: &SpanBuilder, parent: &Context) -> Option<Start> {
+    fn decide(&self, asked: &Asked<'_>, parent: &Context) -> Option<Start> {
         if parent.is_telemetry_suppressed() {
             return None;
         }
@@ -153,17 +176,14 @@ impl Tracer {
             Some(parent) => (parent.trace_id(), parent.trace_flags() & RANDOM),
             None => (new_trace_id(), RANDOM),
         };
-        let kind = builder.span_kind.as_ref().unwrap_or(&SpanKind::Internal);
-        let attributes = builder.attributes.as_deref().unwrap_or_default();
-        let links = builder.links.as_deref().unwrap_or_default();
         let Decision { result, attributes, trace_state } = self.0.shared.sampler.decide(
             parent,
             parent_span,
             trace_id,
-            &builder.name,
-            kind,
-            attributes,
-            links,
+            asked.name,
+            asked.kind,
+            asked.attributes,
+            asked.links,
         );
         let origin = match parent_span {
             None => ParentOrigin::None,
@@ -194,14 +214,41 @@ impl Tracer {
     }
 
     /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.
-    pub(crate) fn start_in(&self, builder: SpanBuilder, parent: &Context) -> Context {
-        let unrecorded = |builder: SpanBuilder, context| {
-            spare::give_back(builder.attributes.unwrap_or_default());
-            parent.with_remote_span_context(context)
+    pub(crate) fn start_in(
+        &self,
+        name: Cow<'static, str>,
+        kind: SpanKind,
+        draft: Draft,
+        parent: &Context,
+    ) -> Context {
+        if self.is_watched() {
+            return self.start_watched(draft.into_api(name, kind), parent);
+        }
+        let asked = Asked { name: &name, kind: &kind, attributes: &[], links: &[] };
+        let context = match self.decide(&asked, parent) {
+            Some(start) if start.result != SamplingResult::Drop => {
+                let record = match draft {
+                    Draft::Record(record) => record,
+                    other => match other.moved_to(Some(self)) {
+                        Draft::Record(record) => record,
+                        Draft::Nothing | Draft::Listed(_) => Record::take(),
+                    },
+                };
+                return parent.with_span(Span::drafted(self.clone(), name, kind, record, start, parent));
+            }
+            Some(start) => start.context,
+            None => SpanContext::empty_context(),
         };
-        match self.decide(&builder, parent) {
-            None => unrecorded(builder, SpanContext::empty_context()),
-            Some(start) if start.result == SamplingResult::Drop => unrecorded(builder, start.context),
+        draft.give_back();
+        parent.with_remote_span_context(context)
+    }
+
+    fn start_watched(&self, builder: SpanBuilder, parent: &Context) -> Context {
+        match self.decide(&Asked::of(&builder), parent) {
+            None => parent.with_remote_span_context(SpanContext::empty_context()),
+            Some(start) if start.result == SamplingResult::Drop => {
+                parent.with_remote_span_context(start.context)
+            }
             Some(start) => parent.with_span(Span::recorded(self.clone(), builder, start, parent)),
         }
     }
@@ -211,7 +258,7 @@ impl opentelemetry::trace::Tracer for Tracer {
     type Span = Span;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
-        match self.decide(&builder, parent) {
+        match self.decide(&Asked::of(&builder), parent) {
             None => Span::unrecorded(SpanContext::empty_context()),
             Some(start) if start.result == SamplingResult::Drop => Span::unrecorded(start.context),
             Some(start) => Span::recorded(self.clone(), builder, start, parent),

@@ -8,13 +8,15 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status};
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::{Context, KeyValue, Value};
 
+use super::Start;
 use crate::base::config::Limits;
-use crate::base::wire::attributes::{key_of, put_attribute, put_attributes};
+use crate::base::wire::attributes::{key_of, put_attribute, put_attributes, read_attribute};
 use crate::base::wire::read::fields;
 use crate::base::wire::{put_bytes, put_fixed32, put_fixed64, put_message, put_number, put_text};
 use crate::core::export::{ATTRIBUTES, EVENTS, LINKS, wire_flags};
+use crate::core::propagation::tracestate::{raw_tracestate, text_of};
 
 /// Records that a thread keeps.
 const MAX_KEPT: usize = 32;
@@ -27,7 +29,7 @@ thread_local! {
 }
 
 #[derive(Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     pub(super) name: Cow<'static, str>,
     pub(super) kind: SpanKind,
     pub(super) parent_id: SpanId,
@@ -43,6 +45,8 @@ pub(super) struct Record {
     pub(super) events: Vec<u8>,
     event_count: u32,
     pub(super) dropped_events: u32,
+    /// Links that were given before the start.
+    pub(super) drafted_links: Vec<Link>,
     pub(super) links: Vec<u8>,
     link_count: u32,
     pub(super) dropped_links: u32,
@@ -74,6 +78,7 @@ impl Record {
                 events: Vec::new(),
                 event_count: 0,
                 dropped_events: 0,
+                drafted_links: Vec::new(),
                 links: Vec::new(),
                 link_count: 0,
                 dropped_links: 0,
@@ -93,6 +98,7 @@ impl Record {
         record.attributes.clear();
         record.index.clear();
         record.events.clear();
+        record.drafted_links.clear();
         record.links.clear();
         (record.dropped_attributes, record.event_count, record.dropped_events) = (0, 0, 0);
         (record.link_count, record.dropped_links) = (0, 0);
@@ -102,6 +108,17 @@ impl Record {
                 kept.push(record);
             }
         });
+    }
+
+    /// Notes where the span stands; `time` is in nanoseconds since the epoch.
+    pub(super) fn begin(&mut self, time: u64, start: &Start, parent: &Context) {
+        self.start = time;
+        self.parent_id = start.parent_id;
+        self.parent_is_remote = start.parent_is_remote;
+        // What a sampler wrote stands before what came in.
+        self.trace_state = raw_tracestate(parent, start.context.trace_id())
+            .and_then(|_| text_of(parent, &start.context))
+            .map(Into::into);
     }
 
     /// Sets an attribute; a later value takes the place of an earlier one.
@@ -124,6 +141,11 @@ impl Record {
                 put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars);
             }
         }
+    }
+
+    /// The attributes as values.
+    pub(super) fn read_attributes(&self) -> Vec<KeyValue> {
+        fields(&self.attributes).map(|(_, attribute)| read_attribute(attribute.bytes())).collect()
     }
 
     fn is_key(&self, place: usize, hash: u32, key: &str) -> bool {

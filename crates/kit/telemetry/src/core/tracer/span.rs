@@ -10,7 +10,6 @@ use super::record::Record;
 use super::spare;
 use super::{Start, Tracer};
 use crate::core::export::{EndedSpan, nanoseconds};
-use crate::core::propagation::tracestate::{raw_tracestate, text_of};
 
 /// A span: recorded, or only ids to pass on. Ends when it is dropped, unless it has ended before.
 #[derive(Debug)]
@@ -51,15 +50,9 @@ impl Span {
         };
         let limits = &tracer.0.shared.limits;
         let mut record = Record::take();
-        record.start = nanoseconds(started);
         record.name = builder.name;
         record.kind = builder.span_kind.unwrap_or(SpanKind::Internal);
-        record.parent_id = start.parent_id;
-        record.parent_is_remote = start.parent_is_remote;
-        // What a sampler wrote stands before what came in.
-        record.trace_state = raw_tracestate(parent, start.context.trace_id())
-            .and_then(|_| text_of(parent, &start.context))
-            .map(Into::into);
+        record.begin(nanoseconds(started), &start, parent);
         let attributes = builder.attributes.take().unwrap_or_default();
         for attribute in attributes.iter().chain(&start.attributes) {
             record.set(attribute.key.as_str(), &attribute.value, limits);
@@ -87,6 +80,37 @@ impl Span {
             record,
             #[cfg(feature = "sdk")]
             foreign,
+        };
+        Self { context: start.context, open: Some(open) }
+    }
+
+    /// A span of the kit's own functions, which nobody else watches.
+    pub(super) fn drafted(
+        tracer: Tracer,
+        name: Cow<'static, str>,
+        kind: SpanKind,
+        mut record: Box<Record>,
+        start: Start,
+        parent: &Context,
+    ) -> Self {
+        let limits = &tracer.0.shared.limits;
+        record.name = name;
+        record.kind = kind;
+        record.begin(nanoseconds(SystemTime::now()), &start, parent);
+        for attribute in &start.attributes {
+            record.set(attribute.key.as_str(), &attribute.value, limits);
+        }
+        tracer.0.shared.baggage_attributes(parent, |attribute| {
+            record.set(attribute.key.as_str(), &attribute.value, limits);
+        });
+        for link in std::mem::take(&mut record.drafted_links) {
+            record.add_link(&link.span_context, &link.attributes, limits);
+        }
+        let open = Open {
+            tracer,
+            record,
+            #[cfg(feature = "sdk")]
+            foreign: None,
         };
         Self { context: start.context, open: Some(open) }
     }

@@ -1,6 +1,7 @@
 //! How requests travel: forms, compression, addresses, sizes, and what a receiver may ask for. Real bytes at a fake
 //! receiver.
 
+mod cuts;
 mod json;
 mod pauses;
 mod sizes;

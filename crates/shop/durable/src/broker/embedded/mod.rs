@@ -25,12 +25,15 @@ use waypost_telemetry::Telemetry;
 
 use super::membership::{GroupConsumer, Member, Signals};
 use super::{Ack, Broker, Consumer, Record};
-use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing};
+use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator};
 use heartbeat::Sightings;
 pub use retention::Retention;
 
+/// The name of the database: of its file and in messages.
+const DATABASE: &str = "broker";
+
 /// The schema, step by step.
-pub const MIGRATIONS: &[Migration] = &[
+const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_broker", include_str!("schema.sql")),
     Migration::new("0002_replays", include_str!("replays.sql")),
 ];
@@ -104,11 +107,16 @@ struct Topic {
 }
 
 impl EmbeddedBroker {
+    /// What brings the database in this place to its schema. A running system may have it open as shared.
+    pub fn migrator(location: Location) -> SqliteMigrator {
+        SqliteMigrator::new(location, DATABASE, Sharing::Shared, MIGRATIONS)
+    }
+
     /// Opens the broker's database, or makes it. Blocks for as long as that takes; meant for start-up.
     pub fn open(options: EmbeddedBrokerOptions) -> Result<EmbeddedBroker, Error> {
         let database = DatabaseOptions {
             sharing: options.sharing,
-            ..DatabaseOptions::new(options.location, "broker", &Telemetry::disabled())
+            ..DatabaseOptions::new(options.location, DATABASE, &Telemetry::disabled())
         };
         let database = Database::open(database, MIGRATIONS)?.untraced();
         let inner = Inner {

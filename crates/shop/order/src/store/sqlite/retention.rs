@@ -2,7 +2,7 @@
 
 use crate::{Error, store::Kept};
 use rusqlite::params;
-use waypost_durable::{Unit, rusqlite};
+use waypost_durable::Unit;
 
 /// Deletes what `kept` does not keep any more, of at most `max` orders each, and tells how many orders that were.
 pub(super) fn delete_ended(unit: &mut Unit<'_>, kept: Kept, max: u32) -> Result<usize, Error> {

@@ -79,7 +79,10 @@ impl Transport for GrpcTransport {
 /// when.
 fn refusal(status: &Status) -> Refusal {
     let wait = retry_delay(status.details());
+    let cause = std::error::Error::source(status);
     let may_retry = match status.code() {
+        // No answer of the receiver, which has no cause on this side: the connection broke, or the stream was reset.
+        _ if cause.is_some() => true,
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
@@ -89,13 +92,11 @@ fn refusal(status: &Status) -> Refusal {
         Code::ResourceExhausted => wait.is_some(),
         _ => false,
     };
-    let cause = std::error::Error::source(status);
     let told = cause.map(|cause| format!(": {}", told(cause))).unwrap_or_default();
     let name = crate::base::error::grpc_code_name(status.code());
     Refusal {
         reason: format!("the receiver answered {name} {}{told}", status.message()),
         may_retry,
-        // An answer of the receiver has no cause on this side.
         is_unreached: cause
             .is_some_and(|cause| chain(cause).any(<dyn std::error::Error>::is::<tonic::ConnectError>)),
         wait,

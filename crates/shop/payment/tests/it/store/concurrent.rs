@@ -1,0 +1,107 @@
+//! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
+
+use super::{captured, refund};
+use crate::world::{AMOUNT, assert_sound, at, charge, first, intent, order};
+use std::{future::Future, sync::Arc};
+use waypost_api::{Currency, ErrorCode};
+use waypost_payment::{
+    domain::{ChargeStatus, Finding, RefundState},
+    store::{RefundOutcome, Store},
+};
+
+on_each_store! {
+    an_attempt_is_not_both_begun_and_given_up
+    of_two_attempts_one_is_live
+    money_that_was_found_by_many_is_booked_once
+    refunds_at_once_give_back_no_more_than_was_captured
+}
+
+/// Makes the calls at the same time; their answers in the order of the calls.
+async fn at_once<T: Send + 'static>(
+    calls: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = calls.into_iter().map(waypost_telemetry::spawn).collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Each of the two reads what the other one writes.
+async fn an_attempt_is_not_both_begun_and_given_up(store: Arc<dyn Store>) {
+    let names: Vec<String> = (0..20).map(|number| format!("order-{number}")).collect();
+    let races = names.clone().into_iter().map(|name| {
+        let store = Arc::clone(&store);
+        async move {
+            let giving_up = waypost_telemetry::spawn({
+                let (store, order) = (Arc::clone(&store), order(&name));
+                async move { store.give_up(order, first(), at(0)).await.unwrap() }
+            });
+            let begun = store.begin(intent(&name, 1), at(0)).await;
+            giving_up.await.unwrap();
+            let newest = store.newest(order(&name)).await.unwrap();
+            match begun {
+                Ok(_) => assert!(newest.unwrap().is_unwanted, "{name} would be charged"),
+                Err(error) => {
+                    assert_eq!((error.code(), newest), (ErrorCode::PaymentConflict, None), "{name}");
+                }
+            }
+        }
+    });
+    at_once(races).await;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_sound(&*store, &names).await;
+}
+
+async fn of_two_attempts_one_is_live(store: Arc<dyn Store>) {
+    for number in 0..10 {
+        let name = format!("order-{number}");
+        let attempts = [1, 2].map(|generation| {
+            let (store, intent) = (Arc::clone(&store), intent(&name, generation));
+            async move { store.begin(intent, at(0)).await.is_ok() }
+        });
+        assert_eq!(at_once(attempts).await.into_iter().filter(|is_live| *is_live).count(), 1, "{name}");
+    }
+}
+
+async fn money_that_was_found_by_many_is_booked_once(store: Arc<dyn Store>) {
+    let payment = store.begin(intent("one", 1), at(0)).await.unwrap().payment;
+    let findings = (0..10).map(|_| {
+        let store = Arc::clone(&store);
+        let finding = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
+        async move { store.record(order("one"), first(), finding, at(1)).await.unwrap() }
+    });
+    assert!(at_once(findings).await.into_iter().all(|payment| payment.captured == AMOUNT));
+    let totals = store.totals(Currency::USD).await.unwrap();
+    assert_eq!((totals.captured, totals.debits, totals.receivable), (AMOUNT, AMOUNT, AMOUNT));
+    assert_sound(&*store, &["one"]).await;
+}
+
+async fn refunds_at_once_give_back_no_more_than_was_captured(store: Arc<dyn Store>) {
+    let payment = captured(&*store, "one").await;
+    let part = AMOUNT / 3;
+    let refunds = (0..10).map(|number| {
+        let (store, wish) = (Arc::clone(&store), refund("one", number, part));
+        async move { store.begin_refund(wish, at(2)).await }
+    });
+    let mut begun = Vec::new();
+    for answer in at_once(refunds).await {
+        match answer {
+            Ok(refund) => begun.push(refund.refund),
+            Err(error) => assert_eq!(error.code(), ErrorCode::RefundTooLarge),
+        }
+    }
+    assert_eq!(begun.len(), 3);
+    assert!(begun.iter().all(|refund| refund.state == RefundState::Pending));
+
+    let mut refunded = 0;
+    for refund in begun {
+        refunded += part;
+        let status = if refunded == AMOUNT { ChargeStatus::Refunded } else { ChargeStatus::Captured };
+        let done = RefundOutcome::Done(charge(&payment, status, refunded));
+        store.end_refund(refund.wish.key, refund.number, done, at(3)).await.unwrap();
+    }
+    assert_eq!(store.totals(Currency::USD).await.unwrap().refunded, part * 3);
+    assert_sound(&*store, &["one"]).await;
+}
