@@ -185,8 +185,7 @@ fn begin_refund(
 ) -> Result<BegunRefund, Error> {
     let (new, payment) = match refund(unit, &wish.key)? {
         Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
-        Some((before, generation)) => {
-            let payment = payment(unit, &wish.order, generation)?;
+        Some((before, payment)) => {
             let Some(anew) = before.anew(now, times) else {
                 return Ok(BegunRefund { refund: before, payment, is_new: false });
             };
@@ -211,7 +210,7 @@ fn begin_refund(
             wish.key,
             wish.order.as_str(),
             payment.generation.number(),
-            wish.amount,
+            wish.amount.ten_thousandths(),
             new.number,
             now.plus(times.unknown_after).unix_millis(),
             now.unix_millis(),
@@ -228,8 +227,7 @@ fn end_refund(
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Payment, Error> {
-    let Some((refund, generation)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
-    let payment = payment(unit, &refund.wish.order, generation)?;
+    let Some((refund, payment)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
     let found = match outcome {
         RefundOutcome::NoAnswer => {
             let again_at = now.plus(times.pause(times.unknown_after, refund.reviews));
@@ -287,10 +285,9 @@ fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
         due.payments.push(stored.try_into()?);
     }
     for stored in refunds {
-        let generation = stored.generation();
-        let refund: Refund = stored.try_into()?;
-        let payment = payment(unit, &refund.wish.order, generation)?;
-        due.refunds.push(BegunRefund { refund, payment, is_new: false });
+        let (order, generation) = stored.payment()?;
+        let payment = payment(unit, &order, generation)?;
+        due.refunds.push(BegunRefund { refund: stored.of(&payment)?, payment, is_new: false });
     }
     Ok(due)
 }
@@ -310,11 +307,13 @@ fn payment(unit: &mut Unit<'_>, order: &OrderId, generation: Generation) -> Resu
     unit.query_row(sql, params![order.as_str(), generation.number()], StoredPayment::read)?.try_into()
 }
 
-fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Generation)>, Error> {
+/// The refund of a key, with its payment.
+fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Payment)>, Error> {
     let sql = concat!("SELECT ", refund_columns!(), " FROM refunds WHERE step_key = ?1");
     let Some(stored) = unit.query_optional(sql, [key], StoredRefund::read)? else { return Ok(None) };
-    let generation = stored.generation();
-    Ok(Some((stored.try_into()?, generation)))
+    let (order, generation) = stored.payment()?;
+    let payment = payment(unit, &order, generation)?;
+    Ok(Some((stored.of(&payment)?, payment)))
 }
 
 fn totals(unit: &mut Unit<'_>, currency: Currency) -> Result<Totals, Error> {
