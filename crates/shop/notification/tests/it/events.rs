@@ -178,11 +178,12 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
 #[tokio::test]
 async fn the_log_of_a_poison_event_has_its_class_and_type() {
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
-    let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
+    let broker = broker().await;
+    let listening =
+        Listening::start(&Config::default(), &telemetry, &Storage::Embedded(Files::Ephemeral), &broker).await;
     let poison =
         Record { payload: b"{not json".to_vec(), ..record(&event("order-1", OrderEventKind::Completed)) };
-    broker.publish(vec![poison]).await.unwrap();
+    publish(&broker, vec![poison]).await;
     let attribute = |key: &str| {
         let logs = telemetry.handle().finished_logs();
         logs.iter().find_map(|log| log.attribute(key).map(ToString::to_string))
