@@ -5,6 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tonic::{Request, Status, service::Routes};
 use waypost_api::{
     Currency, Error, ErrorCode, Money, MoneyMessage,
+    events::ORDER_EVENTS_TOPIC,
     inventory::v1::inventory_service_server::InventoryServiceServer,
     order::v1::{
         Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, Idempotency,
@@ -12,7 +13,8 @@ use waypost_api::{
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
-use waypost_durable::{Clock, Files, Storage, broker::MemoryBroker, relay::Relay};
+use waypost_durable::broker::{Broker as _, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
+use waypost_durable::{Clock, Files, Location, Storage, relay::Relay};
 use waypost_order::{
     Config, Parts, Steps, grpc,
     store::{SqliteStore, Store},
@@ -141,7 +143,7 @@ pub(crate) struct Service {
     pub(crate) gateway: TestTelemetry,
     pub(crate) telemetry: TestTelemetry,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) broker: Arc<MemoryBroker>,
+    pub(crate) broker: Arc<EmbeddedBroker>,
     pub(crate) tasks: Tasks,
     client: OrderServiceClient<Channel>,
     drain: Drain,
@@ -155,6 +157,7 @@ impl Service {
         let store: Arc<dyn Store> = Arc::new(reopen(data, &telemetry).await);
         store.end_leases(NODE.to_owned()).await.unwrap();
         let service = Service::over(config, telemetry, Arc::clone(&store));
+        service.broker.ensure_topics(vec![TopicSpec::new(ORDER_EVENTS_TOPIC)]).await.unwrap();
         let relay = Relay::new(store.outbox(), service.broker(), &service.telemetry);
         let drain = service.drain.clone();
         service.tasks.spawn(async move { relay.run(drain.started()).await });
@@ -174,7 +177,8 @@ impl Service {
         clock: Clock,
     ) -> Service {
         let (trigger, drain) = Drain::new();
-        let (tasks, broker) = (Tasks::new(), Arc::new(MemoryBroker::default()));
+        let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
+        let (tasks, broker) = (Tasks::new(), Arc::new(broker));
         let parts = Parts {
             telemetry: telemetry.handle().clone(),
             tasks: tasks.clone(),

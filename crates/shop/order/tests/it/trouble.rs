@@ -344,7 +344,7 @@ async fn every_settled_order_is_told_once_with_its_trace() {
     let mut events = Vec::new();
     let receiving = async {
         while events.len() < 2 {
-            for delivery in consumer.poll(10, PATIENCE).await.unwrap() {
+            for delivery in consumer.poll(10, PATIENCE).await.unwrap().records {
                 let event: OrderEvent = serde_json::from_slice(&delivery.record.payload).unwrap();
                 assert_eq!(delivery.record.key, event.order_id.as_str());
                 let traceparent = delivery.record.headers.iter().find(|(name, _)| name == "traceparent");

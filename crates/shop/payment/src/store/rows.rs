@@ -172,7 +172,7 @@ pub(super) fn write_change(unit: &mut Unit<'_>, from: &Payment, change: &Change)
     if changed != 1 {
         // I13: somebody else moved it since it was read; one writer cannot get here.
         let what = "payment".to_owned();
-        return Err(Error::Store(waypost_durable::Error::Fenced { what, partitions: Vec::new() }));
+        return Err(Error::Store(waypost_durable::Error::Fenced { what }));
     }
     for posting in &change.postings {
         for entry in posting.entries() {

@@ -1,5 +1,7 @@
 //! The embedded store: SQLite behind one writer thread.
 
+mod retention;
+
 use super::{
     Answer, Begun, BegunRefund, Due, RefundOutcome, Store,
     rows::{
@@ -24,10 +26,14 @@ use waypost_telemetry::Telemetry;
 const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
     Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
+    Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
 const DATABASE: &str = "payment";
+
+/// Payments that are deleted in one transaction.
+const DELETED_AT_ONCE: u32 = 200;
 
 /// Payments in one SQLite database.
 #[derive(Clone, Debug)]
@@ -99,6 +105,12 @@ impl Store for SqliteStore {
 
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
         Box::pin(self.database.read("due", move |unit| due(unit, now, most)))
+    }
+
+    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize> {
+        let database = self.database.untraced();
+        let delete = move |unit: &mut Unit<'_>| retention::delete_ended(unit, before, DELETED_AT_ONCE);
+        Box::pin(async move { database.write("delete_ended", delete).await })
     }
 
     fn totals(&self, currency: Currency) -> Answer<'_, Totals> {
@@ -306,15 +318,18 @@ fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Payment)>, E
 
 fn totals(unit: &mut Unit<'_>, currency: Currency) -> Result<Totals, Error> {
     let (charges, captured, refunded) = unit.query_row(
-        "SELECT count(transaction_id) FILTER (WHERE state <> 'declined'), coalesce(sum(captured), 0), \
-         coalesce(sum(refunded), 0) FROM payments WHERE currency = ?1",
+        "SELECT coalesce(sum(charges), 0), coalesce(sum(captured), 0), coalesce(sum(refunded), 0) FROM (\
+         SELECT transaction_id IS NOT NULL AND state <> 'declined' AS charges, captured, refunded \
+         FROM payments WHERE currency = ?1 \
+         UNION ALL SELECT charges, captured, refunded FROM payments_brought_forward WHERE currency = ?1)",
         [currency.as_str()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let (debits, credits, receivable) = unit.query_row(
         "SELECT coalesce(sum(debit), 0), coalesce(sum(credit), 0), \
          coalesce(sum(debit - credit) FILTER (WHERE account = 'provider_receivable'), 0) \
-         FROM ledger_entries WHERE currency = ?1",
+         FROM (SELECT account, debit, credit FROM ledger_entries WHERE currency = ?1 \
+         UNION ALL SELECT account, debit, credit FROM ledger_brought_forward WHERE currency = ?1)",
         [currency.as_str()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;

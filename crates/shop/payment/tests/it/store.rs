@@ -26,6 +26,9 @@ macro_rules! on_each_store {
 }
 
 mod concurrent;
+mod retention;
+
+use retention::only_payments_that_ended_long_ago_are_deleted_and_the_books_stay;
 
 on_each_store! {
     an_intent_is_written_once_and_found_again
@@ -39,6 +42,7 @@ on_each_store! {
     a_refund_whose_outcome_is_open_holds_its_amount
     what_is_due_comes_oldest_first_and_no_more_than_asked
     many_copies_of_one_request_begin_one_payment
+    only_payments_that_ended_long_ago_are_deleted_and_the_books_stay
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
