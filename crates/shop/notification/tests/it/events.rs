@@ -179,8 +179,7 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
 async fn the_log_of_a_poison_event_has_its_class_and_type() {
     let telemetry = TestTelemetry::new("notification-service");
     let broker = broker().await;
-    let listening =
-        Listening::start(&Config::default(), &telemetry, &Storage::Embedded(Files::Ephemeral), &broker).await;
+    let listening = Listening::start(&Config::default(), &telemetry, &Files::Ephemeral, &broker).await;
     let poison =
         Record { payload: b"{not json".to_vec(), ..record(&event("order-1", OrderEventKind::Completed)) };
     publish(&broker, vec![poison]).await;
