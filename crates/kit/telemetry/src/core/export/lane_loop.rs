@@ -24,7 +24,7 @@ use crate::base::ledger::DropReason;
 use crate::core::readings::Operations;
 
 /// Requests to one receiver at one moment.
-const MAX_IN_FLIGHT: usize = 4;
+const MAX_IN_FLIGHT: usize = 8;
 
 /// Longer than any process waits for something.
 const FAR: Duration = Duration::from_hours(24);

@@ -15,7 +15,7 @@ use crate::receiver::{GrpcReceiver, HttpReceiver, PATIENCE, Posted, Reply};
 /// What was on its way when the receiver spoke may still arrive.
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
 
-/// The first request is answered with 503 while three others are under way, which succeed after that.
+/// The first request is answered with 503 while others are under way, which succeed after that.
 fn assert_pause_is_kept(retry_after: impl Fn() -> String + Send + Sync + 'static, least: Duration) {
     let asked_at = Arc::new(Mutex::new(None));
     let said = Arc::clone(&asked_at);

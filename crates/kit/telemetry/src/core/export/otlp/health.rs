@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// A process asks a receiver in trouble less often than one that is well, and loses little once the trouble is over: a queue that is
+/// full loses what comes in until the next try.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Health {
