@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use waypost_api::ErrorCode;
+use waypost_errors::ErrorCode;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// What the database itself said, whichever database it is.
@@ -153,8 +153,6 @@ pub enum Error {
     Fenced {
         /// What was taken over.
         what: String,
-        /// For a commit of offsets: the partitions that were refused. The others of the same call were committed.
-        partitions: Vec<u32>,
     },
     /// A stored value cannot be read back.
     #[error("stored {what} is malformed")]
