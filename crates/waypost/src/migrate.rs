@@ -14,8 +14,11 @@ use crate::exit::{Exit, Failure};
 use crate::roles::{exit_of, prepare};
 use crate::settings::{Effective, Environment, Profile, load};
 
-/// The databases of the system, with what brings each to its schema.
-const DATABASES: [(&str, fn(&Storage) -> Box<dyn Migrator>); 7] = [
+/// What brings a database to its schema, wherever it is kept.
+type MigratorOf = fn(&Storage) -> Box<dyn Migrator>;
+
+/// The databases of the system.
+const DATABASES: [(&str, MigratorOf); 7] = [
     ("order", waypost_order::store::migrator),
     ("user", waypost_user::store::migrator),
     ("inventory", waypost_inventory::store::migrator),

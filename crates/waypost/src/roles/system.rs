@@ -62,10 +62,8 @@ impl System {
         }
         let broker = OpenBroker::open(roles, &settings.storage(), &settings.broker).await?;
         // Only orders have leases.
-        let node = match roles.contains(&Role::Order) {
-            true => node::name(&settings.runtime.node, &data)?,
-            false => String::new(),
-        };
+        let has_leases = roles.contains(&Role::Order);
+        let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {

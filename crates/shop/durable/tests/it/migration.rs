@@ -86,12 +86,13 @@ async fn a_database_that_is_in_use_is_not_migrated() {
     assert_eq!(migrator(&path, &[FIRST, SECOND]).apply().await.unwrap(), ["0002_second"]);
 }
 
+const CHANGED: Migration = Migration::new(FIRST.id, "CREATE TABLE first (a TEXT)");
+
 #[tokio::test]
 async fn a_migration_that_changed_after_it_was_applied_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     open_and_close(&path, &[FIRST]).await;
-    const CHANGED: Migration = Migration::new(FIRST.id, "CREATE TABLE first (a TEXT)");
     assert_eq!(
         problem(open(&path, &[CHANGED, SECOND])),
         ("0001_first".to_owned(), MigrationProblem::Changed)
