@@ -4,6 +4,7 @@
 //! that order, so that a request in flight always finds the roles that it still needs.
 
 mod build;
+mod cache;
 mod node;
 mod readiness;
 mod sockets;
