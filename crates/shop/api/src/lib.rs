@@ -24,7 +24,7 @@ mod order_status;
 mod timestamp;
 
 pub use charge::{Charge, UnknownCharge};
-pub use generated::{FILE_DESCRIPTOR_SET, inventory, order, payment, user};
+pub use generated::{FILE_DESCRIPTOR_SET, inventory, money::v1::Money as MoneyMessage, order, payment, user};
 pub use generation::Generation;
 pub use ids::{
     EventId, InvalidId, OrderId, PaymentId, ProductId, ReservationId, TenantId, TransactionId, UserId,

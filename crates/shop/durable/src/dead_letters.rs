@@ -1,11 +1,11 @@
 //! What could not be delivered and waits for an operator: to be looked at, and published again once its cause is gone.
 //!
 //! For whoever runs the system. [`DeadLetters`] is one source of them; the embedded broker is one (the records that a
-//! consume loop parked, see [`crate::consume`]), and an outbox with events that the broker refuses for good can be
-//! another. A letter is known by a text that its source gives it, such as `order-events/2/17`.
+//! consume loop parked, see [`crate::consume`]), and an outbox with events that the broker refuses for good is another.
+//! A letter is known by a text that its source gives it, such as `order-events/2/17` or `outbox:order:4`.
 //!
-//! Invariants: a replay publishes the record to its own topic with its own id and marks the letter in the same unit,
-//! so it happens once; a letter that is marked waits no more. Consumers tell a repetition by the record's id
+//! Invariants: a replay publishes the record to its own topic with its own id, or puts it back into its outbox, and marks
+//! the letter in the same unit, so it happens once; a letter that is marked waits no more. Consumers tell a repetition by the record's id
 //! ([`crate::inbox`]), so a replay is harmless for those that had it.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct DeadLetter {
     pub reference: String,
     /// The record as it is published again: its own topic, key, id and headers.
     pub record: Record,
-    /// Who could not handle it: a consumer group.
+    /// Who could not handle it: a consumer group, or an outbox.
     pub group: String,
     /// Where it stood in its topic, when it had been published.
     pub place: Option<(u32, u64)>,

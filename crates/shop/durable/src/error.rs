@@ -153,8 +153,6 @@ pub enum Error {
     Fenced {
         /// What was taken over.
         what: String,
-        /// For a commit of offsets: the partitions that were refused. The others of the same call were committed.
-        partitions: Vec<u32>,
     },
     /// A stored value cannot be read back.
     #[error("stored {what} is malformed")]

@@ -273,7 +273,7 @@ pub fn held(is_held: bool, key: &Key) -> Result<(), Error> {
     if is_held {
         return Ok(());
     }
-    Err(Error::Fenced { what: format!("idempotency key {}", key.key), partitions: Vec::new() })
+    Err(Error::Fenced { what: format!("idempotency key {}", key.key) })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! - [`migration`]: the schema, with checksums, and who brings a database to it.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
-//! - [`broker`]: the port, an embedded durable broker and one in memory. [`dead_letters`]: what could not be delivered.
+//! - [`broker`]: the port, and an embedded durable broker. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
 //! - [`settle`]: what became of a unit whose answer is an error.
 //!
@@ -16,8 +16,9 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! use waypost_durable::broker::{Broker, MemoryBroker};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
 //! use waypost_durable::outbox::{self, Event, SqliteOutbox};
 //! use waypost_durable::relay::Relay;
 //! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
@@ -30,6 +31,7 @@
 //!     Migration::new("0001_orders", "CREATE TABLE orders (id TEXT PRIMARY KEY, status TEXT NOT NULL)"),
 //!     Migration::new("0002_outbox", outbox::SCHEMA),
 //!     Migration::new("0003_outbox_parking", outbox::PARKING),
+//!     Migration::new("0004_outbox_replays", outbox::REPLAYS),
 //! ];
 //! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &telemetry), &migrations)?;
 //!
@@ -44,10 +46,17 @@
 //!     .await?;
 //!
 //! // A worker carries the event to the broker; here it has no more time than a drain needs.
-//! let broker = MemoryBroker::default();
+//! let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?;
+//! broker.ensure_topics(vec![TopicSpec::new("order-events")]).await?;
 //! let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry);
 //! relay.run(std::future::ready(())).await;
-//! assert_eq!(broker.records("order-events").concat()[0].id, "event-1");
+//!
+//! let mut consumer = broker.subscribe("notification", "order-events").await?;
+//! let mut deliveries = Vec::new();
+//! while deliveries.is_empty() {
+//!     deliveries = consumer.poll(10, Duration::from_secs(1)).await?.records;
+//! }
+//! assert_eq!(deliveries[0].record.id, "event-1");
 //!
 //! database.close().await;
 //! # Ok::<(), Error>(())

@@ -4,23 +4,32 @@
 //! the relay's span becomes its child. Rows are read in the order of their commits, `WHERE published_at IS NULL`: a
 //! cursor over ids would skip what commits late.
 //!
+//! Several processes may relay one outbox; only the one that leads publishes ([`Outbox::try_lead`]).
+//!
 //! The rules are pure and the same for every dialect: [`deleted_with`] says how much is deleted with a mark, an event whose id is
 //! there already is not appended again. A unit of another database does what [`append`] does: the position is given by the
 //! database and only has to rise within one topic and key, because rows are marked one by one.
 //!
 //! Left out: publishing. No request handler does it; see [`crate::relay`].
 
+mod dead_letters;
+mod leadership;
+
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rusqlite::params;
-use tokio::sync::watch;
+use tokio::time::Instant;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::propagation;
 
 use crate::broker::Headers;
 use crate::clock::{from_millis, saturating_millis};
+use crate::dead_letters::DeadLetters;
 use crate::{Database, Error, Unit, headers};
+pub use leadership::Leadership;
 
 /// The table, for a service's list of migrations.
 pub const SCHEMA: &str = "\
@@ -48,6 +57,13 @@ DROP INDEX outbox_unpublished;
 CREATE INDEX outbox_waiting ON outbox (position) WHERE published_at IS NULL AND parked_at IS NULL;
 CREATE INDEX outbox_parked ON outbox (topic, key) WHERE parked_at IS NOT NULL;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
+";
+
+/// The third step of the table: who had a parked event published after all, and why.
+pub const REPLAYS: &str = "\
+ALTER TABLE outbox ADD COLUMN replayed_at INTEGER;
+ALTER TABLE outbox ADD COLUMN replayed_by TEXT;
+ALTER TABLE outbox ADD COLUMN replay_reason TEXT;
 ";
 
 /// An event to publish.
@@ -137,8 +153,27 @@ pub trait Outbox: Send + Sync + 'static {
     /// How many events are parked.
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>>;
 
-    /// Changes whenever something was appended in this process.
-    fn appended(&self) -> watch::Receiver<u64>;
+    /// The parked events, for operators.
+    fn dead_letters(&self) -> Arc<dyn DeadLetters>;
+
+    /// Takes the lead for a relay, or renews it, for `lease` from now by the database's clock. `None`: another relay has
+    /// it. All relays of one outbox use the same `lease`.
+    ///
+    /// It keeps relays from publishing every event once each. The order of keys does not rest on it: a relay that leads
+    /// no more and does not know it yet may repeat events, and no event is published before the one before it of its
+    /// key, whoever publishes.
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>>;
+
+    /// Gives a relay's lead up, so that another one can take it at once. Changes nothing when it has none.
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Yields after something was appended since the call; once for several appends, and perhaps without any. What other
+    /// processes append may go unnoticed, so a relay also looks by itself. Ends when the outbox is closed.
+    fn wake(&self) -> BoxStream<'static, ()>;
 }
 
 /// Appends an event in a unit. An event whose id is in the outbox already is not appended again.
@@ -238,9 +273,62 @@ impl Outbox for SqliteOutbox {
         }))
     }
 
-    fn appended(&self) -> watch::Receiver<u64> {
-        self.database.appended()
+    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
+        Arc::new(self.clone())
     }
+
+    fn try_lead<'a>(
+        &'a self,
+        relay: &'a str,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>> {
+        let (relay, asked_at) = (relay.to_owned(), Instant::now());
+        Box::pin(async move {
+            let leads =
+                self.database.write("lead-relays", move |unit| take_lead(unit, &relay, lease)).await?;
+            Ok(leads.then(|| Leadership::new(asked_at, lease)))
+        })
+    }
+
+    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>> {
+        let relay = relay.to_owned();
+        Box::pin(self.database.write("step-down", move |unit| {
+            unit.execute(LEAD, ())?;
+            unit.execute("DELETE FROM temp.outbox_lead WHERE relay = ?1", params![relay]).map(drop)
+        }))
+    }
+
+    fn wake(&self) -> BoxStream<'static, ()> {
+        stream::unfold(self.database.appended(), |mut appended| async {
+            appended.changed().await.ok()?;
+            Some(((), appended))
+        })
+        .boxed()
+    }
+}
+
+/// Who leads. A table of the writer's connection alone: the database belongs to one process, so the lead needs to be known
+/// nowhere else, costs no sync of the disk, and ends with the process.
+const LEAD: &str = "\
+CREATE TEMP TABLE IF NOT EXISTS outbox_lead (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    relay TEXT NOT NULL,
+    until INTEGER NOT NULL
+)";
+
+fn take_lead(unit: &mut Unit<'_>, relay: &str, lease: Duration) -> Result<bool, Error> {
+    unit.execute(LEAD, ())?;
+    // A lead that ends later than a new one would was given before the clock was set back.
+    let taken = unit.execute(
+        "INSERT INTO temp.outbox_lead (one, relay, until)
+         VALUES (1, ?1, CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2)
+         ON CONFLICT (one) DO UPDATE SET relay = excluded.relay, until = excluded.until
+         WHERE outbox_lead.relay = excluded.relay
+            OR outbox_lead.until <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+            OR outbox_lead.until > excluded.until",
+        params![relay, saturating_millis(lease)],
+    )?;
+    Ok(taken > 0)
 }
 
 /// How many published events that are old enough are deleted when so many are marked: more than come in, so that an outbox

@@ -43,6 +43,7 @@ use uuid::Uuid;
 use waypost_durable::{
     Backoff, Clock, Storage,
     broker::Broker,
+    dead_letters::DeadLetters,
     relay::{Relay, RelayOptions},
     saga::{Policy, Runner},
 };
@@ -69,16 +70,17 @@ pub struct Parts {
 
 /// Opens and migrates the database and returns the role. Orders that a former process left unfinished are resumed as
 /// soon as the workers run.
-pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
+pub async fn build(config: &Config, parts: Parts) -> Result<Built, Error> {
     let store = store::open(&parts.storage, &parts.telemetry).await?;
     store.end_leases(parts.node.clone()).await?;
     let orders = orders(config, &parts, Arc::clone(&store), Clock::system())?;
 
-    let relay =
-        Relay::new(store.outbox(), Arc::clone(&parts.broker), &parts.telemetry).with_options(RelayOptions {
-            keep_published: config.outbox_retention.get(),
-            ..RelayOptions::default()
-        });
+    let outbox = store.outbox();
+    let dead_letters = outbox.dead_letters();
+    let relay = Relay::new(outbox, Arc::clone(&parts.broker), &parts.telemetry).with_options(RelayOptions {
+        keep_published: config.outbox_retention.get(),
+        ..RelayOptions::default()
+    });
     let mut workers = orders.workers;
     workers.push(Worker::new("order-relay", move |drain| async move { relay.run(drain.started()).await }));
     let closing = Arc::clone(&store);
@@ -92,7 +94,17 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let operator = operator(config, &parts, &*store, orders.sagas)?;
     let router = grpc::router(&parts.telemetry, orders.logic, &config.grpc);
     let checks = [check].into_iter().chain(attention).collect();
-    Ok(App { router, admin: operator::routes(operator), workers, checks })
+    let app = App { router, admin: operator::routes(operator), workers, checks };
+    Ok(Built { app, dead_letters })
+}
+
+/// The built role.
+#[expect(missing_debug_implementations, reason = "dead letters have none")]
+pub struct Built {
+    /// What is served and done.
+    pub app: App,
+    /// Events that can never be published.
+    pub dead_letters: Arc<dyn DeadLetters>,
 }
 
 /// What operators can do to the orders of a store.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use waypost_durable::broker::Broker;
+use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::{Error, Storage};
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
@@ -25,41 +26,63 @@ pub(super) struct Loan {
     pub(super) broker: Option<Arc<dyn Broker>>,
 }
 
+/// A built role.
+pub(super) struct Service {
+    pub(super) app: App,
+    /// What it could not deliver, if it delivers anything.
+    pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
+}
+
+impl From<App> for Service {
+    fn from(app: App) -> Service {
+        Service { app, dead_letters: None }
+    }
+}
+
+impl From<waypost_order::Built> for Service {
+    fn from(waypost_order::Built { app, dead_letters }: waypost_order::Built) -> Service {
+        Service { app, dead_letters: Some(dead_letters) }
+    }
+}
+
 /// Builds the role: opens and migrates its database, seeds it when asked to, and returns what is to be served.
-pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<App, Failure> {
+pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<Service, Failure> {
     let Loan { telemetry, tasks, bound, storage, node, broker } = loan;
     let broker =
         || broker.clone().ok_or_else(|| Failure::message(Exit::Internal, "the role was given no broker"));
-    let built: Result<App, anyhow::Error> = match role {
+    let built: Result<Service, anyhow::Error> = match role {
         Role::Gateway => {
             let bound =
                 bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
             let parts = waypost_gateway::Parts { telemetry, bound, rates: cache::rates(settings) };
-            waypost_gateway::build(&settings.gateway, parts).map_err(Into::into)
+            waypost_gateway::build(&settings.gateway, parts).map(Into::into).map_err(Into::into)
         }
         Role::Order => {
             let parts = waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()? };
-            waypost_order::build(&settings.order, parts).await.map_err(Into::into)
+            waypost_order::build(&settings.order, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::User => {
             let parts = waypost_user::Parts { telemetry, storage, cache: cache::users(settings) };
-            waypost_user::build(&settings.user, parts).await.map_err(Into::into)
+            waypost_user::build(&settings.user, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Inventory => {
             let parts = waypost_inventory::Parts { telemetry, storage };
-            waypost_inventory::build(&settings.inventory, parts).await.map_err(Into::into)
+            waypost_inventory::build(&settings.inventory, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Payment => {
             let parts = waypost_payment::Parts { telemetry, storage };
-            waypost_payment::build(&settings.payment, parts).await.map_err(Into::into)
+            waypost_payment::build(&settings.payment, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Provider => {
             let parts = waypost_provider::Parts { telemetry, storage };
-            waypost_provider::build(&settings.provider, parts).await.map_err(Into::into)
+            waypost_provider::build(&settings.provider, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Notification => {
             let parts = waypost_notification::Parts { telemetry, storage, broker: broker()? };
-            waypost_notification::build(&settings.notification, parts).await.map_err(Into::into)
+            waypost_notification::build(&settings.notification, parts)
+                .await
+                .map(Into::into)
+                .map_err(Into::into)
         }
     };
     built.map_err(|error| {

@@ -3,6 +3,7 @@
 //! The order of [`Role::ALL`] is the order of a request's way through the system. Roles are started and drained in
 //! that order, so that a request in flight always finds the roles that it still needs.
 
+mod broker;
 mod build;
 mod cache;
 mod node;

@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention};
 use waypost_durable::dead_letters::{DeadLetters, Joined};
-use waypost_durable::{Sharing, Storage, make_folder};
+use waypost_durable::make_folder;
 use waypost_service::operator::guarded;
-use waypost_service::{App, DataDir, Drained, Limits, Pacing, Process, Tasks, Worker, admin};
+use waypost_service::{App, Check, DataDir, Drained, Limits, Pacing, Process, Tasks, admin};
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 
-use super::build::{Loan, build, exit_of};
+use super::broker::OpenBroker;
+use super::build::{Loan, Service, build, exit_of};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets, node};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::operator::dead_letter_routes;
-use crate::settings::{Broker as BrokerSettings, Effective, Settings};
+use crate::settings::{Effective, Settings};
 
 /// Running roles.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Built {
     role: Role,
     telemetry: Telemetry,
     tasks: Tasks,
-    app: App,
+    service: Service,
 }
 
 impl System {
@@ -60,7 +60,7 @@ impl System {
         if roles.iter().any(|role| role.keeps_data()) {
             prepare(&data)?;
         }
-        let broker = broker(roles, &settings.storage(), &settings.broker)?;
+        let broker = OpenBroker::open(roles, &settings.storage(), &settings.broker).await?;
         // Only orders have leases.
         let node = match roles.contains(&Role::Order) {
             true => node::name(&settings.runtime.node, &data)?,
@@ -71,7 +71,7 @@ impl System {
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
             let telemetry =
                 plan.handle(*role, place == 0).or_exit(Exit::BadConfig, "setting telemetry up")?;
-            let broker = broker.clone().map(|broker| Arc::new(broker) as Arc<dyn Broker>);
+            let broker = broker.as_ref().map(|broker| Arc::clone(&broker.port));
             let bound = sockets.address(*role);
             Ok((
                 *role,
@@ -156,14 +156,17 @@ impl System {
 fn launch(
     settings: &Settings,
     built: Vec<Built>,
-    broker: Option<EmbeddedBroker>,
+    broker: Option<OpenBroker>,
     mut sockets: Sockets,
 ) -> (Process, Readiness) {
     let mut readiness = Readiness::new(settings.health.clone());
     let mut process = Process::new(readiness.process.clone());
     let handles: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
     let mut operators = axum::Router::new();
-    for Built { role, telemetry, tasks, mut app } in built {
+    let mut letters: Vec<Arc<dyn DeadLetters>> = Vec::new();
+    letters.extend(broker.as_ref().map(|broker| Arc::clone(&broker.dead_letters)));
+    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters } } in built {
+        letters.extend(dead_letters);
         operators = operators.merge(std::mem::take(&mut app.admin));
         if let Some(routes) = readiness.routes(role, &app.checks) {
             app.router = app.router.merge(routes);
@@ -174,17 +177,16 @@ fn launch(
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
     if let Some(broker) = broker {
-        let letters = broker.clone();
-        let (every, retained) = (settings.broker.retention_interval.get(), broker.clone());
-        let retain = Worker::every("broker-retention", every, &first, move || {
-            let broker = retained.clone();
-            async move { broker.delete_consumed().await.map(drop) }
+        let dead_letters: Arc<dyn DeadLetters> = Arc::new(Joined(letters));
+        let port = Arc::clone(&broker.port);
+        // Without it orders are taken and wait in the outbox, so it is no reason to give the process no work.
+        let answers = Check::advisory("connection", move || {
+            let port = Arc::clone(&port);
+            async move { port.ready().await.map_err(|error| error.to_string()) }
         });
-        let close = Worker::closing("broker-database", move || async move { broker.close().await });
-        let dead_letters: Arc<dyn DeadLetters> = Arc::new(Joined(vec![Arc::new(letters)]));
-        let checks = vec![dead_letter_routes::check(Arc::clone(&dead_letters), &first)];
+        let checks = vec![answers, dead_letter_routes::check(Arc::clone(&dead_letters), &first)];
         operators = operators.merge(dead_letter_routes::routes(dead_letters));
-        let app = App { workers: vec![retain, close], checks, ..App::default() };
+        let app = App { workers: broker.workers(&first), checks, ..App::default() };
         process.start("broker", &first, Tasks::new(), app, None);
     }
     let router = admin::router(handles, &readiness.process).merge(guarded(operators));
@@ -197,9 +199,9 @@ fn launch(
 async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Failure> {
     let (telemetry, tasks) = (loan.telemetry.clone(), loan.tasks.clone());
     let runtime = Handle::current();
-    let app = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
-    let app = app.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
-    Ok(Built { role, telemetry, tasks, app })
+    let service = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
+    let service = service.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
+    Ok(Built { role, telemetry, tasks, service })
 }
 
 /// Makes the data folder, so that it survives a loss of power, and proves that it can be written to.
@@ -210,34 +212,6 @@ pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
         let exit = if exit_of(&error) == Exit::Io { Exit::Io } else { Exit::CannotCreate };
         Failure::new(exit, error)
     })
-}
-
-fn broker(
-    roles: &[Role],
-    storage: &Storage,
-    settings: &BrokerSettings,
-) -> Result<Option<EmbeddedBroker>, Failure> {
-    if !roles.iter().any(|role| role.needs_broker()) {
-        return Ok(None);
-    }
-    let Storage::Embedded(files) = storage;
-    // One process with both roles has it for itself; otherwise the other role's process uses the file too.
-    let is_alone = [Role::Order, Role::Notification].iter().all(|role| roles.contains(role));
-    let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
-    let retention =
-        Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
-    let max_record = settings.record_size.as_usize();
-    let options = EmbeddedBrokerOptions {
-        sharing,
-        retention,
-        max_record,
-        ..EmbeddedBrokerOptions::new(files.database("broker"))
-    };
-    let opened = EmbeddedBroker::open(options).map_err(|error| {
-        let error = anyhow::Error::new(error).context("opening the broker");
-        Failure::new(exit_of(&error), error)
-    })?;
-    Ok(Some(opened))
 }
 
 /// Fills in where the roles find each other, unless the configuration says so: a role of this process is called

@@ -28,7 +28,7 @@ settings! {
         pub(crate) data: Data = Data::default(),
         /// Which database the roles keep their data in.
         pub(crate) database: Database = Database::default(),
-        /// The embedded broker, which carries events from the order service to its consumers.
+        /// The broker, which carries events from the order service to its consumers.
         pub(crate) broker: Broker = Broker::default(),
         /// Where rates of callers and copies of users are kept. Nothing is lost with them.
         pub(crate) cache: Cache = Cache::default(),
@@ -117,8 +117,10 @@ settings! {
 }
 
 settings! {
-    /// The embedded broker.
+    /// The broker.
     pub(crate) struct Broker {
+        /// Which one: `embedded`, a file in the data folder that the roles of one machine share.
+        pub(crate) kind: BrokerKind = BrokerKind::Embedded,
         /// How long a record is kept that every group of its topic has read. What is not read, or has no reader, such as
         /// a dead letter, is kept.
         pub(crate) retention: Duration = Duration::from_secs(24 * 3600),
@@ -129,6 +131,14 @@ settings! {
         /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.
         pub(crate) record_size: ByteSize = ByteSize::mib(1),
     }
+}
+
+/// The brokers that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BrokerKind {
+    /// One file on one machine.
+    Embedded,
 }
 
 /// What keeps rates and copies.

@@ -146,6 +146,17 @@ fn a_section_that_is_given_in_part_keeps_its_other_defaults() {
 }
 
 #[test]
+fn a_broker_that_there_is_not_is_refused_by_name() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("waypost.toml"), "[broker]\nkind = \"rabbit\"\n").unwrap();
+    let ended = ended(waypost(folder.path()).args(["config", "check"]));
+    assert_eq!(ended.code, 78, "{ended:?}");
+    for part in ["waypost.toml:2", "broker.kind", "rabbit", "embedded"] {
+        assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);
+    }
+}
+
+#[test]
 fn secrets_are_not_printed() {
     let folder = tempdir().unwrap();
     let secret = "correct-horse-battery-staple-0123456789";

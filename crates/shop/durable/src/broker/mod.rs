@@ -4,61 +4,101 @@
 //! same trait: at least once; order within a partition and so for each key; a group's partitions are shared among its
 //! consumers; a commit says "everything below this offset is processed".
 //!
-//! - [`EmbeddedBroker`]: durable, in one SQLite file, for one machine.
-//! - [`MemoryBroker`]: the same in memory, for simulation and tests.
+//! [`EmbeddedBroker`] is the one for a single machine: durable, in one SQLite file. What every broker must do is tested by
+//! the functions of `tests/it/suite.rs`.
 
-mod assignment;
 mod embedded;
-mod membership;
-mod memory;
+mod partition;
+mod publish_error;
 mod record;
-#[doc(hidden)]
-pub mod suite;
+mod topic;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use crate::Error;
-pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions, Retention};
-pub use memory::{MemoryBroker, MemoryBrokerOptions};
-pub use record::{Ack, Delivery, Headers, KIND_HEADER, Progress, Record, partition_of};
+pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions};
+pub use partition::partition_of;
+pub use publish_error::PublishError;
+pub use record::{Ack, Delivery, Headers, KIND_HEADER, Polled, Progress, Record};
+pub use topic::{Retention, TopicSpec};
 
 /// A broker. Shared as `Arc<dyn Broker>`.
 pub trait Broker: Send + Sync + 'static {
     /// Its name in spans (`messaging.system`).
     fn system(&self) -> &'static str;
 
-    /// Publishes records in their order and answers when all of them are durable, with their places in the same order.
+    /// Makes the topics that are missing. One that exists keeps its partitions, because another number of them would
+    /// break the order of its keys; its retention becomes the one given.
     ///
-    /// After an error any of them may be in the topic; publishing all of them again in the same order keeps the order
-    /// of each key, with repetitions. Dropping the future recalls nothing.
-    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>>;
+    /// To be called before anything is published to them or read from them.
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Joins a consumer group. A topic that does not exist is made. A new group begins with the oldest record.
+    /// Publishes records, each to the partition of [`partition_of`] its key, and answers when it is known of each
+    /// whether it is durable: one result per record, in their order.
+    ///
+    /// Records fail one by one, and one may be taken although an earlier one of its key was not. Whoever needs the order
+    /// of a key publishes its next record after the one before was taken. After [`PublishError::Retryable`] the record
+    /// may be in the topic all the same; publishing it again may repeat it.
+    ///
+    /// Cancel safety: dropping the future recalls nothing. What may still be on its way is waited for by
+    /// [`Broker::flush`].
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>>;
+
+    /// Publishes one record, as [`Broker::publish`].
+    fn publish_one(&self, record: Record) -> BoxFuture<'_, Result<Ack, PublishError>> {
+        Box::pin(async move {
+            let result = self.publish(vec![record]).await.pop();
+            result.unwrap_or_else(|| Err(PublishError::unanswered()))
+        })
+    }
+
+    /// Joins a consumer group of a topic that exists. A new group begins with the oldest record.
     fn subscribe<'a>(
         &'a self,
         group: &'a str,
         topic: &'a str,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>, Error>>;
+
+    /// Whether it answers now. Cheap; for readiness checks.
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Waits until no record is on its way any more: each was taken, or will never be.
+    ///
+    /// Cancel safe.
+    fn flush(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Flushes and ends it; every other call fails with [`Error::Closed`] from then on. Repeating it waits for the same
+    /// end.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A member of a consumer group.
 ///
-/// It holds its partitions only while it is polled: a consumer that is not polled for longer than the broker's lease
-/// counts as dead, and others take its partitions. Dropping one without [`Consumer::close`] has the same effect.
+/// It holds its partitions only while it is polled: one that is not polled for longer than the broker's lease (Kafka's
+/// `max.poll.interval.ms`) counts as dead, whatever it does meanwhile, and others take its partitions. Dropping one without
+/// [`Consumer::close`] has the same effect.
 pub trait Consumer: Send {
-    /// Returns the next records, at most `max` of each partition, as soon as there are any; an empty list after `wait`
-    /// or when the partitions changed. A partition's records come in order and once, until it changes hands.
+    /// Returns the next records, at most `max` in all, as soon as there are any; none after `wait` or when the partitions
+    /// changed. A partition's records come in order and once, until it changes hands. With a `max` of 0 it only keeps
+    /// what it holds.
     ///
-    /// Cancel safe: a dropped future loses no record.
-    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Vec<Delivery>, Error>>;
+    /// A partition that is to go to another consumer is named in [`Polled::revoked`]. It hands out no more records, and
+    /// goes with the next call of this method or of [`Consumer::close`]: before that, whoever handles its records stops,
+    /// and what is done is committed.
+    ///
+    /// Cancel safe: a dropped future loses no record and no revocation.
+    fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Polled, Error>>;
 
-    /// Commits progress. [`Error::Fenced`] names the partitions that belong to another consumer by now; those that are
-    /// still this one's are committed even then. A lower offset than the committed one changes nothing.
+    /// Commits progress: takes each offset as it is, also one that is lower than what was committed.
+    ///
+    /// [`Error::Fenced`]: the commit was rejected, because something of it is not this consumer's any more or is changing
+    /// hands. All, some or none of it may be committed. The next poll names what was lost; what is still held can be
+    /// committed again after it.
     fn commit(&mut self, progress: Vec<Progress>) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Stops handing out records of a partition, until [`Consumer::resume`].
+    /// Stops handing out records of a partition, until [`Consumer::resume`] or until it has changed hands.
     fn pause(&mut self, partition: u32);
 
     /// Hands out records of a paused partition again.

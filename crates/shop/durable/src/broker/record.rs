@@ -1,6 +1,7 @@
 //! What goes into a broker and what comes out of it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Headers of a record, in order; a name may occur more than once.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -21,6 +22,9 @@ pub struct Record {
     pub headers: Headers,
     /// The event's id, by which consumers tell a repetition.
     pub id: String,
+    /// When what it tells happened, in whole milliseconds. A record without one gets the time at which the broker takes
+    /// it; one that is handed out always has one.
+    pub timestamp: Option<SystemTime>,
 }
 
 impl Record {
@@ -55,6 +59,16 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// What a poll returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Records, those of a partition in order.
+    pub records: Vec<Delivery>,
+    /// Partitions that go to another consumer with the next poll, or were lost already. A commit of one that was lost is
+    /// rejected.
+    pub revoked: Vec<u32>,
+}
+
 /// How far a partition has been processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -62,36 +76,4 @@ pub struct Progress {
     pub partition: u32,
     /// The offset to go on with: one more than the last that was processed.
     pub next_offset: u64,
-}
-
-/// The partition of a key: the same for ever and in every process.
-pub fn partition_of(key: &str, partitions: u32) -> u32 {
-    // FNV-1a, folded, so that few partitions see all bits.
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let folded = hash ^ (hash >> 32);
-    u32::try_from(folded % u64::from(partitions.max(1))).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_partition_of_a_key_never_changes() {
-        let partitions: Vec<u32> =
-            ["order-1", "order-2", "order-3", "a", ""].map(|key| partition_of(key, 4)).to_vec();
-        // Written down once: another result would break the order of keys that are stored already.
-        assert_eq!(partitions, [2, 3, 0, 0, 1]);
-    }
-
-    #[test]
-    fn keys_spread_over_all_partitions() {
-        let mut counts = [0_u32; 4];
-        for number in 0..4_000 {
-            counts[partition_of(&format!("order-{number}"), 4) as usize] += 1;
-        }
-        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
-    }
 }

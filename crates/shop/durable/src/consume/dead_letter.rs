@@ -4,8 +4,7 @@ use waypost_telemetry::messaging::send_span;
 use waypost_telemetry::{ErrorType, Outcome};
 
 use super::Subscription;
-use crate::Error;
-use crate::broker::{Delivery, Record};
+use crate::broker::{Delivery, PublishError, Record};
 
 /// The topic where the records of `topic` are parked.
 pub fn dead_letter_topic(topic: &str) -> String {
@@ -41,7 +40,7 @@ pub(super) async fn publish(
     subscription: &Subscription,
     delivery: &Delivery,
     reason: &Reason,
-) -> Result<(), Error> {
+) -> Result<(), PublishError> {
     let topic = dead_letter_topic(&subscription.topic);
     let mut record = Record { topic: topic.clone(), ..delivery.record.clone() };
     let origin = [
@@ -56,7 +55,7 @@ pub(super) async fn publish(
     record.headers.extend(origin.map(|(name, value)| (name.to_owned(), value.into_bytes())));
 
     let span = send_span(subscription.broker.system(), &topic).message_id(record.id.clone()).start();
-    match subscription.broker.publish(vec![record]).await {
+    match subscription.broker.publish_one(record).await {
         Ok(_) => {
             tracing::error!(
                 topic = subscription.topic,

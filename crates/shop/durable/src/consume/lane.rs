@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waypost_telemetry::messaging::{self, HeaderCarrier, process_span};
@@ -44,7 +44,7 @@ impl<H> Work<H> {
             tracing::warn!(%error, topic = self.subscription.topic, "the broker failed; trying on until it answers");
         }
         self.subscription.standstill.begin(None, error.to_string());
-        self.pause(*failures).await;
+        self.pause(*failures, &self.draining).await;
         Ok(())
     }
 
@@ -71,11 +71,11 @@ impl<H> Work<H> {
         tokio::time::sleep(self.subscription.options.backoff.first).await;
     }
 
-    /// Waits after this many failures in a row, or until the drain begins.
-    async fn pause(&self, failures: u32) {
+    /// Waits after this many failures in a row, or until it is time to stop.
+    async fn pause(&self, failures: u32, stopping: &CancellationToken) {
         tokio::select! {
             () = tokio::time::sleep(self.subscription.options.backoff.delay(failures)) => {}
-            () = self.draining.cancelled() => {}
+            () = stopping.cancelled() => {}
         }
     }
 }
@@ -94,7 +94,9 @@ pub(super) struct Lane {
     pub(super) is_paused: bool,
     waiting: Option<mpsc::UnboundedSender<Delivery>>,
     outstanding: usize,
-    task: AbortHandle,
+    /// Tells the lane to begin with no further record.
+    stopping: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Lane {
@@ -110,9 +112,10 @@ impl Lane {
     {
         let id = work.last_lane.fetch_add(1, Ordering::Relaxed);
         let (sender, waiting) = mpsc::unbounded_channel();
-        let task =
-            waypost_telemetry::spawn(process_all(Arc::clone(work), id, partition, waiting, done.clone()));
-        Lane { id, is_paused: false, waiting: Some(sender), outstanding: 0, task: task.abort_handle() }
+        let stopping = work.draining.child_token();
+        let course = Course { lane: id, partition, done: done.clone(), stopping: stopping.clone() };
+        let task = waypost_telemetry::spawn(process_all(Arc::clone(work), course, waiting));
+        Lane { id, is_paused: false, waiting: Some(sender), outstanding: 0, stopping, task }
     }
 
     pub(super) fn push(&mut self, delivery: Delivery) {
@@ -139,6 +142,19 @@ impl Lane {
     pub(super) fn end(&mut self) {
         self.waiting = None;
     }
+
+    /// Lets the running record come to its end and begins with no further one.
+    pub(super) fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Waits until the lane has ended, after [`Lane::stop`] or [`Lane::end`]. Cancel safe.
+    pub(super) async fn ended(&mut self) {
+        if !self.task.is_finished() {
+            // A handler that panics has failed; a lane does not panic.
+            (&mut self.task).await.ok();
+        }
+    }
 }
 
 impl Drop for Lane {
@@ -147,21 +163,34 @@ impl Drop for Lane {
     }
 }
 
-async fn process_all<H, F, E>(
-    work: Arc<Work<H>>,
+/// Where a lane is and whom it tells.
+struct Course {
     lane: u64,
     partition: u32,
-    mut waiting: mpsc::UnboundedReceiver<Delivery>,
     done: mpsc::UnboundedSender<Done>,
+    stopping: CancellationToken,
+}
+
+async fn process_all<H, F, E>(
+    work: Arc<Work<H>>,
+    course: Course,
+    mut waiting: mpsc::UnboundedReceiver<Delivery>,
 ) where
     H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
     E: ErrorType + Send + Sync + 'static,
 {
+    let Course { lane, partition, done, stopping } = course;
     let _standstill = work.subscription.standstill.ended_on_drop(partition);
-    while let Some(delivery) = waiting.recv().await {
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            delivery = waiting.recv() => delivery,
+        };
+        let Some(delivery) = delivery else { return };
         let next_offset = delivery.offset + 1;
-        if work.draining.is_cancelled() || !process(&work, delivery).await {
+        if !process(&work, delivery, &stopping).await {
             return;
         }
         if done.send(Done { lane, partition, next_offset }).is_err() {
@@ -170,8 +199,8 @@ async fn process_all<H, F, E>(
     }
 }
 
-/// Tries a record until it is handled or parked. False: the drain began first.
-async fn process<H, F, E>(work: &Work<H>, mut delivery: Delivery) -> bool
+/// Tries a record until it is handled or parked. False: it is time to stop.
+async fn process<H, F, E>(work: &Work<H>, mut delivery: Delivery, stopping: &CancellationToken) -> bool
 where
     H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
@@ -187,15 +216,17 @@ where
                 standstill.end(Some(current.partition));
                 return true;
             }
-            Err(Unhandled::Park(reason, context)) => return park(work, &current, reason, context).await,
+            Err(Unhandled::Park(reason, context)) => {
+                return park(work, &current, reason, context, stopping).await;
+            }
             Err(Unhandled::Retry) => {
                 standstill.end(Some(current.partition));
                 true
             }
             Err(Unhandled::Wait) => false,
         };
-        work.pause(if is_at_fault { current.attempt } else { waits }).await;
-        if work.draining.is_cancelled() {
+        work.pause(if is_at_fault { current.attempt } else { waits }, stopping).await;
+        if stopping.is_cancelled() {
             return false;
         }
         delivery = Arc::unwrap_or_clone(current);
@@ -258,12 +289,18 @@ where
     handled.map_err(|_| left_to_do)
 }
 
-/// Parks a record, trying on until the broker has it. False: the drain began first.
-async fn park<H>(work: &Work<H>, delivery: &Delivery, reason: dead_letter::Reason, context: Context) -> bool {
+/// Parks a record, trying on until the broker has it. False: it is time to stop.
+async fn park<H>(
+    work: &Work<H>,
+    delivery: &Delivery,
+    reason: dead_letter::Reason,
+    context: Context,
+    stopping: &CancellationToken,
+) -> bool {
     let mut failures = 1;
     loop {
-        work.pause(failures).await;
-        if work.draining.is_cancelled() {
+        work.pause(failures, stopping).await;
+        if stopping.is_cancelled() {
             return false;
         }
         let publishing = dead_letter::publish(&work.subscription, delivery, &reason);

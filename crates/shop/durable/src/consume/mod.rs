@@ -6,19 +6,25 @@
 //! or full, a service that does not answer. Then its partition waits, with growing pauses, for as long as that takes, and
 //! [`Standstill`] tells readiness so. An offset is committed only when everything below it is handled or parked.
 //!
+//! When a partition goes to another consumer, its handler comes to an end and what it did is committed before it goes. So
+//! no two consumers of a group handle one partition at the same time, except after one of them was silent for so long that
+//! it counts as dead.
+//!
 //! Each try is a CONSUMER span, related to the record's trace as parent or by link.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
-//! use waypost_durable::Error;
-//! use waypost_durable::broker::{Broker, MemoryBroker, Record};
+//! use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
 //! use waypost_durable::consume::{self, Failure, Subscription};
+//! use waypost_durable::{Error, Location};
 //! use waypost_telemetry::Telemetry;
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! let broker = Arc::new(MemoryBroker::default());
-//! broker.publish(vec![Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() }]).await?;
+//! let broker = Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral))?);
+//! broker.ensure_topics(vec![TopicSpec::new("order-events"), TopicSpec::new("order-events.dead-letter")]).await?;
+//! let record = Record { topic: "order-events".to_owned(), id: "event-1".to_owned(), ..Record::default() };
+//! assert!(broker.publish_one(record).await.is_ok());
 //!
 //! let (notified, mut notifications) = tokio::sync::mpsc::unbounded_channel();
 //! let subscription = Subscription::new(broker, "notification", "order-events", &Telemetry::disabled());
@@ -47,15 +53,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use waypost_telemetry::error::ErrorClass;
 use waypost_telemetry::messaging::Correlation;
 use waypost_telemetry::{ErrorType, Telemetry, with_context};
 
 pub use crate::broker::Delivery;
-use crate::broker::{Broker, Consumer};
+use crate::broker::{Broker, Consumer, Polled};
 use crate::{Backoff, Error};
 pub use dead_letter::dead_letter_topic;
 use lane::{Done, Lane, Work};
@@ -75,10 +82,13 @@ pub struct ConsumeOptions {
     pub attempts: u32,
     /// Waiting between the tries, and after failures of the broker. Default 50 ms to 5 s.
     pub backoff: Backoff,
-    /// Records of a partition that wait in memory for their turn. Default 64.
+    /// Records of one poll, and of a partition that wait in memory for their turn. Default 64.
     pub batch: usize,
     /// How long a finished record may wait for its commit. Default 20 ms.
     pub commit_delay: Duration,
+    /// How long a handler may go on with a record whose partition goes to another consumer. Then it is stopped at its next
+    /// await, and the other one gets the record. Must be shorter than the broker's lease. Default 3 s.
+    pub revoke_timeout: Duration,
 }
 
 impl Default for ConsumeOptions {
@@ -89,6 +99,7 @@ impl Default for ConsumeOptions {
             backoff: Backoff::default(),
             batch: 64,
             commit_delay: Duration::from_millis(20),
+            revoke_timeout: Duration::from_secs(3),
         }
     }
 }
@@ -240,7 +251,7 @@ struct Consumption<H> {
 
 /// Why the loop stopped waiting for records.
 enum Woken {
-    Polled(Result<Vec<Delivery>, Error>),
+    Polled(Result<Polled, Error>),
     /// Something is to be committed, or a paused partition has room again.
     Due,
     Draining,
@@ -258,11 +269,18 @@ where
         loop {
             let polled = match self.wait().await {
                 Woken::Draining => return Ok(()),
-                Woken::Due => Ok(Vec::new()),
+                Woken::Due => Ok(Polled::default()),
                 Woken::Polled(polled) => polled,
             };
-            // What was polled counts as handed out, so it is, whatever becomes of the commit.
-            let handed_out = polled.map(|deliveries| self.hand_out(deliveries, &done));
+            let handed_out = match polled {
+                Ok(Polled { records, revoked }) => {
+                    self.give_up(&revoked).await;
+                    // What was polled counts as handed out, so it is, whatever becomes of the commit.
+                    self.hand_out(records, &done);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
             match handed_out.and(self.commit().await) {
                 Ok(()) => {
                     failures = 0;
@@ -294,10 +312,31 @@ where
         }
     }
 
-    /// Gives each record to the lane of its partition; ends the lanes of partitions that were lost.
+    /// Ends the lanes of partitions that go to another consumer and commits what they did. The next poll lets the
+    /// partitions go.
+    async fn give_up(&mut self, revoked: &[u32]) {
+        if revoked.is_empty() {
+            return;
+        }
+        tracing::info!(topic = self.work.subscription.topic, ?revoked, "partitions go to another consumer");
+        let is_revoked = |(partition, _): &(&u32, &mut Lane)| revoked.contains(*partition);
+        let ending = self.lanes.iter_mut().filter(is_revoked).map(|(_, lane)| {
+            lane.stop();
+            lane.ended()
+        });
+        // Those that take longer are stopped where they are, by being dropped.
+        timeout(self.work.subscription.options.revoke_timeout, join_all(ending)).await.ok();
+        if let Err(error) = self.commit().await {
+            tracing::warn!(%error, "offsets of revoked partitions could not be committed; their records will come again");
+        }
+        for partition in revoked {
+            self.lanes.remove(partition);
+            self.uncommitted.forget(*partition);
+        }
+    }
+
+    /// Gives each record to the lane of its partition.
     fn hand_out(&mut self, deliveries: Vec<Delivery>, done: &mpsc::UnboundedSender<Done>) {
-        let assigned = self.consumer.assigned();
-        self.lanes.retain(|partition, _| assigned.contains(partition));
         for delivery in deliveries {
             let partition = delivery.partition;
             let lane =
@@ -329,15 +368,9 @@ where
                 self.uncommitted.clear();
                 Ok(())
             }
-            Err(Error::Fenced { partitions, .. }) => {
-                // Another consumer has them and handles their records again; ours are not to be counted.
-                tracing::info!(
-                    topic = self.work.subscription.topic,
-                    ?partitions,
-                    "partitions went to another consumer"
-                );
-                self.lanes.retain(|partition, _| !partitions.contains(partition));
-                self.uncommitted.clear();
+            Err(Error::Fenced { .. }) => {
+                // The next poll tells what was lost; what is still ours is committed after it.
+                self.uncommitted.postpone();
                 Ok(())
             }
             Err(error) => Err(error),
@@ -353,17 +386,21 @@ where
         }
         let batch = self.work.subscription.options.batch;
         loop {
-            tokio::select! {
+            let polled = tokio::select! {
                 biased;
                 finished = self.done.recv() => {
                     // The last lane has ended.
                     let Some(finished) = finished else { break };
                     note(&mut self.lanes, &mut self.uncommitted, &finished, batch);
+                    continue;
                 }
-                // Keeps the leases while handlers run. A broken broker is not asked in a tight loop.
-                polled = self.consumer.poll(0, POLL_WAIT) => if polled.is_err() {
-                    self.work.pause_after_drain().await;
-                },
+                // Keeps the leases while handlers run.
+                polled = self.consumer.poll(0, POLL_WAIT) => polled,
+            };
+            match polled {
+                Ok(polled) => self.give_up(&polled.revoked).await,
+                // A broken broker is not asked in a tight loop.
+                Err(_) => self.work.pause_after_drain().await,
             }
         }
         if let Err(error) = self.commit().await {

@@ -38,4 +38,17 @@ impl Uncommitted {
     pub(super) fn clear(&mut self) {
         *self = Uncommitted::default();
     }
+
+    /// It could not be committed now, and is due again after the usual delay.
+    pub(super) fn postpone(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// A partition is not ours any more.
+    pub(super) fn forget(&mut self, partition: u32) {
+        self.next_offsets.remove(&partition);
+        if self.next_offsets.is_empty() {
+            self.since = None;
+        }
+    }
 }

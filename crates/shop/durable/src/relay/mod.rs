@@ -2,40 +2,49 @@
 //!
 //! A worker of each service that has an outbox. It is woken by every append of this process and looks by itself
 //! otherwise. Events are marked only after the broker's acknowledgement: a crash between the two repeats them, which
-//! consumers tell by the event's id. A batch that fails because the broker is away is tried again whole and before
-//! anything later, so the order of each key holds. One that the broker refuses is published event by event, and the event
-//! that it refuses for good is parked alone.
+//! consumers tell by the event's id.
+//!
+//! Brokers fail record by record, and need not keep the order of a key when they do. So an event is sent when the one
+//! before it of its key was taken, and not earlier: one that fails holds back the later ones of its key and nobody else's.
+//! What was taken is marked, only what failed is tried again, and what the broker refuses for good is parked alone.
+//!
+//! Of several relays on one outbox, one in each replica of a service, only the one that leads publishes; another takes over
+//! when it steps down, or is silent for the length of the lease. Events may be repeated then, and keep their order.
 //!
 //! Each event gets one PRODUCER span, child of the context that was stored with it, however often it is tried; its
 //! record carries that span's context on.
 
 mod failures;
+mod measures;
 mod sending;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use waypost_telemetry::messaging;
-use waypost_telemetry::opentelemetry::metrics::Gauge;
-use waypost_telemetry::{ErrorType, Outcome, Telemetry, with_context};
+use waypost_telemetry::{Telemetry, with_context};
 
-use crate::broker::{Ack, Broker, Record};
-use crate::outbox::Outbox;
+use crate::broker::{Ack, Broker, PublishError, Record};
+use crate::outbox::{Leadership, Outbox, Pending};
 use crate::{Backoff, Error};
 use failures::Failures;
-use sending::{Published, Sending, end_failed};
+use measures::Measures;
+use sending::{Sending, rounds};
 
 /// How a relay works.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayOptions {
-    /// Most events of one publish call. Default 128.
+    /// Most events of one look into the outbox. Default 128.
     pub batch: usize,
     /// How often it looks without being woken. Default 1 s.
     pub interval: Duration,
+    /// How long the lead lasts without being renewed, and so how long events wait when a relay dies among several. The same
+    /// for all relays of an outbox. Default 10 s.
+    pub lease: Duration,
     /// Waiting after failures. Default 50 ms to 5 s.
     pub backoff: Backoff,
     /// How long published events are kept, to look at. They are deleted while later ones are marked, and when there is
@@ -48,6 +57,7 @@ impl Default for RelayOptions {
         RelayOptions {
             batch: 128,
             interval: Duration::from_secs(1),
+            lease: Duration::from_secs(10),
             backoff: Backoff::default(),
             keep_published: Duration::from_mins(10),
         }
@@ -60,47 +70,37 @@ const DELETED_AT_ONCE: usize = 500;
 /// How often published events are deleted.
 const DELETE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Carries events from an outbox to a broker. There is one per outbox.
+/// Carries events from an outbox to a broker.
 pub struct Relay {
+    /// What it is called among the relays of the outbox.
+    id: String,
+    leadership: Option<Leadership>,
     outbox: Arc<dyn Outbox>,
     broker: Arc<dyn Broker>,
     telemetry: Telemetry,
     options: RelayOptions,
-    metrics: messaging::Metrics,
-    oldest: Gauge<f64>,
-    parked: Gauge<u64>,
+    measures: Measures,
     /// Published, but not marked yet, because marking failed.
     unmarked: Vec<i64>,
+    /// Tried and to be tried again, by position.
+    failed: HashMap<i64, Sending>,
     next_delete: Instant,
 }
 
 impl Relay {
     /// A relay with the default options. Its spans and metrics are the handle's.
     pub fn new(outbox: Arc<dyn Outbox>, broker: Arc<dyn Broker>, telemetry: &Telemetry) -> Relay {
-        let oldest = telemetry
-            .meter()
-            .f64_gauge("waypost.outbox.oldest_unpublished.age")
-            .with_description("Age of the oldest event that the broker does not have yet.")
-            .with_unit("s")
-            .build();
-        let parked = telemetry
-            .meter()
-            .u64_gauge("waypost.outbox.parked")
-            .with_description("Events that can never be published and wait for somebody to see to them.")
-            .with_unit("{event}")
-            .build();
-        let metrics = messaging::Metrics::new(telemetry, broker.system());
-        let options = RelayOptions::default();
-        let telemetry = telemetry.clone();
+        let measures = Measures::new(telemetry, broker.system());
         Relay {
+            id: uuid::Uuid::now_v7().to_string(),
+            leadership: None,
             outbox,
             broker,
-            telemetry,
-            options,
-            metrics,
-            oldest,
-            parked,
+            telemetry: telemetry.clone(),
+            options: RelayOptions::default(),
+            measures,
             unmarked: Vec::new(),
+            failed: HashMap::new(),
             next_delete: Instant::now(),
         }
     }
@@ -126,19 +126,27 @@ impl Relay {
     }
 
     async fn work(mut self, draining: &CancellationToken) {
-        let mut appended = self.outbox.appended();
+        let mut wake = self.outbox.wake().fuse();
         loop {
-            appended.mark_unchanged();
+            // What was appended until here is seen below.
+            let _ = wake.next().now_or_never();
             let is_last = draining.is_cancelled();
             self.publish_pending(draining).await;
             if is_last {
-                return;
+                break;
             }
             tokio::select! {
-                _ = appended.changed() => {}
+                Some(()) = wake.next() => {}
                 () = tokio::time::sleep(self.options.interval) => {}
                 () = draining.cancelled() => {}
             }
+        }
+        if let Err(error) = self.broker.flush().await {
+            tracing::debug!(%error, "the broker could not be waited for; what it has not confirmed is published again");
+        }
+        // Not earlier: what is still on its way would come after the next leader's events.
+        if let Err(error) = self.outbox.step_down(&self.id).await {
+            tracing::debug!(%error, "the lead could not be given up; it runs out");
         }
     }
 
@@ -146,11 +154,16 @@ impl Relay {
     async fn publish_pending(&mut self, draining: &CancellationToken) {
         let mut failures = Failures::new(self.options.backoff);
         loop {
-            match self.publish_batch(draining, &mut failures).await {
-                Ok(Step::More) => {}
-                Ok(Step::Idle | Step::GaveUp) => return,
+            match self.publish_batch().await {
+                Ok(step) => {
+                    failures.end();
+                    if step == Step::Idle {
+                        return;
+                    }
+                }
                 Err(error) => {
                     if !failures.wait(&error, draining).await {
+                        self.failed.drain().for_each(|(_, sending)| sending.failed(&error));
                         return;
                     }
                 }
@@ -158,139 +171,113 @@ impl Relay {
         }
     }
 
-    async fn publish_batch(
-        &mut self,
-        draining: &CancellationToken,
-        failures: &mut Failures,
-    ) -> Result<Step, Error> {
+    /// Publishes what is pending, once. An error is that of an event that is to be tried again, or of the outbox.
+    async fn publish_batch(&mut self) -> Result<Step, Error> {
         self.mark().await?;
-        let pending = self.outbox.pending(self.options.batch).await?;
-        let Some(oldest) = pending.first().map(|event| event.appended_at) else {
-            self.oldest.record(0.0, &[]);
-            self.look_after_the_rest().await?;
-            failures.end();
+        if !self.leads().await? {
+            self.failed.clear();
+            self.measures.oldest(None);
             return Ok(Step::Idle);
-        };
+        }
+        let pending = self.outbox.pending(self.options.batch).await?;
+        self.measures.oldest(pending.first().map(|event| event.appended_at));
+        // Somebody else has seen to the others.
+        self.failed.retain(|position, _| pending.iter().any(|event| event.position == *position));
+        if pending.is_empty() {
+            self.look_after_the_rest().await?;
+            return Ok(Step::Idle);
+        }
         let is_full = pending.len() >= self.options.batch;
-        let sending: Vec<Sending> =
-            pending.into_iter().map(|pending| Sending::begin(pending, self.broker.system())).collect();
-        let is_sent = match self.publish(&sending, oldest, draining, failures).await {
-            Published::Acknowledged(acks) => {
-                self.end_sent(sending, &acks);
-                true
+        let mut held_back = HeldBack::default();
+        let mut failure = None;
+        for round in rounds(pending) {
+            if !self.leads().await? {
+                break;
             }
-            Published::Refused(_) if sending.len() > 1 => {
-                self.publish_singly(sending, oldest, draining, failures).await?
-            }
-            Published::Refused(error) => self.park_all(sending, &error).await?,
-            Published::GaveUp(error) => {
-                end_failed(sending, &error);
-                false
-            }
-        };
-        if !is_sent {
-            return Ok(Step::GaveUp);
+            let round = round.into_iter().filter(|event| !held_back.contains(event)).collect();
+            failure = self.publish_round(round, &mut held_back).await?.or(failure);
         }
         self.mark().await?;
-        Ok(if is_full { Step::More } else { Step::Idle })
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(if is_full { Step::More } else { Step::Idle }),
+        }
     }
 
-    /// Publishes one event after the other, because the broker refused some of them. What stands behind a refused one in
-    /// the order of its key is left where it is. False: a try failed while draining.
-    async fn publish_singly(
+    /// Whether this relay leads, for a while yet. Takes the lead when nobody has it.
+    async fn leads(&mut self) -> Result<bool, Error> {
+        let lease = self.options.lease;
+        if self.leadership.is_some_and(|lead| lead.remaining() > lease / 2) {
+            return Ok(true);
+        }
+        self.leadership = self.outbox.try_lead(&self.id, lease).await?;
+        Ok(self.leadership.is_some())
+    }
+
+    /// Publishes events of different keys. Returns an error of one that is to be tried again.
+    async fn publish_round(
         &mut self,
-        all: Vec<Sending>,
-        oldest: SystemTime,
-        draining: &CancellationToken,
-        failures: &mut Failures,
-    ) -> Result<bool, Error> {
-        let mut held_back: HashSet<(String, String)> = HashSet::new();
-        for sending in all {
-            let order = (sending.record.topic.clone(), sending.record.key.clone());
-            if held_back.contains(&order) {
-                continue;
-            }
-            let sending = vec![sending];
-            match self.publish(&sending, oldest, draining, failures).await {
-                Published::Acknowledged(acks) => self.end_sent(sending, &acks),
-                Published::Refused(error) => {
-                    self.park_all(sending, &error).await?;
-                    if !order.1.is_empty() {
-                        held_back.insert(order);
-                    }
+        round: Vec<Pending>,
+        held_back: &mut HeldBack,
+    ) -> Result<Option<Error>, Error> {
+        if round.is_empty() {
+            return Ok(None);
+        }
+        let system = self.broker.system();
+        let begin = |event: Pending| match self.failed.remove(&event.position) {
+            Some(sending) => sending,
+            None => Sending::begin(event, system),
+        };
+        let sending: Vec<Sending> = round.into_iter().map(begin).collect();
+        let results = self.publish(&sending).await;
+        let (mut refused, mut failure) = (Vec::new(), None);
+        for (sending, result) in sending.into_iter().zip(results) {
+            match result {
+                Ok(ack) => {
+                    self.unmarked.push(sending.position);
+                    sending.taken(ack);
                 }
-                Published::GaveUp(error) => {
-                    end_failed(sending, &error);
-                    return Ok(false);
+                Err(PublishError::Retryable(error)) => {
+                    held_back.add(&sending.record);
+                    failure = Some(error);
+                    self.failed.insert(sending.position, sending);
+                }
+                Err(PublishError::Refused(error)) => {
+                    held_back.add(&sending.record);
+                    refused.push((sending.position, error.to_string()));
+                    sending.failed(&error);
                 }
             }
         }
-        Ok(true)
+        self.park(refused).await?;
+        Ok(failure)
     }
 
-    /// Parks what the broker refused. Always true: there is nothing left to send.
-    async fn park_all(&mut self, refused: Vec<Sending>, error: &Error) -> Result<bool, Error> {
-        let positions: Vec<i64> = refused.iter().map(|sending| sending.position).collect();
-        end_failed(refused, error);
-        for position in positions {
-            self.outbox.park(position, error.to_string()).await?;
-        }
-        self.count_parked().await?;
-        Ok(true)
-    }
-
-    /// Tries until the broker has the records or refuses them, or a try fails while draining.
-    async fn publish(
-        &self,
-        sending: &[Sending],
-        oldest: SystemTime,
-        draining: &CancellationToken,
-        failures: &mut Failures,
-    ) -> Published {
+    /// One call of the broker. One result per event, whatever the broker answers.
+    async fn publish(&self, sending: &[Sending]) -> Vec<Result<Ack, PublishError>> {
         let records: Vec<Record> = sending.iter().map(|sending| sending.record.clone()).collect();
-        loop {
-            let age = SystemTime::now().duration_since(oldest).unwrap_or_default();
-            self.oldest.record(age.as_secs_f64(), &[]);
-            let started = Instant::now();
-            let published = self.broker.publish(records.clone()).await;
-            let failure = published.as_ref().err().map(|error| error as &dyn ErrorType);
-            self.measure(&records, started.elapsed(), failure);
-            match published {
-                Ok(acks) => {
-                    failures.end();
-                    return Published::Acknowledged(acks);
-                }
-                Err(error) if error.is_refusal() => return Published::Refused(error),
-                Err(error) if !failures.wait(&error, draining).await => return Published::GaveUp(error),
-                Err(_) => {}
-            }
-        }
+        let started = Instant::now();
+        let mut results = self.broker.publish(records).await;
+        results.resize_with(sending.len(), || Err(PublishError::unanswered()));
+        let topics = sending.iter().map(|sending| sending.record.topic.as_str());
+        self.measures.published(topics.zip(&results), started.elapsed());
+        results
     }
 
-    fn end_sent(&mut self, sent: Vec<Sending>, acks: &[Ack]) {
-        let mut acks = acks.iter();
-        for Sending { position, span, .. } in sent {
-            if let Some(ack) = acks.next() {
-                span.set("messaging.destination.partition.id", ack.partition.to_string());
-            }
-            span.end(Outcome::Ok);
-            self.unmarked.push(position);
+    /// Parks what the broker refused.
+    async fn park(&self, refused: Vec<(i64, String)>) -> Result<(), Error> {
+        if refused.is_empty() {
+            return Ok(());
         }
+        for (position, reason) in refused {
+            self.outbox.park(position, reason).await?;
+        }
+        self.count_parked().await
     }
 
     async fn count_parked(&self) -> Result<(), Error> {
-        self.parked.record(self.outbox.parked().await?, &[]);
+        self.measures.parked(self.outbox.parked().await?);
         Ok(())
-    }
-
-    fn measure(&self, records: &[Record], elapsed: Duration, failure: Option<&dyn ErrorType>) {
-        let mut counts: HashMap<&str, u64> = HashMap::new();
-        for record in records {
-            *counts.entry(&record.topic).or_default() += 1;
-        }
-        for (topic, count) in counts {
-            self.metrics.sent(topic, count, elapsed, failure);
-        }
     }
 
     async fn mark(&mut self) -> Result<(), Error> {
@@ -321,12 +308,28 @@ impl std::fmt::Debug for Relay {
     }
 }
 
+/// Keys whose later events wait, because an earlier one was not taken.
+#[derive(Debug, Default)]
+struct HeldBack(HashSet<(String, String)>);
+
+impl HeldBack {
+    fn add(&mut self, record: &Record) {
+        if !record.key.is_empty() {
+            self.0.insert((record.topic.clone(), record.key.clone()));
+        }
+    }
+
+    fn contains(&self, Pending { event, .. }: &Pending) -> bool {
+        // Nothing is looked up while everything goes well.
+        !self.0.is_empty() && self.0.contains(&(event.topic.clone(), event.key.clone()))
+    }
+}
+
 /// How far one look into the outbox came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// There may be more.
     More,
-    /// Nothing is pending.
+    /// Nothing else is pending.
     Idle,
-    /// The broker failed while draining.
-    GaveUp,
 }

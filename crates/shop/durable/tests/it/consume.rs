@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Broker, Delivery, MemoryBroker, MemoryBrokerOptions, suite};
+use waypost_durable::broker::{Broker, Delivery, partition_of};
 use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
 use waypost_durable::{Backoff, Error};
+use waypost_telemetry::messaging::Correlation;
 use waypost_telemetry::{ErrorType, Telemetry};
 
-use super::eventually;
+use super::test_broker::TestBroker;
+use super::{eventually, suite};
 
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the handler said no")]
@@ -59,40 +62,50 @@ impl Running {
     }
 }
 
-fn broker() -> MemoryBroker {
-    MemoryBroker::new(MemoryBrokerOptions { lease: Duration::from_secs(1), ..MemoryBrokerOptions::default() })
+const OPTIONS: ConsumeOptions = ConsumeOptions {
+    correlation: Correlation::Parent,
+    attempts: 3,
+    batch: 8,
+    backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
+    commit_delay: Duration::from_millis(20),
+    // Longer than any test.
+    revoke_timeout: Duration::from_secs(60),
+};
+
+fn start<F>(broker: &TestBroker, handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static) -> Running
+where
+    F: Future<Output = Handled> + Send + 'static,
+{
+    start_with(broker, OPTIONS, handler)
 }
 
-fn start<F>(broker: &MemoryBroker, handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static) -> Running
+fn start_with<F>(
+    broker: &TestBroker,
+    options: ConsumeOptions,
+    handler: impl Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
+) -> Running
 where
     F: Future<Output = Handled> + Send + 'static,
 {
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
-    subscription.options = ConsumeOptions {
-        attempts: 3,
-        batch: 8,
-        backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
-        ..ConsumeOptions::default()
-    };
+    subscription.options = options;
     let drain = CancellationToken::new();
     let task = waypost_telemetry::spawn(consume::run(subscription, handler, drain.clone().cancelled_owned()));
     Running { drain, task }
 }
 
-async fn publish(broker: &MemoryBroker, numbers: std::ops::Range<usize>, key: impl Fn(usize) -> String) {
-    broker.publish(numbers.map(|number| suite::record("t", &key(number), number)).collect()).await.unwrap();
+async fn publish(broker: &TestBroker, numbers: std::ops::Range<usize>, key: impl Fn(usize) -> String) {
+    suite::publish(broker, numbers.map(|number| suite::record("t", &key(number), number)).collect()).await;
 }
 
-async fn until_committed(broker: &MemoryBroker, count: u64) {
-    eventually("offsets are committed", || async {
-        (broker.committed("group", "t").iter().sum::<u64>() == count).then_some(())
-    })
-    .await;
+async fn until_committed(broker: &TestBroker, count: u64) {
+    eventually("offsets are committed", || async { (broker.committed("group", "t") == count).then_some(()) })
+        .await;
 }
 
 #[tokio::test]
 async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..200, |number| number.to_string()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -105,7 +118,8 @@ async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
     running.drain().await;
 
     let expected: Vec<Vec<String>> = broker
-        .records("t")
+        .partitions("t")
+        .await
         .iter()
         .map(|records| records.iter().map(|record| record.id.clone()).collect())
         .collect();
@@ -124,7 +138,7 @@ async fn every_record_is_handled_once_and_in_the_order_of_its_partition() {
 
 #[tokio::test]
 async fn a_record_that_fails_is_tried_again_before_later_ones() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..3, |_| "one key".to_owned()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -140,12 +154,12 @@ async fn a_record_that_fails_is_tried_again_before_later_ones() {
     log.until(3).await;
     running.drain().await;
     assert_eq!(log.ids(), ["t-0", "t-1", "t-2"]);
-    assert_eq!(broker.records(&consume::dead_letter_topic("t")), Vec::<Vec<_>>::new());
+    assert_eq!(broker.records(&consume::dead_letter_topic("t")).await, []);
 }
 
 #[tokio::test]
 async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves_on() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..4, |_| "one key".to_owned()).await;
     let tries: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
     let (handled, tried) = (log.clone(), Arc::clone(&tries));
@@ -168,12 +182,13 @@ async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves
     let tries = tries.lock().unwrap();
     assert_eq!((tries["t-1"], tries["t-2"]), (3, 1));
 
-    let parked: Vec<_> = broker.records("t.dead-letter").into_iter().flatten().collect();
+    let parked = broker.records("t.dead-letter").await;
     assert_eq!(parked.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["t-1", "t-2"]);
     let original = suite::record("t", "one key", 1);
     assert_eq!((&parked[0].payload, &parked[0].key), (&original.payload, &original.key));
     assert!(original.headers.iter().all(|header| parked[0].headers.contains(header)));
-    let partition = broker.records("t").iter().position(|records| !records.is_empty()).unwrap().to_string();
+    let partition =
+        broker.partitions("t").await.iter().position(|records| !records.is_empty()).unwrap().to_string();
     for (name, value) in [
         ("dead-letter-reason", "the handler said no"),
         ("dead-letter-error-type", "no"),
@@ -189,7 +204,7 @@ async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves
 
 #[tokio::test]
 async fn a_handler_that_panics_has_failed_and_the_loop_goes_on() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..2, |_| "one key".to_owned()).await;
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -203,25 +218,24 @@ async fn a_handler_that_panics_has_failed_and_the_loop_goes_on() {
     log.until(1).await;
     until_committed(&broker, 2).await;
     running.drain().await;
-    let parked: Vec<_> = broker.records("t.dead-letter").into_iter().flatten().collect();
+    let parked = broker.records("t.dead-letter").await;
     assert_eq!(parked[0].header("dead-letter-error-type"), Some("panic"));
 }
 
 #[tokio::test]
 async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_dropped() {
-    let broker = broker();
+    let broker = TestBroker::open().await;
     publish(&broker, 0..1, |_| "one key".to_owned()).await;
     let switch = broker.clone();
     let running = start(&broker, move |_| {
         switch.set_available(false);
         async { Err(Failure::Reject(No)) }
     });
-    eventually("the broker went away", || async { broker.publish(Vec::new()).await.is_err().then_some(()) })
-        .await;
-    assert_eq!(broker.records("t.dead-letter"), Vec::<Vec<_>>::new());
+    eventually("the broker went away", || async { broker.ready().await.is_err().then_some(()) }).await;
+    assert_eq!(broker.records("t.dead-letter").await, []);
     broker.set_available(true);
     eventually("the record is parked", || async {
-        (broker.records("t.dead-letter").iter().flatten().count() == 1).then_some(())
+        (broker.records("t.dead-letter").await.len() == 1).then_some(())
     })
     .await;
     until_committed(&broker, 1).await;
@@ -230,7 +244,7 @@ async fn a_record_that_cannot_even_be_parked_holds_its_partition_and_is_not_drop
 
 #[tokio::test]
 async fn a_record_waits_for_what_its_handler_needs() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..3, |_| "one key".to_owned()).await;
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
     subscription.options = ConsumeOptions {
@@ -260,7 +274,7 @@ async fn a_record_waits_for_what_its_handler_needs() {
     .await;
     let reason = standstill.reason().expect("readiness is told");
     assert!(reason.contains("notification is closed"), "{reason}");
-    assert_eq!(broker.records("t.dead-letter"), Vec::<Vec<_>>::new());
+    assert_eq!(broker.records("t.dead-letter").await, []);
 
     is_locked.store(false, Ordering::SeqCst);
     until_committed(&broker, 3).await;
@@ -272,10 +286,10 @@ async fn a_record_waits_for_what_its_handler_needs() {
 
 #[tokio::test]
 async fn a_slow_partition_does_not_hold_up_the_others() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..400, |number| number.to_string()).await;
-    let slow = broker.records("t").iter().position(|records| !records.is_empty()).unwrap();
-    let slow_count = broker.records("t")[slow].len();
+    let slow = broker.partitions("t").await.iter().position(|records| !records.is_empty()).unwrap();
+    let slow_count = broker.partitions("t").await[slow].len();
     let gate = CancellationToken::new();
     let (handled, opened) = (log.clone(), gate.clone());
     let running = start(&broker, move |delivery| {
@@ -297,7 +311,7 @@ async fn a_slow_partition_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn only_the_contiguous_handled_prefix_is_committed() {
-    let (broker, gate) = (broker(), CancellationToken::new());
+    let (broker, gate) = (TestBroker::open().await, CancellationToken::new());
     publish(&broker, 0..10, |_| "one key".to_owned()).await;
     let opened = gate.clone();
     let running = start(&broker, move |delivery| {
@@ -317,7 +331,7 @@ async fn only_the_contiguous_handled_prefix_is_committed() {
 
 #[tokio::test]
 async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     publish(&broker, 0..5, |_| "one key".to_owned()).await;
     let (entered, mut is_inside) = tokio::sync::mpsc::unbounded_channel();
     let gate = CancellationToken::new();
@@ -336,7 +350,7 @@ async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
     gate.cancel();
     running.drain().await;
     assert_eq!(log.ids(), ["t-0"]);
-    assert_eq!(broker.committed("group", "t").iter().sum::<u64>(), 1);
+    assert_eq!(broker.committed("group", "t"), 1);
 
     // The next consumer goes on at once, because the group was left.
     let handled = log.clone();
@@ -351,7 +365,7 @@ async fn a_drain_finishes_the_running_record_commits_it_and_leaves_the_rest() {
 
 #[tokio::test]
 async fn a_broker_that_is_away_is_waited_for() {
-    let (broker, log) = (broker(), Log::default());
+    let (broker, log) = (TestBroker::open().await, Log::default());
     broker.set_available(false);
     let handled = log.clone();
     let running = start(&broker, move |delivery| {
@@ -369,9 +383,94 @@ async fn a_broker_that_is_away_is_waited_for() {
     running.drain().await;
 }
 
-#[tokio::test(start_paused = true)]
+/// What became of the handlers of each partition, in order.
+type Course = Arc<Mutex<BTreeMap<u32, Vec<String>>>>;
+
+/// A handler that notes its beginning and end under a name, and waits at a gate in between.
+fn noting(
+    name: &'static str,
+    course: &Course,
+    gate: &CancellationToken,
+) -> impl Fn(Arc<Delivery>) -> BoxFuture<'static, Handled> + Send + Sync + 'static {
+    let (course, gate) = (Arc::clone(course), gate.clone());
+    move |delivery| {
+        let (course, gate) = (Arc::clone(&course), gate.clone());
+        Box::pin(async move {
+            let note = |what: &str| {
+                let line = format!("{name} {what} {}", delivery.offset);
+                course.lock().unwrap().entry(delivery.partition).or_default().push(line);
+            };
+            note("begins");
+            gate.cancelled().await;
+            note("ends");
+            Ok(())
+        })
+    }
+}
+
+/// Two records for each partition.
+async fn publish_to_all(broker: &TestBroker) {
+    let keys: Vec<String> = (0..4)
+        .map(|partition| {
+            (0..).map(|key| format!("{key}")).find(|key| partition_of(key, 4) == partition).unwrap()
+        })
+        .collect();
+    publish(broker, 0..8, |number| keys[number % 4].clone()).await;
+}
+
+#[tokio::test]
+async fn a_handler_ends_before_its_partition_goes_to_another_consumer() {
+    let (broker, course, gate) = (TestBroker::open().await, Course::default(), CancellationToken::new());
+    publish_to_all(&broker).await;
+    let first = start(&broker, noting("first", &course, &gate));
+    eventually("all partitions are handled", || async { (course.lock().unwrap().len() == 4).then_some(()) })
+        .await;
+    let second = start(&broker, noting("second", &course, &gate));
+    eventually("partitions are revoked", || async { (broker.revoked() >= 2).then_some(()) }).await;
+    gate.cancel();
+    until_committed(&broker, 8).await;
+    first.drain().await;
+    second.drain().await;
+
+    let course = course.lock().unwrap();
+    let handed_over = course.values().filter(|lines| lines[3] == "second ends 1");
+    assert_eq!(handed_over.count(), 2, "{course:?}");
+    for lines in course.values() {
+        let heir = lines[3].split(' ').next().unwrap();
+        let expected =
+            ["first begins 0", "first ends 0", &format!("{heir} begins 1"), &format!("{heir} ends 1")];
+        assert_eq!(*lines, expected, "one record after the other, each once");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_end_gives_its_partition_away() {
+    let (broker, course, never) = (TestBroker::open().await, Course::default(), CancellationToken::new());
+    publish_to_all(&broker).await;
+    let short = ConsumeOptions { revoke_timeout: Duration::from_millis(20), ..OPTIONS };
+    let first = start_with(&broker, short, noting("first", &course, &never));
+    eventually("all partitions are handled", || async { (course.lock().unwrap().len() == 4).then_some(()) })
+        .await;
+    let open = CancellationToken::new();
+    open.cancel();
+    let second = start_with(&broker, short, noting("second", &course, &open));
+    eventually("the other one handles two partitions whole", || async {
+        let course = course.lock().unwrap();
+        let is_whole = |lines: &&Vec<String>| lines.iter().any(|line| line == "second ends 1");
+        (course.values().filter(is_whole).count() == 2).then_some(())
+    })
+    .await;
+    let handed_over =
+        ["first begins 0", "second begins 0", "second ends 0", "second begins 1", "second ends 1"];
+    assert_eq!(course.lock().unwrap().values().filter(|lines| **lines == handed_over).count(), 2);
+    second.drain().await;
+    never.cancel();
+    first.drain().await;
+}
+
+#[tokio::test]
 async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
-    let broker = broker();
+    let broker = TestBroker::open().await;
     let counts: Arc<Mutex<BTreeMap<String, u32>>> = Arc::default();
     let logging = |name: &'static str, counts: &Arc<Mutex<BTreeMap<String, u32>>>, log: &Log| {
         let (counts, log) = (Arc::clone(counts), log.clone());
@@ -405,7 +504,7 @@ async fn when_one_of_two_consumers_dies_the_other_handles_its_records() {
         (counts.lock().unwrap().keys().filter(|key| key.starts_with("second")).count() == 4).then_some(())
     })
     .await;
+    let all = broker.records("t").await.len() as u64;
+    until_committed(&broker, all).await;
     second.drain().await;
-    let all: u64 = broker.records("t").iter().map(|records| records.len() as u64).sum();
-    assert_eq!(broker.committed("group", "t").iter().sum::<u64>(), all);
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, suite};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
 use waypost_durable::outbox::{Outbox, SqliteOutbox};
 use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration, Sharing, outbox};
 use waypost_telemetry::Telemetry;
 
 use super::outbox::event;
-use super::{NOTES, names};
+use super::{NOTES, names, suite};
 
 /// Tells the child where its data is.
 const CHILD: &str = "WAYPOST_DURABLE_TEST_CRASH";
@@ -25,10 +25,13 @@ fn open(folder: &Path) -> Database {
         .unwrap()
 }
 
-fn open_broker(folder: &Path) -> EmbeddedBroker {
+async fn open_broker(folder: &Path) -> EmbeddedBroker {
     let location = Location::File(folder.join("broker.db"));
     let options = EmbeddedBrokerOptions { sharing: Sharing::Shared, ..EmbeddedBrokerOptions::new(location) };
-    EmbeddedBroker::open(EmbeddedBrokerOptions { lease: Duration::from_secs(1), ..options }).unwrap()
+    let options = EmbeddedBrokerOptions { lease: Duration::from_secs(1), ..options };
+    let broker = EmbeddedBroker::open(options).unwrap();
+    broker.ensure_topics(vec![TopicSpec::new("t")]).await.unwrap();
+    broker
 }
 
 fn start_child(test: &str, folder: &Path) -> Child {
@@ -104,7 +107,7 @@ async fn a_child_that_writes() {
 #[tokio::test]
 async fn acknowledged_records_survive_kill_9_and_reach_a_consumer_of_another_process() {
     let folder = tempfile::tempdir().unwrap();
-    let broker = open_broker(folder.path());
+    let broker = open_broker(folder.path()).await;
     let mut consumer = broker.subscribe("group", "t").await.unwrap();
     let mut acknowledged = Vec::new();
     for _ in 0..3 {
@@ -120,23 +123,23 @@ async fn acknowledged_records_survive_kill_9_and_reach_a_consumer_of_another_pro
             came.len(),
             acknowledged.len()
         );
-        for delivery in consumer.poll(1_000, Duration::from_millis(50)).await.unwrap() {
+        for delivery in consumer.poll(1_000, Duration::from_millis(50)).await.unwrap().records {
             *came.entry(delivery.record.id).or_insert(0) += 1;
         }
     }
     assert!(came.values().all(|&times| times == 1), "a record came twice although nobody died that had it");
-    broker.publish(vec![suite::record("t", "k", 1)]).await.unwrap();
+    suite::publish(&broker, vec![suite::record("t", "k", 1)]).await;
 }
 
 /// Runs only as the child of the test above.
 #[tokio::test]
 async fn a_child_that_publishes() {
     let Some(folder) = std::env::var_os(CHILD) else { return };
-    let broker = open_broker(Path::new(&folder));
+    let broker = open_broker(Path::new(&folder)).await;
     for number in 0.. {
         let id = format!("{} {number}", std::process::id());
         let record = waypost_durable::broker::Record { id: id.clone(), ..suite::record("t", &id, number) };
-        broker.publish(vec![record]).await.unwrap();
+        suite::publish(&broker, vec![record]).await;
         println!("acknowledged {id}");
     }
 }

@@ -15,6 +15,9 @@ mod offsets;
 mod outbox;
 mod relay;
 mod spans;
+mod suite;
+mod test_broker;
+mod unkind;
 
 use std::future::Future;
 use std::time::Duration;

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
 use waypost_durable::{Database, Error, Migration, Unit, inbox};
 
 use super::ephemeral;
 
-pub(crate) const OUTBOX: [Migration; 2] =
-    [Migration::new("0001_outbox", outbox::SCHEMA), Migration::new("0003_outbox_parking", outbox::PARKING)];
+pub(crate) const OUTBOX: [Migration; 3] = [
+    Migration::new("0001_outbox", outbox::SCHEMA),
+    Migration::new("0003_outbox_parking", outbox::PARKING),
+    Migration::new("0004_outbox_replays", outbox::REPLAYS),
+];
 const INBOX: Migration = Migration::new("0002_inbox", inbox::SCHEMA);
 
 pub(crate) fn event(number: usize) -> Event {
@@ -132,15 +136,34 @@ async fn damaged_rows_are_parked_with_the_reason() {
 #[tokio::test]
 async fn an_append_wakes_who_waits_for_it() {
     let database = ephemeral(&OUTBOX);
-    let mut appended = SqliteOutbox::new(&database).appended();
+    let mut wake = SqliteOutbox::new(&database).wake();
+    assert!(wake.next().now_or_never().is_none());
     append(&database, vec![event(1)]).await;
-    appended.changed().await.unwrap();
+    assert_eq!(wake.next().await, Some(()));
+}
+
+#[tokio::test]
+async fn one_relay_leads_until_it_steps_down_or_its_lease_is_over() {
+    let database = ephemeral(&OUTBOX);
+    let outbox = SqliteOutbox::new(&database);
+    let leads = async |relay, lease| outbox.try_lead(relay, lease).await.unwrap().is_some();
+    let hour = Duration::from_hours(1);
+    assert!(leads("first", hour).await);
+    assert!(!leads("second", hour).await);
+    assert!(leads("first", hour).await, "a lead is renewed");
+    outbox.step_down("second").await.unwrap();
+    assert!(!leads("second", hour).await, "nobody gives up the lead of another");
+    outbox.step_down("first").await.unwrap();
+    assert!(leads("second", Duration::ZERO).await);
+    assert!(leads("first", hour).await, "a lease that is over holds nobody back");
+    // A lead that is longer than any that is given now: the clock was set back.
+    assert!(leads("second", Duration::from_secs(1)).await);
 }
 
 #[tokio::test]
 async fn an_event_exists_only_if_its_unit_committed() {
     let database = ephemeral(&OUTBOX);
-    let mut appended = SqliteOutbox::new(&database).appended();
+    let mut wake = SqliteOutbox::new(&database).wake();
     let failed: Result<(), Error> = database
         .write("append-and-fail", |unit| {
             outbox::append(unit, &event(1))?;
@@ -149,8 +172,7 @@ async fn an_event_exists_only_if_its_unit_committed() {
         .await;
     failed.unwrap_err();
     assert_eq!(pending_ids(&SqliteOutbox::new(&database)).await, Vec::<String>::new());
-    assert!(!appended.has_changed().unwrap());
-    appended.mark_unchanged();
+    assert!(wake.next().now_or_never().is_none());
 }
 
 async fn first_time(database: &Database, consumer: &'static str, id: &'static str) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, MemoryBroker, suite};
+use waypost_durable::broker::Broker;
 use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
 use waypost_durable::outbox::{self, Event, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
@@ -15,7 +15,8 @@ use waypost_telemetry::testing::{TestTelemetry, checks, wait_for, wait_for_tree}
 use waypost_telemetry::{ErrorType, Telemetry, span, trace_id, with_context};
 
 use super::outbox::event;
-use super::{NOTES, eventually, insert, names};
+use super::test_broker::TestBroker;
+use super::{NOTES, eventually, insert, names, suite};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -25,6 +26,7 @@ fn database(telemetry: &Telemetry) -> Database {
         Migration::new("0002_outbox", outbox::SCHEMA),
         Migration::new("0003_inbox", inbox::SCHEMA),
         Migration::new("0004_outbox_parking", outbox::PARKING),
+        Migration::new("0005_outbox_replays", outbox::REPLAYS),
     ];
     Database::open(DatabaseOptions::new(Location::Ephemeral, "order", telemetry), &tables).unwrap()
 }
@@ -252,7 +254,7 @@ async fn an_event_is_one_trace_from_the_unit_that_caused_it_to_the_effect_of_its
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let (order_database, notification_database) = (database(&orders), database(&notification));
-    let broker = Arc::new(EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -289,7 +291,7 @@ async fn a_consumer_by_link_begins_a_trace_of_its_own() {
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let (order_database, notification_database) = (database(&orders), database(&notification));
-    let broker = Arc::new(MemoryBroker::default());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -313,7 +315,7 @@ async fn a_consumer_by_link_begins_a_trace_of_its_own() {
 async fn a_broker_outage_is_one_producer_span_and_not_one_a_try() {
     let telemetry = TestTelemetry::new("order-service");
     let database = database(&telemetry);
-    let broker = MemoryBroker::default();
+    let broker = TestBroker::open().await;
     broker.set_available(false);
     in_request(&telemetry, place(&database, "order-1")).await.unwrap();
     let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry)
@@ -342,7 +344,7 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
     let (orders, notification) =
         (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
     let order_database = database(&orders);
-    let broker = Arc::new(MemoryBroker::default());
+    let broker = Arc::new(TestBroker::open().await);
     let pipeline = Pipeline::start(
         (&order_database, &orders),
         &notification,
@@ -371,8 +373,8 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
     .await;
     pipeline.drain().await;
     // The parked record still carries the context it came with.
-    let parked: Vec<_> = broker.records("order-events.dead-letter").into_iter().flatten().collect();
-    let sent: Vec<_> = broker.records("order-events").into_iter().flatten().collect();
+    let parked = broker.records("order-events.dead-letter").await;
+    let sent = broker.records("order-events").await;
     assert_eq!(parked[0].header("traceparent"), sent[0].header("traceparent"));
     assert!(parked[0].header("traceparent").unwrap().contains(&trace));
 }
@@ -380,8 +382,8 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
 #[tokio::test]
 async fn a_consumer_without_a_context_in_the_record_begins_a_trace() {
     let notification = TestTelemetry::new("notification-service");
-    let broker = Arc::new(MemoryBroker::default());
-    broker.publish(vec![suite::record("order-events", "k", 1)]).await.unwrap();
+    let broker = Arc::new(TestBroker::open().await);
+    suite::publish(&*broker, vec![suite::record("order-events", "k", 1)]).await;
     let subscription = Subscription::new(broker, "notification", "order-events", &notification);
     let drain = CancellationToken::new();
     let running = waypost_telemetry::spawn(consume::run(

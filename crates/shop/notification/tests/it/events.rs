@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_api::events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind};
-use waypost_durable::broker::{Broker, MemoryBroker, Record};
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
 use waypost_durable::consume::dead_letter_topic;
-use waypost_durable::{Files, Storage};
+use waypost_durable::{Files, Location, Storage};
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Correlation, Parts, build};
 use waypost_service::{Drain, DrainTrigger};
@@ -22,6 +22,20 @@ fn record(event: &OrderEvent) -> Record {
         payload: serde_json::to_vec(event).unwrap(),
         headers: Vec::new(),
         id: event.event_id.to_string(),
+        timestamp: None,
+    }
+}
+
+async fn broker() -> Arc<dyn Broker> {
+    let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
+    let topics = [ORDER_EVENTS_TOPIC.to_owned(), dead_letter_topic(ORDER_EVENTS_TOPIC)];
+    broker.ensure_topics(topics.map(TopicSpec::new).into()).await.unwrap();
+    Arc::new(broker)
+}
+
+async fn publish(broker: &Arc<dyn Broker>, records: Vec<Record>) {
+    for result in broker.publish(records).await {
+        result.unwrap();
     }
 }
 
@@ -77,11 +91,11 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
     let folder = tempfile::tempdir().unwrap();
     let data = Files::Folder(folder.path().to_path_buf());
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+    let broker = broker().await;
     let listening = Listening::start(&Config::default(), &telemetry, &data, &broker).await;
     let completed = event("order-1", OrderEventKind::Completed);
-    broker.publish(vec![record(&completed), record(&completed)]).await.unwrap();
-    broker.publish(vec![record(&event("order-2", OrderEventKind::Failed))]).await.unwrap();
+    publish(&broker, vec![record(&completed), record(&completed)]).await;
+    publish(&broker, vec![record(&event("order-2", OrderEventKind::Failed))]).await;
     until("three handled records", async || {
         let spans = telemetry.handle().finished_spans();
         spans.iter().filter(|span| span.name() == "process order-events").count() == 3
@@ -98,7 +112,7 @@ async fn each_event_becomes_one_message_although_it_is_published_twice() {
 async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
     for correlation in [Correlation::Parent, Correlation::Link] {
         let telemetry = TestTelemetry::new("notification-service");
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+        let broker = broker().await;
         let config = Config { correlation, ..Config::default() };
         let listening = Listening::start(&config, &telemetry, &Files::Ephemeral, &broker).await;
         let mut sent = record(&event("order-1", OrderEventKind::Completed));
@@ -111,7 +125,7 @@ async fn a_message_is_part_of_the_orders_trace_or_linked_to_it() {
                 .await;
         })
         .await;
-        broker.publish(vec![sent]).await.unwrap();
+        publish(&broker, vec![sent]).await;
         until("the message's span", async || {
             telemetry.handle().finished_spans().iter().any(|span| span.name() == "process order-events")
         })
@@ -139,15 +153,15 @@ send order-events INTERNAL notification-service
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+    let broker = broker().await;
     let listening = Listening::start(&Config::default(), &telemetry, &Files::Ephemeral, &broker).await;
     let good = event("order-1", OrderEventKind::Completed);
     let poison = Record { payload: b"{not json".to_vec(), id: "poison".into(), ..record(&good) };
-    broker.publish(vec![poison, record(&good)]).await.unwrap();
+    publish(&broker, vec![poison, record(&good)]).await;
     let mut parked = broker.subscribe("test", &dead_letter_topic(ORDER_EVENTS_TOPIC)).await.unwrap();
     let mut found = Vec::new();
     until("the parked record", async || {
-        found.extend(parked.poll(10, Duration::from_millis(50)).await.unwrap());
+        found.extend(parked.poll(10, Duration::from_millis(50)).await.unwrap().records);
         !found.is_empty()
     })
     .await;
@@ -164,11 +178,12 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
 #[tokio::test]
 async fn the_log_of_a_poison_event_has_its_class_and_type() {
     let telemetry = TestTelemetry::new("notification-service");
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
-    let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
+    let broker = broker().await;
+    let listening =
+        Listening::start(&Config::default(), &telemetry, &Storage::Embedded(Files::Ephemeral), &broker).await;
     let poison =
         Record { payload: b"{not json".to_vec(), ..record(&event("order-1", OrderEventKind::Completed)) };
-    broker.publish(vec![poison]).await.unwrap();
+    publish(&broker, vec![poison]).await;
     let attribute = |key: &str| {
         let logs = telemetry.handle().finished_logs();
         logs.iter().find_map(|log| log.attribute(key).map(ToString::to_string))

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0005_retention", include_str!("../../migrations/sqlite/0005_retention.sql")),
     Migration::new("0006_answers", include_str!("../../migrations/sqlite/0006_answers.sql")),
     Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
+    Migration::new("0008_outbox_replays", outbox::REPLAYS),
 ];
 
 /// The name of the database: of its file and in spans.

@@ -4,15 +4,17 @@ use crate::fakes::{FakeInventory, FakePayments};
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tonic::{Request, Status, service::Routes};
 use waypost_api::{
-    Error, ErrorCode,
+    Currency, Error, ErrorCode, Money, MoneyMessage,
+    events::ORDER_EVENTS_TOPIC,
     inventory::v1::inventory_service_server::InventoryServiceServer,
     order::v1::{
         Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, Idempotency,
-        Money, Order, order_service_client::OrderServiceClient,
+        Order, OrderStatus, order_service_client::OrderServiceClient,
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
-use waypost_durable::{Clock, Files, Storage, broker::MemoryBroker, relay::Relay};
+use waypost_durable::broker::{Broker as _, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
+use waypost_durable::{Clock, Files, Location, Storage, relay::Relay};
 use waypost_order::{
     Config, Parts, Steps, grpc,
     store::{SqliteStore, Store},
@@ -141,7 +143,7 @@ pub(crate) struct Service {
     pub(crate) gateway: TestTelemetry,
     pub(crate) telemetry: TestTelemetry,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) broker: Arc<MemoryBroker>,
+    pub(crate) broker: Arc<EmbeddedBroker>,
     pub(crate) tasks: Tasks,
     client: OrderServiceClient<Channel>,
     drain: Drain,
@@ -155,6 +157,7 @@ impl Service {
         let store: Arc<dyn Store> = Arc::new(reopen(data, &telemetry).await);
         store.end_leases(NODE.to_owned()).await.unwrap();
         let service = Service::over(config, telemetry, Arc::clone(&store));
+        service.broker.ensure_topics(vec![TopicSpec::new(ORDER_EVENTS_TOPIC)]).await.unwrap();
         let relay = Relay::new(store.outbox(), service.broker(), &service.telemetry);
         let drain = service.drain.clone();
         service.tasks.spawn(async move { relay.run(drain.started()).await });
@@ -174,7 +177,8 @@ impl Service {
         clock: Clock,
     ) -> Service {
         let (trigger, drain) = Drain::new();
-        let (tasks, broker) = (Tasks::new(), Arc::new(MemoryBroker::default()));
+        let broker = EmbeddedBroker::open(EmbeddedBrokerOptions::new(Location::Ephemeral)).unwrap();
+        let (tasks, broker) = (Tasks::new(), Arc::new(broker));
         let parts = Parts {
             telemetry: telemetry.handle().clone(),
             tasks: tasks.clone(),
@@ -242,17 +246,17 @@ impl Service {
     }
 
     /// Waits until an order has this status.
-    pub(crate) async fn reaches(&self, order_id: &str, status: &str) -> Order {
+    pub(crate) async fn reaches(&self, order_id: &str, status: OrderStatus) -> Order {
         let waiting = async {
             loop {
                 let order = self.get(order_id, "user-admin").await.unwrap();
-                if order.status == status {
+                if order.status() == status {
                     return order;
                 }
             }
         };
         let reached = tokio::time::timeout(PATIENCE, waiting).await;
-        reached.unwrap_or_else(|_| panic!("{order_id} must become {status}"))
+        reached.unwrap_or_else(|_| panic!("{order_id} must become {status:?}"))
     }
 }
 
@@ -289,8 +293,8 @@ pub(crate) fn order_for(user: &str) -> CreateOrderRequest {
     }
 }
 
-pub(crate) fn usd(ten_thousandths: i64) -> Money {
-    Money { ten_thousandths, currency: "USD".to_owned() }
+pub(crate) fn usd(ten_thousandths: i64) -> MoneyMessage {
+    Money::new(ten_thousandths, Currency::USD).into()
 }
 
 /// The same with an idempotency key; the fingerprint stands for the payload.

@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
 };
-use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
+use waypost_api::{ErrorCode, OrderId, Timestamp, UserId, order::v1::OrderStatus};
 use waypost_durable::{BoxFuture, Cause, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
     Config, Error,
@@ -157,7 +157,7 @@ impl Fated {
 
     async fn assert_order_completes(&self, how: &str) {
         let order = self.service.order().await;
-        assert_eq!((order.status.as_str(), order.version), ("completed", 3), "{how}");
+        assert_eq!((order.status(), order.version), (OrderStatus::Completed, 3), "{how}");
         assert_eq!(self.neighbours.payments.paid(&order.order_id).unwrap().captures, 1, "{how}");
         let spans = self.service.telemetry.finished_spans();
         assert!(spans.iter().all(|span| span.name() != "resume-order"), "{how}");

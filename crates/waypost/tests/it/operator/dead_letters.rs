@@ -13,9 +13,15 @@ const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity
 const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "notification"];
 
 fn shop(folder: &Path) -> (Program, String, String) {
+    shop_with(folder, "1MiB")
+}
+
+/// A shop whose broker takes records up to this size.
+fn shop_with(folder: &Path, record_size: &str) -> (Program, String, String) {
     let mut program = Program::start(
         run(folder, &ROLES)
             .env("WAYPOST_GATEWAY__AUTH", "demo")
+            .env("WAYPOST_BROKER__RECORD_SIZE", record_size)
             .env("WAYPOST_GATEWAY__REQUIRE_IDEMPOTENCY_KEY", "false"),
     );
     let gateway = address_of(&mut program, "gateway");
@@ -62,6 +68,7 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     assert!(shown.contains(&format!("\"order_id\":\"{order}\"")), "{shown}");
     assert!(!shown.contains("dead-letter-reason"), "what is published again has no such header: {shown}");
     let warned = || get(&format!("http://{admin}/readyz?verbose")).text;
+    assert!(warned().contains("ok broker/connection"), "{}", warned());
     eventually("the warning", || warned().contains("warn broker/dead-letters: 1 wait").then_some(()));
     let metrics = get(&format!("http://{admin}/metrics")).text;
     let waiting = metrics.lines().find(|line| line.starts_with("waypost_messaging_dead_letters{")).unwrap();
@@ -96,4 +103,45 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
     let count = "SELECT count(*) FROM notifications WHERE order_id = ?1";
     assert_eq!(database.query_row(count, [order], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
+fn an_event_that_the_broker_refuses_is_listed_shown_and_sent_again() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let (program, gateway, admin) = shop_with(folder, "100B");
+    let placed = post(&format!("http://{gateway}/api/orders"), ORDER);
+    assert_eq!(placed.status, 201, "{placed:?}");
+    let order = placed.body["order_id"].as_str().unwrap();
+    let letters = eventually("the parked event", || {
+        let letters = answer(folder, &admin, &["dead-letters", "list"]);
+        (letters["total"] == 1).then_some(letters)
+    });
+    let letter = letters["letters"][0]["letter"].as_str().unwrap();
+    assert_eq!(letter, "outbox:order:1");
+    let listed = operate(folder, &admin, &["dead-letters", "list"]).out;
+    for part in ["1 dead letter waits.", letter, order, "outbox of order", "refused"] {
+        assert!(listed.contains(part), "{part:?} is missing in {listed}");
+    }
+    assert_fits(&listed);
+    let shown = operate(folder, &admin, &["dead-letters", "show", letter]).out;
+    assert!(shown.contains(&format!("\"order_id\":\"{order}\"")), "{shown}");
+    program.signal("TERM");
+    assert_eq!(program.end().code, 0);
+
+    let (mut program, _, admin) = shop(folder);
+    let replay = ["dead-letters", "replay", letter, "--reason", "larger records are taken now"];
+    let replayed = operate(folder, &admin, &replay);
+    assert_eq!(
+        (replayed.code, replayed.out.as_str()),
+        (0, "1 letter was published again.\n"),
+        "{replayed:?}"
+    );
+    // The notification's own log line: its row is committed by then.
+    program.line_with(order);
+    assert_eq!(operate(folder, &admin, &["dead-letters", "list"]).out, "No dead letter waits.\n");
+    let again = operate(folder, &admin, &replay);
+    assert!(again.out.contains("published again before"), "{again:?}");
+    program.signal("TERM");
+    assert_eq!(program.end().code, 0);
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::super::membership::raise;
+use super::consumer::raise;
 use super::{Ack, Inner, Record, Topic, position};
-use crate::broker::partition_of;
+use crate::broker::{PublishError, partition_of};
 use crate::clock::millis;
 use crate::{Error, Unit, headers};
 
@@ -26,26 +26,50 @@ impl Routed {
 }
 
 impl Inner {
-    pub(super) async fn append(&self, records: Vec<Record>) -> Result<Vec<Ack>, Error> {
+    /// Appends what can be appended, in one unit.
+    pub(super) async fn append(&self, records: Vec<Record>) -> Vec<Result<Ack, PublishError>> {
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
         let mut routed = Vec::with_capacity(records.len());
+        // What is refused without asking the database; the others get their result from it.
+        let mut refusals = Vec::with_capacity(records.len());
         for record in records {
-            self.check_size(&record)?;
-            if !topics.contains_key(&record.topic) {
-                topics.insert(record.topic.clone(), self.topic(&record.topic).await?);
-            }
-            if let Some(topic) = topics.get(&record.topic) {
-                routed.push(route(record, topic));
+            match self.routed(record, &mut topics).await {
+                Ok(record) => {
+                    routed.push(record);
+                    refusals.push(None);
+                }
+                Err(refusal) => refusals.push(Some(refusal)),
             }
         }
         let now = millis(self.clock.now());
-        self.database
-            .write("publish-records", move |unit| {
-                let acks = insert(unit, routed, now)?;
-                unit.after_commit(move || topics.values().for_each(|topic| raise(&topic.signals.records)));
-                Ok(acks)
-            })
-            .await
+        let inserting = self.database.write("publish-records", move |unit| {
+            let acks = insert(unit, routed, now)?;
+            unit.after_commit(move || topics.values().for_each(|topic| raise(&topic.signals.records)));
+            Ok(acks)
+        });
+        // A failure of the database says nothing about a record.
+        let written: Result<Vec<Ack>, Error> = inserting.await;
+        let mut acks = written.as_ref().map(|acks| acks.iter().copied());
+        let result = |refusal: Option<PublishError>| match (refusal, &mut acks) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Ok(acks)) => acks.next().ok_or_else(PublishError::unanswered),
+            (None, Err(error)) => Err(PublishError::Retryable((*error).clone())),
+        };
+        refusals.into_iter().map(result).collect()
+    }
+
+    async fn routed(
+        &self,
+        record: Record,
+        topics: &mut HashMap<String, Arc<Topic>>,
+    ) -> Result<Routed, PublishError> {
+        self.check_size(&record).map_err(PublishError::Refused)?;
+        if let Some(topic) = topics.get(&record.topic) {
+            return Ok(route(record, topic));
+        }
+        let topic = self.topic(&record.topic).await.map_err(PublishError::Retryable)?;
+        topics.insert(record.topic.clone(), Arc::clone(&topic));
+        Ok(route(record, &topic))
     }
 
     /// Headers do not count: what was taken once is taken again as a dead letter, which has more of them.
@@ -76,9 +100,17 @@ pub(super) fn insert(unit: &mut Unit<'_>, routed: Vec<Routed>, now: i64) -> Resu
             return Err(Error::Malformed { what: "partition of a topic" });
         };
         unit.execute(
-            "INSERT INTO broker_records (position, event_id, key, payload, headers, appended_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![position(partition_id, *offset), record.id, record.key, record.payload, headers, now],
+            "INSERT INTO broker_records (position, event_id, key, payload, headers, appended_at, timestamp)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                position(partition_id, *offset),
+                record.id,
+                record.key,
+                record.payload,
+                headers,
+                now,
+                record.timestamp.map_or(now, millis)
+            ],
         )?;
         acks.push(Ack { partition, offset: *offset });
         *offset += 1;

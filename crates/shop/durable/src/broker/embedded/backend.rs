@@ -1,27 +1,19 @@
 //! Reading and committing on the broker's database; heartbeats are carried out by `heartbeat`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::params;
 
-use super::super::membership::{Backend, Checkpoint, Holdings, Member, raise};
+use super::consumer::{Checkpoint, Holdings, Member, Standing, raise};
 use super::heartbeat::Heartbeat;
 use super::{Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::broker::Delivery;
-use crate::clock::{millis, saturating_millis};
+use crate::clock::{from_millis, millis, saturating_millis};
 use crate::{Error, Unit, headers};
 
-impl Backend for Inner {
-    fn lease(&self) -> Duration {
-        self.lease
-    }
-
-    fn poll_interval(&self) -> Option<Duration> {
-        self.poll_interval
-    }
-
-    async fn heartbeat(&self, member: &Member, busy: Vec<u32>) -> Result<Holdings, Error> {
+impl Inner {
+    /// Renews the member's leases, gives away what it has given up and moves it towards its fair share.
+    pub(super) async fn heartbeat(&self, member: &Member, standing: Standing) -> Result<Holdings, Error> {
         let topic = self.topic(&member.topic).await?;
         let now = millis(self.clock.now());
         let beat = Heartbeat {
@@ -29,56 +21,65 @@ impl Backend for Inner {
             lease_until: now + saturating_millis(self.lease),
             lease: self.lease,
             sightings: Arc::clone(&self.sightings),
-            busy,
+            standing,
             topic,
         };
         self.database.write("consumer-heartbeat", move |unit| beat.run(unit)).await
     }
 
-    async fn fetch(
+    /// Reads up to `max` records, of the first partitions before those of later ones, from the offset beside each.
+    pub(super) async fn fetch(
         &self,
         member: &Member,
         from: Vec<(u32, u64)>,
         max: usize,
     ) -> Result<Vec<Delivery>, Error> {
         let topic = self.topic(&member.topic).await?;
-        let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.database
             .read("fetch-records", move |unit| {
-                let mut deliveries = Vec::new();
+                let mut deliveries: Vec<Delivery> = Vec::new();
                 for (partition, next_offset) in from {
                     let Some(&partition_id) = topic.partitions.get(partition as usize) else { continue };
-                    deliveries.extend(records(unit, &topic, (partition, partition_id), next_offset, max)?);
+                    let left = i64::try_from(max - deliveries.len()).unwrap_or(i64::MAX);
+                    deliveries.extend(records(unit, &topic, (partition, partition_id), next_offset, left)?);
+                    if deliveries.len() >= max {
+                        break;
+                    }
                 }
                 Ok(deliveries)
             })
             .await
     }
 
-    async fn commit(&self, member: &Member, checkpoints: Vec<Checkpoint>) -> Result<Vec<u32>, Error> {
+    /// Commits all of it, or nothing when the member does not hold all of it any more under these epochs: false.
+    pub(super) async fn commit(&self, member: &Member, checkpoints: Vec<Checkpoint>) -> Result<bool, Error> {
         let topic = self.topic(&member.topic).await?;
-        let member = member.clone();
-        self.database
-            .write("commit-offsets", move |unit| {
-                let mut refused = Vec::new();
-                for Checkpoint { partition, epoch, next_offset } in checkpoints {
-                    let partition_id = topic.partitions.get(partition as usize).copied();
-                    let next_offset = i64::try_from(next_offset).unwrap_or(i64::MAX);
-                    let changed = unit.execute(
-                        "UPDATE broker_progress SET next_offset = max(next_offset, ?5)
-                         WHERE consumer_group = ?1 AND partition_id = ?2 AND owner = ?3 AND epoch = ?4",
-                        params![member.group, partition_id, member.id, epoch, next_offset],
-                    )?;
-                    if changed == 0 {
-                        refused.push(partition);
-                    }
+        let group = Arc::clone(&member.group);
+        let id = Arc::clone(&member.id);
+        let committed = self.database.write("commit-offsets", move |unit| {
+            for Checkpoint { partition, epoch, next_offset } in checkpoints {
+                let partition_id = topic.partitions.get(partition as usize).copied();
+                let next_offset = i64::try_from(next_offset).unwrap_or(i64::MAX);
+                let changed = unit.execute(
+                    "UPDATE broker_progress SET next_offset = ?5
+                     WHERE consumer_group = ?1 AND partition_id = ?2 AND owner = ?3 AND epoch = ?4",
+                    params![group, partition_id, id, epoch, next_offset],
+                )?;
+                if changed == 0 {
+                    return Err(Error::Fenced { what: format!("partition {partition} of {}", topic.name) });
                 }
-                Ok(refused)
-            })
-            .await
+            }
+            Ok(())
+        });
+        match committed.await {
+            Ok(()) => Ok(true),
+            Err(Error::Fenced { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    async fn leave(&self, member: &Member) -> Result<(), Error> {
+    /// Gives everything away and leaves the group.
+    pub(super) async fn leave(&self, member: &Member) -> Result<(), Error> {
         let topic = self.topic(&member.topic).await?;
         let member = member.clone();
         self.database
@@ -109,7 +110,7 @@ fn records(
     max: i64,
 ) -> Result<Vec<Delivery>, Error> {
     let rows = unit.query_all(
-        "SELECT position, event_id, key, payload, headers FROM broker_records
+        "SELECT position, event_id, key, payload, headers, coalesce(timestamp, appended_at) FROM broker_records
          WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
         params![position(partition_id, next_offset), (partition_id + 1) << OFFSET_BITS, max],
         |row| {
@@ -144,6 +145,7 @@ fn record(row: &rusqlite::Row<'_>, topic: &str) -> Result<Record, String> {
             key: row.get(2)?,
             payload: row.get(3)?,
             headers: Vec::new(),
+            timestamp: Some(from_millis(row.get(5)?)),
         };
         Ok((record, row.get(4)?))
     };

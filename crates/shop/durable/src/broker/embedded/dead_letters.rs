@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rusqlite::params;
 
-use super::super::membership::raise;
 use super::append::{insert, route};
+use super::consumer::raise;
 use super::{EmbeddedBroker, Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::clock::{from_millis, millis};
 use crate::consume::dead_letter_topic;
@@ -20,7 +20,7 @@ macro_rules! select_letters {
     ($rest:literal) => {
         concat!(
             "SELECT records.position, partitions.topic, partitions.number, event_id, key, payload, headers,
-                    appended_at, replays.at, replays.asked_by, replays.reason
+                    appended_at, replays.at, replays.asked_by, replays.reason, coalesce(timestamp, appended_at)
              FROM broker_partitions AS partitions
              JOIN broker_records AS records
                ON records.position >= partitions.id << 40 AND records.position < (partitions.id + 1) << 40
@@ -173,6 +173,7 @@ impl Stored {
             key: row.get(4)?,
             payload: row.get(5)?,
             headers: Vec::new(),
+            timestamp: Some(from_millis(row.get(11)?)),
         };
         Ok(Stored {
             position: row.get(0)?,

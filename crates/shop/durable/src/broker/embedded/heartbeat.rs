@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
-use super::super::assignment::{self, Owned};
-use super::super::membership::{Holding, Holdings, Member, raise};
 use super::Topic;
+use super::assignment::{self, Owned};
+use super::consumer::{Holding, Holdings, Member, Standing, raise};
 use crate::{Error, Unit};
 
 /// A group's row of a partition.
@@ -58,7 +58,7 @@ pub(super) struct Heartbeat {
     pub(super) lease_until: i64,
     pub(super) lease: Duration,
     pub(super) sightings: Arc<Sightings>,
-    pub(super) busy: Vec<u32>,
+    pub(super) standing: Standing,
 }
 
 /// The members of a group that live, this one among them.
@@ -74,28 +74,34 @@ impl Heartbeat {
         let Enrolled { members, rank, is_new } = self.enrol(unit)?;
         let mut rows = self.rows(unit)?;
         let is_mine = |row: &Row| row.owner.as_deref() == Some(&*self.member.id);
+        let is_given_up = |row: &Row| self.standing.given_up.contains(&row.partition);
+        let mut has_released = false;
+        for row in rows.iter_mut().filter(|row| is_mine(row) && is_given_up(row)) {
+            self.release(unit, row)?;
+            has_released = true;
+        }
         let is_free = |row: &Row| row.owner.as_ref().is_none_or(|owner| !members.contains(owner));
+        let is_busy = |row: &Row| self.standing.busy.contains(&row.partition);
         let owned: Vec<Owned> = rows
             .iter()
             .filter(|row| is_mine(row))
-            .map(|row| Owned { partition: row.partition, is_busy: self.busy.contains(&row.partition) })
+            .map(|row| Owned { partition: row.partition, is_busy: is_busy(row) })
             .collect();
-        let free: Vec<u32> =
-            rows.iter().filter(|row| !is_mine(row) && is_free(row)).map(|row| row.partition).collect();
+        // What it gives away is for the others.
+        let can_be_taken = |row: &&Row| !is_mine(row) && !is_given_up(row) && is_free(row);
+        let free: Vec<u32> = rows.iter().filter(can_be_taken).map(|row| row.partition).collect();
 
         let share = assignment::fair_share(rows.len(), members.len(), rank);
         let moves = assignment::moves(share, &owned, &free);
         for row in &mut rows {
-            if moves.release.contains(&row.partition) {
-                self.release(unit, row)?;
-            } else if moves.acquire.contains(&row.partition) {
+            if moves.acquire.contains(&row.partition) {
                 row.epoch += 1;
                 self.hold(unit, row)?;
             } else if is_mine(row) {
                 self.hold(unit, row)?;
             }
         }
-        if is_new || !moves.release.is_empty() {
+        if is_new || has_released {
             let topic = Arc::clone(&self.topic);
             unit.after_commit(move || raise(&topic.signals.members));
         }
@@ -104,7 +110,7 @@ impl Heartbeat {
             .filter(|row| is_mine(row))
             .map(|row| Holding { partition: row.partition, epoch: row.epoch, committed: row.committed })
             .collect();
-        Ok(Holdings { held, drain: moves.drain })
+        Ok(Holdings { held, surrender: moves.surrender })
     }
 
     /// Notes that the member lives and forgets those that have been silent for too long.

@@ -9,13 +9,16 @@
 //! Left out: replication, transactions over topics, compaction.
 
 mod append;
+mod assignment;
 mod backend;
+mod consumer;
 mod dead_letters;
 mod heartbeat;
 mod retention;
+mod topics;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -23,11 +26,11 @@ use rusqlite::params;
 use tokio::sync::OnceCell;
 use waypost_telemetry::Telemetry;
 
-use super::membership::{GroupConsumer, Member, Signals};
-use super::{Ack, Broker, Consumer, Record};
-use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator};
+use super::{Ack, Broker, Consumer, PublishError, Record, TopicSpec};
+use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator, Unit};
+use consumer::{GroupConsumer, Member};
 use heartbeat::Sightings;
-pub use retention::Retention;
+use topics::Topic;
 
 /// The name of the database: of its file and in messages.
 const DATABASE: &str = "broker";
@@ -36,6 +39,7 @@ const DATABASE: &str = "broker";
 const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_broker", include_str!("schema.sql")),
     Migration::new("0002_replays", include_str!("replays.sql")),
+    Migration::new("0003_topics", include_str!("topics.sql")),
 ];
 
 /// Bits of a record's position that hold its offset.
@@ -48,14 +52,10 @@ pub struct EmbeddedBrokerOptions {
     pub location: Location,
     /// Whether other processes may use it at the same time. Default [`Sharing::Exclusive`].
     pub sharing: Sharing,
-    /// Partitions of a topic that it makes; topics that exist keep theirs. Default 4.
-    pub partitions: u32,
     /// How long a consumer may be silent before others take its partitions. Default 10 s.
     pub lease: Duration,
     /// How often a shared broker looks for records of other processes. Default 100 ms.
     pub poll_interval: Duration,
-    /// What may be deleted once every group has consumed it.
-    pub retention: Retention,
     /// Bytes of key and payload of one record; a larger one is refused for good. Default 1 MiB.
     pub max_record: usize,
     /// Judges how old records are. Default: the machine's clock. Leases are not judged by it.
@@ -68,10 +68,8 @@ impl EmbeddedBrokerOptions {
         EmbeddedBrokerOptions {
             location,
             sharing: Sharing::Exclusive,
-            partitions: 4,
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_millis(100),
-            retention: Retention::default(),
             max_record: 1024 * 1024,
             clock: Clock::system(),
         }
@@ -86,24 +84,14 @@ pub struct EmbeddedBroker {
 
 struct Inner {
     database: Database,
-    partitions: u32,
     lease: Duration,
     poll_interval: Option<Duration>,
-    retention: Retention,
     max_record: usize,
     sightings: Arc<Sightings>,
     clock: Clock,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
     /// Set once the members that an earlier process left behind are forgotten.
     is_cleared: OnceCell<()>,
-}
-
-/// A topic as this process knows it.
-struct Topic {
-    name: Arc<str>,
-    /// The partitions' ids, by number.
-    partitions: Vec<i64>,
-    signals: Signals,
 }
 
 impl EmbeddedBroker {
@@ -121,10 +109,8 @@ impl EmbeddedBroker {
         let database = Database::open(database, MIGRATIONS)?.untraced();
         let inner = Inner {
             database,
-            partitions: options.partitions.max(1),
             lease: options.lease,
             poll_interval: (options.sharing == Sharing::Shared).then_some(options.poll_interval),
-            retention: options.retention,
             max_record: options.max_record,
             sightings: Arc::default(),
             clock: options.clock,
@@ -133,11 +119,6 @@ impl EmbeddedBroker {
         };
         Ok(EmbeddedBroker { inner: Arc::new(inner) })
     }
-
-    /// Closes its database; see [`Database::close`]. Publishing and polling fail from then on.
-    pub async fn close(&self) {
-        self.inner.database.close().await;
-    }
 }
 
 impl Broker for EmbeddedBroker {
@@ -145,7 +126,11 @@ impl Broker for EmbeddedBroker {
         "waypost"
     }
 
-    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Ack>, Error>> {
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.inner.ensure_topics(topics))
+    }
+
+    fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>> {
         Box::pin(self.inner.append(records))
     }
 
@@ -163,6 +148,20 @@ impl Broker for EmbeddedBroker {
             let consumer = GroupConsumer::new(Arc::clone(&self.inner), member, &topic.signals);
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let ping = |unit: &mut Unit<'_>| unit.query_row("SELECT 1", (), |_| Ok(()));
+        Box::pin(self.inner.database.read("ping", ping))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), Error>> {
+        // The writer takes units in their order: when it has come to this one, it is through with all before.
+        Box::pin(self.inner.database.write("flush", |_| Ok(())))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.inner.database.close())
     }
 }
 
@@ -184,42 +183,6 @@ impl Inner {
             })
         };
         self.is_cleared.get_or_try_init(forget).await.copied()
-    }
-
-    /// The topic with this name, made if it is missing.
-    async fn topic(&self, name: &str) -> Result<Arc<Topic>, Error> {
-        if let Some(known) = self.known_topic(name) {
-            return Ok(known);
-        }
-        let partitions = self.make_topic(name).await?;
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another task may have been faster; there must be one set of signals.
-        let topic = topics
-            .entry(name.to_owned())
-            .or_insert_with(|| Arc::new(Topic { name: name.into(), partitions, signals: Signals::new() }));
-        Ok(Arc::clone(topic))
-    }
-
-    fn known_topic(&self, name: &str) -> Option<Arc<Topic>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-    }
-
-    async fn make_topic(&self, name: &str) -> Result<Vec<i64>, Error> {
-        let (name, wanted) = (name.to_owned(), self.partitions);
-        self.database
-            .write("make-topic", move |unit| {
-                let select = "SELECT id FROM broker_partitions WHERE topic = ?1 ORDER BY number";
-                let known = unit.query_all(select, params![name], |row| row.get(0))?;
-                if !known.is_empty() {
-                    return Ok(known);
-                }
-                for number in 0..wanted {
-                    let insert = "INSERT INTO broker_partitions (topic, number) VALUES (?1, ?2)";
-                    unit.execute(insert, params![name, number])?;
-                }
-                unit.query_all(select, params![name], |row| row.get(0))
-            })
-            .await
     }
 
     async fn add_group(&self, group: &str, topic: &Topic) -> Result<(), Error> {

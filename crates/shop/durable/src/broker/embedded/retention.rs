@@ -3,31 +3,14 @@
 //! A record that some group of its topic has still to read is never deleted, and neither is one of a topic that nobody
 //! ever subscribed to: a dead-letter topic keeps its records until somebody has read them.
 
-use std::time::Duration;
-
 use rusqlite::params;
 
 use super::{EmbeddedBroker, Inner, OFFSET_BITS, position};
-use crate::clock::{millis, saturating_millis};
+use crate::clock::millis;
 use crate::{Error, Unit};
 
 /// Most records deleted in one unit, so that publishers never wait long.
 const BATCH: usize = 500;
-
-/// When consumed records are deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Consumed records older than this are deleted. Default 24 h.
-    pub age: Option<Duration>,
-    /// Consumed records are deleted, oldest first, while their partition is larger than this. Default 64 MiB.
-    pub bytes: Option<u64>,
-}
-
-impl Default for Retention {
-    fn default() -> Retention {
-        Retention { age: Some(Duration::from_hours(24)), bytes: Some(64 * 1024 * 1024) }
-    }
-}
 
 impl EmbeddedBroker {
     /// Deletes what may be deleted now and tells how many records that were. To be called in intervals by a process
@@ -59,35 +42,47 @@ impl Inner {
     }
 
     async fn delete_batch(&self, partition_id: i64) -> Result<usize, Error> {
-        let Retention { age, bytes } = self.retention;
-        let oldest_kept = age.map(|age| millis(self.clock.now()).saturating_sub(saturating_millis(age)));
-        let most_bytes = bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let now = millis(self.clock.now());
         self.database
-            .write("delete-consumed-records", move |unit| {
-                delete_batch(unit, partition_id, oldest_kept, most_bytes)
-            })
+            .write("delete-consumed-records", move |unit| delete_batch(unit, partition_id, now))
             .await
     }
 }
 
-fn delete_batch(
-    unit: &mut Unit<'_>,
-    partition_id: i64,
-    oldest_kept: Option<i64>,
-    most_bytes: Option<i64>,
-) -> Result<usize, Error> {
-    let (consumed, bytes): (Option<i64>, i64) = unit.query_row(
-        "SELECT (SELECT min(next_offset) FROM broker_progress WHERE partition_id = ?1), bytes
-         FROM broker_partitions WHERE id = ?1",
-        params![partition_id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+/// A partition that has consumed records.
+struct Partition {
+    /// The offset up to which every group has read.
+    consumed: i64,
+    bytes: i64,
+    /// Milliseconds and bytes.
+    retention: (Option<i64>, Option<i64>),
+}
+
+fn partition(unit: &mut Unit<'_>, id: i64) -> Result<Partition, Error> {
+    unit.query_row(
+        "SELECT (SELECT min(next_offset) FROM broker_progress WHERE partition_id = ?1), bytes, retention_age, retention_bytes
+         FROM broker_partitions JOIN broker_topics ON broker_topics.name = broker_partitions.topic
+         WHERE broker_partitions.id = ?1",
+        params![id],
+        |row| {
+            Ok(Partition {
+                consumed: row.get::<_, Option<i64>>(0)?.unwrap_or(0),
+                bytes: row.get(1)?,
+                retention: (row.get(2)?, row.get(3)?),
+            })
+        },
+    )
+}
+
+fn delete_batch(unit: &mut Unit<'_>, partition_id: i64, now: i64) -> Result<usize, Error> {
+    let Partition { consumed, bytes, retention: (age, max_bytes) } = partition(unit, partition_id)?;
+    let oldest_kept = age.map(|age| now.saturating_sub(age));
     let candidates = unit.query_all(
         "SELECT position, appended_at, length(payload) + length(headers) FROM broker_records
          WHERE position >= ?1 AND position < ?2 ORDER BY position LIMIT ?3",
         params![
             position(partition_id, 0),
-            (partition_id << OFFSET_BITS) + consumed.unwrap_or(0),
+            (partition_id << OFFSET_BITS) + consumed,
             i64::try_from(BATCH).unwrap_or(i64::MAX)
         ],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
@@ -97,7 +92,7 @@ fn delete_batch(
     let mut count = 0;
     for (position, appended_at, size) in candidates {
         let is_old = oldest_kept.is_some_and(|oldest| appended_at <= oldest);
-        let is_too_much = most_bytes.is_some_and(|most| bytes - freed > most);
+        let is_too_much = max_bytes.is_some_and(|max| bytes - freed > max);
         if !is_old && !is_too_much {
             break;
         }

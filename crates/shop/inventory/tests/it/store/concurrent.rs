@@ -58,10 +58,12 @@ async fn a_hold_ends_exactly_once(store: Arc<dyn Store>) {
         store.reserve(wish(name, &[("a", 1)]), at(0)).await.unwrap();
     }
     // Whose clocks do not agree: for one of them the holds have run out.
-    let sweeping = (0..20).map(|_| {
-        let store = Arc::clone(&store);
-        async move { store.expire(at(1000), 1).await.unwrap() }
-    });
+    let sweeping: Vec<_> = (0..20)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            async move { store.expire(at(1000), 1).await.unwrap() }
+        })
+        .collect();
     let sweeping = waypost_telemetry::spawn(at_once(sweeping));
     let ends = names.iter().map(|name| {
         let (store, order) = (Arc::clone(&store), order(name));

@@ -16,10 +16,8 @@ pub(super) struct Owned {
 pub(super) struct Moves {
     /// Free partitions to take.
     pub(super) acquire: Vec<u32>,
-    /// Partitions to give away now.
-    pub(super) release: Vec<u32>,
-    /// Partitions to hand out no more of, and to give away when their records are committed.
-    pub(super) drain: Vec<u32>,
+    /// Partitions to give away, once their records are not handled here any more.
+    pub(super) surrender: Vec<u32>,
 }
 
 /// How many of a topic's partitions the member at `rank` (from 0) of `members` is to hold.
@@ -34,11 +32,10 @@ pub(super) fn moves(share: usize, owned: &[Owned], free: &[u32]) -> Moves {
     let acquire = free.iter().copied().take(missing).collect();
 
     let surplus = owned.len().saturating_sub(share);
-    let idle = owned.iter().rev().filter(|held| !held.is_busy).map(|held| held.partition);
-    let release: Vec<u32> = idle.take(surplus).collect();
-    let busy = owned.iter().rev().filter(|held| held.is_busy).map(|held| held.partition);
-    let drain = busy.take(surplus - release.len()).collect();
-    Moves { acquire, release, drain }
+    let idle = owned.iter().rev().filter(|held| !held.is_busy);
+    let busy = owned.iter().rev().filter(|held| held.is_busy);
+    let surrender = idle.chain(busy).take(surplus).map(|held| held.partition).collect();
+    Moves { acquire, surrender }
 }
 
 #[cfg(test)]
@@ -75,9 +72,9 @@ mod tests {
     fn a_busy_partition_is_given_away_only_when_idle_ones_do_not_suffice() {
         let mut held = owned(&[0, 1, 2, 3]);
         held[3].is_busy = true;
-        assert_eq!(moves(2, &held, &[]), Moves { release: vec![2, 1], ..Moves::default() });
+        assert_eq!(moves(2, &held, &[]), Moves { surrender: vec![2, 1], ..Moves::default() });
         held[2].is_busy = true;
         held[1].is_busy = true;
-        assert_eq!(moves(2, &held, &[]), Moves { release: vec![0], drain: vec![3], ..Moves::default() });
+        assert_eq!(moves(2, &held, &[]), Moves { surrender: vec![0, 3], ..Moves::default() });
     }
 }
