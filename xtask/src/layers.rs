@@ -14,6 +14,7 @@ const SERVICE: &[&str] = &[
     "waypost-errors",
     "waypost-api",
     "waypost-resilience",
+    "waypost-cache",
     "waypost-durable",
     "waypost-service",
 ];
@@ -38,6 +39,7 @@ const EVERYTHING: &[&str] = &[
     "waypost-errors",
     "waypost-api",
     "waypost-resilience",
+    "waypost-cache",
     "waypost-durable",
     "waypost-service",
     "waypost-gateway",
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-telemetry", &["waypost-settings", "waypost-telemetry-macros"]),
     ("waypost-errors", &["waypost-telemetry"]),
     ("waypost-api", &["waypost-telemetry", "waypost-errors"]),
+    ("waypost-cache", &[]),
     // The infrastructure never sees the contracts, so that editing a `.proto` does not rebuild it.
     ("waypost-resilience", &["waypost-telemetry", "waypost-errors"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),

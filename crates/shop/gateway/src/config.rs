@@ -111,6 +111,29 @@ settings! {
         pub requests: u32 = 600,
         /// The period.
         pub per: Duration = Duration::from_secs(60),
+        /// What becomes of a request while the store of rates cannot be asked: `open` lets it through uncounted, `closed`
+        /// answers 503. The embedded store is never away.
+        pub when_away: WhenAway = WhenAway::Open,
+    }
+}
+
+/// What becomes of requests while the store of rates cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenAway {
+    /// They go on uncounted.
+    #[default]
+    Open,
+    /// They are refused, as when a service is away.
+    Closed,
+}
+
+impl fmt::Display for WhenAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WhenAway::Open => "open",
+            WhenAway::Closed => "closed",
+        })
     }
 }
 

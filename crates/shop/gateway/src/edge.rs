@@ -69,6 +69,7 @@ impl Edge {
         config: &Config,
         telemetry: &Telemetry,
         bound: SocketAddr,
+        rates: &rate::Rates,
         document: &OpenApi,
     ) -> Result<Edge, Error> {
         // Only maps with keys that are not strings fail to serialise, and the document has none.
@@ -76,8 +77,8 @@ impl Edge {
         Ok(Edge(Arc::new(Shared {
             upstream: Upstream::new(config, telemetry)?,
             tokens: Tokens::new(&config.tokens)?,
-            rate: rate::Rate::new(telemetry, "default", &config.rate_limit),
-            login_rate: rate::Rate::new(telemetry, "login", &config.login_limit),
+            rate: rates.of_requests(telemetry, config),
+            login_rate: rates.of_logins(telemetry, config),
             auth: config.auth,
             require_idempotency_key: config.require_idempotency_key,
             names: (config.auth == Auth::Demo).then(|| Names::new(bound, &config.hosts)),

@@ -11,7 +11,7 @@
 //! - A route exists in the router, in the OpenAPI document and in [`access::TABLE`], or the gateway does not start.
 //!
 //! Left out: any state that matters. The gateway keeps no order, no key and no session; replicas of it need not know
-//! each other (but each counts rates for itself).
+//! each other. They count rates together when they are given stores that they share ([`Rates`]).
 
 pub mod access;
 mod access_log;
@@ -35,9 +35,10 @@ mod tokens;
 mod upstream;
 
 pub use crate::{
-    config::{Auth, Config, RateLimit, SigningKey, TokenSettings},
+    config::{Auth, Config, RateLimit, SigningKey, TokenSettings, WhenAway},
     error::Error,
     openapi::document,
+    rate::Rates,
 };
 
 use crate::edge::Edge;
@@ -52,11 +53,13 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Where the gateway is bound; decides whether `auth = demo` is let through.
     pub bound: SocketAddr,
+    /// Where the rates of callers are kept.
+    pub rates: Rates,
 }
 
 /// Puts the gateway together. Connects to nothing yet; must be called inside a tokio runtime.
 pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let Parts { telemetry, bound } = parts;
+    let Parts { telemetry, bound, rates } = parts;
     if config.auth == Auth::Demo && !bound.ip().to_canonical().is_loopback() {
         return Err(Error::DemoOutsideLoopback { bound });
     }
@@ -65,7 +68,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     }
     let document = openapi::document(config.auth);
     openapi::check_against_table(&document)?;
-    let edge = Edge::new(config, &telemetry, bound, &document)?;
+    let edge = Edge::new(config, &telemetry, bound, &rates, &document)?;
     let (routes, _) = routes::all();
     let routes = routes.with_state(edge.clone());
     let router = edge::layers(routes, config, &telemetry, &edge);

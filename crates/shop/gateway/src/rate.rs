@@ -2,11 +2,14 @@
 //!
 //! One rate a principal; for a caller without a good token, one an address. Logins have a rate of their own for each
 //! address. Guesses at one account are the user service's to count: it knows which were wrong.
+//!
+//! The rates are kept by the stores that the process hands in. While a store is away, the rate's own setting decides
+//! whether requests go on uncounted.
 
 use crate::{
     address,
     caller::Identity,
-    config::{Auth, RateLimit},
+    config::{Auth, Config, RateLimit, WhenAway},
     edge::Edge,
     problem::Refusal,
 };
@@ -16,9 +19,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use waypost_api::{Error, ErrorCode, UserId};
-use waypost_resilience::rate_limit::{Limiter, Settings};
+use waypost_resilience::rate_limit::{Limiter, RateStore, Rule};
 use waypost_service::one_holder;
 use waypost_telemetry::Telemetry;
 
@@ -39,24 +42,60 @@ impl Key {
     }
 }
 
+/// Where the gateway's rates are kept. Gateways that share stores hold callers to the rates together.
+#[derive(Clone, Debug, Default)]
+pub struct Rates {
+    /// Of requests; `None` when they are not limited.
+    requests: Option<Arc<dyn RateStore>>,
+    /// Of logins; `None` when they are not limited.
+    logins: Option<Arc<dyn RateStore>>,
+}
+
+impl Rates {
+    /// Opens a store for each rule of the configuration.
+    pub fn open(config: &Config, open: impl Fn(Rule) -> Arc<dyn RateStore>) -> Rates {
+        let rule = |name, limit: &RateLimit| {
+            let requests = NonZeroU32::new(limit.requests).filter(|_| limit.enabled)?;
+            Some(Rule { name, limit: requests, window: limit.per.get() })
+        };
+        Rates {
+            requests: rule("default", &config.rate_limit).map(&open),
+            logins: rule("login", &config.login_limit).map(&open),
+        }
+    }
+
+    pub(crate) fn of_requests(&self, telemetry: &Telemetry, config: &Config) -> Rate {
+        Rate::new(telemetry, self.requests.clone(), config.rate_limit.when_away)
+    }
+
+    pub(crate) fn of_logins(&self, telemetry: &Telemetry, config: &Config) -> Rate {
+        Rate::new(telemetry, self.logins.clone(), config.login_limit.when_away)
+    }
+}
+
 /// A rate, or none.
 #[derive(Debug)]
 pub(crate) struct Rate {
     limiter: Option<Limiter>,
+    when_away: WhenAway,
 }
 
 impl Rate {
-    pub(crate) fn new(telemetry: &Telemetry, name: &'static str, limit: &RateLimit) -> Rate {
-        let requests = NonZeroU32::new(limit.requests).filter(|_| limit.enabled);
-        let settings =
-            |limit_of| Settings { name, limit: limit_of, window: limit.per.get(), ..Settings::default() };
-        Rate { limiter: requests.map(|requests| Limiter::new(telemetry, settings(requests))) }
+    fn new(telemetry: &Telemetry, store: Option<Arc<dyn RateStore>>, when_away: WhenAway) -> Rate {
+        Rate { limiter: store.map(|store| Limiter::new(telemetry, store)), when_away }
     }
 
-    /// Counts a request. `Ok` carries what to tell the client about its rate.
-    pub(crate) fn take(&self, key: &Key) -> Result<HeaderMap, Refusal> {
+    /// Counts a request. `Ok` carries what to tell the client about its rate, if that is known.
+    pub(crate) async fn take(&self, key: &Key) -> Result<HeaderMap, Refusal> {
         let Some(limiter) = &self.limiter else { return Ok(HeaderMap::new()) };
-        let decision = limiter.check(&key.text());
+        let decision = match (limiter.check(&key.text()).await, self.when_away) {
+            (Ok(decision), _) => decision,
+            (Err(_), WhenAway::Open) => return Ok(HeaderMap::new()),
+            (Err(_), WhenAway::Closed) => {
+                let error = Error::of(ErrorCode::Unavailable).with_retry_after(Duration::from_secs(1));
+                return Err(error.into());
+            }
+        };
         let headers = HeaderMap::from_iter(decision.headers());
         let Some(wait) = decision.retry_after else { return Ok(headers) };
         let detail =
@@ -76,7 +115,7 @@ pub(crate) async fn limit(State(edge): State<Edge>, request: Request, next: Next
         Some(Identity::Known(principal)) => Key::Principal(principal.user_id.clone()),
         _ => Key::Address(address),
     };
-    match edge.rate.take(&key) {
+    match edge.rate.take(&key).await {
         Ok(headers) => {
             let mut response = next.run(request).await;
             for (name, value) in &headers {
@@ -90,9 +129,9 @@ pub(crate) async fn limit(State(edge): State<Edge>, request: Request, next: Next
 }
 
 /// Counts an attempt to log in.
-pub(crate) fn count_login(edge: &Edge, address: IpAddr) -> Result<(), Refusal> {
+pub(crate) async fn count_login(edge: &Edge, address: IpAddr) -> Result<(), Refusal> {
     if !is_exempt(edge, address) {
-        edge.login_rate.take(&Key::Address(address))?;
+        edge.login_rate.take(&Key::Address(address)).await?;
     }
     Ok(())
 }

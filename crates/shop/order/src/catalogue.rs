@@ -3,6 +3,9 @@
 //! For the check of a new order, which would otherwise ask the inventory each time. A price that has changed since is
 //! caught when the stock is reserved, because the reservation carries the price; so an old entry can delay a refusal
 //! and never sell at a wrong price. Bounded in number; orders that miss the same price at the same time ask once.
+//!
+//! Kept by this process alone, on purpose: a price is asked for once a process and time to live, which is little, and its
+//! age, which bounds what wrong amounts can cost, is told by this process's clock.
 
 use crate::{Error, place_order::Inventory};
 use moka::future::Cache;

@@ -1,32 +1,27 @@
 //! Refuses what is too much of one caller.
 //!
-//! GCRA, a bucket that refills all the time, for each key: a principal or an address. [`Limiter::check`] decides,
-//! and says what the IETF draft's headers need (draft-ietf-httpapi-ratelimit-headers, the text of September 2025).
+//! A bucket that refills all the time (GCRA) for each key: a principal or an address. A [`RateStore`] keeps the buckets:
+//! [`Buckets`], in this process's memory, or one that several processes share. [`Limiter::check`] asks it, counts, and
+//! says what the IETF draft's headers need (draft-ietf-httpapi-ratelimit-headers, the text of September 2025).
 //!
-//! Invariants: the number of keys is bounded, so that random keys cannot use up the memory; keys whose bucket is
-//! full again are forgotten. While the table is full the keys that do not fit share one bucket: an attacker who
-//! fills it is limited hard, and those who were there before notice nothing.
+//! Left out: what becomes of a request while the store is away. Whoever asks decides, as only it knows whether to be
+//! open matters more than to be fair.
 
+mod buckets;
 mod store;
 
-use std::{
-    num::NonZeroU32,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    middleware::StateInformationMiddleware,
-};
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{KeyValue, metrics::Counter},
 };
 
-use store::BoundedStore;
+pub use buckets::Buckets;
 
 /// `RateLimit-Policy`: what the rule is.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -35,27 +30,67 @@ pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// How much one key may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The rule's name in headers and metrics: lower-case letters, digits and `-`.
+pub struct Rule {
+    /// Its name in headers and metrics, and in a shared store: lower-case letters, digits and `-`.
     pub name: &'static str,
     /// Requests in a window; all of them may come at once.
     pub limit: NonZeroU32,
     /// How long an empty bucket takes to be full again.
     pub window: Duration,
-    /// Most keys that have a bucket of their own.
-    pub max_keys: usize,
 }
 
-impl Default for Settings {
-    /// 100 requests in 10 s, for up to 100,000 keys.
+impl Default for Rule {
+    /// 100 requests in 10 s.
     fn default() -> Self {
-        Self {
-            name: "default",
-            limit: NonZeroU32::MIN.saturating_add(99),
-            window: Duration::from_secs(10),
-            max_keys: 100_000,
-        }
+        Self { name: "default", limit: NonZeroU32::MIN.saturating_add(99), window: Duration::from_secs(10) }
     }
+}
+
+/// Where the buckets of one rule are kept.
+///
+/// [`Buckets`] keeps them for one process. A store that several processes share makes the rule hold for all of them
+/// together; one that does not gives each process the whole rate.
+///
+/// What an implementation owes:
+/// - a look and the taking are one step, so that requests side by side, of any process, are never more than the rule;
+/// - a refusal takes nothing;
+/// - the store's clock judges, not that of the process that asks;
+/// - what it keeps is bounded, and keys whose bucket is full again are forgotten;
+/// - it answers within a time-out of its own that is short beside a request's budget, or it is [`Away`].
+pub trait RateStore: fmt::Debug + Send + Sync + 'static {
+    /// The rule.
+    fn rule(&self) -> &Rule;
+
+    /// Takes one request of a key into account, if its bucket has room for one.
+    ///
+    /// # Errors
+    /// [`Away`] when the store cannot say; the request may have been taken into account all the same.
+    ///
+    /// Cancel safety: dropped, it may or may not have taken the request into account.
+    fn take<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Taken, Away>>;
+}
+
+/// What a store says to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// There was room.
+    Room {
+        /// Requests that may come now, after this one.
+        remaining: u32,
+    },
+    /// There was none.
+    Full {
+        /// The time until one request may come.
+        retry_after: Duration,
+    },
+}
+
+/// The store could not be asked, or did not answer in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store of rates is away: {reason}")]
+pub struct Away {
+    /// What is wrong, for the log.
+    pub reason: String,
 }
 
 /// What the limiter says to one request.
@@ -76,6 +111,25 @@ pub struct Decision {
 }
 
 impl Decision {
+    fn new(rule: &Rule, taken: Taken) -> Self {
+        let (remaining, retry_after) = match taken {
+            Taken::Room { remaining } => (remaining, None),
+            Taken::Full { retry_after } => (0, Some(retry_after)),
+        };
+        let Rule { name, limit, window } = *rule;
+        let limit = limit.get();
+        let missing = limit.saturating_sub(remaining);
+        Self {
+            is_allowed: retry_after.is_none(),
+            limit,
+            remaining,
+            reset: window.mul_f64(f64::from(missing) / f64::from(limit)),
+            retry_after,
+            name,
+            window,
+        }
+    }
+
     /// The headers `RateLimit-Policy` and `RateLimit`.
     pub fn headers(&self) -> [(HeaderName, HeaderValue); 2] {
         let Self { name, limit, remaining, .. } = self;
@@ -100,92 +154,71 @@ fn whole_seconds(time: Duration) -> u64 {
 /// A limit for each key. Shared by reference or `Arc`.
 ///
 /// ```
-/// use std::{num::NonZeroU32, time::Duration};
-/// use waypost_resilience::rate_limit::{Limiter, Settings};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use std::{num::NonZeroU32, sync::Arc, time::Duration};
+/// use waypost_resilience::rate_limit::{Buckets, Limiter, Rule};
 /// # use waypost_telemetry::Telemetry;
 ///
-/// let settings = Settings { limit: NonZeroU32::MIN, window: Duration::from_secs(60), ..Settings::default() };
-/// let limiter = Limiter::new(&Telemetry::disabled(), settings);
-/// assert!(limiter.check("user123").is_allowed);
-/// let refused = limiter.check("user123");
+/// let rule = Rule { limit: NonZeroU32::MIN, window: Duration::from_secs(60), ..Rule::default() };
+/// let limiter = Limiter::new(&Telemetry::disabled(), Arc::new(Buckets::new(rule)));
+/// assert!(limiter.check("user123").await?.is_allowed);
+/// let refused = limiter.check("user123").await?;
 /// assert!(!refused.is_allowed);
 /// assert_eq!(refused.headers()[0].1, "\"default\";q=1;w=60");
-/// assert!(limiter.check("user456").is_allowed);
+/// assert!(limiter.check("user456").await?.is_allowed);
+/// # Ok::<(), waypost_resilience::rate_limit::Away>(())
+/// # }).unwrap();
 /// ```
 #[derive(Debug)]
-pub struct Limiter<C: Clock = DefaultClock> {
-    buckets: RateLimiter<Box<str>, BoundedStore, C, StateInformationMiddleware>,
-    settings: Settings,
-    /// Checks since idle keys were last looked for.
-    checks: AtomicUsize,
+pub struct Limiter {
+    store: Arc<dyn RateStore>,
     limited: Counter<u64>,
+    uncounted: Counter<u64>,
+    is_away: AtomicBool,
 }
 
 impl Limiter {
-    /// A limiter on the process's clock.
-    pub fn new(telemetry: &Telemetry, settings: Settings) -> Self {
-        Self::with_clock(telemetry, settings, DefaultClock::default())
-    }
-}
-
-impl<C: Clock> Limiter<C> {
-    /// A limiter on a clock that is handed in.
-    pub fn with_clock(telemetry: &Telemetry, settings: Settings, clock: C) -> Self {
-        // A window of no length would allow everything; a nanosecond a request is as good.
-        let quota = Quota::with_period(settings.window / settings.limit.get())
-            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX))
-            .allow_burst(settings.limit);
-        let buckets = RateLimiter::new(quota, BoundedStore::new(settings.max_keys), clock);
-        let limited = telemetry
-            .meter()
-            .u64_counter("waypost.rate_limit.requests")
-            .with_description("Requests refused because their caller had sent too many")
-            .with_unit("{request}")
-            .build();
-        Self { buckets, settings, checks: AtomicUsize::new(0), limited }
+    /// A limiter by the rule of a store.
+    pub fn new(telemetry: &Telemetry, store: Arc<dyn RateStore>) -> Self {
+        let counter = |name, description| {
+            telemetry.meter().u64_counter(name).with_description(description).with_unit("{request}").build()
+        };
+        let limited =
+            counter("waypost.rate_limit.requests", "Requests refused because their caller had sent too many");
+        let uncounted = counter(
+            "waypost.rate_limit.uncounted",
+            "Requests whose rate is not known, as its store was away",
+        );
+        Self { store, limited, uncounted, is_away: AtomicBool::new(false) }
     }
 
     /// Takes one request of a key into account and says whether it may go on.
-    pub fn check(&self, key: &str) -> Decision {
-        self.forget_idle_keys();
-        let key: Box<str> = key.into();
-        match self.buckets.check_key(&key) {
-            Ok(state) => self.decision(state.remaining_burst_capacity(), None),
-            Err(refused) => {
-                self.limited.add(1, &[KeyValue::new("waypost.rate_limit.policy", self.settings.name)]);
-                self.decision(0, Some(refused.wait_time_from(self.buckets.clock().now())))
+    ///
+    /// # Errors
+    /// [`Away`] when the store cannot say. It is counted, and logged once until the store is back.
+    pub async fn check(&self, key: &str) -> Result<Decision, Away> {
+        let rule = self.store.rule();
+        let policy = [KeyValue::new("waypost.rate_limit.policy", rule.name)];
+        let taken = self.store.take(key).await;
+        // Relaxed: the flag stands for itself; a line too many does no harm.
+        let was_away = self.is_away.load(Ordering::Relaxed);
+        match taken {
+            Ok(taken) => {
+                if was_away && self.is_away.swap(false, Ordering::Relaxed) {
+                    tracing::info!(policy = rule.name, "the store of rates is back");
+                }
+                if matches!(taken, Taken::Full { .. }) {
+                    self.limited.add(1, &policy);
+                }
+                Ok(Decision::new(rule, taken))
             }
-        }
-    }
-
-    /// Keys that have a bucket of their own at the moment.
-    pub fn keys(&self) -> usize {
-        self.buckets.len()
-    }
-
-    fn decision(&self, remaining: u32, retry_after: Option<Duration>) -> Decision {
-        let Settings { name, limit, window, .. } = self.settings;
-        let limit = limit.get();
-        let missing = limit.saturating_sub(remaining);
-        Decision {
-            is_allowed: retry_after.is_none(),
-            limit,
-            remaining,
-            reset: window.mul_f64(f64::from(missing) / f64::from(limit)),
-            retry_after,
-            name,
-            window,
-        }
-    }
-
-    /// Looks through all keys after as many checks as there are keys, so that it costs each check the same
-    /// little, and the table is never larger than what one window's worth of checks puts there.
-    fn forget_idle_keys(&self) {
-        // Relaxed: the number stands for itself; two sweeps at once do no harm.
-        let checks = self.checks.fetch_add(1, Ordering::Relaxed);
-        if checks >= self.buckets.len().max(64) {
-            self.checks.store(0, Ordering::Relaxed);
-            self.buckets.retain_recent();
+            Err(away) => {
+                if !was_away && !self.is_away.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(policy = rule.name, "{away}");
+                }
+                self.uncounted.add(1, &policy);
+                Err(away)
+            }
         }
     }
 }

@@ -6,6 +6,10 @@
 //! Invariants: guesses side by side are no more than guesses one after the other; any number of right passwords side by
 //! side are all answered; what is kept is bounded.
 //!
+//! Counted by this process alone, on purpose: what waits for what is decided under one lock, which no shared counter gives.
+//! With several user services an address has as many times the free attempts; the gateways' rate of logins bounds what it
+//! can do with them.
+//!
 //! Left out: guesses at one account from many addresses, each of which has its own free attempts. A lock would stop
 //! those, and would let anybody lock anybody out.
 

@@ -27,10 +27,12 @@ pub use crate::error::Error;
 
 use std::sync::Arc;
 
+use waypost_cache::Cache;
 use waypost_durable::Storage;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
+use crate::domain::User;
 use crate::logic::Users;
 
 /// What the process lends to the role.
@@ -40,6 +42,8 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Which database the data is in, and where.
     pub storage: Storage,
+    /// Keeps copies of users by id.
+    pub cache: Arc<dyn Cache<User>>,
 }
 
 /// Opens and migrates the database, seeds the demo users when asked to, and returns the role.
@@ -51,7 +55,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     if config.seed {
         waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
     }
-    let users = Users::new(Arc::clone(&store), config);
+    let users = Users::new(Arc::clone(&store), parts.cache, config);
     let router = grpc::router(&parts.telemetry, users, &config.grpc);
     let probed = Arc::clone(&store);
     let check = Check::new("user-database", move || {

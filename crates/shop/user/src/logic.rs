@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use moka::future::Cache;
 use waypost_api::UserId;
+use waypost_cache::{Cache, ReadThrough};
 use waypost_telemetry::{set, span};
 
 use crate::attempts::Attempts;
@@ -17,20 +17,17 @@ use crate::{Config, Error};
 #[derive(Clone, Debug)]
 pub struct Users {
     store: Arc<dyn Store>,
-    cache: Cache<UserId, Arc<User>>,
+    users: ReadThrough<User, Error>,
     passwords: Passwords,
     attempts: Attempts,
 }
 
 impl Users {
-    /// The users of a store.
-    pub fn new(store: Arc<dyn Store>, config: &Config) -> Users {
-        let cache = Cache::builder()
-            .max_capacity(config.cache_capacity)
-            .time_to_live(config.cache_time.get())
-            .build();
+    /// The users of a store, with a cache in front of it.
+    pub fn new(store: Arc<dyn Store>, cache: Arc<dyn Cache<User>>, config: &Config) -> Users {
         let attempts = Attempts::new(config.login_failures, config.login_window.get());
-        Users { store, cache, passwords: Passwords::new(config.hashes_at_once), attempts }
+        let passwords = Passwords::new(config.hashes_at_once);
+        Users { store, users: ReadThrough::new(cache), passwords, attempts }
     }
 
     /// A user by id. Callers that miss the same user at the same time share one lookup. Users that do not exist are
@@ -40,7 +37,7 @@ impl Users {
     /// [`Error::UnknownUser`], or the store's failure.
     pub async fn user(&self, id: UserId) -> Result<Arc<User>, Error> {
         let cached = span("cache get").observe(async {
-            let cached = self.cache.get(&id).await;
+            let cached = self.users.cached(id.as_str()).await;
             set("cache.name", "users");
             set("cache.hit", cached.is_some());
             cached
@@ -48,11 +45,12 @@ impl Users {
         if let Some(user) = cached.await {
             return Ok(user);
         }
-        let lookup = async {
-            let found = self.store.user(id.clone()).await?;
-            found.map(Arc::new).ok_or_else(|| Error::UnknownUser(id.clone()))
+        let (store, wanted) = (Arc::clone(&self.store), id.clone());
+        let lookup = async move {
+            let found = store.user(wanted.clone()).await?;
+            found.ok_or(Error::UnknownUser(wanted))
         };
-        let user = self.cache.try_get_with(id.clone(), lookup).await;
+        let user = self.users.look_up(id.as_str(), lookup).await;
         user.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Lookup))
     }
 

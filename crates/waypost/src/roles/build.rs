@@ -10,7 +10,7 @@ use waypost_durable::{Error, Storage};
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
 
-use super::Role;
+use super::{Role, cache};
 use crate::exit::{Exit, Failure};
 use crate::settings::Settings;
 
@@ -54,7 +54,7 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
         Role::Gateway => {
             let bound =
                 bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
-            let parts = waypost_gateway::Parts { telemetry, bound };
+            let parts = waypost_gateway::Parts { telemetry, bound, rates: cache::rates(settings) };
             waypost_gateway::build(&settings.gateway, parts).map(Into::into).map_err(Into::into)
         }
         Role::Order => {
@@ -62,7 +62,7 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             waypost_order::build(&settings.order, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::User => {
-            let parts = waypost_user::Parts { telemetry, storage };
+            let parts = waypost_user::Parts { telemetry, storage, cache: cache::users(settings) };
             waypost_user::build(&settings.user, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Inventory => {

@@ -5,6 +5,7 @@
 
 mod broker;
 mod build;
+mod cache;
 mod node;
 mod readiness;
 mod sockets;

@@ -30,6 +30,8 @@ settings! {
         pub(crate) database: Database = Database::default(),
         /// The broker, which carries events from the order service to its consumers.
         pub(crate) broker: Broker = Broker::default(),
+        /// Where rates of callers and copies of users are kept. Nothing is lost with them.
+        pub(crate) cache: Cache = Cache::default(),
         /// What the process may use.
         pub(crate) runtime: Runtime = Runtime::default(),
         /// How the process ends.
@@ -137,6 +139,24 @@ settings! {
 pub(crate) enum BrokerKind {
     /// One file on one machine.
     Embedded,
+}
+
+/// What keeps rates and copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CacheKind {
+    /// The memory of the process.
+    #[default]
+    Embedded,
+}
+
+settings! {
+    /// Where what may be forgotten is kept.
+    pub(crate) struct Cache {
+        /// `embedded`: in the memory of each process, which is right for one gateway and one user service. Several gateways
+        /// each give a caller the whole rate, several user services each look a user up. There is no other kind yet.
+        pub(crate) kind: CacheKind = CacheKind::Embedded,
+    }
 }
 
 settings! {

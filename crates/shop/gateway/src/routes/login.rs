@@ -35,7 +35,7 @@ pub(crate) async fn login(
     let LoginBody { user_id, password } = parse_login(&body)?;
     waypost_telemetry::set(USER_ID, &user_id);
     let address = address::client(&extensions, &headers, &edge.trusted_proxies);
-    rate::count_login(&edge, address)?;
+    rate::count_login(&edge, address).await?;
     let request = AuthenticateRequest {
         user_id: user_id.to_string(),
         password: password.expose().to_owned(),

@@ -5,12 +5,13 @@ use crate::{
     shop::{Shop, order_body, token},
 };
 use serde_json::{Value, json};
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
 };
-use waypost_gateway::{Auth, RateLimit};
+use waypost_gateway::{Auth, Config, RateLimit, WhenAway};
+use waypost_resilience::rate_limit::{Away, RateStore, Rule, Taken};
 use waypost_service::Limits;
 use waypost_settings::{ByteSize, Duration as Setting};
 
@@ -133,6 +134,43 @@ async fn a_caller_that_asks_too_often_is_told_when_to_come_back() {
     assert_eq!(shop.send(known).await.status, 200, "a principal has a rate of its own");
     let forged = Request::get("/api/health").header("x-forwarded-for", "198.51.100.1");
     assert_eq!(shop.send(forged).await.status, 429, "who is nobody's proxy cannot name another address");
+}
+
+/// A store of rates that cannot be asked.
+#[derive(Debug)]
+struct AwayStore(Rule);
+
+impl RateStore for AwayStore {
+    fn rule(&self) -> &Rule {
+        &self.0
+    }
+
+    fn take<'a>(&'a self, _: &'a str) -> Pin<Box<dyn Future<Output = Result<Taken, Away>> + Send + 'a>> {
+        Box::pin(async { Err(Away { reason: "a test".to_owned() }) })
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_of_rates_is_away_each_rate_is_open_or_closed() {
+    let answers = async |requests, logins| {
+        let away = |when_away| RateLimit { when_away, ..RateLimit::default() };
+        let change = |config: &mut Config| {
+            config.auth = Auth::Required;
+            (config.rate_limit, config.login_limit) = (away(requests), away(logins));
+        };
+        let shop = Shop::over(change, Limits::default(), |rule| Arc::new(AwayStore(rule)));
+        let read = shop.get("/api/health").await;
+        assert_eq!(read.header("ratelimit"), "", "nothing is known of it");
+        let login = Request::post("/api/login").json(json!({"user_id": "user123", "password": "guess"}));
+        (read, shop.send(login).await)
+    };
+    let (read, login) = answers(WhenAway::Open, WhenAway::Closed).await;
+    assert_eq!((read.status.as_u16(), login.status.as_u16()), (200, 503));
+    assert_eq!((login.code().as_str(), login.header("retry-after")), ("unavailable", "1"));
+    let (read, login) = answers(WhenAway::Open, WhenAway::Open).await;
+    assert_eq!((read.status.as_u16(), login.status.as_u16()), (200, 401));
+    let (read, _) = answers(WhenAway::Closed, WhenAway::Open).await;
+    assert_eq!((read.status.as_u16(), read.code().as_str()), (503, "unavailable"));
 }
 
 #[tokio::test]

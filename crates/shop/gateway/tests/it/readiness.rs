@@ -2,7 +2,7 @@
 
 use crate::shop::in_time;
 use std::net::SocketAddr;
-use waypost_gateway::{Config, Parts, build};
+use waypost_gateway::{Config, Parts, Rates, build};
 use waypost_service::{Drain, Limits, bind, health::Health, serve};
 use waypost_telemetry::Telemetry;
 
@@ -19,7 +19,11 @@ async fn the_gateway_is_ready_when_each_service_says_that_it_is() {
         inventory_service: target,
         ..Config::default()
     };
-    let parts = Parts { telemetry: Telemetry::disabled(), bound: SocketAddr::from(([127, 0, 0, 1], 8080)) };
+    let parts = Parts {
+        telemetry: Telemetry::disabled(),
+        bound: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        rates: Rates::default(),
+    };
     let app = build(&config, parts).unwrap();
     let health = Health::default();
     health.add("gateway", app.checks);

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use std::{
     future::Future,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::task::JoinHandle;
-use waypost_gateway::{Auth, Config, Parts, SigningKey, TokenSettings, build};
+use waypost_gateway::{Auth, Config, Parts, Rates, SigningKey, TokenSettings, build};
+use waypost_resilience::rate_limit::{Buckets, RateStore, Rule};
 use waypost_service::{Drain, DrainTrigger, GrpcLimits, Limits, Served, bind, grpc_app, serve};
 use waypost_settings::Secret;
 use waypost_telemetry::testing::TestTelemetry;
@@ -46,6 +48,15 @@ impl Shop {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Config), limits: Limits) -> Shop {
+        Shop::over(change, limits, |rule| Arc::new(Buckets::new(rule)))
+    }
+
+    /// With rates in stores that a test opens.
+    pub(crate) fn over(
+        change: impl FnOnce(&mut Config),
+        limits: Limits,
+        open_rate: impl Fn(Rule) -> Arc<dyn RateStore>,
+    ) -> Shop {
         let services = Services::new();
         let (telemetry, behind) = (TestTelemetry::new("api-gateway"), TestTelemetry::new("services"));
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -68,7 +79,8 @@ impl Shop {
         assert_eq!(config.check(), []);
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.address();
-        let parts = Parts { telemetry: telemetry.handle().clone(), bound: address };
+        let rates = Rates::open(&config, open_rate);
+        let parts = Parts { telemetry: telemetry.handle().clone(), bound: address, rates };
         let app = build(&config, parts).unwrap();
         let (trigger, drain) = Drain::new();
         let serving = waypost_telemetry::spawn(serve(listener, app.router, limits, drain));

@@ -1,16 +1,31 @@
+use futures_util::FutureExt as _;
 use governor::clock::FakeRelativeClock;
+use waypost_telemetry::testing::TestTelemetry;
 
 use super::*;
 
-fn limiter(limit: u32, seconds: u64, max_keys: usize) -> (Limiter<FakeRelativeClock>, FakeRelativeClock) {
+struct Rate {
+    limiter: Limiter,
+    buckets: Arc<Buckets<FakeRelativeClock>>,
+}
+
+fn limiter(limit: u32, seconds: u64, max_keys: usize) -> (Rate, FakeRelativeClock) {
     let clock = FakeRelativeClock::default();
-    let settings = Settings {
+    let rule = Rule {
         name: "default",
         limit: NonZeroU32::new(limit).unwrap(),
         window: Duration::from_secs(seconds),
-        max_keys,
     };
-    (Limiter::with_clock(&Telemetry::disabled(), settings, clock.clone()), clock)
+    let buckets = Arc::new(Buckets::with_clock(rule, max_keys, clock.clone()));
+    let limiter = Limiter::new(&Telemetry::disabled(), Arc::clone(&buckets) as Arc<dyn RateStore>);
+    (Rate { limiter, buckets }, clock)
+}
+
+impl Rate {
+    /// The embedded store answers at once.
+    fn check(&self, key: &str) -> Decision {
+        self.limiter.check(key).now_or_never().unwrap().unwrap()
+    }
 }
 
 #[test]
@@ -72,7 +87,7 @@ fn the_number_of_keys_is_bounded_and_what_does_not_fit_shares_a_bucket() {
     let (limiter, _) = limiter(2, 10, 100);
     assert!(limiter.check("early").is_allowed);
     let allowed = (0..10_000).filter(|number| limiter.check(&format!("random-{number}")).is_allowed).count();
-    assert_eq!(limiter.keys(), 100);
+    assert_eq!(limiter.buckets.keys(), 100);
     // 99 with a bucket of their own, and the two of the shared one.
     assert_eq!(allowed, 99 + 2);
     assert!(limiter.check("early").is_allowed);
@@ -88,7 +103,7 @@ fn keys_that_are_idle_are_forgotten() {
     for _ in 0..2000 {
         limiter.check("busy");
     }
-    assert_eq!(limiter.keys(), 1);
+    assert_eq!(limiter.buckets.keys(), 1);
 }
 
 #[test]
@@ -97,4 +112,40 @@ fn the_time_until_reset_is_never_longer_than_the_window() {
     for _ in 0..5 {
         assert!(limiter.check("user123").reset <= Duration::from_secs(7));
     }
+}
+
+/// A store that is away every other time.
+#[derive(Debug, Default)]
+struct Unsteady {
+    rule: Rule,
+    asked: std::sync::atomic::AtomicU32,
+}
+
+impl RateStore for Unsteady {
+    fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Taken, Away>> {
+        let is_away = self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        let taken = if is_away {
+            Err(Away { reason: "no route to host".to_owned() })
+        } else {
+            Ok(Taken::Room { remaining: 7 })
+        };
+        std::future::ready(taken).boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_told_and_counted() {
+    let telemetry = TestTelemetry::new("api-gateway");
+    let limiter = Limiter::new(&telemetry, Arc::new(Unsteady::default()));
+    let away = limiter.check("user123").await.unwrap_err();
+    assert_eq!(away.to_string(), "the store of rates is away: no route to host");
+    assert_eq!(limiter.check("user123").await.unwrap().remaining, 7);
+    assert!(limiter.check("user123").await.is_err());
+    let page = waypost_telemetry::metrics::render_prometheus(&[telemetry.handle().clone()]);
+    let counted = page.lines().find(|line| line.starts_with("waypost_rate_limit_uncounted_total{"));
+    assert!(counted.is_some_and(|line| line.ends_with(" 2")), "{page}");
 }

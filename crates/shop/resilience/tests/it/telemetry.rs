@@ -101,11 +101,10 @@ async fn what_is_shed_is_counted_and_places_in_use_go_back_to_none() {
 #[tokio::test]
 async fn what_is_limited_is_counted_by_its_rule_and_not_by_its_key() {
     let telemetry = TestTelemetry::new("api-gateway");
-    let settings =
-        rate_limit::Settings { name: "login", limit: NonZeroU32::MIN, ..rate_limit::Settings::default() };
-    let limiter = rate_limit::Limiter::new(&telemetry, settings);
+    let rule = rate_limit::Rule { name: "login", limit: NonZeroU32::MIN, ..rate_limit::Rule::default() };
+    let limiter = rate_limit::Limiter::new(&telemetry, Arc::new(rate_limit::Buckets::new(rule)));
     for _ in 0..3 {
-        limiter.check("user123");
+        limiter.check("user123").await.unwrap();
     }
     let labels = [("waypost_rate_limit_policy", "login")];
     assert_eq!(metric(&telemetry, "waypost_rate_limit_requests_total", &labels), Some(2.0));

@@ -1,11 +1,13 @@
 //! The gRPC interface over a real socket.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Code;
 use waypost_api::user::v1::{AuthenticateRequest, GetUserRequest, user_service_client::UserServiceClient};
 use waypost_api::{Error, ErrorCode};
+use waypost_cache::Memory;
 use waypost_durable::Storage;
 use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
 use waypost_telemetry::grpc::TracedChannel;
@@ -22,7 +24,8 @@ struct Running {
 
 async fn start(config: Config) -> Running {
     let telemetry = TestTelemetry::new("user-service");
-    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
+    let cache = Arc::new(Memory::new(config.cache_capacity, config.cache_time.get()));
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral(), cache };
     let app = build(&Config { seed: true, ..config }, parts).await.unwrap();
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let target = format!("http://{}", listener.address());
