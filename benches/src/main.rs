@@ -3,6 +3,7 @@
 //! ```text
 //! cargo build --release && cargo run --release --package waypost-benches -- startup
 //! cargo build --release && cargo run --release --package waypost-benches -- orders --rounds 6
+//! cargo build --release && cargo run --release --package waypost-benches -- soak --orders 200000
 //! cargo build --release && cargo run --release --package waypost-benches -- viewer --spans 1000000
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod orders;
 mod process;
 mod sink;
+mod soak;
 mod spans;
 mod startup;
 mod statistics;
@@ -21,7 +23,7 @@ mod viewer;
 use std::process::ExitCode;
 
 const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] \
-                    | viewer [--spans N] [--batch N] [--senders N]";
+                    | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
 fn main() -> ExitCode {
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
         Some("startup") => startup::measure(number("--runs", 7)),
         Some("orders") => {
             orders::measure(number("--rounds", 6), number("--orders", 20_000), number("--concurrency", 50))
+        }
+        Some("soak") => {
+            soak::measure(number("--orders", 200_000), number("--rounds", 20), number("--concurrency", 100))
         }
         Some("viewer") => {
             viewer::measure(number("--spans", 1_000_000), number("--batch", 512), number("--senders", 4))

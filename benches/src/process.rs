@@ -91,6 +91,11 @@ impl Waypost {
         memory_mb(&self.child)
     }
 
+    /// Open files, sockets and the like.
+    pub(crate) fn descriptors(&self) -> anyhow::Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
     /// Runs `waypost load` against it and returns its report.
     pub(crate) fn load(&self, orders: u32, concurrency: u32) -> anyhow::Result<serde_json::Value> {
         let output = Command::new(binary()?)

@@ -4,8 +4,9 @@ use std::{error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "waypost/inventory/v1/inventory.proto",
+    "waypost/money/v1/money.proto",
     "waypost/order/v1/order.proto",
     "waypost/payment/v1/payment.proto",
     "waypost/user/v1/user.proto",

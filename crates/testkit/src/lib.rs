@@ -9,7 +9,6 @@
 
 pub mod audit;
 pub mod browser;
-mod client;
 mod collector;
 mod convert;
 mod process;
@@ -19,12 +18,12 @@ mod shop;
 mod viewer;
 
 pub use browser::{Browser, left_out};
-pub use client::{Answer, Client};
 pub use collector::{Behaviour, Collector};
 pub use process::{Process, Stopped};
 pub use roles::{Role, Roles};
 pub use shop::{Shop, ShopBuilder};
 pub use viewer::{Viewer, ViewerBuilder};
+pub use waypost_test_client::{Answer, Client, Request};
 
 use std::time::Duration;
 

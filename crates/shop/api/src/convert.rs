@@ -5,25 +5,92 @@
 //! services is ours and becomes `internal`.
 
 use crate::{
-    Amount, Currency, Error, ErrorCode, FieldCode, FieldError, Money, Timestamp,
+    Charge, Error, ErrorCode, FieldCode, FieldError, Money, MoneyMessage, OrderStatus, Timestamp,
     http_bodies::{OrderBody, ProductBody, UserBody},
-    inventory, order, user,
+    inventory, order, payment, user,
 };
 
 /// Longest token of a means of payment, in bytes.
 const MAX_PAYMENT_METHOD: usize = 64;
 
-impl From<Money> for order::v1::Money {
+impl From<Money> for MoneyMessage {
     fn from(money: Money) -> Self {
         Self { ten_thousandths: money.ten_thousandths(), currency: money.currency().to_string() }
     }
 }
 
-impl TryFrom<order::v1::Money> for Money {
+impl TryFrom<MoneyMessage> for Money {
     type Error = crate::MoneyError;
 
-    fn try_from(money: order::v1::Money) -> Result<Self, crate::MoneyError> {
+    fn try_from(money: MoneyMessage) -> Result<Self, crate::MoneyError> {
         Ok(Money::new(money.ten_thousandths, money.currency.parse()?))
+    }
+}
+
+impl From<OrderStatus> for order::v1::OrderStatus {
+    fn from(status: OrderStatus) -> Self {
+        match status {
+            OrderStatus::Pending => Self::Pending,
+            OrderStatus::Confirmed => Self::Confirmed,
+            OrderStatus::Completed => Self::Completed,
+            OrderStatus::Failed => Self::Failed,
+            OrderStatus::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl TryFrom<order::v1::OrderStatus> for OrderStatus {
+    type Error = Error;
+
+    fn try_from(status: order::v1::OrderStatus) -> Result<Self, Error> {
+        match status {
+            order::v1::OrderStatus::Unspecified => Err(broken_answer("a status")),
+            order::v1::OrderStatus::Pending => Ok(Self::Pending),
+            order::v1::OrderStatus::Confirmed => Ok(Self::Confirmed),
+            order::v1::OrderStatus::Completed => Ok(Self::Completed),
+            order::v1::OrderStatus::Failed => Ok(Self::Failed),
+            order::v1::OrderStatus::Cancelled => Ok(Self::Cancelled),
+        }
+    }
+}
+
+impl From<Charge> for order::v1::Charge {
+    fn from(charge: Charge) -> Self {
+        match charge {
+            Charge::None => Self::None,
+            Charge::Open => Self::Open,
+            Charge::Captured => Self::Captured,
+            Charge::Refunded => Self::Refunded,
+        }
+    }
+}
+
+impl TryFrom<order::v1::Charge> for Charge {
+    type Error = Error;
+
+    fn try_from(charge: order::v1::Charge) -> Result<Self, Error> {
+        match charge {
+            order::v1::Charge::Unspecified => Err(broken_answer("a charge")),
+            order::v1::Charge::None => Ok(Self::None),
+            order::v1::Charge::Open => Ok(Self::Open),
+            order::v1::Charge::Captured => Ok(Self::Captured),
+            order::v1::Charge::Refunded => Ok(Self::Refunded),
+        }
+    }
+}
+
+impl payment::v1::PaymentState {
+    /// The domain's word, for people: `authorized`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Unknown => "unknown",
+            Self::Authorized => "authorized",
+            Self::Captured => "captured",
+            Self::Voided => "voided",
+            Self::Declined => "declined",
+            Self::Refunded => "refunded",
+        }
     }
 }
 
@@ -84,16 +151,16 @@ impl RequestFields {
         Some(token)
     }
 
-    /// Reads money that must be above zero.
-    pub fn positive_money(&mut self, name: &str, ten_thousandths: i64, currency: &str) -> Option<Money> {
-        let currency: Currency = match currency.parse() {
-            Ok(currency) => currency,
-            Err(reason) => return self.fail(name, FieldCode::BadFormat, reason.to_string()),
-        };
-        if ten_thousandths <= 0 {
-            return self.fail(name, FieldCode::TooSmall, "must be above 0");
+    /// Reads money that must be there and above zero.
+    pub fn positive_money(&mut self, name: &str, money: Option<MoneyMessage>) -> Option<Money> {
+        let money = self.required(name, money)?;
+        match Money::try_from(money) {
+            Ok(money) if money.ten_thousandths() <= 0 => {
+                self.fail(name, FieldCode::TooSmall, "must be above 0")
+            }
+            Ok(money) => Some(money),
+            Err(reason) => self.fail(name, FieldCode::BadFormat, reason.to_string()),
         }
-        Some(Money::new(ten_thousandths, currency))
     }
 
     /// Reads a message that must be there.
@@ -132,6 +199,11 @@ fn optional<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<Opti
     if text.is_empty() { Ok(None) } else { answered(what, text.parse().map(Some)) }
 }
 
+/// The money of one of our services' answers; its absence is that service's mistake.
+pub fn answered_money(what: &'static str, money: Option<MoneyMessage>) -> Result<Money, Error> {
+    answered(what, money.ok_or(crate::MoneyError::NotACurrency).and_then(Money::try_from))
+}
+
 fn moment(value: Option<prost_types::Timestamp>) -> Result<Timestamp, Error> {
     answered("a moment", Timestamp::try_from(value.unwrap_or_default()))
 }
@@ -140,10 +212,11 @@ impl TryFrom<order::v1::Order> for OrderBody {
     type Error = Error;
 
     fn try_from(order: order::v1::Order) -> Result<Self, Error> {
-        let money = answered("an amount", Money::try_from(order.amount.unwrap_or_default()))?;
+        let status = OrderStatus::try_from(order.status())?;
+        let money = answered_money("an amount", order.amount)?;
         Ok(Self {
             order_id: answered("an order id", order.order_id.parse())?,
-            status: answered("a status", order.status.parse())?,
+            status,
             user_id: answered("a user id", order.user_id.parse())?,
             product_id: answered("a product id", order.product_id.parse())?,
             quantity: order.quantity,
@@ -178,11 +251,12 @@ impl TryFrom<inventory::v1::Product> for ProductBody {
     type Error = Error;
 
     fn try_from(product: inventory::v1::Product) -> Result<Self, Error> {
+        let unit_price = answered_money("a price", product.unit_price)?;
         Ok(Self {
             product_id: answered("a product id", product.product_id.parse())?,
             name: product.name,
-            unit_price: Amount::from_ten_thousandths(product.unit_price_ten_thousandths),
-            currency: answered("a currency", product.currency.parse())?,
+            unit_price: unit_price.amount(),
+            currency: unit_price.currency(),
             available: u64::try_from(product.available).unwrap_or(0),
         })
     }
@@ -191,23 +265,54 @@ impl TryFrom<inventory::v1::Product> for ProductBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::UserId;
+    use crate::{Currency, UserId};
 
     #[test]
     fn a_request_with_several_bad_fields_is_told_all_of_them() {
         let mut fields = RequestFields::default();
         let user: Option<UserId> = fields.text("user_id", "");
         let quantity = fields.count("quantity", 1001, 1..=1000);
-        let amount = fields.positive_money("amount", 0, "USD");
-        let error = fields.finish(user.zip(quantity).zip(amount)).unwrap_err();
+        let amount = fields.positive_money("amount", Some(Money::new(0, Currency::USD).into()));
+        let price = fields.positive_money("price", None);
+        let error = fields.finish(user.zip(quantity).zip(amount).zip(price)).unwrap_err();
         let pointers: Vec<_> = error.fields.iter().map(|field| field.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/user_id", "/quantity", "/amount"]);
+        assert_eq!(pointers, ["/user_id", "/quantity", "/amount", "/price"]);
+    }
+
+    #[test]
+    fn every_state_survives_the_way_through_its_message() {
+        for status in OrderStatus::ALL {
+            let message = order::v1::OrderStatus::from(status);
+            assert_eq!(OrderStatus::try_from(message).unwrap(), status);
+            assert_eq!(message.as_str_name(), format!("ORDER_STATUS_{}", status.as_str().to_uppercase()));
+        }
+        for charge in Charge::ALL {
+            let message = order::v1::Charge::from(charge);
+            assert_eq!(Charge::try_from(message).unwrap(), charge);
+            assert_eq!(message.as_str_name(), format!("CHARGE_{}", charge.as_str().to_uppercase()));
+        }
+        for state in (0..=6).map(|number| payment::v1::PaymentState::try_from(number).unwrap()) {
+            assert_eq!(state.as_str_name(), format!("PAYMENT_STATE_{}", state.word().to_uppercase()));
+        }
     }
 
     #[test]
     fn a_broken_answer_of_a_service_is_our_failure_and_not_the_callers() {
-        let order = order::v1::Order { status: "shipped".to_owned(), ..Default::default() };
-        assert_eq!(OrderBody::try_from(order).unwrap_err().code, ErrorCode::Internal);
+        let whole = order::v1::Order {
+            order_id: "order-1".to_owned(),
+            user_id: "user123".to_owned(),
+            product_id: "prod456".to_owned(),
+            amount: Some(Money::new(999_900, Currency::USD).into()),
+            status: order::v1::OrderStatus::Pending.into(),
+            ..Default::default()
+        };
+        assert!(OrderBody::try_from(whole.clone()).is_ok());
+        // Without a status, as a process of before the enumeration answers; with one of a later version; without money.
+        for (status, amount) in [(0, whole.amount.clone()), (99, whole.amount.clone()), (whole.status, None)]
+        {
+            let broken = order::v1::Order { status, amount, ..whole.clone() };
+            assert_eq!(OrderBody::try_from(broken).unwrap_err().code, ErrorCode::Internal);
+        }
     }
 
     #[test]
@@ -219,7 +324,7 @@ mod tests {
             product_id: "prod456".to_owned(),
             quantity: 2,
             amount: Some(Money::new(999_900, Currency::USD).into()),
-            status: "failed".to_owned(),
+            status: order::v1::OrderStatus::Failed.into(),
             failure_code: "payment_declined".to_owned(),
             decline_code: "insufficient_funds".to_owned(),
             created_at: Some(moment),

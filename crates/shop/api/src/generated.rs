@@ -18,6 +18,14 @@ pub mod inventory {
     }
 }
 
+/// Amounts with their currency.
+pub mod money {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("waypost.money.v1");
+    }
+}
+
 /// Orders.
 pub mod order {
     /// Version 1.

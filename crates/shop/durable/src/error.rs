@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use waypost_api::ErrorCode;
+use waypost_errors::ErrorCode;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// What the database itself said, whichever database it is.

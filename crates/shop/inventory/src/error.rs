@@ -45,7 +45,7 @@ impl ErrorType for Error {
     fn class(&self) -> ErrorClass {
         match self {
             Error::Store(error) => error.class(),
-            other => waypost_api::Error::of(other.code()).class(),
+            Error::Invalid(_) | Error::Refused(_) => self.code().class(),
         }
     }
 }
@@ -58,5 +58,16 @@ impl From<Error> for waypost_api::Error {
             Error::Refused(refusal) => waypost_api::Error::new(refusal.code(), refusal.to_string()),
             Error::Store(_) => waypost_api::Error::of(error.code()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_a_dependency() {
+        let error = Error::Store(waypost_durable::Error::Closed("inventory"));
+        assert_eq!((error.error_type().as_ref(), error.class()), ("database_closed", ErrorClass::Dependency));
     }
 }

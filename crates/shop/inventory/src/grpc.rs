@@ -2,14 +2,14 @@
 
 use crate::{
     Error,
-    domain::{Generation, Line, Lines, Product, Reservation},
+    domain::{Generation, Line, Lines, Product, Reservation, ReservationState},
     logic::Inventory,
 };
 use std::time::Duration;
 use tonic::{Request, Response, Status, service::Routes};
 use waypost_api::attributes::{ORDER_ID, PRODUCT_ID};
 use waypost_api::{
-    FieldCode, FieldError, OrderId, ProductId,
+    FieldCode, FieldError, Money, OrderId, ProductId,
     convert::RequestFields,
     inventory::v1::{
         self, CheckStockRequest, CommitRequest, ReleaseRequest, ReleaseResponse, ReserveRequest,
@@ -86,17 +86,26 @@ fn read_lines(lines: Vec<v1::Line>) -> Result<Lines, Error> {
     let mut read = Vec::new();
     // One more than is allowed, so that too many are told as such; the rest is not looked at.
     for (position, line) in lines.into_iter().take(Lines::MOST + 1).enumerate() {
-        match ProductId::parse(&line.product_id) {
-            Ok(product) => read.push(Line {
-                product,
-                quantity: line.quantity,
-                unit_price: Some(line.unit_price_ten_thousandths).filter(|price| *price != 0),
-            }),
-            Err(reason) => problems.push(FieldError::new(
-                format!("/lines/{position}/product_id"),
-                FieldCode::BadFormat,
-                reason.to_string(),
-            )),
+        let mut wrong = |name: &str, code, detail: String| {
+            problems.push(FieldError::new(format!("/lines/{position}/{name}"), code, detail));
+        };
+        let product = ProductId::parse(&line.product_id)
+            .map_err(|reason| wrong("product_id", FieldCode::BadFormat, reason.to_string()));
+        let unit_price = match line.unit_price.map(Money::try_from) {
+            _ if line.any_price => Ok(None),
+            Some(Ok(price)) => Ok(Some(price)),
+            Some(Err(reason)) => {
+                wrong("unit_price", FieldCode::BadFormat, reason.to_string());
+                Err(())
+            }
+            // Not "any price": a process of before the field had its money would sell at any.
+            None => {
+                wrong("unit_price", FieldCode::Required, "is required unless `any_price`".to_owned());
+                Err(())
+            }
+        };
+        if let (Ok(product), Ok(unit_price)) = (product, unit_price) {
+            read.push(Line { product, quantity: line.quantity, unit_price });
         }
     }
     if problems.is_empty() { Lines::new(read).map_err(Error::Invalid) } else { Err(Error::Invalid(problems)) }
@@ -115,8 +124,7 @@ fn product_message(product: Product) -> v1::Product {
     v1::Product {
         product_id: product.id.into(),
         name: product.name,
-        unit_price_ten_thousandths: product.unit_price.ten_thousandths(),
-        currency: product.unit_price.currency().to_string(),
+        unit_price: Some(product.unit_price.into()),
         available: i64::try_from(product.available).unwrap_or(i64::MAX),
     }
 }
@@ -125,8 +133,17 @@ fn reservation_message(reservation: &Reservation) -> v1::Reservation {
     v1::Reservation {
         reservation_id: reservation.id(),
         order_id: (&reservation.order).into(),
-        state: reservation.state.as_str().to_owned(),
+        state: state_message(reservation.state).into(),
         expires_at: Some(reservation.expires_at.into()),
+    }
+}
+
+const fn state_message(state: ReservationState) -> v1::ReservationState {
+    match state {
+        ReservationState::Held => v1::ReservationState::Held,
+        ReservationState::Committed => v1::ReservationState::Committed,
+        ReservationState::Released => v1::ReservationState::Released,
+        ReservationState::Expired => v1::ReservationState::Expired,
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::time::Instant;
 use waypost_api::attributes::CACHE_HIT;
-use waypost_api::{Currency, ErrorCode, Money, ProductId, inventory::v1::CheckStockRequest};
+use waypost_api::{ErrorCode, Money, ProductId, convert::answered_money, inventory::v1::CheckStockRequest};
 use waypost_telemetry::set;
 
 /// A price and when it was asked for.
@@ -94,8 +94,7 @@ impl Catalogue {
     async fn ask(&self, product: &ProductId) -> Result<Price, waypost_api::Error> {
         let request = CheckStockRequest { product_id: product.into() };
         let answer = self.inventory.clone().check_stock(request).await?.into_inner();
-        let currency: Currency = answer.currency.parse().map_err(|_| ErrorCode::Internal)?;
-        let unit_price = Money::new(answer.unit_price_ten_thousandths, currency);
+        let unit_price = answered_money("a price", answer.unit_price)?;
         Ok(Price { unit_price, asked_at: Instant::now() })
     }
 }

@@ -109,9 +109,7 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
     let user = fields.text::<UserId>("user_id", &request.user_id);
     let product = fields.text("product_id", &request.product_id);
     let quantity = fields.count("quantity", request.quantity, 1..=MAX_QUANTITY);
-    let amount = fields
-        .required("amount", request.amount)
-        .and_then(|amount| fields.positive_money("amount", amount.ten_thousandths, &amount.currency));
+    let amount = fields.positive_money("amount", request.amount);
     let payment_method = fields.payment_method("payment_method", request.payment_method);
     let key = match request.idempotency {
         None => Some(None),
@@ -188,7 +186,7 @@ fn message(order: domain::Order) -> v1::Order {
         product_id: order.product.into(),
         quantity: order.quantity,
         amount: Some(order.amount.into()),
-        status: order.status.as_str().to_owned(),
+        status: v1::OrderStatus::from(order.status).into(),
         failure_code: order.failure_code.map(|code| code.as_str().to_owned()).unwrap_or_default(),
         transaction_id: order.transaction.map(String::from).unwrap_or_default(),
         created_at: Some(order.created_at.into()),
@@ -196,7 +194,7 @@ fn message(order: domain::Order) -> v1::Order {
         trace_id: order.origin.trace_id.unwrap_or_default(),
         version: order.version,
         decline_code: order.decline_code.unwrap_or_default(),
-        charge: order.charge.as_str().to_owned(),
+        charge: v1::Charge::from(order.charge).into(),
     }
 }
 

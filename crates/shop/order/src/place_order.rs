@@ -17,12 +17,12 @@ use waypost_api::attributes::{
     ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_TRANSACTION_ID, PRODUCT_ID, PRODUCT_QUANTITY,
 };
 use waypost_api::{
-    Error, ErrorCode,
+    Error, ErrorCode, Money,
     inventory::v1::{
         CommitRequest, Line, ReleaseRequest, ReserveRequest, inventory_service_client::InventoryServiceClient,
     },
     payment::v1::{
-        AuthorizeRequest, CaptureRequest, Payment, RefundRequest, VoidRequest,
+        AuthorizeRequest, CaptureRequest, Payment, PaymentState, RefundRequest, VoidRequest,
         payment_service_client::PaymentServiceClient,
     },
 };
@@ -80,7 +80,7 @@ impl Step<PlaceOrder> for Reserve {
     async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
         set(PRODUCT_ID, &order.product);
         set(PRODUCT_QUANTITY, i64::from(order.quantity));
-        reserve(shop, order, call.key(), order.unit_price.ten_thousandths()).await?;
+        reserve(shop, order, call.key(), Some(order.unit_price)).await?;
         Ok(Output::Reserved)
     }
 }
@@ -110,8 +110,7 @@ impl Step<PlaceOrder> for Authorize {
             order_id: (&order.id).into(),
             key: call.key(),
             user_id: (&order.user).into(),
-            amount_ten_thousandths: order.amount.ten_thousandths(),
-            currency: order.amount.currency().to_string(),
+            amount: Some(order.amount.into()),
             payment_method: order.payment_method.clone(),
         };
         let payment =
@@ -122,19 +121,22 @@ impl Step<PlaceOrder> for Authorize {
 
 /// An answer that is no error still has to say that the money is set aside.
 fn authorized(payment: Payment) -> Result<Output, Failure<Refusal>> {
-    match payment.state.as_str() {
-        "authorized" | "captured" => {
+    match payment.state() {
+        PaymentState::Authorized | PaymentState::Captured => {
             let transaction =
                 payment.transaction_id.parse().map_err(|_| broken_answer("a transaction id"))?;
             set(PAYMENT_TRANSACTION_ID, &transaction);
             Ok(Output::Authorized { transaction })
         }
-        "declined" => {
+        PaymentState::Declined => {
             let declined = Error::of(ErrorCode::PaymentDeclined).with_provider_code(payment.decline_code);
             Err(Failure::Refused(declined.into()))
         }
-        "voided" | "refunded" => Err(Failure::Refused(Error::of(ErrorCode::PaymentConflict).into())),
-        _ => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
+        PaymentState::Voided | PaymentState::Refunded => {
+            Err(Failure::Refused(Error::of(ErrorCode::PaymentConflict).into()))
+        }
+        PaymentState::Unknown => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
+        PaymentState::Unspecified => Err(broken_answer("a state")),
     }
 }
 
@@ -177,8 +179,9 @@ impl Step<PlaceOrder> for Capture {
             },
             captured => captured?.into_inner(),
         };
-        match payment.state.as_str() {
-            "captured" => Ok(Output::Captured),
+        match payment.state() {
+            PaymentState::Captured => Ok(Output::Captured),
+            PaymentState::Unspecified => Err(broken_answer("a state")),
             _ => Err(Failure::Unknown(Error::of(ErrorCode::PaymentUnknown).into())),
         }
     }
@@ -213,7 +216,7 @@ async fn commit_or_hold_anew(
             Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
             committed => return committed,
         }
-        match reserve(shop, order, call.key_of(Reserve::NAME, generation), 0).await {
+        match reserve(shop, order, call.key_of(Reserve::NAME, generation), None).await {
             // This generation ran out as well; the next one is free.
             Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
             reserved => reserved?,
@@ -250,11 +253,8 @@ impl Undo<PlaceOrder> for Refund {
 
     async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         set_payment(order);
-        let request = RefundRequest {
-            order_id: (&order.id).into(),
-            key: call.key(),
-            amount_ten_thousandths: order.amount.ten_thousandths(),
-        };
+        let amount = Some(order.amount.into());
+        let request = RefundRequest { order_id: (&order.id).into(), key: call.key(), amount };
         shop.payments.clone().refund(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
@@ -268,14 +268,19 @@ impl Local<PlaceOrder> for Complete {
     const SPAN: &'static str = "complete-order";
 }
 
+/// Holds the order's stock, at this price or, without one, at any.
 async fn reserve(
     shop: &PlaceOrder,
     order: &Order,
     key: String,
-    unit_price_ten_thousandths: i64,
+    unit_price: Option<Money>,
 ) -> Result<(), Failure<Refusal>> {
-    let line =
-        Line { product_id: (&order.product).into(), quantity: order.quantity, unit_price_ten_thousandths };
+    let line = Line {
+        product_id: (&order.product).into(),
+        quantity: order.quantity,
+        unit_price: unit_price.map(Into::into),
+        any_price: unit_price.is_none(),
+    };
     let request = ReserveRequest {
         order_id: (&order.id).into(),
         key,
@@ -331,9 +336,10 @@ fn is_decision(code: ErrorCode) -> bool {
     )
 }
 
+/// An answer of the payment service without what it must have, or with what only another version knows.
 fn broken_answer(what: &str) -> Failure<Refusal> {
-    let error = Error::new(ErrorCode::Internal, format!("the payment service answered without {what}"));
-    Failure::Unknown(error.into())
+    let detail = format!("the payment service answered without {what} that this version knows");
+    Failure::Malformed(Error::new(ErrorCode::Internal, detail).into())
 }
 
 #[cfg(test)]
@@ -366,17 +372,24 @@ mod tests {
 
     #[test]
     fn a_payment_that_is_not_settled_is_unknown_and_asked_for_again() {
-        let payment = |state: &str| Payment {
-            state: state.to_owned(),
+        let payment = |state: PaymentState| Payment {
+            state: state.into(),
             transaction_id: "ch_1".to_owned(),
             decline_code: "insufficient_funds".to_owned(),
             ..Payment::default()
         };
-        assert!(matches!(authorized(payment("authorized")), Ok(Output::Authorized { .. })));
-        assert!(matches!(authorized(payment("unknown")), Err(Failure::Unknown(_))));
-        let Err(Failure::Refused(declined)) = authorized(payment("declined")) else { panic!("not refused") };
+        assert!(matches!(authorized(payment(PaymentState::Authorized)), Ok(Output::Authorized { .. })));
+        assert!(matches!(authorized(payment(PaymentState::Unknown)), Err(Failure::Unknown(_))));
+        let Err(Failure::Refused(declined)) = authorized(payment(PaymentState::Declined)) else {
+            panic!("not refused")
+        };
         assert_eq!(declined.code, ErrorCode::PaymentDeclined);
         assert_eq!(declined.decline_code.as_deref(), Some("insufficient_funds"));
-        assert!(matches!(authorized(payment("voided")), Err(Failure::Refused(_))));
+        assert!(matches!(authorized(payment(PaymentState::Voided)), Err(Failure::Refused(_))));
+        // Of another version: no state, or one that is not known here.
+        for state in [0, 99] {
+            let other = Payment { state, ..payment(PaymentState::Authorized) };
+            assert!(matches!(authorized(other), Err(Failure::Malformed(_))), "{state}");
+        }
     }
 }

@@ -12,6 +12,11 @@ settings! {
         pub provider: ProviderConfig = ProviderConfig::default(),
         /// When payments that have not ended are looked into.
         pub review: ReviewConfig = ReviewConfig::default(),
+        /// How long payments that have ended are kept, with their refunds and their part of the ledger; sums of it stay. Must
+        /// be longer than orders are kept, as what is not there any more cannot be refunded.
+        pub retention: Duration = Duration::from_secs(11 * 365 * 24 * 3600),
+        /// How often payments are looked for that need not be kept any more.
+        pub retention_interval: Duration = Duration::from_secs(60),
         /// Limits of the gRPC interface.
         pub grpc: GrpcLimits = GrpcLimits::default(),
     }

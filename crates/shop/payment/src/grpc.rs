@@ -8,7 +8,7 @@ use crate::{
 use tonic::{Request, Response, Status, service::Routes};
 use waypost_api::attributes::ORDER_ID;
 use waypost_api::{
-    FieldCode, OrderId, UserId,
+    FieldCode, Money, OrderId, UserId,
     convert::RequestFields,
     payment::v1::{
         self, AuthorizeRequest, CaptureRequest, GetPaymentRequest, RefundRequest, VoidRequest,
@@ -79,8 +79,7 @@ fn read_authorization(request: AuthorizeRequest) -> Result<Authorization, waypos
     let order = fields.text::<OrderId>("order_id", &request.order_id);
     let generation = read_key(&mut fields, &request.key);
     let user = fields.text::<UserId>("user_id", &request.user_id);
-    let amount =
-        fields.positive_money("amount_ten_thousandths", request.amount_ten_thousandths, &request.currency);
+    let amount = fields.positive_money("amount", request.amount);
     let method = fields.payment_method("payment_method", request.payment_method);
     let read = order.zip(generation).zip(user).zip(amount).zip(method);
     let ((((order, generation), user), amount), method) = fields.finish(read)?;
@@ -91,11 +90,9 @@ fn read_refund(request: RefundRequest) -> Result<RefundWish, waypost_api::Error>
     let mut fields = RequestFields::default();
     let order = fields.text::<OrderId>("order_id", &request.order_id);
     let generation = read_key(&mut fields, &request.key);
-    if request.amount_ten_thousandths <= 0 {
-        fields.fail::<()>("amount_ten_thousandths", FieldCode::TooSmall, "must be above 0");
-    }
-    let (order, _) = fields.finish(order.zip(generation))?;
-    Ok(RefundWish { order, key: request.key, amount: request.amount_ten_thousandths })
+    let amount = fields.positive_money("amount", request.amount);
+    let ((order, _), amount) = fields.finish(order.zip(generation).zip(amount))?;
+    Ok(RefundWish { order, key: request.key, amount })
 }
 
 fn order_and_generation(order: &str, key: &str) -> Result<(OrderId, Generation), waypost_api::Error> {
@@ -114,14 +111,14 @@ fn read_key(fields: &mut RequestFields, key: &str) -> Option<Generation> {
 }
 
 fn message(payment: Payment) -> v1::Payment {
+    let money = |ten_thousandths| Some(Money::new(ten_thousandths, payment.amount.currency()).into());
     v1::Payment {
-        authorized_ten_thousandths: payment.authorized(),
+        state: state_message(payment.state).into(),
+        authorized: money(payment.authorized()),
+        captured: money(payment.captured),
+        refunded: money(payment.refunded),
         payment_id: payment.id.into(),
         order_id: payment.order.into(),
-        state: payment.state.as_str().to_owned(),
-        captured_ten_thousandths: payment.captured,
-        refunded_ten_thousandths: payment.refunded,
-        currency: payment.amount.currency().to_string(),
         transaction_id: payment.transaction.map(String::from).unwrap_or_default(),
         decline_code: payment.decline_code.unwrap_or_default(),
         updated_at: Some(payment.updated_at.into()),
@@ -130,7 +127,18 @@ fn message(payment: Payment) -> v1::Payment {
 
 /// The answer to a `Void` without any authorisation: voided, and nothing else to tell.
 fn never_was(order_id: String) -> v1::Payment {
-    v1::Payment { order_id, state: PaymentState::Voided.as_str().to_owned(), ..v1::Payment::default() }
+    v1::Payment { order_id, state: v1::PaymentState::Voided.into(), ..v1::Payment::default() }
+}
+
+const fn state_message(state: PaymentState) -> v1::PaymentState {
+    match state {
+        PaymentState::Unknown => v1::PaymentState::Unknown,
+        PaymentState::Authorized => v1::PaymentState::Authorized,
+        PaymentState::Captured => v1::PaymentState::Captured,
+        PaymentState::Voided => v1::PaymentState::Voided,
+        PaymentState::Declined => v1::PaymentState::Declined,
+        PaymentState::Refunded => v1::PaymentState::Refunded,
+    }
 }
 
 /// The answer to the caller. What failed on our side is recorded here, where it is handled.

@@ -31,6 +31,7 @@ pub use crate::{
 };
 
 use std::sync::Arc;
+use waypost_api::Timestamp;
 use waypost_durable::{Clock, Storage};
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
@@ -53,11 +54,23 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
     let contradictions = payments.contradictions.check(&telemetry);
     let review = payments.reviewer(&telemetry);
+    let (kept, every, deleted) =
+        (config.retention.get(), config.retention_interval.get(), Arc::clone(&store));
+    let retention = Worker::in_portions("payment-retention", every, &telemetry, move || {
+        let before = Clock::system().ago(kept);
+        let store = Arc::clone(&deleted);
+        async move { store.delete_ended(Timestamp::from(before)).await }
+    });
     let probed = Arc::clone(&store);
     let check = Check::new("payment-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::closing("payment-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![review, close], checks: vec![check, contradictions], ..App::default() })
+    Ok(App {
+        router,
+        workers: vec![review, retention, close],
+        checks: vec![check, contradictions],
+        ..App::default()
+    })
 }

@@ -179,7 +179,7 @@ impl Payments {
         // What was given back on another wish makes this another one.
         let (order, refunded) = (&payment.order, payment.refunded);
         let key = format!("{order}:refund-unwanted-{refunded}:{}", payment.generation);
-        let amount = payment.captured - refunded;
+        let amount = Money::new(payment.captured - refunded, payment.amount.currency());
         self.refund(RefundWish { order: order.clone(), key, amount }).await
     }
 
@@ -214,7 +214,10 @@ impl Payments {
         let Some(charge) = &begun.payment.transaction else { return Err(Error::Unsettled) };
         let work = async {
             describe(&begun.payment);
-            let asked = self.provider.refund(charge, refund.wish.amount, &refund.provider_key()).await;
+            let asked = self
+                .provider
+                .refund(charge, refund.wish.amount.ten_thousandths(), &refund.provider_key())
+                .await;
             let (outcome, error) = match asked {
                 Ok(charge) => (RefundOutcome::Done(charge), None),
                 Err(ProviderError::Refused { code, .. })

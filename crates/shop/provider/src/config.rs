@@ -9,7 +9,9 @@ settings! {
         pub faults: FaultConfig = FaultConfig::default(),
         /// How long the answer to an idempotency key is remembered. Must be longer than a client repeats a request.
         pub request_retention: Duration = Duration::from_secs(30 * 24 * 3600),
-        /// How often answers are looked for that need not be remembered any more.
+        /// How long charges are kept. Must be longer than anybody asks for one or gives money back.
+        pub charge_retention: Duration = Duration::from_secs(11 * 365 * 24 * 3600),
+        /// How often answers and charges are looked for that need not be kept any more.
         pub retention_interval: Duration = Duration::from_secs(60),
     }
 }

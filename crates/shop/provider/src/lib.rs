@@ -56,12 +56,12 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
-    let (kept, every, remembered) =
-        (config.request_retention.get(), config.retention_interval.get(), Arc::clone(&store));
+    let (answers, charges) = (config.request_retention.get(), config.charge_retention.get());
+    let (every, remembered) = (config.retention_interval.get(), Arc::clone(&store));
     let retention = Worker::in_portions("provider-retention", every, &telemetry, move || {
-        let before = Clock::system().ago(kept);
+        let (answers, charges) = (Clock::system().ago(answers), Clock::system().ago(charges));
         let store = Arc::clone(&remembered);
-        async move { store.forget_requests(before).await }
+        async move { Ok::<_, Error>(store.forget_requests(answers).await? + store.forget_charges(charges).await?) }
     });
     let close = Worker::closing("provider-database", move || async move { store.close().await });
     Ok(App { router, workers: vec![retention, close], checks: vec![check], ..App::default() })

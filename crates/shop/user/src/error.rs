@@ -72,7 +72,7 @@ impl ErrorType for Error {
         match self {
             Error::Store(error) => error.class(),
             Error::Lookup(error) => error.class(),
-            other => waypost_api::Error::of(other.code()).class(),
+            _ => self.code().class(),
         }
     }
 }
@@ -94,5 +94,16 @@ impl From<Error> for waypost_api::Error {
                 waypost_api::Error::of(error.code())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_a_dependency() {
+        let error = Error::Store(waypost_durable::Error::Closed("user"));
+        assert_eq!((error.error_type().as_ref(), error.class()), ("database_closed", ErrorClass::Dependency));
     }
 }

@@ -131,10 +131,13 @@ impl Books {
         })?;
         let refunds = "SELECT order_id, state FROM refunds WHERE state = 'pending'";
         self.open_refunds = rows(database, refunds, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        self.imbalance =
-            number(database, "SELECT COALESCE(SUM(debit) - SUM(credit), 0) FROM ledger_entries")?;
-        let sales =
-            "SELECT COALESCE(SUM(credit) - SUM(debit), 0) FROM ledger_entries WHERE account = 'sales'";
+        self.imbalance = number(
+            database,
+            "SELECT (SELECT COALESCE(SUM(debit) - SUM(credit), 0) FROM ledger_entries) \
+                 + (SELECT COALESCE(SUM(debit) - SUM(credit), 0) FROM ledger_brought_forward)",
+        )?;
+        let sales = "SELECT (SELECT COALESCE(SUM(credit) - SUM(debit), 0) FROM ledger_entries WHERE account = 'sales') \
+             + (SELECT COALESCE(SUM(credit) - SUM(debit), 0) FROM ledger_brought_forward WHERE account = 'sales')";
         self.sales = number(database, sales)?;
         Ok(())
     }
@@ -150,8 +153,9 @@ impl Books {
                 refunded: row.get(4)?,
             })
         })?;
-        let ledger =
-            "SELECT COALESCE(SUM(CASE kind WHEN 'capture' THEN amount ELSE -amount END), 0) FROM ledger";
+        let ledger = "SELECT captured - refunded \
+             + (SELECT COALESCE(SUM(CASE kind WHEN 'capture' THEN amount ELSE -amount END), 0) FROM ledger) \
+             FROM brought_forward";
         self.provider_ledger = number(database, ledger)?;
         Ok(())
     }

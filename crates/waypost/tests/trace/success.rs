@@ -24,7 +24,7 @@ POST /api/orders SERVER api-gateway http.request.method=POST http.route=/api/ord
         check-inventory INTERNAL order-service
           waypost.inventory.v1.InventoryService/Reserve CLIENT order-service rpc.response.status_code=OK
             waypost.inventory.v1.InventoryService/Reserve SERVER inventory-service order.id=*
-              SELECT reservations; UPDATE stock SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
+              SELECT reservations; UPDATE stock SELECT products SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
         process-payment INTERNAL order-service payment.amount=99.99 payment.transaction_id=*
           waypost.payment.v1.PaymentService/Authorize CLIENT order-service rpc.response.status_code=OK
             waypost.payment.v1.PaymentService/Authorize SERVER payment-service order.id=*

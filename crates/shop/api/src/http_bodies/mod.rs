@@ -6,7 +6,6 @@
 
 mod fields;
 mod password;
-mod problem;
 mod requests;
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +17,8 @@ use crate::{
 
 pub use fields::{Field, Fields};
 pub use password::Password;
-pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use requests::{MAX_QUANTITY, parse_create_order, parse_login};
+pub use waypost_errors::{PROBLEM_CONTENT_TYPE, Problem};
 
 /// `POST /api/orders`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -64,6 +64,9 @@ pub enum Failure<R> {
     RefusedForGood(R),
     /// The try may or may not have had its effect, now or later: repeated with the same key.
     Unknown(R),
+    /// The other side answered what its contract does not allow, as one of another version may. The try may have had its
+    /// effect, and trying again at once would tell no more: the round ends here.
+    Malformed(R),
     /// The try did not leave this process. It is made again after a while and not counted.
     NotSent {
         /// Why.
@@ -80,6 +83,7 @@ impl<R> Failure<R> {
             Failure::Refused(reason)
             | Failure::RefusedForGood(reason)
             | Failure::Unknown(reason)
+            | Failure::Malformed(reason)
             | Failure::NotSent { reason, .. } => reason,
         }
     }
@@ -90,6 +94,7 @@ impl<R> Failure<R> {
             Failure::Refused(reason)
             | Failure::RefusedForGood(reason)
             | Failure::Unknown(reason)
+            | Failure::Malformed(reason)
             | Failure::NotSent { reason, .. } => reason,
         }
     }

@@ -226,6 +226,10 @@ impl<'a, S: Saga> Run<'a, S> {
                         others_refused.cancel();
                         return Err(failure);
                     }
+                    Failure::Malformed(_) => {
+                        is_open = true;
+                        return Err(failure);
+                    }
                     Failure::Unknown(_) => {
                         is_open = true;
                         attempt += 1;
@@ -250,7 +254,9 @@ impl<'a, S: Saga> Run<'a, S> {
             Err(Failure::Refused(reason)) => RoundEnd::Refused(reason),
             Err(Failure::RefusedForGood(reason)) => RoundEnd::RefusedForGood(reason),
             Err(Failure::Unknown(_) | Failure::NotSent { .. }) if is_left => RoundEnd::LeftOpen,
-            Err(Failure::Unknown(reason) | Failure::NotSent { reason, .. }) => RoundEnd::Spent(reason),
+            Err(Failure::Unknown(reason) | Failure::Malformed(reason) | Failure::NotSent { reason, .. }) => {
+                RoundEnd::Spent(reason)
+            }
         };
         Round { end, is_open }
     }
@@ -277,7 +283,10 @@ impl<'a, S: Saga> Run<'a, S> {
                         held_back += 1;
                         policy.pause.delay(held_back).max(retry_in)
                     }
-                    Failure::Refused(_) | Failure::RefusedForGood(_) | Failure::Unknown(_) => {
+                    Failure::Refused(_)
+                    | Failure::RefusedForGood(_)
+                    | Failure::Unknown(_)
+                    | Failure::Malformed(_) => {
                         attempt += 1;
                         policy.pause.delay(attempt - 1)
                     }

@@ -100,7 +100,7 @@ fn in_tenant(tenant_id: &str) -> Context {
 fn answer_created(created: CreateOrderResponse) -> Answer {
     let CreateOrderResponse { order, replayed } = created;
     let order = order.unwrap_or_default();
-    let charge = order.charge.parse().ok();
+    let charge = Charge::try_from(order.charge()).ok();
     let order = OrderBody::try_from(order)?;
     describe(&order);
     let location =

@@ -13,14 +13,14 @@ use waypost_gateway::{
 /// A request to the route that is about something of `user123`.
 fn example(row: &Row) -> Request {
     match (row.method, row.path) {
-        ("POST", "/api/orders") => Request::post("/api/orders", &order_body(&json!({}))),
+        ("POST", "/api/orders") => Request::post("/api/orders").json(&order_body(&json!({}))),
         ("GET", "/api/orders") => Request::get("/api/orders?user_id=user123"),
         ("GET", "/api/orders/{id}") => Request::get("/api/orders/order-1"),
         ("POST", "/api/orders/{id}/cancel") => Request::new("POST", "/api/orders/order-1/cancel"),
         ("GET", "/api/users/{id}") => Request::get("/api/users/user123"),
         ("GET", "/api/products/{id}") => Request::get("/api/products/prod456"),
         ("POST", "/api/login") => {
-            Request::post("/api/login", &json!({"user_id": "user123", "password": "waypost-demo"}))
+            Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}))
         }
         ("GET", "/api/health") => Request::get("/api/health"),
         ("GET", "/api/openapi.json") => Request::get("/api/openapi.json"),
@@ -48,10 +48,10 @@ const CALLERS: [Caller; 5] = [
 fn sent_by(request: Request, caller: Caller) -> Request {
     match caller {
         Caller::Is(Role::Anonymous) => request,
-        Caller::Is(Role::Owner) => request.token(&token("user123", "user")),
-        Caller::Is(Role::Other) => request.token(&token("user456", "user")),
-        Caller::Is(Role::Admin) => request.token(&token("user-admin", "admin")),
-        Caller::Expired => request.token(&expired_token()),
+        Caller::Is(Role::Owner) => request.bearer(&token("user123", "user")),
+        Caller::Is(Role::Other) => request.bearer(&token("user456", "user")),
+        Caller::Is(Role::Admin) => request.bearer(&token("user-admin", "admin")),
+        Caller::Expired => request.bearer(&expired_token()),
     }
 }
 
@@ -77,7 +77,7 @@ async fn every_route_answers_every_role_as_the_table_says() {
             for caller in CALLERS {
                 let reply = shop.send(sent_by(example(row), caller)).await;
                 let what = format!("{} {} by {caller:?} in {auth}", row.method, row.path);
-                assert_eq!(reply.status, expected(row, caller, auth), "{what}: {}", reply.text);
+                assert_eq!(reply.status, expected(row, caller, auth), "{what}: {}", reply.text());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How the gateway ends.
 
 use crate::{
-    http::Request,
+    http::{Request, send},
     shop::{Shop, in_time, order_body},
 };
 use serde_json::json;
@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 async fn an_order_in_flight_is_answered_while_new_connections_are_refused() {
     let shop = Shop::open();
     let address = shop.address;
-    let order = Request::post("/api/orders", &order_body(&json!({"product_id": "prod-gated"})));
-    let in_flight = waypost_telemetry::spawn(order.send(address));
+    let order = Request::post("/api/orders").json(&order_body(&json!({"product_id": "prod-gated"})));
+    let in_flight = waypost_telemetry::spawn(send(order, address));
     in_time(shop.services.arrived.acquire()).await.unwrap().forget();
     shop.drain();
     in_time(async { while TcpStream::connect(address).await.is_ok() {} }).await;

@@ -1,122 +1,56 @@
 //! Requests as an outsider sends them. Every answer is held against the OpenAPI document.
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::{
-    HeaderMap, StatusCode,
-    body::Bytes,
-    client::conn::http1,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue},
-};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::{net::SocketAddr, sync::LazyLock};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+pub(crate) use waypost_test_client::{Answer as Reply, Request};
 
-#[derive(Clone)]
-pub(crate) struct Request {
-    pub(crate) method: &'static str,
-    pub(crate) path: String,
-    headers: HeaderMap,
-    body: Bytes,
+/// Sends a request as an outsider does.
+pub(crate) async fn send(request: Request, address: SocketAddr) -> Reply {
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let reply = request.send(address).await;
+    assert_is_documented(method.as_str(), &path, &reply);
+    reply
 }
 
-impl Request {
-    pub(crate) fn new(method: &'static str, path: &str) -> Request {
-        Request { method, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
-    }
-
-    pub(crate) fn get(path: &str) -> Request {
-        Request::new("GET", path)
-    }
-
-    pub(crate) fn post(path: &str, body: &Value) -> Request {
-        Request::new("POST", path).header("content-type", "application/json").body(body.to_string())
-    }
-
-    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Request {
-        self.headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        self
-    }
-
-    pub(crate) fn token(self, token: &str) -> Request {
-        self.header("authorization", &format!("Bearer {token}"))
-    }
-
-    pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Request {
-        self.body = body.into();
-        self
-    }
-
-    pub(crate) async fn send(self, address: SocketAddr) -> Reply {
-        let Request { method, path, headers, body } = self;
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        drop(waypost_telemetry::spawn(connection));
-        let mut request = hyper::Request::new(Full::new(body));
-        *request.method_mut() = method.parse().unwrap();
-        *request.uri_mut() = path.parse().unwrap();
-        *request.headers_mut() = headers;
-        request.headers_mut().entry("host").or_insert(HeaderValue::from_static("test"));
-        let response = sender.send_request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        let reply = Reply { status: parts.status, headers: parts.headers, text };
-        reply.assert_is_documented(method, &path);
-        reply
-    }
+/// What the gateway's tests ask of answers.
+pub(crate) trait ReplyExt {
+    /// The code of a problem document.
+    fn code(&self) -> String;
+    /// `pointer code` of each bad field.
+    fn bad_fields(&self) -> Vec<String>;
 }
 
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
-
-impl Reply {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The code of a problem document, whose status and media type must fit.
-    pub(crate) fn code(&self) -> String {
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
-        let problem = self.json();
-        assert_eq!(problem["status"], self.status.as_u16(), "{self:?}");
+impl ReplyExt for Reply {
+    fn code(&self) -> String {
+        let problem = self.problem();
         assert!(problem["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{self:?}");
         problem["code"].as_str().unwrap().to_owned()
     }
 
-    /// `pointer code` of each bad field.
-    pub(crate) fn bad_fields(&self) -> Vec<String> {
-        let problem = self.json();
-        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+    fn bad_fields(&self) -> Vec<String> {
+        let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
         let text = |error: &Value| {
             format!("{} {}", error["pointer"].as_str().unwrap(), error["code"].as_str().unwrap())
         };
         errors.iter().map(text).collect()
     }
+}
 
-    fn assert_is_documented(&self, method: &str, path: &str) {
-        assert_eq!(self.header("x-content-type-options"), "nosniff", "{self:?}");
-        let Some(operation) = operation(method, path) else { return };
-        let response = &operation["responses"][self.status.as_str()];
-        assert!(response.is_object(), "{method} {path} does not document {}", self.status);
-        let media_type = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap());
-        let media_type = media_type.and_then(|media_type| media_type.split(';').next()).unwrap_or_default();
-        assert!(
-            response["content"][media_type].is_object(),
-            "{method} {path} {} is of type {media_type}",
-            self.status
-        );
-    }
+fn assert_is_documented(method: &str, path: &str, reply: &Reply) {
+    assert_eq!(reply.header("x-content-type-options"), "nosniff", "{reply:?}");
+    let Some(operation) = operation(method, path) else { return };
+    let response = &operation["responses"][reply.status.as_str()];
+    assert!(response.is_object(), "{method} {path} does not document {}", reply.status);
+    let media_type = reply.header("content-type").split(';').next().unwrap_or_default();
+    assert!(
+        response["content"][media_type].is_object(),
+        "{method} {path} {} is of type {media_type}",
+        reply.status
+    );
 }
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {

@@ -1,12 +1,15 @@
 //! The description of the API and the page to try it.
 
-use crate::{http::Request, shop::Shop};
+use crate::{
+    http::{ReplyExt as _, Request},
+    shop::Shop,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use waypost_gateway::access::TABLE;
 
 async fn document(shop: &Shop) -> Value {
-    shop.get("/api/openapi.json").await.json()
+    shop.get("/api/openapi.json").await.json
 }
 
 /// Every `$ref` in the document.
@@ -83,22 +86,23 @@ async fn the_page_needs_nothing_from_outside_and_may_not_ask_for_it() {
     assert!(!policy.contains("unsafe"), "{policy}");
     let script = shop.get("/api/docs/page.js").await;
     let style = shop.get("/api/docs/page.css").await;
-    for text in [&page.text, &script.text, &style.text] {
+    for text in [&page.text(), &script.text(), &style.text()] {
         assert!(!text.contains("http:") && !text.contains("https:") && !text.contains("//cdn"));
     }
     assert!(
-        !page.text.contains("style=") && !page.text.contains("onclick"),
+        !page.text().contains("style=") && !page.text().contains("onclick"),
         "the policy allows no inline code"
     );
-    assert!(!script.text.contains("innerHTML") && !script.text.contains("eval("));
+    assert!(!script.text().contains("innerHTML") && !script.text().contains("eval("));
     assert_eq!(shop.get("/api/docs/page.map").await.code(), "not_found");
 }
 
 #[tokio::test]
 async fn each_error_code_is_explained_where_its_type_points() {
     let shop = Shop::open();
-    let errors = shop.get("/docs/errors").await.text;
-    let problem = shop.get("/api/nothing").await.json();
+    let errors = shop.get("/docs/errors").await;
+    let errors = errors.text();
+    let problem = shop.get("/api/nothing").await.json;
     assert_eq!(problem["type"], "/docs/errors#not_found");
     assert!(errors.contains("### not_found\n"));
 }

@@ -1,7 +1,7 @@
 //! Orders, from the outside.
 
 use crate::{
-    http::Request,
+    http::{ReplyExt as _, Request},
     replays::keyed,
     shop::{Shop, token},
 };
@@ -12,7 +12,7 @@ async fn the_order_of_the_seed_is_placed_without_a_token_in_demo() {
     let shop = Shop::open();
     let reply = shop.order(&json!({})).await;
     assert_eq!(reply.status, 201, "{reply:?}");
-    let order = reply.json();
+    let order = &reply.json;
     assert_eq!(reply.header("location"), format!("/api/orders/{}", order["order_id"].as_str().unwrap()));
     assert_eq!(
         (&order["status"], &order["amount"], &order["user_id"]),
@@ -33,7 +33,7 @@ async fn the_order_of_the_seed_is_placed_without_a_token_in_demo() {
 async fn an_order_that_is_not_settled_in_time_is_accepted() {
     let reply = Shop::open().order(&json!({"product_id": "prod-slow"})).await;
     assert_eq!((reply.status.as_u16(), reply.header("location")), (202, "/api/orders/order-3"));
-    assert_eq!(reply.json()["status"], "pending");
+    assert_eq!(reply.json["status"], "pending");
 }
 
 #[tokio::test]
@@ -42,11 +42,11 @@ async fn an_order_that_fails_says_why_and_where_it_can_be_seen() {
     let reply = shop.order(&json!({"product_id": "prod-soldout"})).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (409, "out_of_stock"));
     assert_eq!(reply.header("location"), "/api/orders/order-2");
-    assert_eq!(reply.json()["instance"], "/api/orders");
+    assert_eq!(reply.json["instance"], "/api/orders");
 
     let reply = shop.order(&json!({"product_id": "prod-declined"})).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (402, "payment_declined"));
-    assert_eq!(reply.json()["provider_code"], "insufficient_funds");
+    assert_eq!(reply.json["provider_code"], "insufficient_funds");
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn what_a_service_refuses_is_answered_by_the_table() {
 async fn the_inner_text_of_a_service_never_reaches_the_client() {
     let reply = Shop::open().order(&json!({"product_id": "prod-broken"})).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (500, "internal"));
-    assert!(!reply.text.contains("SELECT") && !reply.text.contains("/var/lib"), "{reply:?}");
+    assert!(!reply.text().contains("SELECT") && !reply.text().contains("/var/lib"), "{reply:?}");
 }
 
 #[tokio::test]
@@ -93,12 +93,12 @@ async fn every_bad_field_is_named() {
 async fn what_is_not_json_is_told_with_its_place() {
     let shop = Shop::open();
     for body in ["{\"user_id\": ", "", "\u{0}", "[[[["] {
-        let request = Request::post("/api/orders", &Value::Null).body(body);
+        let request = Request::post("/api/orders").json(&Value::Null).body(body);
         let reply = shop.send(request).await;
         assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, "malformed_json"), "{body:?}");
     }
     let deep = "[".repeat(60_000);
-    let reply = shop.send(Request::post("/api/orders", &Value::Null).body(deep)).await;
+    let reply = shop.send(Request::post("/api/orders").json(&Value::Null).body(deep)).await;
     assert_eq!(reply.status, 400, "{reply:?}");
 }
 
@@ -107,7 +107,7 @@ async fn the_same_key_gives_the_same_answer_and_says_so() {
     let shop = Shop::open();
     let first = shop.send(keyed("\"8e03978e\"", &json!({}))).await;
     let replay = shop.send(keyed("8e03978e", &json!({"amount": "99.990"}))).await;
-    assert_eq!((first.status, &first.text), (replay.status, &replay.text));
+    assert_eq!((first.status, &first.text()), (replay.status, &replay.text()));
     assert_eq!((first.header("idempotent-replayed"), replay.header("idempotent-replayed")), ("", "true"));
     let created = shop.services.created.lock().unwrap();
     let idempotency = created.first().unwrap().idempotency.as_ref().unwrap();
@@ -122,7 +122,7 @@ async fn the_same_key_with_another_body_is_refused() {
     let reply = shop.send(keyed("k", &json!({"quantity": 3}))).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (422, "idempotency_key_reused"));
     let token = token("user456", "user");
-    let other = shop.send(keyed("k", &json!({"user_id": "user456", "quantity": 3})).token(&token)).await;
+    let other = shop.send(keyed("k", &json!({"user_id": "user456", "quantity": 3})).bearer(&token)).await;
     assert_eq!(other.status, 201, "the key of another principal is another key");
 }
 
@@ -140,9 +140,9 @@ async fn a_key_is_needed_only_where_it_is_configured_and_must_be_fit() {
 #[tokio::test]
 async fn an_order_is_looked_up_and_cancelled_by_its_id() {
     let shop = Shop::open();
-    assert_eq!(shop.get("/api/orders/order-1").await.json()["status"], "completed");
+    assert_eq!(shop.get("/api/orders/order-1").await.json["status"], "completed");
     let cancelled = shop.send(Request::new("POST", "/api/orders/order-1/cancel")).await;
-    assert_eq!((cancelled.status.as_u16(), cancelled.json()["status"].as_str()), (200, Some("cancelled")));
+    assert_eq!((cancelled.status.as_u16(), cancelled.json["status"].as_str()), (200, Some("cancelled")));
     let paid = shop.send(Request::new("POST", "/api/orders/order-paid/cancel")).await;
     assert_eq!((paid.status.as_u16(), paid.code().as_str()), (409, "order_not_cancellable"));
     for id in ["nothing", "not%20an%20id", "%2e%2e"] {
@@ -154,10 +154,10 @@ async fn an_order_is_looked_up_and_cancelled_by_its_id() {
 #[tokio::test]
 async fn orders_are_listed_a_page_at_a_time() {
     let shop = Shop::open();
-    let page = shop.get("/api/orders?user_id=user123&limit=3").await.json();
+    let page = shop.get("/api/orders?user_id=user123&limit=3").await.json;
     assert_eq!(page["orders"].as_array().unwrap().len(), 3);
     assert_eq!(page["next_page_token"], "next+page=");
-    let last = shop.get("/api/orders?user_id=user123&page_token=next%2Bpage%3D").await.json();
+    let last = shop.get("/api/orders?user_id=user123&page_token=next%2Bpage%3D").await.json;
     assert_eq!(last, json!({"orders": []}));
     let reply = shop.get("/api/orders?user_id=user123&page_token=forged").await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, "invalid_page_token"));
@@ -179,10 +179,10 @@ async fn bad_and_unknown_query_parameters_are_refused_all_at_once() {
 #[tokio::test]
 async fn a_user_and_a_product_are_looked_up() {
     let shop = Shop::open();
-    assert_eq!(shop.get("/api/users/user123").await.json()["email"], "ada@example.com");
-    let product = shop.get("/api/products/prod456").await.json();
+    assert_eq!(shop.get("/api/users/user123").await.json["email"], "ada@example.com");
+    let product = shop.get("/api/products/prod456").await.json;
     assert_eq!((&product["unit_price"], &product["available"]), (&json!(49.995), &json!(1_000_000)));
     assert_eq!(shop.get("/api/products/nothing").await.code(), "product_not_found");
     assert_eq!(shop.get("/api/users/nobody").await.code(), "user_not_found");
-    assert_eq!(shop.get("/api/health").await.json(), json!({"status": "healthy"}));
+    assert_eq!(shop.get("/api/health").await.json, json!({"status": "healthy"}));
 }

@@ -1,7 +1,7 @@
 //! Too much at once: what is refused, and what is not held up by it.
 
 use crate::{
-    http::{Reply, Request, read_to_end},
+    http::{Reply, ReplyExt as _, Request, read_to_end, send},
     shop::{Shop, in_time, order_body},
 };
 use serde_json::json;
@@ -13,8 +13,8 @@ use waypost_settings::{ByteSize, Duration as Setting};
 async fn hold_orders(shop: &Shop, count: usize) -> Vec<JoinHandle<Reply>> {
     let mut held = Vec::new();
     for _ in 0..count {
-        let gated = Request::post("/api/orders", &order_body(&json!({"product_id": "prod-gated"})));
-        held.push(waypost_telemetry::spawn(gated.send(shop.address)));
+        let gated = Request::post("/api/orders").json(&order_body(&json!({"product_id": "prod-gated"})));
+        held.push(waypost_telemetry::spawn(send(gated, shop.address)));
         in_time(shop.services.arrived.acquire()).await.unwrap().forget();
     }
     held

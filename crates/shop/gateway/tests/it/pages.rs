@@ -1,7 +1,7 @@
 //! What pages of other sites can make a browser do to a gateway in demo.
 
 use crate::{
-    http::Request,
+    http::{ReplyExt as _, Request},
     shop::{Shop, token},
 };
 use waypost_gateway::Auth;
@@ -57,7 +57,7 @@ async fn programs_and_the_gateways_own_page_are_answered_in_demo() {
 async fn with_tokens_any_name_and_any_page_may_ask() {
     let shop = Shop::configured(|config| config.auth = Auth::Required);
     let request = Request::new("POST", CANCEL)
-        .token(&token("user123", "user"))
+        .bearer(&token("user123", "user"))
         .header("host", "shop.example")
         .header("origin", "https://pages.example");
     assert_eq!(shop.send(request).await.status, 200);

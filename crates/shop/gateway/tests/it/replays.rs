@@ -1,7 +1,7 @@
 //! The same request again: the same answer, whatever has happened since (I2).
 
 use crate::{
-    http::{Reply, Request},
+    http::{Reply, ReplyExt as _, Request},
     services::Users,
     shop::{Shop, order_body},
 };
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waypost_api::ErrorCode;
 
 pub(crate) fn keyed(key: &str, changes: &Value) -> Request {
-    Request::post("/api/orders", &order_body(changes)).header("idempotency-key", key)
+    Request::post("/api/orders").json(&order_body(changes)).header("idempotency-key", key)
 }
 
 /// The answers to a request and to the same one again; `between` happens in the meantime.
@@ -20,7 +20,7 @@ async fn twice(shop: &Shop, changes: &Value, between: impl FnOnce()) -> (Reply, 
 }
 
 fn assert_is_replayed(first: &Reply, replay: &Reply) {
-    assert_eq!((first.status, &first.text), (replay.status, &replay.text));
+    assert_eq!((first.status, &first.text()), (replay.status, &replay.text()));
     assert_eq!(first.header("location"), replay.header("location"));
     assert_eq!((first.header("idempotent-replayed"), replay.header("idempotent-replayed")), ("", "true"));
     assert_eq!(replay.header("retry-after"), "");
@@ -35,7 +35,7 @@ async fn every_failure_is_replayed_whole_and_never_as_retryable() {
         assert_is_replayed(&first, &replay);
         let told: ErrorCode = replay.code().parse().unwrap();
         assert!(!told.is_retryable() && told.http_status().is_client_error(), "{code} is told as {told}");
-        let problem = replay.json();
+        let problem = replay.json;
         assert_eq!(problem["failure_code"], code.as_str());
         assert!(problem["detail"].as_str().unwrap().ends_with("; nothing was charged"), "{problem}");
     }

@@ -72,7 +72,7 @@ pub(crate) fn completed(order_id: &str) -> order::Order {
         product_id: "prod456".to_owned(),
         quantity: 2,
         amount: Some(Money::new(999_900, Currency::USD).into()),
-        status: "completed".to_owned(),
+        status: order::OrderStatus::Completed.into(),
         created_at: Some(moment),
         updated_at: Some(moment),
         trace_id: waypost_telemetry::trace_id().unwrap_or_default(),
@@ -100,7 +100,7 @@ impl order_service_server::OrderService for Services {
         *self.time_left.lock().unwrap() = deadline::remaining();
         self.created.lock().unwrap().push(request.clone());
         let failed = |code: &str| order::Order {
-            status: "failed".to_owned(),
+            status: order::OrderStatus::Failed.into(),
             failure_code: code.to_owned(),
             ..completed("order-2")
         };
@@ -112,10 +112,12 @@ impl order_service_server::OrderService for Services {
                 order::Order { decline_code: "insufficient_funds".to_owned(), ..failed("payment_declined") }
             }
             product if product.starts_with("fails-") => order::Order {
-                charge: "none".to_owned(),
+                charge: order::Charge::None.into(),
                 ..failed(&product.trim_start_matches("fails-").replace('-', "_"))
             },
-            "prod-slow" => order::Order { status: "pending".to_owned(), ..completed("order-3") },
+            "prod-slow" => {
+                order::Order { status: order::OrderStatus::Pending.into(), ..completed("order-3") }
+            }
             "prod-never" => std::future::pending().await,
             "prod-broken" => {
                 return Err(Status::internal("SELECT * FROM orders: disk I/O error at /var/lib"));
@@ -195,7 +197,8 @@ impl order_service_server::OrderService for Services {
         may_see(request.caller, "user123")?;
         match request.order_id.as_str() {
             "order-1" => {
-                Ok(Response::new(order::Order { status: "cancelled".to_owned(), ..completed("order-1") }))
+                let status = order::OrderStatus::Cancelled.into();
+                Ok(Response::new(order::Order { status, ..completed("order-1") }))
             }
             "order-paid" => Err(Error::of(ErrorCode::OrderNotCancellable).into()),
             _ => Err(Error::of(ErrorCode::OrderNotFound).into()),
@@ -252,8 +255,7 @@ impl inventory_service_server::InventoryService for Services {
         Ok(Response::new(inventory::Product {
             product_id,
             name: "Trail backpack".to_owned(),
-            unit_price_ten_thousandths: 499_950,
-            currency: "USD".to_owned(),
+            unit_price: Some(Money::new(499_950, Currency::USD).into()),
             available: 1_000_000,
         }))
     }

@@ -1,7 +1,7 @@
 //! A gateway with fake services behind it, each on port 0.
 
 use crate::{
-    http::{Reply, Request},
+    http::{Reply, Request, send},
     services::Services,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -76,7 +76,7 @@ impl Shop {
     }
 
     pub(crate) async fn send(&self, request: Request) -> Reply {
-        in_time(request.send(self.address)).await
+        in_time(send(request, self.address)).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -85,7 +85,7 @@ impl Shop {
 
     /// The order of the seed, with some members replaced (or, by null, left out).
     pub(crate) async fn order(&self, changes: &Value) -> Reply {
-        self.send(Request::post("/api/orders", &order_body(changes))).await
+        self.send(Request::post("/api/orders").json(&order_body(changes))).await
     }
 
     pub(crate) fn drain(&self) {

@@ -1,7 +1,7 @@
 //! Tokens, good and bad.
 
 use crate::{
-    http::Request,
+    http::{ReplyExt as _, Request},
     shop::{SECRET, Shop, claims, expired_token, order_body, sign, token},
 };
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn strict() -> Shop {
 }
 
 async fn answer_to(shop: &Shop, token: &str) -> (u16, String) {
-    let reply = shop.send(Request::get("/api/orders/order-1").token(token)).await;
+    let reply = shop.send(Request::get("/api/orders/order-1").bearer(token)).await;
     let code = if reply.status == 200 { String::new() } else { reply.code() };
     if reply.status == 401 {
         assert!(reply.header("www-authenticate").starts_with("Bearer realm=\"waypost\""), "{reply:?}");
@@ -25,13 +25,13 @@ async fn answer_to(shop: &Shop, token: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_login_gives_a_token_that_opens_what_is_its_owners() {
     let shop = strict();
-    let login = Request::post("/api/login", &json!({"user_id": "user123", "password": "waypost-demo"}));
+    let login = Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}));
     let reply = shop.send(login).await;
-    let body = reply.json();
+    let body = reply.json;
     assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(900)));
     let token = body["access_token"].as_str().unwrap();
     assert_eq!(answer_to(&shop, token).await.0, 200);
-    let order = Request::post("/api/orders", &order_body(&json!({}))).token(token);
+    let order = Request::post("/api/orders").json(&order_body(&json!({}))).bearer(token);
     assert_eq!(shop.send(order).await.status, 201);
 }
 
@@ -39,8 +39,9 @@ async fn a_login_gives_a_token_that_opens_what_is_its_owners() {
 async fn an_operators_token_is_one_and_a_users_is_not() {
     let shop = strict();
     for (user_id, status) in [("user-admin", 200), ("user456", 404)] {
-        let login = Request::post("/api/login", &json!({"user_id": user_id, "password": "waypost-demo"}));
-        let body = shop.send(login).await.json();
+        let login =
+            Request::post("/api/login").json(&json!({"user_id": user_id, "password": "waypost-demo"}));
+        let body = shop.send(login).await.json;
         assert_eq!(answer_to(&shop, body["access_token"].as_str().unwrap()).await.0, status);
     }
 }
@@ -48,10 +49,11 @@ async fn an_operators_token_is_one_and_a_users_is_not() {
 #[tokio::test]
 async fn a_wrong_password_is_refused_and_not_repeated_anywhere() {
     let shop = strict();
-    let login = Request::post("/api/login", &json!({"user_id": "user123", "password": "hunter2-canary"}));
+    let login =
+        Request::post("/api/login").json(&json!({"user_id": "user123", "password": "hunter2-canary"}));
     let reply = shop.send(login).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (401, "bad_credentials"));
-    assert!(!reply.text.contains("canary"));
+    assert!(!reply.text().contains("canary"));
     assert!(!format!("{:?}", shop.telemetry.finished_spans()).contains("canary"));
 }
 
@@ -119,14 +121,15 @@ async fn credentials_of_another_scheme_are_refused_and_not_ignored() {
         shop.send(Request::get("/api/orders/order-1").header("authorization", "Basic dXNlcjEyMzp4")).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (401, "unauthenticated"));
     let good = token("user123", "user");
-    let reply = shop.send(Request::get("/api/orders/order-1").token(&good).token(&good)).await;
+    let twice = Request::get("/api/orders/order-1").bearer(&good);
+    let reply = shop.send(twice.and_header("authorization", &format!("Bearer {good}"))).await;
     assert_eq!(reply.status, 401);
 }
 
 #[tokio::test]
 async fn an_order_for_another_user_is_refused_before_anybody_is_asked() {
     let shop = strict();
-    let order = Request::post("/api/orders", &order_body(&json!({}))).token(&token("user456", "user"));
+    let order = Request::post("/api/orders").json(&order_body(&json!({}))).bearer(&token("user456", "user"));
     let reply = shop.send(order).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "forbidden"));
     assert!(shop.services.created.lock().unwrap().is_empty());
@@ -152,8 +155,8 @@ async fn without_a_configured_key_tokens_are_good_until_the_end_of_the_process()
         config.tokens = TokenSettings::default();
     };
     let (one, other) = (Shop::configured(change), Shop::configured(change));
-    let login = Request::post("/api/login", &json!({"user_id": "user123", "password": "waypost-demo"}));
-    let body = one.send(login).await.json();
+    let login = Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}));
+    let body = one.send(login).await.json;
     let token = body["access_token"].as_str().unwrap();
     assert_eq!(answer_to(&one, token).await.0, 200);
     assert_eq!(answer_to(&other, token).await.0, 401);

@@ -15,7 +15,7 @@ const FORGED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn trace_of(reply: &Reply) -> String {
     let trace_id = reply.header("traceresponse").split('-').nth(1).unwrap().to_owned();
-    assert_eq!(reply.json()["trace_id"], trace_id, "the body and the header name one trace");
+    assert_eq!(reply.json["trace_id"], trace_id, "the body and the header name one trace");
     trace_id
 }
 
@@ -33,7 +33,8 @@ async fn roots(shop: &Shop, count: usize) -> Vec<FinishedSpan> {
 }
 
 fn ordered_with(traceparent: &str) -> Request {
-    Request::post("/api/orders", &order_body(&json!({})))
+    Request::post("/api/orders")
+        .json(&order_body(&json!({})))
         .header("traceparent", traceparent)
         .header("tracestate", "evil=1")
         .header("baggage", "tenant.id=stolen")

@@ -1,6 +1,6 @@
 //! What an order wants: so many of each product.
 
-use waypost_api::{FieldCode, FieldError, ProductId};
+use waypost_api::{FieldCode, FieldError, Money, ProductId};
 
 /// So many of one product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct Line {
     pub product: ProductId,
     /// How many; positive.
     pub quantity: u32,
-    /// The price, in ten-thousandths, that the order was calculated with; `None` when it is not to be checked.
-    pub unit_price: Option<i64>,
+    /// The price that the order was calculated with; `None` when it is not to be checked.
+    pub unit_price: Option<Money>,
 }
 
 /// The lines of a reservation: 1 to 100, sorted by product, no product twice, no more than a million pieces each.
@@ -49,12 +49,8 @@ impl Lines {
                 let detail = format!("must be at most {}", Self::MOST_PIECES);
                 problems.push(wrong(field("quantity"), FieldCode::TooLarge, detail));
             }
-            if line.unit_price.is_some_and(|price| price < 0) {
-                problems.push(wrong(
-                    field("unit_price_ten_thousandths"),
-                    FieldCode::TooSmall,
-                    "must not be negative".into(),
-                ));
+            if line.unit_price.is_some_and(|price| price.ten_thousandths() < 0) {
+                problems.push(wrong(field("unit_price"), FieldCode::TooSmall, "must not be negative".into()));
             }
             if lines.iter().take(position).any(|earlier| earlier.product == line.product) {
                 problems.push(wrong(field("product_id"), FieldCode::Invalid, "names a product twice".into()));
@@ -101,6 +97,7 @@ pub struct HeldLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use waypost_api::Currency;
 
     fn line(product: &str, quantity: u32) -> Line {
         Line { product: ProductId::parse(product).unwrap(), quantity, unit_price: None }
@@ -118,17 +115,13 @@ mod tests {
     #[test]
     fn every_bad_line_is_named() {
         let mut priced = line("d", 1);
-        priced.unit_price = Some(-1);
+        priced.unit_price = Some(Money::new(-1, Currency::USD));
         let problems =
             Lines::new(vec![line("a", 0), line("b", 1_000_001), line("c", 1), line("c", 1), priced])
                 .unwrap_err();
         let pointers: Vec<_> = problems.iter().map(|field| field.pointer.as_str()).collect();
-        let expected = [
-            "/lines/0/quantity",
-            "/lines/1/quantity",
-            "/lines/3/product_id",
-            "/lines/4/unit_price_ten_thousandths",
-        ];
+        let expected =
+            ["/lines/0/quantity", "/lines/1/quantity", "/lines/3/product_id", "/lines/4/unit_price"];
         assert_eq!(pointers, expected);
     }
 

@@ -30,9 +30,9 @@ pub struct NewProduct {
 }
 
 /// A line must have been calculated with the price of the day.
-pub fn check_price(line: &Line, ten_thousandths: i64) -> Result<(), Refusal> {
+pub fn check_price(line: &Line, price: Money) -> Result<(), Refusal> {
     match line.unit_price {
-        Some(expected) if expected != ten_thousandths => Err(Refusal::PriceChanged(line.product.clone())),
+        Some(expected) if expected != price => Err(Refusal::PriceChanged(line.product.clone())),
         _ => Ok(()),
     }
 }
@@ -40,7 +40,7 @@ pub fn check_price(line: &Line, ten_thousandths: i64) -> Result<(), Refusal> {
 /// Why a line that found no stock is refused, by what is known of its product.
 pub fn refuse(line: &Line, product: Option<&Product>) -> Refusal {
     let Some(product) = product else { return Refusal::UnknownProduct(line.product.clone()) };
-    match check_price(line, product.unit_price.ten_thousandths()) {
+    match check_price(line, product.unit_price) {
         Err(refusal) => refusal,
         Ok(()) => Refusal::OutOfStock {
             product: line.product.clone(),
@@ -84,7 +84,9 @@ mod tests {
     use super::*;
     use waypost_api::Currency;
 
-    fn line(quantity: u32, unit_price: Option<i64>) -> Line {
+    const PRICE: Money = Money::new(499_950, Currency::USD);
+
+    fn line(quantity: u32, unit_price: Option<Money>) -> Line {
         Line { product: ProductId::parse("prod456").unwrap(), quantity, unit_price }
     }
 
@@ -92,7 +94,7 @@ mod tests {
         Product {
             id: ProductId::parse("prod456").unwrap(),
             name: "Trail backpack".to_owned(),
-            unit_price: Money::new(499_950, Currency::USD),
+            unit_price: PRICE,
             available,
         }
     }
@@ -101,15 +103,20 @@ mod tests {
     fn a_line_without_stock_is_told_why() {
         let refused = refuse(&line(6, None), Some(&product(5)));
         assert_eq!(refused.to_string(), "6 of prod456 were asked for, 5 are left");
-        assert!(matches!(refuse(&line(6, Some(1)), Some(&product(5))), Refusal::PriceChanged(_)));
+        assert!(matches!(
+            refuse(&line(6, Some(Money::new(1, Currency::USD))), Some(&product(5))),
+            Refusal::PriceChanged(_)
+        ));
         assert!(matches!(refuse(&line(6, None), None), Refusal::UnknownProduct(_)));
     }
 
     #[test]
     fn another_price_than_the_orders_is_refused() {
-        assert_eq!(check_price(&line(1, None), 499_950), Ok(()));
-        assert_eq!(check_price(&line(1, Some(499_950)), 499_950), Ok(()));
-        assert!(check_price(&line(1, Some(499_949)), 499_950).is_err());
+        assert_eq!(check_price(&line(1, None), PRICE), Ok(()));
+        assert_eq!(check_price(&line(1, Some(PRICE)), PRICE), Ok(()));
+        for other in [Money::new(499_949, Currency::USD), Money::new(499_950, "EUR".parse().unwrap())] {
+            assert!(check_price(&line(1, Some(other)), PRICE).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -181,12 +181,16 @@ fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservatio
 fn take(unit: &mut Unit<'_>, line: &Line) -> Result<(), Error> {
     let taken = unit.query_optional(
         "UPDATE stock SET reserved = reserved + ?2 WHERE product_id = ?1 AND on_hand - reserved >= ?2 \
-         RETURNING (SELECT unit_price FROM products WHERE products.product_id = stock.product_id)",
+         RETURNING (SELECT unit_price FROM products WHERE products.product_id = stock.product_id), \
+         (SELECT currency FROM products WHERE products.product_id = stock.product_id)",
         params![line.product.as_str(), line.quantity],
-        |row| row.get::<_, i64>(0),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
     )?;
     match taken {
-        Some(unit_price) => Ok(domain::check_price(line, unit_price)?),
+        Some((unit_price, currency)) => {
+            let currency = currency.parse().map_err(|_| malformed("products.currency"))?;
+            Ok(domain::check_price(line, Money::new(unit_price, currency))?)
+        }
         None => Err(domain::refuse(line, find_product(unit, &line.product)?.as_ref()).into()),
     }
 }

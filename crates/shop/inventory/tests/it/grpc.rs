@@ -3,9 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 use tonic::Code;
 use waypost_api::{
-    Error, ErrorCode,
+    Currency, Error, ErrorCode, Money, MoneyMessage,
     inventory::v1::{
-        CheckStockRequest, CommitRequest, Line, ReleaseRequest, ReserveRequest,
+        CheckStockRequest, CommitRequest, Line, ReleaseRequest,
+        ReservationState::{Committed, Held},
+        ReserveRequest,
         inventory_service_client::InventoryServiceClient,
     },
 };
@@ -49,9 +51,19 @@ fn reserve(order: &str, product: &str, quantity: u32) -> ReserveRequest {
     ReserveRequest {
         order_id: order.to_owned(),
         key: format!("{order}:reserve:1"),
-        lines: vec![Line { product_id: product.to_owned(), quantity, unit_price_ten_thousandths: 0 }],
+        lines: vec![Line { product_id: product.to_owned(), quantity, any_price: true, ..Line::default() }],
         time_to_live: None,
     }
+}
+
+fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
+    Some(Money::new(ten_thousandths, Currency::USD).into())
+}
+
+/// A hold of one backpack at this price.
+fn priced(unit_price: Option<MoneyMessage>) -> ReserveRequest {
+    let line = Line { product_id: "prod456".to_owned(), quantity: 1, unit_price, any_price: false };
+    ReserveRequest { lines: vec![line], ..reserve("order-1", "prod456", 1) }
 }
 
 fn commit(order: &str) -> CommitRequest {
@@ -73,9 +85,9 @@ async fn the_demo_products_are_in_the_catalogue() {
             .map(tonic::Response::into_inner)
     };
     let backpack = check("prod456").await.unwrap();
-    assert_eq!((backpack.name.as_str(), backpack.unit_price_ten_thousandths), ("Trail backpack", 499_950));
-    assert_eq!((backpack.currency.as_str(), backpack.available), ("USD", 1_000_000));
-    assert_eq!(check("prod789").await.unwrap().unit_price_ten_thousandths, 125_000);
+    assert_eq!((backpack.name.as_str(), backpack.unit_price), ("Trail backpack", dollars(499_950)));
+    assert_eq!(backpack.available, 1_000_000);
+    assert_eq!(check("prod789").await.unwrap().unit_price, dollars(125_000));
     assert_eq!(check("prod-scarce").await.unwrap().available, 5);
     assert_eq!(check("prod-soldout").await.unwrap().available, 0);
     let unknown = check("prod-unknown").await.unwrap_err();
@@ -88,9 +100,9 @@ async fn an_orders_stock_is_held_and_taken_and_the_trace_shows_how() {
     let mut running = start().await;
     let work = async {
         let held = running.client.reserve(reserve("order-1", "prod456", 2)).await.unwrap().into_inner();
-        assert_eq!((held.state.as_str(), held.reservation_id.as_str()), ("held", "order-1.1"));
+        assert_eq!((held.state(), held.reservation_id.as_str()), (Held, "order-1.1"));
         let committed = running.client.commit(commit("order-1")).await.unwrap().into_inner();
-        assert_eq!(committed.state, "committed");
+        assert_eq!(committed.state(), Committed);
     };
     with_context(running.telemetry.context(), async { span("place-order").observe(work).await }).await;
     let trace = running.telemetry.only_span("place-order").trace_id().to_string();
@@ -98,7 +110,7 @@ async fn an_orders_stock_is_held_and_taken_and_the_trace_shows_how() {
 place-order INTERNAL inventory-service
   waypost.inventory.v1.InventoryService/Reserve CLIENT inventory-service
     waypost.inventory.v1.InventoryService/Reserve SERVER inventory-service order.id=order-1
-      SELECT reservations; UPDATE stock SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
+      SELECT reservations; UPDATE stock SELECT products SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
   waypost.inventory.v1.InventoryService/Commit CLIENT inventory-service
     waypost.inventory.v1.InventoryService/Commit SERVER inventory-service order.id=order-1
       SELECT reservations; UPDATE stock; INSERT stock_movements SELECT reservation_lines; UPDATE reservations CLIENT inventory-service
@@ -117,12 +129,12 @@ async fn a_refusal_names_its_reason_and_is_no_failure_of_ours() {
 
     let none = running.client.commit(commit("order-1")).await.unwrap_err();
     assert_eq!(Error::from_status(&none).code, ErrorCode::ReservationNotFound);
-    let dearer = ReserveRequest {
-        lines: vec![Line { unit_price_ten_thousandths: 1, ..reserve("x", "prod456", 1).lines.remove(0) }],
-        ..reserve("order-1", "prod456", 1)
-    };
-    let changed = running.client.reserve(dearer).await.unwrap_err();
-    assert_eq!(Error::from_status(&changed).code, ErrorCode::PriceChanged);
+    for (cents, currency) in [(1, "USD"), (499_950, "EUR")] {
+        let price = Some(Money::new(cents, currency.parse().unwrap()).into());
+        let changed = running.client.reserve(priced(price)).await.unwrap_err();
+        assert_eq!(Error::from_status(&changed).code, ErrorCode::PriceChanged, "{currency}");
+    }
+    running.client.reserve(priced(dollars(499_950))).await.unwrap();
 }
 
 #[tokio::test]
@@ -154,6 +166,8 @@ async fn every_bad_field_is_named() {
     assert_eq!(pointers(bad_line), ["/lines/0/product_id"]);
     let no_pieces = running.client.reserve(reserve("order-1", "prod456", 0)).await.unwrap_err();
     assert_eq!(pointers(no_pieces), ["/lines/0/quantity"]);
+    // Never taken as "any price".
+    assert_eq!(pointers(running.client.reserve(priced(None)).await.unwrap_err()), ["/lines/0/unit_price"]);
     let no_time = prost_types::Duration { seconds: -1, nanos: 0 };
     let no_time = ReserveRequest { time_to_live: Some(no_time), ..reserve("order-1", "prod456", 1) };
     assert_eq!(pointers(running.client.reserve(no_time).await.unwrap_err()), ["/time_to_live"]);

@@ -2,7 +2,7 @@
 
 use crate::world::{PRICE, assert_adds_up, at, first, new_product, order, product, wish};
 use std::sync::Arc;
-use waypost_api::ErrorCode;
+use waypost_api::{Currency, ErrorCode, Money};
 use waypost_durable::Files;
 use waypost_inventory::{
     Error,
@@ -125,7 +125,10 @@ async fn a_changed_price_and_an_unknown_product_are_refused(store: Arc<dyn Store
         let line = Line { product: product("a"), quantity: 1, unit_price };
         Wish { lines: Lines::new(vec![line]).unwrap(), ..wish("one", &[("a", 1)]) }
     };
-    assert_eq!(code(store.reserve(priced(Some(PRICE - 1)), at(0)).await), ErrorCode::PriceChanged);
+    assert_eq!(
+        code(store.reserve(priced(Some(Money::new(PRICE - 1, Currency::USD))), at(0)).await),
+        ErrorCode::PriceChanged
+    );
     assert_eq!(available(&*store, "a").await, 5);
     assert_eq!(code(store.reserve(wish("one", &[("z", 1)]), at(0)).await), ErrorCode::ProductNotFound);
     store.reserve(priced(None), at(0)).await.unwrap();

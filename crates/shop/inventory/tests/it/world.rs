@@ -42,7 +42,7 @@ pub(crate) fn lines(wanted: &[(&str, u32)]) -> Lines {
     let line = |(name, quantity): &(&str, u32)| Line {
         product: product(name),
         quantity: *quantity,
-        unit_price: Some(PRICE),
+        unit_price: Some(Money::new(PRICE, Currency::USD)),
     };
     Lines::new(wanted.iter().map(line).collect()).unwrap()
 }

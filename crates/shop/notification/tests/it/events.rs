@@ -174,3 +174,22 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_next_one_is_handled() {
     .await;
     listening.stop().await;
 }
+
+#[tokio::test]
+async fn the_log_of_a_poison_event_has_its_class_and_type() {
+    let telemetry = TestTelemetry::new("notification-service");
+    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
+    let listening = Listening::start(&Config::default(), &telemetry, &DataDir::Ephemeral, &broker);
+    let poison =
+        Record { payload: b"{not json".to_vec(), ..record(&event("order-1", OrderEventKind::Completed)) };
+    broker.publish(vec![poison]).await.unwrap();
+    let attribute = |key: &str| {
+        let logs = telemetry.handle().finished_logs();
+        logs.iter().find_map(|log| log.attribute(key).map(ToString::to_string))
+    };
+    until("the log record", async || attribute("exception.type").is_some()).await;
+    listening.stop().await;
+    assert_eq!(attribute("exception.type").as_deref(), Some("waypost_notification::error::Error"));
+    assert_eq!(attribute("error.type").as_deref(), Some("malformed_event"));
+    assert_eq!(attribute("waypost.error.class").as_deref(), Some("caller"));
+}

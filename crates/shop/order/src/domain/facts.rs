@@ -65,16 +65,23 @@ impl ErrorType for Refusal {
     }
 
     fn class(&self) -> ErrorClass {
-        match self.code {
-            ErrorCode::DeadlineExceeded => ErrorClass::Timeout,
-            ErrorCode::Overloaded => ErrorClass::Overload,
-            code if code.is_failure() => ErrorClass::Dependency,
-            _ => ErrorClass::Refused,
-        }
+        self.code.class()
     }
 
     fn attributes(&self) -> Vec<KeyValue> {
         let code = self.decline_code.iter();
         code.map(|code| KeyValue::new(PAYMENT_PROVIDER_CODE, code.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_has_the_class_of_its_code() {
+        for code in ErrorCode::ALL {
+            assert_eq!(Refusal::from(waypost_api::Error::of(*code)).class(), code.class(), "{code}");
+        }
     }
 }

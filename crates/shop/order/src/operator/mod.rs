@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout};
 use waypost_api::attributes::ORDER_ID;
 use waypost_api::{
     ErrorCode, OrderId, Timestamp,
+    convert::answered_money,
     payment::v1::{self, GetPaymentRequest, RefundRequest},
 };
 use waypost_durable::{
@@ -139,14 +140,16 @@ impl Operator {
         let record = self.record(&id).await?;
         let money = self.money(&id).await;
         let refund = rules::refund(&record, &money, wanted).map_err(Refusal::from)?;
-        let refunding = span("operator-refund").attr(ORDER_ID, &id).run(self.carry_out(&id, refund, asked));
+        let refunding =
+            span("operator-refund").attr(ORDER_ID, &id).run(self.carry_out(&record.order, refund, asked));
         let action = with_context(self.telemetry.context(), refunding).await.map_err(failed)?;
         announce(&id, &action);
         Ok(acted(&record.order, &record.phase, &action))
     }
 
     /// Writes the refund down, asks for it, writes down what became of it.
-    async fn carry_out(&self, id: &OrderId, refund: RefundAttempt, asked: Asked) -> Result<Action, Error> {
+    async fn carry_out(&self, order: &Order, refund: RefundAttempt, asked: Asked) -> Result<Action, Error> {
+        let (id, currency) = (&order.id, order.amount.currency());
         let wish = Action {
             outcome: Outcome::Asked,
             refund: Some(refund),
@@ -156,11 +159,11 @@ impl Operator {
         let request = RefundRequest {
             order_id: id.into(),
             key: format!("{id}:operator-refund:{}", refund.number),
-            amount_ten_thousandths: refund.amount,
+            amount: Some(waypost_api::Money::new(refund.amount, currency).into()),
         };
         let mut payments = self.payments.clone();
         let (outcome, notes) = match in_time(payments.refund(request)).await {
-            Ok(payment) => (Outcome::Done, vec![format!("the payment is {}", payment.state)]),
+            Ok(payment) => (Outcome::Done, vec![format!("the payment is {}", payment.state().word())]),
             Err(error) => (rules::refused_outcome(error.code), vec![described(&error)]),
         };
         let action = Action { outcome, notes, at: self.now(), ..wish };
@@ -178,7 +181,7 @@ impl Operator {
         let mut payments = self.payments.clone();
         let asking = in_time(payments.get_payment(GetPaymentRequest { order_id: id.into() }));
         match with_context(self.telemetry.context(), asking).await {
-            Ok(payment) => Ok(Some(known(payment))),
+            Ok(payment) => known(payment).map(Some),
             Err(error) if error.code == ErrorCode::PaymentNotFound => Ok(None),
             Err(error) => Err(format!("the payment service says `{}`", error.code.as_str())),
         }
@@ -205,13 +208,22 @@ async fn in_time<T>(
     }
 }
 
-fn known(payment: v1::Payment) -> rules::Payment {
-    rules::Payment {
-        state: payment.state,
-        captured: payment.captured_ten_thousandths,
-        refunded: payment.refunded_ten_thousandths,
-        transaction: payment.transaction_id,
+/// What a payment message says; an answer that its contract does not allow says nothing.
+fn known(payment: v1::Payment) -> Result<rules::Payment, String> {
+    let state = payment.state();
+    let unreadable = || "the payment service answers what its contract does not allow".to_owned();
+    if state == v1::PaymentState::Unspecified {
+        return Err(unreadable());
     }
+    let amount = |money| {
+        answered_money("an amount", money).map(waypost_api::Money::ten_thousandths).map_err(|_| unreadable())
+    };
+    Ok(rules::Payment {
+        state: state.word().to_owned(),
+        captured: amount(payment.captured)?,
+        refunded: amount(payment.refunded)?,
+        transaction: payment.transaction_id,
+    })
 }
 
 fn described(error: &waypost_api::Error) -> String {

@@ -13,6 +13,8 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::Semaphore,
 };
+use waypost_api::order::v1::OrderStatus::{Cancelled, Completed};
+use waypost_api::payment::v1::PaymentState::Voided;
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
 use waypost_durable::{BoxFuture, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
@@ -214,7 +216,7 @@ fn an_order_survives_a_crash_at_each_write() {
             let world = World::new();
             world.die_at_write(write, moment);
             let (_service, order) = world.restart();
-            assert_eq!(order.status, "completed", "write {write}, {moment:?}");
+            assert_eq!(order.status(), Completed, "write {write}, {moment:?}");
             assert_eq!(world.payments().paid(&order.order_id).unwrap().captures, 1);
             assert_eq!(world.inventory().hold(&order.order_id), Some(Hold::Committed));
             assert_eq!(world.payments().charged(), 1, "write {write}, {moment:?}");
@@ -244,7 +246,7 @@ fn an_order_survives_a_crash_in_the_middle_of_each_call() {
         let world = World::new();
         world.die_in_call(method);
         let (_service, order) = world.restart();
-        assert_eq!(order.status, "completed", "{method}");
+        assert_eq!(order.status(), Completed, "{method}");
         assert_eq!(world.payments().paid(&order.order_id).unwrap().captures, 1, "{method}");
         assert_eq!(world.inventory().hold(&order.order_id), Some(Hold::Committed), "{method}");
     }
@@ -257,7 +259,7 @@ fn an_order_that_turns_back_survives_a_crash_in_the_middle_of_its_undo() {
     world.die_in_call("void");
     let (_service, order) = world.restart();
     assert_eq!(order.failure_code, "out_of_stock");
-    assert_eq!(world.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!(world.payments().paid(&order.order_id).unwrap().state, Voided);
     assert_eq!(world.inventory().script.count("reserve"), 1, "what turned back does not run forward");
 }
 
@@ -298,7 +300,7 @@ fn a_cancel_that_was_noted_survives_a_crash() {
         store.close().await;
     });
     let (service, order) = world.restart();
-    assert_eq!(order.status, "cancelled");
+    assert_eq!(order.status(), Cancelled);
     let again = world.around.block_on(service.cancel(&order.order_id, "mallory"));
     assert_eq!(code(again), ErrorCode::OrderNotFound);
 }

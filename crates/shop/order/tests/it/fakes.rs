@@ -4,18 +4,23 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::{Semaphore, watch};
 use tonic::{Code, Request, Response, Status};
 use waypost_api::{
-    Error, ErrorCode,
+    Currency, Error, ErrorCode, Money, MoneyMessage,
     inventory::v1::{
         self as stock, CheckStockRequest, CommitRequest, Product, ReleaseRequest, ReleaseResponse,
-        Reservation, ReserveRequest, inventory_service_server::InventoryService,
+        Reservation, ReservationState, ReserveRequest, inventory_service_server::InventoryService,
     },
     payment::v1::{
-        AuthorizeRequest, CaptureRequest, GetPaymentRequest, Payment, RefundRequest, VoidRequest,
+        AuthorizeRequest, CaptureRequest, GetPaymentRequest, Payment,
+        PaymentState::{self, Authorized, Captured, Refunded, Voided},
+        RefundRequest, VoidRequest,
         payment_service_server::PaymentService,
     },
 };
@@ -143,8 +148,12 @@ fn generation(key: &str) -> u32 {
     key.rsplit(':').next().unwrap().parse().unwrap()
 }
 
-fn reservation(order_id: String, state: &str) -> Reservation {
-    Reservation { reservation_id: "r".to_owned(), order_id, state: state.to_owned(), expires_at: None }
+fn reservation(order_id: String, state: ReservationState) -> Reservation {
+    Reservation { reservation_id: "r".to_owned(), order_id, state: state.into(), expires_at: None }
+}
+
+fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
+    Some(Money::new(ten_thousandths, Currency::USD).into())
 }
 
 #[tonic::async_trait]
@@ -156,9 +165,13 @@ impl InventoryService for FakeInventory {
                 if product_id != "prod456" {
                     return Err(Error::of(ErrorCode::ProductNotFound));
                 }
-                let unit_price_ten_thousandths = *self.price.lock().unwrap();
-                let (name, currency) = ("Trail backpack".to_owned(), "USD".to_owned());
-                Ok(Product { product_id, name, unit_price_ten_thousandths, currency, available: 1_000_000 })
+                let unit_price = dollars(*self.price.lock().unwrap());
+                Ok(Product {
+                    product_id,
+                    name: "Trail backpack".to_owned(),
+                    unit_price,
+                    available: 1_000_000,
+                })
             })
             .await
     }
@@ -168,8 +181,8 @@ impl InventoryService for FakeInventory {
         assert!(time_to_live.is_some_and(|time| time.seconds > 0));
         self.script
             .perform("reserve", &key, || {
-                let stock::Line { unit_price_ten_thousandths: price, .. } = &lines[0];
-                if *price != 0 && *price != *self.price.lock().unwrap() {
+                let stock::Line { unit_price, any_price, .. } = &lines[0];
+                if !any_price && *unit_price != dollars(*self.price.lock().unwrap()) {
                     return Err(Error::of(ErrorCode::PriceChanged));
                 }
                 let mut holds = self.holds.lock().unwrap();
@@ -183,7 +196,7 @@ impl InventoryService for FakeInventory {
                         holds.insert(order_id.clone(), Hold::Held(generation(&key)));
                     }
                 }
-                Ok(reservation(order_id, "held"))
+                Ok(reservation(order_id, ReservationState::Held))
             })
             .await
     }
@@ -200,7 +213,7 @@ impl InventoryService for FakeInventory {
                     other => panic!("commit of {order_id} with {other:?}"),
                 }
                 holds.insert(order_id.clone(), Hold::Committed);
-                Ok(reservation(order_id, "committed"))
+                Ok(reservation(order_id, ReservationState::Committed))
             })
             .await
     }
@@ -223,7 +236,7 @@ impl InventoryService for FakeInventory {
 /// What an order has paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paid {
-    pub(crate) state: &'static str,
+    pub(crate) state: PaymentState,
     pub(crate) amount: i64,
     /// How often the provider took money.
     pub(crate) captures: u32,
@@ -232,6 +245,8 @@ pub(crate) struct Paid {
 #[derive(Debug, Default)]
 pub(crate) struct FakePayments {
     pub(crate) script: Script,
+    /// Whether its answers name a state that only a later version knows.
+    pub(crate) is_of_a_later_version: AtomicBool,
     payments: Mutex<HashMap<String, Paid>>,
 }
 
@@ -251,11 +266,11 @@ impl FakePayments {
         change: impl FnOnce(&mut Paid) -> Result<(), ErrorCode>,
     ) -> Result<Payment, Error> {
         let mut payments = self.payments.lock().unwrap();
-        let paid =
-            payments.entry(order_id.clone()).or_insert(Paid { state: "voided", amount: 0, captures: 0 });
+        let paid = payments.entry(order_id.clone()).or_insert(Paid { state: Voided, amount: 0, captures: 0 });
         change(paid)?;
         let transaction_id = format!("ch_{}", &order_id[order_id.len() - 8..]);
-        Ok(Payment { order_id, state: paid.state.to_owned(), transaction_id, ..Payment::default() })
+        let state = if self.is_of_a_later_version.load(Ordering::Relaxed) { 99 } else { paid.state.into() };
+        Ok(Payment { order_id, state, transaction_id, ..Payment::default() })
     }
 }
 
@@ -265,10 +280,10 @@ impl PaymentService for FakePayments {
         let request = request.into_inner();
         self.script
             .perform("authorize", &request.key, || {
-                let amount = request.amount_ten_thousandths;
+                let amount = request.amount.clone().unwrap().ten_thousandths;
                 let mut payments = self.payments.lock().unwrap();
                 payments.entry(request.order_id.clone()).or_insert(Paid {
-                    state: "authorized",
+                    state: Authorized,
                     amount,
                     captures: 0,
                 });
@@ -283,9 +298,9 @@ impl PaymentService for FakePayments {
         self.script
             .perform("capture", &key, || {
                 self.change(order_id, |paid| match paid.state {
-                    "captured" => Ok(()),
-                    "authorized" => {
-                        paid.state = "captured";
+                    Captured => Ok(()),
+                    Authorized => {
+                        paid.state = Captured;
                         paid.captures += 1;
                         Ok(())
                     }
@@ -300,7 +315,7 @@ impl PaymentService for FakePayments {
         self.script
             .perform("void", &key, || {
                 self.change(order_id, |paid| {
-                    paid.state = if paid.captures > 0 { "refunded" } else { "voided" };
+                    paid.state = if paid.captures > 0 { Refunded } else { Voided };
                     Ok(())
                 })
             })
@@ -308,12 +323,12 @@ impl PaymentService for FakePayments {
     }
 
     async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<Payment>, Status> {
-        let RefundRequest { order_id, key, amount_ten_thousandths } = request.into_inner();
+        let RefundRequest { order_id, key, amount } = request.into_inner();
         self.script
             .perform("refund", &key, || {
                 self.change(order_id, |paid| {
-                    assert_eq!(amount_ten_thousandths, paid.amount);
-                    paid.state = "refunded";
+                    assert_eq!(amount, dollars(paid.amount));
+                    paid.state = Refunded;
                     Ok(())
                 })
             })

@@ -6,19 +6,21 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet};
+use waypost_api::order::v1::OrderStatus::{Cancelled, Completed, Failed, Pending};
+use waypost_api::payment::v1::PaymentState::{Captured, Voided};
 use waypost_api::{ErrorCode, OrderStatus, order::v1::CreateOrderRequest};
 
 #[tokio::test]
 async fn an_order_that_succeeds_is_paid_once_and_has_its_stock() {
     let shop = Shop::open().await;
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.version), ("completed", 3));
+    assert_eq!((order.status(), order.version), (Completed, 3));
     assert_eq!(order.amount, Some(usd(999_900)));
     assert_eq!(order.trace_id.len(), 32);
     assert!(order.transaction_id.starts_with("ch_"));
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed));
     let paid = shop.payments().paid(&order.order_id).unwrap();
-    assert_eq!((paid.state, paid.amount, paid.captures), ("captured", 999_900, 1));
+    assert_eq!((paid.state, paid.amount, paid.captures), (Captured, 999_900, 1));
     assert_eq!(shop.payments().script.calls(), ["authorize authorize:1", "capture capture:1"]);
 
     let history = shop.service.store.history(order.order_id.parse().unwrap()).await.unwrap();
@@ -32,8 +34,8 @@ async fn an_order_that_is_out_of_stock_has_its_payment_voided() {
     let shop = Shop::open().await;
     shop.inventory().script.next("reserve", [Act::Refuse(ErrorCode::OutOfStock)]);
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "out_of_stock"));
-    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "out_of_stock"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Voided);
     assert_eq!(shop.inventory().script.count("release"), 0, "what was refused needs no undo");
     assert_eq!(order.version, 2);
 }
@@ -43,7 +45,7 @@ async fn an_order_whose_payment_is_declined_has_its_stock_released() {
     let shop = Shop::open().await;
     shop.payments().script.next("authorize", [Act::Refuse(ErrorCode::PaymentDeclined)]);
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_declined"));
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "payment_declined"));
     assert_eq!(order.decline_code, "insufficient_funds");
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
     assert_eq!(shop.payments().charged(), 0);
@@ -55,7 +57,7 @@ async fn a_price_that_changed_since_it_was_looked_up_fails_the_order() {
     shop.service.order().await;
     *shop.inventory().price.lock().unwrap() = 599_950;
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "price_changed"));
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "price_changed"));
     assert_eq!(shop.payments().charged(), 1);
 }
 
@@ -76,7 +78,7 @@ async fn a_client_that_knows_a_newer_price_than_the_cache_is_right() {
         }
     };
     let order = tokio::time::timeout(PATIENCE, retried).await.unwrap();
-    assert_eq!(order.status, "completed");
+    assert_eq!(order.status(), Completed);
     assert_eq!(shop.inventory().script.count("check_stock"), 2);
 }
 
@@ -100,7 +102,7 @@ async fn orders_that_miss_the_same_price_at_once_ask_once() {
     tokio::time::timeout(PATIENCE, all_wait).await.unwrap();
     gate.add_permits(1);
     for created in orders.join_all().await {
-        assert_eq!(created.unwrap().into_inner().order.unwrap().status, "completed");
+        assert_eq!(created.unwrap().into_inner().order.unwrap().status(), Completed);
     }
     assert_eq!(shop.inventory().script.count("check_stock"), 1);
 }
@@ -137,13 +139,13 @@ async fn a_payment_method_that_payments_refuse_is_refused_at_once() {
         let refused = shop.service.create(with(method)).await.unwrap_err();
         assert_eq!((refused.code, refused.fields.len()), (ErrorCode::InvalidRequest, 1));
     }
-    assert_eq!(shop.service.create(with("p".repeat(64))).await.unwrap().order.unwrap().status, "completed");
+    assert_eq!(shop.service.create(with("p".repeat(64))).await.unwrap().order.unwrap().status(), Completed);
 }
 
 #[tokio::test]
 async fn one_after_the_other_the_payment_is_not_asked_for_when_there_is_no_stock() {
     let shop = Shop::with(|config| config.parallel_checks = false).await;
-    assert_eq!(shop.service.order().await.status, "completed");
+    assert_eq!(shop.service.order().await.status(), Completed);
     shop.inventory().script.next("reserve", [Act::Refuse(ErrorCode::OutOfStock)]);
     let order = shop.service.order().await;
     assert_eq!(order.failure_code, "out_of_stock");
@@ -164,7 +166,7 @@ async fn a_caller_that_leaves_does_not_stop_its_order() {
     }
     gate.add_permits(1);
     let id = only_order(&shop.service).await;
-    assert_eq!(shop.service.reaches(&id, "completed").await.version, 3);
+    assert_eq!(shop.service.reaches(&id, Completed).await.version, 3);
 }
 
 #[tokio::test]
@@ -174,9 +176,9 @@ async fn a_caller_whose_time_is_over_is_told_how_the_order_stands() {
     shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
     let request = within(Duration::from_millis(400), order_for("user123"));
     let order = shop.service.client().create_order(request).await.unwrap().into_inner().order.unwrap();
-    assert_eq!(order.status, "pending");
+    assert_eq!(order.status(), Pending);
     gate.add_permits(1);
-    shop.service.reaches(&order.order_id, "completed").await;
+    shop.service.reaches(&order.order_id, Completed).await;
 }
 
 #[tokio::test]
@@ -197,10 +199,10 @@ async fn an_order_is_cancelled_before_its_payment_is_taken() {
         cancelled.unwrap()
     };
     let (created, cancelled) = tokio::join!(creating, cancelling);
-    assert_eq!(cancelled.status, "cancelled");
-    assert_eq!(created.unwrap().order.unwrap().status, "cancelled");
+    assert_eq!(cancelled.status(), Cancelled);
+    assert_eq!(created.unwrap().order.unwrap().status(), Cancelled);
     assert_eq!(shop.inventory().hold(&cancelled.order_id), Some(Hold::Released));
-    assert_eq!(shop.payments().paid(&cancelled.order_id).unwrap().state, "voided");
+    assert_eq!(shop.payments().paid(&cancelled.order_id).unwrap().state, Voided);
     let again = shop.service.cancel(&cancelled.order_id, "user123").await.unwrap();
     assert_eq!(again.version, cancelled.version, "cancelling twice changes nothing");
 }
@@ -219,7 +221,7 @@ async fn an_order_whose_payment_is_being_taken_cannot_be_cancelled() {
         id
     };
     let (created, id) = tokio::join!(creating, cancelling);
-    assert_eq!(created.unwrap().order.unwrap().status, "completed");
+    assert_eq!(created.unwrap().order.unwrap().status(), Completed);
     assert_eq!(code(shop.service.cancel(&id, "user123").await), ErrorCode::OrderNotCancellable);
 }
 
@@ -235,7 +237,7 @@ async fn more_orders_than_can_be_worked_on_are_turned_away() {
         gate.add_permits(1);
     };
     let (created, ()) = tokio::join!(creating, second);
-    assert_eq!(created.unwrap().order.unwrap().status, "completed");
+    assert_eq!(created.unwrap().order.unwrap().status(), Completed);
 }
 
 /// The id of the only order that there is.

@@ -7,6 +7,7 @@ use crate::{
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+use waypost_api::order::v1::OrderStatus::Completed;
 use waypost_api::{
     ErrorCode,
     order::v1::{CreateOrderRequest, GetOrderByKeyRequest},
@@ -80,7 +81,7 @@ async fn a_request_whose_first_one_still_runs_is_asked_to_come_again() {
         gate.add_permits(1);
     };
     let (first, ()) = tokio::join!(first, second);
-    assert_eq!(first.unwrap().order.unwrap().status, "completed");
+    assert_eq!(first.unwrap().order.unwrap().status(), Completed);
     assert!(shop.service.create(with_key("k1", 1)).await.unwrap().replayed);
 }
 

@@ -4,12 +4,12 @@ use crate::fakes::{FakeInventory, FakePayments};
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tonic::{Request, Status, service::Routes};
 use waypost_api::{
-    Error, ErrorCode,
+    Currency, Error, ErrorCode, Money, MoneyMessage,
     events::ORDER_EVENTS_TOPIC,
     inventory::v1::inventory_service_server::InventoryServiceServer,
     order::v1::{
         Caller, CancelOrderRequest, CreateOrderRequest, CreateOrderResponse, GetOrderRequest, Idempotency,
-        Money, Order, order_service_client::OrderServiceClient,
+        Order, OrderStatus, order_service_client::OrderServiceClient,
     },
     payment::v1::payment_service_server::PaymentServiceServer,
 };
@@ -246,17 +246,17 @@ impl Service {
     }
 
     /// Waits until an order has this status.
-    pub(crate) async fn reaches(&self, order_id: &str, status: &str) -> Order {
+    pub(crate) async fn reaches(&self, order_id: &str, status: OrderStatus) -> Order {
         let waiting = async {
             loop {
                 let order = self.get(order_id, "user-admin").await.unwrap();
-                if order.status == status {
+                if order.status() == status {
                     return order;
                 }
             }
         };
         let reached = tokio::time::timeout(PATIENCE, waiting).await;
-        reached.unwrap_or_else(|_| panic!("{order_id} must become {status}"))
+        reached.unwrap_or_else(|_| panic!("{order_id} must become {status:?}"))
     }
 }
 
@@ -293,8 +293,8 @@ pub(crate) fn order_for(user: &str) -> CreateOrderRequest {
     }
 }
 
-pub(crate) fn usd(ten_thousandths: i64) -> Money {
-    Money { ten_thousandths, currency: "USD".to_owned() }
+pub(crate) fn usd(ten_thousandths: i64) -> MoneyMessage {
+    Money::new(ten_thousandths, Currency::USD).into()
 }
 
 /// The same with an idempotency key; the fingerprint stands for the payload.

@@ -4,7 +4,7 @@ use crate::{
     fakes::Act,
     shop::{PATIENCE, Shop, with_key},
 };
-use waypost_api::ErrorCode;
+use waypost_api::{ErrorCode, order::v1::OrderStatus};
 use waypost_telemetry::testing::{checks::assert_sound, wait_for_tree};
 
 impl Shop {
@@ -133,7 +133,7 @@ async fn an_order_that_was_parked_is_resumed_in_its_trace() {
     shop.inventory().script.next("reserve", [Act::Refuse(ErrorCode::OutOfStock)]);
     shop.payments().script.next("void", vec![Act::IsDown; 3]);
     let order = shop.service.order().await;
-    shop.service.reaches(&order.order_id, "failed").await;
+    shop.service.reaches(&order.order_id, OrderStatus::Failed).await;
     let expected = "POST /api/orders INTERNAL api-gateway
   waypost.order.v1.OrderService/CreateOrder CLIENT api-gateway
     waypost.order.v1.OrderService/CreateOrder SERVER order-service

@@ -5,11 +5,16 @@ use crate::{
     shop::{Neighbours, PATIENCE, Service, Shop, order_for},
 };
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 use tokio::sync::Semaphore;
 use tonic::Code;
+use waypost_api::order::v1::{
+    Charge,
+    OrderStatus::{Completed, Failed, Pending},
+};
+use waypost_api::payment::v1::PaymentState::{Captured, Refunded, Voided};
 use waypost_api::{
     ErrorCode, OrderStatus, Timestamp,
     events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind},
@@ -38,7 +43,7 @@ async fn a_payment_whose_answer_was_lost_is_asked_for_again_and_charged_once() {
     shop.payments().script.next("authorize", [Act::LosesTheAnswer]);
     shop.payments().script.next("capture", [Act::LosesTheAnswer]);
     let order = shop.service.order().await;
-    assert_eq!(order.status, "completed");
+    assert_eq!(order.status(), Completed);
     assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1);
     let calls = shop.payments().script.calls();
     assert_eq!(
@@ -53,7 +58,7 @@ async fn each_step_that_is_done_twice_has_the_effect_of_once() {
         let shop = Shop::open().await;
         shop.script_of(step).next(step, [Act::LosesTheAnswer]);
         let order = shop.service.order().await;
-        assert_eq!(order.status, "completed", "{step}");
+        assert_eq!(order.status(), Completed, "{step}");
         assert_eq!(shop.script_of(step).count(step), 2, "{step}");
         assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1, "{step}");
         assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed), "{step}");
@@ -66,9 +71,9 @@ async fn each_step_that_is_refused_fails_the_order_and_leaves_nothing_behind() {
         let shop = Shop::open().await;
         shop.script_of(step).next(step, [Act::Refuse(ErrorCode::Forbidden)]);
         let order = shop.service.order().await;
-        assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "forbidden"), "{step}");
+        assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "forbidden"), "{step}");
         let paid = shop.payments().paid(&order.order_id);
-        assert!(paid.is_none_or(|paid| matches!(paid.state, "voided" | "refunded")), "{step}");
+        assert!(paid.is_none_or(|paid| matches!(paid.state, Voided | Refunded)), "{step}");
         assert_ne!(shop.inventory().hold(&order.order_id), Some(Hold::Committed), "{step}");
     }
 }
@@ -80,7 +85,7 @@ async fn each_undo_that_is_done_twice_has_the_effect_of_once() {
         shop.script_of(refused).next(refused, [Act::Refuse(ErrorCode::Forbidden)]);
         shop.script_of(undo).next(undo, [Act::LosesTheAnswer]);
         let order = shop.service.order().await;
-        assert_eq!(order.status, "failed", "{undo}");
+        assert_eq!(order.status(), Failed, "{undo}");
         assert_eq!(shop.script_of(undo).count(undo), 2, "{undo}");
     }
 }
@@ -90,8 +95,19 @@ async fn a_payment_that_stays_unknown_is_given_up_and_undone() {
     let shop = Shop::open().await;
     shop.payments().script.next("authorize", vec![Act::LosesTheAnswer; 3]);
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_unknown"));
-    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "payment_unknown"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Voided);
+    assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
+}
+
+#[tokio::test]
+async fn a_state_of_a_later_version_is_not_asked_for_again_and_undone() {
+    let shop = Shop::open().await;
+    shop.payments().is_of_a_later_version.store(true, Ordering::Relaxed);
+    let order = shop.service.order().await;
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "internal"));
+    assert_eq!(shop.payments().script.calls(), ["authorize authorize:1", "void void:1"]);
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Voided);
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
 }
 
@@ -103,8 +119,8 @@ async fn a_no_after_an_open_authorisation_voids_it() {
         let shop = Shop::open().await;
         shop.payments().script.next("authorize", [vec![Act::LosesTheAnswer], no].concat());
         let order = shop.service.order().await;
-        assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", failure_code));
-        assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided", "{failure_code}");
+        assert_eq!((order.status(), order.failure_code.as_str()), (Failed, failure_code));
+        assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Voided, "{failure_code}");
         assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released), "{failure_code}");
     }
 }
@@ -115,7 +131,7 @@ async fn a_no_of_something_before_the_service_fails_no_order() {
         for code in [Code::PermissionDenied, Code::Unimplemented, Code::NotFound, Code::FailedPrecondition] {
             let shop = Shop::open().await;
             shop.script_of(step).next(step, [Act::Stray(code)]);
-            assert_eq!(shop.service.order().await.status, "completed", "{step} {code:?}");
+            assert_eq!(shop.service.order().await.status(), Completed, "{step} {code:?}");
         }
     }
 }
@@ -126,9 +142,9 @@ async fn a_capture_that_got_through_before_its_refusal_is_given_back() {
     let acts = [Act::LosesTheAnswer, Act::Refuse(ErrorCode::PaymentConflict)];
     shop.payments().script.next("capture", acts);
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_conflict"));
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "payment_conflict"));
     let paid = shop.payments().paid(&order.order_id).unwrap();
-    assert_eq!((paid.state, paid.captures), ("refunded", 1));
+    assert_eq!((paid.state, paid.captures), (Refunded, 1));
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
 }
 
@@ -137,8 +153,8 @@ async fn stock_that_was_taken_before_its_refusal_is_delivered() {
     let shop = Shop::open().await;
     shop.inventory().script.next("commit", [Act::LosesTheAnswer, Act::Refuse(ErrorCode::Forbidden)]);
     let order = shop.service.order().await;
-    assert_eq!(order.status, "completed");
-    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "captured");
+    assert_eq!(order.status(), Completed);
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Captured);
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed));
 }
 
@@ -153,7 +169,7 @@ async fn an_order_waits_for_a_payment_service_that_restarts() {
         neighbours.start_payments_at(address);
     };
     let (order, ()) = tokio::join!(service.order(), restarting);
-    assert_eq!(order.status, "completed");
+    assert_eq!(order.status(), Completed);
     assert_eq!(neighbours.payments.script.count("authorize"), 1);
 }
 
@@ -163,7 +179,7 @@ async fn from_the_capture_on_an_order_is_never_given_up() {
     shop.payments().script.next("capture", vec![Act::LosesTheAnswer; 4]);
     shop.inventory().script.next("commit", vec![Act::LosesTheAnswer; 4]);
     let order = shop.service.order().await;
-    assert_eq!(order.status, "completed");
+    assert_eq!(order.status(), Completed);
     assert_eq!(shop.payments().paid(&order.order_id).unwrap().captures, 1);
 }
 
@@ -172,8 +188,8 @@ async fn a_capture_that_is_refused_turns_the_order_back() {
     let shop = Shop::open().await;
     shop.payments().script.next("capture", [Act::Refuse(ErrorCode::PaymentConflict)]);
     let order = shop.service.order().await;
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "payment_conflict"));
-    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "voided");
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "payment_conflict"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Voided);
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Released));
     assert_eq!(order.version, 3);
 }
@@ -185,8 +201,8 @@ async fn an_undo_that_keeps_failing_is_parked_and_tried_again_until_it_succeeds(
     // Three tries park it, the first one after that fails as well.
     shop.payments().script.next("void", vec![Act::LosesTheAnswer; 4]);
     let order = shop.service.order().await;
-    assert_eq!(order.status, "pending", "parked: not settled, not dropped");
-    let order = shop.service.reaches(&order.order_id, "failed").await;
+    assert_eq!(order.status(), Pending, "parked: not settled, not dropped");
+    let order = shop.service.reaches(&order.order_id, Failed).await;
     assert_eq!(order.failure_code, "out_of_stock");
     assert_eq!(shop.payments().script.count("void"), 5);
 }
@@ -204,7 +220,7 @@ async fn a_hold_that_ran_out_after_the_capture_is_taken_anew() {
         gate.add_permits(1);
     };
     let (order, ()) = tokio::join!(shop.service.order(), running_out);
-    assert_eq!(order.status, "completed");
+    assert_eq!(order.status(), Completed);
     assert_eq!(shop.inventory().hold(&order.order_id), Some(Hold::Committed));
     let calls = shop.inventory().script.calls();
     assert!(calls.contains(&"reserve reserve:2".to_owned()), "{calls:?}");
@@ -222,9 +238,9 @@ async fn a_customer_whose_stock_is_gone_after_the_capture_gets_the_money_back() 
         gate.add_permits(1);
     };
     let (order, ()) = tokio::join!(shop.service.order(), running_out);
-    assert_eq!((order.status.as_str(), order.failure_code.as_str()), ("failed", "out_of_stock"));
-    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, "refunded");
-    assert_eq!(order.charge, "refunded", "what the customer is told follows from it");
+    assert_eq!((order.status(), order.failure_code.as_str()), (Failed, "out_of_stock"));
+    assert_eq!(shop.payments().paid(&order.order_id).unwrap().state, Refunded);
+    assert_eq!(order.charge(), Charge::Refunded, "what the customer is told follows from it");
 }
 
 /// Two processes over one store, by a clock that stands until the test moves it, and an order of the first one whose
@@ -277,7 +293,7 @@ async fn an_order_of_a_process_that_shows_no_life_is_taken_over_and_charged_once
     };
     let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_over);
     let id = created.unwrap().order.unwrap().order_id;
-    assert_eq!(shop.second.reaches(&id, "completed").await.version, 3);
+    assert_eq!(shop.second.reaches(&id, Completed).await.version, 3);
     assert_eq!(shop.neighbours.payments.paid(&id).unwrap().captures, 1);
     assert_eq!(
         shop.neighbours.payments.script.count("capture"),
@@ -304,7 +320,7 @@ async fn an_order_that_takes_longer_than_a_lease_stays_with_its_process() {
         shop.gate.add_permits(1);
     };
     let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), outlives_its_lease);
-    assert_eq!(created.unwrap().order.unwrap().status, "completed");
+    assert_eq!(created.unwrap().order.unwrap().status(), Completed);
     assert!(shop.second.telemetry.finished_spans().iter().all(|span| span.name() != "resume-order"));
 }
 
@@ -314,7 +330,7 @@ async fn an_inventory_that_is_down_when_an_order_comes_in_is_unavailable() {
     shop.inventory().script.next("check_stock", [Act::IsDown]);
     let refused = shop.service.create(order_for("user123")).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Unavailable);
-    assert_eq!(shop.service.order().await.status, "completed");
+    assert_eq!(shop.service.order().await.status(), Completed);
 }
 
 #[tokio::test]

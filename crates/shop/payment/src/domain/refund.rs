@@ -1,7 +1,7 @@
 //! A refund: one wish to give money back, known by its key.
 
 use super::ReviewTimes;
-use waypost_api::{OrderId, Timestamp};
+use waypost_api::{Money, OrderId, Timestamp};
 
 /// A wish to give money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +10,8 @@ pub struct RefundWish {
     pub order: OrderId,
     /// The key of the step.
     pub key: String,
-    /// Ten-thousandths; positive.
-    pub amount: i64,
+    /// How much, in the payment's currency; positive.
+    pub amount: Money,
 }
 
 /// A refund that was begun.
@@ -89,6 +89,7 @@ impl RefundState {
 mod tests {
     use super::*;
     use std::time::Duration;
+    use waypost_api::Currency;
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix_millis(0).unwrap().plus(Duration::from_secs(seconds))
@@ -98,7 +99,10 @@ mod tests {
     fn a_rejected_refund_is_made_anew_under_another_number() {
         let times = ReviewTimes::default();
         let order = OrderId::parse("order-1").unwrap();
-        let first = Refund::begin(RefundWish { order, key: "order-1:refund:1".to_owned(), amount: 5 }, at(0));
+        let first = Refund::begin(
+            RefundWish { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
+            at(0),
+        );
         assert_eq!(
             (first.anew(at(9_999), &times), first.provider_key().as_str()),
             (None, "order-1:refund:1")
@@ -114,8 +118,10 @@ mod tests {
     fn a_no_counts_when_nothing_earlier_can_get_through() {
         let times = ReviewTimes::default();
         let order = OrderId::parse("order-1").unwrap();
-        let refund =
-            Refund::begin(RefundWish { order, key: "order-1:refund:1".to_owned(), amount: 5 }, at(0));
+        let refund = Refund::begin(
+            RefundWish { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
+            at(0),
+        );
         assert!(refund.may_be_rejected(true, at(0), &times));
         assert!(!refund.may_be_rejected(false, at(3600), &times));
         assert!(refund.may_be_rejected(false, at(24 * 3600), &times));

@@ -1,7 +1,7 @@
 //! What the order service may ask, judged by the order's newest payment.
 
 use super::{Generation, Payment, PaymentState, RefundWish};
-use waypost_api::{ErrorCode, Money, OrderId, PaymentId, UserId};
+use waypost_api::{Currency, ErrorCode, Money, OrderId, PaymentId, UserId};
 
 /// A wish to have an amount set aside; becomes the row that is written before the provider is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +104,16 @@ pub fn void(newest: Option<&Payment>, generation: Generation) -> VoidStep {
 /// Judges a refund that is new, or is made anew. `pending` is the sum of refunds whose outcome is not known yet.
 pub fn refund(wish: &RefundWish, newest: Option<&Payment>, pending: i64) -> Result<(), Refusal> {
     let Some(newest) = newest else { return Err(Refusal::NoPayment(wish.order.clone())) };
+    let currency = newest.amount.currency();
+    if wish.amount.currency() != currency {
+        return Err(Refusal::OtherCurrency(currency));
+    }
     let left = newest.captured - newest.refunded - pending;
-    if wish.amount <= left { Ok(()) } else { Err(Refusal::RefundTooLarge { left: left.max(0) }) }
+    if wish.amount.ten_thousandths() <= left {
+        Ok(())
+    } else {
+        Err(Refusal::RefundTooLarge { left: left.max(0) })
+    }
 }
 
 /// The answer about a payment that the provider declined.
@@ -140,6 +148,9 @@ pub enum Refusal {
         /// What is left.
         left: i64,
     },
+    /// The payment is in this currency, and the refund is not.
+    #[error("the payment is in {0}")]
+    OtherCurrency(Currency),
     /// The provider would not do it, for this reason, and the charge is as it was.
     #[error("the payment provider refused the {what}: {reason}")]
     Rejected {
@@ -158,6 +169,7 @@ impl Refusal {
             Refusal::NoPayment(_) => ErrorCode::PaymentNotFound,
             Refusal::KeyReused => ErrorCode::IdempotencyKeyReused,
             Refusal::RefundTooLarge { .. } => ErrorCode::RefundTooLarge,
+            Refusal::OtherCurrency(_) => ErrorCode::InvalidRequest,
             Refusal::Voided(_) | Refusal::Overtaken(_) | Refusal::StillLive(_) | Refusal::Rejected { .. } => {
                 ErrorCode::PaymentConflict
             }
@@ -169,7 +181,7 @@ impl Refusal {
 mod tests {
     use super::*;
     use crate::domain::review::ReviewTimes;
-    use waypost_api::{Currency, Timestamp};
+    use waypost_api::Timestamp;
 
     fn intent(generation: u32) -> Intent {
         Intent {
@@ -239,9 +251,11 @@ mod tests {
         let wish = |amount| RefundWish {
             order: OrderId::parse("order-1").unwrap(),
             key: "order-1:refund:1".to_owned(),
-            amount,
+            amount: Money::new(amount, Currency::USD),
         };
         assert_eq!(refund(&wish(50), Some(&captured), 20), Ok(()));
         assert_eq!(refund(&wish(51), Some(&captured), 20), Err(Refusal::RefundTooLarge { left: 50 }));
+        let euros = RefundWish { amount: Money::new(50, "EUR".parse().unwrap()), ..wish(50) };
+        assert_eq!(refund(&euros, Some(&captured), 20), Err(Refusal::OtherCurrency(Currency::USD)));
     }
 }

@@ -140,7 +140,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// What is to be looked into, the longest due first, at most `most` of each kind.
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due>;
 
-    /// Sums over everything (I9). Reads everything: for checks, not for requests.
+    /// Deletes some payments that ended before this moment, with their refunds and ledger entries, and tells how many; what
+    /// they add up to is kept. Nothing that may still move goes. Repeated until it is none, all of it is gone.
+    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize>;
+
+    /// Sums over everything (I9), also over what was deleted. Reads everything: for checks, not for requests.
     fn totals(&self, currency: Currency) -> Answer<'_, Totals>;
 
     /// Fails when the store cannot be read.

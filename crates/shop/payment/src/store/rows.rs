@@ -5,7 +5,7 @@ use crate::{
     domain::{Change, Generation, Payment, PaymentState, Refund, RefundState, RefundWish},
 };
 use rusqlite::{Row, params};
-use waypost_api::{Money, Timestamp, TransactionId};
+use waypost_api::{Money, OrderId, Timestamp, TransactionId};
 use waypost_durable::Unit;
 
 /// The columns of a payment in the order in which [`StoredPayment::read`] expects them.
@@ -225,26 +225,25 @@ impl StoredRefund {
         })
     }
 
-    pub(super) const fn generation(&self) -> Generation {
-        Generation::new(self.generation)
+    /// The order and the generation of its payment.
+    pub(super) fn payment(&self) -> Result<(OrderId, Generation), Error> {
+        let order = self.order.parse().map_err(|_| malformed("refunds.order_id"))?;
+        Ok((order, Generation::new(self.generation)))
     }
-}
 
-impl TryFrom<StoredRefund> for Refund {
-    type Error = Error;
-
-    fn try_from(row: StoredRefund) -> Result<Refund, Error> {
+    /// The refund, whose currency is its payment's.
+    pub(super) fn of(self, payment: &Payment) -> Result<Refund, Error> {
         Ok(Refund {
             wish: RefundWish {
-                order: row.order.parse().map_err(|_| malformed("refunds.order_id"))?,
-                key: row.key,
-                amount: row.amount,
+                order: payment.order.clone(),
+                key: self.key,
+                amount: Money::new(self.amount, payment.amount.currency()),
             },
-            number: row.number,
-            state: RefundState::from_name(&row.state).ok_or_else(|| malformed("refunds.state"))?,
-            reviews: row.reviews,
-            begun_at: moment(row.begun_at, "refunds.created_at")?,
-            updated_at: moment(row.updated_at, "refunds.updated_at")?,
+            number: self.number,
+            state: RefundState::from_name(&self.state).ok_or_else(|| malformed("refunds.state"))?,
+            reviews: self.reviews,
+            begun_at: moment(self.begun_at, "refunds.created_at")?,
+            updated_at: moment(self.updated_at, "refunds.updated_at")?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The embedded store: SQLite behind one writer thread.
 
+mod retention;
+
 use super::{
     Answer, Begun, BegunRefund, Due, RefundOutcome, Store,
     rows::{
@@ -24,10 +26,14 @@ use waypost_telemetry::Telemetry;
 const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
     Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
+    Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
 const DATABASE: &str = "payment";
+
+/// Payments that are deleted in one transaction.
+const DELETED_AT_ONCE: u32 = 200;
 
 /// Payments in one SQLite database.
 #[derive(Clone, Debug)]
@@ -99,6 +105,12 @@ impl Store for SqliteStore {
 
     fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
         Box::pin(self.database.read("due", move |unit| due(unit, now, most)))
+    }
+
+    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize> {
+        let database = self.database.untraced();
+        let delete = move |unit: &mut Unit<'_>| retention::delete_ended(unit, before, DELETED_AT_ONCE);
+        Box::pin(async move { database.write("delete_ended", delete).await })
     }
 
     fn totals(&self, currency: Currency) -> Answer<'_, Totals> {
@@ -173,8 +185,7 @@ fn begin_refund(
 ) -> Result<BegunRefund, Error> {
     let (new, payment) = match refund(unit, &wish.key)? {
         Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
-        Some((before, generation)) => {
-            let payment = payment(unit, &wish.order, generation)?;
+        Some((before, payment)) => {
             let Some(anew) = before.anew(now, times) else {
                 return Ok(BegunRefund { refund: before, payment, is_new: false });
             };
@@ -199,7 +210,7 @@ fn begin_refund(
             wish.key,
             wish.order.as_str(),
             payment.generation.number(),
-            wish.amount,
+            wish.amount.ten_thousandths(),
             new.number,
             now.plus(times.unknown_after).unix_millis(),
             now.unix_millis(),
@@ -216,8 +227,7 @@ fn end_refund(
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Payment, Error> {
-    let Some((refund, generation)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
-    let payment = payment(unit, &refund.wish.order, generation)?;
+    let Some((refund, payment)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
     let found = match outcome {
         RefundOutcome::NoAnswer => {
             let again_at = now.plus(times.pause(times.unknown_after, refund.reviews));
@@ -275,10 +285,9 @@ fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
         due.payments.push(stored.try_into()?);
     }
     for stored in refunds {
-        let generation = stored.generation();
-        let refund: Refund = stored.try_into()?;
-        let payment = payment(unit, &refund.wish.order, generation)?;
-        due.refunds.push(BegunRefund { refund, payment, is_new: false });
+        let (order, generation) = stored.payment()?;
+        let payment = payment(unit, &order, generation)?;
+        due.refunds.push(BegunRefund { refund: stored.of(&payment)?, payment, is_new: false });
     }
     Ok(due)
 }
@@ -298,24 +307,29 @@ fn payment(unit: &mut Unit<'_>, order: &OrderId, generation: Generation) -> Resu
     unit.query_row(sql, params![order.as_str(), generation.number()], StoredPayment::read)?.try_into()
 }
 
-fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Generation)>, Error> {
+/// The refund of a key, with its payment.
+fn refund(unit: &mut Unit<'_>, key: &str) -> Result<Option<(Refund, Payment)>, Error> {
     let sql = concat!("SELECT ", refund_columns!(), " FROM refunds WHERE step_key = ?1");
     let Some(stored) = unit.query_optional(sql, [key], StoredRefund::read)? else { return Ok(None) };
-    let generation = stored.generation();
-    Ok(Some((stored.try_into()?, generation)))
+    let (order, generation) = stored.payment()?;
+    let payment = payment(unit, &order, generation)?;
+    Ok(Some((stored.of(&payment)?, payment)))
 }
 
 fn totals(unit: &mut Unit<'_>, currency: Currency) -> Result<Totals, Error> {
     let (charges, captured, refunded) = unit.query_row(
-        "SELECT count(transaction_id) FILTER (WHERE state <> 'declined'), coalesce(sum(captured), 0), \
-         coalesce(sum(refunded), 0) FROM payments WHERE currency = ?1",
+        "SELECT coalesce(sum(charges), 0), coalesce(sum(captured), 0), coalesce(sum(refunded), 0) FROM (\
+         SELECT transaction_id IS NOT NULL AND state <> 'declined' AS charges, captured, refunded \
+         FROM payments WHERE currency = ?1 \
+         UNION ALL SELECT charges, captured, refunded FROM payments_brought_forward WHERE currency = ?1)",
         [currency.as_str()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     let (debits, credits, receivable) = unit.query_row(
         "SELECT coalesce(sum(debit), 0), coalesce(sum(credit), 0), \
          coalesce(sum(debit - credit) FILTER (WHERE account = 'provider_receivable'), 0) \
-         FROM ledger_entries WHERE currency = ?1",
+         FROM (SELECT account, debit, credit FROM ledger_entries WHERE currency = ?1 \
+         UNION ALL SELECT account, debit, credit FROM ledger_brought_forward WHERE currency = ?1)",
         [currency.as_str()],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;

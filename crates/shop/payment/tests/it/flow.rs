@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, first, order, payments, sqlite},
+    world::{AMOUNT, Hand, assert_sound, authorization, dollars, first, order, payments, sqlite},
 };
 use axum::http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -48,7 +48,8 @@ impl Shop {
     }
 
     pub(crate) async fn refund(&self, amount: i64) -> Result<i64, Error> {
-        let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount };
+        let wish =
+            RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(amount) };
         self.payments.refund(wish).await.map(|payment| payment.refunded)
     }
 

@@ -2,14 +2,16 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, config},
+    world::{AMOUNT, config, dollars},
 };
 use std::{net::SocketAddr, time::Duration};
 use tonic::{Code, Status};
 use waypost_api::{
-    Error, ErrorCode,
+    Error, ErrorCode, Money,
     payment::v1::{
-        AuthorizeRequest, CaptureRequest, GetPaymentRequest, RefundRequest, VoidRequest,
+        AuthorizeRequest, CaptureRequest, GetPaymentRequest,
+        PaymentState::{Authorized, Captured, Refunded, Voided},
+        RefundRequest, VoidRequest,
         payment_service_client::PaymentServiceClient,
     },
 };
@@ -73,10 +75,13 @@ fn authorize(payment_method: &str) -> AuthorizeRequest {
         order_id: "one".to_owned(),
         key: "one:authorize:1".to_owned(),
         user_id: "user123".to_owned(),
-        amount_ten_thousandths: AMOUNT,
-        currency: "USD".to_owned(),
+        amount: Some(dollars(AMOUNT).into()),
         payment_method: payment_method.to_owned(),
     }
+}
+
+fn euros(ten_thousandths: i64) -> Money {
+    Money::new(ten_thousandths, "EUR".parse().unwrap())
 }
 
 fn capture() -> CaptureRequest {
@@ -91,7 +96,7 @@ fn refund(amount: i64) -> RefundRequest {
     RefundRequest {
         order_id: "one".to_owned(),
         key: "one:refund:1".to_owned(),
-        amount_ten_thousandths: amount,
+        amount: Some(dollars(amount).into()),
     }
 }
 
@@ -100,10 +105,11 @@ async fn a_payment_and_its_trace_through_to_the_provider() {
     let mut running = start().await;
     let calls = async |client: &mut PaymentServiceClient<TracedChannel>| {
         let authorized = client.authorize(authorize("pm_card_ok")).await.unwrap().into_inner();
-        assert_eq!((authorized.state.as_str(), authorized.transaction_id.as_str()), ("authorized", "ch_1"));
-        assert_eq!((authorized.authorized_ten_thousandths, authorized.captured_ten_thousandths), (AMOUNT, 0));
+        assert_eq!((authorized.state(), authorized.transaction_id.as_str()), (Authorized, "ch_1"));
+        let amounts = (authorized.authorized, authorized.captured);
+        assert_eq!(amounts, (Some(dollars(AMOUNT).into()), Some(dollars(0).into())));
         let captured = client.capture(capture()).await.unwrap().into_inner();
-        assert_eq!((captured.state.as_str(), captured.captured_ten_thousandths), ("captured", AMOUNT));
+        assert_eq!((captured.state(), captured.captured), (Captured, Some(dollars(AMOUNT).into())));
     };
     let expected = "
 place-order INTERNAL payment-service
@@ -162,7 +168,7 @@ async fn an_outcome_that_is_not_known_may_be_asked_for_again() {
     // What went wrong inside is on the span and in the log, not in the answer.
     assert!(!open.message().contains("provider did not answer"), "{open:?}");
     let known = running.client.authorize(authorize("pm_card_ok")).await.unwrap().into_inner();
-    assert_eq!(known.state, "authorized");
+    assert_eq!(known.state(), Authorized);
     assert_eq!(running.provider.charges().len(), 1);
 }
 
@@ -171,7 +177,7 @@ async fn a_void_without_an_authorisation_is_answered_and_remembered() {
     let mut running = start().await;
     for _ in 0..2 {
         let voided = running.client.void(void()).await.unwrap().into_inner();
-        assert_eq!((voided.state.as_str(), voided.order_id.as_str()), ("voided", "one"));
+        assert_eq!((voided.state(), voided.order_id.as_str()), (Voided, "one"));
     }
     let late = running.client.authorize(authorize("pm_card_ok")).await.unwrap_err();
     assert_eq!(Error::from_status(&late).code, ErrorCode::PaymentConflict);
@@ -188,10 +194,13 @@ async fn a_payment_can_be_looked_up_and_refunded() {
     running.client.capture(capture()).await.unwrap();
     let too_much = running.client.refund(refund(AMOUNT + 1)).await.unwrap_err();
     assert_eq!(Error::from_status(&too_much).code, ErrorCode::RefundTooLarge);
+    let euros = RefundRequest { amount: Some(euros(AMOUNT).into()), ..refund(AMOUNT) };
+    let other_currency = running.client.refund(euros).await.unwrap_err();
+    assert_eq!(Error::from_status(&other_currency).code, ErrorCode::InvalidRequest);
     running.client.refund(refund(AMOUNT)).await.unwrap();
     let payment = running.client.get_payment(lookup).await.unwrap().into_inner();
-    assert_eq!((payment.state.as_str(), payment.refunded_ten_thousandths), ("refunded", AMOUNT));
-    assert_eq!((payment.currency.as_str(), payment.updated_at.is_some()), ("USD", true));
+    assert_eq!((payment.state(), payment.refunded), (Refunded, Some(dollars(AMOUNT).into())));
+    assert!(payment.updated_at.is_some());
 }
 
 #[tokio::test]
@@ -203,10 +212,7 @@ async fn every_bad_field_is_named() {
         error.fields.into_iter().map(|field| field.pointer).collect::<Vec<_>>()
     };
     let empty = running.client.authorize(AuthorizeRequest::default()).await.unwrap_err();
-    assert_eq!(
-        pointers(empty),
-        ["/order_id", "/key", "/user_id", "/amount_ten_thousandths", "/payment_method"]
-    );
+    assert_eq!(pointers(empty), ["/order_id", "/key", "/user_id", "/amount", "/payment_method"]);
     let no_key = CaptureRequest { key: "one".to_owned(), ..capture() };
     assert_eq!(pointers(running.client.capture(no_key).await.unwrap_err()), ["/key"]);
     assert_eq!(
@@ -214,7 +220,7 @@ async fn every_bad_field_is_named() {
         ["/order_id", "/key"]
     );
     let nothing = running.client.refund(refund(0)).await.unwrap_err();
-    assert_eq!(pointers(nothing), ["/amount_ten_thousandths"]);
+    assert_eq!(pointers(nothing), ["/amount"]);
     let nobody = running.client.get_payment(GetPaymentRequest::default()).await.unwrap_err();
     assert_eq!(pointers(nobody), ["/order_id"]);
     assert!(running.provider.seen().is_empty());

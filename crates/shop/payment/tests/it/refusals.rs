@@ -3,7 +3,7 @@
 use crate::{
     flow::{code, shop},
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, order, payments, sqlite},
+    world::{AMOUNT, Hand, assert_sound, authorization, dollars, order, payments, sqlite},
 };
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ async fn a_refund_that_the_provider_refuses_frees_its_amount() {
         assert_eq!(code(shop.refund(AMOUNT).await), ErrorCode::PaymentConflict);
     }
     assert_eq!(shop.provider.count("refund"), 1, "a rejected refund rests");
-    let other = RefundWish { order: order("one"), key: "one:refund:2".to_owned(), amount: AMOUNT };
+    let other = RefundWish { order: order("one"), key: "one:refund:2".to_owned(), amount: dollars(AMOUNT) };
     assert_eq!(shop.payments.refund(other).await.unwrap().refunded, AMOUNT);
 }
 
@@ -121,7 +121,7 @@ async fn a_rejected_refund_is_made_anew_under_another_key() {
     let payments = payments(Arc::clone(&store), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1").await.unwrap();
-    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: AMOUNT };
+    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(rejected_refund());
     assert_eq!(code(payments.refund(wish.clone()).await), ErrorCode::PaymentConflict);
     hand.move_on(3600);
@@ -140,7 +140,8 @@ async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
     let payments = payments(Arc::clone(&store), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1").await.unwrap();
-    let half = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: AMOUNT / 2 };
+    let half =
+        RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT / 2) };
     // It got through, its answer did not, and then the provider says no to the same key.
     provider.is_next(Mood::SilentAfter);
     provider.is_next(rejected_refund());

@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, config, first, order, payments, sqlite},
+    world::{AMOUNT, Hand, assert_sound, authorization, config, dollars, first, order, payments, sqlite},
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
@@ -157,7 +157,7 @@ async fn a_refund_without_an_answer_is_sent_again() {
     let payments = payments(sqlite(), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1").await.unwrap();
-    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: AMOUNT };
+    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(Mood::SilentAfter);
     payments.refund(wish.clone()).await.unwrap_err();
     hand.move_on(5);

@@ -2,7 +2,7 @@
 //! hold after every step, no charge that lies at the provider is forgotten, and once every answer has arrived and
 //! what nobody wants is given back, our books are the provider's.
 
-use crate::world::{AMOUNT, assert_sound, at, charge, intent, order, sqlite};
+use crate::world::{AMOUNT, assert_sound, at, charge, dollars, intent, order, sqlite};
 use proptest::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 use waypost_api::{Currency, Timestamp};
@@ -201,13 +201,13 @@ impl World {
     }
 
     async fn refund(&mut self, number: usize, key: &str, amount: i64) {
-        let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount };
+        let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
         let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
         let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
         let provider_key = begun.refund.provider_key();
         if begun.refund.state == RefundState::Pending && !account.refunds.contains(&provider_key) {
-            let refunded = charge.refunded + begun.refund.wish.amount;
+            let refunded = charge.refunded + begun.refund.wish.amount.ten_thousandths();
             // I8: the provider never has to refuse.
             assert!(refunded <= charge.captured, "{begun:?}");
             let status =
@@ -222,7 +222,7 @@ impl World {
 
     async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
         let key = format!("{}:refund:{count}", NAMES[number]);
-        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount };
+        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
         let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
         let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());
         let outcome = if counts { RefundOutcome::Rejected } else { RefundOutcome::NoAnswer };

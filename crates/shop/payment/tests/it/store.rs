@@ -26,6 +26,9 @@ macro_rules! on_each_store {
 }
 
 mod concurrent;
+mod retention;
+
+use retention::only_payments_that_ended_long_ago_are_deleted_and_the_books_stay;
 
 on_each_store! {
     an_intent_is_written_once_and_found_again
@@ -39,6 +42,7 @@ on_each_store! {
     a_refund_whose_outcome_is_open_holds_its_amount
     what_is_due_comes_oldest_first_and_no_more_than_asked
     many_copies_of_one_request_begin_one_payment
+    only_payments_that_ended_long_ago_are_deleted_and_the_books_stay
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
@@ -60,7 +64,7 @@ async fn captured(store: &dyn Store, name: &str) -> Payment {
 }
 
 fn refund(name: &str, number: u32, amount: i64) -> RefundWish {
-    RefundWish { order: order(name), key: format!("{name}:refund:{number}"), amount }
+    RefundWish { order: order(name), key: format!("{name}:refund:{number}"), amount: dollars(amount) }
 }
 
 async fn an_intent_is_written_once_and_found_again(store: Arc<dyn Store>) {
@@ -173,7 +177,7 @@ async fn refunds_add_up_to_what_was_captured_and_no_further(store: Arc<dyn Store
         assert_eq!((after.state, after.refunded), (PaymentState::Captured, 400_000));
     }
     assert_eq!(store.begin_refund(part.clone(), at(4)).await.unwrap().refund.state, RefundState::Done);
-    let other = RefundWish { amount: 1, ..part };
+    let other = RefundWish { amount: dollars(1), ..part };
     assert_eq!(code(store.begin_refund(other, at(4)).await), ErrorCode::IdempotencyKeyReused);
 
     assert_eq!(code(store.begin_refund(refund("one", 2, 599_901), at(5)).await), ErrorCode::RefundTooLarge);

@@ -85,6 +85,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// on.
     fn forget_requests(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>>;
 
+    /// Forgets charges from before this moment that nothing is reserved for any more, some at a time, and tells how many. What
+    /// they moved stays in the totals.
+    fn forget_charges(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>>;
+
     /// Fails when the ledger cannot be read.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 

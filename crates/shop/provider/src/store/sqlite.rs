@@ -1,5 +1,7 @@
 //! The ledger in SQLite.
 
+mod retention;
+
 use std::time::SystemTime;
 
 use rusqlite::{Row, params};
@@ -20,9 +22,10 @@ const DATABASE: &str = "provider";
 const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql")),
     Migration::new("0002_request_age", include_str!("../../migrations/sqlite/0002_request_age.sql")),
+    Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
 ];
 
-/// Answers that are forgotten in one transaction.
+/// Answers or charges that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 500;
 
 /// A ledger in one SQLite file.
@@ -71,9 +74,10 @@ impl Store for SqliteStore {
     fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>> {
         Box::pin(self.database.scan("totals", |unit| {
             Ok(unit.query_row(
-                "SELECT (SELECT COUNT(*) FROM charges WHERE status <> 'declined'),
-                        COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'capture'), 0),
-                        COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'refund'), 0)",
+                "SELECT charges + (SELECT COUNT(*) FROM charges WHERE status <> 'declined'),
+                        captured + COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'capture'), 0),
+                        refunded + COALESCE((SELECT SUM(amount) FROM ledger WHERE kind = 'refund'), 0)
+                 FROM brought_forward",
                 [],
                 |row| {
                     Ok(Totals {
@@ -95,6 +99,12 @@ impl Store for SqliteStore {
             )?)
         };
         Box::pin(async move { database.write("forget-requests", forget).await })
+    }
+
+    fn forget_charges(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>> {
+        let (database, before) = (self.database.untraced(), clock::millis(before));
+        let forget = move |unit: &mut Unit<'_>| retention::delete_charges(unit, before, FORGOTTEN_AT_ONCE);
+        Box::pin(async move { database.write("forget-charges", forget).await })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>> {

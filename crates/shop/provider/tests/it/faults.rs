@@ -8,7 +8,7 @@ use waypost_provider::Config;
 use waypost_settings::{Duration as Setting, Ratio};
 use waypost_telemetry::testing::TestTelemetry;
 
-use crate::http::{charge, provider, send};
+use crate::http::{charge, is_replay, provider, send};
 
 #[tokio::test]
 async fn a_declined_charge_is_an_answer_and_moves_nothing() {
@@ -16,10 +16,10 @@ async fn a_declined_charge_is_an_answer_and_moves_nothing() {
     let router = provider(&Config::default(), &telemetry).await;
     let answer = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_declined")).await;
     assert_eq!(answer.status, StatusCode::CREATED);
-    assert_eq!(answer.body["status"], "declined");
-    assert_eq!(answer.body["decline_code"], "insufficient_funds");
+    assert_eq!(answer.json["status"], "declined");
+    assert_eq!(answer.json["decline_code"], "insufficient_funds");
     let ledger = send(&router, "GET", "/v1/ledger", None, "").await;
-    assert_eq!(ledger.body, json!({"charges": 0, "captured": 0, "refunded": 0}));
+    assert_eq!(ledger.json, json!({"charges": 0, "captured": 0, "refunded": 0}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,9 +30,9 @@ async fn an_answer_lost_after_the_charge_leaves_one_charge_that_the_key_finds() 
     let impatient = send(&router, "POST", "/v1/charges", Some("k1"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
     let again = send(&router, "POST", "/v1/charges", Some("k1"), &body).await;
-    assert_eq!((again.status, again.is_replay), (StatusCode::CREATED, true));
+    assert_eq!((again.status, is_replay(&again)), (StatusCode::CREATED, true));
     let found = send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "").await;
-    assert_eq!(found.body["charges"].as_array().unwrap().len(), 1);
+    assert_eq!(found.json["charges"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,9 +43,9 @@ async fn a_request_lost_before_the_charge_leaves_nothing_and_the_second_one_work
     let impatient = send(&router, "POST", "/v1/charges", Some("k1"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
     let found = send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "").await;
-    assert_eq!(found.body, json!({"charges": []}));
+    assert_eq!(found.json, json!({"charges": []}));
     let again = send(&router, "POST", "/v1/charges", Some("k1"), &body).await;
-    assert_eq!((again.status, again.is_replay), (StatusCode::CREATED, false));
+    assert_eq!((again.status, is_replay(&again)), (StatusCode::CREATED, false));
 }
 
 /// The calls after the charge: its method's name, the path after the charge, the body, and the status it leads to.
@@ -58,7 +58,7 @@ const CHANGES: [(&str, &str, &str, &str); 3] = [
 /// A charge on which the call is possible, with this payment method; gives the path of the call.
 async fn ready(router: &axum::Router, call: &str, path: &str, method: &str) -> String {
     let made = send(router, "POST", "/v1/charges", Some("made"), &charge(method)).await;
-    let id = made.body["id"].as_str().unwrap().to_owned();
+    let id = made.json["id"].as_str().unwrap().to_owned();
     if call == "refund" {
         send(router, "POST", &format!("/v1/charges/{id}/capture"), Some("taken"), "").await;
     }
@@ -66,7 +66,7 @@ async fn ready(router: &axum::Router, call: &str, path: &str, method: &str) -> S
 }
 
 async fn refunded(router: &axum::Router) -> String {
-    send(router, "GET", "/v1/ledger", None, "").await.body["refunded"].to_string()
+    send(router, "GET", "/v1/ledger", None, "").await.json["refunded"].to_string()
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,11 +80,11 @@ async fn every_call_can_lose_its_request_or_its_answer() {
             assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err(), "{call} {fault}");
             let again = send(&router, "POST", &path, Some("k"), body).await;
             assert_eq!(
-                (again.status, again.is_replay),
+                (again.status, is_replay(&again)),
                 (StatusCode::OK, fault == "lost_after"),
                 "{call} {fault}"
             );
-            assert_eq!(again.body["status"], status, "{call} {fault}");
+            assert_eq!(again.json["status"], status, "{call} {fault}");
         }
     }
 }
@@ -100,7 +100,7 @@ async fn every_call_can_be_worked_off_minutes_later() {
         assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err(), "{call}");
         let meanwhile = send(&router, "POST", &path, Some("k"), body).await;
         assert_eq!(
-            (meanwhile.status, &meanwhile.body["code"]),
+            (meanwhile.status, &meanwhile.json["code"]),
             (StatusCode::CONFLICT, &json!("request_in_progress"))
         );
         let done = loop {
@@ -112,8 +112,8 @@ async fn every_call_can_be_worked_off_minutes_later() {
             // The database's thread is not the paused clock's.
             tokio::task::yield_now().await;
         };
-        assert!(done.is_replay && begun.elapsed() >= Duration::from_mins(2), "{call}");
-        assert_eq!(done.body["status"], status, "{call}");
+        assert!(is_replay(&done) && begun.elapsed() >= Duration::from_mins(2), "{call}");
+        assert_eq!(done.json["status"], status, "{call}");
     }
 }
 
@@ -125,11 +125,11 @@ async fn a_charge_that_is_late_is_not_found_before_it_is_made() {
     let impatient = send(&router, "POST", "/v1/charges", Some("k"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
     let find = || send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "");
-    assert_eq!(find().await.body, json!({"charges": []}));
-    while find().await.body["charges"].as_array().unwrap().is_empty() {
+    assert_eq!(find().await.json, json!({"charges": []}));
+    while find().await.json["charges"].as_array().unwrap().is_empty() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(find().await.body["charges"][0]["status"], "authorized");
+    assert_eq!(find().await.json["charges"][0]["status"], "authorized");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn every_call_can_arrive_twice_and_has_its_effect_once() {
         let router = provider(&Config::default(), &telemetry).await;
         let path = ready(&router, call, path, &format!("pm_fault_{call}_repeated")).await;
         let answer = send(&router, "POST", &path, Some("k"), body).await;
-        assert_eq!((answer.is_replay, &answer.body["status"]), (true, &json!(status)), "{call}");
+        assert_eq!((is_replay(&answer), &answer.json["status"]), (true, &json!(status)), "{call}");
         assert_eq!(refunded(&router).await, if call == "refund" { "99.99" } else { "0" });
     }
 }
@@ -154,7 +154,7 @@ async fn every_call_can_be_refused_with_401_404_409_and_500() {
             let answer = send(&router, "POST", &path, Some("k"), body).await;
             assert_eq!(answer.status.as_u16(), fault, "{call}");
             let again = send(&router, "POST", &path, Some("k"), body).await;
-            assert_eq!((again.is_replay, &again.body["status"]), (false, &json!(status)), "{call} {fault}");
+            assert_eq!((is_replay(&again), &again.json["status"]), (false, &json!(status)), "{call} {fault}");
         }
     }
 }
@@ -165,7 +165,7 @@ async fn a_slow_charge_takes_as_long_as_it_is_told() {
     let router = provider(&Config::default(), &telemetry).await;
     let begun = tokio::time::Instant::now();
     let answer = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_slow")).await;
-    assert_eq!(answer.body["status"], "authorized");
+    assert_eq!(answer.json["status"], "authorized");
     assert!(begun.elapsed() >= Duration::from_millis(1500));
 }
 
@@ -177,7 +177,7 @@ async fn rates_of_the_configuration_apply_to_every_payment_method() {
     let router = provider(&config, &telemetry).await;
     let failed = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     assert_eq!(
-        (failed.status, &failed.body["code"]),
+        (failed.status, &failed.json["code"]),
         (StatusCode::INTERNAL_SERVER_ERROR, &json!("internal"))
     );
 
@@ -186,5 +186,5 @@ async fn rates_of_the_configuration_apply_to_every_payment_method() {
     config.faults.latency = Setting::from_millis(1);
     let router = provider(&config, &telemetry).await;
     let declined = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
-    assert_eq!(declined.body["decline_code"], "card_declined");
+    assert_eq!(declined.json["decline_code"], "card_declined");
 }

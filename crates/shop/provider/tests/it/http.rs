@@ -1,20 +1,12 @@
 //! The HTTP interface, by requests to the router.
 
 use axum::Router;
-use axum::body::Body;
-use http::{Request, StatusCode};
-use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
-use tower::ServiceExt as _;
+use http::StatusCode;
+use serde_json::json;
 use waypost_durable::Storage;
 use waypost_provider::{Config, Parts, build};
 use waypost_telemetry::testing::{SpanTree, TestTelemetry};
-
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) is_replay: bool,
-    pub(crate) body: Value,
-}
+use waypost_test_client::{Answer, Request};
 
 pub(crate) async fn provider(config: &Config, telemetry: &TestTelemetry) -> Router {
     let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
@@ -22,16 +14,17 @@ pub(crate) async fn provider(config: &Config, telemetry: &TestTelemetry) -> Rout
 }
 
 pub(crate) async fn send(router: &Router, method: &str, path: &str, key: Option<&str>, body: &str) -> Answer {
-    let mut request = Request::builder().method(method).uri(path);
-    if let Some(key) = key {
-        request = request.header("idempotency-key", key);
-    }
-    let request = request.body(Body::from(body.to_owned())).unwrap();
-    let response = router.clone().oneshot(request).await.unwrap();
-    let status = response.status();
-    let is_replay = response.headers().contains_key("idempotent-replayed");
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    Answer { status, is_replay, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let request = Request::new(method, path).body(body.to_owned());
+    let request = match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
+    };
+    request.call(router.clone()).await
+}
+
+/// Whether an answer is one that was given before.
+pub(crate) fn is_replay(answer: &Answer) -> bool {
+    answer.headers.contains_key("idempotent-replayed")
 }
 
 pub(crate) fn charge(payment_method: &str) -> String {
@@ -45,37 +38,37 @@ async fn a_charge_is_made_captured_and_partly_refunded() {
     let router = provider(&Config::default(), &telemetry).await;
     let made = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
     assert_eq!(made.status, StatusCode::CREATED);
-    assert_eq!(made.body["status"], "authorized");
-    assert_eq!(made.body["amount"].to_string(), "99.99");
-    let id = made.body["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.json["status"], "authorized");
+    assert_eq!(made.json["amount"].to_string(), "99.99");
+    let id = made.json["id"].as_str().unwrap().to_owned();
 
     let again = send(&router, "POST", "/v1/charges", Some("k1"), &charge("pm_card_ok")).await;
-    assert!(again.is_replay);
-    assert_eq!(again.body, made.body);
+    assert!(is_replay(&again));
+    assert_eq!(again.json, made.json);
 
     let captured = send(&router, "POST", &format!("/v1/charges/{id}/capture"), Some("k2"), "").await;
-    assert_eq!(captured.body["captured"].to_string(), "99.99");
+    assert_eq!(captured.json["captured"].to_string(), "99.99");
     let too_much =
         send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k3"), r#"{"amount":100}"#).await;
     assert_eq!(
-        (too_much.status, &too_much.body["code"]),
+        (too_much.status, &too_much.json["code"]),
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("refund_too_large"))
     );
     let refunded =
         send(&router, "POST", &format!("/v1/charges/{id}/refunds"), Some("k4"), r#"{"amount":"9.99"}"#).await;
-    assert_eq!(refunded.body["refunded"].to_string(), "9.99");
+    assert_eq!(refunded.json["refunded"].to_string(), "9.99");
     let voided = send(&router, "POST", &format!("/v1/charges/{id}/void"), Some("k5"), "").await;
     assert_eq!(
-        (voided.status, &voided.body["code"]),
+        (voided.status, &voided.json["code"]),
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("charge_state"))
     );
 
     let ledger = send(&router, "GET", "/v1/ledger", None, "").await;
-    assert_eq!(ledger.body.to_string(), r#"{"captured":99.99,"charges":1,"refunded":9.99}"#);
+    assert_eq!(ledger.json.to_string(), r#"{"captured":99.99,"charges":1,"refunded":9.99}"#);
     let found = send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "").await;
-    assert_eq!(found.body["charges"][0]["id"], id);
+    assert_eq!(found.json["charges"][0]["id"], id);
     let none = send(&router, "GET", "/v1/charges?reference=other", None, "").await;
-    assert_eq!((none.status, &none.body), (StatusCode::OK, &json!({"charges": []})));
+    assert_eq!((none.status, &none.json), (StatusCode::OK, &json!({"charges": []})));
 }
 
 #[tokio::test]
@@ -100,13 +93,13 @@ async fn bad_requests_say_what_is_wrong() {
     for (method, path, key, body, status, code) in cases {
         let answer = send(&router, method, path, key, &body).await;
         assert_eq!(
-            (answer.status.as_u16(), &answer.body["code"]),
+            (answer.status.as_u16(), &answer.json["code"]),
             (status, &json!(code)),
             "{method} {path} {body}"
         );
     }
     let fields = send(&router, "POST", "/v1/charges", Some("k"), r#"{"amount":-1,"currency":"usd"}"#).await;
-    let pointers: Vec<_> = fields.body["errors"]
+    let pointers: Vec<_> = fields.json["errors"]
         .as_array()
         .unwrap()
         .iter()

@@ -105,6 +105,34 @@ async fn charges_are_found_by_reference_and_the_ledger_adds_up() {
 }
 
 #[tokio::test]
+async fn only_old_charges_that_nothing_is_reserved_for_are_forgotten_and_the_totals_stay() {
+    let store = sqlite();
+    for (id, then) in [("ch_1", "refund"), ("ch_2", "void"), ("ch_3", "nothing"), ("ch_4", "capture")] {
+        run(&store, &format!("{id}-charge"), charge(id, 999_900)).await.unwrap();
+        let id = id.to_owned();
+        let operation = match then {
+            "void" => Operation::Void { id: id.clone() },
+            "nothing" => continue,
+            _ => Operation::Capture { id: id.clone() },
+        };
+        run(&store, &format!("{id}-{then}"), operation).await.unwrap();
+    }
+    let part = Operation::Refund { id: "ch_1".into(), amount: Amount::from_ten_thousandths(100_000) };
+    run(&store, "ch_1-part", part).await.unwrap();
+    let before = store.totals().await.unwrap();
+    let made = command("", charge("ch_0", 1)).at;
+
+    assert_eq!(store.forget_charges(made).await.unwrap(), 0);
+    assert_eq!(store.forget_charges(made + Duration::from_secs(1)).await.unwrap(), 3);
+    assert_eq!(store.forget_charges(made + Duration::from_secs(1)).await.unwrap(), 0);
+    assert_eq!(store.totals().await.unwrap(), before);
+    assert_eq!(store.charge("ch_1".into()).await.unwrap(), None);
+    run(&store, "late-capture", Operation::Capture { id: "ch_3".into() }).await.unwrap();
+    let after = store.totals().await.unwrap();
+    assert_eq!(after.captured.ten_thousandths(), before.captured.ten_thousandths() + 999_900);
+}
+
+#[tokio::test]
 async fn a_ledger_survives_its_process() {
     let folder = tempfile::tempdir().unwrap();
     let data = Files::Folder(folder.path().to_path_buf());

@@ -16,7 +16,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use waypost_api::ErrorCode;
+use waypost_errors::ErrorCode;
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{
@@ -181,9 +181,9 @@ pub struct Refused {
     pub retry_in: Duration,
 }
 
-impl From<Refused> for waypost_api::Error {
+impl From<Refused> for waypost_errors::Error {
     fn from(refused: Refused) -> Self {
-        waypost_api::Error::new(ErrorCode::Unavailable, refused.to_string())
+        waypost_errors::Error::new(ErrorCode::Unavailable, refused.to_string())
             .with_retry_after(refused.retry_in)
     }
 }
@@ -191,7 +191,7 @@ impl From<Refused> for waypost_api::Error {
 impl From<Refused> for tonic::Status {
     /// `UNAVAILABLE`, with the refusal as its source, by which [`crate::retry`] knows that nothing was sent.
     fn from(refused: Refused) -> Self {
-        let mut status = tonic::Status::from(waypost_api::Error::from(refused));
+        let mut status = tonic::Status::from(waypost_errors::Error::from(refused));
         status.set_source(Arc::new(refused));
         status
     }

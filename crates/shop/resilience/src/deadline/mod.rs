@@ -21,7 +21,7 @@ use tokio::{
     task::futures::TaskLocalFuture,
     time::{Instant, timeout_at},
 };
-use waypost_api::{Error, ErrorCode};
+use waypost_errors::{Error, ErrorCode};
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 pub(crate) use client::ClientLayer;

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 use tower_layer::Layer;
 use tower_service::Service;
-use waypost_api::{CODE_METADATA, ErrorCode};
+use waypost_errors::{CODE_METADATA, ErrorCode};
 
 use crate::breaker::{Breaker, Outcome, Permit, Refused};
 

@@ -29,7 +29,7 @@ mod budget;
 use std::{error::Error, future::Future, time::Duration};
 
 use tonic::{Code, Status, metadata::MetadataValue};
-use waypost_api::RETRY_PUSHBACK_METADATA;
+use waypost_errors::RETRY_PUSHBACK_METADATA;
 
 pub use budget::Budget;
 use budget::Verdict;

@@ -27,10 +27,7 @@ use std::{
 use http::{HeaderValue, Method, Request, Response, header};
 use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
-use waypost_api::{
-    Error, ErrorCode,
-    http_bodies::{PROBLEM_CONTENT_TYPE, Problem},
-};
+use waypost_errors::{Error, ErrorCode, PROBLEM_CONTENT_TYPE, Problem};
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{

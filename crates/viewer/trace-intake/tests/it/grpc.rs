@@ -1,5 +1,5 @@
 use crate::{
-    door::{Answer, Door, until},
+    door::{Door, until},
     fake::{Does, FakeStore, intake, memory},
     made::{bomb, compressed, log, spans, trace},
 };
@@ -13,6 +13,7 @@ use prost::Message as _;
 use std::{sync::Arc, time::Duration};
 use tonic::{Code, Status};
 use waypost_settings::ByteSize;
+use waypost_test_client::{Answer, Request};
 use waypost_trace_intake::{RecordLimits, Settings};
 use waypost_trace_model::otlp;
 use waypost_trace_store::{AppendError, TraceStore as _};
@@ -32,9 +33,9 @@ fn frame(flag: u8, message: &[u8]) -> Bytes {
 
 /// A call by hand, for what a good client does not do.
 async fn raw(door: &Door, encoding: &str, body: Bytes) -> Answer {
-    let call = door.post(TRACES).over(Version::HTTP_2).header("content-type", "application/grpc");
+    let call = Request::post(TRACES).over(Version::HTTP_2).header("content-type", "application/grpc");
     let call = call.header("te", "trailers").header("grpc-encoding", encoding);
-    let answer = call.chunked(&body, 1000).send().await;
+    let answer = call.body(body.clone()).in_pieces(1000).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
     answer
 }
@@ -71,10 +72,10 @@ fn retry_info(status: &Status) -> RetryInfo {
 async fn spans_and_log_records_come_back_as_they_went_in() {
     let store = memory();
     let door = Door::open(intake(store.clone(), &Settings::default()).otlp_grpc());
-    let mut client = TraceServiceClient::connect(door.url.clone()).await.unwrap();
+    let mut client = TraceServiceClient::connect(door.url()).await.unwrap();
     let answer = client.export(request(1)).await.unwrap().into_inner();
     assert_eq!(answer.partial_success, None);
-    let mut client = LogsServiceClient::connect(door.url.clone()).await.unwrap();
+    let mut client = LogsServiceClient::connect(door.url()).await.unwrap();
     let logs = ExportLogsServiceRequest::decode(otlp::logs_to_protobuf(&[log(1, "shop")])).unwrap();
     assert_eq!(client.export(logs).await.unwrap().into_inner().partial_success, None);
     let kept = store.traces(&[trace(1)]).unwrap();
@@ -91,7 +92,7 @@ async fn every_encoding_is_taken() {
         let is_compressed = u8::from(encoding != "identity");
         let answer = raw(&door, encoding, frame(is_compressed, &compressed(encoding, &plain))).await;
         assert_eq!(code(&answer), Code::Ok, "{encoding}");
-        assert_eq!(answer.body[..], [0; 5]);
+        assert_eq!(answer.bytes[..], [0; 5]);
         assert_eq!(store.traces(&[trace(number)]).unwrap()[0].spans, spans(number, "shop"));
         // A message may be plain although the call speaks of an encoding.
         let plain = otlp::traces_to_protobuf(&spans(number + 100, "shop"));
@@ -103,7 +104,7 @@ async fn every_encoding_is_taken() {
 async fn a_part_that_is_refused_is_told_in_the_answer() {
     let limits = RecordLimits { attributes: 6, ..RecordLimits::default() };
     let door = Door::open(intake(memory(), &Settings { limits, ..Settings::default() }).otlp_grpc());
-    let mut client = TraceServiceClient::connect(door.url.clone()).await.unwrap();
+    let mut client = TraceServiceClient::connect(door.url()).await.unwrap();
     let partial = client.export(request(1)).await.unwrap().into_inner().partial_success.unwrap();
     assert_eq!(partial.rejected_spans, 2);
     assert_eq!(partial.error_message, "not kept: 2 spans: attribute_limit 2");
@@ -126,7 +127,7 @@ async fn what_cannot_be_read_is_an_invalid_argument() {
     for (encoding, body) in bodies {
         let answer = raw(&door, encoding, body.clone()).await;
         assert_eq!(code(&answer), Code::InvalidArgument, "{encoding} {body:?}");
-        assert_eq!(answer.header("grpc-status-details-bin"), None);
+        assert_eq!(answer.header("grpc-status-details-bin"), "");
     }
 }
 
@@ -142,7 +143,7 @@ async fn what_is_too_large_is_exhausted_without_a_time_to_come_back() {
     for (encoding, body) in bodies {
         let answer = raw(&door, encoding, body).await;
         assert_eq!(code(&answer), Code::ResourceExhausted, "{encoding}");
-        assert_eq!(answer.header("grpc-status-details-bin"), None);
+        assert_eq!(answer.header("grpc-status-details-bin"), "");
     }
 }
 
@@ -152,7 +153,7 @@ async fn overload_and_a_full_disk_say_when_to_come_back() {
     let settings =
         Settings { calls: 1, retry_after: Duration::from_millis(1500).into(), ..Settings::default() };
     let door = Door::open(intake(store.clone(), &settings).otlp_grpc());
-    let mut client = TraceServiceClient::connect(door.url.clone()).await.unwrap();
+    let mut client = TraceServiceClient::connect(door.url()).await.unwrap();
     let first = waypost_telemetry::spawn({
         let mut client = client.clone();
         async move { client.export(request(1)).await }
@@ -179,12 +180,13 @@ async fn other_methods_encodings_and_protocols_are_told_apart() {
     let door = Door::open(intake(memory(), &Settings::default()).otlp_grpc());
     let answer = raw(&door, "snappy", frame(1, b"")).await;
     assert_eq!(code(&answer), Code::Unimplemented);
-    assert_eq!(answer.header("grpc-accept-encoding"), Some("identity,gzip,deflate,zstd"));
-    let call = door.post("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export");
-    let answer = call.over(Version::HTTP_2).header("content-type", "application/grpc").send().await;
+    assert_eq!(answer.header("grpc-accept-encoding"), "identity,gzip,deflate,zstd");
+    let call = Request::post("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export");
+    let answer =
+        call.over(Version::HTTP_2).header("content-type", "application/grpc").send(door.address).await;
     assert_eq!(code(&answer), Code::Unimplemented);
     for other in ["application/x-protobuf", "application/grpc-web", "application/grpc+json"] {
-        let answer = door.post(TRACES).header("content-type", other).body("x").send().await;
+        let answer = Request::post(TRACES).header("content-type", other).body("x").send(door.address).await;
         assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
         assert_eq!(answer.text(), "this port speaks gRPC; OTLP over HTTP has its own\n");
     }

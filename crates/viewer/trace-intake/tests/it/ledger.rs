@@ -5,6 +5,7 @@ use crate::{
 };
 use http::StatusCode;
 use std::collections::BTreeMap;
+use waypost_test_client::Request;
 use waypost_trace_intake::{RecordLimits, Settings};
 use waypost_trace_model::{RefusalReason, otlp};
 use waypost_trace_store::{ServiceLedger, TraceStore};
@@ -29,19 +30,24 @@ async fn each_refusal_is_counted_once_where_it_belongs() {
     let limits = RecordLimits { attributes: 7, ..RecordLimits::default() };
     let intake = intake(store.clone(), &Settings { limits, ..Settings::default() });
     let door = Door::open(intake.otlp_http().merge(intake.zipkin()));
-    let json = |path: &str| door.post(path).header("content-type", "application/json");
-    assert_eq!(json("/v1/traces").body("{").send().await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(json("/v1/logs").body("{").send().await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(json("/v1/metrics").body("{").send().await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(json("/api/v2/spans").body("{").send().await.status, StatusCode::BAD_REQUEST);
-    let answer = door.post("/v1/traces").header("content-type", "text/xml").body("<spans/>").send().await;
+    let json = |path: &str| Request::post(path).header("content-type", "application/json");
+    assert_eq!(json("/v1/traces").body("{").send(door.address).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(json("/v1/logs").body("{").send(door.address).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(json("/v1/metrics").body("{").send(door.address).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(json("/api/v2/spans").body("{").send(door.address).await.status, StatusCode::BAD_REQUEST);
+    let answer = Request::post("/v1/traces")
+        .header("content-type", "text/xml")
+        .body("<spans/>")
+        .send(door.address)
+        .await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let mut sent = spans(1, "shop");
     let more = sent[0].attributes[0].clone();
     sent[0].attributes.push(more);
-    let answer = json("/v1/traces").body(otlp::traces_to_json(&sent).to_string()).send().await;
+    let answer = json("/v1/traces").body(otlp::traces_to_json(&sent).to_string()).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let answer = json("/v1/logs").body(otlp::logs_to_json(&[log(1, "shop")]).to_string()).send().await;
+    let answer =
+        json("/v1/logs").body(otlp::logs_to_json(&[log(1, "shop")]).to_string()).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
 
     let unknown = refused(&*store, "unknown_service", RefusalReason::Malformed, 3).await;

@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use serde_json::json;
+use waypost_test_client::Request;
 use waypost_trace_intake::Settings;
 use waypost_trace_store::TraceStore as _;
 
@@ -49,10 +50,10 @@ async fn metrics_are_a_success_that_says_that_none_is_kept() {
     let store = memory();
     let intake = intake(store.clone(), &Settings::default());
     let door = Door::open(intake.otlp_http());
-    let call = door.post("/v1/metrics").header("content-type", "application/x-protobuf");
-    let answer = call.body(request().encode_to_vec()).send().await;
+    let call = Request::post("/v1/metrics").header("content-type", "application/x-protobuf");
+    let answer = call.body(request().encode_to_vec()).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let partial = ExportMetricsServiceResponse::decode(answer.body).unwrap().partial_success.unwrap();
+    let partial = ExportMetricsServiceResponse::decode(answer.bytes).unwrap().partial_success.unwrap();
     assert_eq!((partial.rejected_data_points, &*partial.error_message), (20, MESSAGE));
 
     let point = json!({"asInt": "1"});
@@ -62,16 +63,13 @@ async fn metrics_are_a_success_that_says_that_none_is_kept() {
         {"name": "c"},
     ]);
     let body = json!({"resourceMetrics": [{"resource": {}, "scopeMetrics": [{"metrics": metrics}]}, {}]});
-    let call = door.post("/v1/metrics").header("content-type", "application/json");
-    let answer = call.body(body.to_string()).send().await;
+    let call = Request::post("/v1/metrics").header("content-type", "application/json");
+    let answer = call.body(body.to_string()).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(
-        answer.json(),
-        json!({"partialSuccess": {"rejectedDataPoints": "3", "errorMessage": MESSAGE}})
-    );
+    assert_eq!(answer.json, json!({"partialSuccess": {"rejectedDataPoints": "3", "errorMessage": MESSAGE}}));
 
     let grpc = Door::open(intake.otlp_grpc());
-    let mut client = MetricsServiceClient::connect(grpc.url.clone()).await.unwrap();
+    let mut client = MetricsServiceClient::connect(grpc.url()).await.unwrap();
     let partial = client.export(request()).await.unwrap().into_inner().partial_success.unwrap();
     assert_eq!((partial.rejected_data_points, &*partial.error_message), (20, MESSAGE));
     let whole = client.export(ExportMetricsServiceRequest::default()).await.unwrap().into_inner();

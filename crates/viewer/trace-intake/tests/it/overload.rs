@@ -11,6 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 use waypost_settings::ByteSize;
+use waypost_test_client::Request;
 use waypost_trace_intake::{Intake, Refused, Settings};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, otlp};
 use waypost_trace_store::AppendError;
@@ -37,19 +38,33 @@ async fn beyond_the_requests_at_once_it_is_429_with_a_time_and_afterwards_well_a
     let door = Arc::new(Door::open(intake(store.clone(), &settings).otlp_http()));
     let first = waypost_telemetry::spawn({
         let door = Arc::clone(&door);
-        async move { door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await }
+        async move {
+            Request::post("/v1/traces")
+                .header("content-type", PROTOBUF)
+                .body(body(1))
+                .send(door.address)
+                .await
+        }
     });
     until("the first is with the store", || (store.batches() == 1).then_some(())).await;
     for _ in 0..3 {
-        let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send().await;
+        let answer = Request::post("/v1/traces")
+            .header("content-type", PROTOBUF)
+            .body(body(2))
+            .send(door.address)
+            .await;
         assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(answer.header("retry-after"), Some("2"));
-        assert_eq!(answer.body[..2], [0x08, 8]);
+        assert_eq!(answer.header("retry-after"), "2");
+        assert_eq!(answer.bytes[..2], [0x08, 8]);
     }
-    let answer = door.post("/v1/logs").header("content-type", "application/json").body("{}").send().await;
+    let answer = Request::post("/v1/logs")
+        .header("content-type", "application/json")
+        .body("{}")
+        .send(door.address)
+        .await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     let sentence = "too much is on its way to the disk; try again after a moment";
-    assert_eq!(answer.json(), serde_json::json!({"code": 8, "message": sentence}));
+    assert_eq!(answer.json, serde_json::json!({"code": 8, "message": sentence}));
     until("the refusals are counted", || {
         let counted = total(&store.refusals(), "unknown_service", RefusalReason::Overloaded);
         (counted == (3, 1)).then_some(())
@@ -57,7 +72,8 @@ async fn beyond_the_requests_at_once_it_is_429_with_a_time_and_afterwards_well_a
     .await;
     store.tell(Does::Keep);
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
-    let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send().await;
+    let answer =
+        Request::post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
@@ -99,11 +115,16 @@ async fn a_body_for_which_there_is_no_memory_is_429_and_the_memory_is_free_again
     let settings = Settings { in_flight: ByteSize::bytes(10_000), ..Settings::default() };
     let door = Door::open(intake(store.clone(), &settings).otlp_http());
     for is_chunked in [false, true] {
-        let call = door.post("/v1/traces").header("content-type", PROTOBUF);
+        let call = Request::post("/v1/traces").header("content-type", PROTOBUF);
         let large = Bytes::from(vec![0; 20_000]);
-        let call = if is_chunked { call.chunked(&large, 500) } else { call.body(large) };
-        assert_eq!(call.send().await.status, StatusCode::TOO_MANY_REQUESTS);
-        let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await;
+        let call = call.body(large);
+        let call = if is_chunked { call.in_pieces(500) } else { call };
+        assert_eq!(call.send(door.address).await.status, StatusCode::TOO_MANY_REQUESTS);
+        let answer = Request::post("/v1/traces")
+            .header("content-type", PROTOBUF)
+            .body(body(1))
+            .send(door.address)
+            .await;
         assert_eq!(answer.status, StatusCode::OK);
     }
 }
@@ -146,17 +167,18 @@ async fn what_the_store_refuses_is_answered_with_its_code_and_counted_by_the_sto
     ];
     for (error, status, code, sentence) in cases {
         store.tell(Does::Fail(error));
-        let call = door.post("/v1/traces").header("content-type", "application/json");
-        let answer = call.body(otlp::traces_to_json(&spans(1, "shop")).to_string()).send().await;
-        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("1")));
-        assert_eq!(answer.json(), serde_json::json!({"code": code, "message": sentence}));
+        let call = Request::post("/v1/traces").header("content-type", "application/json");
+        let answer = call.body(otlp::traces_to_json(&spans(1, "shop")).to_string()).send(door.address).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (status, "1"));
+        assert_eq!(answer.json, serde_json::json!({"code": code, "message": sentence}));
         let span = r#"[{"traceId":"1","id":"2","name":"get"}]"#;
-        let answer = door.post("/api/v2/spans").body(span).send().await;
-        assert_eq!((answer.status, answer.header("retry-after")), (status, Some("1")));
+        let answer = Request::post("/api/v2/spans").body(span).send(door.address).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (status, "1"));
         assert_eq!(answer.text(), format!("{sentence}\n"));
     }
     store.tell(Does::Keep);
-    let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await;
+    let answer =
+        Request::post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(store.refusals(), []);
 }
@@ -170,7 +192,13 @@ async fn a_client_that_leaves_changes_nothing_for_what_has_arrived() {
     let door = Arc::new(Door::open(intake.otlp_http()));
     let leaving = waypost_telemetry::spawn({
         let door = Arc::clone(&door);
-        async move { door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await }
+        async move {
+            Request::post("/v1/traces")
+                .header("content-type", PROTOBUF)
+                .body(body(1))
+                .send(door.address)
+                .await
+        }
     });
     until("the request is with the store", || (store.batches() == 1).then_some(())).await;
     leaving.abort();
@@ -179,7 +207,8 @@ async fn a_client_that_leaves_changes_nothing_for_what_has_arrived() {
     until("it is kept all the same", || (*watching.0.lock().unwrap() == [2]).then_some(())).await;
     // Its place is free again.
     until("the next is taken", || (watching.0.lock().unwrap().len() == 1).then_some(())).await;
-    let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send().await;
+    let answer =
+        Request::post("/v1/traces").header("content-type", PROTOBUF).body(body(2)).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
@@ -194,7 +223,7 @@ async fn a_body_that_is_announced_and_does_not_come_holds_no_memory_of_others() 
     );
     let mut silent = Vec::new();
     for _ in 0..3 {
-        let mut client = TcpStream::connect(door.url.trim_start_matches("http://")).await.unwrap();
+        let mut client = TcpStream::connect(door.address).await.unwrap();
         client.write_all(head.as_bytes()).await.unwrap();
         let mut begun = [0; 12];
         client.read_exact(&mut begun).await.unwrap();
@@ -202,6 +231,7 @@ async fn a_body_that_is_announced_and_does_not_come_holds_no_memory_of_others() 
         assert_eq!(&begun, b"HTTP/1.1 100");
         silent.push(client);
     }
-    let answer = door.post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send().await;
+    let answer =
+        Request::post("/v1/traces").header("content-type", PROTOBUF).body(body(1)).send(door.address).await;
     assert_eq!(answer.status, StatusCode::OK);
 }

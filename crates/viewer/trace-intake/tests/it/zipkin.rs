@@ -6,6 +6,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use waypost_settings::ByteSize;
+use waypost_test_client::Request;
 use waypost_trace_intake::Settings;
 use waypost_trace_model::Kind;
 use waypost_trace_store::TraceStore as _;
@@ -48,15 +49,16 @@ async fn spans_are_taken_in_both_formats_and_every_encoding() {
                 number += 1;
                 let plain = if format.ends_with("protobuf") { protobuf(number) } else { json(number) };
                 let body = compressed(encoding, &plain);
-                let mut call = door.post("/api/v2/spans");
+                let mut call = Request::post("/api/v2/spans");
                 if !format.is_empty() {
                     call = call.header("content-type", format);
                 }
                 if !encoding.is_empty() {
                     call = call.header("content-encoding", encoding);
                 }
-                let call = if is_chunked { call.chunked(&body, 9) } else { call.body(body) };
-                let answer = call.send().await;
+                let call = call.body(body);
+                let call = if is_chunked { call.in_pieces(9) } else { call };
+                let answer = call.send(door.address).await;
                 assert_eq!((answer.status, answer.text()), (StatusCode::ACCEPTED, ""), "{format} {encoding}");
                 let kept = store.traces(&[trace(number)]).unwrap();
                 let span = &kept[0].spans[0];
@@ -72,22 +74,31 @@ async fn spans_are_taken_in_both_formats_and_every_encoding() {
 async fn what_is_refused_is_told_in_a_sentence() {
     let settings = Settings { body_size: ByteSize::bytes(1_000), ..Settings::default() };
     let door = Door::open(intake(memory(), &settings).zipkin());
-    let answer = door.post("/api/v2/spans").body("[{").send().await;
+    let answer = Request::post("/api/v2/spans").body("[{").send(door.address).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
     assert!(answer.text().starts_with("cannot read the request: "), "{}", answer.text());
-    let answer = door.post("/api/v2/spans").body(vec![b' '; 1_001]).send().await;
+    let answer = Request::post("/api/v2/spans").body(vec![b' '; 1_001]).send(door.address).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer.text(), "the request is larger than 1000 bytes; send smaller batches\n");
-    let answer = door.post("/api/v2/spans").header("content-type", "application/x-thrift").send().await;
+    let answer = Request::post("/api/v2/spans")
+        .header("content-type", "application/x-thrift")
+        .send(door.address)
+        .await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    let answer = door.post("/api/v2/spans").body(r#"[{"traceId":"0","id":"0","name":"x"}]"#).send().await;
+    let answer = Request::post("/api/v2/spans")
+        .body(r#"[{"traceId":"0","id":"0","name":"x"}]"#)
+        .send(door.address)
+        .await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.text(), "not kept: 1 spans: invalid_id 1\n");
-    let answer = door.post("/api/v1/spans").body("[]").send().await;
+    let answer = Request::post("/api/v1/spans").body("[]").send(door.address).await;
     assert_eq!(answer.status, StatusCode::GONE);
     assert!(answer.text().contains("/api/v2/spans"), "{}", answer.text());
-    let answer = door.post("/api/v2/spans").method(Method::PUT).send().await;
+    let answer = Request::new("PUT", "/api/v2/spans").send(door.address).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(door.post("/api/v2/spans").body("[]").send().await.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        Request::post("/api/v2/spans").body("[]").send(door.address).await.status,
+        StatusCode::ACCEPTED
+    );
 }

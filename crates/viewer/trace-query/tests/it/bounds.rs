@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{PING, RANGE, START},
-    site::Site,
+    site::{AnswerExt as _, Site},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -56,14 +56,14 @@ async fn a_trace_that_is_too_large_is_cut_and_says_so() {
     assert!(given["spans"].as_array().unwrap().iter().all(|span| span["warnings"].is_null()));
 
     let answer = site.jaeger(&format!("/api/v3/traces/{id}")).await;
-    assert_eq!(answer.header("waypost-partial"), Some(cut));
+    assert_eq!(answer.header("waypost-partial"), cut);
     let first = answer.ok()["result"]["resourceSpans"][0]["scopeSpans"][0]["spans"][0].clone();
     let warning =
         json!([{"key": "@jaeger@warnings", "value": {"arrayValue": {"values": [{"stringValue": cut}]}}}]);
     assert_eq!((&first["spanId"], &first["attributes"]), (&json!("0000000000000001"), &warning));
 
     let answer = site.zipkin(&format!("/api/v2/trace/{id}")).await;
-    assert_eq!(answer.header("waypost-partial"), Some(cut));
+    assert_eq!(answer.header("waypost-partial"), cut);
     assert_eq!(answer.ok().as_array().unwrap().len(), 100_000);
     site.store.close().await;
 }
@@ -81,7 +81,7 @@ async fn traces_that_do_not_fit_into_one_answer_are_left_out_and_counted() {
     assert_eq!(answer["errors"], json!([{"msg": left_out}]));
     let end = START / 1_000_000 + 1_000;
     let answer = site.zipkin(&format!("/api/v2/traces?endTs={end}")).await;
-    assert_eq!(answer.header("waypost-partial"), Some(left_out));
+    assert_eq!(answer.header("waypost-partial"), left_out);
     assert_eq!(answer.ok().as_array().unwrap().len(), 2);
 }
 
@@ -106,11 +106,11 @@ async fn more_than_a_thousand_traces_are_not_given() {
     assert_eq!((answer["data"].as_array().unwrap().len(), &answer["errors"]), (1_000, &Value::Null));
     let times = "query.startTimeMin=2026-09-21T14:00:00Z&query.startTimeMax=2026-09-21T15:00:00Z";
     let answer = site.jaeger(&format!("/api/v3/trace-summaries?{times}&query.searchDepth=2000")).await;
-    assert_eq!(answer.header("waypost-partial"), Some(note));
+    assert_eq!(answer.header("waypost-partial"), note);
     assert_eq!(answer.ok()["summaries"].as_array().unwrap().len(), 1_000);
     let end = START / 1_000_000 + 1_000;
     let answer = site.zipkin(&format!("/api/v2/traces?endTs={end}&limit=1001")).await;
-    assert_eq!(answer.header("waypost-partial"), Some(note));
+    assert_eq!(answer.header("waypost-partial"), note);
     assert_eq!(answer.ok().as_array().unwrap().len(), 1_000);
 }
 
@@ -120,12 +120,15 @@ async fn a_store_that_is_closed_is_a_503_in_each_apis_form() {
     site.store.close().await;
     let message = "the store cannot be read";
     let answer = site.jaeger(&format!("/api/traces/{PING}")).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
     let errors = json!([{"code": 503, "msg": message}]);
-    assert_eq!(answer.json(), json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors}));
+    assert_eq!(
+        answer.as_json(),
+        json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors})
+    );
     let answer = site.jaeger(&format!("/api/v3/traces/{PING}")).await;
-    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
-    assert_eq!(answer.json(), json!({"error": {"httpCode": 503, "message": message}}));
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    assert_eq!(answer.as_json(), json!({"error": {"httpCode": 503, "message": message}}));
     let answer = site.zipkin(&format!("/api/v2/trace/{PING}")).await;
-    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, message));
+    assert_eq!((answer.status, answer.text()), (StatusCode::SERVICE_UNAVAILABLE, message));
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{at, cart, lone, text},
-    site::Site,
+    site::{AnswerExt as _, Site},
 };
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};

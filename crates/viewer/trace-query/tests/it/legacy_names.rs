@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{cart, lone, ping},
-    site::Site,
+    site::{AnswerExt as _, Site},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -58,5 +58,8 @@ async fn operations_without_a_service_are_a_bad_request() {
     let answer = Site::with(&[]).await.jaeger("/api/operations").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let errors = json!([{"code": 400, "msg": "parameter 'service': it is required"}]);
-    assert_eq!(answer.json(), json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors}));
+    assert_eq!(
+        answer.as_json(),
+        json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors})
+    );
 }

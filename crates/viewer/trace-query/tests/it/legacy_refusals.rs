@@ -1,6 +1,6 @@
 //! What Jaeger's JSON API refuses, and what it answers without an archive and a metrics storage.
 
-use crate::site::{Site, escaped};
+use crate::site::{AnswerExt as _, Site, escaped};
 use serde_json::json;
 
 /// Asks, and expects an error in the envelope.
@@ -9,7 +9,7 @@ async fn expect(path: &str, code: u16, message: &str) {
     assert_eq!(answer.status.as_u16(), code, "{path}");
     let errors = json!([{"code": code, "msg": message}]);
     let expected = json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors});
-    assert_eq!(answer.json(), expected, "{path}");
+    assert_eq!(answer.as_json(), expected, "{path}");
 }
 
 #[tokio::test]
@@ -75,7 +75,10 @@ async fn there_is_no_archive() {
     let answer = site.jaeger_post("/api/archive/1", "").await;
     assert_eq!(answer.status.as_u16(), 500);
     let errors = json!([{"code": 500, "msg": "archive storage is not configured"}]);
-    assert_eq!(answer.json(), json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors}));
+    assert_eq!(
+        answer.as_json(),
+        json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors})
+    );
     assert_eq!(site.jaeger_post("/api/archive/zz", "").await.status.as_u16(), 400);
 }
 

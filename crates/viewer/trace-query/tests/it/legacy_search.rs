@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{CART, PING, RANGE, at, cart, int, lone, ping, text},
-    site::{Site, escaped},
+    site::{AnswerExt as _, Site, escaped},
 };
 use serde_json::{Value, json};
 

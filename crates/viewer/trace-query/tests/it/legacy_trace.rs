@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{CART, PING, START, at, cart, lone, ping, text},
-    site::{Site, escaped},
+    site::{AnswerExt as _, Site, escaped},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -148,8 +148,8 @@ async fn pretty_print_changes_only_the_spaces() {
     let site = Site::with(&[ping()]).await;
     let plain = site.jaeger(&format!("/api/traces/{PING}?prettyPrint=false")).await;
     let pretty = site.jaeger(&format!("/api/traces/{PING}?prettyPrint=true")).await;
-    assert!(!plain.text.contains('\n'));
-    assert!(pretty.text.contains("\n      \"traceID\""), "{}", pretty.text);
+    assert!(!plain.text().contains('\n'));
+    assert!(pretty.text().contains("\n      \"traceID\""), "{}", pretty.text());
     assert_eq!(plain.ok(), pretty.ok());
 }
 
@@ -289,5 +289,8 @@ async fn a_trace_that_is_not_kept_is_a_404_in_the_envelope() {
     let answer = site.jaeger("/api/traces/123").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let errors = json!([{"code": 404, "msg": "trace not found"}]);
-    assert_eq!(answer.json(), json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors}));
+    assert_eq!(
+        answer.as_json(),
+        json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": errors})
+    );
 }

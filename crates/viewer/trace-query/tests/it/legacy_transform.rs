@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{CART, PING, cart, lone, ping},
-    site::Site,
+    site::{AnswerExt as _, Site},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ async fn what_is_no_otlp_json_is_a_bad_request() {
     let site = Site::with(&[]).await;
     let answer = site.jaeger_post("/api/transform", "{").await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    let error = answer.json()["errors"][0].clone();
+    let error = answer.as_json()["errors"][0].clone();
     assert_eq!(error["code"], 400);
     assert!(error["msg"].as_str().unwrap().starts_with("the body is not OTLP JSON: "), "{error}");
 }
@@ -56,5 +56,5 @@ async fn what_is_no_otlp_json_is_a_bad_request() {
 async fn a_body_that_is_too_large_is_refused_in_the_envelope() {
     let answer = Site::with(&[]).await.jaeger_post("/api/transform", vec![b' '; (64 << 20) + 1]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(answer.json()["errors"][0]["code"], 413);
+    assert_eq!(answer.as_json()["errors"][0]["code"], 413);
 }

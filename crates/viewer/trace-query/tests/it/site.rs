@@ -1,11 +1,11 @@
 //! The routers over a store in memory, and requests to them without a socket.
 
-use axum::{Router, body::Body};
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::StatusCode;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tower::ServiceExt;
+pub(crate) use waypost_test_client::Answer;
+use waypost_test_client::Request;
 use waypost_trace_model::{Batch, Limits, otlp::traces_from_json};
 use waypost_trace_query::Reads;
 use waypost_trace_store::{MemoryStore, Settings, TraceStore};
@@ -18,28 +18,23 @@ pub(crate) struct Site {
     pub(crate) store: Arc<dyn TraceStore>,
 }
 
-/// What a router answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
+/// What this crate's tests ask of answers.
+pub(crate) trait AnswerExt {
+    /// The JSON of an answer that must be one.
+    fn as_json(&self) -> Value;
+    /// The JSON of an answer that must be a 200.
+    fn ok(&self) -> Value;
 }
 
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        assert_eq!(self.header("content-type"), Some("application/json"), "{}", self.text);
-        serde_json::from_str(&self.text).unwrap()
+impl AnswerExt for Answer {
+    fn as_json(&self) -> Value {
+        assert_eq!(self.header("content-type"), "application/json", "{}", self.text());
+        self.json.clone()
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// The JSON of an answer that must be a 200.
-    pub(crate) fn ok(&self) -> Value {
-        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
-        self.json()
+    fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        self.as_json()
     }
 }
 
@@ -64,24 +59,16 @@ impl Site {
     }
 
     pub(crate) async fn jaeger(&self, path: &str) -> Answer {
-        ask(waypost_trace_query::jaeger(self.reads()), "GET", path, Body::empty()).await
+        Request::get(path).call(waypost_trace_query::jaeger(self.reads())).await
     }
 
-    pub(crate) async fn jaeger_post(&self, path: &str, body: impl Into<Body>) -> Answer {
-        ask(waypost_trace_query::jaeger(self.reads()), "POST", path, body.into()).await
+    pub(crate) async fn jaeger_post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        Request::post(path).body(body).call(waypost_trace_query::jaeger(self.reads())).await
     }
 
     pub(crate) async fn zipkin(&self, path: &str) -> Answer {
-        ask(waypost_trace_query::zipkin(self.reads()), "GET", path, Body::empty()).await
+        Request::get(path).call(waypost_trace_query::zipkin(self.reads())).await
     }
-}
-
-async fn ask(router: Router, method: &str, path: &str, body: Body) -> Answer {
-    let request = Request::builder().method(method).uri(path).body(body).unwrap();
-    let response = router.oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
 }
 
 /// A text as a value in a query string.

@@ -36,7 +36,7 @@ async fn a_store_in_files_answers_as_the_one_in_memory() {
         format!("/api/v3/trace-summaries?{times}"),
     ] {
         let (one, other) = (files.jaeger(&path).await, memory.jaeger(&path).await);
-        assert_eq!((one.status, one.text), (StatusCode::OK, other.text), "{path}");
+        assert_eq!((one.status, one.text()), (StatusCode::OK, other.text()), "{path}");
     }
     let end = START / 1_000_000 + 60_000;
     for path in [
@@ -46,7 +46,7 @@ async fn a_store_in_files_answers_as_the_one_in_memory() {
         format!("/api/v2/trace/{CART}"),
     ] {
         let (one, other) = (files.zipkin(&path).await, memory.zipkin(&path).await);
-        assert_eq!((one.status, one.text), (StatusCode::OK, other.text), "{path}");
+        assert_eq!((one.status, one.text()), (StatusCode::OK, other.text()), "{path}");
     }
     files.store.close().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     fixtures::{CART, PING, at, cart, lone, ping, text},
-    site::{Site, escaped},
+    site::{AnswerExt as _, Site, escaped},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const TIMES: &str = "query.startTimeMin=2026-09-21T14:00:00Z&query.startTimeMax=
 async fn found(site: &Site, query: &str) -> Vec<String> {
     let answer = site.jaeger(&format!("/api/v3/traces?{query}")).await;
     if answer.status == StatusCode::NOT_FOUND {
-        assert_eq!(answer.json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
+        assert_eq!(answer.as_json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
         return Vec::new();
     }
     let answer = answer.ok();
@@ -186,7 +186,7 @@ async fn no_match_is_a_404_for_traces_and_an_empty_list_for_summaries() {
     assert_eq!(site.jaeger(&format!("/api/v3/trace-summaries?{TIMES}")).await.ok(), json!({"summaries": []}));
     let answer = site.jaeger(&format!("/api/v3/traces/{CART}")).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_eq!(answer.json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
+    assert_eq!(answer.as_json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
 }
 
 #[tokio::test]

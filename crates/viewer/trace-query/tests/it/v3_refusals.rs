@@ -1,12 +1,12 @@
 //! What api_v3 refuses.
 
-use crate::site::{Site, escaped};
+use crate::site::{AnswerExt as _, Site, escaped};
 use serde_json::json;
 
 async fn expect(path: &str, message: &str) {
     let answer = Site::with(&[]).await.jaeger(path).await;
     assert_eq!(answer.status.as_u16(), 400, "{path}");
-    assert_eq!(answer.json(), json!({"error": {"httpCode": 400, "message": message}}), "{path}");
+    assert_eq!(answer.as_json(), json!({"error": {"httpCode": 400, "message": message}}), "{path}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Names, tokens and cookies.
 
 use crate::{
-    http::{Reply, Request},
+    http::{Reply, ReplyExt as _, Request},
     viewer::{Viewer, in_time},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -19,7 +19,7 @@ fn navigating(path: &str) -> Request {
 
 fn form(path: &str, token: &str) -> Request {
     let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
-    let request = Request::post(path, format!("token={token}"));
+    let request = Request::post(path).json(format!("token={token}"));
     request.header("content-type", "application/x-www-form-urlencoded").header("accept", "text/html")
 }
 
@@ -45,8 +45,8 @@ async fn on_loopback_only_known_names_are_answered() {
     }
     for path in ["/", "/api/v1/status", "/api/services", "/assets/app.js"] {
         let reply = viewer.send(Request::get(path).header("host", "evil.example:16686")).await;
-        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (421, "host"), "{path}");
-        assert!(reply.json()["detail"].as_str().unwrap().starts_with("`evil.example:16686` is not a name"));
+        assert_eq!((reply.status.as_u16(), reply.problem_name()), (421, "host"), "{path}");
+        assert!(reply.json["detail"].as_str().unwrap().starts_with("`evil.example:16686` is not a name"));
     }
     let reply =
         in_time(Request::get("/api/v2/services").header("host", "evil.example").send(viewer.zipkin)).await;
@@ -56,9 +56,9 @@ async fn on_loopback_only_known_names_are_answered() {
 #[tokio::test]
 async fn spans_are_taken_under_any_name() {
     let viewer = Viewer::open();
-    let request = Request::post("/v1/traces", r#"{"resourceSpans":[]}"#).header("host", "collector");
+    let request = Request::post("/v1/traces").json(r#"{"resourceSpans":[]}"#).header("host", "collector");
     assert_eq!(in_time(request.send(viewer.otlp_http)).await.status, 200);
-    let request = Request::post("/api/v2/spans", "[]").header("host", "collector");
+    let request = Request::post("/api/v2/spans").json("[]").header("host", "collector");
     assert_eq!(in_time(request.send(viewer.zipkin)).await.status, 202);
 }
 
@@ -69,7 +69,7 @@ async fn beyond_loopback_nothing_is_answered_without_the_token() {
         ["/api/v1/status", "/api/services", "/zipkin/api/v2/services", "/assets/app.js", "/", "/nothing"]
     {
         let reply = viewer.get(path).await;
-        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (401, "unauthorized"), "{path}");
+        assert_eq!((reply.status.as_u16(), reply.problem_name()), (401, "unauthorized"), "{path}");
         assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"waypost viewer\"");
         assert_eq!(viewer.send(bearer(path, "a guess")).await.status, 401, "{path}");
     }
@@ -120,7 +120,7 @@ async fn a_browser_without_a_cookie_gets_a_form_that_leads_back() {
     let with = navigating("/trace/1").header("cookie", &cookie(&right));
     assert_eq!(viewer.send(with).await.status, 200);
     let foreign = viewer.send(form("/", TOKEN).header("origin", "http://evil.example")).await;
-    assert_eq!((foreign.status.as_u16(), foreign.problem().as_str()), (403, "cross-site"));
+    assert_eq!((foreign.status.as_u16(), foreign.problem_name()), (403, "cross-site"));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn guessing_is_slow_and_holds_back_nobody_who_is_right() {
         assert_eq!(viewer.send(bearer("/api/v1/status", "a guess")).await.status, 401);
     }
     let reply = viewer.send(bearer("/api/v1/status", "another guess")).await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (429, "attempts"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (429, "attempts"));
     assert!((1..=60).contains(&reply.header("retry-after").parse::<u32>().unwrap()));
     assert_eq!(viewer.send(form("/", "another guess")).await.status, 429);
     assert_eq!(viewer.send(bearer("/api/v1/status", TOKEN)).await.status, 200);
@@ -140,31 +140,32 @@ async fn guessing_is_slow_and_holds_back_nobody_who_is_right() {
 #[tokio::test]
 async fn intake_beyond_loopback_asks_for_the_token_too() {
     let viewer = closed();
-    let otlp = || Request::post("/v1/traces", r#"{"resourceSpans":[]}"#);
+    let otlp = || Request::post("/v1/traces").json(r#"{"resourceSpans":[]}"#);
     assert_eq!(in_time(otlp().send(viewer.otlp_http)).await.status, 401);
     let authorization = format!("Bearer {TOKEN}");
     let reply = in_time(otlp().header("authorization", &authorization).send(viewer.otlp_http)).await;
     assert_eq!(reply.status, 200);
-    let zipkin = || Request::post("/api/v2/spans", "[]");
+    let zipkin = || Request::post("/api/v2/spans").json("[]");
     assert_eq!(in_time(zipkin().send(viewer.zipkin)).await.status, 401);
     let reply = in_time(zipkin().header("authorization", &authorization).send(viewer.zipkin)).await;
     assert_eq!(reply.status, 202);
     let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
     // A message of no bytes, uncompressed.
-    let grpc = || Request::post(path, &[0; 5][..]).header("content-type", "application/grpc");
+    let grpc = || Request::post(path).body(&[0; 5][..]).header("content-type", "application/grpc");
     let reply = in_time(grpc().send(viewer.otlp_grpc)).await;
     assert_eq!((reply.status.as_u16(), reply.header("grpc-status")), (200, "16"));
-    assert_eq!((reply.header("content-type"), reply.body.len()), ("application/grpc", 0));
+    assert_eq!((reply.header("content-type"), reply.bytes.len()), ("application/grpc", 0));
     let reply = in_time(grpc().header("authorization", &authorization).send(viewer.otlp_grpc)).await;
-    assert_eq!((reply.header("grpc-status"), &reply.body[..]), ("", &[0; 5][..]), "an empty answer");
+    assert_eq!((reply.header("grpc-status"), &reply.bytes[..]), ("", &[0; 5][..]), "an empty answer");
 }
 
 #[tokio::test]
 async fn an_open_intake_takes_spans_and_shows_nothing() {
     let viewer = Viewer::beyond_loopback(|config| config.open_intake = true);
-    let reply = in_time(Request::post("/v1/traces", r#"{"resourceSpans":[]}"#).send(viewer.otlp_http)).await;
+    let reply =
+        in_time(Request::post("/v1/traces").json(r#"{"resourceSpans":[]}"#).send(viewer.otlp_http)).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(in_time(Request::post("/api/v2/spans", "[]").send(viewer.zipkin)).await.status, 202);
+    assert_eq!(in_time(Request::post("/api/v2/spans").json("[]").send(viewer.zipkin)).await.status, 202);
     assert_eq!(in_time(Request::get("/api/v2/services").send(viewer.zipkin)).await.status, 401);
     assert_eq!(viewer.get("/api/v1/status").await.status, 401);
 }

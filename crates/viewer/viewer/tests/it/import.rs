@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{CHARGE, OTHER_TRACE, TRACE, at, resource, shop},
-    http::Request,
+    http::{ReplyExt as _, Request},
     viewer::{Viewer, in_time},
 };
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn an_export_imported_by_an_empty_viewer_is_the_same_trace() {
     assert_eq!(export.header("content-disposition"), format!("attachment; filename=\"trace-{TRACE}.json\""));
 
     let empty = Viewer::open();
-    let answer = empty.import(&export.json()).await;
+    let answer = empty.import(&export.json).await;
     assert_eq!(answer, json!({"trace_ids": [TRACE], "spans": 3, "logs": 1, "refused": {}}));
     for path in [format!("/traces/{TRACE}"), format!("/traces/{TRACE}/spans/{CHARGE}")] {
         let (mut one, mut other) = (viewer.api(&path).await, empty.api(&path).await);
@@ -58,7 +58,7 @@ async fn a_trace_of_several_parts_is_exported_whole() {
     };
     let spans: Vec<Value> = (1..=2500).map(span).collect();
     viewer.import(&json!({"resourceSpans": [resource("shop", &Value::from(spans))]})).await;
-    let export = viewer.get(&format!("/api/v1/traces/{TRACE}/otlp")).await.json();
+    let export = viewer.get(&format!("/api/v1/traces/{TRACE}/otlp")).await.json;
     let ids = export["resourceSpans"].as_array().unwrap().iter();
     let ids = ids.flat_map(|group| group["scopeSpans"].as_array().unwrap());
     let ids = ids.flat_map(|group| group["spans"].as_array().unwrap()).map(|span| span["spanId"].clone());
@@ -71,13 +71,13 @@ async fn a_trace_of_several_parts_is_exported_whole() {
 async fn a_trace_that_is_not_kept_cannot_be_exported() {
     let viewer = Viewer::open();
     let reply = viewer.get("/api/v1/traces/5/otlp").await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (404, "not-found"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (404, "not-found"));
 }
 
 #[tokio::test]
 async fn what_is_no_otlp_json_is_refused_with_the_reason() {
     let viewer = Viewer::configured(|config| config.limits.import_size = ByteSize::bytes(1000));
-    let post = |body: &str| Request::post("/api/v1/traces", body.to_owned());
+    let post = |body: &str| Request::post("/api/v1/traces").json(body.to_owned());
     for (request, status, name) in [
         (post("{"), 400, "bad-body"),
         (post("[]"), 400, "bad-body"),
@@ -90,7 +90,7 @@ async fn what_is_no_otlp_json_is_refused_with_the_reason() {
         (post("{}").header("origin", "http://evil.example"), 403, "cross-site"),
     ] {
         let reply = viewer.send(request.clone()).await;
-        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (status, name), "{request:?}");
+        assert_eq!((reply.status.as_u16(), reply.problem_name()), (status, name), "{request:?}");
     }
     assert_eq!(viewer.api("/status").await["total"]["received"], 0);
 }
@@ -99,7 +99,7 @@ async fn what_is_no_otlp_json_is_refused_with_the_reason() {
 async fn the_same_trace_imported_twice_is_kept_once() {
     let viewer = Viewer::open();
     viewer.import(&shop()).await;
-    let reply = viewer.send(Request::post("/api/v1/traces", shop().to_string())).await;
+    let reply = viewer.send(Request::post("/api/v1/traces").json(shop().to_string())).await;
     assert_eq!(reply.status, 200);
     assert_eq!(viewer.api(&format!("/traces/{TRACE}")).await["spans"], 3);
 }
@@ -126,12 +126,13 @@ async fn imports_at_once_are_bounded() {
     let viewer = Viewer::configured(|config| config.limits.transfers = 1);
     let stream = begin_import(&viewer).await;
     // Until the first has reached its handler, the second is let in and refused for its body.
-    in_time(async { while viewer.send(Request::post("/api/v1/traces", "{}")).await.status != 503 {} }).await;
+    in_time(async { while viewer.send(Request::post("/api/v1/traces").json("{}")).await.status != 503 {} })
+        .await;
     let reply = viewer.get(&format!("/api/v1/traces/{TRACE}/otlp")).await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (503, "busy"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (503, "busy"));
     drop(stream);
     in_time(async {
-        while viewer.send(Request::post("/api/v1/traces", shop().to_string())).await.status != 200 {}
+        while viewer.send(Request::post("/api/v1/traces").json(shop().to_string())).await.status != 200 {}
     })
     .await;
 }

@@ -1,6 +1,9 @@
 //! The page, and what every answer carries.
 
-use crate::{http::Request, viewer::Viewer};
+use crate::{
+    http::{ReplyExt as _, Request},
+    viewer::Viewer,
+};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -33,7 +36,7 @@ async fn the_page_refers_only_to_files_that_are_there_and_runs_nothing_inline() 
             let path = place.split('"').next().unwrap();
             let reply = viewer.get(path).await;
             assert_eq!(reply.status, 200, "{path}");
-            assert!(!reply.body.is_empty() && reply.header("etag").starts_with('"'), "{path}");
+            assert!(!reply.bytes.is_empty() && reply.header("etag").starts_with('"'), "{path}");
             files += 1;
         }
     }
@@ -57,12 +60,12 @@ async fn a_file_that_the_browser_has_is_not_sent_again() {
         for tag in [etag.clone(), format!("\"other\", W/{etag}"), "*".to_owned()] {
             let again = viewer.send(Request::get(path).header("if-none-match", &tag)).await;
             assert_eq!(
-                (again.status.as_u16(), again.body.len(), again.header("etag")),
+                (again.status.as_u16(), again.bytes.len(), again.header("etag")),
                 (304, 0, etag.as_str())
             );
         }
         let other = viewer.send(Request::get(path).header("if-none-match", "\"other\"")).await;
-        assert_eq!((other.status.as_u16(), &other.body), (200, &first.body));
+        assert_eq!((other.status.as_u16(), &other.bytes), (200, &first.bytes));
     }
     assert_eq!(viewer.get("/assets/app.js").await.header("content-type"), "text/javascript; charset=utf-8");
 }
@@ -82,9 +85,9 @@ async fn what_is_not_there_is_a_problem_and_not_the_page() {
         assert_eq!(reply.status, 404, "{path}");
         assert_ne!(reply.header("content-type"), "text/html; charset=utf-8", "{path}");
     }
-    assert_eq!(viewer.get("/search").await.problem(), "not-found", "a program that asks for no HTML");
-    assert_eq!(viewer.send(Request::post("/", "")).await.status, 405);
-    assert_eq!(viewer.send(Request::post("/assets/app.js", "")).await.status, 405);
+    assert_eq!(viewer.get("/search").await.problem_name(), "not-found", "a program that asks for no HTML");
+    assert_eq!(viewer.send(Request::post("/").json("")).await.status, 405);
+    assert_eq!(viewer.send(Request::post("/assets/app.js").json("")).await.status, 405);
 }
 
 #[tokio::test]
@@ -102,7 +105,7 @@ async fn every_answer_tells_browsers_to_run_nothing_else() {
         Request::get("/api/services"),
         Request::get("/api/v3/services"),
         Request::get("/zipkin/api/v2/services"),
-        Request::post("/api/v1/traces", "{}"),
+        Request::post("/api/v1/traces").json("{}"),
         Request::get("/").header("host", "evil.example"),
         Request::get("/api/v1/status").header("sec-fetch-site", "cross-site"),
     ];
@@ -128,9 +131,9 @@ async fn the_doors_of_other_tools_are_open() {
     let viewer = Viewer::open();
     viewer.import(&crate::fixture::shop()).await;
     let services = serde_json::json!(["api-gateway", "payment-service", "settlement"]);
-    assert_eq!(viewer.get("/api/services").await.json()["data"], services);
-    assert_eq!(viewer.get("/api/v3/services").await.json()["services"], services);
-    assert_eq!(viewer.get("/zipkin/api/v2/services").await.json(), services);
+    assert_eq!(viewer.get("/api/services").await.json["data"], services);
+    assert_eq!(viewer.get("/api/v3/services").await.json["services"], services);
+    assert_eq!(viewer.get("/zipkin/api/v2/services").await.json, services);
     let own_port = crate::viewer::in_time(Request::get("/api/v2/services").send(viewer.zipkin)).await;
-    assert_eq!(own_port.json(), services);
+    assert_eq!(own_port.json, services);
 }

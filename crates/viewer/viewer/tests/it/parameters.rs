@@ -1,6 +1,9 @@
 //! Every parameter that is wrong is refused by its name.
 
-use crate::{http::Request, viewer::Viewer};
+use crate::{
+    http::{ReplyExt as _, Request},
+    viewer::Viewer,
+};
 
 /// Path and query, the parameter that is named, and a part of the reason.
 const WRONG: &[(&str, &str, &str)] = &[
@@ -57,8 +60,8 @@ async fn what_is_wrong_is_named() {
     let viewer = Viewer::open();
     for (path, parameter, reason) in WRONG {
         let reply = viewer.get(&format!("/api/v1{path}")).await;
-        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (400, "bad-parameter"), "{path}");
-        let problem = reply.json();
+        assert_eq!((reply.status.as_u16(), reply.problem_name()), (400, "bad-parameter"), "{path}");
+        let problem = reply.json;
         assert_eq!(problem["parameter"], *parameter, "{path}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(reason), "{path}: {problem}");
     }
@@ -68,23 +71,17 @@ async fn what_is_wrong_is_named() {
 async fn too_many_conditions_are_refused() {
     let viewer = Viewer::open();
     let reply = viewer.get(&format!("/api/v1/search?{}", "attr=a&".repeat(17))).await;
-    assert_eq!(
-        (reply.problem().as_str(), reply.json()["parameter"].as_str()),
-        ("bad-parameter", Some("attr"))
-    );
+    assert_eq!((reply.problem_name(), reply.json["parameter"].as_str()), ("bad-parameter", Some("attr")));
     let reply = viewer.get(&format!("/api/v1/search?{}", "with=service%3Da&".repeat(9))).await;
-    assert_eq!(
-        (reply.problem().as_str(), reply.json()["parameter"].as_str()),
-        ("bad-parameter", Some("with"))
-    );
+    assert_eq!((reply.problem_name(), reply.json["parameter"].as_str()), ("bad-parameter", Some("with")));
 }
 
 #[tokio::test]
 async fn what_the_api_does_not_have_is_a_problem_too() {
     let viewer = Viewer::open();
     let reply = viewer.get("/api/v1/nothing").await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (404, "not-found"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (404, "not-found"));
     let reply = viewer.send(Request::new("DELETE", "/api/v1/search")).await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (405, "method"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (405, "method"));
     assert_eq!(reply.header("allow"), "GET,HEAD");
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     fixture::{CALL, CHARGE, NASTY, OTHER_TRACE, ROOT, TRACE, at, shop},
+    http::ReplyExt as _,
     viewer::Viewer,
 };
 use serde_json::json;
@@ -52,7 +53,7 @@ async fn a_span_is_told_whole_with_its_logs_and_the_links_that_lead_back() {
         "linked_from_is_partial": false,
     });
     let reply = viewer.get(&format!("/api/v1/traces/{TRACE}/spans/c3")).await;
-    assert_eq!(reply.json(), expected);
+    assert_eq!(reply.json, expected);
     assert!(reply.text().contains(r"\u0001"), "control characters are escaped in the text itself");
 }
 
@@ -75,7 +76,7 @@ async fn a_span_that_is_not_there_is_404() {
     viewer.import(&shop()).await;
     for path in [format!("/api/v1/traces/{TRACE}/spans/d4"), "/api/v1/traces/5/spans/c3".to_owned()] {
         let reply = viewer.get(&path).await;
-        assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (404, "not-found"));
+        assert_eq!((reply.status.as_u16(), reply.problem_name()), (404, "not-found"));
     }
 }
 

@@ -18,8 +18,8 @@ async fn the_account_says_what_became_of_every_span() {
     let viewer = Viewer::open();
     viewer.import(&shop()).await;
     let bad = json!({"resourceSpans": [crate::fixture::resource("api-gateway", &json!([{"traceId": "00", "spanId": "1"}]))]});
-    let reply = viewer.send(Request::post("/api/v1/traces", bad.to_string())).await;
-    assert_eq!(reply.json()["refused"], json!({"invalid_id": 1}));
+    let reply = viewer.send(Request::post("/api/v1/traces").json(bad.to_string())).await;
+    assert_eq!(reply.json["refused"], json!({"invalid_id": 1}));
 
     let mut status = viewer.api("/status").await;
     let (now, started) = (nanoseconds(&status["now"].take()), nanoseconds(&status["started"].take()));

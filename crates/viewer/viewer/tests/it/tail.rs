@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{CHARGE, NASTY, TRACE, at, shop, single},
-    http::Request,
+    http::{ReplyExt as _, Request},
     viewer::{Viewer, in_time},
 };
 use http_body_util::BodyExt as _;
@@ -83,7 +83,7 @@ async fn listeners_are_bounded_and_one_who_leaves_makes_room() {
     let viewer = Viewer::configured(|config| config.limits.tails = 1);
     let first = Events::open(&viewer, "").await;
     let reply = viewer.get("/api/v1/tail").await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (503, "busy"));
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (503, "busy"));
     assert_eq!(reply.header("retry-after"), "1");
     drop(first);
     // The viewer sees that the reader has gone when its connection ends.
@@ -111,7 +111,7 @@ async fn tails_end_when_the_viewer_does_and_hold_nothing_up() {
         loop {
             let reply = viewer.get("/api/v1/tail").await;
             if reply.status == 503 {
-                return assert_eq!(reply.problem(), "unavailable");
+                return assert_eq!(reply.problem_name(), "unavailable");
             }
         }
     })

@@ -2,6 +2,7 @@
 
 use crate::{
     fixture::{CALL, CHARGE, NASTY, ROOT, START, TRACE, at, resource, shop},
+    http::ReplyExt as _,
     viewer::Viewer,
 };
 use serde_json::{Value, json};
@@ -48,8 +49,8 @@ async fn leading_zeros_of_an_id_may_be_left_out_and_what_is_not_kept_is_404() {
     viewer.import(&shop()).await;
     assert_eq!(viewer.api("/traces/AB").await["spans"], 1);
     let reply = viewer.get("/api/v1/traces/abc").await;
-    assert_eq!((reply.status.as_u16(), reply.problem().as_str()), (404, "not-found"));
-    assert_eq!(reply.json()["detail"], "trace 00000000000000000000000000000abc is not kept here");
+    assert_eq!((reply.status.as_u16(), reply.problem_name()), (404, "not-found"));
+    assert_eq!(reply.json["detail"], "trace 00000000000000000000000000000abc is not kept here");
 }
 
 #[tokio::test]

@@ -94,14 +94,14 @@ impl Viewer {
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         assert_eq!(reply.header("content-type"), "application/json");
         assert_eq!(reply.header("cache-control"), "no-store");
-        reply.json()
+        reply.json
     }
 
     /// Imports a document, all of which must be kept.
     pub(crate) async fn import(&self, document: &Value) -> Value {
-        let reply = self.send(Request::post("/api/v1/traces", document.to_string())).await;
+        let reply = self.send(Request::post("/api/v1/traces").json(document.to_string())).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        let answer = reply.json();
+        let answer = reply.json;
         assert_eq!(answer["refused"], serde_json::json!({}));
         answer
     }

@@ -11,9 +11,9 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use waypost_api::payment::v1::payment_service_server::{PaymentService, PaymentServiceServer};
 use waypost_api::payment::v1::{
-    AuthorizeRequest, CaptureRequest, GetPaymentRequest, Payment, RefundRequest, VoidRequest,
+    AuthorizeRequest, CaptureRequest, GetPaymentRequest, Payment, PaymentState, RefundRequest, VoidRequest,
 };
-use waypost_api::{Error, ErrorCode};
+use waypost_api::{Currency, Error, ErrorCode, Money, MoneyMessage};
 
 /// What it does, and what it did.
 #[derive(Debug, Default)]
@@ -58,6 +58,10 @@ struct Service {
     script: Arc<Mutex<Script>>,
 }
 
+fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
+    Some(Money::new(ten_thousandths, Currency::USD).into())
+}
+
 type Answer = Result<Response<Payment>, Status>;
 
 impl Service {
@@ -82,9 +86,10 @@ impl PaymentService for Service {
         let request = request.into_inner();
         let payment = Payment {
             order_id: request.order_id.clone(),
-            state: "authorized".to_owned(),
-            authorized_ten_thousandths: request.amount_ten_thousandths,
-            currency: request.currency,
+            state: PaymentState::Authorized.into(),
+            captured: dollars(0),
+            refunded: dollars(0),
+            authorized: request.amount,
             transaction_id: "ch_test".to_owned(),
             ..Payment::default()
         };
@@ -94,8 +99,8 @@ impl PaymentService for Service {
 
     async fn capture(&self, request: Request<CaptureRequest>) -> Answer {
         self.change(&request.get_ref().order_id, |script, payment| {
-            "captured".clone_into(&mut payment.state);
-            payment.captured_ten_thousandths = payment.authorized_ten_thousandths;
+            payment.set_state(PaymentState::Captured);
+            payment.captured.clone_from(&payment.authorized);
             if script.denies_the_capture { Err(ErrorCode::PaymentConflict) } else { Ok(()) }
         })
     }
@@ -105,7 +110,7 @@ impl PaymentService for Service {
             if script.refuses_voids {
                 return Err(ErrorCode::PaymentConflict);
             }
-            "voided".clone_into(&mut payment.state);
+            payment.set_state(PaymentState::Voided);
             Ok(())
         })
     }
@@ -117,9 +122,10 @@ impl PaymentService for Service {
             if script.refuses_refunds {
                 return Err(ErrorCode::PaymentConflict);
             }
-            payment.refunded_ten_thousandths += request.amount_ten_thousandths;
-            if payment.refunded_ten_thousandths == payment.captured_ten_thousandths {
-                "refunded".clone_into(&mut payment.state);
+            let of = |money: &Option<MoneyMessage>| money.as_ref().unwrap().ten_thousandths;
+            payment.refunded = dollars(of(&payment.refunded) + of(&request.amount));
+            if payment.refunded == payment.captured {
+                payment.set_state(PaymentState::Refunded);
             }
             Ok(())
         })

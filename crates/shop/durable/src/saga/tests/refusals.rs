@@ -84,3 +84,19 @@ async fn a_step_that_was_never_sent_is_given_up_without_an_undo() {
     assert_eq!(scene.ending(), Ending::Failed(because("breaker")));
     assert!(scene.calls().iter().all(|call| !call.starts_with("o1:void")), "{:?}", scene.calls());
 }
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_ends_the_round() {
+    let shop = Shop::with(&[("authorize", &[Act::IsMalformed])]);
+    let scene = Scene::new(shop, Paper::default());
+    assert_eq!(scene.run().await.unwrap(), Finished::Ended);
+    assert_eq!(scene.ending(), Ending::Failed(because("internal")));
+    assert!(scene.calls().ends_with(&["o1:void:1 #1".to_owned(), "o1:release:1 #1".to_owned()]));
+    assert!(!scene.calls().contains(&"o1:authorize:1 #2".to_owned()), "{:?}", scene.calls());
+
+    // The pivot cannot be given up: its next round asks again.
+    let scene = Scene::new(Shop::with(&[("capture", &[Act::IsMalformed])]), Paper::default());
+    assert_eq!(scene.run().await.unwrap(), Finished::Ended);
+    assert_eq!(scene.ending(), Ending::Completed);
+    assert_eq!(scene.calls().iter().filter(|call| *call == "o1:capture:1 #1").count(), 2);
+}

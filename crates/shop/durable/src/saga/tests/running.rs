@@ -17,6 +17,7 @@ pub(super) enum Act {
     Refuses(&'static str),
     RefusesForGood(&'static str),
     IsUnknown,
+    IsMalformed,
     IsNotSent,
     Hangs,
 }
@@ -46,6 +47,7 @@ impl Shop {
                 Err(Failure::NotSent { reason: because("breaker"), retry_in })
             }
             Act::IsUnknown => Err(Failure::Unknown(because("unavailable"))),
+            Act::IsMalformed => Err(Failure::Malformed(because("internal"))),
             Act::Hangs => std::future::pending().await,
         }
     }

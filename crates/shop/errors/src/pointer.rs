@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// escaped.
 ///
 /// ```
-/// use waypost_api::pointer;
+/// use waypost_errors::pointer;
 /// assert_eq!(pointer::member("", "quantity"), "/quantity");
 /// assert_eq!(pointer::member("/lines/0", "a/b~c"), "/lines/0/a~1b~0c");
 /// ```
@@ -19,7 +19,7 @@ pub fn member(parent: &str, name: &str) -> String {
 /// Appends the pointer to an element of an array to the pointer to that array.
 ///
 /// ```
-/// use waypost_api::pointer;
+/// use waypost_errors::pointer;
 /// assert_eq!(pointer::element("/lines", 3), "/lines/3");
 /// ```
 pub fn element(parent: &str, index: usize) -> String {

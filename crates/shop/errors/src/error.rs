@@ -1,12 +1,11 @@
 //! The error that crosses every border of Waypost: between services as a [`tonic::Status`], to the outside as a
-//! problem document ([`crate::http_bodies::Problem`]).
+//! problem document ([`crate::Problem`]).
 //!
 //! Invariants: its text is ours and may be shown to a client; what a library or a driver said stays in the log
 //! and on the span of the process where it happened. It is bounded in size.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use tonic::Code;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 use crate::{ErrorCode, FieldError};
@@ -14,7 +13,7 @@ use crate::{ErrorCode, FieldError};
 /// Why a request was refused or failed, in words that may leave the process.
 ///
 /// ```
-/// use waypost_api::{Error, ErrorCode};
+/// use waypost_errors::{Error, ErrorCode};
 /// let error = Error::new(ErrorCode::OutOfStock, "3 of prod456 were asked for, 1 is left");
 /// assert_eq!(error.code.http_status(), 409);
 /// assert_eq!(error.to_string(), "out_of_stock: 3 of prod456 were asked for, 1 is left");
@@ -132,15 +131,7 @@ impl ErrorType for Error {
     }
 
     fn class(&self) -> ErrorClass {
-        match self.code.grpc_code() {
-            Code::FailedPrecondition | Code::Aborted => ErrorClass::Refused,
-            Code::ResourceExhausted => ErrorClass::Overload,
-            Code::DeadlineExceeded => ErrorClass::Timeout,
-            Code::Unavailable => ErrorClass::Dependency,
-            _ if self.code == ErrorCode::ProviderFailed => ErrorClass::Dependency,
-            _ if self.code.is_failure() => ErrorClass::Internal,
-            _ => ErrorClass::Caller,
-        }
+        self.code.class()
     }
 }
 

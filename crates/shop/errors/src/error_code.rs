@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tonic::Code;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use waypost_telemetry::error::ErrorClass;
 
 struct Row {
     name: &'static str,
@@ -255,6 +256,19 @@ impl ErrorCode {
     /// True when our side is to blame: the HTTP status is 500 or above. Only then does a span become an error.
     pub const fn is_failure(self) -> bool {
         self.row().http.as_u16() >= 500
+    }
+
+    /// Whose move it is, for telemetry: the one mapping, whichever side of a call records the error.
+    pub const fn class(self) -> ErrorClass {
+        match self.row().grpc {
+            Code::FailedPrecondition | Code::Aborted => ErrorClass::Refused,
+            Code::ResourceExhausted => ErrorClass::Overload,
+            Code::DeadlineExceeded => ErrorClass::Timeout,
+            Code::Unavailable => ErrorClass::Dependency,
+            _ if matches!(self, Self::ProviderFailed) => ErrorClass::Dependency,
+            _ if self.is_failure() => ErrorClass::Internal,
+            _ => ErrorClass::Caller,
+        }
     }
 
     /// A URI reference to the explanation: `/docs/errors#<code>`.
