@@ -14,22 +14,21 @@
 
 mod dead_letters;
 mod leadership;
+mod sqlite;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
-use rusqlite::params;
-use tokio::time::Instant;
+use futures_util::stream::BoxStream;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::propagation;
 
+use crate::Error;
 use crate::broker::Headers;
-use crate::clock::{from_millis, saturating_millis};
 use crate::dead_letters::DeadLetters;
-use crate::{Database, Error, Unit, headers};
 pub use leadership::Leadership;
+pub use sqlite::{SqliteOutbox, append};
 
 /// The table, for a service's list of migrations.
 pub const SCHEMA: &str = "\
@@ -176,221 +175,10 @@ pub trait Outbox: Send + Sync + 'static {
     fn wake(&self) -> BoxStream<'static, ()>;
 }
 
-/// Appends an event in a unit. An event whose id is in the outbox already is not appended again.
-pub fn append(unit: &mut Unit<'_>, event: &Event) -> Result<(), Error> {
-    unit.execute(
-        "INSERT INTO outbox (event_id, topic, key, kind, payload, headers, traceparent, tracestate, appended_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CAST(unixepoch('subsec') * 1000 AS INTEGER))
-         ON CONFLICT (event_id) DO NOTHING",
-        params![
-            event.id,
-            event.topic,
-            event.key,
-            event.kind,
-            event.payload,
-            headers::encode(&event.headers),
-            event.traceparent,
-            event.tracestate,
-        ],
-    )?;
-    let appended = unit.appended();
-    unit.after_commit(move || appended.send_modify(|version| *version = version.wrapping_add(1)));
-    Ok(())
-}
-
-/// The outbox of a SQLite database that has [`SCHEMA`].
-#[derive(Clone, Debug)]
-pub struct SqliteOutbox {
-    database: Database,
-}
-
-impl SqliteOutbox {
-    /// The outbox of this database.
-    pub fn new(database: &Database) -> SqliteOutbox {
-        SqliteOutbox { database: database.untraced() }
-    }
-}
-
-impl Outbox for SqliteOutbox {
-    fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
-        Box::pin(async move {
-            loop {
-                let rows =
-                    self.database.read("pending-events", move |unit| select_pending(unit, limit)).await?;
-                let damaged: Vec<(i64, String)> =
-                    rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
-                if damaged.is_empty() {
-                    return Ok(rows.into_iter().flatten().collect());
-                }
-                // Once they are parked, what they hold back is known as well.
-                for (position, reason) in damaged {
-                    self.park(position, reason).await?;
-                }
-            }
-        })
-    }
-
-    fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.database.write("mark-events-published", move |unit| {
-            let deleted = deleted_with(positions.len());
-            for position in positions {
-                unit.execute(
-                    "UPDATE outbox SET published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE position = ?1",
-                    params![position],
-                )?;
-            }
-            delete_published(unit, keep, deleted).map(drop)
-        }))
-    }
-
-    fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>> {
-        Box::pin(
-            self.database.write("delete-published-events", move |unit| delete_published(unit, age, limit)),
-        )
-    }
-
-    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move {
-            tracing::error!(position, reason, "an event cannot be published and was parked in the outbox");
-            self.database
-                .write("park-event", move |unit| {
-                    unit.execute(
-                        "UPDATE outbox SET parked_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), parked_reason = ?2
-                         WHERE position = ?1 AND published_at IS NULL",
-                        params![position, reason],
-                    )
-                    .map(drop)
-                })
-                .await
-        })
-    }
-
-    fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
-        Box::pin(self.database.read("parked-events", |unit| {
-            let count = "SELECT count(*) FROM outbox WHERE parked_at IS NOT NULL";
-            let count: i64 = unit.query_row(count, (), |row| row.get(0))?;
-            Ok(u64::try_from(count).unwrap_or_default())
-        }))
-    }
-
-    fn dead_letters(&self) -> Arc<dyn DeadLetters> {
-        Arc::new(self.clone())
-    }
-
-    fn try_lead<'a>(
-        &'a self,
-        relay: &'a str,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<Option<Leadership>, Error>> {
-        let (relay, asked_at) = (relay.to_owned(), Instant::now());
-        Box::pin(async move {
-            let leads =
-                self.database.write("lead-relays", move |unit| take_lead(unit, &relay, lease)).await?;
-            Ok(leads.then(|| Leadership::new(asked_at, lease)))
-        })
-    }
-
-    fn step_down<'a>(&'a self, relay: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        let relay = relay.to_owned();
-        Box::pin(self.database.write("step-down", move |unit| {
-            unit.execute(LEAD, ())?;
-            unit.execute("DELETE FROM temp.outbox_lead WHERE relay = ?1", params![relay]).map(drop)
-        }))
-    }
-
-    fn wake(&self) -> BoxStream<'static, ()> {
-        stream::unfold(self.database.appended(), |mut appended| async {
-            appended.changed().await.ok()?;
-            Some(((), appended))
-        })
-        .boxed()
-    }
-}
-
-/// Who leads. A table of the writer's connection alone: the database belongs to one process, so the lead needs to be known
-/// nowhere else, costs no sync of the disk, and ends with the process.
-const LEAD: &str = "\
-CREATE TEMP TABLE IF NOT EXISTS outbox_lead (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    relay TEXT NOT NULL,
-    until INTEGER NOT NULL
-)";
-
-fn take_lead(unit: &mut Unit<'_>, relay: &str, lease: Duration) -> Result<bool, Error> {
-    unit.execute(LEAD, ())?;
-    // A lead that ends later than a new one would was given before the clock was set back.
-    let taken = unit.execute(
-        "INSERT INTO temp.outbox_lead (one, relay, until)
-         VALUES (1, ?1, CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2)
-         ON CONFLICT (one) DO UPDATE SET relay = excluded.relay, until = excluded.until
-         WHERE outbox_lead.relay = excluded.relay
-            OR outbox_lead.until <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
-            OR outbox_lead.until > excluded.until",
-        params![relay, saturating_millis(lease)],
-    )?;
-    Ok(taken > 0)
-}
-
 /// How many published events that are old enough are deleted when so many are marked: more than come in, so that an outbox
 /// under any load gets smaller.
 pub fn deleted_with(marked: usize) -> usize {
     marked * 2 + 16
-}
-
-/// A row that waits; an error is its position and why it cannot be read.
-type Row = Result<Pending, (i64, String)>;
-
-fn select_pending(unit: &mut Unit<'_>, limit: usize) -> Result<Vec<Row>, Error> {
-    unit.query_all(
-        "SELECT position, appended_at, event_id, topic, key, kind, payload, traceparent, tracestate, headers
-         FROM outbox AS waiting
-         WHERE published_at IS NULL AND parked_at IS NULL
-           AND (key = '' OR NOT EXISTS (
-               SELECT 1 FROM outbox AS parked
-               WHERE parked.parked_at IS NOT NULL AND parked.topic = waiting.topic AND parked.key = waiting.key
-                 AND parked.position < waiting.position))
-         ORDER BY position LIMIT ?1",
-        params![sql_limit(limit)],
-        |row| {
-            let position = row.get(0)?;
-            Ok(read_pending(row, position).map_err(|reason| (position, reason)))
-        },
-    )
-}
-
-/// The event of a row, or why there is none.
-fn read_pending(row: &rusqlite::Row<'_>, position: i64) -> Result<Pending, String> {
-    let columns = || -> rusqlite::Result<(Pending, Vec<u8>)> {
-        let event = Event {
-            id: row.get(2)?,
-            topic: row.get(3)?,
-            key: row.get(4)?,
-            kind: row.get(5)?,
-            payload: row.get(6)?,
-            traceparent: row.get(7)?,
-            tracestate: row.get(8)?,
-            headers: Vec::new(),
-        };
-        Ok((Pending { position, appended_at: from_millis(row.get(1)?), event }, row.get(9)?))
-    };
-    let (mut pending, headers) = columns().map_err(|error| error.to_string())?;
-    pending.event.headers = headers::decode(&headers).map_err(|error| error.to_string())?;
-    Ok(pending)
-}
-
-fn delete_published(unit: &mut Unit<'_>, age: Duration, limit: usize) -> Result<usize, Error> {
-    unit.execute(
-        "DELETE FROM outbox WHERE position IN (
-             SELECT position FROM outbox
-             WHERE published_at IS NOT NULL
-               AND published_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
-             ORDER BY published_at LIMIT ?2)",
-        params![saturating_millis(age), sql_limit(limit)],
-    )
-}
-
-fn sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ impl OpenBroker {
         if !roles.iter().any(|role| role.needs_broker()) {
             return Ok(None);
         }
-        let opened = embedded(roles, storage, settings)?;
+        let opened = match settings.kind {
+            BrokerKind::Embedded => embedded(roles, storage, settings)?,
+        };
         opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
         Ok(Some(opened))
     }
@@ -51,12 +53,15 @@ impl OpenBroker {
     }
 }
 
-/// The topics of the shop. Dead letters are kept until somebody has seen to them.
+/// The topics of the shop.
 fn topics(settings: &Settings) -> Vec<TopicSpec> {
     let retention =
         Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
     let events = TopicSpec { retention, ..TopicSpec::new(ORDER_EVENTS_TOPIC) };
-    vec![events, TopicSpec::new(dead_letter_topic(ORDER_EVENTS_TOPIC))]
+    // However many they are, they are kept until somebody has seen to them.
+    let retention = Retention { bytes: None, ..retention };
+    let dead_letters = TopicSpec { retention, ..TopicSpec::new(dead_letter_topic(ORDER_EVENTS_TOPIC)) };
+    vec![events, dead_letters]
 }
 
 fn embedded(roles: &[Role], storage: &Storage, settings: &Settings) -> Result<OpenBroker, Failure> {

@@ -119,13 +119,15 @@ settings! {
 settings! {
     /// The broker.
     pub(crate) struct Broker {
-        /// Which one: `embedded`, a file in the data folder that the roles of one machine share.
+        /// `embedded`: a file in the data folder that the roles of one machine share. There is no other kind yet.
         pub(crate) kind: BrokerKind = BrokerKind::Embedded,
-        /// How long a record is kept that every group of its topic has read. What is not read, or has no reader, such as
-        /// a dead letter, is kept.
+        /// How long a record is kept that every group of its topic has read, and a dead letter that was published again.
+        /// What is not read, or has no reader, is kept.
         pub(crate) retention: Duration = Duration::from_secs(24 * 3600),
         /// Records that every group has read are deleted earlier, the oldest first, while their partition is larger.
         pub(crate) retention_size: ByteSize = ByteSize::mib(64),
+        /// How long a consumer group may be away, without a member, before records are deleted that it has not read.
+        pub(crate) group_expiry: Duration = Duration::from_secs(7 * 24 * 3600),
         /// How often records are looked for that may be deleted.
         pub(crate) retention_interval: Duration = Duration::from_secs(60),
         /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.

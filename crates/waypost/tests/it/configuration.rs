@@ -150,7 +150,7 @@ fn a_broker_that_there_is_not_is_refused_by_name() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("waypost.toml"), "[broker]\nkind = \"rabbit\"\n").unwrap();
     let ended = ended(waypost(folder.path()).args(["config", "check"]));
-    assert_eq!(ended.code, 78, "{ended:?}");
+    assert_eq!(ended.code, 64, "{ended:?}");
     for part in ["waypost.toml:2", "broker.kind", "rabbit", "embedded"] {
         assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);
     }

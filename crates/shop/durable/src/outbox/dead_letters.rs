@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::params;
 use rusqlite::types::ValueRef;
 
-use super::{Outbox as _, SqliteOutbox, sql_limit};
+use super::Outbox as _;
+use super::sqlite::{SqliteOutbox, sql_limit};
 use crate::broker::{KIND_HEADER, Record};
 use crate::clock::from_millis;
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};

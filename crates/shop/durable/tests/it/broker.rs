@@ -274,6 +274,7 @@ async fn records_of_an_older_version_are_read_and_kept() {
     let path = folder.path().join("broker.db");
     open(&path, Sharing::Exclusive).await.close().await;
     let older = "ALTER TABLE broker_records DROP COLUMN timestamp;
+                 ALTER TABLE broker_progress DROP COLUMN seen_at;
                  DROP TABLE broker_topics;
                  DELETE FROM broker_partitions;
                  DELETE FROM schema_migrations WHERE id >= '0003';
@@ -328,6 +329,44 @@ async fn consumed_records_are_deleted_when_they_are_old() {
     let left = suite::take(&mut *late, 6).await.unwrap();
     assert_eq!(left[0].offset, 4);
     assert_eq!(suite::publish(&broker, vec![suite::record("t", "one key", 10)]).await[0].offset, 10);
+}
+
+#[tokio::test]
+async fn a_group_that_nobody_sees_any_more_holds_no_record_back() {
+    let time = SetClock::new();
+    let day = Duration::from_hours(24);
+    let options = EmbeddedBrokerOptions {
+        clock: time.clock(),
+        // Each poll is a heartbeat.
+        lease: Duration::ZERO,
+        group_expiry: 7 * day,
+        ..EmbeddedBrokerOptions::new(Location::Ephemeral)
+    };
+    let broker = with_topics(options).await;
+    let retention = Retention { age: Some(day), bytes: None };
+    broker.ensure_topics(vec![TopicSpec { retention, ..TopicSpec::new("t") }]).await.unwrap();
+    publish_sized(&broker, 10, 10).await;
+    let gone = broker.subscribe("gone", "t").await.unwrap();
+    gone.close().await.unwrap();
+    let mut reader = broker.subscribe("reader", "t").await.unwrap();
+    let taken = suite::take(&mut *reader, 10).await.unwrap();
+    reader.commit(suite::progress(&taken[..4])).await.unwrap();
+
+    time.advance(6 * day);
+    reader.poll(0, Duration::ZERO).await.unwrap();
+    assert_eq!(broker.delete_consumed().await.unwrap(), 0, "it may come back");
+    // The other one is seen again and again; what it has not read stays.
+    time.advance(2 * day);
+    tokio::time::pause();
+    assert_eq!(broker.delete_consumed().await.unwrap(), 0, "the clock may have jumped");
+    tokio::time::advance(Duration::from_hours(2)).await;
+    reader.poll(0, Duration::ZERO).await.unwrap();
+    assert_eq!(broker.delete_consumed().await.unwrap(), 4);
+
+    // It begins with what is left when it comes back after all.
+    let mut gone = broker.subscribe("gone", "t").await.unwrap();
+    let left = suite::take(&mut *gone, 6).await.unwrap();
+    assert_eq!(left[0].offset, 4);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt as _;
 use waypost_durable::Location;
 use waypost_durable::broker::{
-    Broker, EmbeddedBroker, EmbeddedBrokerOptions, KIND_HEADER, Record, TopicSpec,
+    Broker, EmbeddedBroker, EmbeddedBrokerOptions, KIND_HEADER, Record, Retention, TopicSpec,
 };
 use waypost_durable::consume::{self, Failure, Subscription, dead_letter_topic};
 use waypost_durable::dead_letters::{DeadLetter, DeadLetters, Joined, Replayed};
@@ -92,6 +92,24 @@ async fn a_letter_is_published_again_once() {
         seen.extend(polled.records.into_iter().map(|delivery| delivery.record));
     }
     assert_eq!(seen, [event("event-1"), event("event-2"), event("event-1")]);
+}
+
+#[tokio::test]
+async fn what_was_published_again_is_deleted_after_a_while_and_nothing_else() {
+    let broker = with_two_letters().await;
+    let letters = waiting(&broker).await;
+    broker.replay(&letters[0].reference, "ann", "mended").await.unwrap();
+    let keep_for = |age| {
+        let retention = Retention { age: Some(age), bytes: None };
+        broker.ensure_topics(vec![TopicSpec { retention, ..TopicSpec::new(dead_letter_topic(TOPIC)) }])
+    };
+    keep_for(Duration::from_hours(1)).await.unwrap();
+    assert_eq!(broker.delete_consumed().await.unwrap(), 0);
+    assert!(broker.find(&letters[0].reference).await.unwrap().is_some());
+    keep_for(Duration::ZERO).await.unwrap();
+    assert_eq!(broker.delete_consumed().await.unwrap(), 1);
+    assert_eq!(broker.find(&letters[0].reference).await.unwrap(), None);
+    assert_eq!(waiting(&broker).await, letters[1..]);
 }
 
 #[tokio::test]

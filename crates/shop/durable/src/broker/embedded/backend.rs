@@ -8,7 +8,7 @@ use super::consumer::{Checkpoint, Holdings, Member, Standing, raise};
 use super::heartbeat::Heartbeat;
 use super::{Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::broker::Delivery;
-use crate::clock::{from_millis, millis, saturating_millis};
+use crate::clock::{from_millis, millis};
 use crate::{Error, Unit, headers};
 
 impl Inner {
@@ -18,7 +18,7 @@ impl Inner {
         let now = millis(self.clock.now());
         let beat = Heartbeat {
             member: member.clone(),
-            lease_until: now + saturating_millis(self.lease),
+            now,
             lease: self.lease,
             sightings: Arc::clone(&self.sightings),
             standing,

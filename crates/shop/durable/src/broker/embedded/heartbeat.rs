@@ -12,6 +12,7 @@ use rusqlite::params;
 use super::Topic;
 use super::assignment::{self, Owned};
 use super::consumer::{Holding, Holdings, Member, Standing, raise};
+use crate::clock::saturating_millis;
 use crate::{Error, Unit};
 
 /// A group's row of a partition.
@@ -55,7 +56,8 @@ impl Sightings {
 pub(super) struct Heartbeat {
     pub(super) member: Member,
     pub(super) topic: Arc<Topic>,
-    pub(super) lease_until: i64,
+    /// Milliseconds since 1970.
+    pub(super) now: i64,
     pub(super) lease: Duration,
     pub(super) sightings: Arc<Sightings>,
     pub(super) standing: Standing,
@@ -120,12 +122,12 @@ impl Heartbeat {
         let renewed = unit.execute(
             "UPDATE broker_members SET lease_until = max(lease_until + 1, ?4)
              WHERE consumer_group = ?1 AND topic = ?2 AND member = ?3",
-            params![group, topic, id, self.lease_until],
+            params![group, topic, id, self.lease_until()],
         )?;
         if renewed == 0 {
             unit.execute(
                 "INSERT INTO broker_members (consumer_group, topic, member, lease_until) VALUES (?1, ?2, ?3, ?4)",
-                params![group, topic, id, self.lease_until],
+                params![group, topic, id, self.lease_until()],
             )?;
         }
         let rows: Vec<(String, i64)> = unit.query_all(
@@ -170,12 +172,23 @@ impl Heartbeat {
         Ok(rows)
     }
 
+    fn lease_until(&self) -> i64 {
+        self.now + saturating_millis(self.lease)
+    }
+
     fn hold(&self, unit: &mut Unit<'_>, row: &mut Row) -> Result<(), Error> {
         row.owner = Some(self.member.id.to_string());
         unit.execute(
-            "UPDATE broker_progress SET owner = ?3, epoch = ?4, lease_until = ?5
+            "UPDATE broker_progress SET owner = ?3, epoch = ?4, lease_until = ?5, seen_at = ?6
              WHERE consumer_group = ?1 AND partition_id = ?2",
-            params![self.member.group, row.partition_id, self.member.id, row.epoch, self.lease_until],
+            params![
+                self.member.group,
+                row.partition_id,
+                self.member.id,
+                row.epoch,
+                self.lease_until(),
+                self.now
+            ],
         )?;
         Ok(())
     }

@@ -27,9 +27,11 @@ use tokio::sync::OnceCell;
 use waypost_telemetry::Telemetry;
 
 use super::{Ack, Broker, Consumer, PublishError, Record, TopicSpec};
+use crate::clock::millis;
 use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator, Unit};
 use consumer::{GroupConsumer, Member};
 use heartbeat::Sightings;
+use retention::Absences;
 use topics::Topic;
 
 /// The name of the database: of its file and in messages.
@@ -40,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_broker", include_str!("schema.sql")),
     Migration::new("0002_replays", include_str!("replays.sql")),
     Migration::new("0003_topics", include_str!("topics.sql")),
+    Migration::new("0004_sightings", include_str!("sightings.sql")),
 ];
 
 /// Bits of a record's position that hold its offset.
@@ -56,6 +59,9 @@ pub struct EmbeddedBrokerOptions {
     pub lease: Duration,
     /// How often a shared broker looks for records of other processes. Default 100 ms.
     pub poll_interval: Duration,
+    /// A group of which no member was seen for longer holds back no deletion of records any more; it loses those that it
+    /// has not read. Default 7 days.
+    pub group_expiry: Duration,
     /// Bytes of key and payload of one record; a larger one is refused for good. Default 1 MiB.
     pub max_record: usize,
     /// Judges how old records are. Default: the machine's clock. Leases are not judged by it.
@@ -70,6 +76,7 @@ impl EmbeddedBrokerOptions {
             sharing: Sharing::Exclusive,
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_millis(100),
+            group_expiry: Duration::from_hours(7 * 24),
             max_record: 1024 * 1024,
             clock: Clock::system(),
         }
@@ -86,8 +93,10 @@ struct Inner {
     database: Database,
     lease: Duration,
     poll_interval: Option<Duration>,
+    group_expiry: Duration,
     max_record: usize,
     sightings: Arc<Sightings>,
+    absences: Absences,
     clock: Clock,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
     /// Set once the members that an earlier process left behind are forgotten.
@@ -111,8 +120,10 @@ impl EmbeddedBroker {
             database,
             lease: options.lease,
             poll_interval: (options.sharing == Sharing::Shared).then_some(options.poll_interval),
+            group_expiry: options.group_expiry,
             max_record: options.max_record,
             sightings: Arc::default(),
+            absences: Absences::default(),
             clock: options.clock,
             topics: Mutex::default(),
             is_cleared: OnceCell::new(),
@@ -186,14 +197,14 @@ impl Inner {
     }
 
     async fn add_group(&self, group: &str, topic: &Topic) -> Result<(), Error> {
-        let (group, partitions) = (group.to_owned(), topic.partitions.clone());
+        let (group, partitions, now) = (group.to_owned(), topic.partitions.clone(), millis(self.clock.now()));
         self.database
             .write("add-group", move |unit| {
                 for partition in partitions {
                     unit.execute(
-                        "INSERT INTO broker_progress (consumer_group, partition_id) VALUES (?1, ?2)
-                         ON CONFLICT DO NOTHING",
-                        params![group, partition],
+                        "INSERT INTO broker_progress (consumer_group, partition_id, seen_at) VALUES (?1, ?2, ?3)
+                         ON CONFLICT DO UPDATE SET seen_at = ?3",
+                        params![group, partition, now],
                     )?;
                 }
                 Ok(())
