@@ -4,12 +4,20 @@ use crate::{
     fakes::Act,
     shop::{PATIENCE, Shop, with_key},
 };
+use std::time::Duration;
 use waypost_api::{ErrorCode, order::v1::OrderStatus};
 use waypost_telemetry::testing::{checks::assert_sound, wait_for_tree};
 
 impl Shop {
     async fn assert_tree(&self, trace_id: &str, expected: &str) {
         wait_for_tree(&self.handles(), trace_id, expected, PATIENCE).await;
+        // The order's event may still be on its way to the broker.
+        let ending = async {
+            while self.handles().iter().any(|telemetry| telemetry.ledger().open() > 0) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ending).await.expect("every span must end");
         assert_sound(&self.handles());
     }
 }
