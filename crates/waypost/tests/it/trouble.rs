@@ -49,7 +49,7 @@ async fn a_locked_database_makes_no_dead_letters() {
     .await;
     until("readiness comes back", async || admin.get("/readyz").await.unwrap().status == 200).await;
     let broker = Connection::open(data.join("broker.db")).unwrap();
-    let dead = "SELECT count(*) FROM broker_partitions WHERE topic LIKE '%dead-letter'";
+    let dead = "SELECT coalesce(sum(next_offset), 0) FROM broker_partitions WHERE topic LIKE '%dead-letter'";
     assert_eq!(number(&broker, dead), 0);
     assert!(shop.stop().await.unwrap().status.success());
 }
