@@ -4,6 +4,7 @@ use super::{captured, refund};
 use crate::world::{AMOUNT, assert_sound, at, charge, first, intent, order};
 use std::{future::Future, sync::Arc};
 use waypost_api::{Currency, ErrorCode};
+use waypost_durable::Epoch;
 use waypost_payment::{
     domain::{ChargeStatus, Finding, RefundState},
     store::{RefundOutcome, Store},
@@ -36,7 +37,7 @@ async fn an_attempt_is_not_both_begun_and_given_up(store: Arc<dyn Store>) {
         async move {
             let giving_up = waypost_telemetry::spawn({
                 let (store, order) = (Arc::clone(&store), order(&name));
-                async move { store.give_up(order, first(), at(0)).await.unwrap() }
+                async move { store.give_up(order, first(), Epoch::FIRST, at(0)).await.unwrap() }
             });
             let begun = store.begin(intent(&name, 1), at(0)).await;
             giving_up.await.unwrap();
@@ -83,7 +84,7 @@ async fn refunds_at_once_give_back_no_more_than_was_captured(store: Arc<dyn Stor
     let part = AMOUNT / 3;
     let refunds = (0..10).map(|number| {
         let (store, wish) = (Arc::clone(&store), refund("one", number, part));
-        async move { store.begin_refund(wish, at(2)).await }
+        async move { store.begin_refund(wish, Some(Epoch::FIRST), at(2)).await }
     });
     let mut begun = Vec::new();
     for answer in at_once(refunds).await {
