@@ -9,8 +9,17 @@ use waypost_telemetry::testing::{checks::assert_sound, wait_for_tree};
 
 impl Shop {
     async fn assert_tree(&self, trace_id: &str, expected: &str) {
-        wait_for_tree(&self.handles(), trace_id, expected, PATIENCE).await;
-        assert_sound(&self.handles());
+        let handles = self.handles();
+        wait_for_tree(&handles, trace_id, expected, PATIENCE).await;
+        // What a tree leaves out with `...` may still be under way, such as the event that is being sent.
+        let ended = async {
+            while handles.iter().any(|handle| handle.ledger().open() > 0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        // What never ends is said by the check.
+        let _ = tokio::time::timeout(PATIENCE, ended).await;
+        assert_sound(&handles);
     }
 }
 
