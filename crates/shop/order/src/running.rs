@@ -2,7 +2,8 @@
 //!
 //! For [`crate::logic`], which starts sagas and watches them, and for the worker that looks for unfinished ones, at
 //! start and from then on. A saga runs in a tracked task, so it goes on when its caller leaves. It is this process's
-//! for as long as its lease runs; the sweep prolongs the leases of those that take long. Who loses a lease cannot
+//! for as long as its lease runs; the sweep prolongs the leases of those that take long, and stops those that another process has
+//! taken over. Who loses a lease cannot
 //! write any more, because each unit is fenced by the journal.
 //!
 //! Bounded: at most `max_running` sagas at once; then new orders are refused and unfinished ones wait.
@@ -80,6 +81,7 @@ struct Shared {
 struct Active {
     order: watch::Receiver<Order>,
     cancel_requested: CancellationToken,
+    replaced: CancellationToken,
     epoch: Epoch,
     leased_at: Timestamp,
 }
@@ -213,7 +215,12 @@ impl Sagas {
         if held.is_empty() {
             return Ok(());
         }
-        self.shared.store.renew(held, now.plus(self.shared.options.lease)).await
+        for id in self.shared.store.renew(held, now.plus(self.shared.options.lease)).await? {
+            if let Some(active) = self.shared.active().get(&id) {
+                active.replaced.cancel();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -310,6 +317,7 @@ impl Task {
         let active = Active {
             order: journal.watch(),
             cancel_requested: signals.cancel_requested.clone(),
+            replaced: signals.replaced.clone(),
             epoch,
             leased_at: shared.now(),
         };

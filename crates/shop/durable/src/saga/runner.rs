@@ -42,6 +42,8 @@ pub enum Finished {
 pub struct Signals {
     /// The process is about to stop: do not wait for better times.
     pub stop: CancellationToken,
+    /// Another runner has the saga: no further call, no further word.
+    pub replaced: CancellationToken,
     /// A wish to cancel was written to the journal: look at it before trying anything again.
     pub cancel_requested: CancellationToken,
 }
@@ -94,7 +96,12 @@ impl<S: Saga> Runner<S> {
             failed_rounds: 0,
             cancel_seen: false,
         };
-        run.drive().await
+        tokio::select! {
+            biased;
+            // Calls under way are given up with it; what they may still do is refused to this epoch.
+            () = signals.replaced.cancelled() => Ok(Finished::Fenced),
+            finished = run.drive() => finished,
+        }
     }
 
     fn refuse_unknown_steps(&self, id: &str, log: &Log<S::Output, S::Reason>) -> Result<(), Error> {

@@ -206,8 +206,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// stay as they are.
     fn end_leases(&self, node: String) -> Answer<'_, ()>;
 
-    /// Prolongs, until this moment, the leases of the sagas that the runners of these epochs still have.
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, ()>;
+    /// Prolongs, until this moment, the leases of the sagas that the runners of these epochs still have, and gives the orders
+    /// whose sagas they have no longer. A saga that is parked or has ended is neither prolonged nor lost.
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>>;
 
     /// Forgets keys whose order ended [`waypost_durable::idempotency::RETENTION`] ago by the clock of the store, and
     /// tells how many. A key lives at least as long as its order runs.

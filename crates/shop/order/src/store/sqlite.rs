@@ -125,16 +125,22 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, ()> {
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
         Box::pin(self.untraced.write("renew", move |unit| {
+            let mut lost = Vec::new();
             for (id, epoch) in held {
-                unit.execute(
+                let (order, epoch) = (id.as_str(), number(epoch.number()));
+                let renewed = unit.execute(
                     "UPDATE orders SET lease_until = ?3 WHERE order_id = ?1 AND lease_epoch = ?2 \
                      AND phase NOT IN ('ended', 'stuck')",
-                    params![id.as_str(), number(epoch.number()), until.unix_millis()],
+                    params![order, epoch, until.unix_millis()],
                 )?;
+                let has_it = "SELECT 1 FROM orders WHERE order_id = ?1 AND lease_epoch = ?2";
+                if renewed == 0 && unit.query_optional(has_it, params![order, epoch], |_| Ok(()))?.is_none() {
+                    lost.push(id);
+                }
             }
-            Ok(())
+            Ok(lost)
         }))
     }
 

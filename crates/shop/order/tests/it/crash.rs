@@ -98,7 +98,7 @@ impl Store for Deadly {
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
         self.store.unfinished(now, most)
     }
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, ()> {
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
         self.store.renew(held, until)
     }
     fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {

@@ -310,8 +310,8 @@ async fn a_lease_that_is_renewed_does_not_run_out(subject: Subject) {
     let (renewed, forgotten) = (order("order-1", 0), order("order-2", 0));
     place(&subject, &renewed).await;
     place(&subject, &forgotten).await;
-    subject.store.renew(vec![(renewed.id.clone(), Epoch::FIRST)], at(3000)).await.unwrap();
-    subject.store.renew(vec![(forgotten.id.clone(), Epoch::FIRST.next())], at(3000)).await.unwrap();
+    let held = vec![(renewed.id.clone(), Epoch::FIRST), (forgotten.id.clone(), Epoch::FIRST.next())];
+    assert_eq!(subject.store.renew(held, at(3000)).await.unwrap(), [forgotten.id], "another has it");
     assert_eq!(unfinished(&subject, 2000).await, ["order-2"], "only its runner renews a lease");
 }
 
@@ -339,7 +339,8 @@ async fn a_parked_saga_waits_for_its_time(subject: Subject) {
         event: None,
     };
     assert!(subject.store.advance(parked, at(5)).await.unwrap());
-    subject.store.renew(vec![(placed.id.clone(), Epoch::FIRST)], at(99_000)).await.unwrap();
+    let lost = subject.store.renew(vec![(placed.id.clone(), Epoch::FIRST)], at(99_000)).await.unwrap();
+    assert!(lost.is_empty(), "it is parked, and nobody else's");
     assert!(unfinished(&subject, 8999).await.is_empty());
     assert_eq!(unfinished(&subject, 9000).await, ["order-1"], "renewing does not keep it parked");
 }
@@ -439,6 +440,10 @@ async fn the_database_itself_lets_nothing_go_before_its_time() {
     assert!(subject.store.advance(end.clone(), at(10)).await.unwrap());
     store.close().await;
     let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
+    for change in ["runner = 'two'", "lease_epoch = lease_epoch + 2", "lease_epoch = 0"] {
+        let refused = file.execute(&format!("UPDATE orders SET {change}"), ()).unwrap_err().to_string();
+        assert!(refused.contains("a runner has an epoch of its own"), "{change}: {refused}");
+    }
     for table in ["order_journal", "order_history", "orders"] {
         let refused = file.execute(&format!("DELETE FROM {table}"), ()).unwrap_err();
         assert!(

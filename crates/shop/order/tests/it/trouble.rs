@@ -332,6 +332,29 @@ async fn a_runner_that_others_know_as_replaced_stops() {
 }
 
 #[tokio::test]
+async fn a_runner_whose_lease_was_taken_stops_before_its_next_step() {
+    let shop = TwoProcesses::start(config::Duration::from_millis(5));
+    let taken_away = async {
+        shop.neighbours.payments.script.called("authorize").await;
+        let mut unfinished = shop.store.unfinished(far(), 2).await.unwrap();
+        let (id, elsewhere) = (unfinished.remove(0).id, "elsewhere".to_owned());
+        let taken = shop.store.take_over(id, elsewhere, far().plus(LEASE.get()), far()).await;
+        assert!(taken.unwrap().is_some());
+        // Time to renew; the call that waits is never answered.
+        shop.pass(LEASE.get() / 2);
+    };
+    let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_away);
+    assert_eq!(created.unwrap().order.unwrap().status(), Pending);
+    let calls = shop.neighbours.payments.script.calls();
+    assert_eq!(calls, ["authorize authorize:1"], "nothing was tried again, captured or undone");
+}
+
+/// Long after every lease of the tests.
+fn far() -> Timestamp {
+    Timestamp::from(SystemTime::now()).plus(LEASE.get() * 1000)
+}
+
+#[tokio::test]
 async fn an_order_that_takes_longer_than_a_lease_stays_with_its_process() {
     let shop = TwoProcesses::start(config::Duration::from_millis(5));
     let outlives_its_lease = async {

@@ -107,7 +107,7 @@ impl Store for FatedStore {
         self.inner.unfinished(now, most)
     }
 
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, ()> {
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
         self.inner.renew(held, until)
     }
 
