@@ -57,6 +57,7 @@ fn reserve(order: &str, product: &str, quantity: u32) -> ReserveRequest {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that a message takes")]
 fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
     Some(Money::new(ten_thousandths, Currency::USD).into())
 }

@@ -175,6 +175,7 @@ fn reservation(order_id: String, state: ReservationState) -> Reservation {
     Reservation { reservation_id: "r".to_owned(), order_id, state: state.into(), expires_at: None }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that a message takes")]
 fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
     Some(Money::new(ten_thousandths, Currency::USD).into())
 }
