@@ -17,7 +17,7 @@ use crate::{Config, Error};
 #[derive(Clone, Debug)]
 pub struct Users {
     store: Arc<dyn Store>,
-    users: ReadThrough<User, Error>,
+    by_id: ReadThrough<User, Error>,
     passwords: Passwords,
     attempts: Attempts,
 }
@@ -27,7 +27,7 @@ impl Users {
     pub fn new(store: Arc<dyn Store>, cache: Arc<dyn Cache<User>>, config: &Config) -> Users {
         let attempts = Attempts::new(config.login_failures, config.login_window.get());
         let passwords = Passwords::new(config.hashes_at_once);
-        Users { store, users: ReadThrough::new(cache), passwords, attempts }
+        Users { store, by_id: ReadThrough::new(cache), passwords, attempts }
     }
 
     /// A user by id. Callers that miss the same user at the same time share one lookup. Users that do not exist are
@@ -37,7 +37,7 @@ impl Users {
     /// [`Error::UnknownUser`], or the store's failure.
     pub async fn user(&self, id: UserId) -> Result<Arc<User>, Error> {
         let cached = span("cache get").observe(async {
-            let cached = self.users.cached(id.as_str()).await;
+            let cached = self.by_id.cached(id.as_str()).await;
             set("cache.name", "users");
             set("cache.hit", cached.is_some());
             cached
@@ -50,7 +50,7 @@ impl Users {
             let found = store.user(wanted.clone()).await?;
             found.ok_or(Error::UnknownUser(wanted))
         };
-        let user = self.users.look_up(id.as_str(), lookup).await;
+        let user = self.by_id.look_up(id.as_str(), lookup).await;
         user.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Lookup))
     }
 

@@ -15,7 +15,7 @@ use waypost_telemetry::Telemetry;
 use super::Role;
 use super::build::exit_of;
 use crate::exit::{Exit, Failure};
-use crate::settings::Broker as Settings;
+use crate::settings::{Broker as Settings, BrokerKind};
 
 /// An open broker and what belongs to it.
 pub(super) struct OpenBroker {

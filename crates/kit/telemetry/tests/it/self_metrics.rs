@@ -112,21 +112,21 @@ fn a_queued_span_is_not_processed_and_one_under_way_is() {
     let receiver = HttpReceiver::start(Manner::Hangs);
     let mut settings = settings(receiver.endpoint());
     settings.traces.batch.max_batch = 1;
-    settings.traces.batch.queue_size = 8;
+    settings.traces.batch.queue_size = 12;
     settings.traces.batch.delay = PATIENCE;
     settings.traces.batch.export_timeout = PATIENCE;
     let telemetry = waypost_telemetry::init(settings).unwrap();
-    record(&telemetry, 10);
+    record(&telemetry, 14);
     let value = |name: &str, labels: &[(&str, &str)]| sample(&page(&telemetry), name, labels);
-    wait_until("requests under way", || value("otel_sdk_exporter_span_inflight", &[]) == Some(4.0));
+    wait_until("requests under way", || value("otel_sdk_exporter_span_inflight", &[]) == Some(8.0));
     assert_eq!(value("otel_sdk_processor_span_queue_size", &[]), Some(4.0));
-    assert_eq!(value("otel_sdk_processor_span_queue_capacity", &[]), Some(8.0));
+    assert_eq!(value("otel_sdk_processor_span_queue_capacity", &[]), Some(12.0));
     let processed = "otel_sdk_processor_span_processed_total";
     assert_eq!(value(processed, &[("error_type", "queue_full")]), Some(2.0));
     let page = page(&telemetry);
     let handed: Vec<&str> =
         page.lines().filter(|line| line.starts_with(processed) && !line.contains("error_type")).collect();
-    assert!(handed.len() == 1 && handed[0].ends_with(" 4"), "{page}");
+    assert!(handed.len() == 1 && handed[0].ends_with(" 8"), "{page}");
     assert_eq!(value("otel_sdk_exporter_span_exported_total", &[]), Some(0.0));
 }
 

@@ -13,14 +13,14 @@ use waypost_gateway::{
 /// A request to the route that is about something of `user123`.
 fn example(row: &Row) -> Request {
     match (row.method, row.path) {
-        ("POST", "/api/orders") => Request::post("/api/orders").json(&order_body(&json!({}))),
+        ("POST", "/api/orders") => Request::post("/api/orders").json(order_body(&json!({}))),
         ("GET", "/api/orders") => Request::get("/api/orders?user_id=user123"),
         ("GET", "/api/orders/{id}") => Request::get("/api/orders/order-1"),
         ("POST", "/api/orders/{id}/cancel") => Request::new("POST", "/api/orders/order-1/cancel"),
         ("GET", "/api/users/{id}") => Request::get("/api/users/user123"),
         ("GET", "/api/products/{id}") => Request::get("/api/products/prod456"),
         ("POST", "/api/login") => {
-            Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}))
+            Request::post("/api/login").json(json!({"user_id": "user123", "password": "waypost-demo"}))
         }
         ("GET", "/api/health") => Request::get("/api/health"),
         ("GET", "/api/openapi.json") => Request::get("/api/openapi.json"),

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 async fn an_order_in_flight_is_answered_while_new_connections_are_refused() {
     let shop = Shop::open();
     let address = shop.address;
-    let order = Request::post("/api/orders").json(&order_body(&json!({"product_id": "prod-gated"})));
+    let order = Request::post("/api/orders").json(order_body(&json!({"product_id": "prod-gated"})));
     let in_flight = waypost_telemetry::spawn(send(order, address));
     in_time(shop.services.arrived.acquire()).await.unwrap().forget();
     shop.drain();

@@ -51,7 +51,7 @@ async fn a_body_that_is_not_json_by_its_type_is_not_read() {
     let plain = Request::new("POST", "/api/orders").header("content-type", "text/plain").body(body.clone());
     let untyped = Request::new("POST", "/api/orders").body(body.clone());
     let as_it_is =
-        Request::post("/api/orders").json(&order_body(&json!({}))).header("content-encoding", "Identity");
+        Request::post("/api/orders").json(order_body(&json!({}))).header("content-encoding", "Identity");
     assert_eq!(shop.send(as_it_is).await.status, 201);
     let packed =
         Request::post("/api/orders").json(&Value::Null).header("content-encoding", "gzip").body(body);
@@ -188,7 +188,7 @@ async fn logins_have_a_rate_of_their_own_for_each_address() {
         config.auth = Auth::Required;
         config.login_limit = RateLimit { requests: 1, ..RateLimit::default() };
     });
-    let login = Request::post("/api/login").json(&json!({"user_id": "user123", "password": "guess"}));
+    let login = Request::post("/api/login").json(json!({"user_id": "user123", "password": "guess"}));
     assert_eq!(shop.send(login.clone()).await.status, 401);
     let refused = shop.send(login).await;
     assert_eq!((refused.status.as_u16(), refused.header("ratelimit-policy")), (429, "\"login\";q=1;w=60"));
@@ -221,13 +221,11 @@ async fn every_service_gets_the_time_that_is_left_and_never_more_than_the_longes
     shop.order(&json!({})).await;
     let left = shop.services.time_left.lock().unwrap().take().unwrap();
     assert!(left > Duration::from_secs(3) && left <= Duration::from_secs(5), "{left:?}");
-    let request =
-        Request::post("/api/orders").json(&order_body(&json!({}))).header("request-timeout", "3600");
+    let request = Request::post("/api/orders").json(order_body(&json!({}))).header("request-timeout", "3600");
     shop.send(request).await;
     let left = shop.services.time_left.lock().unwrap().take().unwrap();
     assert!(left > Duration::from_secs(8) && left <= Duration::from_secs(10), "{left:?}");
-    let request =
-        Request::post("/api/orders").json(&order_body(&json!({}))).header("request-timeout", "soon");
+    let request = Request::post("/api/orders").json(order_body(&json!({}))).header("request-timeout", "soon");
     assert_eq!(shop.send(request).await.code(), "invalid_request");
 }
 

@@ -13,7 +13,7 @@ use waypost_settings::{ByteSize, Duration as Setting};
 async fn hold_orders(shop: &Shop, count: usize) -> Vec<JoinHandle<Reply>> {
     let mut held = Vec::new();
     for _ in 0..count {
-        let gated = Request::post("/api/orders").json(&order_body(&json!({"product_id": "prod-gated"})));
+        let gated = Request::post("/api/orders").json(order_body(&json!({"product_id": "prod-gated"})));
         held.push(waypost_telemetry::spawn(send(gated, shop.address)));
         in_time(shop.services.arrived.acquire()).await.unwrap().forget();
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use waypost_api::ErrorCode;
 
 pub(crate) fn keyed(key: &str, changes: &Value) -> Request {
-    Request::post("/api/orders").json(&order_body(changes)).header("idempotency-key", key)
+    Request::post("/api/orders").json(order_body(changes)).header("idempotency-key", key)
 }
 
 /// The answers to a request and to the same one again; `between` happens in the meantime.

@@ -97,7 +97,7 @@ impl Shop {
 
     /// The order of the seed, with some members replaced (or, by null, left out).
     pub(crate) async fn order(&self, changes: &Value) -> Reply {
-        self.send(Request::post("/api/orders").json(&order_body(changes))).await
+        self.send(Request::post("/api/orders").json(order_body(changes))).await
     }
 
     pub(crate) fn drain(&self) {

@@ -25,13 +25,13 @@ async fn answer_to(shop: &Shop, token: &str) -> (u16, String) {
 #[tokio::test]
 async fn a_login_gives_a_token_that_opens_what_is_its_owners() {
     let shop = strict();
-    let login = Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}));
+    let login = Request::post("/api/login").json(json!({"user_id": "user123", "password": "waypost-demo"}));
     let reply = shop.send(login).await;
     let body = reply.json;
     assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(900)));
     let token = body["access_token"].as_str().unwrap();
     assert_eq!(answer_to(&shop, token).await.0, 200);
-    let order = Request::post("/api/orders").json(&order_body(&json!({}))).bearer(token);
+    let order = Request::post("/api/orders").json(order_body(&json!({}))).bearer(token);
     assert_eq!(shop.send(order).await.status, 201);
 }
 
@@ -39,8 +39,7 @@ async fn a_login_gives_a_token_that_opens_what_is_its_owners() {
 async fn an_operators_token_is_one_and_a_users_is_not() {
     let shop = strict();
     for (user_id, status) in [("user-admin", 200), ("user456", 404)] {
-        let login =
-            Request::post("/api/login").json(&json!({"user_id": user_id, "password": "waypost-demo"}));
+        let login = Request::post("/api/login").json(json!({"user_id": user_id, "password": "waypost-demo"}));
         let body = shop.send(login).await.json;
         assert_eq!(answer_to(&shop, body["access_token"].as_str().unwrap()).await.0, status);
     }
@@ -49,8 +48,7 @@ async fn an_operators_token_is_one_and_a_users_is_not() {
 #[tokio::test]
 async fn a_wrong_password_is_refused_and_not_repeated_anywhere() {
     let shop = strict();
-    let login =
-        Request::post("/api/login").json(&json!({"user_id": "user123", "password": "hunter2-canary"}));
+    let login = Request::post("/api/login").json(json!({"user_id": "user123", "password": "hunter2-canary"}));
     let reply = shop.send(login).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (401, "bad_credentials"));
     assert!(!reply.text().contains("canary"));
@@ -129,7 +127,7 @@ async fn credentials_of_another_scheme_are_refused_and_not_ignored() {
 #[tokio::test]
 async fn an_order_for_another_user_is_refused_before_anybody_is_asked() {
     let shop = strict();
-    let order = Request::post("/api/orders").json(&order_body(&json!({}))).bearer(&token("user456", "user"));
+    let order = Request::post("/api/orders").json(order_body(&json!({}))).bearer(&token("user456", "user"));
     let reply = shop.send(order).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "forbidden"));
     assert!(shop.services.created.lock().unwrap().is_empty());
@@ -160,7 +158,7 @@ async fn without_a_configured_key_tokens_are_good_until_the_end_of_the_process()
         config.tokens = TokenSettings::default();
     };
     let (one, other) = (Shop::configured(change), Shop::configured(change));
-    let login = Request::post("/api/login").json(&json!({"user_id": "user123", "password": "waypost-demo"}));
+    let login = Request::post("/api/login").json(json!({"user_id": "user123", "password": "waypost-demo"}));
     let body = one.send(login).await.json;
     let token = body["access_token"].as_str().unwrap();
     assert_eq!(answer_to(&one, token).await.0, 200);

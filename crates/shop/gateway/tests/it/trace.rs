@@ -34,7 +34,7 @@ async fn roots(shop: &Shop, count: usize) -> Vec<FinishedSpan> {
 
 fn ordered_with(traceparent: &str) -> Request {
     Request::post("/api/orders")
-        .json(&order_body(&json!({})))
+        .json(order_body(&json!({})))
         .header("traceparent", traceparent)
         .header("tracestate", "evil=1")
         .header("baggage", "tenant.id=stolen")

@@ -4,22 +4,21 @@ use crate::{
     fakes::Act,
     shop::{PATIENCE, Shop, with_key},
 };
+use std::time::Duration;
 use waypost_api::{ErrorCode, order::v1::OrderStatus};
 use waypost_telemetry::testing::{checks::assert_sound, wait_for_tree};
 
 impl Shop {
     async fn assert_tree(&self, trace_id: &str, expected: &str) {
-        let handles = self.handles();
-        wait_for_tree(&handles, trace_id, expected, PATIENCE).await;
-        // What a tree leaves out with `...` may still be under way, such as the event that is being sent.
-        let ended = async {
-            while handles.iter().any(|handle| handle.ledger().open() > 0) {
-                tokio::task::yield_now().await;
+        wait_for_tree(&self.handles(), trace_id, expected, PATIENCE).await;
+        // The order's event may still be on its way to the broker.
+        let ending = async {
+            while self.handles().iter().any(|telemetry| telemetry.ledger().open() > 0) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        // What never ends is said by the check.
-        let _ = tokio::time::timeout(PATIENCE, ended).await;
-        assert_sound(&handles);
+        tokio::time::timeout(PATIENCE, ending).await.expect("every span must end");
+        assert_sound(&self.handles());
     }
 }
 

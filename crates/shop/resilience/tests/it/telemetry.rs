@@ -1,6 +1,6 @@
 //! What an operator sees: spans of the calls that were made, metrics of those that were not.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
 use http::Request;

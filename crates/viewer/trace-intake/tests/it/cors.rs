@@ -2,7 +2,7 @@ use crate::{
     door::Door,
     fake::{intake, memory},
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 use waypost_test_client::{Answer, Request};
 use waypost_trace_intake::Settings;
 use waypost_trace_store::TraceStore as _;

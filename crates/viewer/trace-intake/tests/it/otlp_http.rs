@@ -4,7 +4,7 @@ use crate::{
     made::{compressed, id, log, spans, trace},
 };
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
 use serde_json::json;
 use std::sync::Arc;
 use waypost_test_client::{Answer, Request};

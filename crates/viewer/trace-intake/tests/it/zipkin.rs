@@ -4,7 +4,7 @@ use crate::{
     made::{compressed, id, trace},
 };
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use waypost_settings::ByteSize;
 use waypost_test_client::Request;
 use waypost_trace_intake::Settings;

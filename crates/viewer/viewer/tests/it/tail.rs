@@ -17,7 +17,7 @@ struct Events {
 
 impl Events {
     async fn open(viewer: &Viewer, query: &str) -> Events {
-        let response = in_time(Request::get(&format!("/api/v1/tail{query}")).open(viewer.ui)).await;
+        let response = in_time(Request::get(format!("/api/v1/tail{query}")).open(viewer.ui)).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Events { body: response.into_body(), text: String::new() }
