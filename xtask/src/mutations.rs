@@ -23,7 +23,7 @@ struct Mutation {
     tests: &'static [&'static str],
 }
 
-const MUTATIONS: [Mutation; 8] = [
+const MUTATIONS: [Mutation; 9] = [
     Mutation {
         name: "open-step",
         file: "crates/shop/durable/src/saga/runner.rs",
@@ -83,6 +83,19 @@ const MUTATIONS: [Mutation; 8] = [
             "--test",
             "it",
             "tasks_are_told_to_stop_before_a_request_is_waited_for",
+        ],
+    },
+    Mutation {
+        name: "fence",
+        file: "crates/shop/durable/src/epoch.rs",
+        text: "self < seen",
+        instead: "self < seen && false",
+        tests: &[
+            "-p",
+            "waypost",
+            "--test",
+            "faults",
+            "a_late_call_of_a_runner_that_was_replaced_has_no_effect",
         ],
     },
     Mutation {

@@ -167,6 +167,9 @@ table! {
     ReservationConflict "reservation_conflict" CONFLICT FailedPrecondition never
         "The hold on the stock has already ended"
         "Look the order up; a hold that was given back cannot be used."
+    StaleRunner "stale_runner" CONFLICT FailedPrecondition never
+        "Another process carries the order on"
+        "Nothing was done. Look the order up: whoever has it by now ends it."
     OrderFailed "order_failed" UNPROCESSABLE_ENTITY FailedPrecondition never
         "The order failed"
         "The order is settled and stays failed. To try again, place a new order with a new `Idempotency-Key`."

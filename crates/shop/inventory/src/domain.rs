@@ -6,6 +6,9 @@
 //! A reservation is named by its order and its *generation*: the count of the saga's attempts, the last part of
 //! each step's key (`order:step:generation`). A lower generation than the newest is the past: it may end what it
 //! began, never begin anew.
+//!
+//! Who may speak for an order is told by the *epoch* of its saga's runner ([`admit`]): what a runner asked that was replaced
+//! meanwhile has no effect, whenever it arrives.
 
 mod lines;
 mod refusal;
@@ -16,7 +19,7 @@ pub use self::{
     lines::{HeldLine, Line, Lines},
     refusal::Refusal,
     reservation::{
-        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, commit, hold_until,
+        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, admit, commit, hold_until,
         release, reserve,
     },
     stock::{NewProduct, Product, StockCount, check_price, refuse},

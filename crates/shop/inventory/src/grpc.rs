@@ -16,6 +16,7 @@ use waypost_api::{
         inventory_service_server::{InventoryService, InventoryServiceServer},
     },
 };
+use waypost_durable::Epoch;
 use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{Telemetry, record_error, set};
 
@@ -49,23 +50,26 @@ impl InventoryService for Interface {
         let (order, generation) = order_and_generation(&request.order_id, &request.key)?;
         let lines = read_lines(request.lines).map_err(status)?;
         let hold_time = request.time_to_live.map(read_duration).transpose()?;
+        let epoch = Epoch::new(request.lease_epoch);
         set(ORDER_ID, &order);
         let reservation =
-            self.inventory.reserve(order, generation, lines, hold_time).await.map_err(status)?;
+            self.inventory.reserve(order, generation, lines, hold_time, epoch).await.map_err(status)?;
         Ok(Response::new(reservation_message(&reservation)))
     }
 
     async fn commit(&self, request: Request<CommitRequest>) -> Result<Response<v1::Reservation>, Status> {
-        let (order, _) = order_and_generation(&request.get_ref().order_id, &request.get_ref().key)?;
+        let CommitRequest { order_id, key, lease_epoch } = request.into_inner();
+        let ((order, _), epoch) = (order_and_generation(&order_id, &key)?, Epoch::new(lease_epoch));
         set(ORDER_ID, &order);
-        let reservation = self.inventory.commit(order).await.map_err(status)?;
+        let reservation = self.inventory.commit(order, epoch).await.map_err(status)?;
         Ok(Response::new(reservation_message(&reservation)))
     }
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
-        let (order, generation) = order_and_generation(&request.get_ref().order_id, &request.get_ref().key)?;
+        let ReleaseRequest { order_id, key, lease_epoch } = request.into_inner();
+        let ((order, generation), epoch) = (order_and_generation(&order_id, &key)?, Epoch::new(lease_epoch));
         set(ORDER_ID, &order);
-        let released = self.inventory.release(order, generation).await.map_err(status)?;
+        let released = self.inventory.release(order, generation, epoch).await.map_err(status)?;
         Ok(Response::new(ReleaseResponse { released }))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::{OrderId, ProductId, Timestamp};
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Epoch};
 use waypost_service::Worker;
 use waypost_telemetry::{Telemetry, opentelemetry::Context, span, with_context};
 
@@ -55,20 +55,21 @@ impl Inventory {
         generation: Generation,
         lines: Lines,
         hold_time: Option<Duration>,
+        epoch: Epoch,
     ) -> Result<Reservation, Error> {
         let now = self.now();
         let expires_at = hold_until(now, hold_time, self.hold_time, self.longest_hold_time);
-        self.store.reserve(Wish { order, generation, lines, expires_at }, now).await
+        self.store.reserve(Wish { order, generation, lines, expires_at, epoch }, now).await
     }
 
     /// Takes the stock of an order's hold for good.
-    pub async fn commit(&self, order: OrderId) -> Result<Reservation, Error> {
-        self.store.commit(order, self.now()).await
+    pub async fn commit(&self, order: OrderId, epoch: Epoch) -> Result<Reservation, Error> {
+        self.store.commit(order, epoch, self.now()).await
     }
 
     /// Gives the stock of an order's hold back. False when there was nothing to give back.
-    pub async fn release(&self, order: OrderId, generation: Generation) -> Result<bool, Error> {
-        self.store.release(order, generation, self.now()).await
+    pub async fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Result<bool, Error> {
+        self.store.release(order, generation, epoch, self.now()).await
     }
 
     /// Gives back the stock of every hold that has run out, and tells how many there were.

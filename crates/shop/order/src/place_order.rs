@@ -4,8 +4,10 @@
 //! (`order:step:generation`), so that a step that is run again is told from a new wish: an order is charged once,
 //! whatever is lost on the way.
 //!
-//! Each step sorts the answers of the other side into done, refused, unknown and not sent; what follows from that is the
-//! runner's business. Refused is only what the other service itself said (`waypost-error`), and only where a rule of it
+//! Each call carries the epoch of this order's runner, so that what a runner asked that was replaced meanwhile has no effect.
+//!
+//! Each step sorts the answers of the other side into done, refused, unknown, malformed, fenced and not sent; what follows from
+//! that is the runner's business. Refused is only what the other service itself said (`waypost-error`), and only where a rule of it
 //! decided: anything between the two that makes up an answer of its own leaves the outcome unknown. A refusal at the
 //! capture or after it is made sure of: the hold is given back for good, and where that shows that the stock was taken,
 //! it stays taken.
@@ -80,7 +82,7 @@ impl Step<PlaceOrder> for Reserve {
     async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
         set(PRODUCT_ID, &order.product);
         set(PRODUCT_QUANTITY, i64::from(order.quantity));
-        reserve(shop, order, call.key(), Some(order.unit_price)).await?;
+        reserve(shop, order, call, call.key(), Some(order.unit_price)).await?;
         Ok(Output::Reserved)
     }
 }
@@ -92,7 +94,7 @@ impl Undo<PlaceOrder> for Release {
     const SPAN: &'static str = "release-stock";
 
     async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
-        let request = ReleaseRequest { order_id: (&order.id).into(), key: call.key() };
+        let request = release_request(order, call, call.key());
         shop.inventory.clone().release(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
@@ -112,6 +114,7 @@ impl Step<PlaceOrder> for Authorize {
             user_id: (&order.user).into(),
             amount: Some(order.amount.into()),
             payment_method: order.payment_method.clone(),
+            lease_epoch: call.epoch().number(),
         };
         let payment =
             shop.payments.clone().authorize(request).await.map_err(|status| failure(&status))?.into_inner();
@@ -148,7 +151,8 @@ impl Undo<PlaceOrder> for Void {
 
     async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         set_payment(order);
-        let request = VoidRequest { order_id: (&order.id).into(), key: call.key() };
+        let request =
+            VoidRequest { order_id: (&order.id).into(), key: call.key(), lease_epoch: call.epoch().number() };
         shop.payments.clone().void(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
@@ -170,7 +174,11 @@ impl Step<PlaceOrder> for Capture {
 
     async fn run(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
         set_payment(order);
-        let request = CaptureRequest { order_id: (&order.id).into(), key: call.key() };
+        let request = CaptureRequest {
+            order_id: (&order.id).into(),
+            key: call.key(),
+            lease_epoch: call.epoch().number(),
+        };
         let payment = match shop.payments.clone().capture(request).await.map_err(|status| failure(&status)) {
             // The stock was taken, so the money was as well: the refusal is a stray.
             Err(Failure::Refused(refusal)) => match give_up_stock(shop, order, call).await? {
@@ -216,7 +224,7 @@ async fn commit_or_hold_anew(
             Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
             committed => return committed,
         }
-        match reserve(shop, order, call.key_of(Reserve::NAME, generation), None).await {
+        match reserve(shop, order, call, call.key_of(Reserve::NAME, generation), None).await {
             // This generation ran out as well; the next one is free.
             Err(Failure::Refused(refusal)) if has_run_out(&refusal) => {}
             reserved => reserved?,
@@ -234,11 +242,11 @@ enum Stock {
 /// Gives the order's stock back for good, so that no `Reserve` or `Commit` that is still under way can have an effect;
 /// or finds that it was taken.
 async fn give_up_stock(shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Stock, Failure<Refusal>> {
-    let key = call.key_of(Release::NAME, LAST_GENERATION);
-    let request = ReleaseRequest { order_id: (&order.id).into(), key };
+    let request = release_request(order, call, call.key_of(Release::NAME, LAST_GENERATION));
     match shop.inventory.clone().release(request).await.map_err(|status| failure(&status)) {
         Ok(_) => Ok(Stock::GivenBack),
         Err(Failure::Refused(refusal)) if refusal.code == ErrorCode::ReservationConflict => Ok(Stock::Taken),
+        Err(fenced @ Failure::Fenced(_)) => Err(fenced),
         // Whatever it says, the stock was not given back.
         Err(failure) => Err(Failure::Unknown(failure.into_reason())),
     }
@@ -253,8 +261,12 @@ impl Undo<PlaceOrder> for Refund {
 
     async fn undo(&self, shop: &PlaceOrder, order: &Order, call: &Call) -> Result<(), Failure<Refusal>> {
         set_payment(order);
-        let amount = Some(order.amount.into());
-        let request = RefundRequest { order_id: (&order.id).into(), key: call.key(), amount };
+        let request = RefundRequest {
+            order_id: (&order.id).into(),
+            key: call.key(),
+            amount: Some(order.amount.into()),
+            lease_epoch: call.epoch().number(),
+        };
         shop.payments.clone().refund(request).await.map_err(|status| failure(&status))?;
         Ok(())
     }
@@ -272,6 +284,7 @@ impl Local<PlaceOrder> for Complete {
 async fn reserve(
     shop: &PlaceOrder,
     order: &Order,
+    call: &Call,
     key: String,
     unit_price: Option<Money>,
 ) -> Result<(), Failure<Refusal>> {
@@ -286,15 +299,21 @@ async fn reserve(
         key,
         lines: vec![line],
         time_to_live: shop.hold_time.try_into().ok(),
+        lease_epoch: call.epoch().number(),
     };
     shop.inventory.clone().reserve(request).await.map_err(|status| failure(&status))?;
     Ok(())
 }
 
 async fn commit(shop: &PlaceOrder, order: &Order, call: &Call) -> Result<Output, Failure<Refusal>> {
-    let request = CommitRequest { order_id: (&order.id).into(), key: call.key() };
+    let request =
+        CommitRequest { order_id: (&order.id).into(), key: call.key(), lease_epoch: call.epoch().number() };
     shop.inventory.clone().commit(request).await.map_err(|status| failure(&status))?;
     Ok(Output::Committed)
+}
+
+fn release_request(order: &Order, call: &Call, key: String) -> ReleaseRequest {
+    ReleaseRequest { order_id: (&order.id).into(), key, lease_epoch: call.epoch().number() }
 }
 
 fn has_run_out(refusal: &Refusal) -> bool {
@@ -317,6 +336,8 @@ fn failure(status: &Status) -> Failure<Refusal> {
         return Failure::NotSent { reason: error.into(), retry_in };
     }
     match Error::named_code(status) {
+        // No decision about the order, but about who may speak for it.
+        Some(ErrorCode::StaleRunner) => Failure::Fenced(error.into()),
         Some(code) if is_decision(code) => Failure::Refused(error.into()),
         _ => Failure::Unknown(error.into()),
     }
@@ -364,6 +385,8 @@ mod tests {
             let Failure::Unknown(reason) = failure(&Status::new(code, "")) else { panic!("{code:?} counts") };
             assert!(reason.code.is_failure(), "{code:?} becomes the reason {}", reason.code);
         }
+        let stale = failure(&Error::of(ErrorCode::StaleRunner).into());
+        assert!(matches!(stale, Failure::Fenced(Refusal { code: ErrorCode::StaleRunner, .. })));
         // A code that contradicts its status is not believed either.
         let mut contradicts = Status::from(Error::of(ErrorCode::OutOfStock));
         contradicts = Status::with_metadata(Code::NotFound, "", contradicts.metadata().clone());

@@ -2,7 +2,8 @@
 //!
 //! For [`crate::logic`], which starts sagas and watches them, and for the worker that looks for unfinished ones, at
 //! start and from then on. A saga runs in a tracked task, so it goes on when its caller leaves. It is this process's
-//! for as long as its lease runs; the sweep prolongs the leases of those that take long. Who loses a lease cannot
+//! for as long as its lease runs; the sweep prolongs the leases of those that take long, and stops those that another process has
+//! taken over. Who loses a lease cannot
 //! write any more, because each unit is fenced by the journal.
 //!
 //! Bounded: at most `max_running` sagas at once; then new orders are refused and unfinished ones wait.
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp};
 use waypost_durable::{
-    Backoff, Clock,
+    Backoff, Clock, Epoch,
     idempotency::Key,
     saga::{self, Finished, Loaded, Runner, Signals},
     settle,
@@ -80,6 +81,8 @@ struct Shared {
 struct Active {
     order: watch::Receiver<Order>,
     cancel_requested: CancellationToken,
+    replaced: CancellationToken,
+    epoch: Epoch,
     leased_at: Timestamp,
 }
 
@@ -200,19 +203,24 @@ impl Sagas {
 
     async fn renew(&self) -> Result<(), Error> {
         let (now, due) = (self.shared.now(), self.shared.options.lease / 3);
-        let ids: Vec<OrderId> = {
+        let held: Vec<(OrderId, Epoch)> = {
             let mut active = self.shared.active();
             let due = active.iter_mut().filter(|(_, active)| now.since(active.leased_at) >= due);
             due.map(|(id, active)| {
                 active.leased_at = now;
-                id.clone()
+                (id.clone(), active.epoch)
             })
             .collect()
         };
-        if ids.is_empty() {
+        if held.is_empty() {
             return Ok(());
         }
-        self.shared.store.renew(ids, self.shared.lease()).await
+        for id in self.shared.store.renew(held, now.plus(self.shared.options.lease)).await? {
+            if let Some(active) = self.shared.active().get(&id) {
+                active.replaced.cancel();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -221,23 +229,23 @@ impl Shared {
         let facts = self.runner.opening();
         let log = saga::Log::new(facts.clone(), 1);
         let now = order.created_at;
-        let placement = Placement { order: order.clone(), facts, lease: self.lease(), key };
+        let placement = Placement { order: order.clone(), facts, lease: self.lease(Epoch::FIRST), key };
         let save = span("save-order").attr(ORDER_ID, &order.id).attr(ORDER_STATUS, order.status);
         let stored = settle(|| self.store.place(placement.clone(), now), || self.is_placed(&order.id));
         Ok(match save.run(stored).await? {
-            Placed::New => Stored::New(Box::new(Task::new(self, Taken { order, log }))),
+            Placed::New => Stored::New(Box::new(Task::new(self, Taken { order, epoch: Epoch::FIRST, log }))),
             before => Stored::Before(before),
         })
     }
 
     /// Whether an order is there after a commit that was not acknowledged: it is this process's, so it has to be run.
     async fn is_placed(&self, id: &OrderId) -> Result<Option<Placed>, Error> {
-        let taken = self.store.reload(id.clone(), self.name.clone()).await?;
+        let taken = self.store.reload(id.clone(), Epoch::FIRST).await?;
         Ok(taken.map(|_| Placed::New))
     }
 
-    fn lease(&self) -> Lease {
-        Lease { runner: self.name.clone(), until: self.now().plus(self.options.lease) }
+    fn lease(&self, epoch: Epoch) -> Lease {
+        Lease { runner: self.name.clone(), epoch, until: self.now().plus(self.options.lease) }
     }
 
     fn now(&self) -> Timestamp {
@@ -272,7 +280,9 @@ impl Resuming {
         let (shared, Unfinished { id, origin }) = (&self.shared, unfinished);
         let parent = propagation::context_from(origin.traceparent.as_deref(), origin.tracestate.as_deref());
         let resumed = span("resume-order").parent(&parent).attr(ORDER_ID, &id).run(async {
-            let taken = shared.store.take_over(id.clone(), shared.lease(), shared.now()).await?;
+            let now = shared.now();
+            let until = now.plus(shared.options.lease);
+            let taken = shared.store.take_over(id.clone(), shared.name.clone(), until, now).await?;
             if let Some(taken) = taken {
                 Task::new(shared, taken).run().await;
             }
@@ -300,21 +310,24 @@ struct Task {
 
 impl Task {
     fn new(shared: &Arc<Shared>, taken: Taken) -> Task {
-        let Taken { order, log } = taken;
+        let Taken { order, epoch, log } = taken;
         let id = order.id.clone();
-        let journal = OrderJournal::new(Arc::clone(shared), order.clone(), log.entries());
+        let journal = OrderJournal::new(Arc::clone(shared), order.clone(), epoch, log.entries());
         let signals = Signals { stop: shared.tasks.stopping(), ..Signals::default() };
         let active = Active {
             order: journal.watch(),
             cancel_requested: signals.cancel_requested.clone(),
+            replaced: signals.replaced.clone(),
+            epoch,
             leased_at: shared.now(),
         };
         shared.active().insert(id.clone(), active);
-        Task { shared: Arc::clone(shared), id, journal, start: Loaded { state: order, log }, signals }
+        Task { shared: Arc::clone(shared), id, journal, start: Loaded { state: order, log, epoch }, signals }
     }
 
     async fn run(mut self) {
-        let start = Loaded { state: self.start.state.clone(), log: self.start.log.clone() };
+        let Loaded { state, log, epoch } = &self.start;
+        let start = Loaded { state: state.clone(), log: log.clone(), epoch: *epoch };
         let run = self.shared.runner.run(self.id.as_str(), &self.journal, start, &self.signals);
         match run.await {
             Ok(Finished::Ended) => self.count_settled(),

@@ -19,7 +19,9 @@ pub use self::{
     ledger::{Account, Entry, Posting, Totals},
     payment::{Payment, PaymentState},
     refund::{Refund, RefundState, RefundWish},
-    request::{AuthorizeStep, CaptureStep, Intent, Refusal, VoidStep, authorize, capture, refund, void},
+    request::{
+        AuthorizeStep, CaptureStep, Intent, Refusal, VoidStep, admit, authorize, capture, refund, void,
+    },
     review::{Change, Finding, ReviewTimes},
 };
 pub use waypost_api::Generation;

@@ -15,6 +15,7 @@ use waypost_api::{
         payment_service_server::{PaymentService, PaymentServiceServer},
     },
 };
+use waypost_durable::Epoch;
 use waypost_service::{GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
@@ -39,25 +40,28 @@ impl PaymentService for Interface {
     }
 
     async fn capture(&self, request: Request<CaptureRequest>) -> Result<Response<v1::Payment>, Status> {
-        let CaptureRequest { order_id, key } = request.into_inner();
+        let CaptureRequest { order_id, key, lease_epoch } = request.into_inner();
         let (order, _) = order_and_generation(&order_id, &key)?;
         set(ORDER_ID, &order);
-        let payment = self.payments.capture(order, &key).await.map_err(status)?;
+        let payment = self.payments.capture(order, &key, Epoch::new(lease_epoch)).await.map_err(status)?;
         Ok(Response::new(message(payment)))
     }
 
     async fn void(&self, request: Request<VoidRequest>) -> Result<Response<v1::Payment>, Status> {
-        let VoidRequest { order_id, key } = request.into_inner();
+        let VoidRequest { order_id, key, lease_epoch } = request.into_inner();
         let (order, generation) = order_and_generation(&order_id, &key)?;
         set(ORDER_ID, &order);
-        let payment = self.payments.void(order, generation, &key).await.map_err(status)?;
+        let epoch = Epoch::new(lease_epoch);
+        let payment = self.payments.void(order, generation, &key, epoch).await.map_err(status)?;
         Ok(Response::new(payment.map_or_else(|| never_was(order_id), message)))
     }
 
     async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<v1::Payment>, Status> {
-        let wish = read_refund(request.into_inner())?;
+        let request = request.into_inner();
+        let epoch = Epoch::new(request.lease_epoch);
+        let wish = read_refund(request)?;
         set(ORDER_ID, &wish.order);
-        let payment = self.payments.refund(wish).await.map_err(status)?;
+        let payment = self.payments.refund(wish, Some(epoch)).await.map_err(status)?;
         Ok(Response::new(message(payment)))
     }
 
@@ -83,7 +87,8 @@ fn read_authorization(request: AuthorizeRequest) -> Result<Authorization, waypos
     let method = fields.payment_method("payment_method", request.payment_method);
     let read = order.zip(generation).zip(user).zip(amount).zip(method);
     let ((((order, generation), user), amount), method) = fields.finish(read)?;
-    Ok(Authorization { order, generation, key: request.key, user, amount, method })
+    let epoch = Epoch::new(request.lease_epoch);
+    Ok(Authorization { order, generation, key: request.key, user, amount, method, epoch })
 }
 
 fn read_refund(request: RefundRequest) -> Result<RefundWish, waypost_api::Error> {

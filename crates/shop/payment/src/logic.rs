@@ -19,7 +19,7 @@ use waypost_api::attributes::{
     ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_PROVIDER_CODE, PAYMENT_TRANSACTION_ID,
 };
 use waypost_api::{Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Epoch};
 use waypost_telemetry::{opentelemetry::Context, propagation, set, span, span::SpanBuilder};
 
 /// A wish to have an amount set aside, as it comes in.
@@ -37,6 +37,8 @@ pub struct Authorization {
     pub amount: Money,
     /// The provider's token of the means of payment.
     pub method: String,
+    /// Which runner of the order's saga asks.
+    pub epoch: Epoch,
 }
 
 /// The payments. Cheap to clone.
@@ -76,6 +78,7 @@ impl Payments {
             method: wish.method,
             amount: wish.amount,
             traceparent: propagation::traceparent(&Context::current()),
+            epoch: wish.epoch,
         };
         let begun = self.store.begin(intent, self.now()).await?;
         let mut payment = begun.payment;
@@ -114,8 +117,11 @@ impl Payments {
     }
 
     /// Takes the amount that was set aside for an order.
-    pub async fn capture(&self, order: OrderId, key: &str) -> Result<Payment, Error> {
-        let newest = self.store.newest(order.clone()).await?;
+    pub async fn capture(&self, order: OrderId, key: &str, epoch: Epoch) -> Result<Payment, Error> {
+        let mut newest = self.store.newest(order.clone()).await?;
+        if newest.as_ref().is_some_and(|newest| newest.epoch != epoch) {
+            newest = self.store.admit(order.clone(), epoch).await?;
+        }
         let mut step = domain::capture(&order, newest.as_ref())?;
         let Some(mut payment) = newest else { return Err(Refusal::NoPayment(order).into()) };
         if step == CaptureStep::Resolve {
@@ -143,8 +149,10 @@ impl Payments {
         order: OrderId,
         generation: Generation,
         key: &str,
+        epoch: Epoch,
     ) -> Result<Option<Payment>, Error> {
-        let Some(mut payment) = self.store.give_up(order, generation, self.now()).await? else {
+        let given_up = self.store.give_up(order, generation, epoch, self.now()).await?;
+        let Some(mut payment) = given_up else {
             return Ok(None);
         };
         if payment.state == PaymentState::Unknown {
@@ -180,7 +188,7 @@ impl Payments {
         let (order, refunded) = (&payment.order, payment.refunded);
         let key = format!("{order}:refund-unwanted-{refunded}:{}", payment.generation);
         let amount = Money::new(payment.captured - refunded, payment.amount.currency());
-        self.refund(RefundWish { order: order.clone(), key, amount }).await
+        self.refund(RefundWish { order: order.clone(), key, amount }, None).await
     }
 
     /// Gives a charge up at the provider.
@@ -198,9 +206,9 @@ impl Payments {
         payment_span("void-charge", payment).run(work).await
     }
 
-    /// Gives money back.
-    pub async fn refund(&self, wish: RefundWish) -> Result<Payment, Error> {
-        let begun = self.store.begin_refund(wish, self.now()).await?;
+    /// Gives money back. Without an epoch on our own account: what follows from a request that was admitted.
+    pub async fn refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Result<Payment, Error> {
+        let begun = self.store.begin_refund(wish, epoch, self.now()).await?;
         match begun.refund.state {
             RefundState::Done => Ok(begun.payment),
             RefundState::Rejected => Err(rejected_refund("rejected before")),

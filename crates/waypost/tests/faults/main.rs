@@ -13,6 +13,7 @@ mod lossy;
 mod pauses;
 mod scripts;
 mod shop;
+mod takeover;
 mod verdict;
 
 use tokio::sync::{Mutex, MutexGuard};

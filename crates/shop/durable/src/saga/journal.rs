@@ -1,6 +1,7 @@
 //! What is kept of a saga, and the port through which the owning service's store keeps it.
 
 use super::{AppendError, Saga};
+use crate::Epoch;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -140,6 +141,8 @@ pub struct Loaded<S: Saga> {
     pub state: S::State,
     /// The journal.
     pub log: Log<S::Output, S::Reason>,
+    /// In which epoch its runner holds it. The unit that takes a saga over raises it.
+    pub epoch: Epoch,
 }
 
 /// The journal of one saga in the hands of one runner; a port that the owning service's store implements.

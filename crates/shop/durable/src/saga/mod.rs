@@ -57,7 +57,8 @@
 //! - undos run in reverse order of the intents; once turned back, no step runs forward again;
 //! - from the pivot on nothing is undone: steps are repeated until they succeed;
 //! - an undo that keeps failing is parked as stuck, which is visible and can be resumed; it is never dropped;
-//! - a runner that was replaced by another (a lease that ran out) cannot write: the journal refuses it.
+//! - a runner that was replaced by another (a lease that ran out) cannot write: the journal refuses it. Nor can what it asked
+//!   of other services have an effect after they heard of the other one: each call carries its epoch ([`Call::epoch`]).
 //!
 //! [`decide`] is the whole of the decision, a pure function of plan and journal. Few units are written, because
 //! each is a disk sync: what a step brought and the intent of the next are one unit, and steps that only change

@@ -4,6 +4,7 @@ use super::{
     Ending, PlanError,
     decide::{Shape, StageShape, StepShape},
 };
+use crate::Epoch;
 use futures_util::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashSet, error::Error as StdError, fmt, future::Future, sync::Arc, time::Duration};
@@ -25,14 +26,15 @@ pub struct Call {
     saga: Arc<str>,
     name: &'static str,
     attempt: u32,
+    epoch: Epoch,
 }
 
 impl Call {
     /// The generation of a step's only run. Higher ones are for a step that has to be done anew under another key.
     pub const FIRST_GENERATION: u32 = 1;
 
-    pub(super) fn new(saga: Arc<str>, name: &'static str, attempt: u32) -> Call {
-        Call { saga, name, attempt }
+    pub(super) fn new(saga: Arc<str>, name: &'static str, attempt: u32, epoch: Epoch) -> Call {
+        Call { saga, name, attempt, epoch }
     }
 
     /// The key to send with the call: `saga:step:generation`. The same for every repetition, also after a crash,
@@ -44,6 +46,12 @@ impl Call {
     /// The key of another generation, for doing a step of this saga anew (a hold that ran out is taken again).
     pub fn key_of(&self, step: &str, generation: u32) -> String {
         format!("{}:{step}:{generation}", self.saga)
+    }
+
+    /// The epoch of the runner that makes the call. Sent with it, so that the other side refuses a runner that was
+    /// replaced ([`Failure::Fenced`]).
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// 1 for the first try of this round.
@@ -67,6 +75,9 @@ pub enum Failure<R> {
     /// The other side answered what its contract does not allow, as one of another version may. The try may have had its
     /// effect, and trying again at once would tell no more: the round ends here.
     Malformed(R),
+    /// The other side has seen a runner of a later epoch: this one was replaced, and stops without another word. The try
+    /// had no effect and will have none.
+    Fenced(R),
     /// The try did not leave this process. It is made again after a while and not counted.
     NotSent {
         /// Why.
@@ -84,6 +95,7 @@ impl<R> Failure<R> {
             | Failure::RefusedForGood(reason)
             | Failure::Unknown(reason)
             | Failure::Malformed(reason)
+            | Failure::Fenced(reason)
             | Failure::NotSent { reason, .. } => reason,
         }
     }
@@ -95,6 +107,7 @@ impl<R> Failure<R> {
             | Failure::RefusedForGood(reason)
             | Failure::Unknown(reason)
             | Failure::Malformed(reason)
+            | Failure::Fenced(reason)
             | Failure::NotSent { reason, .. } => reason,
         }
     }

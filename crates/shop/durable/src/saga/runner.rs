@@ -6,6 +6,7 @@ use super::{
     decide::{RoundEnd, decide},
     plan::UndoNode,
 };
+use crate::Epoch;
 use futures_util::future::join_all;
 use std::{
     collections::HashSet,
@@ -41,6 +42,8 @@ pub enum Finished {
 pub struct Signals {
     /// The process is about to stop: do not wait for better times.
     pub stop: CancellationToken,
+    /// Another runner has the saga: no further call, no further word.
+    pub replaced: CancellationToken,
     /// A wish to cancel was written to the journal: look at it before trying anything again.
     pub cancel_requested: CancellationToken,
 }
@@ -79,7 +82,7 @@ impl<S: Saga> Runner<S> {
         signals: &Signals,
     ) -> Result<Finished, Error> {
         self.refuse_unknown_steps(id, &start.log)?;
-        let Loaded { state, log } = start;
+        let Loaded { state, log, epoch } = start;
         let mut run = Run {
             runner: self,
             id: id.into(),
@@ -87,12 +90,18 @@ impl<S: Saga> Runner<S> {
             signals,
             state,
             log,
+            epoch,
             pending: Vec::new(),
             open: HashSet::new(),
             failed_rounds: 0,
             cancel_seen: false,
         };
-        run.drive().await
+        tokio::select! {
+            biased;
+            // Calls under way are given up with it; what they may still do is refused to this epoch.
+            () = signals.replaced.cancelled() => Ok(Finished::Fenced),
+            finished = run.drive() => finished,
+        }
     }
 
     fn refuse_unknown_steps(&self, id: &str, log: &Log<S::Output, S::Reason>) -> Result<(), Error> {
@@ -108,6 +117,8 @@ impl<S: Saga> Runner<S> {
 struct Round<S: Saga> {
     end: RoundEnd<S::Output, S::Reason>,
     is_open: bool,
+    /// Another runner was seen by the other side.
+    is_fenced: bool,
 }
 
 struct Run<'a, S: Saga> {
@@ -117,6 +128,7 @@ struct Run<'a, S: Saga> {
     signals: &'a Signals,
     state: S::State,
     log: Log<S::Output, S::Reason>,
+    epoch: Epoch,
     /// Facts that are known but not durable yet.
     pending: Vec<Entry<S::Output, S::Reason>>,
     /// Steps that this run has tried with an outcome that is not known.
@@ -182,8 +194,11 @@ impl<'a, S: Saga> Run<'a, S> {
         let nodes = steps.iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
         let rounds = join_all(nodes.into_iter().map(|node| self.try_step(node, &others_refused))).await;
 
+        if rounds.iter().any(|round| round.is_fenced) {
+            return Ok(Break(Finished::Fenced));
+        }
         let mut is_unsettled = false;
-        for (name, Round { end, is_open }) in steps.iter().copied().zip(rounds) {
+        for (name, Round { end, is_open, .. }) in steps.iter().copied().zip(rounds) {
             if is_open {
                 self.open.insert(name);
             }
@@ -222,7 +237,7 @@ impl<'a, S: Saga> Run<'a, S> {
                     Err(failure) => failure,
                 };
                 let pause = match &failure {
-                    Failure::Refused(_) | Failure::RefusedForGood(_) => {
+                    Failure::Refused(_) | Failure::RefusedForGood(_) | Failure::Fenced(_) => {
                         others_refused.cancel();
                         return Err(failure);
                     }
@@ -249,16 +264,21 @@ impl<'a, S: Saga> Run<'a, S> {
                 }
             }
         };
+        let mut is_fenced = false;
         let end = match span(node.span).run(tries).await {
             Ok(output) => RoundEnd::Done(output),
             Err(Failure::Refused(reason)) => RoundEnd::Refused(reason),
             Err(Failure::RefusedForGood(reason)) => RoundEnd::RefusedForGood(reason),
             Err(Failure::Unknown(_) | Failure::NotSent { .. }) if is_left => RoundEnd::LeftOpen,
+            Err(Failure::Fenced(_)) => {
+                is_fenced = true;
+                RoundEnd::LeftOpen
+            }
             Err(Failure::Unknown(reason) | Failure::Malformed(reason) | Failure::NotSent { reason, .. }) => {
                 RoundEnd::Spent(reason)
             }
         };
-        Round { end, is_open }
+        Round { end, is_open, is_fenced }
     }
 
     /// Undoes or makes up for one step; what keeps failing is parked.
@@ -279,6 +299,7 @@ impl<'a, S: Saga> Run<'a, S> {
                 let run = undo.work.undo(&self.runner.saga, &self.state, &call);
                 let Err(failure) = self.within_attempt(run).await else { return Ok(()) };
                 let pause = match failure {
+                    Failure::Fenced(_) => return Err(failure),
                     Failure::NotSent { retry_in, .. } => {
                         held_back += 1;
                         policy.pause.delay(held_back).max(retry_in)
@@ -303,6 +324,7 @@ impl<'a, S: Saga> Run<'a, S> {
         };
         match span(undo.span).run(tries).await {
             Ok(()) => self.pending.push(fact),
+            Err(Failure::Fenced(_)) => return Ok(Break(Finished::Fenced)),
             Err(_) if is_draining => return Ok(Break(Finished::Draining)),
             Err(failure) => self.pending.push(Entry::Stuck(name.into(), failure.into_reason())),
         }
@@ -350,8 +372,9 @@ impl<'a, S: Saga> Run<'a, S> {
 
     async fn reload(&mut self) -> Flow {
         match self.journal.reload().await {
-            Ok(Loaded { state, log }) => {
+            Ok(Loaded { state, log, epoch }) => {
                 self.runner.refuse_unknown_steps(&self.id, &log)?;
+                self.epoch = epoch;
                 self.state = state;
                 self.log = log;
                 Ok(Continue(()))
@@ -381,7 +404,7 @@ impl<'a, S: Saga> Run<'a, S> {
         if attempt > 1 {
             set(SAGA_ATTEMPTS, i64::from(attempt));
         }
-        Call::new(Arc::clone(&self.id), name, attempt)
+        Call::new(Arc::clone(&self.id), name, attempt, self.epoch)
     }
 
     fn node(&self, name: &str) -> Result<&'a Node<S>, Error> {

@@ -33,6 +33,9 @@ pub enum Refusal {
     /// The hold was released.
     #[error("the hold of order {0} was given back")]
     GivenBack(OrderId),
+    /// Another runner of the order's saga was here since.
+    #[error("order {0} was taken over by another process")]
+    StaleRunner(OrderId),
     /// The hold was committed.
     #[error("the stock of order {0} was taken for good")]
     TakenForGood(OrderId),
@@ -47,6 +50,7 @@ impl Refusal {
             Refusal::PriceChanged(_) => ErrorCode::PriceChanged,
             Refusal::KeyReused => ErrorCode::IdempotencyKeyReused,
             Refusal::NoReservation(_) => ErrorCode::ReservationNotFound,
+            Refusal::StaleRunner(_) => ErrorCode::StaleRunner,
             Refusal::RanOut(_) => ErrorCode::ReservationExpired,
             Refusal::GivenBack(_) | Refusal::TakenForGood(_) => ErrorCode::ReservationConflict,
         }

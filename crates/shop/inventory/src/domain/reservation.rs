@@ -3,6 +3,7 @@
 use super::{Lines, Refusal};
 use std::time::Duration;
 use waypost_api::{Generation, OrderId, Timestamp};
+use waypost_durable::Epoch;
 
 /// Where a reservation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,8 @@ pub struct Reservation {
     pub state: ReservationState,
     /// When it runs out, if it is still held then.
     pub expires_at: Timestamp,
+    /// The highest epoch of a runner of the order's saga that asked for anything of it.
+    pub epoch: Epoch,
 }
 
 impl Reservation {
@@ -72,6 +75,16 @@ pub struct Wish {
     pub lines: Lines,
     /// Until when.
     pub expires_at: Timestamp,
+    /// Which runner of the order's saga asks.
+    pub epoch: Epoch,
+}
+
+/// Refuses a runner of the order's saga that was replaced, whatever it asks for. To be judged before anything else.
+pub fn admit(order: &OrderId, newest: Option<&Reservation>, epoch: Epoch) -> Result<(), Refusal> {
+    match newest {
+        Some(newest) if epoch.is_overtaken_by(newest.epoch) => Err(Refusal::StaleRunner(order.clone())),
+        _ => Ok(()),
+    }
 }
 
 /// What a `Reserve` comes down to.
@@ -175,11 +188,25 @@ mod tests {
 
     fn newest(generation: u32, state: ReservationState, expires_at: i64) -> Reservation {
         let order = OrderId::parse("order-1").unwrap();
-        Reservation { order, generation: Generation::new(generation), state, expires_at: at(expires_at) }
+        let (generation, epoch) = (Generation::new(generation), Epoch::new(2));
+        Reservation { order, generation, state, expires_at: at(expires_at), epoch }
     }
 
     fn reserved(generation: u32, newest: &Reservation) -> Result<ReserveStep, Refusal> {
         reserve(Some(newest), Generation::new(generation), at(NOW))
+    }
+
+    #[test]
+    fn only_the_newest_runner_of_an_order_is_heard() {
+        for state in ReservationState::ALL {
+            let newest = newest(1, state, NOW);
+            let judged = |epoch| admit(&newest.order, Some(&newest), epoch);
+            for epoch in [Epoch::NONE, Epoch::FIRST] {
+                assert_eq!(judged(epoch), Err(Refusal::StaleRunner(newest.order.clone())), "{state:?}");
+            }
+            assert_eq!((judged(Epoch::new(2)), judged(Epoch::new(3))), (Ok(()), Ok(())));
+        }
+        assert_eq!(admit(&OrderId::parse("order-1").unwrap(), None, Epoch::NONE), Ok(()));
     }
 
     #[test]

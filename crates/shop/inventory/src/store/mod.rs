@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc};
 use waypost_api::{OrderId, ProductId, Timestamp};
-use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_durable::{BoxFuture, Epoch, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -58,15 +58,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A product with what can be had of it.
     fn product(&self, id: ProductId) -> Answer<'_, Option<Product>>;
 
+    // The next three refuse a runner of the order's saga that was replaced ([`crate::domain::admit`]), and remember the epoch
+    // of the one that asks, in the unit of the effect: what is refused leaves no trace.
+
     /// Holds all lines of a wish, or none (see [`crate::domain::reserve`]).
     fn reserve(&self, wish: Wish, now: Timestamp) -> Answer<'_, Reservation>;
 
     /// Takes the stock of an order's hold for good (see [`crate::domain::commit`]).
-    fn commit(&self, order: OrderId, now: Timestamp) -> Answer<'_, Reservation>;
+    fn commit(&self, order: OrderId, epoch: Epoch, now: Timestamp) -> Answer<'_, Reservation>;
 
     /// Gives the stock of an order's hold back (see [`crate::domain::release`]). False when there was nothing to give
     /// back.
-    fn release(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, bool>;
+    fn release(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Answer<'_, bool>;
 
     /// Whether any hold has run out and still has its stock.
     fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool>;

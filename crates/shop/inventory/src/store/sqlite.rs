@@ -16,7 +16,7 @@ use crate::{
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
 
@@ -24,6 +24,7 @@ use waypost_telemetry::Telemetry;
 const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
     Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
+    Migration::new("0003_lease_epoch", include_str!("../../migrations/sqlite/0003_lease_epoch.sql")),
 ];
 
 /// Holds that are deleted in one transaction.
@@ -66,12 +67,18 @@ impl Store for SqliteStore {
         Box::pin(self.database.write("reserve", move |unit| reserve(unit, wish, now)))
     }
 
-    fn commit(&self, order: OrderId, now: Timestamp) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("commit", move |unit| commit(unit, &order, now)))
+    fn commit(&self, order: OrderId, epoch: Epoch, now: Timestamp) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("commit", move |unit| commit(unit, &order, epoch, now)))
     }
 
-    fn release(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(self.database.write("release", move |unit| release(unit, order, generation, now)))
+    fn release(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Answer<'_, bool> {
+        Box::pin(self.database.write("release", move |unit| release(unit, order, generation, epoch, now)))
     }
 
     fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool> {
@@ -141,15 +148,17 @@ fn find_product(unit: &mut Unit<'_>, id: &ProductId) -> Result<Option<Product>, 
 
 fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservation, Error> {
     let newest = newest(unit, &wish.order)?;
+    domain::admit(&wish.order, newest.as_ref(), wish.epoch)?;
     match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
         (ReserveStep::Repeat, Some(existing)) => {
             let is_same_key = existing.generation == wish.generation;
             if is_same_key && !wish.lines.are_held_as(&held_lines(unit, &existing)?) {
                 return Err(Refusal::KeyReused.into());
             }
+            see(unit, &existing, wish.epoch)?;
             return Ok(existing);
         }
-        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, now)?,
+        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, wish.epoch, now)?,
         (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
     }
     // All lines or none: a refusal rolls the whole unit back.
@@ -161,6 +170,7 @@ fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservatio
         generation: wish.generation,
         state: ReservationState::Held,
         expires_at: wish.expires_at,
+        epoch: wish.epoch,
     };
     insert(unit, &reservation, now)?;
     for line in wish.lines.iter() {
@@ -195,11 +205,13 @@ fn take(unit: &mut Unit<'_>, line: &Line) -> Result<(), Error> {
     }
 }
 
-fn commit(unit: &mut Unit<'_>, order: &OrderId, now: Timestamp) -> Result<Reservation, Error> {
+fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch, now: Timestamp) -> Result<Reservation, Error> {
     let newest = newest(unit, order)?;
+    domain::admit(order, newest.as_ref(), epoch)?;
     let step = domain::commit(order, newest.as_ref(), now)?;
     let Some(mut reservation) = newest else { return Err(Refusal::NoReservation(order.clone()).into()) };
     if step == CommitStep::Repeat {
+        see(unit, &reservation, epoch)?;
         return Ok(reservation);
     }
     let (id, generation, at) = (order.as_str(), reservation.generation.number(), now.unix_millis());
@@ -215,7 +227,7 @@ fn commit(unit: &mut Unit<'_>, order: &OrderId, now: Timestamp) -> Result<Reserv
          WHERE order_id = ?1 AND generation = ?2",
         params![id, generation, at],
     )?;
-    set_state(unit, &reservation, ReservationState::Committed, now)?;
+    set_state(unit, &reservation, ReservationState::Committed, epoch, now)?;
     reservation.state = ReservationState::Committed;
     Ok(reservation)
 }
@@ -224,24 +236,29 @@ fn release(
     unit: &mut Unit<'_>,
     order: OrderId,
     generation: Generation,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<bool, Error> {
     let newest = newest(unit, &order)?;
+    domain::admit(&order, newest.as_ref(), epoch)?;
     let step = domain::release(newest.as_ref(), generation)?;
     let gives_back = matches!(step, ReleaseStep::GiveBack | ReleaseStep::GiveBackAndBury);
     if let Some(held) = newest.as_ref().filter(|_| gives_back) {
-        end(unit, held, ReservationState::Released, now)?;
+        end(unit, held, ReservationState::Released, epoch, now)?;
+    }
+    if let Some(newest) = newest.as_ref().filter(|_| step == ReleaseStep::Repeat) {
+        see(unit, newest, epoch)?;
     }
     if matches!(step, ReleaseStep::Bury | ReleaseStep::GiveBackAndBury) {
         let state = ReservationState::Released;
-        insert(unit, &Reservation { order, generation, state, expires_at: now }, now)?;
+        insert(unit, &Reservation { order, generation, state, expires_at: now, epoch }, now)?;
     }
     Ok(gives_back)
 }
 
 fn expire(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<u32, Error> {
     let due = unit.query_all(
-        "SELECT order_id, generation, state, expires_at FROM reservations \
+        "SELECT order_id, generation, state, expires_at, lease_epoch FROM reservations \
          WHERE state = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
         params![now.unix_millis(), most],
         |row| Ok((row.get::<_, String>(0)?, StoredReservation::read(row, 1)?)),
@@ -249,7 +266,8 @@ fn expire(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<u32, Error> 
     let mut ended = 0;
     for (order, stored) in due {
         let order = order.parse().map_err(|_| malformed("reservations.order_id"))?;
-        end(unit, &stored.into_reservation(order)?, ReservationState::Expired, now)?;
+        let held = stored.into_reservation(order)?;
+        end(unit, &held, ReservationState::Expired, held.epoch, now)?;
         ended += 1;
     }
     Ok(ended)
@@ -260,6 +278,7 @@ fn end(
     unit: &mut Unit<'_>,
     held: &Reservation,
     ends_as: ReservationState,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<(), Error> {
     unit.execute(
@@ -267,34 +286,53 @@ fn end(
          WHERE line.order_id = ?1 AND line.generation = ?2 AND line.product_id = stock.product_id",
         params![held.order.as_str(), held.generation.number()],
     )?;
-    set_state(unit, held, ends_as, now)
+    set_state(unit, held, ends_as, epoch, now)
 }
 
 fn set_state(
     unit: &mut Unit<'_>,
     held: &Reservation,
     state: ReservationState,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<(), Error> {
     let changed = unit.execute(
-        "UPDATE reservations SET state = ?3, updated_at = ?4 \
+        "UPDATE reservations SET state = ?3, updated_at = ?4, lease_epoch = ?5 \
          WHERE order_id = ?1 AND generation = ?2 AND state = 'held'",
-        params![held.order.as_str(), held.generation.number(), state.as_str(), now.unix_millis()],
+        params![
+            held.order.as_str(),
+            held.generation.number(),
+            state.as_str(),
+            now.unix_millis(),
+            epoch_row(epoch)
+        ],
     )?;
     // I12: what ended meanwhile is not ended again.
     if changed == 1 { Ok(()) } else { Err(Refusal::GivenBack(held.order.clone()).into()) }
 }
 
+/// Remembers a runner whose request changed nothing else.
+fn see(unit: &mut Unit<'_>, newest: &Reservation, epoch: Epoch) -> Result<(), Error> {
+    if newest.epoch.is_overtaken_by(epoch) {
+        unit.execute(
+            "UPDATE reservations SET lease_epoch = ?3 WHERE order_id = ?1 AND generation = ?2",
+            params![newest.order.as_str(), newest.generation.number(), epoch_row(epoch)],
+        )?;
+    }
+    Ok(())
+}
+
 fn insert(unit: &mut Unit<'_>, reservation: &Reservation, now: Timestamp) -> Result<(), Error> {
     unit.execute(
-        "INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        "INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at, lease_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
         params![
             reservation.order.as_str(),
             reservation.generation.number(),
             reservation.state.as_str(),
             reservation.expires_at.unix_millis(),
-            now.unix_millis()
+            now.unix_millis(),
+            epoch_row(reservation.epoch)
         ],
     )?;
     Ok(())
@@ -302,7 +340,8 @@ fn insert(unit: &mut Unit<'_>, reservation: &Reservation, now: Timestamp) -> Res
 
 fn newest(unit: &mut Unit<'_>, order: &OrderId) -> Result<Option<Reservation>, Error> {
     let stored = unit.query_optional(
-        "SELECT generation, state, expires_at FROM reservations WHERE order_id = ?1 ORDER BY generation DESC LIMIT 1",
+        "SELECT generation, state, expires_at, lease_epoch FROM reservations WHERE order_id = ?1 \
+         ORDER BY generation DESC LIMIT 1",
         [order.as_str()],
         |row| StoredReservation::read(row, 0),
     )?;
@@ -370,11 +409,12 @@ fn count(unit: &mut Unit<'_>) -> Result<Vec<StockCount>, Error> {
     rows.into_iter().map(to_count).collect()
 }
 
-/// The columns `generation, state, expires_at`.
+/// The columns `generation, state, expires_at, lease_epoch`.
 struct StoredReservation {
     generation: u32,
     state: String,
     expires_at: i64,
+    epoch: u32,
 }
 
 impl StoredReservation {
@@ -383,6 +423,7 @@ impl StoredReservation {
             generation: row.get(first)?,
             state: row.get(first + 1)?,
             expires_at: row.get(first + 2)?,
+            epoch: row.get(first + 3)?,
         })
     }
 
@@ -393,8 +434,14 @@ impl StoredReservation {
             state: ReservationState::from_name(&self.state).ok_or_else(|| malformed("reservations.state"))?,
             expires_at: Timestamp::from_unix_millis(self.expires_at)
                 .map_err(|_| malformed("reservations.expires_at"))?,
+            epoch: Epoch::new(self.epoch.into()),
         })
     }
+}
+
+/// Epochs count take-overs from 1; none comes near the end of the range.
+fn epoch_row(epoch: Epoch) -> u32 {
+    u32::try_from(epoch.number()).unwrap_or(u32::MAX)
 }
 
 fn malformed(what: &'static str) -> Error {

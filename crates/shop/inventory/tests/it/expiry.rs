@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use waypost_api::ErrorCode;
-use waypost_durable::{Clock, Files};
+use waypost_durable::{Clock, Epoch, Files};
 use waypost_inventory::{
     Config,
     logic::Inventory,
@@ -41,7 +41,7 @@ async fn inventory(store: Arc<dyn Store>, hand: &Hand) -> Inventory {
 }
 
 async fn hold(inventory: &Inventory, name: &str, hold_time: Option<Duration>) {
-    inventory.reserve(order(name), first(), lines(&[("a", 1)]), hold_time).await.unwrap();
+    inventory.reserve(order(name), first(), lines(&[("a", 1)]), hold_time, Epoch::FIRST).await.unwrap();
 }
 
 async fn available(inventory: &Inventory) -> u64 {
@@ -62,7 +62,10 @@ async fn a_hold_lasts_its_time_and_then_its_stock_comes_back() {
     assert_eq!(inventory.sweep().await.unwrap(), 0);
     assert_eq!(available(&inventory).await, 2);
     hand.move_on(1);
-    assert_eq!(inventory.commit(order("order-0")).await.unwrap_err().code(), ErrorCode::ReservationExpired);
+    assert_eq!(
+        inventory.commit(order("order-0"), Epoch::FIRST).await.unwrap_err().code(),
+        ErrorCode::ReservationExpired
+    );
     assert_eq!(inventory.sweep().await.unwrap(), 5);
     assert_eq!(available(&inventory).await, 7);
     hand.move_on(300);

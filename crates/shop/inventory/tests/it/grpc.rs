@@ -53,9 +53,11 @@ fn reserve(order: &str, product: &str, quantity: u32) -> ReserveRequest {
         key: format!("{order}:reserve:1"),
         lines: vec![Line { product_id: product.to_owned(), quantity, any_price: true, ..Line::default() }],
         time_to_live: None,
+        lease_epoch: 1,
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that a message takes")]
 fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
     Some(Money::new(ten_thousandths, Currency::USD).into())
 }
@@ -67,11 +69,11 @@ fn priced(unit_price: Option<MoneyMessage>) -> ReserveRequest {
 }
 
 fn commit(order: &str) -> CommitRequest {
-    CommitRequest { order_id: order.to_owned(), key: format!("{order}:commit:1") }
+    CommitRequest { order_id: order.to_owned(), key: format!("{order}:commit:1"), lease_epoch: 1 }
 }
 
 fn release(order: &str) -> ReleaseRequest {
-    ReleaseRequest { order_id: order.to_owned(), key: format!("{order}:release:1") }
+    ReleaseRequest { order_id: order.to_owned(), key: format!("{order}:release:1"), lease_epoch: 1 }
 }
 
 #[tokio::test]
@@ -173,4 +175,36 @@ async fn every_bad_field_is_named() {
     assert_eq!(pointers(running.client.reserve(no_time).await.unwrap_err()), ["/time_to_live"]);
     let bad_key = CommitRequest { key: "no-generation".to_owned(), ..commit("order-1") };
     assert_eq!(pointers(running.client.commit(bad_key).await.unwrap_err()), ["/key"]);
+}
+
+#[tokio::test]
+async fn a_runner_that_was_replaced_takes_and_gives_back_nothing() {
+    let mut running = start().await;
+    let stale = |status: tonic::Status| {
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(Error::from_status(&status).code, ErrorCode::StaleRunner);
+    };
+    running.client.reserve(reserve("order-1", "prod-scarce", 2)).await.unwrap();
+    // A repetition by the second runner changes nothing, and is enough to be known.
+    let second = ReserveRequest { lease_epoch: 2, ..reserve("order-1", "prod-scarce", 2) };
+    running.client.reserve(second).await.unwrap();
+    for lease_epoch in [0, 1] {
+        let late = ReserveRequest { lease_epoch, ..reserve("order-1", "prod-scarce", 2) };
+        stale(running.client.reserve(late).await.unwrap_err());
+        stale(running.client.commit(CommitRequest { lease_epoch, ..commit("order-1") }).await.unwrap_err());
+        stale(
+            running.client.release(ReleaseRequest { lease_epoch, ..release("order-1") }).await.unwrap_err(),
+        );
+    }
+    // Nothing of that had an effect: the stock is held still, and taken once by the one who has the order.
+    let taken = running.client.commit(CommitRequest { lease_epoch: 2, ..commit("order-1") }).await.unwrap();
+    assert_eq!(taken.into_inner().state(), Committed);
+
+    // The second runner gives the hold of another order back; the first one's commit arrives after that.
+    running.client.reserve(reserve("order-2", "prod-scarce", 1)).await.unwrap();
+    let third = ReleaseRequest { lease_epoch: 3, ..release("order-2") };
+    assert!(running.client.release(third).await.unwrap().into_inner().released);
+    stale(running.client.commit(commit("order-2")).await.unwrap_err());
+    let left = running.client.check_stock(CheckStockRequest { product_id: "prod-scarce".to_owned() }).await;
+    assert_eq!(left.unwrap().into_inner().available, 3);
 }

@@ -4,6 +4,7 @@ use crate::world::{assert_adds_up, at, lines, new_product, order, sqlite};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use waypost_api::Timestamp;
+use waypost_durable::Epoch;
 use waypost_inventory::{
     domain::{Generation, ReservationState, Wish},
     store::Store,
@@ -51,13 +52,21 @@ async fn carry_out(store: &dyn Store, step: &Step, now: Timestamp) -> String {
                 generation: Generation::new(*generation),
                 lines: lines(wanted),
                 expires_at: now.plus(std::time::Duration::from_millis(u64::try_from(*holds).unwrap())),
+                epoch: Epoch::FIRST,
             };
             told(store.reserve(wish, now).await.map(|held| format!("{held:?}")))
         }
-        Step::Commit { order } => told(store.commit(name(*order), now).await.map(|held| format!("{held:?}"))),
+        Step::Commit { order } => {
+            told(store.commit(name(*order), Epoch::FIRST, now).await.map(|held| format!("{held:?}")))
+        }
         Step::Release { order, generation } => {
             let generation = Generation::new(*generation);
-            told(store.release(name(*order), generation, now).await.map(|released| released.to_string()))
+            told(
+                store
+                    .release(name(*order), generation, Epoch::FIRST, now)
+                    .await
+                    .map(|released| released.to_string()),
+            )
         }
         Step::Sweep { most } => told(store.expire(now, *most).await.map(|ended| ended.to_string())),
         Step::Wait { .. } => String::new(),
@@ -82,7 +91,7 @@ async fn run(steps: Vec<Step>) {
             assert_eq!(committed.entry(*order).or_insert_with(|| answer.clone()), &answer);
         }
         for (number, first) in &committed {
-            let again = store.commit(order(&format!("order-{number}")), at(now)).await.unwrap();
+            let again = store.commit(order(&format!("order-{number}")), Epoch::FIRST, at(now)).await.unwrap();
             assert_eq!(again.state, ReservationState::Committed);
             assert_eq!(&format!("{again:?}"), first);
         }

@@ -3,7 +3,7 @@
 use crate::world::{PRICE, assert_adds_up, at, first, new_product, order, product, wish};
 use std::sync::Arc;
 use waypost_api::{Currency, ErrorCode, Money};
-use waypost_durable::Files;
+use waypost_durable::{Epoch, Files};
 use waypost_inventory::{
     Error,
     domain::{Generation, Line, Lines, ReservationState, Wish},
@@ -76,14 +76,14 @@ async fn a_hold_sets_stock_aside_and_a_commit_takes_it(store: Arc<dyn Store>) {
     assert_adds_up(&*store).await;
 
     for _ in 0..2 {
-        let committed = store.commit(order("one"), at(999)).await.unwrap();
+        let committed = store.commit(order("one"), Epoch::FIRST, at(999)).await.unwrap();
         assert_eq!(committed.state, ReservationState::Committed);
     }
     assert_eq!(available(&*store, "a").await, 3);
     let count = &store.count().await.unwrap()[0];
     assert_eq!((count.on_hand, count.reserved, count.received, count.committed), (3, 0, 5, 2));
     assert_adds_up(&*store).await;
-    assert_eq!(code(store.commit(order("other"), at(0)).await), ErrorCode::ReservationNotFound);
+    assert_eq!(code(store.commit(order("other"), Epoch::FIRST, at(0)).await), ErrorCode::ReservationNotFound);
 }
 
 async fn all_lines_are_held_or_none(store: Arc<dyn Store>) {
@@ -105,7 +105,7 @@ async fn a_repeated_reserve_holds_once(store: Arc<dyn Store>) {
     let late = Wish { expires_at: at(5000), ..wish("one", &[("b", 1), ("a", 2)]) };
     assert_eq!(store.reserve(late, at(10)).await.unwrap(), held);
     assert_eq!((available(&*store, "a").await, available(&*store, "b").await), (3, 4));
-    store.commit(order("one"), at(20)).await.unwrap();
+    store.commit(order("one"), Epoch::FIRST, at(20)).await.unwrap();
     let again = store.reserve(wish("one", &[("a", 2), ("b", 1)]), at(2000)).await.unwrap();
     assert_eq!(again.state, ReservationState::Committed);
     assert_adds_up(&*store).await;
@@ -138,17 +138,17 @@ async fn a_changed_price_and_an_unknown_product_are_refused(store: Arc<dyn Store
 async fn a_release_gives_the_stock_back_once(store: Arc<dyn Store>) {
     with_stock(&*store, &[("a", 5)]).await;
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
-    assert!(store.release(order("one"), first(), at(1)).await.unwrap());
-    assert!(!store.release(order("one"), first(), at(2)).await.unwrap());
+    assert!(store.release(order("one"), first(), Epoch::FIRST, at(1)).await.unwrap());
+    assert!(!store.release(order("one"), first(), Epoch::FIRST, at(2)).await.unwrap());
     assert_eq!(available(&*store, "a").await, 5);
-    assert_eq!(code(store.commit(order("one"), at(3)).await), ErrorCode::ReservationConflict);
+    assert_eq!(code(store.commit(order("one"), Epoch::FIRST, at(3)).await), ErrorCode::ReservationConflict);
     assert_adds_up(&*store).await;
 }
 
 async fn a_reserve_that_arrives_after_its_release_holds_nothing(store: Arc<dyn Store>) {
     with_stock(&*store, &[("a", 5)]).await;
-    assert!(!store.release(order("one"), first(), at(0)).await.unwrap());
-    assert!(!store.release(order("one"), first(), at(0)).await.unwrap());
+    assert!(!store.release(order("one"), first(), Epoch::FIRST, at(0)).await.unwrap());
+    assert!(!store.release(order("one"), first(), Epoch::FIRST, at(0)).await.unwrap());
     for _ in 0..2 {
         let late = store.reserve(wish("one", &[("a", 2)]), at(1)).await;
         assert_eq!(code(late), ErrorCode::ReservationConflict);
@@ -165,8 +165,11 @@ async fn a_reserve_that_arrives_after_its_release_holds_nothing(store: Arc<dyn S
 async fn a_committed_hold_cannot_be_released(store: Arc<dyn Store>) {
     with_stock(&*store, &[("a", 5)]).await;
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
-    store.commit(order("one"), at(1)).await.unwrap();
-    assert_eq!(code(store.release(order("one"), first(), at(2)).await), ErrorCode::ReservationConflict);
+    store.commit(order("one"), Epoch::FIRST, at(1)).await.unwrap();
+    assert_eq!(
+        code(store.release(order("one"), first(), Epoch::FIRST, at(2)).await),
+        ErrorCode::ReservationConflict
+    );
     assert_eq!(available(&*store, "a").await, 3);
     assert_adds_up(&*store).await;
 }
@@ -176,11 +179,11 @@ async fn a_hold_that_ran_out_is_not_committed_even_before_the_sweep(store: Arc<d
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
     assert!(!store.has_run_out(at(999)).await.unwrap());
     assert!(store.has_run_out(at(1000)).await.unwrap());
-    assert_eq!(code(store.commit(order("one"), at(1000)).await), ErrorCode::ReservationExpired);
+    assert_eq!(code(store.commit(order("one"), Epoch::FIRST, at(1000)).await), ErrorCode::ReservationExpired);
     assert_eq!(store.expire(at(1000), 10).await.unwrap(), 1);
-    assert_eq!(code(store.commit(order("one"), at(1001)).await), ErrorCode::ReservationExpired);
+    assert_eq!(code(store.commit(order("one"), Epoch::FIRST, at(1001)).await), ErrorCode::ReservationExpired);
     assert_eq!(code(store.reserve(wish("one", &[("a", 2)]), at(1001)).await), ErrorCode::ReservationExpired);
-    assert!(!store.release(order("one"), first(), at(1002)).await.unwrap());
+    assert!(!store.release(order("one"), first(), Epoch::FIRST, at(1002)).await.unwrap());
     assert_eq!(available(&*store, "a").await, 5);
     assert_adds_up(&*store).await;
 }
@@ -194,8 +197,8 @@ async fn a_newer_attempt_takes_the_place_of_the_older_hold(store: Arc<dyn Store>
     assert_eq!(available(&*store, "a").await, 2);
     assert_eq!(store.reserve(next, at(2)).await.unwrap().generation, second);
     // The end of the older attempt is over and touches nothing.
-    assert!(!store.release(order("one"), first(), at(3)).await.unwrap());
-    assert_eq!(store.commit(order("one"), at(2000)).await.unwrap().generation, second);
+    assert!(!store.release(order("one"), first(), Epoch::FIRST, at(3)).await.unwrap());
+    assert_eq!(store.commit(order("one"), Epoch::FIRST, at(2000)).await.unwrap().generation, second);
     let count = &store.count().await.unwrap()[0];
     assert_eq!((count.on_hand, count.reserved), (2, 0));
     assert_adds_up(&*store).await;
@@ -211,7 +214,7 @@ async fn a_newer_attempt_may_use_the_stock_of_the_older_hold(store: Arc<dyn Stor
     store.reserve(second(3), at(1)).await.unwrap();
     assert_eq!(available(&*store, "a").await, 0);
     // A release of a still newer attempt ends this one, and the newer one before it begins.
-    assert!(store.release(order("one"), Generation::new(3), at(2)).await.unwrap());
+    assert!(store.release(order("one"), Generation::new(3), Epoch::FIRST, at(2)).await.unwrap());
     let third = Wish { generation: Generation::new(3), ..wish("one", &[("a", 1)]) };
     assert_eq!(code(store.reserve(third, at(3)).await), ErrorCode::ReservationConflict);
     assert_eq!(available(&*store, "a").await, 3);
@@ -248,7 +251,7 @@ async fn many_copies_of_one_request_have_one_effect(store: Arc<dyn Store>) {
                 waypost_telemetry::spawn(async move {
                     match step {
                         "reserve" => store.reserve(wish("one", &[("a", 2)]), at(0)).await,
-                        _ => store.commit(order("one"), at(1)).await,
+                        _ => store.commit(order("one"), Epoch::FIRST, at(1)).await,
                     }
                 })
             })
@@ -273,7 +276,7 @@ async fn the_sweep_ends_the_oldest_first_and_no_more_than_asked(store: Arc<dyn S
     assert_eq!(store.expire(at(500), 2).await.unwrap(), 1);
     assert_eq!(store.expire(at(500), 2).await.unwrap(), 0);
     assert_eq!(available(&*store, "a").await, 4);
-    store.commit(order("alive"), at(500)).await.unwrap();
+    store.commit(order("alive"), Epoch::FIRST, at(500)).await.unwrap();
     assert_adds_up(&*store).await;
 }
 
@@ -288,7 +291,7 @@ async fn holds_and_stock_survive_a_restart() {
 
     let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
     assert_eq!(available(&store, "a").await, 3);
-    store.commit(order("one"), at(1)).await.unwrap();
+    store.commit(order("one"), Epoch::FIRST, at(1)).await.unwrap();
     assert_adds_up(&store).await;
     store.close().await;
 }
@@ -299,7 +302,7 @@ async fn the_database_itself_keeps_the_rules() {
     let store = SqliteStore::open(&Files::Folder(folder.path().to_owned()), &Telemetry::disabled()).unwrap();
     with_stock(&store, &[("a", 5)]).await;
     store.reserve(wish("one", &[("a", 2)]), at(0)).await.unwrap();
-    store.release(order("one"), first(), at(1)).await.unwrap();
+    store.release(order("one"), first(), Epoch::FIRST, at(1)).await.unwrap();
     store.reserve(wish("two", &[("a", 2)]), at(0)).await.unwrap();
     store.close().await;
 
@@ -311,9 +314,10 @@ async fn the_database_itself_keeps_the_rules() {
         ("UPDATE stock SET reserved = -1", "reserved_is_on_hand"),
         ("UPDATE reservations SET state = 'held' WHERE order_id = 'one'", "an ended reservation stays ended"),
         (
-            "INSERT INTO reservations VALUES ('two', 2, 'held', 0, 0, 0)",
+            "INSERT INTO reservations VALUES ('two', 2, 'held', 0, 0, 0, 1)",
             "UNIQUE constraint failed: reservations.order_id",
         ),
+        ("UPDATE reservations SET lease_epoch = 0", "an epoch that was seen stays seen"),
         ("DELETE FROM stock_movements", "stock movements are append-only"),
         ("UPDATE stock_movements SET quantity = 1", "stock movements are append-only"),
     ];
@@ -330,9 +334,9 @@ async fn only_holds_that_ended_long_ago_are_deleted() {
     for (id, ends) in [("committed", 10), ("released", 20), ("late", 90)] {
         store.reserve(wish(id, &[("a", 2), ("b", 1)]), at(0)).await.unwrap();
         if id == "released" {
-            store.release(order(id), first(), at(ends)).await.unwrap();
+            store.release(order(id), first(), Epoch::FIRST, at(ends)).await.unwrap();
         } else {
-            store.commit(order(id), at(ends)).await.unwrap();
+            store.commit(order(id), Epoch::FIRST, at(ends)).await.unwrap();
         }
     }
     store.reserve(wish("held", &[("a", 1)]), at(0)).await.unwrap();
@@ -343,9 +347,12 @@ async fn only_holds_that_ended_long_ago_are_deleted() {
     // The stock is what it was, and still adds up.
     assert_eq!(store.count().await.unwrap(), before);
     assert_adds_up(&*store).await;
-    assert_eq!(code(store.commit(order("committed"), at(60)).await), ErrorCode::ReservationNotFound);
-    store.commit(order("late"), at(100)).await.unwrap();
+    assert_eq!(
+        code(store.commit(order("committed"), Epoch::FIRST, at(60)).await),
+        ErrorCode::ReservationNotFound
+    );
+    store.commit(order("late"), Epoch::FIRST, at(100)).await.unwrap();
     assert_eq!(store.delete_ended(at(1000)).await.unwrap(), 1);
-    store.commit(order("held"), at(999)).await.unwrap();
+    store.commit(order("held"), Epoch::FIRST, at(999)).await.unwrap();
     assert_adds_up(&*store).await;
 }

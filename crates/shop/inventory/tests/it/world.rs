@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use waypost_api::{Currency, Money, OrderId, ProductId, Timestamp};
-use waypost_durable::Files;
+use waypost_durable::{Epoch, Files};
 use waypost_inventory::{
     domain::{Generation, Line, Lines, NewProduct, Wish},
     store::{SqliteStore, Store},
@@ -49,7 +49,13 @@ pub(crate) fn lines(wanted: &[(&str, u32)]) -> Lines {
 
 /// A wish of an order's first attempt that holds until millisecond 1000.
 pub(crate) fn wish(name: &str, wanted: &[(&str, u32)]) -> Wish {
-    Wish { order: order(name), generation: first(), lines: lines(wanted), expires_at: at(1000) }
+    Wish {
+        order: order(name),
+        generation: first(),
+        lines: lines(wanted),
+        expires_at: at(1000),
+        epoch: Epoch::FIRST,
+    }
 }
 
 pub(crate) fn sqlite() -> Arc<dyn Store> {

@@ -141,15 +141,18 @@ impl Operator {
         let money = self.money(&id).await;
         let refund = rules::refund(&record, &money, wanted).map_err(Refusal::from)?;
         let refunding =
-            span("operator-refund").attr(ORDER_ID, &id).run(self.carry_out(&record.order, refund, asked));
+            span("operator-refund").attr(ORDER_ID, &id).run(self.carry_out(&record, refund, asked));
         let action = with_context(self.telemetry.context(), refunding).await.map_err(failed)?;
         announce(&id, &action);
         Ok(acted(&record.order, &record.phase, &action))
     }
 
     /// Writes the refund down, asks for it, writes down what became of it.
-    async fn carry_out(&self, order: &Order, refund: RefundAttempt, asked: Asked) -> Result<Action, Error> {
-        let (id, currency) = (&order.id, order.amount.currency());
+    ///
+    /// In the epoch of the order as the operator saw it: when a runner has taken it over since, the payment service
+    /// refuses, and the operator looks again.
+    async fn carry_out(&self, record: &Record, refund: RefundAttempt, asked: Asked) -> Result<Action, Error> {
+        let (id, currency) = (&record.order.id, record.order.amount.currency());
         let wish = Action {
             outcome: Outcome::Asked,
             refund: Some(refund),
@@ -160,6 +163,7 @@ impl Operator {
             order_id: id.into(),
             key: format!("{id}:operator-refund:{}", refund.number),
             amount: Some(waypost_api::Money::new(refund.amount, currency).into()),
+            lease_epoch: record.epoch.number(),
         };
         let mut payments = self.payments.clone();
         let (outcome, notes) = match in_time(payments.refund(request)).await {

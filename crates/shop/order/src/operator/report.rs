@@ -214,7 +214,7 @@ impl From<&Parking> for ParkedReport {
 
 impl OrderReport {
     pub(super) fn new(record: Record, parking: Option<&Parking>, money: Money) -> OrderReport {
-        let Record { order, phase, journal, history, actions } = record;
+        let Record { order, phase, journal, history, actions, epoch: _ } = record;
         let (payment, payment_problem) = match money {
             Ok(payment) => (payment, None),
             Err(problem) => (None, Some(problem)),

@@ -25,7 +25,14 @@ fn stuck(step: &'static str) -> Fact {
 fn parked(rows: Vec<Vec<Fact>>) -> Record {
     let journal = rows.into_iter().zip(1..);
     let journal = journal.map(|(facts, row)| JournalRow { row, facts, at: at(row.cast_signed()) }).collect();
-    Record { order: pending(), phase: "stuck".to_owned(), journal, history: Vec::new(), actions: Vec::new() }
+    Record {
+        order: pending(),
+        phase: "stuck".to_owned(),
+        journal,
+        history: Vec::new(),
+        actions: Vec::new(),
+        epoch: waypost_durable::Epoch::FIRST,
+    }
 }
 
 /// Out of stock, and the authorisation cannot be given up.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_durable::{
-    BoxFuture,
+    BoxFuture, Epoch,
     saga::{AppendError, Batch, Entry, Journal, Loaded, Phase},
     settle,
 };
@@ -23,14 +23,16 @@ pub(super) struct OrderJournal {
     shared: Arc<Shared>,
     /// The order as of the last row that is known here.
     order: watch::Sender<Order>,
+    /// In which epoch this process has it.
+    epoch: Epoch,
     /// How often it was parked since anything was last achieved for it.
     parked: u32,
 }
 
 impl OrderJournal {
     /// The journal of an order with these facts so far.
-    pub(super) fn new(shared: Arc<Shared>, order: Order, facts: &[Fact]) -> OrderJournal {
-        OrderJournal { shared, order: watch::Sender::new(order), parked: parked_in_a_row(facts) }
+    pub(super) fn new(shared: Arc<Shared>, order: Order, epoch: Epoch, facts: &[Fact]) -> OrderJournal {
+        OrderJournal { shared, order: watch::Sender::new(order), epoch, parked: parked_in_a_row(facts) }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Order> {
@@ -75,7 +77,7 @@ impl OrderJournal {
     /// What [`crate::store::Store::advance`] would have answered of a unit whose commit was not acknowledged; `None` when
     /// the journal has no row since.
     async fn is_written(&self, progress: &Progress) -> Result<Option<bool>, Error> {
-        let taken = self.shared.store.reload(progress.order.id.clone(), self.shared.name.clone()).await?;
+        let taken = self.shared.store.reload(progress.order.id.clone(), progress.lease.epoch).await?;
         // Another's by now: the runner has to look again.
         let Some(Taken { log, .. }) = taken else { return Ok(Some(false)) };
         let Some(later) = log.rows().checked_sub(progress.rows_before + 1) else { return Ok(None) };
@@ -87,15 +89,15 @@ impl OrderJournal {
 
     async fn read(&self) -> Result<Loaded<PlaceOrder>, AppendError> {
         let id = self.order.borrow().id.clone();
-        let taken = self.shared.store.reload(id, self.shared.name.clone()).await.map_err(failed)?;
-        let Taken { order, log } = taken.ok_or(AppendError::Fenced)?;
+        let taken = self.shared.store.reload(id, self.epoch).await.map_err(failed)?;
+        let Taken { order, epoch, log } = taken.ok_or(AppendError::Fenced)?;
         self.order.send_replace(order.clone());
-        Ok(Loaded { state: order, log })
+        Ok(Loaded { state: order, log, epoch })
     }
 
     /// A parked saga is left alone for a while, longer each time; any other is this process's for the time of a lease.
     fn lease(&self, phase: Phase) -> Lease {
-        let lease = self.shared.lease();
+        let lease = self.shared.lease(self.epoch);
         match phase {
             Phase::Stuck => {
                 let pause = self.shared.options.stuck_retry.delay(self.parked.saturating_add(1));

@@ -18,7 +18,7 @@ use std::{fmt::Debug, sync::Arc};
 use uuid::Uuid;
 use waypost_api::{OrderId, Timestamp, UserId};
 use waypost_durable::{
-    BoxFuture, Migrator, Storage,
+    BoxFuture, Epoch, Migrator, Storage,
     idempotency::Key,
     outbox,
     saga::{Log, Phase},
@@ -40,8 +40,10 @@ const RUNNER_SEPARATOR: char = '/';
 /// Who runs a saga, and until when nobody else takes it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The runner: one process has one.
+    /// The runner: one process has one. For people who read the rows; the epoch is what a runner is known by.
     pub runner: String,
+    /// Which runner of this saga it is.
+    pub epoch: Epoch,
     /// When others may take over.
     pub until: Timestamp,
 }
@@ -109,11 +111,13 @@ pub struct Kept {
     pub orders_since: Timestamp,
 }
 
-/// An order with the journal of its saga.
+/// An order with the journal of its saga, as its runner has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     /// The order.
     pub order: Order,
+    /// In which epoch the runner has it.
+    pub epoch: Epoch,
     /// The journal.
     pub log: Log<Output, Refusal>,
 }
@@ -177,14 +181,22 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// is no such order.
     fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>>;
 
-    /// Carries out one unit of a saga. False, with nothing changed, when the journal has other rows than expected.
+    /// Carries out one unit of a saga. False, with nothing changed, when the journal has other rows than expected, or the
+    /// saga another runner than the lease's epoch says.
     fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool>;
 
-    /// Takes over a saga whose lease ran out; `None` when somebody else was faster or it has ended.
-    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>>;
+    /// Takes over a saga whose lease ran out, in the next epoch, until this moment; `None` when somebody else was faster or
+    /// it has ended.
+    fn take_over(
+        &self,
+        id: OrderId,
+        runner: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Taken>>;
 
-    /// An order with its journal, if this runner still has it.
-    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>>;
+    /// An order with its journal, if the runner of this epoch still has it.
+    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>>;
 
     /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `most`.
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>>;
@@ -194,8 +206,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// stay as they are.
     fn end_leases(&self, node: String) -> Answer<'_, ()>;
 
-    /// Prolongs the leases of sagas that this runner runs.
-    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()>;
+    /// Prolongs, until this moment, the leases of the sagas that the runners of these epochs still have, and gives the orders
+    /// whose sagas they have no longer. A saga that is parked or has ended is neither prolonged nor lost.
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>>;
 
     /// Forgets keys whose order ended [`waypost_durable::idempotency::RETENTION`] ago by the clock of the store, and
     /// tells how many. A key lives at least as long as its order runs.

@@ -7,7 +7,7 @@ use super::Answer;
 use crate::domain::{Fact, Move, Order};
 use std::fmt::Debug;
 use waypost_api::{OrderId, Timestamp};
-use waypost_durable::{outbox, saga::Phase};
+use waypost_durable::{Epoch, outbox, saga::Phase};
 use waypost_service::operator::Asked;
 
 /// One row of a saga's journal.
@@ -121,6 +121,8 @@ pub struct Record {
     pub history: Vec<Move>,
     /// What operators did, the oldest first.
     pub actions: Vec<Action>,
+    /// Which runner of its saga had it last.
+    pub epoch: Epoch,
 }
 
 impl Record {

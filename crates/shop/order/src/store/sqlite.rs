@@ -20,7 +20,7 @@ use rusqlite::params;
 use std::sync::Arc;
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
     idempotency::{self, Claim, Key},
     outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0006_answers", include_str!("../../migrations/sqlite/0006_answers.sql")),
     Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
     Migration::new("0008_outbox_replays", outbox::REPLAYS),
+    Migration::new("0009_lease_epoch", include_str!("../../migrations/sqlite/0009_lease_epoch.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -95,12 +96,18 @@ impl Store for SqliteStore {
         Box::pin(self.database.write("advance", move |unit| advance(unit, &progress, now)))
     }
 
-    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>> {
-        Box::pin(self.database.write("take_over", move |unit| take_over(unit, &id, &lease, now)))
+    fn take_over(
+        &self,
+        id: OrderId,
+        runner: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Taken>> {
+        Box::pin(self.database.write("take_over", move |unit| take_over(unit, &id, &runner, until, now)))
     }
 
-    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>> {
-        Box::pin(self.database.read("reload", move |unit| taken(unit, &id, &runner)))
+    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
+        Box::pin(self.database.read("reload", move |unit| taken(unit, &id, epoch)))
     }
 
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
@@ -118,16 +125,22 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
         Box::pin(self.untraced.write("renew", move |unit| {
-            for id in orders {
-                unit.execute(
-                    "UPDATE orders SET lease_until = ?3 WHERE order_id = ?1 AND runner = ?2 \
+            let mut lost = Vec::new();
+            for (id, epoch) in held {
+                let (order, epoch) = (id.as_str(), number(epoch.number()));
+                let renewed = unit.execute(
+                    "UPDATE orders SET lease_until = ?3 WHERE order_id = ?1 AND lease_epoch = ?2 \
                      AND phase NOT IN ('ended', 'stuck')",
-                    params![id.as_str(), lease.runner, lease.until.unix_millis()],
+                    params![order, epoch, until.unix_millis()],
                 )?;
+                let has_it = "SELECT 1 FROM orders WHERE order_id = ?1 AND lease_epoch = ?2";
+                if renewed == 0 && unit.query_optional(has_it, params![order, epoch], |_| Ok(()))?.is_none() {
+                    lost.push(id);
+                }
             }
-            Ok(())
+            Ok(lost)
         }))
     }
 
@@ -355,7 +368,7 @@ fn update_order(
          version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = coalesce(?11, lease_until), \
          charge = ?12, ended_at = CASE ?9 WHEN 'ended' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) END \
          WHERE order_id = ?1 AND journal_rows = ?2 \
-         AND CASE WHEN ?10 IS NULL THEN phase = 'stuck' ELSE runner = ?10 END",
+         AND CASE WHEN ?10 IS NULL THEN phase = 'stuck' ELSE lease_epoch = ?10 END",
         params![
             order.id.as_str(),
             number(rows_before),
@@ -366,7 +379,7 @@ fn update_order(
             order.updated_at.unix_millis(),
             number(order.version),
             phase.as_str(),
-            lease.map(|lease| lease.runner.as_str()),
+            lease.map(|lease| number(lease.epoch.number())),
             lease.map(|lease| lease.until.unix_millis()),
             order.charge.as_str(),
         ],
@@ -377,24 +390,26 @@ fn update_order(
 fn take_over(
     unit: &mut Unit<'_>,
     id: &OrderId,
-    lease: &Lease,
+    runner: &str,
+    until: Timestamp,
     now: Timestamp,
 ) -> Result<Option<Taken>, Error> {
-    let journal_rows = unit.query_optional(
-        "UPDATE orders SET runner = ?2, lease_until = ?3, journal_rows = journal_rows + 1 \
-         WHERE order_id = ?1 AND phase <> 'ended' AND lease_until <= ?4 RETURNING journal_rows",
-        params![id.as_str(), lease.runner, lease.until.unix_millis(), now.unix_millis()],
-        |row| row.get::<_, u32>(0),
+    let taken_over = unit.query_optional(
+        "UPDATE orders SET runner = ?2, lease_until = ?3, lease_epoch = lease_epoch + 1, \
+         journal_rows = journal_rows + 1 \
+         WHERE order_id = ?1 AND phase <> 'ended' AND lease_until <= ?4 RETURNING journal_rows, lease_epoch",
+        params![id.as_str(), runner, until.unix_millis(), now.unix_millis()],
+        |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)),
     )?;
-    let Some(journal_rows) = journal_rows else { return Ok(None) };
+    let Some((journal_rows, epoch)) = taken_over else { return Ok(None) };
     append_journal(unit, id, journal_rows.into(), &[Entry::Resumed], now)?;
-    taken(unit, id, &lease.runner)
+    taken(unit, id, Epoch::new(epoch.into()))
 }
 
-fn taken(unit: &mut Unit<'_>, id: &OrderId, runner: &str) -> Result<Option<Taken>, Error> {
+fn taken(unit: &mut Unit<'_>, id: &OrderId, epoch: Epoch) -> Result<Option<Taken>, Error> {
     let row = unit.query_optional(
-        select_order!("WHERE order_id = ?1 AND runner = ?2"),
-        params![id.as_str(), runner],
+        select_order!("WHERE order_id = ?1 AND lease_epoch = ?2"),
+        params![id.as_str(), number(epoch.number())],
         StoredOrder::read,
     )?;
     let Some(row) = row else { return Ok(None) };
@@ -408,7 +423,7 @@ fn taken(unit: &mut Unit<'_>, id: &OrderId, runner: &str) -> Result<Option<Taken
         .iter()
         .map(|facts| serde_json::from_str::<Vec<Fact>>(facts).map_err(|_| malformed("order_journal.facts")))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(Taken { order: row.try_into()?, log: Log::new(facts.concat(), journal_rows) }))
+    Ok(Some(Taken { order: row.try_into()?, epoch, log: Log::new(facts.concat(), journal_rows) }))
 }
 
 fn unfinished(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Vec<Unfinished>, Error> {

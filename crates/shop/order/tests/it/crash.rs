@@ -16,11 +16,11 @@ use tokio::{
 use waypost_api::order::v1::OrderStatus::{Cancelled, Completed};
 use waypost_api::payment::v1::PaymentState::Voided;
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
-use waypost_durable::{BoxFuture, Files, idempotency::Key, outbox::Outbox};
+use waypost_durable::{BoxFuture, Epoch, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
     domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{
-        Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
+        Answer, Cancelling, Kept, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
         operator::OperatorStore,
     },
 };
@@ -83,17 +83,23 @@ impl Store for Deadly {
     fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
         self.store.cancel(id, viewer, now)
     }
-    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>> {
-        self.store.take_over(id, lease, now)
+    fn take_over(
+        &self,
+        id: OrderId,
+        runner: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Taken>> {
+        self.store.take_over(id, runner, until, now)
     }
-    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>> {
-        self.store.reload(id, runner)
+    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
+        self.store.reload(id, epoch)
     }
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
         self.store.unfinished(now, most)
     }
-    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
-        self.store.renew(orders, lease)
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
+        self.store.renew(held, until)
     }
     fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
         self.store.delete_ended(kept)

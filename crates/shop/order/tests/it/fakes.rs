@@ -47,11 +47,12 @@ pub(crate) enum Act {
 pub(crate) struct Script {
     acts: Mutex<HashMap<&'static str, VecDeque<Act>>>,
     calls: watch::Sender<Vec<String>>,
+    epochs: Mutex<HashMap<String, u64>>,
 }
 
 impl Default for Script {
     fn default() -> Script {
-        Script { acts: Mutex::default(), calls: watch::Sender::new(Vec::new()) }
+        Script { acts: Mutex::default(), calls: watch::Sender::new(Vec::new()), epochs: Mutex::default() }
     }
 }
 
@@ -78,12 +79,34 @@ impl Script {
         tokio::time::timeout(crate::shop::PATIENCE, called).await.expect("the call must come").unwrap();
     }
 
+    /// The fence, as the real services have it.
+    fn admit(&self, key: &str, lease_epoch: u64) -> Result<(), Error> {
+        let Some((order, _)) = key.split_once(':') else { return Ok(()) };
+        let mut seen = self.epochs.lock().unwrap();
+        let highest = seen.entry(order.to_owned()).or_default();
+        if lease_epoch < *highest {
+            return Err(Error::of(ErrorCode::StaleRunner));
+        }
+        *highest = lease_epoch;
+        Ok(())
+    }
+
+    /// The highest epoch of a runner of this order that was seen.
+    pub(crate) fn epoch(&self, order: &str) -> u64 {
+        self.epochs.lock().unwrap().get(order).copied().unwrap_or_default()
+    }
+
     async fn perform<T>(
         &self,
         method: &'static str,
         key: &str,
+        lease_epoch: u64,
         effect: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Response<T>, Status> {
+        let effect = || {
+            self.admit(key, lease_epoch)?;
+            effect()
+        };
         let step = key.split_once(':').map_or(key, |(_, step)| step);
         self.calls.send_modify(|calls| calls.push(format!("{method} {step}").trim_end().to_owned()));
         let act = self.acts.lock().unwrap().get_mut(method).and_then(VecDeque::pop_front);
@@ -152,6 +175,7 @@ fn reservation(order_id: String, state: ReservationState) -> Reservation {
     Reservation { reservation_id: "r".to_owned(), order_id, state: state.into(), expires_at: None }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that a message takes")]
 fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
     Some(Money::new(ten_thousandths, Currency::USD).into())
 }
@@ -161,7 +185,7 @@ impl InventoryService for FakeInventory {
     async fn check_stock(&self, request: Request<CheckStockRequest>) -> Result<Response<Product>, Status> {
         let CheckStockRequest { product_id } = request.into_inner();
         self.script
-            .perform("check_stock", "", || {
+            .perform("check_stock", "", 0, || {
                 if product_id != "prod456" {
                     return Err(Error::of(ErrorCode::ProductNotFound));
                 }
@@ -177,10 +201,10 @@ impl InventoryService for FakeInventory {
     }
 
     async fn reserve(&self, request: Request<ReserveRequest>) -> Result<Response<Reservation>, Status> {
-        let ReserveRequest { order_id, key, lines, time_to_live } = request.into_inner();
+        let ReserveRequest { order_id, key, lines, time_to_live, lease_epoch } = request.into_inner();
         assert!(time_to_live.is_some_and(|time| time.seconds > 0));
         self.script
-            .perform("reserve", &key, || {
+            .perform("reserve", &key, lease_epoch, || {
                 let stock::Line { unit_price, any_price, .. } = &lines[0];
                 if !any_price && *unit_price != dollars(*self.price.lock().unwrap()) {
                     return Err(Error::of(ErrorCode::PriceChanged));
@@ -202,9 +226,9 @@ impl InventoryService for FakeInventory {
     }
 
     async fn commit(&self, request: Request<CommitRequest>) -> Result<Response<Reservation>, Status> {
-        let CommitRequest { order_id, key } = request.into_inner();
+        let CommitRequest { order_id, key, lease_epoch } = request.into_inner();
         self.script
-            .perform("commit", &key, || {
+            .perform("commit", &key, lease_epoch, || {
                 let mut holds = self.holds.lock().unwrap();
                 match holds.get(&order_id) {
                     Some(Hold::Held(_) | Hold::Committed) => {}
@@ -219,9 +243,9 @@ impl InventoryService for FakeInventory {
     }
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<ReleaseResponse>, Status> {
-        let ReleaseRequest { order_id, key } = request.into_inner();
+        let ReleaseRequest { order_id, key, lease_epoch } = request.into_inner();
         self.script
-            .perform("release", &key, || {
+            .perform("release", &key, lease_epoch, || {
                 let mut holds = self.holds.lock().unwrap();
                 if holds.get(&order_id) == Some(&Hold::Committed) {
                     return Err(Error::of(ErrorCode::ReservationConflict));
@@ -279,7 +303,7 @@ impl PaymentService for FakePayments {
     async fn authorize(&self, request: Request<AuthorizeRequest>) -> Result<Response<Payment>, Status> {
         let request = request.into_inner();
         self.script
-            .perform("authorize", &request.key, || {
+            .perform("authorize", &request.key, request.lease_epoch, || {
                 let amount = request.amount.clone().unwrap().ten_thousandths;
                 let mut payments = self.payments.lock().unwrap();
                 payments.entry(request.order_id.clone()).or_insert(Paid {
@@ -294,9 +318,9 @@ impl PaymentService for FakePayments {
     }
 
     async fn capture(&self, request: Request<CaptureRequest>) -> Result<Response<Payment>, Status> {
-        let CaptureRequest { order_id, key } = request.into_inner();
+        let CaptureRequest { order_id, key, lease_epoch } = request.into_inner();
         self.script
-            .perform("capture", &key, || {
+            .perform("capture", &key, lease_epoch, || {
                 self.change(order_id, |paid| match paid.state {
                     Captured => Ok(()),
                     Authorized => {
@@ -311,9 +335,9 @@ impl PaymentService for FakePayments {
     }
 
     async fn void(&self, request: Request<VoidRequest>) -> Result<Response<Payment>, Status> {
-        let VoidRequest { order_id, key } = request.into_inner();
+        let VoidRequest { order_id, key, lease_epoch } = request.into_inner();
         self.script
-            .perform("void", &key, || {
+            .perform("void", &key, lease_epoch, || {
                 self.change(order_id, |paid| {
                     paid.state = if paid.captures > 0 { Refunded } else { Voided };
                     Ok(())
@@ -323,9 +347,9 @@ impl PaymentService for FakePayments {
     }
 
     async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<Payment>, Status> {
-        let RefundRequest { order_id, key, amount } = request.into_inner();
+        let RefundRequest { order_id, key, amount, lease_epoch } = request.into_inner();
         self.script
-            .perform("refund", &key, || {
+            .perform("refund", &key, lease_epoch, || {
                 self.change(order_id, |paid| {
                     assert_eq!(amount, dollars(paid.amount));
                     paid.state = Refunded;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 use uuid::Uuid;
 use waypost_api::{Charge, Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
-    Files,
+    Epoch, Files,
     idempotency::{Key, RETENTION},
     outbox::{self, Outbox},
     saga::{Ending, Entry, Phase},
@@ -64,8 +64,10 @@ fn viewer(user: &str) -> Viewer {
     Viewer { user: user.parse().unwrap(), is_admin: user == "user-admin" }
 }
 
+/// The lease of an order's first runner, or of the one that took it over from the first.
 fn lease(runner: &str, until: i64) -> Lease {
-    Lease { runner: runner.to_owned(), until: at(until) }
+    let epoch = if runner == "two" { Epoch::FIRST.next() } else { Epoch::FIRST };
+    Lease { runner: runner.to_owned(), epoch, until: at(until) }
 }
 
 fn order(id: &str, created: i64) -> Order {
@@ -247,7 +249,7 @@ async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject
     assert_eq!((completed.status, completed.version), (OrderStatus::Completed, 3));
     let history = subject.store.history(placed.id.clone()).await.unwrap();
     assert_eq!(history, [placed.last_move(), confirm.order.last_move(), completed.last_move()]);
-    let Taken { log, .. } = subject.store.reload(placed.id.clone(), "one".to_owned()).await.unwrap().unwrap();
+    let Taken { log, .. } = subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap().unwrap();
     assert_eq!(log.rows(), 3);
     assert_eq!(log.entries(), [opening(), confirm.facts, end.facts].concat());
     let events = subject.outbox.pending(10).await.unwrap();
@@ -269,15 +271,20 @@ async fn a_unit_that_was_decided_on_other_rows_writes_nothing(subject: Subject) 
 async fn a_runner_that_was_replaced_writes_nothing(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
-    let taken =
-        subject.store.take_over(placed.id.clone(), lease("two", 5000), at(1000)).await.unwrap().unwrap();
+    let taken = subject
+        .store
+        .take_over(placed.id.clone(), "two".to_owned(), at(5000), at(1000))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(taken.epoch, Epoch::FIRST.next());
     assert_eq!(taken.order, placed);
     assert_eq!(taken.log.entries().last(), Some(&Entry::Resumed));
 
     assert!(!subject.store.advance(confirmed(&placed, 1001), at(1001)).await.unwrap());
     let guessed = Progress { rows_before: 2, ..confirmed(&placed, 1001) };
     assert!(!subject.store.advance(guessed, at(1001)).await.unwrap(), "not even with the right row");
-    assert_eq!(subject.store.reload(placed.id.clone(), "one".to_owned()).await.unwrap(), None);
+    assert_eq!(subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap(), None);
     let by_two = Progress { rows_before: 2, lease: lease("two", 6000), ..confirmed(&placed, 1002) };
     assert!(subject.store.advance(by_two, at(1002)).await.unwrap());
 }
@@ -285,7 +292,8 @@ async fn a_runner_that_was_replaced_writes_nothing(subject: Subject) {
 async fn a_saga_is_taken_over_only_when_its_lease_has_run_out(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
-    let take_over = |now| subject.store.take_over(placed.id.clone(), lease("two", now + 1000), at(now));
+    let take_over =
+        |now| subject.store.take_over(placed.id.clone(), "two".to_owned(), at(now + 1000), at(now));
     assert!(unfinished(&subject, 999).await.is_empty());
     assert_eq!(take_over(999).await.unwrap(), None);
     assert_eq!(unfinished(&subject, 1000).await, ["order-1"]);
@@ -302,8 +310,8 @@ async fn a_lease_that_is_renewed_does_not_run_out(subject: Subject) {
     let (renewed, forgotten) = (order("order-1", 0), order("order-2", 0));
     place(&subject, &renewed).await;
     place(&subject, &forgotten).await;
-    subject.store.renew(vec![renewed.id.clone()], lease("one", 3000)).await.unwrap();
-    subject.store.renew(vec![forgotten.id.clone()], lease("two", 3000)).await.unwrap();
+    let held = vec![(renewed.id.clone(), Epoch::FIRST), (forgotten.id.clone(), Epoch::FIRST.next())];
+    assert_eq!(subject.store.renew(held, at(3000)).await.unwrap(), [forgotten.id], "another has it");
     assert_eq!(unfinished(&subject, 2000).await, ["order-2"], "only its runner renews a lease");
 }
 
@@ -331,7 +339,8 @@ async fn a_parked_saga_waits_for_its_time(subject: Subject) {
         event: None,
     };
     assert!(subject.store.advance(parked, at(5)).await.unwrap());
-    subject.store.renew(vec![placed.id.clone()], lease("one", 99_000)).await.unwrap();
+    let lost = subject.store.renew(vec![(placed.id.clone(), Epoch::FIRST)], at(99_000)).await.unwrap();
+    assert!(lost.is_empty(), "it is parked, and nobody else's");
     assert!(unfinished(&subject, 8999).await.is_empty());
     assert_eq!(unfinished(&subject, 9000).await, ["order-1"], "renewing does not keep it parked");
 }
@@ -383,7 +392,7 @@ async fn only_what_ended_long_ago_is_deleted() {
     }
     place(&subject, &order("order-3", 0)).await;
     let rows = async |id: &str| {
-        let taken = subject.store.reload(id.parse().unwrap(), "one".to_owned()).await.unwrap();
+        let taken = subject.store.reload(id.parse().unwrap(), Epoch::FIRST).await.unwrap();
         let history = subject.store.history(id.parse().unwrap()).await.unwrap();
         (taken.map(|taken| taken.log.rows()), history.len())
     };
@@ -431,6 +440,10 @@ async fn the_database_itself_lets_nothing_go_before_its_time() {
     assert!(subject.store.advance(end.clone(), at(10)).await.unwrap());
     store.close().await;
     let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
+    for change in ["runner = 'two'", "lease_epoch = lease_epoch + 2", "lease_epoch = 0"] {
+        let refused = file.execute(&format!("UPDATE orders SET {change}"), ()).unwrap_err().to_string();
+        assert!(refused.contains("a runner has an epoch of its own"), "{change}: {refused}");
+    }
     for table in ["order_journal", "order_history", "orders"] {
         let refused = file.execute(&format!("DELETE FROM {table}"), ()).unwrap_err();
         assert!(

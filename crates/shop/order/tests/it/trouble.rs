@@ -258,9 +258,18 @@ const LEASE: config::Duration = config::Duration::from_secs(10);
 
 impl TwoProcesses {
     fn start(sweeps_of_the_first: config::Duration) -> TwoProcesses {
+        TwoProcesses::start_waiting_for(&["authorize"], sweeps_of_the_first)
+    }
+
+    /// The first call of each of these methods waits.
+    fn start_waiting_for(methods: &[&'static str], sweeps_of_the_first: config::Duration) -> TwoProcesses {
         let neighbours = Neighbours::start();
         let gate = Arc::new(Semaphore::new(0));
-        neighbours.payments.script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+        for method in methods {
+            let script =
+                if *method == "commit" { &neighbours.inventory.script } else { &neighbours.payments.script };
+            script.next(method, [Act::Waits(Arc::clone(&gate))]);
+        }
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap());
         let now = Arc::new(Mutex::new(SystemTime::now()));
@@ -300,6 +309,49 @@ async fn an_order_of_a_process_that_shows_no_life_is_taken_over_and_charged_once
         1,
         "the first one was fenced before its capture"
     );
+}
+
+#[tokio::test]
+async fn a_runner_that_others_know_as_replaced_stops() {
+    // The first process never looks after its leases, as if it were stopped, and wakes up with its commit on its way.
+    let shop = TwoProcesses::start_waiting_for(&["commit"], config::Duration::from_secs(3600));
+    let stock = &shop.neighbours.inventory.script;
+    let taken_over = async {
+        stock.called("commit").await;
+        shop.pass(LEASE.get());
+        shop.second.ended("complete-order", 1).await;
+        shop.gate.add_permits(1);
+    };
+    let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_over);
+    let id = created.unwrap().order.unwrap().order_id;
+    assert_eq!(shop.second.reaches(&id, Completed).await.version, 3);
+    shop.first.ended("commit-stock", 1).await;
+    assert_eq!((stock.epoch(&id), shop.neighbours.payments.script.epoch(&id)), (2, 2));
+    // Neither a business no, after which it would give the stock up, nor something to try again.
+    assert_eq!((stock.count("commit"), stock.count("release")), (2, 0), "{:?}", stock.calls());
+}
+
+#[tokio::test]
+async fn a_runner_whose_lease_was_taken_stops_before_its_next_step() {
+    let shop = TwoProcesses::start(config::Duration::from_millis(5));
+    let taken_away = async {
+        shop.neighbours.payments.script.called("authorize").await;
+        let mut unfinished = shop.store.unfinished(far(), 2).await.unwrap();
+        let (id, elsewhere) = (unfinished.remove(0).id, "elsewhere".to_owned());
+        let taken = shop.store.take_over(id, elsewhere, far().plus(LEASE.get()), far()).await;
+        assert!(taken.unwrap().is_some());
+        // Time to renew; the call that waits is never answered.
+        shop.pass(LEASE.get() / 2);
+    };
+    let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_away);
+    assert_eq!(created.unwrap().order.unwrap().status(), Pending);
+    let calls = shop.neighbours.payments.script.calls();
+    assert_eq!(calls, ["authorize authorize:1"], "nothing was tried again, captured or undone");
+}
+
+/// Long after every lease of the tests.
+fn far() -> Timestamp {
+    Timestamp::from(SystemTime::now()).plus(LEASE.get() * 1000)
 }
 
 #[tokio::test]

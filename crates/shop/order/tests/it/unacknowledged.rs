@@ -7,12 +7,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 use waypost_api::{ErrorCode, OrderId, Timestamp, UserId, order::v1::OrderStatus};
-use waypost_durable::{BoxFuture, Cause, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox};
+use waypost_durable::{
+    BoxFuture, Cause, Epoch, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox,
+};
 use waypost_order::{
     Config, Error,
     domain::{Cursor, Move, Order, TokenKey, Viewer},
     store::{
-        Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
+        Answer, Cancelling, Kept, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
         operator::OperatorStore,
     },
 };
@@ -87,20 +89,26 @@ impl Store for FatedStore {
         Box::pin(FatedStore::meet(&self.advance, self.inner.advance(progress, now)))
     }
 
-    fn take_over(&self, id: OrderId, lease: Lease, now: Timestamp) -> Answer<'_, Option<Taken>> {
-        self.inner.take_over(id, lease, now)
+    fn take_over(
+        &self,
+        id: OrderId,
+        runner: String,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Taken>> {
+        self.inner.take_over(id, runner, until, now)
     }
 
-    fn reload(&self, id: OrderId, runner: String) -> Answer<'_, Option<Taken>> {
-        self.inner.reload(id, runner)
+    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
+        self.inner.reload(id, epoch)
     }
 
     fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
         self.inner.unfinished(now, most)
     }
 
-    fn renew(&self, orders: Vec<OrderId>, lease: Lease) -> Answer<'_, ()> {
-        self.inner.renew(orders, lease)
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
+        self.inner.renew(held, until)
     }
 
     fn purge_keys(&self) -> Answer<'_, usize> {

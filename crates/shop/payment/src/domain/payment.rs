@@ -2,6 +2,7 @@
 
 use super::review::ReviewTimes;
 use waypost_api::{Generation, Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
+use waypost_durable::Epoch;
 
 /// Where a payment stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,6 +108,8 @@ pub struct Payment {
     pub version: u32,
     /// W3C `traceparent` of the request that began it, so that its review joins the order's trace.
     pub traceparent: Option<String>,
+    /// The highest epoch of a runner of the order's saga that asked for anything of it.
+    pub epoch: Epoch,
     /// When it was begun.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -146,6 +149,7 @@ impl Payment {
             reviews: 0,
             version: 1,
             traceparent: intent.traceparent,
+            epoch: intent.epoch,
             created_at: now,
             updated_at: now,
         }

@@ -2,6 +2,7 @@
 
 use super::{Generation, Payment, PaymentState, RefundWish};
 use waypost_api::{Currency, ErrorCode, Money, OrderId, PaymentId, UserId};
+use waypost_durable::Epoch;
 
 /// A wish to have an amount set aside; becomes the row that is written before the provider is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,14 @@ pub struct Intent {
     pub amount: Money,
     /// W3C `traceparent` of the request.
     pub traceparent: Option<String>,
+    /// Which runner of the order's saga asks.
+    pub epoch: Epoch,
+}
+
+/// Refuses a runner of the order's saga that was replaced, whatever it asks for. `seen` is the highest epoch that anything of
+/// the order was asked in. To be judged before anything else.
+pub fn admit(order: &OrderId, seen: Epoch, epoch: Epoch) -> Result<(), Refusal> {
+    if epoch.is_overtaken_by(seen) { Err(Refusal::StaleRunner(order.clone())) } else { Ok(()) }
 }
 
 /// What an `Authorize` comes down to.
@@ -151,6 +160,9 @@ pub enum Refusal {
     /// The payment is in this currency, and the refund is not.
     #[error("the payment is in {0}")]
     OtherCurrency(Currency),
+    /// Another runner of the order's saga was here since.
+    #[error("order {0} was taken over by another process")]
+    StaleRunner(OrderId),
     /// The provider would not do it, for this reason, and the charge is as it was.
     #[error("the payment provider refused the {what}: {reason}")]
     Rejected {
@@ -169,6 +181,7 @@ impl Refusal {
             Refusal::NoPayment(_) => ErrorCode::PaymentNotFound,
             Refusal::KeyReused => ErrorCode::IdempotencyKeyReused,
             Refusal::RefundTooLarge { .. } => ErrorCode::RefundTooLarge,
+            Refusal::StaleRunner(_) => ErrorCode::StaleRunner,
             Refusal::OtherCurrency(_) => ErrorCode::InvalidRequest,
             Refusal::Voided(_) | Refusal::Overtaken(_) | Refusal::StillLive(_) | Refusal::Rejected { .. } => {
                 ErrorCode::PaymentConflict
@@ -193,12 +206,24 @@ mod tests {
             method: "pm_card_ok".to_owned(),
             amount: Money::new(999_900, Currency::USD),
             traceparent: None,
+            epoch: Epoch::FIRST,
         }
     }
 
     fn payment(state: PaymentState) -> Payment {
         let now = Timestamp::from_unix_millis(0).unwrap();
         Payment { state, ..Payment::begin(intent(1), now, &ReviewTimes::default()) }
+    }
+
+    #[test]
+    fn only_the_newest_runner_of_an_order_is_heard() {
+        let order = OrderId::parse("order-1").unwrap();
+        let stale = Err(Refusal::StaleRunner(order.clone()));
+        assert_eq!(admit(&order, Epoch::new(2), Epoch::FIRST), stale);
+        assert_eq!(admit(&order, Epoch::FIRST, Epoch::NONE), stale, "who names no epoch came before");
+        for (seen, epoch) in [(0, 0), (0, 1), (2, 2), (2, 3)] {
+            assert_eq!(admit(&order, Epoch::new(seen), Epoch::new(epoch)), Ok(()));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::domain::{Generation, Intent};
 use waypost_api::{Currency, OrderId, PaymentId, TransactionId, UserId};
+use waypost_durable::Epoch;
 
 const AMOUNT: i64 = 999_900;
 
@@ -18,6 +19,7 @@ fn unknown() -> Payment {
         method: "pm_card_ok".to_owned(),
         amount: Money::new(AMOUNT, Currency::USD),
         traceparent: None,
+        epoch: Epoch::FIRST,
     };
     Payment::begin(intent, at(0), &ReviewTimes::default())
 }

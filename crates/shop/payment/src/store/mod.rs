@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc};
 use waypost_api::{Currency, OrderId, Timestamp};
-use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_durable::{BoxFuture, Epoch, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -105,15 +105,27 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 /// Cancel safety of every method: once it has been polled, its unit may be carried out whole although the future is
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {
+    // What an order's saga asks for is refused to a runner that was replaced ([`crate::domain::admit`]); the epoch of the one
+    // that asks is remembered in the unit of the effect: what is refused leaves no trace.
+
     /// Writes an intent down, or finds the payment it became before (see [`crate::domain::authorize`]).
     fn begin(&self, intent: Intent, now: Timestamp) -> Answer<'_, Begun>;
 
     /// The newest payment of an order.
     fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>>;
 
+    /// Admits a request that changes nothing here before the provider is asked. Gives the newest payment, if there is one.
+    fn admit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Option<Payment>>;
+
     /// Marks an order's payment as unwanted and forbids that one of this generation or an older one begins (see
     /// [`crate::domain::void`]). Gives the newest payment that this is about, if there is one.
-    fn give_up(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, Option<Payment>>;
+    fn give_up(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Payment>>;
 
     /// Moves a payment to where a finding says it is, and books the money that moved (see [`Payment::after`]).
     fn record(
@@ -125,8 +137,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> Answer<'_, Payment>;
 
     /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
-    /// rejected is begun anew when it has rested (see [`Refund::anew`]).
-    fn begin_refund(&self, wish: RefundWish, now: Timestamp) -> Answer<'_, BegunRefund>;
+    /// rejected is begun anew when it has rested (see [`Refund::anew`]). Without an epoch whoever asks was admitted before.
+    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>, now: Timestamp)
+    -> Answer<'_, BegunRefund>;
 
     /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done.
     fn end_refund(

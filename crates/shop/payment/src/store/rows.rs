@@ -6,14 +6,14 @@ use crate::{
 };
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, Timestamp, TransactionId};
-use waypost_durable::Unit;
+use waypost_durable::{Epoch, Unit};
 
 /// The columns of a payment in the order in which [`StoredPayment::read`] expects them.
 macro_rules! payment_columns {
     () => {
         "order_id, generation, payment_id, step_key, user_id, payment_method, amount, currency, state, captured, \
          refunded, transaction_id, decline_code, is_unwanted, review_at, reviews, version, traceparent, created_at, \
-         updated_at"
+         updated_at, lease_epoch"
     };
 }
 pub(super) use payment_columns;
@@ -48,6 +48,7 @@ pub(super) struct StoredPayment {
     traceparent: Option<String>,
     created_at: i64,
     updated_at: i64,
+    epoch: u32,
 }
 
 impl StoredPayment {
@@ -73,6 +74,7 @@ impl StoredPayment {
             traceparent: row.get(17)?,
             created_at: row.get(18)?,
             updated_at: row.get(19)?,
+            epoch: row.get(20)?,
         })
     }
 }
@@ -103,6 +105,7 @@ impl TryFrom<StoredPayment> for Payment {
             reviews: row.reviews,
             version: row.version,
             traceparent: row.traceparent,
+            epoch: Epoch::new(row.epoch.into()),
             created_at: moment(row.created_at, "payments.created_at")?,
             updated_at: moment(row.updated_at, "payments.updated_at")?,
         })
@@ -114,7 +117,8 @@ pub(super) fn insert_payment(unit: &mut Unit<'_>, payment: &Payment) -> Result<(
         concat!(
             "INSERT INTO payments (",
             payment_columns!(),
-            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+             ?21)"
         ),
         params![
             payment.order.as_str(),
@@ -137,9 +141,27 @@ pub(super) fn insert_payment(unit: &mut Unit<'_>, payment: &Payment) -> Result<(
             payment.traceparent,
             payment.created_at.unix_millis(),
             payment.updated_at.unix_millis(),
+            epoch_row(payment.epoch),
         ],
     )?;
     Ok(())
+}
+
+/// Remembers a runner, if it is the newest so far.
+pub(super) fn see(unit: &mut Unit<'_>, payment: &mut Payment, epoch: Epoch) -> Result<(), Error> {
+    if payment.epoch.is_overtaken_by(epoch) {
+        unit.execute(
+            "UPDATE payments SET lease_epoch = ?3 WHERE order_id = ?1 AND generation = ?2",
+            params![payment.order.as_str(), payment.generation.number(), epoch_row(epoch)],
+        )?;
+        payment.epoch = epoch;
+    }
+    Ok(())
+}
+
+/// Epochs count take-overs from 1; none comes near the end of the range.
+pub(super) fn epoch_row(epoch: Epoch) -> u32 {
+    u32::try_from(epoch.number()).unwrap_or(u32::MAX)
 }
 
 /// Writes what can change of a payment and books the money that moved. `from` is the payment that the change was

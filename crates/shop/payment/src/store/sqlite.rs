@@ -5,7 +5,8 @@ mod retention;
 use super::{
     Answer, Begun, BegunRefund, Due, RefundOutcome, Store,
     rows::{
-        StoredPayment, StoredRefund, insert_payment, malformed, payment_columns, refund_columns, write_change,
+        StoredPayment, StoredRefund, epoch_row, insert_payment, malformed, payment_columns, refund_columns,
+        see, write_change,
     },
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 use rusqlite::params;
 use waypost_api::{Currency, OrderId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
 
@@ -27,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
     Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
     Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
+    Migration::new("0004_lease_epoch", include_str!("../../migrations/sqlite/0004_lease_epoch.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -65,9 +67,21 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("newest", move |unit| newest(unit, &order)))
     }
 
-    fn give_up(&self, order: OrderId, generation: Generation, now: Timestamp) -> Answer<'_, Option<Payment>> {
+    fn admit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Option<Payment>> {
+        Box::pin(self.database.write("admit", move |unit| admit(unit, &order, epoch)))
+    }
+
+    fn give_up(
+        &self,
+        order: OrderId,
+        generation: Generation,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Answer<'_, Option<Payment>> {
         let times = self.times;
-        Box::pin(self.database.write("give_up", move |unit| give_up(unit, &order, generation, now, &times)))
+        Box::pin(
+            self.database.write("give_up", move |unit| give_up(unit, &order, generation, epoch, now, &times)),
+        )
     }
 
     fn record(
@@ -84,9 +98,16 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn begin_refund(&self, wish: RefundWish, now: Timestamp) -> Answer<'_, BegunRefund> {
+    fn begin_refund(
+        &self,
+        wish: RefundWish,
+        epoch: Option<Epoch>,
+        now: Timestamp,
+    ) -> Answer<'_, BegunRefund> {
         let times = self.times;
-        Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, wish, now, &times)))
+        Box::pin(
+            self.database.write("begin_refund", move |unit| begin_refund(unit, wish, epoch, now, &times)),
+        )
     }
 
     fn end_refund(
@@ -129,12 +150,16 @@ impl Store for SqliteStore {
 fn begin(unit: &mut Unit<'_>, intent: Intent, now: Timestamp, times: &ReviewTimes) -> Result<Begun, Error> {
     let newest = newest(unit, &intent.order)?;
     let voided = unit.query_optional(
-        "SELECT generation FROM voided_orders WHERE order_id = ?1",
+        "SELECT generation, lease_epoch FROM voided_orders WHERE order_id = ?1",
         [intent.order.as_str()],
-        |row| row.get(0),
+        |row| Ok((Generation::new(row.get(0)?), Epoch::new(row.get::<_, u32>(1)?.into()))),
     )?;
-    let step = domain::authorize(newest.as_ref(), voided.map(Generation::new), &intent)?;
-    if let (AuthorizeStep::Repeat, Some(payment)) = (step, newest) {
+    let (generation, voided_in) = voided.unzip();
+    let seen = voided_in.max(newest.as_ref().map(|newest| newest.epoch)).unwrap_or(Epoch::NONE);
+    domain::admit(&intent.order, seen, intent.epoch)?;
+    let step = domain::authorize(newest.as_ref(), generation, &intent)?;
+    if let (AuthorizeStep::Repeat, Some(mut payment)) = (step, newest) {
+        see(unit, &mut payment, intent.epoch)?;
         return Ok(Begun { payment, is_new: false });
     }
     let payment = Payment::begin(intent, now, times);
@@ -142,21 +167,35 @@ fn begin(unit: &mut Unit<'_>, intent: Intent, now: Timestamp, times: &ReviewTime
     Ok(Begun { payment, is_new: true })
 }
 
+fn admit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch) -> Result<Option<Payment>, Error> {
+    let Some(mut payment) = newest(unit, order)? else { return Ok(None) };
+    domain::admit(order, payment.epoch, epoch)?;
+    see(unit, &mut payment, epoch)?;
+    Ok(Some(payment))
+}
+
 fn give_up(
     unit: &mut Unit<'_>,
     order: &OrderId,
     generation: Generation,
+    epoch: Epoch,
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Option<Payment>, Error> {
     let newest = newest(unit, order)?;
     let step = domain::void(newest.as_ref(), generation);
-    unit.execute(
-        "INSERT INTO voided_orders (order_id, generation, voided_at) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (order_id) DO UPDATE SET generation = max(generation, excluded.generation)",
-        params![order.as_str(), generation.number(), now.unix_millis()],
+    let voided_in = unit.query_row(
+        "INSERT INTO voided_orders (order_id, generation, voided_at, lease_epoch) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (order_id) DO UPDATE SET generation = max(generation, excluded.generation), \
+         lease_epoch = max(lease_epoch, excluded.lease_epoch) RETURNING lease_epoch",
+        params![order.as_str(), generation.number(), now.unix_millis(), epoch_row(epoch)],
+        |row| Ok(Epoch::new(row.get::<_, u32>(0)?.into())),
     )?;
-    let Some(payment) = newest.filter(|newest| newest.generation <= generation) else { return Ok(None) };
+    // A refusal rolls the mark back as well.
+    let seen = newest.as_ref().map_or(voided_in, |newest| newest.epoch.max(voided_in));
+    domain::admit(order, seen, epoch)?;
+    let Some(mut payment) = newest.filter(|newest| newest.generation <= generation) else { return Ok(None) };
+    see(unit, &mut payment, epoch)?;
     if step == VoidStep::Forbid {
         return Ok(Some(payment));
     }
@@ -180,9 +219,13 @@ fn record(
 fn begin_refund(
     unit: &mut Unit<'_>,
     wish: RefundWish,
+    epoch: Option<Epoch>,
     now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
+    if let Some(epoch) = epoch {
+        admit(unit, &wish.order, epoch)?;
+    }
     let (new, payment) = match refund(unit, &wish.key)? {
         Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
         Some((before, payment)) => {

@@ -7,6 +7,7 @@ use crate::{
 use axum::http::StatusCode;
 use std::{sync::Arc, time::Duration};
 use waypost_api::{Currency, ErrorCode};
+use waypost_durable::Epoch;
 use waypost_payment::{
     Config, Error, ProviderConfig,
     domain::{PaymentState, RefundWish},
@@ -39,18 +40,18 @@ impl Shop {
     }
 
     pub(crate) async fn capture(&self) -> Result<PaymentState, Error> {
-        self.payments.capture(order("one"), "one:capture:1").await.map(|payment| payment.state)
+        self.payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.map(|payment| payment.state)
     }
 
     pub(crate) async fn void(&self) -> Result<Option<PaymentState>, Error> {
-        let voided = self.payments.void(order("one"), first(), "one:void:1").await?;
+        let voided = self.payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await?;
         Ok(voided.map(|payment| payment.state))
     }
 
     pub(crate) async fn refund(&self, amount: i64) -> Result<i64, Error> {
         let wish =
             RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(amount) };
-        self.payments.refund(wish).await.map(|payment| payment.refunded)
+        self.payments.refund(wish, Some(Epoch::FIRST)).await.map(|payment| payment.refunded)
     }
 
     /// One charge at the provider, whatever was tried, always by one reference and one key.

@@ -77,6 +77,7 @@ fn authorize(payment_method: &str) -> AuthorizeRequest {
         user_id: "user123".to_owned(),
         amount: Some(dollars(AMOUNT).into()),
         payment_method: payment_method.to_owned(),
+        lease_epoch: 1,
     }
 }
 
@@ -85,11 +86,11 @@ fn euros(ten_thousandths: i64) -> Money {
 }
 
 fn capture() -> CaptureRequest {
-    CaptureRequest { order_id: "one".to_owned(), key: "one:capture:1".to_owned() }
+    CaptureRequest { order_id: "one".to_owned(), key: "one:capture:1".to_owned(), lease_epoch: 1 }
 }
 
 fn void() -> VoidRequest {
-    VoidRequest { order_id: "one".to_owned(), key: "one:void:1".to_owned() }
+    VoidRequest { order_id: "one".to_owned(), key: "one:void:1".to_owned(), lease_epoch: 1 }
 }
 
 fn refund(amount: i64) -> RefundRequest {
@@ -97,6 +98,7 @@ fn refund(amount: i64) -> RefundRequest {
         order_id: "one".to_owned(),
         key: "one:refund:1".to_owned(),
         amount: Some(dollars(amount).into()),
+        lease_epoch: 1,
     }
 }
 
@@ -223,5 +225,44 @@ async fn every_bad_field_is_named() {
     assert_eq!(pointers(nothing), ["/amount"]);
     let nobody = running.client.get_payment(GetPaymentRequest::default()).await.unwrap_err();
     assert_eq!(pointers(nobody), ["/order_id"]);
+    assert!(running.provider.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_runner_that_was_replaced_moves_no_money() {
+    let mut running = start().await;
+    let stale = |status: Status| {
+        assert_eq!(status.code(), Code::FailedPrecondition);
+        assert_eq!(Error::from_status(&status).code, ErrorCode::StaleRunner);
+    };
+    running.client.authorize(authorize("pm_card_ok")).await.unwrap();
+    // The capture is the first that the second runner asks for.
+    running.client.capture(CaptureRequest { lease_epoch: 2, ..capture() }).await.unwrap();
+    let asked = running.provider.seen().len();
+    for lease_epoch in [0, 1] {
+        let late = AuthorizeRequest { lease_epoch, ..authorize("pm_card_ok") };
+        stale(running.client.authorize(late).await.unwrap_err());
+        stale(running.client.capture(CaptureRequest { lease_epoch, ..capture() }).await.unwrap_err());
+        stale(running.client.void(VoidRequest { lease_epoch, ..void() }).await.unwrap_err());
+        stale(running.client.refund(RefundRequest { lease_epoch, ..refund(AMOUNT) }).await.unwrap_err());
+    }
+    assert_eq!(running.provider.seen().len(), asked, "the provider was not asked");
+    let lookup = GetPaymentRequest { order_id: "one".to_owned() };
+    let payment = running.client.get_payment(lookup).await.unwrap().into_inner();
+    assert_eq!((payment.state(), payment.refunded), (Captured, Some(dollars(0).into())));
+
+    let second = RefundRequest { lease_epoch: 2, ..refund(AMOUNT) };
+    assert_eq!(running.client.refund(second).await.unwrap().into_inner().state(), Refunded);
+}
+
+#[tokio::test]
+async fn an_authorisation_of_a_runner_before_the_void_is_told_so() {
+    let mut running = start().await;
+    running.client.void(VoidRequest { lease_epoch: 2, ..void() }).await.unwrap();
+    let late = running.client.authorize(authorize("pm_card_ok")).await.unwrap_err();
+    assert_eq!(Error::from_status(&late).code, ErrorCode::StaleRunner);
+    let own = AuthorizeRequest { lease_epoch: 2, ..authorize("pm_card_ok") };
+    let forbidden = running.client.authorize(own).await.unwrap_err();
+    assert_eq!(Error::from_status(&forbidden).code, ErrorCode::PaymentConflict);
     assert!(running.provider.seen().is_empty());
 }

@@ -8,6 +8,7 @@ use crate::{
 use axum::http::StatusCode;
 use std::sync::Arc;
 use waypost_api::ErrorCode;
+use waypost_durable::Epoch;
 use waypost_payment::{
     domain::{PaymentState, RefundWish},
     logic::Payments,
@@ -107,7 +108,7 @@ async fn a_refund_that_the_provider_refuses_frees_its_amount() {
     }
     assert_eq!(shop.provider.count("refund"), 1, "a rejected refund rests");
     let other = RefundWish { order: order("one"), key: "one:refund:2".to_owned(), amount: dollars(AMOUNT) };
-    assert_eq!(shop.payments.refund(other).await.unwrap().refunded, AMOUNT);
+    assert_eq!(shop.payments.refund(other, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
 }
 
 fn rejected_refund() -> Mood {
@@ -120,13 +121,16 @@ async fn a_rejected_refund_is_made_anew_under_another_key() {
     let (provider, hand) = (FakeProvider::start(), Hand::default());
     let payments = payments(Arc::clone(&store), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
-    payments.capture(order("one"), "one:capture:1").await.unwrap();
+    payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(rejected_refund());
-    assert_eq!(code(payments.refund(wish.clone()).await), ErrorCode::PaymentConflict);
+    assert_eq!(code(payments.refund(wish.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentConflict);
     hand.move_on(3600);
-    assert_eq!(payments.refund(wish.clone()).await.unwrap().state, PaymentState::Refunded);
-    assert_eq!(payments.refund(wish).await.unwrap().refunded, AMOUNT);
+    assert_eq!(
+        payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap().state,
+        PaymentState::Refunded
+    );
+    assert_eq!(payments.refund(wish, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
     let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
     let keys: Vec<_> = refunds.filter_map(|seen| seen.key).collect();
     assert_eq!(keys, ["one:refund:1", "one:refund:1.2"]);
@@ -139,17 +143,17 @@ async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
     let store = sqlite();
     let payments = payments(Arc::clone(&store), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
-    payments.capture(order("one"), "one:capture:1").await.unwrap();
+    payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let half =
         RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT / 2) };
     // It got through, its answer did not, and then the provider says no to the same key.
     provider.is_next(Mood::SilentAfter);
     provider.is_next(rejected_refund());
     for _ in 0..2 {
-        assert_eq!(code(payments.refund(half.clone()).await), ErrorCode::PaymentUnknown);
+        assert_eq!(code(payments.refund(half.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentUnknown);
     }
     hand.move_on(3600);
-    assert_eq!(payments.refund(half).await.unwrap().refunded, AMOUNT / 2);
+    assert_eq!(payments.refund(half, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT / 2);
     assert_eq!(provider.charges()[0]["refunded"], 49.995);
     let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
     assert!(refunds.into_iter().all(|seen| seen.key.as_deref() == Some("one:refund:1")));

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
-use waypost_durable::Files;
+use waypost_durable::{Epoch, Files};
 use waypost_payment::{
     domain::{PaymentState, RefundWish, ReviewTimes},
     logic::Payments,
@@ -58,7 +58,7 @@ async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart(
     assert_eq!(state(&after).await, PaymentState::Authorized);
     // The order's saga comes back as well, with the same key.
     assert_eq!(after.authorize(authorization("one")).await.unwrap().state, PaymentState::Authorized);
-    after.capture(order("one"), "one:capture:1").await.unwrap();
+    after.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     assert_eq!((provider.charges().len(), provider.count("POST /v1/charges")), (1, 1));
     assert_sound(&store, &["one"]).await;
     store.close().await;
@@ -70,7 +70,7 @@ async fn a_payment_that_was_given_up_is_voided_by_the_review_if_the_void_could_n
     let payments = payments(sqlite(), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     provider.is_next(Mood::SilentBefore);
-    payments.void(order("one"), first(), "one:void:1").await.unwrap_err();
+    payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap_err();
     assert_eq!(state(&payments).await, PaymentState::Authorized);
     hand.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
@@ -84,7 +84,7 @@ async fn a_charge_that_arrives_after_the_void_is_voided_too() {
     let payments = payments(sqlite(), &provider, &hand);
     provider.is_next(Mood::SilentBefore);
     payments.authorize(authorization("one")).await.unwrap_err();
-    let voided = payments.void(order("one"), first(), "one:void:1").await.unwrap().unwrap();
+    let voided = payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap().unwrap();
     assert_eq!(voided.state, PaymentState::Voided);
     provider.receive_late(voided.id.as_str(), "99.99");
 
@@ -103,7 +103,7 @@ async fn a_charge_that_arrives_hours_after_the_void_is_voided_too() {
     let payments = payments(store, &provider, &hand);
     provider.is_next(Mood::SilentBefore);
     payments.authorize(authorization("one")).await.unwrap_err();
-    let voided = payments.void(order("one"), first(), "one:void:1").await.unwrap().unwrap();
+    let voided = payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap().unwrap();
     let mut looks = 0;
     for _ in 0..60 * 5 {
         hand.move_on(60);
@@ -128,7 +128,7 @@ async fn a_capture_that_comes_late_is_given_back_by_the_review() {
     payments.authorize(authorization("one")).await.unwrap();
     // The void gets no answer, and the capture that was sent before it is worked off first.
     provider.is_next(Mood::SilentBefore);
-    payments.void(order("one"), first(), "one:void:1").await.unwrap_err();
+    payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap_err();
     provider.capture_late(0);
     hand.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
@@ -144,7 +144,7 @@ async fn a_capture_that_nobody_heard_of_is_booked_by_the_review() {
     let payments = payments(Arc::clone(&store), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
     provider.is_next(Mood::SilentAfter);
-    payments.capture(order("one"), "one:capture:1").await.unwrap_err();
+    payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap_err();
     hand.move_on(600);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Captured);
@@ -156,14 +156,14 @@ async fn a_refund_without_an_answer_is_sent_again() {
     let (provider, hand) = (FakeProvider::start(), Hand::default());
     let payments = payments(sqlite(), &provider, &hand);
     payments.authorize(authorization("one")).await.unwrap();
-    payments.capture(order("one"), "one:capture:1").await.unwrap();
+    payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(Mood::SilentAfter);
-    payments.refund(wish.clone()).await.unwrap_err();
+    payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap_err();
     hand.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Refunded);
-    assert_eq!(payments.refund(wish).await.unwrap().refunded, AMOUNT);
+    assert_eq!(payments.refund(wish, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
     assert_eq!(provider.count("refund"), 2);
 }
 

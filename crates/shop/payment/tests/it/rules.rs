@@ -6,6 +6,7 @@ use crate::world::{AMOUNT, assert_sound, at, charge, dollars, intent, order, sql
 use proptest::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 use waypost_api::{Currency, Timestamp};
+use waypost_durable::Epoch;
 use waypost_payment::{
     Error,
     domain::{
@@ -128,7 +129,8 @@ impl World {
             }
             Step::GiveUp { order: number, generation } => {
                 let generation = Generation::new(generation);
-                let _refused = self.store.give_up(order(NAMES[number]), generation, self.now).await;
+                let _refused =
+                    self.store.give_up(order(NAMES[number]), generation, Epoch::FIRST, self.now).await;
             }
             Step::Charge { order, declines } => self.charge(order, declines).await,
             Step::Capture { order } => {
@@ -202,7 +204,9 @@ impl World {
 
     async fn refund(&mut self, number: usize, key: &str, amount: i64) {
         let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
-        let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
+        let Ok(begun) = self.store.begin_refund(wish.clone(), Some(Epoch::FIRST), self.now).await else {
+            return;
+        };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
         let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
         let provider_key = begun.refund.provider_key();
@@ -223,7 +227,9 @@ impl World {
     async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
         let key = format!("{}:refund:{count}", NAMES[number]);
         let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
-        let Ok(begun) = self.store.begin_refund(wish.clone(), self.now).await else { return };
+        let Ok(begun) = self.store.begin_refund(wish.clone(), Some(Epoch::FIRST), self.now).await else {
+            return;
+        };
         let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());
         let outcome = if counts { RefundOutcome::Rejected } else { RefundOutcome::NoAnswer };
         let number = begun.refund.number;

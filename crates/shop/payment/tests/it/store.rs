@@ -3,7 +3,7 @@
 use crate::world::{AMOUNT, assert_sound, at, charge, dollars, first, intent, order};
 use std::{collections::HashSet, sync::Arc};
 use waypost_api::{Currency, ErrorCode};
-use waypost_durable::Files;
+use waypost_durable::{Epoch, Files};
 use waypost_payment::{
     Error,
     domain::{
@@ -126,29 +126,30 @@ async fn a_finding_that_cannot_be_changes_nothing(store: Arc<dyn Store>) {
 }
 
 async fn a_payment_that_was_given_up_does_not_begin_later(store: Arc<dyn Store>) {
-    assert_eq!(store.give_up(order("one"), first(), at(0)).await.unwrap(), None);
-    assert_eq!(store.give_up(order("one"), first(), at(0)).await.unwrap(), None);
+    assert_eq!(store.give_up(order("one"), first(), Epoch::FIRST, at(0)).await.unwrap(), None);
+    assert_eq!(store.give_up(order("one"), first(), Epoch::FIRST, at(0)).await.unwrap(), None);
     assert_eq!(code(store.begin(intent("one", 1), at(1)).await), ErrorCode::PaymentConflict);
     assert_eq!(store.newest(order("one")).await.unwrap(), None);
     store.begin(intent("one", 2), at(2)).await.unwrap();
 
-    let unwanted = store.give_up(order("one"), Generation::new(2), at(3)).await.unwrap().unwrap();
+    let unwanted =
+        store.give_up(order("one"), Generation::new(2), Epoch::FIRST, at(3)).await.unwrap().unwrap();
     assert!(unwanted.is_unwanted);
     assert_eq!(code(store.begin(intent("one", 2), at(4)).await), ErrorCode::PaymentConflict);
     // An older generation's end has nothing to do with it, and takes nothing back.
-    assert_eq!(store.give_up(order("one"), first(), at(5)).await.unwrap(), None);
+    assert_eq!(store.give_up(order("one"), first(), Epoch::FIRST, at(5)).await.unwrap(), None);
     assert_eq!(code(store.begin(intent("one", 2), at(6)).await), ErrorCode::PaymentConflict);
 
     let absent = store.record(order("one"), Generation::new(2), Finding::Absent, at(7)).await.unwrap();
     assert_eq!(absent.state, PaymentState::Voided);
-    let again = store.give_up(order("one"), Generation::new(2), at(8)).await.unwrap();
+    let again = store.give_up(order("one"), Generation::new(2), Epoch::FIRST, at(8)).await.unwrap();
     assert_eq!(again, Some(absent));
     assert_sound(&*store, &["one"]).await;
 }
 
 async fn a_captured_payment_that_is_given_up_is_owed_back(store: Arc<dyn Store>) {
     captured(&*store, "one").await;
-    let unwanted = store.give_up(order("one"), first(), at(2)).await.unwrap().unwrap();
+    let unwanted = store.give_up(order("one"), first(), Epoch::FIRST, at(2)).await.unwrap().unwrap();
     assert_eq!((unwanted.state, unwanted.is_unwanted), (PaymentState::Captured, true));
     assert_eq!(store.due(at(3600), 9).await.unwrap().payments, [unwanted]);
     assert_eq!(code(store.begin(intent("one", 1), at(3)).await), ErrorCode::PaymentConflict);
@@ -166,23 +167,35 @@ async fn a_declined_payment_keeps_its_reason(store: Arc<dyn Store>) {
 }
 
 async fn refunds_add_up_to_what_was_captured_and_no_further(store: Arc<dyn Store>) {
-    assert_eq!(code(store.begin_refund(refund("one", 1, 1), at(0)).await), ErrorCode::PaymentNotFound);
+    assert_eq!(
+        code(store.begin_refund(refund("one", 1, 1), Some(Epoch::FIRST), at(0)).await),
+        ErrorCode::PaymentNotFound
+    );
     let payment = captured(&*store, "one").await;
     let part = refund("one", 1, 400_000);
-    let begun = store.begin_refund(part.clone(), at(2)).await.unwrap();
+    let begun = store.begin_refund(part.clone(), Some(Epoch::FIRST), at(2)).await.unwrap();
     assert_eq!(begun.refund.state, RefundState::Pending);
     let done = RefundOutcome::Done(charge(&payment, ChargeStatus::Captured, 400_000));
     for _ in 0..2 {
         let after = store.end_refund(part.key.clone(), 1, done.clone(), at(3)).await.unwrap();
         assert_eq!((after.state, after.refunded), (PaymentState::Captured, 400_000));
     }
-    assert_eq!(store.begin_refund(part.clone(), at(4)).await.unwrap().refund.state, RefundState::Done);
+    assert_eq!(
+        store.begin_refund(part.clone(), Some(Epoch::FIRST), at(4)).await.unwrap().refund.state,
+        RefundState::Done
+    );
     let other = RefundWish { amount: dollars(1), ..part };
-    assert_eq!(code(store.begin_refund(other, at(4)).await), ErrorCode::IdempotencyKeyReused);
+    assert_eq!(
+        code(store.begin_refund(other, Some(Epoch::FIRST), at(4)).await),
+        ErrorCode::IdempotencyKeyReused
+    );
 
-    assert_eq!(code(store.begin_refund(refund("one", 2, 599_901), at(5)).await), ErrorCode::RefundTooLarge);
+    assert_eq!(
+        code(store.begin_refund(refund("one", 2, 599_901), Some(Epoch::FIRST), at(5)).await),
+        ErrorCode::RefundTooLarge
+    );
     let rest = refund("one", 3, 599_900);
-    store.begin_refund(rest.clone(), at(5)).await.unwrap();
+    store.begin_refund(rest.clone(), Some(Epoch::FIRST), at(5)).await.unwrap();
     let done = RefundOutcome::Done(charge(&payment, ChargeStatus::Refunded, AMOUNT));
     let after = store.end_refund(rest.key, 1, done, at(6)).await.unwrap();
     assert_eq!((after.state, after.refunded), (PaymentState::Refunded, AMOUNT));
@@ -194,24 +207,36 @@ async fn refunds_add_up_to_what_was_captured_and_no_further(store: Arc<dyn Store
 async fn a_refund_whose_outcome_is_open_holds_its_amount(store: Arc<dyn Store>) {
     captured(&*store, "one").await;
     let open = refund("one", 1, 600_000);
-    store.begin_refund(open.clone(), at(2)).await.unwrap();
-    assert_eq!(code(store.begin_refund(refund("one", 2, 400_000), at(2)).await), ErrorCode::RefundTooLarge);
+    store.begin_refund(open.clone(), Some(Epoch::FIRST), at(2)).await.unwrap();
+    assert_eq!(
+        code(store.begin_refund(refund("one", 2, 400_000), Some(Epoch::FIRST), at(2)).await),
+        ErrorCode::RefundTooLarge
+    );
     // Silence changes nothing but the time of the next look.
     store.end_refund(open.key.clone(), 1, RefundOutcome::NoAnswer, at(100)).await.unwrap();
     assert!(store.due(at(100), 9).await.unwrap().refunds.is_empty());
     assert_eq!(store.due(at(1000), 9).await.unwrap().refunds[0].refund.wish, open);
-    assert_eq!(code(store.begin_refund(refund("one", 2, 400_000), at(3)).await), ErrorCode::RefundTooLarge);
+    assert_eq!(
+        code(store.begin_refund(refund("one", 2, 400_000), Some(Epoch::FIRST), at(3)).await),
+        ErrorCode::RefundTooLarge
+    );
     // A no frees the amount and is the answer until it has rested.
     store.end_refund(open.key.clone(), 1, RefundOutcome::Rejected, at(4)).await.unwrap();
-    assert_eq!(store.begin_refund(open.clone(), at(5)).await.unwrap().refund.state, RefundState::Rejected);
-    store.begin_refund(refund("one", 2, 400_000), at(6)).await.unwrap();
-    assert_eq!(code(store.begin_refund(open.clone(), at(999)).await), ErrorCode::RefundTooLarge);
+    assert_eq!(
+        store.begin_refund(open.clone(), Some(Epoch::FIRST), at(5)).await.unwrap().refund.state,
+        RefundState::Rejected
+    );
+    store.begin_refund(refund("one", 2, 400_000), Some(Epoch::FIRST), at(6)).await.unwrap();
+    assert_eq!(
+        code(store.begin_refund(open.clone(), Some(Epoch::FIRST), at(999)).await),
+        ErrorCode::RefundTooLarge
+    );
     store.end_refund("one:refund:2".to_owned(), 1, RefundOutcome::Rejected, at(1000)).await.unwrap();
-    let anew = store.begin_refund(open.clone(), at(1001)).await.unwrap();
+    let anew = store.begin_refund(open.clone(), Some(Epoch::FIRST), at(1001)).await.unwrap();
     assert_eq!((anew.refund.number, anew.refund.state, anew.is_new), (2, RefundState::Pending, true));
     // What the first number came to does not end the second.
     store.end_refund(open.key.clone(), 1, RefundOutcome::Rejected, at(1002)).await.unwrap();
-    let pending = store.begin_refund(open, at(1003)).await.unwrap();
+    let pending = store.begin_refund(open, Some(Epoch::FIRST), at(1003)).await.unwrap();
     assert_eq!((pending.refund.state, pending.is_new), (RefundState::Pending, false));
     assert_sound(&*store, &["one"]).await;
 }
@@ -256,7 +281,7 @@ async fn payments_survive_a_restart_as_they_were() {
     let store = open();
     let unknown = begin(&store, "unknown").await;
     let taken = captured(&store, "taken").await;
-    store.give_up(order("unknown"), first(), at(2)).await.unwrap();
+    store.give_up(order("unknown"), first(), Epoch::FIRST, at(2)).await.unwrap();
     store.close().await;
 
     let store = open();
@@ -291,9 +316,10 @@ async fn the_database_itself_keeps_the_rules() {
         (
             "INSERT INTO payments SELECT order_id, 2, payment_id, step_key, user_id, payment_method, amount, currency, \
              state, captured, refunded, transaction_id, decline_code, is_unwanted, review_at, reviews, version, \
-             traceparent, created_at, updated_at FROM payments WHERE order_id = 'taken'",
+             traceparent, created_at, updated_at, lease_epoch FROM payments WHERE order_id = 'taken'",
             "UNIQUE constraint failed: payments.order_id",
         ),
+        ("UPDATE payments SET lease_epoch = 0 WHERE order_id = 'taken'", "an epoch that was seen stays seen"),
         ("UPDATE ledger_entries SET debit = 1", "ledger entries are append-only"),
         ("DELETE FROM ledger_entries", "ledger entries are append-only"),
     ];

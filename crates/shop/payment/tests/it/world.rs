@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use waypost_api::{Currency, Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::{Clock, Files};
+use waypost_durable::{Clock, Epoch, Files};
 use waypost_payment::{
     Config, ProviderConfig,
     domain::{Charge, ChargeStatus, Generation, Intent, Payment, ReviewTimes},
@@ -49,12 +49,13 @@ pub(crate) fn intent(name: &str, generation: u32) -> Intent {
         method: "pm_card_ok".to_owned(),
         amount: dollars(AMOUNT),
         traceparent: None,
+        epoch: Epoch::FIRST,
     }
 }
 
 pub(crate) fn authorization(name: &str) -> Authorization {
-    let Intent { order, generation, key, user, amount, method, .. } = intent(name, 1);
-    Authorization { order, generation, key, user, amount, method }
+    let Intent { order, generation, key, user, amount, method, epoch, .. } = intent(name, 1);
+    Authorization { order, generation, key, user, amount, method, epoch }
 }
 
 /// The provider's charge of a payment, with what was given back of it.

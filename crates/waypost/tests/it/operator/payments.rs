@@ -58,6 +58,7 @@ struct Service {
     script: Arc<Mutex<Script>>,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form that a message takes")]
 fn dollars(ten_thousandths: i64) -> Option<MoneyMessage> {
     Some(Money::new(ten_thousandths, Currency::USD).into())
 }

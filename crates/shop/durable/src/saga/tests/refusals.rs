@@ -100,3 +100,20 @@ async fn an_answer_that_cannot_be_read_ends_the_round() {
     assert_eq!(scene.ending(), Ending::Completed);
     assert_eq!(scene.calls().iter().filter(|call| *call == "o1:capture:1 #1").count(), 2);
 }
+
+#[tokio::test]
+async fn a_runner_that_others_refuse_as_replaced_stops_without_another_call() {
+    for step in ["reserve", "authorize", "capture", "commit-stock"] {
+        let scene = Scene::new(Shop::with(&[(step, &[Act::IsFenced])]), Paper::default());
+        assert_eq!(scene.run().await.unwrap(), Finished::Fenced, "{step}");
+        let last = scene.calls().into_iter().filter(|call| call.starts_with(&format!("o1:{step}:"))).count();
+        assert_eq!(last, 1, "{step} is not tried again: {:?}", scene.calls());
+        let durable = scene.paper.rows.lock().unwrap().concat();
+        let said = durable.iter().filter(|fact| !matches!(fact, Entry::Intended(_)));
+        assert!(said.filter_map(Entry::step).all(|about| about != step), "{step}: {durable:?}");
+    }
+    let script: [(&str, &[Act]); 2] = [("authorize", &[Act::Refuses("no")]), ("release", &[Act::IsFenced])];
+    let scene = Scene::new(Shop::with(&script), Paper::default());
+    assert_eq!(scene.run().await.unwrap(), Finished::Fenced);
+    assert_eq!(scene.calls().iter().filter(|call| call.starts_with("o1:release:")).count(), 1);
+}

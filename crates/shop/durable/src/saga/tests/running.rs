@@ -1,7 +1,7 @@
 //! The runner against scripted steps and a journal in memory: repetition, budgets, fences, keys, spans.
 
 use super::*;
-use crate::Backoff;
+use crate::{Backoff, Epoch};
 use futures_util::future::BoxFuture;
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,6 +18,7 @@ pub(super) enum Act {
     RefusesForGood(&'static str),
     IsUnknown,
     IsMalformed,
+    IsFenced,
     IsNotSent,
     Hangs,
 }
@@ -47,6 +48,7 @@ impl Shop {
                 Err(Failure::NotSent { reason: because("breaker"), retry_in })
             }
             Act::IsUnknown => Err(Failure::Unknown(because("unavailable"))),
+            Act::IsFenced => Err(Failure::Fenced(because("stale_runner"))),
             Act::IsMalformed => Err(Failure::Malformed(because("internal"))),
             Act::Hangs => std::future::pending().await,
         }
@@ -149,7 +151,11 @@ impl Paper {
     fn loaded(&self) -> Loaded<Shop> {
         let rows = self.rows.lock().unwrap();
         let count = u64::try_from(rows.len()).unwrap();
-        Loaded { state: u32::try_from(rows.len()).unwrap(), log: Log::new(rows.concat(), count) }
+        Loaded {
+            state: u32::try_from(rows.len()).unwrap(),
+            log: Log::new(rows.concat(), count),
+            epoch: Epoch::FIRST,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::with_stock;
 use crate::world::{assert_adds_up, at, first, order, wish};
 use std::{future::Future, sync::Arc};
 use waypost_api::ErrorCode;
+use waypost_durable::Epoch;
 use waypost_inventory::{
     domain::{Generation, ReservationState, Wish},
     store::Store,
@@ -38,8 +39,10 @@ async fn orders_of_the_same_products_never_take_more_than_there_is(store: Arc<dy
         async move {
             let id = wish.order.clone();
             match store.reserve(wish, at(0)).await {
-                Ok(_) if number % 3 == 0 => drop(store.release(id, first(), at(1)).await.unwrap()),
-                Ok(_) => drop(store.commit(id, at(1)).await.unwrap()),
+                Ok(_) if number % 3 == 0 => {
+                    store.release(id, first(), Epoch::FIRST, at(1)).await.unwrap();
+                }
+                Ok(_) => drop(store.commit(id, Epoch::FIRST, at(1)).await.unwrap()),
                 Err(error) => assert_eq!(error.code(), ErrorCode::OutOfStock),
             }
         }
@@ -70,9 +73,9 @@ async fn a_hold_ends_exactly_once(store: Arc<dyn Store>) {
         async move {
             let releasing = waypost_telemetry::spawn({
                 let (store, order) = (Arc::clone(&store), order.clone());
-                async move { store.release(order, first(), at(1)).await }
+                async move { store.release(order, first(), Epoch::FIRST, at(1)).await }
             });
-            let is_committed = store.commit(order, at(1)).await.is_ok();
+            let is_committed = store.commit(order, Epoch::FIRST, at(1)).await.is_ok();
             let is_released = releasing.await.unwrap().is_ok_and(|is_given_back| is_given_back);
             assert!(!(is_committed && is_released), "both");
             u32::from(is_committed) + u32::from(is_released)
@@ -92,7 +95,7 @@ async fn of_the_attempts_of_one_order_one_has_the_stock(store: Arc<dyn Store>) {
         async move { drop(store.reserve(wish, at(0)).await) }
     });
     at_once(attempts).await;
-    let committed = store.commit(order("one"), at(1)).await.unwrap();
+    let committed = store.commit(order("one"), Epoch::FIRST, at(1)).await.unwrap();
     assert_eq!(committed.state, ReservationState::Committed);
     let counts = store.count().await.unwrap();
     let taken: Vec<_> = counts.iter().map(|count| (count.reserved, count.committed)).collect();

@@ -14,7 +14,7 @@ use crate::{
 };
 use rusqlite::params;
 use waypost_api::OrderId;
-use waypost_durable::{Unit, outbox, saga::Phase};
+use waypost_durable::{Epoch, Unit, outbox, saga::Phase};
 use waypost_service::operator::Asked;
 
 impl OperatorStore for SqliteStore {
@@ -103,11 +103,13 @@ fn append_action(unit: &mut Unit<'_>, id: &OrderId, action: &Action) -> Result<(
 
 fn record(unit: &mut Unit<'_>, id: &OrderId) -> Result<Option<Record>, Error> {
     let Some(order) = order_by_id(unit, id)? else { return Ok(None) };
-    let phase = unit.query_row("SELECT phase FROM orders WHERE order_id = ?1", [id.as_str()], |row| {
-        row.get::<_, String>(0)
-    })?;
+    let (phase, epoch) =
+        unit.query_row("SELECT phase, lease_epoch FROM orders WHERE order_id = ?1", [id.as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))
+        })?;
+    let epoch = Epoch::new(epoch.into());
     let (history, journal, actions) = (history(unit, id)?, journal(unit, id)?, actions(unit, id)?);
-    Ok(Some(Record { order, phase, journal, history, actions }))
+    Ok(Some(Record { order, phase, journal, history, actions, epoch }))
 }
 
 fn journal(unit: &mut Unit<'_>, id: &OrderId) -> Result<Vec<JournalRow>, Error> {

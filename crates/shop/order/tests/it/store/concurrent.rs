@@ -1,8 +1,8 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
-use super::{Subject, at, confirmed, ended, key, lease, order, place, placement, sqlite, viewer};
+use super::{Subject, at, confirmed, ended, key, order, place, placement, sqlite, viewer};
 use std::{collections::BTreeSet, future::Future, sync::Arc};
-use waypost_durable::saga::Ending;
+use waypost_durable::{Epoch, saga::Ending};
 use waypost_order::{
     domain::{Cursor, Order, TokenKey},
     store::{Cancelling, Placed, Placement, Progress},
@@ -53,10 +53,11 @@ async fn of_runners_that_take_over_one_gets_it(subject: Subject) {
     place(&subject, &placed).await;
     let runners = (0..10).map(|number| {
         let (store, id) = (Arc::clone(&subject.store), placed.id.clone());
-        let lease = lease(&format!("runner-{number}"), 9000);
-        async move { store.take_over(id, lease, at(1000)).await.unwrap() }
+        let runner = format!("runner-{number}");
+        async move { store.take_over(id, runner, at(5000), at(1000)).await.unwrap() }
     });
-    assert_eq!(at_once(runners).await.into_iter().flatten().count(), 1);
+    let taken: Vec<_> = at_once(runners).await.into_iter().flatten().collect();
+    assert_eq!(taken.iter().map(|taken| taken.epoch).collect::<Vec<_>>(), [Epoch::FIRST.next()]);
 }
 
 async fn a_unit_is_carried_out_once(subject: Subject) {
@@ -68,7 +69,7 @@ async fn a_unit_is_carried_out_once(subject: Subject) {
         async move { store.advance(end, at(5)).await.unwrap() }
     });
     assert_eq!(at_once(units).await.into_iter().filter(|is_done| *is_done).count(), 1);
-    let taken = subject.store.reload(placed.id.clone(), "one".to_owned()).await.unwrap().unwrap();
+    let taken = subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap().unwrap();
     assert_eq!((taken.log.rows(), taken.order.version), (2, 2));
     assert_eq!(subject.outbox.pending(10).await.unwrap().len(), 1);
 }

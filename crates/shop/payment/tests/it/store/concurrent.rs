@@ -4,6 +4,7 @@ use super::{captured, refund};
 use crate::world::{AMOUNT, assert_sound, at, charge, first, intent, order};
 use std::{future::Future, sync::Arc};
 use waypost_api::{Currency, ErrorCode};
+use waypost_durable::Epoch;
 use waypost_payment::{
     domain::{ChargeStatus, Finding, RefundState},
     store::{RefundOutcome, Store},
@@ -37,7 +38,7 @@ async fn an_attempt_is_not_both_begun_and_given_up(store: Arc<dyn Store>) {
     };
     let give_up = |name: &String| {
         let (store, order) = (Arc::clone(&store), order(name));
-        waypost_telemetry::spawn(async move { store.give_up(order, first(), at(0)).await })
+        waypost_telemetry::spawn(async move { store.give_up(order, first(), Epoch::FIRST, at(0)).await })
     };
     let races: Vec<_> = names
         .iter()
@@ -96,7 +97,7 @@ async fn refunds_at_once_give_back_no_more_than_was_captured(store: Arc<dyn Stor
     let part = AMOUNT / 3;
     let refunds = (0..10).map(|number| {
         let (store, wish) = (Arc::clone(&store), refund("one", number, part));
-        async move { store.begin_refund(wish, at(2)).await }
+        async move { store.begin_refund(wish, Some(Epoch::FIRST), at(2)).await }
     });
     let mut begun = Vec::new();
     for answer in at_once(refunds).await {

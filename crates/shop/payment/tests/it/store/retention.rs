@@ -4,6 +4,7 @@ use super::{begin, captured, record, refund};
 use crate::world::{AMOUNT, assert_sound, at, charge, first, intent, order};
 use std::sync::Arc;
 use waypost_api::Currency;
+use waypost_durable::Epoch;
 use waypost_payment::{
     domain::{ChargeStatus, Finding, RefundState},
     store::{RefundOutcome, Store},
@@ -19,12 +20,12 @@ async fn ended(store: &dyn Store) {
     captured(store, "taken").await;
     let payment = captured(store, "given-back").await;
     let whole = refund("given-back", 1, AMOUNT);
-    store.begin_refund(whole.clone(), at(2)).await.unwrap();
+    store.begin_refund(whole.clone(), Some(Epoch::FIRST), at(2)).await.unwrap();
     let done = RefundOutcome::Done(charge(&payment, ChargeStatus::Refunded, AMOUNT));
     store.end_refund(whole.key, 1, done, at(3)).await.unwrap();
     let payment = begin(store, "declined").await;
     record(store, "declined", charge(&payment, ChargeStatus::Declined, 0)).await.unwrap();
-    store.give_up(order("never-begun"), first(), at(3)).await.unwrap();
+    store.give_up(order("never-begun"), first(), Epoch::FIRST, at(3)).await.unwrap();
 }
 
 pub(super) async fn only_payments_that_ended_long_ago_are_deleted_and_the_books_stay(store: Arc<dyn Store>) {
@@ -32,7 +33,7 @@ pub(super) async fn only_payments_that_ended_long_ago_are_deleted_and_the_books_
     begin(&*store, "unknown").await;
     authorized(&*store, "authorized").await;
     captured(&*store, "owed").await;
-    store.begin_refund(refund("owed", 1, 1), at(2)).await.unwrap();
+    store.begin_refund(refund("owed", 1, 1), Some(Epoch::FIRST), at(2)).await.unwrap();
     let late = begin(&*store, "late").await;
     let taken = Finding::Charge(charge(&late, ChargeStatus::Captured, 0));
     store.record(order("late"), first(), taken, at(90)).await.unwrap();
@@ -50,7 +51,7 @@ pub(super) async fn only_payments_that_ended_long_ago_are_deleted_and_the_books_
     for stays in ["unknown", "authorized", "owed", "late"] {
         assert!(store.newest(order(stays)).await.unwrap().is_some(), "{stays}");
     }
-    let owed = store.begin_refund(refund("owed", 1, 1), at(60)).await.unwrap();
+    let owed = store.begin_refund(refund("owed", 1, 1), Some(Epoch::FIRST), at(60)).await.unwrap();
     assert_eq!((owed.refund.state, owed.is_new), (RefundState::Pending, false));
     store.begin(intent("never-begun", 1), at(60)).await.unwrap();
 
