@@ -92,10 +92,12 @@ const MUTATIONS: [Mutation; 9] = [
         instead: "self < seen && false",
         tests: &[
             "-p",
-            "waypost",
+            "waypost-inventory",
+            "-p",
+            "waypost-payment",
             "--test",
-            "faults",
-            "a_late_call_of_a_runner_that_was_replaced_has_no_effect",
+            "it",
+            "a_runner_that_was_replaced",
         ],
     },
     Mutation {

@@ -13,7 +13,6 @@ mod lossy;
 mod pauses;
 mod scripts;
 mod shop;
-mod takeover;
 mod verdict;
 
 use tokio::sync::{Mutex, MutexGuard};
