@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use waypost_durable::Error;
 use waypost_durable::broker::{
-    Ack, Broker, Consumer, Delivery, Progress, Record, Retention, TopicSpec, partition_of,
+    Ack, Broker, Consumer, Delivery, Progress, PublishError, Record, Retention, TopicSpec, partition_of,
 };
 
 /// How long something may take that must happen.
@@ -146,7 +146,7 @@ pub(crate) async fn a_missing_topic_is_a_reason_to_try_again(
     let other = format!("{topic}-other");
     let results = broker.publish(vec![record(topic, "key", 1), record(&other, "key", 2)]).await;
     assert!(results[0].is_ok(), "{results:?}");
-    assert!(results[1].as_ref().is_err_and(|error| error.is_retryable()), "{results:?}");
+    assert!(results[1].as_ref().is_err_and(PublishError::is_retryable), "{results:?}");
     broker.ensure_topics(vec![TopicSpec::new(&other)]).await?;
     publish(broker, vec![record(&other, "key", 2)]).await;
     Ok(())
