@@ -67,9 +67,9 @@ const MUTATIONS: [Mutation; 9] = [
     },
     Mutation {
         name: "retention-of-the-broker",
-        file: "crates/waypost/src/roles/system.rs",
-        text: "workers: vec![retain, close]",
-        instead: "workers: vec![retain, close].split_off(1)",
+        file: "crates/waypost/src/roles/broker.rs",
+        text: "vec![retain]",
+        instead: "vec![retain].split_off(1)",
         tests: &["-p", "waypost", "--test", "it", "records_that_every_group_has_read_leave_the_broker"],
     },
     Mutation {
