@@ -124,12 +124,18 @@ async fn a_charge_that_is_late_is_not_found_before_it_is_made() {
     let body = charge("pm_fault_charge_late");
     let impatient = send(&router, "POST", "/v1/charges", Some("k"), &body);
     assert!(tokio::time::timeout(Duration::from_secs(2), impatient).await.is_err());
+    // A read waits for the database's thread, and the paused clock would leap to the late charge meanwhile: it stands still
+    // while blocking work runs.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let holding = waypost_telemetry::spawn_blocking(move || held.recv());
     let find = || send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "");
     assert_eq!(find().await.json, json!({"charges": []}));
     while find().await.json["charges"].as_array().unwrap().is_empty() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert_eq!(find().await.json["charges"][0]["status"], "authorized");
+    drop(release);
+    assert!(holding.await.unwrap().is_err());
 }
 
 #[tokio::test]
