@@ -8,7 +8,7 @@ use rusqlite::params;
 use rusqlite::types::ValueRef;
 
 use super::Outbox as _;
-use super::sqlite::{SqliteOutbox, sql_limit};
+use super::sqlite::{SqliteOutbox, sql_limit, wake_relay};
 use crate::broker::{KIND_HEADER, Record};
 use crate::clock::from_millis;
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
@@ -96,8 +96,7 @@ fn replay(unit: &mut Unit<'_>, position: i64, by: &str, reason: &str) -> Result<
         params![position, by, reason],
     )?;
     if waits_again > 0 {
-        let appended = unit.appended();
-        unit.after_commit(move || appended.send_modify(|version| *version = version.wrapping_add(1)));
+        wake_relay(unit);
         return Ok(Replayed::Now);
     }
     let replayed = "SELECT 1 FROM outbox WHERE position = ?1 AND replayed_at IS NOT NULL";

@@ -30,9 +30,14 @@ pub fn append(unit: &mut Unit<'_>, event: &Event) -> Result<(), Error> {
             event.tracestate,
         ],
     )?;
+    wake_relay(unit);
+    Ok(())
+}
+
+/// Tells the relay, once the unit is committed, that an event waits.
+pub(super) fn wake_relay(unit: &mut Unit<'_>) {
     let appended = unit.appended();
     unit.after_commit(move || appended.send_modify(|version| *version = version.wrapping_add(1)));
-    Ok(())
 }
 
 /// The outbox of a SQLite database that has [`SCHEMA`](super::SCHEMA).
