@@ -11,6 +11,9 @@
 //! measured on; the ratios are what to compare. README.md beside this crate holds what was measured.
 #![allow(clippy::print_stdout, reason = "printing is what a measurement is for")]
 
+#[path = "../../crates/testkit/src/age.rs"]
+#[expect(unreachable_pub, reason = "the file belongs to the testkit, which shows it to tests")]
+mod age;
 mod orders;
 mod process;
 mod sink;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use rusqlite::Connection;
+use anyhow::ensure;
 
+use crate::age::age;
 use crate::process::Waypost;
 
 const A_DAY_AND_AN_HOUR_MILLIS: i64 = 25 * 3_600_000;
@@ -66,7 +66,7 @@ pub(crate) fn measure(orders: u32, rounds: u32, concurrency: u32) -> anyhow::Res
         ensure!(report["unexpected"] == 0, "unexpected answers: {report}");
         // Notifications and marks of the outbox come after the answer.
         std::thread::sleep(Duration::from_secs(2));
-        age(&data)?;
+        age(&data, A_DAY_AND_AN_HOUR_MILLIS)?;
         std::thread::sleep(Duration::from_secs(6));
         let reading = Reading::take(&waypost, &data)?;
         println!(
@@ -129,50 +129,5 @@ fn judge(readings: &[Reading]) -> anyhow::Result<()> {
     });
     ensure!(grown.is_empty(), "not flat:\n{}", grown.join("\n"));
     println!("flat: no file, memory or descriptors grew in the second half");
-    Ok(())
-}
-
-/// Makes every time in every database this much older.
-fn age(data: &Path) -> anyhow::Result<()> {
-    for file in std::fs::read_dir(data)? {
-        let path = file?.path();
-        if path.extension().is_some_and(|extension| extension == "db") {
-            age_database(&path).with_context(|| path.display().to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn age_database(path: &Path) -> anyhow::Result<()> {
-    let mut database = Connection::open(path)?;
-    database.busy_timeout(Duration::from_secs(30))?;
-    let unit = database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let pairs = |sql: &str| -> rusqlite::Result<Vec<(String, String)>> {
-        let mut statement = unit.prepare(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
-    };
-    // Some tables refuse every change; a clock that moves changes no row.
-    let triggers = pairs("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")?;
-    let columns = pairs(
-        "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
-         WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%' AND columns.type = 'INTEGER'",
-    )?;
-    for (name, _) in &triggers {
-        unit.execute_batch(&format!("DROP TRIGGER {name}"))?;
-    }
-    for (table, column) in columns {
-        // What lies in this range is milliseconds since 1970 of these years, whatever the column is named.
-        let sql = format!(
-            "UPDATE {table} SET {column} = {column} - ?1 WHERE {column} BETWEEN 1600000000000 AND 2200000000000"
-        );
-        unit.execute(&sql, [A_DAY_AND_AN_HOUR_MILLIS])?;
-    }
-    for (_, sql) in &triggers {
-        unit.execute_batch(sql)?;
-    }
-    unit.commit()?;
-    // All rows went through the log just now, which no order does.
-    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! Left out: fakes of single services; the tests of each service crate have their own.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 
+mod age;
 pub mod audit;
 pub mod browser;
 mod collector;
@@ -17,6 +18,7 @@ mod roles;
 mod shop;
 mod viewer;
 
+pub use age::age;
 pub use browser::{Browser, left_out};
 pub use collector::{Behaviour, Collector};
 pub use process::{Process, Stopped};

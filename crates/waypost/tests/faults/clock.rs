@@ -3,11 +3,9 @@
 //! The clock of the machine cannot be moved by a test; the rows can. Rows that are 25 hours older are what a clock
 //! finds that went 25 hours forward, and rows of tomorrow what one finds that was set back.
 
-use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
-use waypost_testkit::{Role, Roles, until};
+use waypost_testkit::{Role, Roles, age, until};
 
 use crate::alone;
 use crate::course::{Purchase, TIMEOUT, Told};
@@ -52,7 +50,8 @@ async fn moved_by(milliseconds: i64) {
         .await;
     }
     roles.kill_all().await.unwrap();
-    age(&roles.data(), milliseconds);
+    let aged = age(&roles.data(), milliseconds).unwrap();
+    assert!(aged > 50, "only {aged} times were found");
     start_without_provider(&mut roles).await;
 
     // Longer than a round of every kind of cleaning in the background, as nothing tells that one has been.
@@ -76,47 +75,4 @@ async fn start_without_provider(roles: &mut Roles) {
     for role in Role::ALL.into_iter().filter(|role| *role != Role::Provider) {
         roles.start(role).await.unwrap();
     }
-}
-
-/// Makes every time in every database this much older.
-fn age(data: &Path, milliseconds: i64) {
-    let mut aged = 0;
-    for file in std::fs::read_dir(data).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "db") {
-            aged += age_database(&mut Connection::open(&path).unwrap(), milliseconds);
-        }
-    }
-    assert!(aged > 50, "only {aged} times were found");
-}
-
-fn age_database(database: &mut Connection, milliseconds: i64) -> usize {
-    let unit = database.transaction().unwrap();
-    let pairs = |sql: &str| -> Vec<(String, String)> {
-        let mut statement = unit.prepare(sql).unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        rows.map(Result::unwrap).collect()
-    };
-    // Some tables refuse every change; a clock that moves changes no row.
-    let triggers = pairs("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'");
-    let columns = pairs(
-        "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
-         WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%' AND columns.type = 'INTEGER'",
-    );
-    for (name, _) in &triggers {
-        unit.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
-    }
-    let mut aged = 0;
-    for (table, column) in columns {
-        // What lies in this range is milliseconds since 1970 of these years, whatever the column is named.
-        let sql = format!(
-            "UPDATE {table} SET {column} = {column} - ?1 WHERE {column} BETWEEN 1600000000000 AND 2200000000000"
-        );
-        aged += unit.execute(&sql, [milliseconds]).unwrap();
-    }
-    for (_, sql) in &triggers {
-        unit.execute_batch(sql).unwrap();
-    }
-    unit.commit().unwrap();
-    aged
 }
