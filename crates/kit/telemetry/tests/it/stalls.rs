@@ -106,20 +106,21 @@ fn nothing_is_lost_once_an_outage_is_over() {
             },
         );
     let mut settings = settings(&receiver.endpoint());
-    settings.traces.batch.queue_size = 1_000;
+    // Small enough that places are taken one by one: its bound is exact however the threads meet.
+    settings.traces.batch.queue_size = 500;
     settings.traces.batch.max_batch = 100;
     let telemetry = start(settings);
     record(&telemetry, 1_500);
     wait_until("a request", || !receiver.taken().is_empty());
     let lost = telemetry.ledger().dropped();
-    assert_eq!(lost, 500, "the queue holds what it says");
+    assert_eq!(lost, 1_000, "the queue holds what it says");
 
     is_down.store(false, Ordering::SeqCst);
     wait_until("the way being free", || telemetry.ledger().exporters[0].pending == 0);
     record_steadily(&telemetry, 3_000, 1);
     let report = telemetry.shutdown_blocking(PATIENCE);
     assert!(report.complete && report.traces.is_balanced(), "{report:?}");
-    assert_eq!((report.traces.exported(), report.traces.dropped()), (4_000, lost));
+    assert_eq!((report.traces.exported(), report.traces.dropped()), (3_500, lost));
 }
 
 /// An address where nobody listens.
@@ -179,6 +180,9 @@ fn a_full_lane_takes_nothing_from_another() {
     settings.traces.batch.queue_size = 100;
     settings.traces.batch.max_batch = 20;
     settings.traces.batch.delay = Duration::from_millis(5);
+    // What hangs is not given up while the test runs, however slow the machine is.
+    settings.traces.batch.export_timeout = PATIENCE;
+    settings.otlp.timeout = PATIENCE;
     settings.otlp.additional = vec![OtlpReceiver { endpoint: good.endpoint(), ..OtlpReceiver::default() }];
     let telemetry = start(settings);
     for round in 1..=20 {
