@@ -33,6 +33,10 @@ use exit::{Exit, Failure, OrExit as _};
 use operator::{Admin, dead_letters, orders};
 use settings::Environment;
 
+/// Many threads make and drop small things for every order; the system's allocator takes a tenth of its CPU.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let begin = Instant::now();
     let matches = cli::command().try_get_matches();
