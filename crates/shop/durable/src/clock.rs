@@ -1,9 +1,10 @@
 //! The wall clock as a value, so that leases can be tested without waiting for them.
 //!
-//! For the parts that judge leases between processes. What only measures a duration uses tokio's own clock.
+//! For databases and brokers: leases, holds and ages are judged by the clock of the store that several processes share
+//! ([`crate::Unit::now`]), never by that of a caller. What only measures a duration uses tokio's own clock.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Tells the time of day.
@@ -41,6 +42,56 @@ impl Default for Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+/// A clock that stands until it is set: for tests of what happens after hours. Clones are the same clock.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use waypost_durable::clock::ManualClock;
+///
+/// let hand = ManualClock::at(SystemTime::UNIX_EPOCH);
+/// let clock = hand.clock();
+/// hand.advance(Duration::from_secs(30));
+/// assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + Duration::from_secs(30));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<SystemTime>>);
+
+impl ManualClock {
+    /// A clock that stands at this time.
+    pub fn at(time: SystemTime) -> ManualClock {
+        ManualClock(Arc::new(Mutex::new(time)))
+    }
+
+    /// What is to be asked for the time.
+    pub fn clock(&self) -> Clock {
+        let hand = self.clone();
+        Clock::from_fn(move || hand.now())
+    }
+
+    /// The time it stands at.
+    pub fn now(&self) -> SystemTime {
+        *self.lock()
+    }
+
+    /// Sets it, forward or back.
+    pub fn set(&self, time: SystemTime) {
+        *self.lock() = time;
+    }
+
+    /// Sets it forward and tells the time since.
+    pub fn advance(&self, by: Duration) -> SystemTime {
+        let mut now = self.lock();
+        *now += by;
+        *now
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SystemTime> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

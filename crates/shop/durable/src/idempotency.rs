@@ -16,8 +16,6 @@
 //! only who did not insert it reads (and locks) what is there; a take-over names the fence that it was decided on.
 //!
 //! ```
-//! use std::time::SystemTime;
-//!
 //! use waypost_durable::idempotency::{self, Claim, Key};
 //! use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
 //! use waypost_telemetry::Telemetry;
@@ -26,7 +24,7 @@
 //! let schema = [Migration::new("0001_idempotency", idempotency::SCHEMA)];
 //! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &Telemetry::disabled()), &schema)?;
 //! let place = |key: Key| {
-//!     database.write("place-order", move |unit| match idempotency::claim(unit, &key, SystemTime::now())? {
+//!     database.write("place-order", move |unit| match idempotency::claim(unit, &key)? {
 //!         Claim::New { fence, .. } => {
 //!             // The order is written here, in the same unit.
 //!             idempotency::finish(unit, &key, fence, b"order-1")?;
@@ -125,16 +123,17 @@ pub enum Claim {
 }
 
 /// What [`claim`] would say of a key that was used before, without claiming it; `None` when the key is free.
-pub fn find(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Option<Claim>, Error> {
-    let row = row(unit, key)?;
+pub fn find(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Claim>, Error> {
+    let (row, now) = (row(unit, key)?, unit.now());
     Ok(Some(judge(row.as_ref(), &key.fingerprint, now)).filter(|claim| !matches!(claim, Claim::New { .. })))
 }
 
-/// Claims a key.
+/// Claims a key. Its lease runs by the database's clock.
 ///
 /// Of claimers at the same time one gets [`Claim::New`]: it inserted the row, or took it over from the holder that it had
 /// read.
-pub fn claim(unit: &mut Unit<'_>, key: &Key, now: SystemTime) -> Result<Claim, Error> {
+pub fn claim(unit: &mut Unit<'_>, key: &Key) -> Result<Claim, Error> {
+    let now = unit.now();
     let first = judge(None, &key.fingerprint, now);
     if let Claim::New { fence, .. } = &first {
         let inserted = unit.execute(
@@ -185,17 +184,12 @@ fn row(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Row>, Error> {
 }
 
 /// Records how far the holder of a key has come, and starts its lease anew. [`Error::Fenced`] when another took over.
-pub fn record(
-    unit: &mut Unit<'_>,
-    key: &Key,
-    fence: Fence,
-    recovery_point: &[u8],
-    now: SystemTime,
-) -> Result<(), Error> {
+pub fn record(unit: &mut Unit<'_>, key: &Key, fence: Fence, recovery_point: &[u8]) -> Result<(), Error> {
+    let until = lease_until(unit.now());
     let changed = unit.execute(
         "UPDATE idempotency SET recovery_point = ?5, lease_until = ?6
          WHERE principal = ?1 AND route = ?2 AND key = ?3 AND fence = ?4 AND result IS NULL",
-        params![key.principal, key.route, key.key, fence.0, recovery_point, lease_until(now)],
+        params![key.principal, key.route, key.key, fence.0, recovery_point, until],
     )?;
     held(changed > 0, key)
 }

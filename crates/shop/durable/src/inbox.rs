@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use crate::clock::saturating_millis;
+use crate::clock::millis;
 use crate::{Error, Unit};
 
 /// The table, for a service's list of migrations.
@@ -25,10 +25,11 @@ CREATE INDEX inbox_by_age ON inbox (received_at);
 
 /// Whether this consumer sees this event for the first time. True exactly once for each pair that is committed.
 pub fn first_time(unit: &mut Unit<'_>, consumer: &str, event_id: &str) -> Result<bool, Error> {
+    let now = millis(unit.now());
     let inserted = unit.execute(
         "INSERT INTO inbox (consumer, event_id, received_at)
-         VALUES (?1, ?2, CAST(unixepoch('subsec') * 1000 AS INTEGER)) ON CONFLICT DO NOTHING",
-        params![consumer, event_id],
+         VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        params![consumer, event_id, now],
     )?;
     Ok(inserted > 0)
 }
@@ -36,10 +37,11 @@ pub fn first_time(unit: &mut Unit<'_>, consumer: &str, event_id: &str) -> Result
 /// Deletes up to `limit` entries older than `age`, which must be longer than the broker can redeliver an event, and
 /// tells how many there were.
 pub fn purge(unit: &mut Unit<'_>, age: Duration, limit: u32) -> Result<usize, Error> {
+    let before = millis(unit.ago(age));
     unit.execute(
         "DELETE FROM inbox WHERE (consumer, event_id) IN (
              SELECT consumer, event_id FROM inbox
-             WHERE received_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 ORDER BY received_at LIMIT ?2)",
-        params![saturating_millis(age), limit],
+             WHERE received_at <= ?1 ORDER BY received_at LIMIT ?2)",
+        params![before, limit],
     )
 }

@@ -19,7 +19,7 @@ pub use self::{
     lines::{HeldLine, Line, Lines},
     refusal::Refusal,
     reservation::{
-        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, admit, commit, hold_until,
+        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, admit, commit, hold_time,
         release, reserve,
     },
     stock::{NewProduct, Product, StockCount, check_price, refuse},

@@ -2,7 +2,7 @@
 //!
 //! For the order service, which reserves stock before it takes money, commits the hold once the money is taken,
 //! and releases it when an order is given up. One order's way through this crate: [`grpc`] reads the message,
-//! [`logic`] adds the time, the [`store`] carries out in one atomic unit what [`domain`] decides.
+//! [`logic`] adds how long a hold lasts, the [`store`] carries out in one atomic unit what [`domain`] decides.
 //!
 //! Invariants (`docs/guarantees.md`):
 //! - I11: `0 <= reserved <= on_hand`, and `on_hand` is what was received less what was committed. The ledger of
@@ -24,8 +24,7 @@ pub mod store;
 pub use crate::{config::Config, error::Error};
 
 use std::sync::Arc;
-use waypost_api::Timestamp;
-use waypost_durable::{Clock, Storage};
+use waypost_durable::Storage;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::{Telemetry, with_context};
 
@@ -41,7 +40,7 @@ pub struct Parts {
 /// Opens and migrates the database, seeds the demo products when asked to, and returns the role.
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let store = store::open(&parts.storage, &parts.telemetry).await?;
-    let inventory = logic::Inventory::new(Arc::clone(&store), Clock::system(), config);
+    let inventory = logic::Inventory::new(Arc::clone(&store), config);
     if config.seed {
         with_context(parts.telemetry.context(), inventory.add_products(demo::products())).await?;
     }
@@ -50,9 +49,8 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let (kept, every, deleted) =
         (config.hold_retention.get(), config.retention_interval.get(), Arc::clone(&store));
     let retention = Worker::in_portions("inventory-retention", every, &parts.telemetry, move || {
-        let before = Clock::system().ago(kept);
         let store = Arc::clone(&deleted);
-        async move { store.delete_ended(Timestamp::from(before)).await }
+        async move { store.delete_ended(kept).await }
     });
     let probed = Arc::clone(&store);
     let check = Check::new("inventory-database", move || {

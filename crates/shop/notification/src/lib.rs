@@ -26,7 +26,6 @@ pub use crate::{
 
 use std::{fmt, sync::Arc};
 use store::Store;
-use waypost_api::Timestamp;
 use waypost_durable::{Clock, Storage, broker::Broker, consume::Standstill};
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::{Telemetry, record_error, with_context};
@@ -72,9 +71,8 @@ pub async fn build_with_queries(config: &Config, parts: Parts) -> Result<(App, N
     });
     let (kept, every, sent) = (config.retention.get(), config.retention_interval.get(), Arc::clone(&shared));
     let retention = Worker::in_portions("notification-retention", every, &telemetry, move || {
-        let before = Clock::system().ago(kept);
         let store = Arc::clone(&sent);
-        async move { store.delete_sent(Timestamp::from(before)).await }
+        async move { store.delete_sent(kept).await }
     });
     let closing = Arc::clone(&store);
     let close = Worker::closing("notification-database", move || async move { closing.close().await });

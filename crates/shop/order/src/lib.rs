@@ -138,14 +138,14 @@ pub fn orders(
 
     let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
     let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };
-    let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock.clone(), waiting);
+    let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock, waiting);
 
     let sweeping = sagas.clone();
     let sweeper = Worker::every("order-resume", config.sweep_interval.get(), telemetry, move || {
         let sagas = sweeping.clone();
         async move { sagas.sweep().await.map(drop) }
     });
-    let retention = retention(config, Arc::clone(&store), clock, telemetry);
+    let retention = retention(config, Arc::clone(&store), telemetry);
     let purge =
         Worker::in_portions("order-key-purge", config.key_purge_interval.get(), telemetry, move || {
             let store = Arc::clone(&store);
@@ -166,11 +166,9 @@ pub struct Assembled {
 }
 
 /// The worker that deletes what is left of orders that ended long ago.
-fn retention(config: &Config, store: Arc<dyn Store>, clock: Clock, telemetry: &Telemetry) -> Worker {
-    let (journals, orders) = (config.journal_retention.get(), config.order_retention.get());
+fn retention(config: &Config, store: Arc<dyn Store>, telemetry: &Telemetry) -> Worker {
+    let kept = Kept { journals: config.journal_retention.get(), orders: config.order_retention.get() };
     Worker::in_portions("order-retention", config.retention_interval.get(), telemetry, move || {
-        let kept =
-            Kept { journals_since: clock.ago(journals).into(), orders_since: clock.ago(orders).into() };
         let store = Arc::clone(&store);
         async move { store.delete_ended(kept).await }
     })

@@ -253,8 +253,7 @@ impl Orders {
     /// Cancels an order whose money is not being taken yet, and waits for its end as long as the caller can.
     /// Repeatable.
     pub async fn cancel(&self, id: OrderId, caller: Viewer) -> Result<Order, Error> {
-        let now = Timestamp::from(self.clock.now());
-        let noted = span("request-cancel").attr(ORDER_ID, &id).run(self.store.cancel(id, caller, now));
+        let noted = span("request-cancel").attr(ORDER_ID, &id).run(self.store.cancel(id, caller));
         let order = match noted.await?.ok_or(ErrorCode::OrderNotFound)? {
             Cancelling::TooLate(order) => order,
             Cancelling::Noted(order) | Cancelling::TurnedBack(order) => {

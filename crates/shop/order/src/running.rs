@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
 use waypost_api::{ErrorCode, OrderId, OrderStatus, Timestamp};
@@ -83,7 +84,7 @@ struct Active {
     cancel_requested: CancellationToken,
     replaced: CancellationToken,
     epoch: Epoch,
-    leased_at: Timestamp,
+    leased_at: Instant,
 }
 
 /// Room for one more saga; given back when it is dropped.
@@ -188,7 +189,7 @@ impl Sagas {
             return Ok(0);
         }
         let mut resumed = 0;
-        for unfinished in self.shared.store.unfinished(self.shared.now(), SWEEP_BATCH).await? {
+        for unfinished in self.shared.store.unfinished(SWEEP_BATCH).await? {
             // No room: the next sweep finds them again.
             let Ok(admission) = self.admit() else { break };
             let Some(resuming) = Resuming::begin(&self.shared, &unfinished.id) else { continue };
@@ -202,10 +203,10 @@ impl Sagas {
     }
 
     async fn renew(&self) -> Result<(), Error> {
-        let (now, due) = (self.shared.now(), self.shared.options.lease / 3);
+        let (now, lease) = (Instant::now(), self.shared.options.lease);
         let held: Vec<(OrderId, Epoch)> = {
             let mut active = self.shared.active();
-            let due = active.iter_mut().filter(|(_, active)| now.since(active.leased_at) >= due);
+            let due = active.iter_mut().filter(|(_, active)| now - active.leased_at >= lease / 3);
             due.map(|(id, active)| {
                 active.leased_at = now;
                 (id.clone(), active.epoch)
@@ -215,7 +216,7 @@ impl Sagas {
         if held.is_empty() {
             return Ok(());
         }
-        for id in self.shared.store.renew(held, now.plus(self.shared.options.lease)).await? {
+        for id in self.shared.store.renew(held, lease).await? {
             if let Some(active) = self.shared.active().get(&id) {
                 active.replaced.cancel();
             }
@@ -228,10 +229,9 @@ impl Shared {
     async fn place(self: &Arc<Self>, order: Order, key: Option<Key>) -> Result<Stored, Error> {
         let facts = self.runner.opening();
         let log = saga::Log::new(facts.clone(), 1);
-        let now = order.created_at;
         let placement = Placement { order: order.clone(), facts, lease: self.lease(Epoch::FIRST), key };
         let save = span("save-order").attr(ORDER_ID, &order.id).attr(ORDER_STATUS, order.status);
-        let stored = settle(|| self.store.place(placement.clone(), now), || self.is_placed(&order.id));
+        let stored = settle(|| self.store.place(placement.clone()), || self.is_placed(&order.id));
         Ok(match save.run(stored).await? {
             Placed::New => Stored::New(Box::new(Task::new(self, Taken { order, epoch: Epoch::FIRST, log }))),
             before => Stored::Before(before),
@@ -245,7 +245,7 @@ impl Shared {
     }
 
     fn lease(&self, epoch: Epoch) -> Lease {
-        Lease { runner: self.name.clone(), epoch, until: self.now().plus(self.options.lease) }
+        Lease { runner: self.name.clone(), epoch, lasts: self.options.lease }
     }
 
     fn now(&self) -> Timestamp {
@@ -280,9 +280,8 @@ impl Resuming {
         let (shared, Unfinished { id, origin }) = (&self.shared, unfinished);
         let parent = propagation::context_from(origin.traceparent.as_deref(), origin.tracestate.as_deref());
         let resumed = span("resume-order").parent(&parent).attr(ORDER_ID, &id).run(async {
-            let now = shared.now();
-            let until = now.plus(shared.options.lease);
-            let taken = shared.store.take_over(id.clone(), shared.name.clone(), until, now).await?;
+            let (runner, lease) = (shared.name.clone(), shared.options.lease);
+            let taken = shared.store.take_over(id.clone(), runner, lease).await?;
             if let Some(taken) = taken {
                 Task::new(shared, taken).run().await;
             }
@@ -319,7 +318,7 @@ impl Task {
             cancel_requested: signals.cancel_requested.clone(),
             replaced: signals.replaced.clone(),
             epoch,
-            leased_at: shared.now(),
+            leased_at: Instant::now(),
         };
         shared.active().insert(id.clone(), active);
         Task { shared: Arc::clone(shared), id, journal, start: Loaded { state: order, log, epoch }, signals }

@@ -31,8 +31,7 @@ pub use crate::{
 };
 
 use std::sync::Arc;
-use waypost_api::Timestamp;
-use waypost_durable::{Clock, Storage};
+use waypost_durable::Storage;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
@@ -50,16 +49,15 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let Parts { telemetry, storage } = parts;
     let provider = provider::Provider::new(&config.provider, &telemetry)?;
     let store = store::open(&storage, &telemetry, config.review.times()).await?;
-    let payments = logic::Payments::new(Arc::clone(&store), provider, Clock::system(), config);
+    let payments = logic::Payments::new(Arc::clone(&store), provider, config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
     let contradictions = payments.contradictions.check(&telemetry);
     let review = payments.reviewer(&telemetry);
     let (kept, every, deleted) =
         (config.retention.get(), config.retention_interval.get(), Arc::clone(&store));
     let retention = Worker::in_portions("payment-retention", every, &telemetry, move || {
-        let before = Clock::system().ago(kept);
         let store = Arc::clone(&deleted);
-        async move { store.delete_ended(Timestamp::from(before)).await }
+        async move { store.delete_ended(kept).await }
     });
     let probed = Arc::clone(&store);
     let check = Check::new("payment-database", move || {

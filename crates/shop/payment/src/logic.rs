@@ -18,8 +18,8 @@ use std::sync::Arc;
 use waypost_api::attributes::{
     ORDER_ID, PAYMENT_AMOUNT, PAYMENT_CURRENCY, PAYMENT_PROVIDER_CODE, PAYMENT_TRANSACTION_ID,
 };
-use waypost_api::{Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::{Clock, Epoch};
+use waypost_api::{Money, OrderId, PaymentId, TransactionId, UserId};
+use waypost_durable::Epoch;
 use waypost_telemetry::{opentelemetry::Context, propagation, set, span, span::SpanBuilder};
 
 /// A wish to have an amount set aside, as it comes in.
@@ -47,24 +47,19 @@ pub struct Payments {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) provider: Provider,
     pub(crate) config: Arc<Config>,
-    clock: Clock,
     pub(crate) contradictions: Contradictions,
 }
 
 impl Payments {
-    /// Payments over a store and a provider, by this clock.
-    pub fn new(store: Arc<dyn Store>, provider: Provider, clock: Clock, config: &Config) -> Payments {
+    /// Payments over a store and a provider.
+    pub fn new(store: Arc<dyn Store>, provider: Provider, config: &Config) -> Payments {
         let contradictions = Contradictions::default();
-        Payments { store, provider, config: Arc::new(config.clone()), clock, contradictions }
+        Payments { store, provider, config: Arc::new(config.clone()), contradictions }
     }
 
     /// How many payments the provider contradicted our books about, as of its last answer to each.
     pub fn contradictions(&self) -> usize {
         self.contradictions.count()
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from(self.clock.now())
     }
 
     /// Has an amount set aside at the provider.
@@ -80,7 +75,7 @@ impl Payments {
             traceparent: propagation::traceparent(&Context::current()),
             epoch: wish.epoch,
         };
-        let begun = self.store.begin(intent, self.now()).await?;
+        let begun = self.store.begin(intent).await?;
         let mut payment = begun.payment;
         if payment.state == PaymentState::Unknown && !begun.is_new {
             // I7: the first try's outcome is looked up before anything is asked for again.
@@ -151,7 +146,7 @@ impl Payments {
         key: &str,
         epoch: Epoch,
     ) -> Result<Option<Payment>, Error> {
-        let given_up = self.store.give_up(order, generation, epoch, self.now()).await?;
+        let given_up = self.store.give_up(order, generation, epoch).await?;
         let Some(mut payment) = given_up else {
             return Ok(None);
         };
@@ -208,7 +203,7 @@ impl Payments {
 
     /// Gives money back. Without an epoch on our own account: what follows from a request that was admitted.
     pub async fn refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Result<Payment, Error> {
-        let begun = self.store.begin_refund(wish, epoch, self.now()).await?;
+        let begun = self.store.begin_refund(wish, epoch).await?;
         match begun.refund.state {
             RefundState::Done => Ok(begun.payment),
             RefundState::Rejected => Err(rejected_refund("rejected before")),
@@ -229,14 +224,14 @@ impl Payments {
             let (outcome, error) = match asked {
                 Ok(charge) => (RefundOutcome::Done(charge), None),
                 Err(ProviderError::Refused { code, .. })
-                    if refund.may_be_rejected(begun.is_new, self.now(), &times) =>
+                    if refund.may_be_rejected(begun.is_new, begun.as_of, &times) =>
                 {
                     (RefundOutcome::Rejected, Some(rejected_refund(&code)))
                 }
                 // An earlier try may have got through, or may yet: the same key is asked again.
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
-            let ended = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome, self.now());
+            let ended = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome);
             let recorded = ended.await;
             self.contradictions.note(&begun.payment, &recorded);
             let payment = recorded?;
@@ -303,8 +298,7 @@ impl Payments {
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
         let is_answer = finding != Finding::NoAnswer;
-        let recorded =
-            self.store.record(payment.order.clone(), payment.generation, finding, self.now()).await;
+        let recorded = self.store.record(payment.order.clone(), payment.generation, finding).await;
         if is_answer {
             self.contradictions.note(payment, &recorded);
         }

@@ -27,7 +27,7 @@ impl Payments {
     pub async fn review(&self) -> Result<usize, Error> {
         let unseen = Context::current().with_telemetry_suppressed();
         let Due { payments, refunds } =
-            with_context(unseen, self.store.due(self.now(), self.config.review.batch.max(1))).await?;
+            with_context(unseen, self.store.due(self.config.review.batch.max(1))).await?;
         let count = payments.len() + refunds.len();
         let cases = payments.into_iter().map(Case::Payment).chain(refunds.into_iter().map(Case::Refund));
         stream::iter(cases)
@@ -55,7 +55,7 @@ impl Payments {
         let (order, generation) = (payment.order.clone(), payment.generation);
         if let Err(error) = with_context(origin, self.look_into(payment)).await {
             warn(&error, Some(&order), "a payment is not settled; it is looked into again later");
-            let put_off = self.store.record(order.clone(), generation, Finding::NoAnswer, self.now()).await;
+            let put_off = self.store.record(order.clone(), generation, Finding::NoAnswer).await;
             if let Err(error) = put_off {
                 warn(&error, Some(&order), "a review could not be put off; it comes up in the next round");
             }
@@ -87,7 +87,7 @@ impl Payments {
         if let Err(error) = with_context(origin, self.carry_out(&begun)).await {
             let order = &begun.payment.order;
             warn(&error, Some(order), "a refund is not settled; it is sent again later");
-            let put_off = self.store.end_refund(key, number, RefundOutcome::NoAnswer, self.now()).await;
+            let put_off = self.store.end_refund(key, number, RefundOutcome::NoAnswer).await;
             if let Err(error) = put_off {
                 warn(&error, Some(order), "a review could not be put off; it comes up in the next round");
             }

@@ -26,7 +26,7 @@ pub use crate::error::Error;
 
 use std::sync::Arc;
 
-use waypost_durable::{Clock, Storage};
+use waypost_durable::Storage;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
@@ -49,7 +49,7 @@ pub struct Parts {
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let Parts { telemetry, storage } = parts;
     let store = store::open(&storage, &telemetry).await?;
-    let provider = Provider::new(Arc::clone(&store), Clock::system());
+    let provider = Provider::new(Arc::clone(&store));
     let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()));
     let probed = Arc::clone(&store);
     let check = Check::new("provider-database", move || {
@@ -59,7 +59,6 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let (answers, charges) = (config.request_retention.get(), config.charge_retention.get());
     let (every, remembered) = (config.retention_interval.get(), Arc::clone(&store));
     let retention = Worker::in_portions("provider-retention", every, &telemetry, move || {
-        let (answers, charges) = (Clock::system().ago(answers), Clock::system().ago(charges));
         let store = Arc::clone(&remembered);
         async move { Ok::<_, Error>(store.forget_requests(answers).await? + store.forget_charges(charges).await?) }
     });

@@ -1,10 +1,8 @@
-//! The provider's use cases: names the request, adds the time, and hands it to the store as one unit.
+//! The provider's use cases: names the request and hands it to the store as one unit.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
-use waypost_durable::Clock;
 
 use crate::Error;
 use crate::domain::{Charge, Operation};
@@ -14,13 +12,12 @@ use crate::store::{Answer, Command, Store, Totals};
 #[derive(Clone, Debug)]
 pub struct Provider {
     store: Arc<dyn Store>,
-    clock: Clock,
 }
 
 impl Provider {
     /// A provider on this store.
-    pub fn new(store: Arc<dyn Store>, clock: Clock) -> Provider {
-        Provider { store, clock }
+    pub fn new(store: Arc<dyn Store>) -> Provider {
+        Provider { store }
     }
 
     /// Carries an operation out, once for each key.
@@ -28,7 +25,7 @@ impl Provider {
     /// # Errors
     /// A rule's refusal, or the store's failure; nothing was written then.
     pub async fn execute(&self, key: String, operation: Operation) -> Result<Answer, Error> {
-        let command = Command { fingerprint: fingerprint(&operation), key, operation, at: self.now() };
+        let command = Command { fingerprint: fingerprint(&operation), key, operation };
         self.store.execute(command).await
     }
 
@@ -54,10 +51,6 @@ impl Provider {
     /// The store's failure.
     pub async fn totals(&self) -> Result<Totals, Error> {
         self.store.totals().await
-    }
-
-    fn now(&self) -> SystemTime {
-        self.clock.now()
     }
 }
 

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{ErrorType, Telemetry, sql};
 
-use crate::{Error, Migration, migration};
+use crate::{Clock, Error, Migration, migration};
 use job::Message;
 pub use unit::Unit;
 
@@ -73,6 +73,8 @@ pub struct DatabaseOptions {
     pub busy_timeout: Duration,
     /// Largest size in pages of 4 KiB; a write beyond it fails with [`Error::Full`]. Default: none.
     pub max_pages: Option<u32>,
+    /// What [`Unit::now`] tells. Default: the machine's.
+    pub clock: Clock,
 }
 
 impl DatabaseOptions {
@@ -88,6 +90,7 @@ impl DatabaseOptions {
             sharing: Sharing::Exclusive,
             busy_timeout: Duration::from_secs(5),
             max_pages: None,
+            clock: Clock::system(),
         }
     }
 }
@@ -148,6 +151,7 @@ pub struct Database {
 pub(crate) struct Shared {
     name: &'static str,
     path: PathBuf,
+    clock: Clock,
     /// Rises with each commit that appended to the outbox.
     appended: Arc<watch::Sender<u64>>,
     closing: AtomicBool,
@@ -173,6 +177,7 @@ impl Database {
         let shared = Arc::new(Shared {
             name: options.name,
             path: files.path().to_path_buf(),
+            clock: options.clock.clone(),
             appended: Arc::new(watch::Sender::new(0)),
             closing: AtomicBool::new(false),
             closed: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! What the code of a unit may do: run statements, each prepared once a connection and noted on the unit's span.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Params, Row};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ pub struct Unit<'a> {
     after_commit: &'a mut Vec<AfterCommit>,
     failure: &'a mut Option<Error>,
     rows: u64,
+    now: Option<SystemTime>,
 }
 
 impl<'a> Unit<'a> {
@@ -30,7 +32,17 @@ impl<'a> Unit<'a> {
         after_commit: &'a mut Vec<AfterCommit>,
         failure: &'a mut Option<Error>,
     ) -> Unit<'a> {
-        Unit { connection, shared, operation, after_commit, failure, rows: 0 }
+        Unit { connection, shared, operation, after_commit, failure, rows: 0, now: None }
+    }
+
+    /// The time by the database's clock; the same for everything in one unit.
+    pub fn now(&mut self) -> SystemTime {
+        *self.now.get_or_insert_with(|| self.shared.clock.now())
+    }
+
+    /// The time so long ago by the database's clock; 1970 when that is before what there is.
+    pub fn ago(&mut self, age: Duration) -> SystemTime {
+        self.now().checked_sub(age).unwrap_or(UNIX_EPOCH)
     }
 
     /// Runs a statement that returns no rows and tells how many rows it changed.

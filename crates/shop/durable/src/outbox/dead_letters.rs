@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use super::Outbox as _;
 use super::sqlite::{SqliteOutbox, sql_limit, wake_relay};
 use crate::broker::{KIND_HEADER, Record};
-use crate::clock::from_millis;
+use crate::clock::{from_millis, millis};
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
 use crate::{Error, Unit, headers};
 
@@ -89,11 +89,12 @@ fn find(unit: &mut Unit<'_>, position: i64, name: &str) -> Result<Option<DeadLet
 }
 
 fn replay(unit: &mut Unit<'_>, position: i64, by: &str, reason: &str) -> Result<Replayed, Error> {
+    let now = millis(unit.now());
     let waits_again = unit.execute(
-        "UPDATE outbox SET parked_at = NULL, replayed_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
+        "UPDATE outbox SET parked_at = NULL, replayed_at = ?4,
                 replayed_by = ?2, replay_reason = ?3
          WHERE position = ?1 AND parked_at IS NOT NULL",
-        params![position, by, reason],
+        params![position, by, reason, now],
     )?;
     if waits_again > 0 {
         wake_relay(unit);

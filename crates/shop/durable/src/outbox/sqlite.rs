@@ -9,15 +9,16 @@ use rusqlite::params;
 use tokio::time::Instant;
 
 use super::{Event, Leadership, Outbox, Pending, deleted_with};
-use crate::clock::{from_millis, saturating_millis};
+use crate::clock::{from_millis, millis, saturating_millis};
 use crate::dead_letters::DeadLetters;
 use crate::{Database, Error, Unit, headers};
 
 /// Appends an event in a unit. An event whose id is in the outbox already is not appended again.
 pub fn append(unit: &mut Unit<'_>, event: &Event) -> Result<(), Error> {
+    let now = millis(unit.now());
     unit.execute(
         "INSERT INTO outbox (event_id, topic, key, kind, payload, headers, traceparent, tracestate, appended_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, CAST(unixepoch('subsec') * 1000 AS INTEGER))
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (event_id) DO NOTHING",
         params![
             event.id,
@@ -28,6 +29,7 @@ pub fn append(unit: &mut Unit<'_>, event: &Event) -> Result<(), Error> {
             headers::encode(&event.headers),
             event.traceparent,
             event.tracestate,
+            now,
         ],
     )?;
     wake_relay(unit);
@@ -74,11 +76,11 @@ impl Outbox for SqliteOutbox {
 
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.database.write("mark-events-published", move |unit| {
-            let deleted = deleted_with(positions.len());
+            let (deleted, now) = (deleted_with(positions.len()), millis(unit.now()));
             for position in positions {
                 unit.execute(
-                    "UPDATE outbox SET published_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) WHERE position = ?1",
-                    params![position],
+                    "UPDATE outbox SET published_at = ?2 WHERE position = ?1",
+                    params![position, now],
                 )?;
             }
             delete_published(unit, keep, deleted).map(drop)
@@ -96,10 +98,11 @@ impl Outbox for SqliteOutbox {
             tracing::error!(position, reason, "an event cannot be published and was parked in the outbox");
             self.database
                 .write("park-event", move |unit| {
+                    let now = millis(unit.now());
                     unit.execute(
-                        "UPDATE outbox SET parked_at = CAST(unixepoch('subsec') * 1000 AS INTEGER), parked_reason = ?2
+                        "UPDATE outbox SET parked_at = ?3, parked_reason = ?2
                          WHERE position = ?1 AND published_at IS NULL",
-                        params![position, reason],
+                        params![position, reason, now],
                     )
                     .map(drop)
                 })
@@ -160,15 +163,16 @@ CREATE TEMP TABLE IF NOT EXISTS outbox_lead (
 
 fn take_lead(unit: &mut Unit<'_>, relay: &str, lease: Duration) -> Result<bool, Error> {
     unit.execute(LEAD, ())?;
+    let now = millis(unit.now());
     // A lead that ends later than a new one would was given before the clock was set back.
     let taken = unit.execute(
         "INSERT INTO temp.outbox_lead (one, relay, until)
-         VALUES (1, ?1, CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?2)
+         VALUES (1, ?1, ?3 + ?2)
          ON CONFLICT (one) DO UPDATE SET relay = excluded.relay, until = excluded.until
          WHERE outbox_lead.relay = excluded.relay
-            OR outbox_lead.until <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
+            OR outbox_lead.until <= ?3
             OR outbox_lead.until > excluded.until",
-        params![relay, saturating_millis(lease)],
+        params![relay, saturating_millis(lease), now],
     )?;
     Ok(taken > 0)
 }
@@ -215,13 +219,14 @@ fn read_pending(row: &rusqlite::Row<'_>, position: i64) -> Result<Pending, Strin
 }
 
 fn delete_published(unit: &mut Unit<'_>, age: Duration, limit: usize) -> Result<usize, Error> {
+    let before = millis(unit.ago(age));
     unit.execute(
         "DELETE FROM outbox WHERE position IN (
              SELECT position FROM outbox
              WHERE published_at IS NOT NULL
-               AND published_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1
+               AND published_at <= ?1
              ORDER BY published_at LIMIT ?2)",
-        params![saturating_millis(age), sql_limit(limit)],
+        params![before, sql_limit(limit)],
     )
 }
 

@@ -1,13 +1,13 @@
 //! The embedded broker does what the port promises; what it promises beyond that comes after.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use waypost_durable::broker::{
     Broker, EmbeddedBroker, EmbeddedBrokerOptions, PublishError, Record, Retention, TopicSpec,
 };
-use waypost_durable::{Clock, Error, Location, Sharing};
+use waypost_durable::clock::ManualClock;
+use waypost_durable::{Error, Location, Sharing};
 
 use super::suite;
 use super::test_broker::LEASE;
@@ -181,28 +181,14 @@ impl<F: Future> PollNow for std::pin::Pin<&mut F> {
 }
 
 /// A clock that the test sets.
-#[derive(Clone)]
-struct SetClock(Arc<Mutex<SystemTime>>);
-
-impl SetClock {
-    fn new() -> SetClock {
-        SetClock(Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000))))
-    }
-
-    fn clock(&self) -> Clock {
-        let now = Arc::clone(&self.0);
-        Clock::from_fn(move || *now.lock().unwrap())
-    }
-
-    fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
-    }
+fn set_clock() -> ManualClock {
+    ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000))
 }
 
 #[tokio::test]
 async fn a_dead_member_is_missed_whatever_its_clock_said() {
     let folder = tempfile::tempdir().unwrap();
-    let open_at = |time: &SetClock| {
+    let open_at = |time: &ManualClock| {
         let options = EmbeddedBrokerOptions {
             sharing: Sharing::Shared,
             lease: Duration::from_millis(200),
@@ -211,7 +197,7 @@ async fn a_dead_member_is_missed_whatever_its_clock_said() {
         };
         with_topics(options)
     };
-    let (right, ahead) = (SetClock::new(), SetClock::new());
+    let (right, ahead) = (set_clock(), set_clock());
     ahead.advance(Duration::from_hours(1));
     let first = open_at(&ahead).await;
     let mut dead = first.subscribe("group", "t").await.unwrap();
@@ -301,7 +287,7 @@ async fn publish_sized(broker: &EmbeddedBroker, count: usize, bytes: usize) {
 
 #[tokio::test]
 async fn consumed_records_are_deleted_when_they_are_old() {
-    let time = SetClock::new();
+    let time = set_clock();
     let broker = with_topics(EmbeddedBrokerOptions {
         clock: time.clock(),
         ..EmbeddedBrokerOptions::new(Location::Ephemeral)
@@ -333,7 +319,7 @@ async fn consumed_records_are_deleted_when_they_are_old() {
 
 #[tokio::test]
 async fn a_group_that_nobody_sees_any_more_holds_no_record_back() {
-    let time = SetClock::new();
+    let time = set_clock();
     let day = Duration::from_hours(24);
     let options = EmbeddedBrokerOptions {
         clock: time.clock(),

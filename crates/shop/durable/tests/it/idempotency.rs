@@ -2,23 +2,32 @@
 
 use std::time::{Duration, SystemTime};
 
+use waypost_durable::clock::ManualClock;
 use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE};
-use waypost_durable::{Database, Error, Migration};
+use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
+use waypost_telemetry::Telemetry;
 
 use super::ephemeral;
 
-/// A table of keys in a database of its own.
-struct Table(Database);
+/// A table of keys in a database of its own, whose clock the test sets.
+struct Table(Database, ManualClock);
 
 impl Table {
     fn open() -> Table {
-        Table(ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]))
+        let clock = ManualClock::at(now());
+        let options = DatabaseOptions {
+            clock: clock.clock(),
+            ..DatabaseOptions::new(Location::Ephemeral, "test", &Telemetry::disabled())
+        };
+        let schema = [Migration::new("0001_idempotency", idempotency::SCHEMA)];
+        Table(Database::open(options, &schema).unwrap(), clock)
     }
 
     async fn claim(&self, key: &Key, now: SystemTime) -> Claim {
+        self.1.set(now);
         let key = key.clone();
         let claimed: Result<_, Error> =
-            self.0.write("claim", move |unit| idempotency::claim(unit, &key, now)).await;
+            self.0.write("claim", move |unit| idempotency::claim(unit, &key)).await;
         claimed.unwrap()
     }
 
@@ -29,8 +38,9 @@ impl Table {
         point: &'static [u8],
         now: SystemTime,
     ) -> Result<(), Error> {
+        self.1.set(now);
         let key = key.clone();
-        self.0.write("record", move |unit| idempotency::record(unit, &key, fence, point, now)).await
+        self.0.write("record", move |unit| idempotency::record(unit, &key, fence, point)).await
     }
 
     async fn finish(&self, key: &Key, fence: Fence, result: &'static [u8]) -> Result<(), Error> {
@@ -44,9 +54,9 @@ impl Table {
     }
 
     async fn find(&self, key: &Key, now: SystemTime) -> Option<Claim> {
+        self.1.set(now);
         let key = key.clone();
-        let found: Result<_, Error> =
-            self.0.read("find", move |unit| idempotency::find(unit, &key, now)).await;
+        let found: Result<_, Error> = self.0.read("find", move |unit| idempotency::find(unit, &key)).await;
         found.unwrap()
     }
 }
@@ -165,17 +175,18 @@ async fn a_key_that_is_looked_up_is_not_claimed() {
 
 #[tokio::test]
 async fn a_claim_is_gone_when_its_unit_rolls_back() {
-    let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+    let table = Table::open();
     let claimed_key = key("user123", "k1", b"body");
     let in_unit = claimed_key.clone();
-    let failed: Result<(), Error> = database
+    let failed: Result<(), Error> = table
+        .0
         .write("claim-and-fail", move |unit| {
-            assert_eq!(idempotency::claim(unit, &in_unit, now())?, new(1));
+            assert_eq!(idempotency::claim(unit, &in_unit)?, new(1));
             Err(Error::Malformed { what: "order" })
         })
         .await;
     failed.unwrap_err();
-    assert_eq!(Table(database).claim(&claimed_key, now()).await, new(1));
+    assert_eq!(table.claim(&claimed_key, now()).await, new(1));
 }
 
 #[tokio::test]
@@ -185,7 +196,7 @@ async fn of_many_requests_with_one_key_one_wins() {
         let (database, key) = (database.clone(), key("user123", "k1", b"body"));
         async move {
             let claimed: Result<Claim, Error> =
-                database.write("claim", move |unit| idempotency::claim(unit, &key, now())).await;
+                database.write("claim", move |unit| idempotency::claim(unit, &key)).await;
             claimed.unwrap()
         }
     });

@@ -73,8 +73,8 @@ pub struct Wish {
     pub generation: Generation,
     /// What.
     pub lines: Lines,
-    /// Until when.
-    pub expires_at: Timestamp,
+    /// For how long.
+    pub lasts: Duration,
     /// Which runner of the order's saga asks.
     pub epoch: Epoch,
 }
@@ -171,9 +171,9 @@ pub fn release(newest: Option<&Reservation>, generation: Generation) -> Result<R
     }
 }
 
-/// Until when a hold lasts: as long as asked, at most `longest`; `usual` when nothing was asked.
-pub fn hold_until(now: Timestamp, asked: Option<Duration>, usual: Duration, longest: Duration) -> Timestamp {
-    now.plus(asked.unwrap_or(usual).min(longest))
+/// How long a hold lasts: as long as asked, at most `longest`; `usual` when nothing was asked.
+pub fn hold_time(asked: Option<Duration>, usual: Duration, longest: Duration) -> Duration {
+    asked.unwrap_or(usual).min(longest)
 }
 
 #[cfg(test)]
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn a_hold_lasts_as_long_as_asked_within_the_limit() {
         let (usual, longest) = (Duration::from_secs(10), Duration::from_mins(1));
-        assert_eq!(hold_until(at(0), None, usual, longest), at(10_000));
-        assert_eq!(hold_until(at(0), Some(Duration::from_secs(20)), usual, longest), at(20_000));
-        assert_eq!(hold_until(at(0), Some(Duration::MAX), usual, longest), at(60_000));
+        assert_eq!(hold_time(None, usual, longest), usual);
+        assert_eq!(hold_time(Some(Duration::from_secs(20)), usual, longest), Duration::from_secs(20));
+        assert_eq!(hold_time(Some(Duration::MAX), usual, longest), longest);
     }
 }

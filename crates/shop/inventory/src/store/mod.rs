@@ -12,8 +12,8 @@ use crate::{
     Error,
     domain::{Generation, NewProduct, Product, Reservation, StockCount, Wish},
 };
-use std::{fmt::Debug, sync::Arc};
-use waypost_api::{OrderId, ProductId, Timestamp};
+use std::{fmt::Debug, sync::Arc, time::Duration};
+use waypost_api::{OrderId, ProductId};
 use waypost_durable::{BoxFuture, Epoch, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
@@ -36,6 +36,8 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Stock and holds.
 ///
+/// The store alone judges when a hold has run out, by a clock that all its callers share.
+///
 /// # Isolation
 /// Callers are many, in several processes where the database allows it. Each method is one transaction:
 /// - `reserve`, `commit` and `release` judge the newest hold of the order, so they take a lock per order before they read
@@ -53,7 +55,7 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 pub trait Store: Debug + Send + Sync + 'static {
     /// Puts products with their first receipt of stock into the catalogue. Those that are there already are left as
     /// they are.
-    fn add_products(&self, products: Vec<NewProduct>, now: Timestamp) -> Answer<'_, ()>;
+    fn add_products(&self, products: Vec<NewProduct>) -> Answer<'_, ()>;
 
     /// A product with what can be had of it.
     fn product(&self, id: ProductId) -> Answer<'_, Option<Product>>;
@@ -62,30 +64,24 @@ pub trait Store: Debug + Send + Sync + 'static {
     // of the one that asks, in the unit of the effect: what is refused leaves no trace.
 
     /// Holds all lines of a wish, or none (see [`crate::domain::reserve`]).
-    fn reserve(&self, wish: Wish, now: Timestamp) -> Answer<'_, Reservation>;
+    fn reserve(&self, wish: Wish) -> Answer<'_, Reservation>;
 
     /// Takes the stock of an order's hold for good (see [`crate::domain::commit`]).
-    fn commit(&self, order: OrderId, epoch: Epoch, now: Timestamp) -> Answer<'_, Reservation>;
+    fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation>;
 
     /// Gives the stock of an order's hold back (see [`crate::domain::release`]). False when there was nothing to give
     /// back.
-    fn release(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Answer<'_, bool>;
+    fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool>;
 
     /// Whether any hold has run out and still has its stock.
-    fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool>;
+    fn has_run_out(&self) -> Answer<'_, bool>;
 
     /// Ends holds that have run out and gives their stock back, the oldest first, at most `most`. Tells how many.
-    fn expire(&self, now: Timestamp, most: u32) -> Answer<'_, u32>;
+    fn expire(&self, most: u32) -> Answer<'_, u32>;
 
-    /// Deletes holds that ended before this moment, some at a time, and tells how many. An order's late request finds no
-    /// trace of them any more, so it must be longer ago than any request can be late.
-    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize>;
+    /// Deletes holds that ended longer ago than `age`, some at a time, and tells how many. An order's late request finds no
+    /// trace of them any more, so it must be longer than any request can be late.
+    fn delete_ended(&self, age: Duration) -> Answer<'_, usize>;
 
     /// Counts the stock of every product in every way (I11). Reads everything: for checks, not for requests.
     fn count(&self) -> Answer<'_, Vec<StockCount>>;

@@ -14,9 +14,10 @@ use crate::{
     },
 };
 use rusqlite::{Row, params};
+use std::time::Duration;
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
 
@@ -42,7 +43,13 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database and migrates it. Blocks the thread meanwhile.
     pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
+        Self::open_by(files, telemetry, Clock::system())
+    }
+
+    /// As [`SqliteStore::open`], with a clock for the database.
+    pub fn open_by(files: &Files, telemetry: &Telemetry, clock: Clock) -> Result<SqliteStore, Error> {
+        let options =
+            DatabaseOptions { clock, ..DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry) };
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
     }
 
@@ -53,9 +60,9 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn add_products(&self, products: Vec<NewProduct>, now: Timestamp) -> Answer<'_, ()> {
+    fn add_products(&self, products: Vec<NewProduct>) -> Answer<'_, ()> {
         Box::pin(self.database.write("add_products", move |unit| {
-            products.iter().try_for_each(|product| add_product(unit, product, now))
+            products.iter().try_for_each(|product| add_product(unit, product))
         }))
     }
 
@@ -63,38 +70,36 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("product", move |unit| find_product(unit, &id)))
     }
 
-    fn reserve(&self, wish: Wish, now: Timestamp) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("reserve", move |unit| reserve(unit, wish, now)))
+    fn reserve(&self, wish: Wish) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("reserve", move |unit| reserve(unit, wish)))
     }
 
-    fn commit(&self, order: OrderId, epoch: Epoch, now: Timestamp) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("commit", move |unit| commit(unit, &order, epoch, now)))
+    fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("commit", move |unit| commit(unit, &order, epoch)))
     }
 
-    fn release(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Answer<'_, bool> {
-        Box::pin(self.database.write("release", move |unit| release(unit, order, generation, epoch, now)))
+    fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool> {
+        Box::pin(self.database.write("release", move |unit| release(unit, order, generation, epoch)))
     }
 
-    fn has_run_out(&self, now: Timestamp) -> Answer<'_, bool> {
+    fn has_run_out(&self) -> Answer<'_, bool> {
         Box::pin(self.database.read("has_run_out", move |unit| {
             let sql = "SELECT EXISTS (SELECT 1 FROM reservations WHERE state = 'held' AND expires_at <= ?1)";
-            Ok(unit.query_row(sql, [now.unix_millis()], |row| row.get(0))?)
+            let now = now(unit).unix_millis();
+            Ok(unit.query_row(sql, [now], |row| row.get(0))?)
         }))
     }
 
-    fn expire(&self, now: Timestamp, most: u32) -> Answer<'_, u32> {
-        Box::pin(self.database.write("expire", move |unit| expire(unit, now, most)))
+    fn expire(&self, most: u32) -> Answer<'_, u32> {
+        Box::pin(self.database.write("expire", move |unit| expire(unit, most)))
     }
 
-    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize> {
+    fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
         let database = self.database.untraced();
-        let delete = move |unit: &mut Unit<'_>| retention::delete_ended(unit, before, DELETED_AT_ONCE);
+        let delete = move |unit: &mut Unit<'_>| {
+            let before = Timestamp::from(unit.ago(age));
+            retention::delete_ended(unit, before, DELETED_AT_ONCE)
+        };
         Box::pin(async move { database.write("delete_ended", delete).await })
     }
 
@@ -111,7 +116,12 @@ impl Store for SqliteStore {
     }
 }
 
-fn add_product(unit: &mut Unit<'_>, product: &NewProduct, now: Timestamp) -> Result<(), Error> {
+/// The time by the database's clock.
+fn now(unit: &mut Unit<'_>) -> Timestamp {
+    Timestamp::from(unit.now())
+}
+
+fn add_product(unit: &mut Unit<'_>, product: &NewProduct) -> Result<(), Error> {
     let id = product.id.as_str();
     let added = unit.execute(
         "INSERT INTO products (product_id, name, unit_price, currency) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -122,9 +132,10 @@ fn add_product(unit: &mut Unit<'_>, product: &NewProduct, now: Timestamp) -> Res
     }
     unit.execute("INSERT INTO stock (product_id, on_hand) VALUES (?1, ?2)", params![id, product.received])?;
     if product.received > 0 {
+        let now = now(unit).unix_millis();
         unit.execute(
             "INSERT INTO stock_movements (product_id, kind, quantity, at) VALUES (?1, 'received', ?2, ?3)",
-            params![id, product.received, now.unix_millis()],
+            params![id, product.received, now],
         )?;
     }
     Ok(())
@@ -146,7 +157,8 @@ fn find_product(unit: &mut Unit<'_>, id: &ProductId) -> Result<Option<Product>, 
     Ok(Some(Product { id: id.clone(), name, unit_price: Money::new(price, currency), available }))
 }
 
-fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservation, Error> {
+fn reserve(unit: &mut Unit<'_>, wish: Wish) -> Result<Reservation, Error> {
+    let now = now(unit);
     let newest = newest(unit, &wish.order)?;
     domain::admit(&wish.order, newest.as_ref(), wish.epoch)?;
     match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
@@ -158,7 +170,7 @@ fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservatio
             see(unit, &existing, wish.epoch)?;
             return Ok(existing);
         }
-        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, wish.epoch, now)?,
+        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, wish.epoch)?,
         (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
     }
     // All lines or none: a refusal rolls the whole unit back.
@@ -169,10 +181,10 @@ fn reserve(unit: &mut Unit<'_>, wish: Wish, now: Timestamp) -> Result<Reservatio
         order: wish.order,
         generation: wish.generation,
         state: ReservationState::Held,
-        expires_at: wish.expires_at,
+        expires_at: now.plus(wish.lasts),
         epoch: wish.epoch,
     };
-    insert(unit, &reservation, now)?;
+    insert(unit, &reservation)?;
     for line in wish.lines.iter() {
         unit.execute(
             "INSERT INTO reservation_lines (order_id, generation, product_id, quantity) VALUES (?1, ?2, ?3, ?4)",
@@ -205,7 +217,8 @@ fn take(unit: &mut Unit<'_>, line: &Line) -> Result<(), Error> {
     }
 }
 
-fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch, now: Timestamp) -> Result<Reservation, Error> {
+fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch) -> Result<Reservation, Error> {
+    let now = now(unit);
     let newest = newest(unit, order)?;
     domain::admit(order, newest.as_ref(), epoch)?;
     let step = domain::commit(order, newest.as_ref(), now)?;
@@ -227,47 +240,43 @@ fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch, now: Timestamp) ->
          WHERE order_id = ?1 AND generation = ?2",
         params![id, generation, at],
     )?;
-    set_state(unit, &reservation, ReservationState::Committed, epoch, now)?;
+    set_state(unit, &reservation, ReservationState::Committed, epoch)?;
     reservation.state = ReservationState::Committed;
     Ok(reservation)
 }
 
-fn release(
-    unit: &mut Unit<'_>,
-    order: OrderId,
-    generation: Generation,
-    epoch: Epoch,
-    now: Timestamp,
-) -> Result<bool, Error> {
+fn release(unit: &mut Unit<'_>, order: OrderId, generation: Generation, epoch: Epoch) -> Result<bool, Error> {
     let newest = newest(unit, &order)?;
     domain::admit(&order, newest.as_ref(), epoch)?;
     let step = domain::release(newest.as_ref(), generation)?;
     let gives_back = matches!(step, ReleaseStep::GiveBack | ReleaseStep::GiveBackAndBury);
     if let Some(held) = newest.as_ref().filter(|_| gives_back) {
-        end(unit, held, ReservationState::Released, epoch, now)?;
+        end(unit, held, ReservationState::Released, epoch)?;
     }
     if let Some(newest) = newest.as_ref().filter(|_| step == ReleaseStep::Repeat) {
         see(unit, newest, epoch)?;
     }
     if matches!(step, ReleaseStep::Bury | ReleaseStep::GiveBackAndBury) {
         let state = ReservationState::Released;
-        insert(unit, &Reservation { order, generation, state, expires_at: now, epoch }, now)?;
+        let expires_at = now(unit);
+        insert(unit, &Reservation { order, generation, state, expires_at, epoch })?;
     }
     Ok(gives_back)
 }
 
-fn expire(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<u32, Error> {
+fn expire(unit: &mut Unit<'_>, most: u32) -> Result<u32, Error> {
+    let now = now(unit).unix_millis();
     let due = unit.query_all(
         "SELECT order_id, generation, state, expires_at, lease_epoch FROM reservations \
          WHERE state = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
-        params![now.unix_millis(), most],
+        params![now, most],
         |row| Ok((row.get::<_, String>(0)?, StoredReservation::read(row, 1)?)),
     )?;
     let mut ended = 0;
     for (order, stored) in due {
         let order = order.parse().map_err(|_| malformed("reservations.order_id"))?;
         let held = stored.into_reservation(order)?;
-        end(unit, &held, ReservationState::Expired, held.epoch, now)?;
+        end(unit, &held, ReservationState::Expired, held.epoch)?;
         ended += 1;
     }
     Ok(ended)
@@ -279,14 +288,13 @@ fn end(
     held: &Reservation,
     ends_as: ReservationState,
     epoch: Epoch,
-    now: Timestamp,
 ) -> Result<(), Error> {
     unit.execute(
         "UPDATE stock SET reserved = reserved - line.quantity FROM reservation_lines AS line \
          WHERE line.order_id = ?1 AND line.generation = ?2 AND line.product_id = stock.product_id",
         params![held.order.as_str(), held.generation.number()],
     )?;
-    set_state(unit, held, ends_as, epoch, now)
+    set_state(unit, held, ends_as, epoch)
 }
 
 fn set_state(
@@ -294,18 +302,12 @@ fn set_state(
     held: &Reservation,
     state: ReservationState,
     epoch: Epoch,
-    now: Timestamp,
 ) -> Result<(), Error> {
+    let now = now(unit).unix_millis();
     let changed = unit.execute(
         "UPDATE reservations SET state = ?3, updated_at = ?4, lease_epoch = ?5 \
          WHERE order_id = ?1 AND generation = ?2 AND state = 'held'",
-        params![
-            held.order.as_str(),
-            held.generation.number(),
-            state.as_str(),
-            now.unix_millis(),
-            epoch_row(epoch)
-        ],
+        params![held.order.as_str(), held.generation.number(), state.as_str(), now, epoch_row(epoch)],
     )?;
     // I12: what ended meanwhile is not ended again.
     if changed == 1 { Ok(()) } else { Err(Refusal::GivenBack(held.order.clone()).into()) }
@@ -322,7 +324,8 @@ fn see(unit: &mut Unit<'_>, newest: &Reservation, epoch: Epoch) -> Result<(), Er
     Ok(())
 }
 
-fn insert(unit: &mut Unit<'_>, reservation: &Reservation, now: Timestamp) -> Result<(), Error> {
+fn insert(unit: &mut Unit<'_>, reservation: &Reservation) -> Result<(), Error> {
+    let now = now(unit).unix_millis();
     unit.execute(
         "INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at, lease_epoch) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)",
@@ -331,7 +334,7 @@ fn insert(unit: &mut Unit<'_>, reservation: &Reservation, now: Timestamp) -> Res
             reservation.generation.number(),
             reservation.state.as_str(),
             reservation.expires_at.unix_millis(),
-            now.unix_millis(),
+            now,
             epoch_row(reservation.epoch)
         ],
     )?;

@@ -1,14 +1,11 @@
 //! The rules under random sequences of requests: I11 and I12 hold after every step.
 
-use crate::world::{assert_adds_up, at, lines, new_product, order, sqlite};
+use crate::world::{Timed, assert_adds_up, at, lines, new_product, order, sqlite};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use waypost_api::Timestamp;
 use waypost_durable::Epoch;
-use waypost_inventory::{
-    domain::{Generation, ReservationState, Wish},
-    store::Store,
-};
+use waypost_inventory::domain::{Generation, ReservationState, Wish};
 
 /// One request, or the passing of time before it.
 #[derive(Clone, Debug)]
@@ -40,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// An answer in a form that answers can be compared by.
-async fn carry_out(store: &dyn Store, step: &Step, now: Timestamp) -> String {
+async fn carry_out(store: &Timed, step: &Step, now: Timestamp) -> String {
     let told = |result: Result<String, waypost_inventory::Error>| {
         result.unwrap_or_else(|error| format!("{}: {error}", error.code()))
     };
@@ -51,31 +48,32 @@ async fn carry_out(store: &dyn Store, step: &Step, now: Timestamp) -> String {
                 order: name(*order),
                 generation: Generation::new(*generation),
                 lines: lines(wanted),
-                expires_at: now.plus(std::time::Duration::from_millis(u64::try_from(*holds).unwrap())),
+                lasts: std::time::Duration::from_millis(u64::try_from(*holds).unwrap()),
                 epoch: Epoch::FIRST,
             };
-            told(store.reserve(wish, now).await.map(|held| format!("{held:?}")))
+            told(store.when(now).reserve(wish).await.map(|held| format!("{held:?}")))
         }
         Step::Commit { order } => {
-            told(store.commit(name(*order), Epoch::FIRST, now).await.map(|held| format!("{held:?}")))
+            told(store.when(now).commit(name(*order), Epoch::FIRST).await.map(|held| format!("{held:?}")))
         }
         Step::Release { order, generation } => {
             let generation = Generation::new(*generation);
             told(
                 store
-                    .release(name(*order), generation, Epoch::FIRST, now)
+                    .when(now)
+                    .release(name(*order), generation, Epoch::FIRST)
                     .await
                     .map(|released| released.to_string()),
             )
         }
-        Step::Sweep { most } => told(store.expire(now, *most).await.map(|ended| ended.to_string())),
+        Step::Sweep { most } => told(store.when(now).expire(*most).await.map(|ended| ended.to_string())),
         Step::Wait { .. } => String::new(),
     }
 }
 
 async fn run(steps: Vec<Step>) {
     let store = sqlite();
-    store.add_products(vec![new_product("a", 6), new_product("b", 3)], at(0)).await.unwrap();
+    store.when(at(0)).add_products(vec![new_product("a", 6), new_product("b", 3)]).await.unwrap();
     let mut now = 0;
     // I12: what a commit was answered for never changes again.
     let mut committed: HashMap<u8, String> = HashMap::new();
@@ -83,7 +81,7 @@ async fn run(steps: Vec<Step>) {
         if let Step::Wait { millis } = step {
             now += millis;
         }
-        let answer = carry_out(&*store, step, at(now)).await;
+        let answer = carry_out(&store, step, at(now)).await;
         assert_adds_up(&*store).await;
         if let Step::Commit { order } = step
             && answer.contains("Committed")
@@ -91,7 +89,8 @@ async fn run(steps: Vec<Step>) {
             assert_eq!(committed.entry(*order).or_insert_with(|| answer.clone()), &answer);
         }
         for (number, first) in &committed {
-            let again = store.commit(order(&format!("order-{number}")), Epoch::FIRST, at(now)).await.unwrap();
+            let again =
+                store.when(at(now)).commit(order(&format!("order-{number}")), Epoch::FIRST).await.unwrap();
             assert_eq!(again.state, ReservationState::Committed);
             assert_eq!(&format!("{again:?}"), first);
         }

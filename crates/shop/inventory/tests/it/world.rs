@@ -1,8 +1,8 @@
 //! What the tests share: ids, products, stores.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc, time::Duration};
 use waypost_api::{Currency, Money, OrderId, ProductId, Timestamp};
-use waypost_durable::{Epoch, Files};
+use waypost_durable::{Epoch, Files, clock::ManualClock};
 use waypost_inventory::{
     domain::{Generation, Line, Lines, NewProduct, Wish},
     store::{SqliteStore, Store},
@@ -47,19 +47,48 @@ pub(crate) fn lines(wanted: &[(&str, u32)]) -> Lines {
     Lines::new(wanted.iter().map(line).collect()).unwrap()
 }
 
-/// A wish of an order's first attempt that holds until millisecond 1000.
+/// A wish of an order's first attempt that holds for a second.
 pub(crate) fn wish(name: &str, wanted: &[(&str, u32)]) -> Wish {
     Wish {
         order: order(name),
         generation: first(),
         lines: lines(wanted),
-        expires_at: at(1000),
+        lasts: Duration::from_secs(1),
         epoch: Epoch::FIRST,
     }
 }
 
-pub(crate) fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
+/// A store, and the clock by which it judges.
+#[derive(Clone)]
+pub(crate) struct Timed {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ManualClock,
+}
+
+impl Timed {
+    /// The store at this moment.
+    pub(crate) fn when(&self, now: Timestamp) -> &dyn Store {
+        self.clock.set(now.into());
+        &*self.store
+    }
+}
+
+impl Deref for Timed {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
+pub(crate) fn sqlite() -> Timed {
+    sqlite_in(&Files::Ephemeral, &Telemetry::disabled())
+}
+
+pub(crate) fn sqlite_in(files: &Files, telemetry: &Telemetry) -> Timed {
+    let clock = ManualClock::at(at(0).into());
+    let store = SqliteStore::open_by(files, telemetry, clock.clock()).unwrap();
+    Timed { store: Arc::new(store), clock }
 }
 
 /// I11 on every product.

@@ -12,7 +12,7 @@ use crate::{
     domain::{Channel, Notification},
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
-use waypost_api::{EventId, OrderId, Timestamp};
+use waypost_api::{EventId, OrderId};
 use waypost_durable::{BoxFuture, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
@@ -70,8 +70,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Forgets which events were seen longer than `age` ago, some at a time, and tells how many.
     fn purge_inbox(&self, age: Duration) -> Answer<'_, usize>;
 
-    /// Deletes notifications that were sent before this moment, some at a time, and tells how many.
-    fn delete_sent(&self, before: Timestamp) -> Answer<'_, usize>;
+    /// Deletes notifications that were sent longer ago than `age`, some at a time, and tells how many.
+    fn delete_sent(&self, age: Duration) -> Answer<'_, usize>;
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;

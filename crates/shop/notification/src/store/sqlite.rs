@@ -77,12 +77,13 @@ impl Store for SqliteStore {
         Box::pin(self.untraced.write("purge_inbox", move |unit| Ok(inbox::purge(unit, age, PURGE_BATCH)?)))
     }
 
-    fn delete_sent(&self, before: Timestamp) -> Answer<'_, usize> {
+    fn delete_sent(&self, age: Duration) -> Answer<'_, usize> {
         Box::pin(self.untraced.write("delete_sent", move |unit| {
+            let before = Timestamp::from(unit.ago(age)).unix_millis();
             Ok(unit.execute(
                 "DELETE FROM notifications WHERE (order_id, kind, channel) IN (\
                    SELECT order_id, kind, channel FROM notifications WHERE sent_at < ?1 ORDER BY sent_at LIMIT ?2)",
-                params![before.unix_millis(), PURGE_BATCH],
+                params![before, PURGE_BATCH],
             )?)
         }))
     }

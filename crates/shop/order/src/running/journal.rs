@@ -62,8 +62,7 @@ impl OrderJournal {
             moved: has_moved.then(|| after.last_move()),
             event,
         };
-        let advanced =
-            settle(|| self.shared.store.advance(progress.clone(), now), || self.is_written(&progress));
+        let advanced = settle(|| self.shared.store.advance(progress.clone()), || self.is_written(&progress));
         match advanced.await {
             Ok(true) => {
                 self.order.send_replace(after.clone());
@@ -101,7 +100,7 @@ impl OrderJournal {
         match phase {
             Phase::Stuck => {
                 let pause = self.shared.options.stuck_retry.delay(self.parked.saturating_add(1));
-                Lease { until: self.shared.now().plus(pause), ..lease }
+                Lease { lasts: pause, ..lease }
             }
             _ => lease,
         }

@@ -14,9 +14,9 @@ use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, Output, Refusal, TokenKey, Viewer},
 };
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use uuid::Uuid;
-use waypost_api::{OrderId, Timestamp, UserId};
+use waypost_api::{OrderId, UserId};
 use waypost_durable::{
     BoxFuture, Epoch, Migrator, Storage,
     idempotency::Key,
@@ -37,15 +37,15 @@ pub fn runner_name(node: &str, run: Uuid) -> String {
 /// Between node and run; no node has it in its name.
 const RUNNER_SEPARATOR: char = '/';
 
-/// Who runs a saga, and until when nobody else takes it over.
+/// Who runs a saga, and for how long nobody else takes it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// The runner: one process has one. For people who read the rows; the epoch is what a runner is known by.
     pub runner: String,
     /// Which runner of this saga it is.
     pub epoch: Epoch,
-    /// When others may take over.
-    pub until: Timestamp,
+    /// How long it lasts from the moment it is written, by the store's clock.
+    pub lasts: Duration,
 }
 
 /// A new order.
@@ -102,13 +102,13 @@ pub struct Progress {
     pub event: Option<outbox::Event>,
 }
 
-/// What is kept of orders that have ended.
+/// How long things are kept of orders that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// The journals of those that ended at this moment or later.
-    pub journals_since: Timestamp,
-    /// The orders that ended then or later, with their history. Must be longer ago than any idempotency key lives.
-    pub orders_since: Timestamp,
+    /// Their journals.
+    pub journals: Duration,
+    /// The orders, with their history. Must be longer than any idempotency key lives.
+    pub orders: Duration,
 }
 
 /// An order with the journal of its saga, as its runner has it.
@@ -147,6 +147,8 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Orders.
 ///
+/// Leases, keys and ages are judged by the clock of the store, which all its callers share; none of them tells it the time.
+///
 /// # Isolation
 /// Callers are many, in several processes where the database allows it. Each method is one transaction and needs of it:
 /// - `place`: of those with one key exactly one is new, and the others see its order: the key's row is inserted before
@@ -165,7 +167,7 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {
     /// Stores a new order, unless its key was used before.
-    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed>;
+    fn place(&self, placement: Placement) -> Answer<'_, Placed>;
 
     /// What [`Store::place`] would say of a key, without storing anything; `None` when the key is new.
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>>;
@@ -179,39 +181,33 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Notes the wish to cancel an order that the viewer may see, if its saga can still turn back; `None` when there
     /// is no such order.
-    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>>;
+    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>>;
 
     /// Carries out one unit of a saga. False, with nothing changed, when the journal has other rows than expected, or the
     /// saga another runner than the lease's epoch says.
-    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool>;
+    fn advance(&self, progress: Progress) -> Answer<'_, bool>;
 
-    /// Takes over a saga whose lease ran out, in the next epoch, until this moment; `None` when somebody else was faster or
-    /// it has ended.
-    fn take_over(
-        &self,
-        id: OrderId,
-        runner: String,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Taken>>;
+    /// Takes over a saga whose lease ran out, in the next epoch, for this time; `None` when somebody else was faster or it
+    /// has ended.
+    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>>;
 
     /// An order with its journal, if the runner of this epoch still has it.
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>>;
 
     /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `most`.
-    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>>;
+    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>>;
 
     /// Ends the leases of the runners of this node, so that its sagas need not wait for them to run out. To be called
     /// once, before the first runner of the process: whoever held one under this name is gone. Leases of other nodes
     /// stay as they are.
     fn end_leases(&self, node: String) -> Answer<'_, ()>;
 
-    /// Prolongs, until this moment, the leases of the sagas that the runners of these epochs still have, and gives the orders
-    /// whose sagas they have no longer. A saga that is parked or has ended is neither prolonged nor lost.
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>>;
+    /// Prolongs, for this time from now, the leases of the sagas that the runners of these epochs still have, and gives the
+    /// orders whose sagas they have no longer. A saga that is parked or has ended is neither prolonged nor lost.
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>>;
 
-    /// Forgets keys whose order ended [`waypost_durable::idempotency::RETENTION`] ago by the clock of the store, and
-    /// tells how many. A key lives at least as long as its order runs.
+    /// Forgets keys whose order ended [`waypost_durable::idempotency::RETENTION`] ago, and tells how many. A key lives at
+    /// least as long as its order runs.
     fn purge_keys(&self) -> Answer<'_, usize>;
 
     /// The key that signs page tokens: the same for every process that shares the store.

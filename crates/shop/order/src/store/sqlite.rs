@@ -17,10 +17,10 @@ use crate::{
     domain::{Cursor, Fact, Move, Order, Origin, TokenKey, Viewer},
 };
 use rusqlite::params;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
     idempotency::{self, Claim, Key},
     outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
@@ -60,7 +60,13 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database and migrates it. Blocks the thread meanwhile.
     pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
+        Self::open_by(files, telemetry, Clock::system())
+    }
+
+    /// As [`SqliteStore::open`], with a clock for the database.
+    pub fn open_by(files: &Files, telemetry: &Telemetry, clock: Clock) -> Result<SqliteStore, Error> {
+        let options =
+            DatabaseOptions { clock, ..DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry) };
         let database = Database::open(options, MIGRATIONS)?;
         Ok(SqliteStore { untraced: database.untraced(), database })
     }
@@ -72,8 +78,8 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed> {
-        Box::pin(self.database.write("place", move |unit| place(unit, &placement, now)))
+    fn place(&self, placement: Placement) -> Answer<'_, Placed> {
+        Box::pin(self.database.write("place", move |unit| place(unit, &placement)))
     }
 
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
@@ -88,30 +94,24 @@ impl Store for SqliteStore {
         Box::pin(self.database.scan("page", move |unit| page(unit, &user, &viewer, after.as_ref(), most)))
     }
 
-    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
-        Box::pin(self.database.write("cancel", move |unit| cancel(unit, &id, &viewer, now)))
+    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
+        Box::pin(self.database.write("cancel", move |unit| cancel(unit, &id, &viewer)))
     }
 
-    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(self.database.write("advance", move |unit| advance(unit, &progress, now)))
+    fn advance(&self, progress: Progress) -> Answer<'_, bool> {
+        Box::pin(self.database.write("advance", move |unit| advance(unit, &progress)))
     }
 
-    fn take_over(
-        &self,
-        id: OrderId,
-        runner: String,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Taken>> {
-        Box::pin(self.database.write("take_over", move |unit| take_over(unit, &id, &runner, until, now)))
+    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
+        Box::pin(self.database.write("take_over", move |unit| take_over(unit, &id, &runner, lasts)))
     }
 
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
         Box::pin(self.database.read("reload", move |unit| taken(unit, &id, epoch)))
     }
 
-    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, now, most)))
+    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
+        Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, most)))
     }
 
     fn end_leases(&self, node: String) -> Answer<'_, ()> {
@@ -125,15 +125,15 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
         Box::pin(self.untraced.write("renew", move |unit| {
-            let mut lost = Vec::new();
+            let (mut lost, until) = (Vec::new(), lease_until(unit, lasts));
             for (id, epoch) in held {
                 let (order, epoch) = (id.as_str(), number(epoch.number()));
                 let renewed = unit.execute(
                     "UPDATE orders SET lease_until = ?3 WHERE order_id = ?1 AND lease_epoch = ?2 \
                      AND phase NOT IN ('ended', 'stuck')",
-                    params![order, epoch, until.unix_millis()],
+                    params![order, epoch, until],
                 )?;
                 let has_it = "SELECT 1 FROM orders WHERE order_id = ?1 AND lease_epoch = ?2";
                 if renewed == 0 && unit.query_optional(has_it, params![order, epoch], |_| Ok(()))?.is_none() {
@@ -180,23 +180,34 @@ impl Store for SqliteStore {
     }
 }
 
-fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<Placed, Error> {
+/// The time by the database's clock.
+fn now(unit: &mut Unit<'_>) -> Timestamp {
+    Timestamp::from(unit.now())
+}
+
+/// When a lease of this length ends that is written now.
+fn lease_until(unit: &mut Unit<'_>, lasts: Duration) -> i64 {
+    now(unit).plus(lasts).unix_millis()
+}
+
+fn place(unit: &mut Unit<'_>, placement: &Placement) -> Result<Placed, Error> {
     let Placement { order, facts, lease, key } = placement;
     if let Some(key) = key {
-        let mut claim = idempotency::claim(unit, key, now.into())?;
+        let mut claim = idempotency::claim(unit, key)?;
         if let Some(before) = placed(unit, &claim)? {
             return Ok(before);
         }
         if matches!(claim, Claim::Done { .. }) {
             // Its order is not kept any more, so neither is the key.
             idempotency::forget(unit, key)?;
-            claim = idempotency::claim(unit, key, now.into())?;
+            claim = idempotency::claim(unit, key)?;
         }
         // The order is what the key stands for from here on: it commits with the key or not at all.
         if let Claim::New { fence, .. } = claim {
             idempotency::finish(unit, key, fence, order.id.as_str().as_bytes())?;
         }
     }
+    let until = lease_until(unit, lease.lasts);
     unit.execute(
         "INSERT INTO orders (order_id, user_id, product_id, quantity, unit_price, amount, currency, payment_method, \
          status, created_at, updated_at, version, trace_id, traceparent, tracestate, phase, journal_rows, runner, \
@@ -219,16 +230,16 @@ fn place(unit: &mut Unit<'_>, placement: &Placement, now: Timestamp) -> Result<P
             order.origin.traceparent,
             order.origin.tracestate,
             lease.runner,
-            lease.until.unix_millis(),
+            until,
         ],
     )?;
     append_history(unit, &order.id, &order.last_move())?;
-    append_journal(unit, &order.id, 1, facts, now)?;
+    append_journal(unit, &order.id, 1, facts)?;
     Ok(Placed::New)
 }
 
 fn placed_before(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Placed>, Error> {
-    let claim = idempotency::find(unit, key, std::time::SystemTime::UNIX_EPOCH)?;
+    let claim = idempotency::find(unit, key)?;
     match claim {
         Some(claim) => placed(unit, &claim),
         None => Ok(None),
@@ -238,14 +249,14 @@ fn placed_before(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Placed>, Error
 /// Forgets the keys whose order ended a day ago, and those whose order is not kept any more. Both ages are told by the
 /// clock of the database, so that replicas agree on them.
 fn purge_keys(unit: &mut Unit<'_>) -> Result<usize, Error> {
-    let retention = u32::try_from(idempotency::RETENTION.as_millis()).unwrap_or(u32::MAX);
+    let before = Timestamp::from(unit.ago(idempotency::RETENTION)).unix_millis();
     Ok(unit.execute(
         "DELETE FROM idempotency WHERE (principal, route, key) IN ( \
          SELECT principal, route, key FROM idempotency \
          LEFT JOIN orders ON order_id = CAST(result AS TEXT) \
-         WHERE idempotency.created_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1 AND result IS NOT NULL \
-         AND (order_id IS NULL OR ended_at <= CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1) LIMIT ?2)",
-        params![retention, PURGE_BATCH],
+         WHERE idempotency.created_at <= ?1 AND result IS NOT NULL \
+         AND (order_id IS NULL OR ended_at <= ?1) LIMIT ?2)",
+        params![before, PURGE_BATCH],
     )?)
 }
 
@@ -312,12 +323,7 @@ fn page(
     rows.into_iter().map(Order::try_from).collect()
 }
 
-fn cancel(
-    unit: &mut Unit<'_>,
-    id: &OrderId,
-    viewer: &Viewer,
-    now: Timestamp,
-) -> Result<Option<Cancelling>, Error> {
+fn cancel(unit: &mut Unit<'_>, id: &OrderId, viewer: &Viewer) -> Result<Option<Cancelling>, Error> {
     let turned = unit.query_optional(
         "UPDATE orders SET phase = 'back', journal_rows = journal_rows + 1 \
          WHERE order_id = ?1 AND (user_id = ?2 OR ?3) AND phase = 'forward' RETURNING journal_rows",
@@ -325,7 +331,7 @@ fn cancel(
         |row| row.get::<_, u32>(0),
     )?;
     if let Some(journal_rows) = turned {
-        append_journal(unit, id, journal_rows.into(), &[Entry::CancelRequested], now)?;
+        append_journal(unit, id, journal_rows.into(), &[Entry::CancelRequested])?;
     }
     let Some(order) = find(unit, id, viewer)? else { return Ok(None) };
     if turned.is_some() {
@@ -339,12 +345,12 @@ fn cancel(
     Ok(Some(if is_on_its_way_back { Cancelling::TurnedBack(order) } else { Cancelling::TooLate(order) }))
 }
 
-fn advance(unit: &mut Unit<'_>, progress: &Progress, now: Timestamp) -> Result<bool, Error> {
+fn advance(unit: &mut Unit<'_>, progress: &Progress) -> Result<bool, Error> {
     let Progress { order, rows_before, facts, phase, lease, moved, event } = progress;
     if !update_order(unit, order, *rows_before, *phase, Some(lease))? {
         return Ok(false);
     }
-    append_journal(unit, &order.id, rows_before + 1, facts, now)?;
+    append_journal(unit, &order.id, rows_before + 1, facts)?;
     if let Some(moved) = moved {
         append_history(unit, &order.id, moved)?;
     }
@@ -363,10 +369,12 @@ fn update_order(
     phase: Phase,
     lease: Option<&Lease>,
 ) -> Result<bool, Error> {
+    let until = lease.map(|lease| lease_until(unit, lease.lasts));
+    let ended_at = now(unit).unix_millis();
     let changed = unit.execute(
         "UPDATE orders SET status = ?3, failure_code = ?4, decline_code = ?5, transaction_id = ?6, updated_at = ?7, \
          version = ?8, phase = ?9, journal_rows = journal_rows + 1, lease_until = coalesce(?11, lease_until), \
-         charge = ?12, ended_at = CASE ?9 WHEN 'ended' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) END \
+         charge = ?12, ended_at = CASE ?9 WHEN 'ended' THEN ?13 END \
          WHERE order_id = ?1 AND journal_rows = ?2 \
          AND CASE WHEN ?10 IS NULL THEN phase = 'stuck' ELSE lease_epoch = ?10 END",
         params![
@@ -380,8 +388,9 @@ fn update_order(
             number(order.version),
             phase.as_str(),
             lease.map(|lease| number(lease.epoch.number())),
-            lease.map(|lease| lease.until.unix_millis()),
+            until,
             order.charge.as_str(),
+            ended_at,
         ],
     )?;
     Ok(changed > 0)
@@ -391,18 +400,18 @@ fn take_over(
     unit: &mut Unit<'_>,
     id: &OrderId,
     runner: &str,
-    until: Timestamp,
-    now: Timestamp,
+    lasts: Duration,
 ) -> Result<Option<Taken>, Error> {
+    let (now, until) = (now(unit).unix_millis(), lease_until(unit, lasts));
     let taken_over = unit.query_optional(
         "UPDATE orders SET runner = ?2, lease_until = ?3, lease_epoch = lease_epoch + 1, \
          journal_rows = journal_rows + 1 \
          WHERE order_id = ?1 AND phase <> 'ended' AND lease_until <= ?4 RETURNING journal_rows, lease_epoch",
-        params![id.as_str(), runner, until.unix_millis(), now.unix_millis()],
+        params![id.as_str(), runner, until, now],
         |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)),
     )?;
     let Some((journal_rows, epoch)) = taken_over else { return Ok(None) };
-    append_journal(unit, id, journal_rows.into(), &[Entry::Resumed], now)?;
+    append_journal(unit, id, journal_rows.into(), &[Entry::Resumed])?;
     taken(unit, id, Epoch::new(epoch.into()))
 }
 
@@ -426,11 +435,12 @@ fn taken(unit: &mut Unit<'_>, id: &OrderId, epoch: Epoch) -> Result<Option<Taken
     Ok(Some(Taken { order: row.try_into()?, epoch, log: Log::new(facts.concat(), journal_rows) }))
 }
 
-fn unfinished(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Vec<Unfinished>, Error> {
+fn unfinished(unit: &mut Unit<'_>, most: u32) -> Result<Vec<Unfinished>, Error> {
+    let now = now(unit).unix_millis();
     let rows = unit.query_all(
         "SELECT order_id, trace_id, traceparent, tracestate FROM orders \
          WHERE phase <> 'ended' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2",
-        params![now.unix_millis(), most],
+        params![now, most],
         |row| {
             let origin = Origin { trace_id: row.get(1)?, traceparent: row.get(2)?, tracestate: row.get(3)? };
             Ok((row.get::<_, String>(0)?, origin))
@@ -455,17 +465,12 @@ fn append_history(unit: &mut Unit<'_>, id: &OrderId, moved: &Move) -> Result<(),
     Ok(())
 }
 
-fn append_journal(
-    unit: &mut Unit<'_>,
-    id: &OrderId,
-    row: u64,
-    facts: &[Fact],
-    now: Timestamp,
-) -> Result<(), Error> {
+fn append_journal(unit: &mut Unit<'_>, id: &OrderId, row: u64, facts: &[Fact]) -> Result<(), Error> {
+    let now = now(unit).unix_millis();
     let facts = serde_json::to_string(facts).map_err(|_| malformed("order_journal.facts"))?;
     unit.execute(
         "INSERT INTO order_journal (order_id, row, facts, at) VALUES (?1, ?2, ?3, ?4)",
-        params![id.as_str(), number(row), facts, now.unix_millis()],
+        params![id.as_str(), number(row), facts, now],
     )?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use waypost_api::order::v1::OrderStatus::{Cancelled, Completed};
 use waypost_api::payment::v1::PaymentState::Voided;
-use waypost_api::{ErrorCode, OrderId, Timestamp, UserId};
+use waypost_api::{ErrorCode, OrderId, UserId};
 use waypost_durable::{BoxFuture, Epoch, Files, idempotency::Key, outbox::Outbox};
 use waypost_order::{
     domain::{Cursor, Move, Order, TokenKey, Viewer},
@@ -65,11 +65,11 @@ impl Deadly {
 }
 
 impl Store for Deadly {
-    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed> {
-        self.write(self.store.place(placement, now))
+    fn place(&self, placement: Placement) -> Answer<'_, Placed> {
+        self.write(self.store.place(placement))
     }
-    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool> {
-        self.write(self.store.advance(progress, now))
+    fn advance(&self, progress: Progress) -> Answer<'_, bool> {
+        self.write(self.store.advance(progress))
     }
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
         self.store.placed_before(key)
@@ -80,26 +80,20 @@ impl Store for Deadly {
     fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
         self.store.page(user, viewer, after, most)
     }
-    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
-        self.store.cancel(id, viewer, now)
+    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
+        self.store.cancel(id, viewer)
     }
-    fn take_over(
-        &self,
-        id: OrderId,
-        runner: String,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Taken>> {
-        self.store.take_over(id, runner, until, now)
+    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
+        self.store.take_over(id, runner, lasts)
     }
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
         self.store.reload(id, epoch)
     }
-    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        self.store.unfinished(now, most)
+    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
+        self.store.unfinished(most)
     }
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
-        self.store.renew(held, until)
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
+        self.store.renew(held, lasts)
     }
     fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
         self.store.delete_ended(kept)
@@ -300,8 +294,7 @@ fn a_cancel_that_was_noted_survives_a_crash() {
         };
         let viewer = Viewer { user: "user123".parse().unwrap(), is_admin: false };
         let orders = store.page(viewer.user.clone(), viewer.clone(), None, 1).await.unwrap();
-        let now = Timestamp::from(std::time::SystemTime::now());
-        let noted = store.cancel(orders[0].id.clone(), viewer, now).await.unwrap();
+        let noted = store.cancel(orders[0].id.clone(), viewer).await.unwrap();
         assert!(matches!(noted, Some(Cancelling::Noted(_))), "{noted:?}");
         store.close().await;
     });

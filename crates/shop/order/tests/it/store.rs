@@ -1,11 +1,12 @@
 //! The contract of a store, run on each of them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 use waypost_api::{Charge, Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
     Epoch, Files,
-    idempotency::{Key, RETENTION},
+    clock::ManualClock,
+    idempotency::Key,
     outbox::{self, Outbox},
     saga::{Ending, Entry, Phase},
 };
@@ -15,15 +16,42 @@ use waypost_order::{
 };
 use waypost_telemetry::Telemetry;
 
-/// A store and its outbox.
+/// A store, the clock by which it judges, and its outbox.
 struct Subject {
-    store: Arc<dyn Store>,
+    store: Timed,
     outbox: Arc<dyn Outbox>,
 }
 
+#[derive(Clone)]
+struct Timed {
+    store: Arc<dyn Store>,
+    clock: ManualClock,
+}
+
+impl Timed {
+    /// The store at this moment.
+    fn when(&self, now: Timestamp) -> &dyn Store {
+        self.clock.set(now.into());
+        &*self.store
+    }
+}
+
+impl Deref for Timed {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
 fn sqlite() -> Subject {
-    let store = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
-    Subject { outbox: store.outbox(), store: Arc::new(store) }
+    sqlite_in(&Files::Ephemeral)
+}
+
+fn sqlite_in(files: &Files) -> Subject {
+    let clock = ManualClock::at(at(0).into());
+    let store = SqliteStore::open_by(files, &Telemetry::disabled(), clock.clock()).unwrap();
+    Subject { outbox: store.outbox(), store: Timed { store: Arc::new(store), clock } }
 }
 
 macro_rules! on_each_store {
@@ -43,7 +71,7 @@ on_each_store! {
     an_order_is_found_as_it_was_placed_by_those_who_may_see_it
     a_key_stands_for_one_order
     a_key_that_was_only_asked_for_stays_new
-    a_key_is_kept_while_its_order_runs_and_after
+    a_key_is_kept_while_its_order_runs_and_a_day_after
     a_store_has_one_key_for_page_tokens
     a_unit_writes_state_journal_history_and_event_together
     a_unit_that_was_decided_on_other_rows_writes_nothing
@@ -56,6 +84,8 @@ on_each_store! {
     a_list_runs_from_the_newest_to_the_oldest
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(1_790_000_000_000 + millis).unwrap()
 }
@@ -64,10 +94,10 @@ fn viewer(user: &str) -> Viewer {
     Viewer { user: user.parse().unwrap(), is_admin: user == "user-admin" }
 }
 
-/// The lease of an order's first runner, or of the one that took it over from the first.
-fn lease(runner: &str, until: i64) -> Lease {
+/// The lease of an order's first runner, or of the one that took it over from the first, of so many milliseconds.
+fn lease(runner: &str, lasts: u64) -> Lease {
     let epoch = if runner == "two" { Epoch::FIRST.next() } else { Epoch::FIRST };
-    Lease { runner: runner.to_owned(), epoch, until: at(until) }
+    Lease { runner: runner.to_owned(), epoch, lasts: Duration::from_millis(lasts) }
 }
 
 fn order(id: &str, created: i64) -> Order {
@@ -99,7 +129,7 @@ fn opening() -> Vec<Fact> {
     vec![Entry::Intended("reserve".into()), Entry::Intended("authorize".into())]
 }
 
-/// An order that runner one has until millisecond 1000.
+/// An order that runner one has for a second.
 fn placement(order: Order) -> Placement {
     Placement { order, facts: opening(), lease: lease("one", 1000), key: None }
 }
@@ -114,7 +144,7 @@ fn key(key: &str, fingerprint: u8) -> Key {
 }
 
 async fn place(subject: &Subject, order: &Order) {
-    let placed = subject.store.place(placement(order.clone()), order.created_at).await.unwrap();
+    let placed = subject.store.when(order.created_at).place(placement(order.clone())).await.unwrap();
     assert_eq!(placed, Placed::New);
 }
 
@@ -128,7 +158,7 @@ fn confirmed(order: &Order, now: i64) -> Progress {
         rows_before: 1,
         facts,
         phase: Phase::Committed,
-        lease: lease("one", now + 1000),
+        lease: lease("one", 1000),
         event: None,
     }
 }
@@ -144,7 +174,7 @@ fn ended(order: &Order, rows_before: u64, ending: &Ending<Refusal>, now: i64) ->
         rows_before,
         facts: vec![Entry::Ended],
         phase: Phase::Ended,
-        lease: lease("one", now),
+        lease: lease("one", 0),
         event: Some(event),
     }
 }
@@ -154,7 +184,7 @@ async fn find(subject: &Subject, id: &str) -> Order {
 }
 
 async fn unfinished(subject: &Subject, now: i64) -> Vec<String> {
-    let found = subject.store.unfinished(at(now), 10).await.unwrap();
+    let found = subject.store.when(at(now)).unfinished(10).await.unwrap();
     found.into_iter().map(|unfinished| unfinished.id.to_string()).collect()
 }
 
@@ -173,7 +203,7 @@ async fn an_order_is_found_as_it_was_placed_by_those_who_may_see_it(subject: Sub
 async fn a_key_stands_for_one_order(subject: Subject) {
     let with_key =
         |id: &str, fingerprint| Placement { key: Some(key("k", fingerprint)), ..placement(order(id, 0)) };
-    let place = |placement| subject.store.place(placement, at(0));
+    let place = |placement| subject.store.when(at(0)).place(placement);
     assert_eq!(place(with_key("order-1", 1)).await.unwrap(), Placed::New);
     let before = Placed::Before(Box::new(order("order-1", 0)));
     assert_eq!(place(with_key("order-2", 1)).await.unwrap(), before);
@@ -189,44 +219,22 @@ async fn a_key_that_was_only_asked_for_stays_new(subject: Subject) {
     assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
     assert_eq!(subject.store.placed_before(key("k", 2)).await.unwrap(), None);
     let placement = Placement { key: Some(key("k", 3)), ..placement(order("order-1", 0)) };
-    assert_eq!(subject.store.place(placement, at(0)).await.unwrap(), Placed::New);
+    assert_eq!(subject.store.when(at(0)).place(placement).await.unwrap(), Placed::New);
 }
 
-/// An order of three days ago, placed with a key. Keys are judged by the store's own clock.
-async fn placed_long_ago(store: &dyn Store) -> Order {
-    let created_at = Timestamp::from(SystemTime::now() - RETENTION * 3);
-    let old = Order { created_at, updated_at: created_at, ..order("order-1", 0) };
-    let placement = Placement { key: Some(key("k", 1)), ..placement(old.clone()) };
-    assert_eq!(store.place(placement, created_at).await.unwrap(), Placed::New);
-    old
-}
-
-async fn a_key_is_kept_while_its_order_runs_and_after(subject: Subject) {
-    let placed = placed_long_ago(&*subject.store).await;
-    assert_eq!(subject.store.purge_keys().await.unwrap(), 0, "its order runs");
+async fn a_key_is_kept_while_its_order_runs_and_a_day_after(subject: Subject) {
+    let placed = order("order-1", 0);
+    let placement = Placement { key: Some(key("k", 1)), ..placement(placed.clone()) };
+    assert_eq!(subject.store.when(at(0)).place(placement).await.unwrap(), Placed::New);
+    let hours = |hours: i64| at(hours * 3_600_000);
+    assert_eq!(subject.store.when(hours(72)).purge_keys().await.unwrap(), 0, "its order runs");
     let end = ended(&placed, 1, &Ending::Cancelled, 5);
-    assert!(subject.store.advance(end.clone(), at(5)).await.unwrap());
-    assert_eq!(subject.store.purge_keys().await.unwrap(), 0, "its order has only just ended");
+    assert!(subject.store.when(hours(72)).advance(end.clone()).await.unwrap());
+    assert_eq!(subject.store.when(hours(95)).purge_keys().await.unwrap(), 0, "its order has only just ended");
     let before = subject.store.placed_before(key("k", 1)).await.unwrap();
     assert_eq!(before, Some(Placed::Before(Box::new(end.order))));
-}
-
-#[tokio::test]
-async fn a_key_is_forgotten_a_day_after_its_order_ended() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = Files::Folder(folder.path().to_path_buf());
-    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
-    let placed = placed_long_ago(&store).await;
-    assert!(store.advance(ended(&placed, 1, &Ending::Cancelled, 5), at(5)).await.unwrap());
-    for (hours, forgotten) in [(23, 0), (1, 1)] {
-        store.close().await;
-        let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
-        file.execute("UPDATE orders SET ended_at = ended_at - ?1", [hours * 3_600_000]).unwrap();
-        drop(file);
-        let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
-        assert_eq!(store.purge_keys().await.unwrap(), forgotten, "{hours} hours later");
-        store.close().await;
-    }
+    assert_eq!(subject.store.when(hours(96)).purge_keys().await.unwrap(), 1);
+    assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
 }
 
 async fn a_store_has_one_key_for_page_tokens(subject: Subject) {
@@ -239,12 +247,12 @@ async fn a_unit_writes_state_journal_history_and_event_together(subject: Subject
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let confirm = confirmed(&placed, 5);
-    assert!(subject.store.advance(confirm.clone(), at(5)).await.unwrap());
+    assert!(subject.store.when(at(5)).advance(confirm.clone()).await.unwrap());
     assert_eq!(find(&subject, "order-1").await, confirm.order);
     assert!(subject.outbox.pending(10).await.unwrap().is_empty());
 
     let end = ended(&confirm.order, 2, &Ending::Completed, 9);
-    assert!(subject.store.advance(end.clone(), at(9)).await.unwrap());
+    assert!(subject.store.when(at(9)).advance(end.clone()).await.unwrap());
     let completed = find(&subject, "order-1").await;
     assert_eq!((completed.status, completed.version), (OrderStatus::Completed, 3));
     let history = subject.store.history(placed.id.clone()).await.unwrap();
@@ -262,7 +270,7 @@ async fn a_unit_that_was_decided_on_other_rows_writes_nothing(subject: Subject) 
     place(&subject, &placed).await;
     for rows_before in [0, 2] {
         let stale = Progress { rows_before, ..ended(&placed, 1, &Ending::Cancelled, 5) };
-        assert!(!subject.store.advance(stale, at(5)).await.unwrap());
+        assert!(!subject.store.when(at(5)).advance(stale).await.unwrap());
     }
     assert_eq!(find(&subject, "order-1").await, placed);
     assert!(subject.outbox.pending(10).await.unwrap().is_empty());
@@ -273,7 +281,8 @@ async fn a_runner_that_was_replaced_writes_nothing(subject: Subject) {
     place(&subject, &placed).await;
     let taken = subject
         .store
-        .take_over(placed.id.clone(), "two".to_owned(), at(5000), at(1000))
+        .when(at(1000))
+        .take_over(placed.id.clone(), "two".to_owned(), SECOND * 4)
         .await
         .unwrap()
         .unwrap();
@@ -281,19 +290,18 @@ async fn a_runner_that_was_replaced_writes_nothing(subject: Subject) {
     assert_eq!(taken.order, placed);
     assert_eq!(taken.log.entries().last(), Some(&Entry::Resumed));
 
-    assert!(!subject.store.advance(confirmed(&placed, 1001), at(1001)).await.unwrap());
+    assert!(!subject.store.when(at(1001)).advance(confirmed(&placed, 1001)).await.unwrap());
     let guessed = Progress { rows_before: 2, ..confirmed(&placed, 1001) };
-    assert!(!subject.store.advance(guessed, at(1001)).await.unwrap(), "not even with the right row");
+    assert!(!subject.store.when(at(1001)).advance(guessed).await.unwrap(), "not even with the right row");
     assert_eq!(subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap(), None);
     let by_two = Progress { rows_before: 2, lease: lease("two", 6000), ..confirmed(&placed, 1002) };
-    assert!(subject.store.advance(by_two, at(1002)).await.unwrap());
+    assert!(subject.store.when(at(1002)).advance(by_two).await.unwrap());
 }
 
 async fn a_saga_is_taken_over_only_when_its_lease_has_run_out(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
-    let take_over =
-        |now| subject.store.take_over(placed.id.clone(), "two".to_owned(), at(now + 1000), at(now));
+    let take_over = |now| subject.store.when(at(now)).take_over(placed.id.clone(), "two".to_owned(), SECOND);
     assert!(unfinished(&subject, 999).await.is_empty());
     assert_eq!(take_over(999).await.unwrap(), None);
     assert_eq!(unfinished(&subject, 1000).await, ["order-1"]);
@@ -301,7 +309,7 @@ async fn a_saga_is_taken_over_only_when_its_lease_has_run_out(subject: Subject) 
     assert_eq!(take_over(1001).await.unwrap(), None, "it has a runner again");
 
     let end = Progress { lease: lease("two", 0), ..ended(&placed, 2, &Ending::Cancelled, 1002) };
-    assert!(subject.store.advance(end, at(1002)).await.unwrap());
+    assert!(subject.store.when(at(1002)).advance(end).await.unwrap());
     assert!(unfinished(&subject, 1_000_000).await.is_empty());
     assert_eq!(take_over(1_000_000).await.unwrap(), None, "it has ended");
 }
@@ -311,7 +319,11 @@ async fn a_lease_that_is_renewed_does_not_run_out(subject: Subject) {
     place(&subject, &renewed).await;
     place(&subject, &forgotten).await;
     let held = vec![(renewed.id.clone(), Epoch::FIRST), (forgotten.id.clone(), Epoch::FIRST.next())];
-    assert_eq!(subject.store.renew(held, at(3000)).await.unwrap(), [forgotten.id], "another has it");
+    assert_eq!(
+        subject.store.when(at(0)).renew(held, SECOND * 3).await.unwrap(),
+        [forgotten.id],
+        "another has it"
+    );
     assert_eq!(unfinished(&subject, 2000).await, ["order-2"], "only its runner renews a lease");
 }
 
@@ -319,7 +331,7 @@ async fn a_node_ends_its_own_leases_only(subject: Subject) {
     for (id, node) in [("order-1", "till-1"), ("order-2", "till-10"), ("order-3", "till-2")] {
         let lease = lease(&runner_name(node, Uuid::nil()), 1000);
         let placement = Placement { lease, ..placement(order(id, 0)) };
-        assert_eq!(subject.store.place(placement, at(0)).await.unwrap(), Placed::New);
+        assert_eq!(subject.store.when(at(0)).place(placement).await.unwrap(), Placed::New);
     }
     subject.store.end_leases("till-1".to_owned()).await.unwrap();
     assert_eq!(unfinished(&subject, 1).await, ["order-1"]);
@@ -334,12 +346,12 @@ async fn a_parked_saga_waits_for_its_time(subject: Subject) {
         rows_before: 1,
         facts: vec![Entry::Stuck("authorize".into(), refusal)],
         phase: Phase::Stuck,
-        lease: lease("one", 9000),
+        lease: lease("one", 8995),
         moved: None,
         event: None,
     };
-    assert!(subject.store.advance(parked, at(5)).await.unwrap());
-    let lost = subject.store.renew(vec![(placed.id.clone(), Epoch::FIRST)], at(99_000)).await.unwrap();
+    assert!(subject.store.when(at(5)).advance(parked).await.unwrap());
+    let lost = subject.store.renew(vec![(placed.id.clone(), Epoch::FIRST)], SECOND * 99).await.unwrap();
     assert!(lost.is_empty(), "it is parked, and nobody else's");
     assert!(unfinished(&subject, 8999).await.is_empty());
     assert_eq!(unfinished(&subject, 9000).await, ["order-1"], "renewing does not keep it parked");
@@ -349,16 +361,16 @@ async fn an_order_is_cancelled_until_its_payment_is_taken(subject: Subject) {
     let (early, late) = (order("order-1", 0), order("order-2", 0));
     place(&subject, &early).await;
     place(&subject, &late).await;
-    let cancel = |id: &OrderId, user: &str| subject.store.cancel(id.clone(), viewer(user), at(5));
+    let cancel = |id: &OrderId, user: &str| subject.store.when(at(5)).cancel(id.clone(), viewer(user));
     assert_eq!(cancel(&early.id, "mallory").await.unwrap(), None);
     assert_eq!(cancel(&early.id, "user123").await.unwrap(), Some(Cancelling::Noted(early.clone())));
     assert_eq!(cancel(&early.id, "user-admin").await.unwrap(), Some(Cancelling::TurnedBack(early.clone())));
     assert!(
-        !subject.store.advance(confirmed(&early, 6), at(6)).await.unwrap(),
+        !subject.store.when(at(6)).advance(confirmed(&early, 6)).await.unwrap(),
         "the runner has to look again"
     );
 
-    assert!(subject.store.advance(confirmed(&late, 6), at(6)).await.unwrap());
+    assert!(subject.store.when(at(6)).advance(confirmed(&late, 6)).await.unwrap());
     let confirmed = find(&subject, "order-2").await;
     assert_eq!(cancel(&late.id, "user123").await.unwrap(), Some(Cancelling::TooLate(confirmed)));
 }
@@ -388,7 +400,7 @@ async fn only_what_ended_long_ago_is_deleted() {
         let placed = order(id, 0);
         place(&subject, &placed).await;
         let end = ended(&placed, 1, &Ending::Cancelled, end);
-        assert!(subject.store.advance(end.clone(), end.order.updated_at).await.unwrap());
+        assert!(subject.store.when(end.order.updated_at).advance(end.clone()).await.unwrap());
     }
     place(&subject, &order("order-3", 0)).await;
     let rows = async |id: &str| {
@@ -397,17 +409,21 @@ async fn only_what_ended_long_ago_is_deleted() {
         (taken.map(|taken| taken.log.rows()), history.len())
     };
 
-    let kept = |journals: i64, orders: i64| Kept { journals_since: at(journals), orders_since: at(orders) };
-    assert_eq!(subject.store.delete_ended(kept(10, 0)).await.unwrap(), 0);
-    assert_eq!(subject.store.delete_ended(kept(15, 0)).await.unwrap(), 1);
-    assert_eq!(subject.store.delete_ended(kept(15, 0)).await.unwrap(), 0);
+    let kept = |journals: u64, orders: u64| {
+        // As of the second after the beginning: what ended before these moments goes.
+        let [journals, orders] = [journals, orders].map(|since| Duration::from_millis(1000 - since));
+        subject.store.when(at(1000)).delete_ended(Kept { journals, orders })
+    };
+    assert_eq!(kept(10, 0).await.unwrap(), 0);
+    assert_eq!(kept(15, 0).await.unwrap(), 1);
+    assert_eq!(kept(15, 0).await.unwrap(), 0);
     assert_eq!(rows("order-1").await, (Some(0), 2));
     assert_eq!(rows("order-2").await, (Some(2), 2));
 
-    assert_eq!(subject.store.delete_ended(kept(15, 15)).await.unwrap(), 1);
+    assert_eq!(kept(15, 15).await.unwrap(), 1);
     assert_eq!(rows("order-1").await, (None, 0));
     // Whatever is asked for, what has not ended stays.
-    assert_eq!(subject.store.delete_ended(kept(1000, 1000)).await.unwrap(), 2);
+    assert_eq!(kept(1000, 1000).await.unwrap(), 2);
     assert_eq!(rows("order-2").await, (None, 0));
     assert_eq!(rows("order-3").await, (Some(1), 1));
 }
@@ -416,15 +432,15 @@ async fn only_what_ended_long_ago_is_deleted() {
 async fn the_key_of_an_order_that_is_gone_is_new() {
     let subject = sqlite();
     let with_key = |id: &str| Placement { key: Some(key("k", 1)), ..placement(order(id, 0)) };
-    assert_eq!(subject.store.place(with_key("order-1"), at(0)).await.unwrap(), Placed::New);
+    assert_eq!(subject.store.when(at(0)).place(with_key("order-1")).await.unwrap(), Placed::New);
     let end = ended(&order("order-1", 0), 1, &Ending::Cancelled, 10);
-    assert!(subject.store.advance(end, at(10)).await.unwrap());
-    let kept = Kept { journals_since: at(20), orders_since: at(20) };
-    while subject.store.delete_ended(kept).await.unwrap() > 0 {}
+    assert!(subject.store.when(at(10)).advance(end).await.unwrap());
+    let kept = Kept { journals: Duration::ZERO, orders: Duration::ZERO };
+    while subject.store.when(at(20)).delete_ended(kept).await.unwrap() > 0 {}
 
     assert_eq!(subject.store.placed_before(key("k", 1)).await.unwrap(), None);
-    assert_eq!(subject.store.place(with_key("order-2"), at(30)).await.unwrap(), Placed::New);
-    let again = subject.store.place(with_key("order-3"), at(31)).await.unwrap();
+    assert_eq!(subject.store.when(at(30)).place(with_key("order-2")).await.unwrap(), Placed::New);
+    let again = subject.store.when(at(31)).place(with_key("order-3")).await.unwrap();
     assert!(matches!(again, Placed::Before(order) if order.id.as_str() == "order-2"));
 }
 
@@ -432,13 +448,12 @@ async fn the_key_of_an_order_that_is_gone_is_new() {
 async fn the_database_itself_lets_nothing_go_before_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let data = Files::Folder(folder.path().to_path_buf());
-    let store = SqliteStore::open(&data, &Telemetry::disabled()).unwrap();
-    let subject = Subject { outbox: store.outbox(), store: Arc::new(store.clone()) };
+    let subject = sqlite_in(&data);
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let end = ended(&placed, 1, &Ending::Cancelled, 10);
-    assert!(subject.store.advance(end.clone(), at(10)).await.unwrap());
-    store.close().await;
+    assert!(subject.store.when(at(10)).advance(end.clone()).await.unwrap());
+    subject.store.close().await;
     let file = rusqlite::Connection::open(folder.path().join("order.db")).unwrap();
     for change in ["runner = 'two'", "lease_epoch = lease_epoch + 2", "lease_epoch = 0"] {
         let refused = file.execute(&format!("UPDATE orders SET {change}"), ()).unwrap_err().to_string();

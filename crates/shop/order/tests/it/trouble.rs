@@ -5,7 +5,7 @@ use crate::{
     shop::{Neighbours, PATIENCE, Service, Shop, order_for},
 };
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 use tokio::sync::Semaphore;
@@ -16,10 +16,10 @@ use waypost_api::order::v1::{
 };
 use waypost_api::payment::v1::PaymentState::{Captured, Refunded, Voided};
 use waypost_api::{
-    ErrorCode, OrderStatus, Timestamp,
+    ErrorCode, OrderStatus,
     events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind},
 };
-use waypost_durable::{Clock, Files, broker::Broker as _};
+use waypost_durable::{Files, broker::Broker as _, clock::ManualClock};
 use waypost_order::{
     Config,
     store::{SqliteStore, Store},
@@ -250,19 +250,23 @@ struct TwoProcesses {
     first: Service,
     second: Service,
     store: Arc<dyn Store>,
-    now: Arc<Mutex<SystemTime>>,
+    folder: tempfile::TempDir,
+    hand: ManualClock,
     gate: Arc<Semaphore>,
 }
 
-const LEASE: config::Duration = config::Duration::from_secs(10);
+/// Leases run by the clock of the store, which the test moves; when they are renewed, by time that passes.
+const LEASE: config::Duration = config::Duration::from_millis(300);
+const OFTEN: config::Duration = config::Duration::from_millis(5);
+const NEVER: config::Duration = config::Duration::from_secs(3600);
 
 impl TwoProcesses {
-    fn start(sweeps_of_the_first: config::Duration) -> TwoProcesses {
-        TwoProcesses::start_waiting_for(&["authorize"], sweeps_of_the_first)
+    fn start(sweeps: [config::Duration; 2]) -> TwoProcesses {
+        TwoProcesses::start_waiting_for(&["authorize"], sweeps)
     }
 
-    /// The first call of each of these methods waits.
-    fn start_waiting_for(methods: &[&'static str], sweeps_of_the_first: config::Duration) -> TwoProcesses {
+    /// The first call of each of these methods waits. `sweeps`: how often each process looks after leases.
+    fn start_waiting_for(methods: &[&'static str], sweeps: [config::Duration; 2]) -> TwoProcesses {
         let neighbours = Neighbours::start();
         let gate = Arc::new(Semaphore::new(0));
         for method in methods {
@@ -270,30 +274,35 @@ impl TwoProcesses {
                 if *method == "commit" { &neighbours.inventory.script } else { &neighbours.payments.script };
             script.next(method, [Act::Waits(Arc::clone(&gate))]);
         }
+        let hand = ManualClock::at(SystemTime::now());
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::Folder(folder.path().to_owned());
         let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap());
-        let now = Arc::new(Mutex::new(SystemTime::now()));
+            Arc::new(SqliteStore::open_by(&files, &Telemetry::disabled(), hand.clock()).unwrap());
         let process = |sweep_interval| {
             let config = Config { lease: LEASE, sweep_interval, ..neighbours.config() };
-            let now = Arc::clone(&now);
-            let clock = Clock::from_fn(move || *now.lock().unwrap());
-            Service::by_clock(&config, TestTelemetry::new("order-service"), Arc::clone(&store), clock)
+            let telemetry = TestTelemetry::new("order-service");
+            Service::by_clock(&config, telemetry, Arc::clone(&store), hand.clock())
         };
-        let (first, second) = (process(sweeps_of_the_first), process(config::Duration::from_millis(5)));
-        TwoProcesses { neighbours, first, second, store, now, gate }
+        let [first, second] = sweeps.map(process);
+        TwoProcesses { neighbours, first, second, store, folder, hand, gate }
     }
 
-    fn pass(&self, time: Duration) -> Timestamp {
-        let mut now = self.now.lock().unwrap();
-        *now += time;
-        Timestamp::from(*now)
+    fn pass(&self, time: Duration) {
+        self.hand.advance(time);
+    }
+
+    /// When the lease of the one order ends.
+    fn lease_until(&self) -> i64 {
+        let file = rusqlite::Connection::open(self.folder.path().join("order.db")).unwrap();
+        file.query_row("SELECT lease_until FROM orders", (), |row| row.get(0)).unwrap()
     }
 }
 
 #[tokio::test]
 async fn an_order_of_a_process_that_shows_no_life_is_taken_over_and_charged_once() {
     // The first process never looks after its leases, as if it were stopped.
-    let shop = TwoProcesses::start(config::Duration::from_secs(3600));
+    let shop = TwoProcesses::start([NEVER, OFTEN]);
     let taken_over = async {
         shop.neighbours.payments.script.called("authorize").await;
         shop.pass(LEASE.get());
@@ -314,7 +323,7 @@ async fn an_order_of_a_process_that_shows_no_life_is_taken_over_and_charged_once
 #[tokio::test]
 async fn a_runner_that_others_know_as_replaced_stops() {
     // The first process never looks after its leases, as if it were stopped, and wakes up with its commit on its way.
-    let shop = TwoProcesses::start_waiting_for(&["commit"], config::Duration::from_secs(3600));
+    let shop = TwoProcesses::start_waiting_for(&["commit"], [NEVER, OFTEN]);
     let stock = &shop.neighbours.inventory.script;
     let taken_over = async {
         stock.called("commit").await;
@@ -333,15 +342,17 @@ async fn a_runner_that_others_know_as_replaced_stops() {
 
 #[tokio::test]
 async fn a_runner_whose_lease_was_taken_stops_before_its_next_step() {
-    let shop = TwoProcesses::start(config::Duration::from_millis(5));
+    let shop = TwoProcesses::start([OFTEN, NEVER]);
     let taken_away = async {
         shop.neighbours.payments.script.called("authorize").await;
-        let mut unfinished = shop.store.unfinished(far(), 2).await.unwrap();
-        let (id, elsewhere) = (unfinished.remove(0).id, "elsewhere".to_owned());
-        let taken = shop.store.take_over(id, elsewhere, far().plus(LEASE.get()), far()).await;
-        assert!(taken.unwrap().is_some());
-        // Time to renew; the call that waits is never answered.
-        shop.pass(LEASE.get() / 2);
+        // Its own runner may renew the lease in between; the call that waits is never answered.
+        let is_taken = async || {
+            shop.pass(LEASE.get());
+            let Some(order) = shop.store.unfinished(1).await.unwrap().pop() else { return false };
+            let taken = shop.store.take_over(order.id, "elsewhere".to_owned(), LEASE.get() * 1000).await;
+            taken.unwrap().is_some()
+        };
+        while !is_taken().await {}
     };
     let (created, ()) = tokio::join!(shop.first.create(order_for("user123")), taken_away);
     assert_eq!(created.unwrap().order.unwrap().status(), Pending);
@@ -349,21 +360,16 @@ async fn a_runner_whose_lease_was_taken_stops_before_its_next_step() {
     assert_eq!(calls, ["authorize authorize:1"], "nothing was tried again, captured or undone");
 }
 
-/// Long after every lease of the tests.
-fn far() -> Timestamp {
-    Timestamp::from(SystemTime::now()).plus(LEASE.get() * 1000)
-}
-
 #[tokio::test]
 async fn an_order_that_takes_longer_than_a_lease_stays_with_its_process() {
-    let shop = TwoProcesses::start(config::Duration::from_millis(5));
+    let shop = TwoProcesses::start([OFTEN, OFTEN]);
     let outlives_its_lease = async {
         shop.neighbours.payments.script.called("authorize").await;
         for _ in 0..5 {
-            let now = shop.pass(LEASE.get() / 2);
-            let later = now.plus(LEASE.get() * 2 / 3);
+            let before = shop.lease_until();
+            shop.pass(LEASE.get() / 2);
             let renewed = async {
-                while !shop.store.unfinished(later, 1).await.unwrap().is_empty() {
+                while shop.lease_until() <= before {
                     tokio::task::yield_now().await;
                 }
             };

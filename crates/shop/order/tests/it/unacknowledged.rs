@@ -5,8 +5,9 @@ use crate::shop::{Neighbours, Service, code, order_for};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
-use waypost_api::{ErrorCode, OrderId, Timestamp, UserId, order::v1::OrderStatus};
+use waypost_api::{ErrorCode, OrderId, UserId, order::v1::OrderStatus};
 use waypost_durable::{
     BoxFuture, Cause, Epoch, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox,
 };
@@ -65,8 +66,8 @@ impl FatedStore {
 }
 
 impl Store for FatedStore {
-    fn place(&self, placement: Placement, now: Timestamp) -> Answer<'_, Placed> {
-        Box::pin(FatedStore::meet(&self.place, self.inner.place(placement, now)))
+    fn place(&self, placement: Placement) -> Answer<'_, Placed> {
+        Box::pin(FatedStore::meet(&self.place, self.inner.place(placement)))
     }
 
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
@@ -81,34 +82,28 @@ impl Store for FatedStore {
         self.inner.page(user, viewer, after, most)
     }
 
-    fn cancel(&self, id: OrderId, viewer: Viewer, now: Timestamp) -> Answer<'_, Option<Cancelling>> {
-        self.inner.cancel(id, viewer, now)
+    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
+        self.inner.cancel(id, viewer)
     }
 
-    fn advance(&self, progress: Progress, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(FatedStore::meet(&self.advance, self.inner.advance(progress, now)))
+    fn advance(&self, progress: Progress) -> Answer<'_, bool> {
+        Box::pin(FatedStore::meet(&self.advance, self.inner.advance(progress)))
     }
 
-    fn take_over(
-        &self,
-        id: OrderId,
-        runner: String,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Taken>> {
-        self.inner.take_over(id, runner, until, now)
+    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
+        self.inner.take_over(id, runner, lasts)
     }
 
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
         self.inner.reload(id, epoch)
     }
 
-    fn unfinished(&self, now: Timestamp, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        self.inner.unfinished(now, most)
+    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
+        self.inner.unfinished(most)
     }
 
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, until: Timestamp) -> Answer<'_, Vec<OrderId>> {
-        self.inner.renew(held, until)
+    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
+        self.inner.renew(held, lasts)
     }
 
     fn purge_keys(&self) -> Answer<'_, usize> {

@@ -13,7 +13,7 @@ use crate::{
     Error,
     domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, ReviewTimes, Totals},
 };
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{Currency, OrderId, Timestamp};
 use waypost_durable::{BoxFuture, Epoch, Migrator, Storage};
 use waypost_telemetry::Telemetry;
@@ -39,6 +39,8 @@ pub struct BegunRefund {
     pub payment: Payment,
     /// Whether it was begun now, for the first time or anew, so that the provider cannot know of it yet.
     pub is_new: bool,
+    /// The store's time when this was read.
+    pub as_of: Timestamp,
 }
 
 /// What became of a refund.
@@ -90,6 +92,8 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 
 /// Payments, refunds and the ledger.
 ///
+/// What is due when is judged by the clock of the store, which all its callers share; none of them tells it the time.
+///
 /// # Isolation
 /// Callers are many, in several processes where the database allows it. Each method is one transaction that judges what it
 /// has read, so what it has read must still hold when it commits:
@@ -109,7 +113,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     // that asks is remembered in the unit of the effect: what is refused leaves no trace.
 
     /// Writes an intent down, or finds the payment it became before (see [`crate::domain::authorize`]).
-    fn begin(&self, intent: Intent, now: Timestamp) -> Answer<'_, Begun>;
+    fn begin(&self, intent: Intent) -> Answer<'_, Begun>;
 
     /// The newest payment of an order.
     fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>>;
@@ -119,43 +123,24 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Marks an order's payment as unwanted and forbids that one of this generation or an older one begins (see
     /// [`crate::domain::void`]). Gives the newest payment that this is about, if there is one.
-    fn give_up(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Payment>>;
+    fn give_up(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, Option<Payment>>;
 
     /// Moves a payment to where a finding says it is, and books the money that moved (see [`Payment::after`]).
-    fn record(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        finding: Finding,
-        now: Timestamp,
-    ) -> Answer<'_, Payment>;
+    fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment>;
 
     /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
     /// rejected is begun anew when it has rested (see [`Refund::anew`]). Without an epoch whoever asks was admitted before.
-    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>, now: Timestamp)
-    -> Answer<'_, BegunRefund>;
+    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund>;
 
     /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done.
-    fn end_refund(
-        &self,
-        key: String,
-        number: u32,
-        outcome: RefundOutcome,
-        now: Timestamp,
-    ) -> Answer<'_, Payment>;
+    fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment>;
 
     /// What is to be looked into, the longest due first, at most `most` of each kind.
-    fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due>;
+    fn due(&self, most: u32) -> Answer<'_, Due>;
 
-    /// Deletes some payments that ended before this moment, with their refunds and ledger entries, and tells how many; what
+    /// Deletes some payments that ended longer ago than `age`, with their refunds and ledger entries, and tells how many; what
     /// they add up to is kept. Nothing that may still move goes. Repeated until it is none, all of it is gone.
-    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize>;
+    fn delete_ended(&self, age: Duration) -> Answer<'_, usize>;
 
     /// Sums over everything (I9), also over what was deleted. Reads everything: for checks, not for requests.
     fn totals(&self, currency: Currency) -> Answer<'_, Totals>;

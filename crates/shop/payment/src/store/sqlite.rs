@@ -17,9 +17,10 @@ use crate::{
     },
 };
 use rusqlite::params;
+use std::time::Duration;
 use waypost_api::{Currency, OrderId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
 
@@ -47,7 +48,18 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database and migrates it. Blocks the thread meanwhile.
     pub fn open(files: &Files, telemetry: &Telemetry, times: ReviewTimes) -> Result<SqliteStore, Error> {
-        let options = DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry);
+        Self::open_by(files, telemetry, times, Clock::system())
+    }
+
+    /// As [`SqliteStore::open`], with a clock for the database.
+    pub fn open_by(
+        files: &Files,
+        telemetry: &Telemetry,
+        times: ReviewTimes,
+        clock: Clock,
+    ) -> Result<SqliteStore, Error> {
+        let options =
+            DatabaseOptions { clock, ..DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry) };
         Ok(SqliteStore { database: Database::open(options, MIGRATIONS)?, times })
     }
 
@@ -58,9 +70,9 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn begin(&self, intent: Intent, now: Timestamp) -> Answer<'_, Begun> {
+    fn begin(&self, intent: Intent) -> Answer<'_, Begun> {
         let times = self.times;
-        Box::pin(self.database.write("begin", move |unit| begin(unit, intent, now, &times)))
+        Box::pin(self.database.write("begin", move |unit| begin(unit, intent, &times)))
     }
 
     fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>> {
@@ -71,66 +83,41 @@ impl Store for SqliteStore {
         Box::pin(self.database.write("admit", move |unit| admit(unit, &order, epoch)))
     }
 
-    fn give_up(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        epoch: Epoch,
-        now: Timestamp,
-    ) -> Answer<'_, Option<Payment>> {
+    fn give_up(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, Option<Payment>> {
         let times = self.times;
-        Box::pin(
-            self.database.write("give_up", move |unit| give_up(unit, &order, generation, epoch, now, &times)),
-        )
+        Box::pin(self.database.write("give_up", move |unit| give_up(unit, &order, generation, epoch, &times)))
     }
 
-    fn record(
-        &self,
-        order: OrderId,
-        generation: Generation,
-        finding: Finding,
-        now: Timestamp,
-    ) -> Answer<'_, Payment> {
+    fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
         let times = self.times;
         Box::pin(self.database.write("record", move |unit| {
             let payment = payment(unit, &order, generation)?;
-            record(unit, &payment, &finding, now, &times)
+            record(unit, &payment, &finding, &times)
         }))
     }
 
-    fn begin_refund(
-        &self,
-        wish: RefundWish,
-        epoch: Option<Epoch>,
-        now: Timestamp,
-    ) -> Answer<'_, BegunRefund> {
+    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
+        let times = self.times;
+        Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, wish, epoch, &times)))
+    }
+
+    fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment> {
         let times = self.times;
         Box::pin(
-            self.database.write("begin_refund", move |unit| begin_refund(unit, wish, epoch, now, &times)),
+            self.database.write("end_refund", move |unit| end_refund(unit, &key, number, outcome, &times)),
         )
     }
 
-    fn end_refund(
-        &self,
-        key: String,
-        number: u32,
-        outcome: RefundOutcome,
-        now: Timestamp,
-    ) -> Answer<'_, Payment> {
-        let times = self.times;
-        Box::pin(
-            self.database
-                .write("end_refund", move |unit| end_refund(unit, &key, number, outcome, now, &times)),
-        )
+    fn due(&self, most: u32) -> Answer<'_, Due> {
+        Box::pin(self.database.read("due", move |unit| due(unit, most)))
     }
 
-    fn due(&self, now: Timestamp, most: u32) -> Answer<'_, Due> {
-        Box::pin(self.database.read("due", move |unit| due(unit, now, most)))
-    }
-
-    fn delete_ended(&self, before: Timestamp) -> Answer<'_, usize> {
+    fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
         let database = self.database.untraced();
-        let delete = move |unit: &mut Unit<'_>| retention::delete_ended(unit, before, DELETED_AT_ONCE);
+        let delete = move |unit: &mut Unit<'_>| {
+            let before = Timestamp::from(unit.ago(age));
+            retention::delete_ended(unit, before, DELETED_AT_ONCE)
+        };
         Box::pin(async move { database.write("delete_ended", delete).await })
     }
 
@@ -147,7 +134,12 @@ impl Store for SqliteStore {
     }
 }
 
-fn begin(unit: &mut Unit<'_>, intent: Intent, now: Timestamp, times: &ReviewTimes) -> Result<Begun, Error> {
+/// The time by the database's clock.
+fn now(unit: &mut Unit<'_>) -> Timestamp {
+    Timestamp::from(unit.now())
+}
+
+fn begin(unit: &mut Unit<'_>, intent: Intent, times: &ReviewTimes) -> Result<Begun, Error> {
     let newest = newest(unit, &intent.order)?;
     let voided = unit.query_optional(
         "SELECT generation, lease_epoch FROM voided_orders WHERE order_id = ?1",
@@ -162,7 +154,7 @@ fn begin(unit: &mut Unit<'_>, intent: Intent, now: Timestamp, times: &ReviewTime
         see(unit, &mut payment, intent.epoch)?;
         return Ok(Begun { payment, is_new: false });
     }
-    let payment = Payment::begin(intent, now, times);
+    let payment = Payment::begin(intent, now(unit), times);
     insert_payment(unit, &payment)?;
     Ok(Begun { payment, is_new: true })
 }
@@ -179,9 +171,9 @@ fn give_up(
     order: &OrderId,
     generation: Generation,
     epoch: Epoch,
-    now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Option<Payment>, Error> {
+    let now = now(unit);
     let newest = newest(unit, order)?;
     let step = domain::void(newest.as_ref(), generation);
     let voided_in = unit.query_row(
@@ -208,10 +200,9 @@ fn record(
     unit: &mut Unit<'_>,
     payment: &Payment,
     finding: &Finding,
-    now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Payment, Error> {
-    let change: Change = payment.after(finding, now, times)?;
+    let change: Change = payment.after(finding, now(unit), times)?;
     write_change(unit, payment, &change)?;
     Ok(change.payment)
 }
@@ -220,9 +211,9 @@ fn begin_refund(
     unit: &mut Unit<'_>,
     wish: RefundWish,
     epoch: Option<Epoch>,
-    now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
+    let now = now(unit);
     if let Some(epoch) = epoch {
         admit(unit, &wish.order, epoch)?;
     }
@@ -230,7 +221,7 @@ fn begin_refund(
         Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
         Some((before, payment)) => {
             let Some(anew) = before.anew(now, times) else {
-                return Ok(BegunRefund { refund: before, payment, is_new: false });
+                return Ok(BegunRefund { refund: before, payment, is_new: false, as_of: now });
             };
             (anew, Some(payment))
         }
@@ -259,7 +250,7 @@ fn begin_refund(
             now.unix_millis(),
         ],
     )?;
-    Ok(BegunRefund { refund: new, payment, is_new: true })
+    Ok(BegunRefund { refund: new, payment, is_new: true, as_of: now })
 }
 
 fn end_refund(
@@ -267,9 +258,9 @@ fn end_refund(
     key: &str,
     number: u32,
     outcome: RefundOutcome,
-    now: Timestamp,
     times: &ReviewTimes,
 ) -> Result<Payment, Error> {
+    let now = now(unit);
     let Some((refund, payment)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
     let found = match outcome {
         RefundOutcome::NoAnswer => {
@@ -299,12 +290,13 @@ fn end_refund(
         }
     };
     match found {
-        Some(charge) => record(unit, &payment, &Finding::Charge(charge), now, times),
+        Some(charge) => record(unit, &payment, &Finding::Charge(charge), times),
         None => Ok(payment),
     }
 }
 
-fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
+fn due(unit: &mut Unit<'_>, most: u32) -> Result<Due, Error> {
+    let now = now(unit);
     let payments = unit.query_all(
         concat!(
             "SELECT ",
@@ -330,7 +322,7 @@ fn due(unit: &mut Unit<'_>, now: Timestamp, most: u32) -> Result<Due, Error> {
     for stored in refunds {
         let (order, generation) = stored.payment()?;
         let payment = payment(unit, &order, generation)?;
-        due.refunds.push(BegunRefund { refund: stored.of(&payment)?, payment, is_new: false });
+        due.refunds.push(BegunRefund { refund: stored.of(&payment)?, payment, is_new: false, as_of: now });
     }
     Ok(due)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{Hand, authorization, payments, sqlite},
+    world::{authorization, payments, sqlite},
 };
 use axum::http::StatusCode;
 use waypost_payment::{Error, domain::PaymentState};
@@ -10,7 +10,8 @@ use waypost_payment::{Error, domain::PaymentState};
 #[tokio::test]
 async fn a_contradiction_counts_until_the_provider_agrees() {
     let provider = FakeProvider::start();
-    let payments = payments(sqlite(), &provider, &Hand::default());
+    let store = sqlite();
+    let payments = payments(&store, &provider);
     let another = r#"{"id":"ch_1","status":"authorized","amount":1.00,"captured":0,"refunded":0,"currency":"USD",
         "reference":"somebody-else","decline_code":null}"#;
     provider.is_next(Mood::AnswerAfter(StatusCode::OK, another.to_owned()));

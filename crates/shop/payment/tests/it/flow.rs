@@ -2,7 +2,7 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, dollars, first, order, payments, sqlite},
+    world::{AMOUNT, Timed, assert_sound, authorization, dollars, first, order, payments, sqlite},
 };
 use axum::http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -13,20 +13,19 @@ use waypost_payment::{
     domain::{PaymentState, RefundWish},
     logic::{Authorization, Payments},
     provider::Provider,
-    store::Store,
 };
 use waypost_resilience::deadline;
 use waypost_telemetry::Telemetry;
 
 pub(crate) struct Shop {
     pub(crate) provider: FakeProvider,
-    store: Arc<dyn Store>,
+    store: Timed,
     pub(crate) payments: Payments,
 }
 
-fn shop_on(store: Arc<dyn Store>) -> Shop {
+fn shop_on(store: Timed) -> Shop {
     let provider = FakeProvider::start();
-    let payments = payments(Arc::clone(&store), &provider, &Hand::default());
+    let payments = payments(&store, &provider);
     Shop { provider, store, payments }
 }
 
@@ -246,7 +245,7 @@ async fn a_provider_that_is_away_leaves_the_outcome_open() {
     let url = FakeProvider::start().url().to_owned();
     let config = ProviderConfig { url, ..ProviderConfig::default() };
     let client = Provider::new(&config, &Telemetry::disabled()).unwrap();
-    let payments = Payments::new(Arc::clone(&store), client, Hand::default().clock(), &Config::default());
+    let payments = Payments::new(Arc::clone(&store.store), client, &Config::default());
     assert_eq!(code(payments.authorize(authorization("one")).await), ErrorCode::PaymentUnknown);
     assert_eq!(payments.payment(order("one")).await.unwrap().state, PaymentState::Unknown);
 }
@@ -307,7 +306,7 @@ async fn the_callers_deadline_ends_the_wait_for_the_provider() {
     let patient =
         ProviderConfig { timeout: Duration::from_mins(1).into(), ..crate::world::config(&provider).provider };
     let client = Provider::new(&patient, &Telemetry::disabled()).unwrap();
-    let payments = Payments::new(sqlite(), client, Hand::default().clock(), &Config::default());
+    let payments = Payments::new(sqlite().store, client, &Config::default());
     provider.is_next(Mood::SilentAfter);
     let nearest = tokio::time::Instant::now() + Duration::from_millis(500);
     let answer = deadline::within(nearest, payments.authorize(authorization("one"))).await;

@@ -3,10 +3,9 @@
 use crate::{
     flow::{code, shop},
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, dollars, order, payments, sqlite},
+    world::{AMOUNT, assert_sound, authorization, dollars, order, payments, sqlite},
 };
 use axum::http::StatusCode;
-use std::sync::Arc;
 use waypost_api::ErrorCode;
 use waypost_durable::Epoch;
 use waypost_payment::{
@@ -78,7 +77,7 @@ async fn a_provider_that_does_not_take_our_key_is_counted_and_logged() {
     let provider = FakeProvider::start();
     let config = crate::world::config(&provider);
     let client = Provider::new(&config.provider, telemetry.handle()).unwrap();
-    let payments = Payments::new(sqlite(), client, Hand::default().clock(), &config);
+    let payments = Payments::new(sqlite().store, client, &config);
     provider.is_next(Mood::Answer(StatusCode::UNAUTHORIZED, r#"{"code":"key_revoked"}"#.to_owned()));
     let error = with_context(telemetry.context(), payments.authorize(authorization("one"))).await;
     // `unavailable`, which opens the breakers of the callers.
@@ -118,14 +117,14 @@ fn rejected_refund() -> Mood {
 #[tokio::test]
 async fn a_rejected_refund_is_made_anew_under_another_key() {
     let store = sqlite();
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(Arc::clone(&store), &provider, &hand);
+    let provider = FakeProvider::start();
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(rejected_refund());
     assert_eq!(code(payments.refund(wish.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentConflict);
-    hand.move_on(3600);
+    store.move_on(3600);
     assert_eq!(
         payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap().state,
         PaymentState::Refunded
@@ -139,9 +138,9 @@ async fn a_rejected_refund_is_made_anew_under_another_key() {
 
 #[tokio::test]
 async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let provider = FakeProvider::start();
     let store = sqlite();
-    let payments = payments(Arc::clone(&store), &provider, &hand);
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let half =
@@ -152,7 +151,7 @@ async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
     for _ in 0..2 {
         assert_eq!(code(payments.refund(half.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentUnknown);
     }
-    hand.move_on(3600);
+    store.move_on(3600);
     assert_eq!(payments.refund(half, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT / 2);
     assert_eq!(provider.charges()[0]["refunded"], 49.995);
     let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
@@ -161,9 +160,9 @@ async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
 
 #[tokio::test]
 async fn a_charge_rejected_after_an_open_try_is_voided_when_it_comes() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let provider = FakeProvider::start();
     let store = sqlite();
-    let payments = payments(Arc::clone(&store), &provider, &hand);
+    let payments = payments(&store, &provider);
     provider.is_next(Mood::SilentBefore);
     payments.authorize(authorization("one")).await.unwrap_err();
     provider.is_next(Mood::Answer(StatusCode::PAYMENT_REQUIRED, r#"{"code":"card_declined"}"#.to_owned()));
@@ -171,10 +170,10 @@ async fn a_charge_rejected_after_an_open_try_is_voided_when_it_comes() {
     let declined = payments.payment(order("one")).await.unwrap();
     // The first try was worked off at last.
     provider.receive_late(declined.id.as_str(), "99.99");
-    hand.move_on(60);
+    store.move_on(60);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(provider.charges()[0]["status"], "voided");
-    hand.move_on(24 * 3600);
+    store.move_on(24 * 3600);
     assert_eq!(payments.review().await.unwrap(), 0);
     assert_sound(&*store, &["one"]).await;
 }

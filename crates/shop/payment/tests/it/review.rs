@@ -2,16 +2,17 @@
 
 use crate::{
     provider::{FakeProvider, Mood},
-    world::{AMOUNT, Hand, assert_sound, authorization, config, dollars, first, order, payments, sqlite},
+    world::{
+        AMOUNT, assert_sound, authorization, config, dollars, first, order, payments, sqlite, sqlite_in,
+    },
 };
 use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
 use waypost_durable::{Epoch, Files};
 use waypost_payment::{
-    domain::{PaymentState, RefundWish, ReviewTimes},
+    domain::{PaymentState, RefundWish},
     logic::Payments,
     provider::Provider,
-    store::{SqliteStore, Store},
 };
 use waypost_service::Drain;
 use waypost_telemetry::{Telemetry, span, testing::TestTelemetry, with_context};
@@ -22,12 +23,13 @@ async fn state(payments: &Payments) -> PaymentState {
 
 #[tokio::test]
 async fn a_charge_whose_answer_is_lost_is_found_by_the_review() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(sqlite(), &provider, &hand);
+    let provider = FakeProvider::start();
+    let store = sqlite();
+    let payments = payments(&store, &provider);
     provider.is_next(Mood::SilentAfter);
     payments.authorize(authorization("one")).await.unwrap_err();
     assert_eq!(payments.review().await.unwrap(), 0);
-    hand.move_on(5);
+    store.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Authorized);
     assert_eq!(payments.review().await.unwrap(), 0);
@@ -38,10 +40,10 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_review() {
 async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = Files::Folder(folder.path().to_owned());
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let open = || SqliteStore::open(&data, &Telemetry::disabled(), ReviewTimes::default()).unwrap();
+    let provider = FakeProvider::start();
+    let open = || sqlite_in(&data, &Telemetry::disabled());
     let store = open();
-    let before = payments(Arc::new(store.clone()), &provider, &hand);
+    let before = payments(&store, &provider);
     provider.is_next(Mood::SilentAfter);
     let request = waypost_telemetry::spawn(async move { before.authorize(authorization("one")).await });
     provider.wait_for_calls(1).await;
@@ -51,28 +53,29 @@ async fn a_crash_between_the_charge_and_our_record_is_settled_after_the_restart(
     store.close().await;
 
     let store = open();
-    let after = payments(Arc::new(store.clone()), &provider, &hand);
+    let after = payments(&store, &provider);
     assert_eq!(state(&after).await, PaymentState::Unknown);
-    hand.move_on(5);
+    store.move_on(5);
     assert_eq!(after.review().await.unwrap(), 1);
     assert_eq!(state(&after).await, PaymentState::Authorized);
     // The order's saga comes back as well, with the same key.
     assert_eq!(after.authorize(authorization("one")).await.unwrap().state, PaymentState::Authorized);
     after.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     assert_eq!((provider.charges().len(), provider.count("POST /v1/charges")), (1, 1));
-    assert_sound(&store, &["one"]).await;
+    assert_sound(&*store, &["one"]).await;
     store.close().await;
 }
 
 #[tokio::test]
 async fn a_payment_that_was_given_up_is_voided_by_the_review_if_the_void_could_not() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(sqlite(), &provider, &hand);
+    let provider = FakeProvider::start();
+    let store = sqlite();
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     provider.is_next(Mood::SilentBefore);
     payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap_err();
     assert_eq!(state(&payments).await, PaymentState::Authorized);
-    hand.move_on(5);
+    store.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Voided);
     assert_eq!(provider.charges()[0]["status"], "voided");
@@ -80,57 +83,58 @@ async fn a_payment_that_was_given_up_is_voided_by_the_review_if_the_void_could_n
 
 #[tokio::test]
 async fn a_charge_that_arrives_after_the_void_is_voided_too() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(sqlite(), &provider, &hand);
+    let provider = FakeProvider::start();
+    let store = sqlite();
+    let payments = payments(&store, &provider);
     provider.is_next(Mood::SilentBefore);
     payments.authorize(authorization("one")).await.unwrap_err();
     let voided = payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap().unwrap();
     assert_eq!(voided.state, PaymentState::Voided);
     provider.receive_late(voided.id.as_str(), "99.99");
 
-    hand.move_on(60);
+    store.move_on(60);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(provider.charges()[0]["status"], "voided");
     assert_eq!(state(&payments).await, PaymentState::Voided);
-    hand.move_on(3600);
+    store.move_on(3600);
     assert_eq!(payments.review().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_charge_that_arrives_hours_after_the_void_is_voided_too() {
     let store = sqlite();
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(store, &provider, &hand);
+    let provider = FakeProvider::start();
+    let payments = payments(&store, &provider);
     provider.is_next(Mood::SilentBefore);
     payments.authorize(authorization("one")).await.unwrap_err();
     let voided = payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap().unwrap();
     let mut looks = 0;
     for _ in 0..60 * 5 {
-        hand.move_on(60);
+        store.move_on(60);
         looks += payments.review().await.unwrap();
     }
     assert!((3..12).contains(&looks), "with growing pauses: {looks}");
     provider.receive_late(voided.id.as_str(), "99.99");
     for _ in 0..60 * 20 {
-        hand.move_on(60);
+        store.move_on(60);
         payments.review().await.unwrap();
     }
     assert_eq!(provider.charges()[0]["status"], "voided");
-    hand.move_on(7 * 24 * 3600);
+    store.move_on(7 * 24 * 3600);
     assert_eq!(payments.review().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_capture_that_comes_late_is_given_back_by_the_review() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let provider = FakeProvider::start();
     let store = sqlite();
-    let payments = payments(Arc::clone(&store), &provider, &hand);
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     // The void gets no answer, and the capture that was sent before it is worked off first.
     provider.is_next(Mood::SilentBefore);
     payments.void(order("one"), first(), "one:void:1", Epoch::FIRST).await.unwrap_err();
     provider.capture_late(0);
-    hand.move_on(5);
+    store.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Refunded);
     assert_eq!(provider.charges()[0]["refunded"], 99.99);
@@ -139,13 +143,13 @@ async fn a_capture_that_comes_late_is_given_back_by_the_review() {
 
 #[tokio::test]
 async fn a_capture_that_nobody_heard_of_is_booked_by_the_review() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let provider = FakeProvider::start();
     let store = sqlite();
-    let payments = payments(Arc::clone(&store), &provider, &hand);
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     provider.is_next(Mood::SilentAfter);
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap_err();
-    hand.move_on(600);
+    store.move_on(600);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Captured);
     assert_sound(&*store, &["one"]).await;
@@ -153,14 +157,15 @@ async fn a_capture_that_nobody_heard_of_is_booked_by_the_review() {
 
 #[tokio::test]
 async fn a_refund_without_an_answer_is_sent_again() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
-    let payments = payments(sqlite(), &provider, &hand);
+    let provider = FakeProvider::start();
+    let store = sqlite();
+    let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
     let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(Mood::SilentAfter);
     payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap_err();
-    hand.move_on(5);
+    store.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Refunded);
     assert_eq!(payments.refund(wish, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
@@ -169,18 +174,18 @@ async fn a_refund_without_an_answer_is_sent_again() {
 
 #[tokio::test]
 async fn a_provider_that_is_away_is_asked_less_and_less_often() {
-    let hand = Hand::default();
+    let store = sqlite();
     let payments = {
         let provider = FakeProvider::start();
-        payments(sqlite(), &provider, &hand)
+        payments(&store, &provider)
     };
     let error = payments.authorize(authorization("one")).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::PaymentUnknown);
-    hand.move_on(5);
+    store.move_on(5);
     let mut looks = 0;
     for _ in 0..60 {
         looks += payments.review().await.unwrap();
-        hand.move_on(1);
+        store.move_on(1);
     }
     assert_eq!(looks, 4, "after 5, 10, 20 and 40 seconds");
     assert_eq!(state(&payments).await, PaymentState::Unknown);
@@ -190,11 +195,10 @@ async fn a_provider_that_is_away_is_asked_less_and_less_often() {
 async fn a_review_joins_the_trace_of_the_request_and_finds_nothing_in_silence() {
     let telemetry = TestTelemetry::new("payment-service");
     let provider = FakeProvider::start();
-    let hand = Hand::default();
     let config = config(&provider);
-    let store = SqliteStore::open(&Files::Ephemeral, telemetry.handle(), ReviewTimes::default()).unwrap();
+    let store = sqlite_in(&Files::Ephemeral, telemetry.handle());
     let client = Provider::new(&config.provider, telemetry.handle()).unwrap();
-    let payments = Payments::new(Arc::new(store.clone()) as Arc<dyn Store>, client, hand.clock(), &config);
+    let payments = Payments::new(Arc::clone(&store.store), client, &config);
     with_context(telemetry.context(), async {
         assert_eq!(payments.review().await.unwrap(), 0);
         assert!(telemetry.finished_spans().is_empty());
@@ -202,7 +206,7 @@ async fn a_review_joins_the_trace_of_the_request_and_finds_nothing_in_silence() 
         span("place-order")
             .observe(async { payments.authorize(authorization("one")).await.unwrap_err() })
             .await;
-        hand.move_on(5);
+        store.move_on(5);
         payments.review().await.unwrap();
     })
     .await;
@@ -222,14 +226,15 @@ place-order INTERNAL payment-service
 
 #[tokio::test]
 async fn the_worker_reviews_until_the_drain() {
-    let (provider, hand) = (FakeProvider::start(), Hand::default());
+    let provider = FakeProvider::start();
     let mut config = config(&provider);
     config.review.interval = Duration::from_millis(1).into();
     let client = Provider::new(&config.provider, &Telemetry::disabled()).unwrap();
-    let payments = Payments::new(sqlite(), client, hand.clock(), &config);
+    let store = sqlite();
+    let payments = Payments::new(Arc::clone(&store.store), client, &config);
     provider.is_next(Mood::SilentAfter);
     payments.authorize(authorization("one")).await.unwrap_err();
-    hand.move_on(5);
+    store.move_on(5);
 
     let (trigger, drain) = Drain::new();
     let worker = payments.clone().reviewer(&Telemetry::disabled());

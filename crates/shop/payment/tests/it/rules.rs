@@ -2,9 +2,9 @@
 //! hold after every step, no charge that lies at the provider is forgotten, and once every answer has arrived and
 //! what nobody wants is given back, our books are the provider's.
 
-use crate::world::{AMOUNT, assert_sound, at, charge, dollars, intent, order, sqlite};
+use crate::world::{AMOUNT, Timed, assert_sound, at, charge, dollars, intent, order, sqlite};
 use proptest::prelude::*;
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 use waypost_api::{Currency, Timestamp};
 use waypost_durable::Epoch;
 use waypost_payment::{
@@ -13,7 +13,7 @@ use waypost_payment::{
         Charge, ChargeStatus, Finding, Generation, Payment, PaymentState, RefundState, RefundWish,
         ReviewTimes,
     },
-    store::{RefundOutcome, Store},
+    store::RefundOutcome,
 };
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -112,7 +112,7 @@ impl Account {
 }
 
 struct World {
-    store: Arc<dyn Store>,
+    store: Timed,
     accounts: HashMap<(usize, Generation), Account>,
     now: Timestamp,
 }
@@ -125,12 +125,12 @@ impl World {
     async fn take(&mut self, step: Step) {
         match step {
             Step::Begin { order, generation } => {
-                let _refused = self.store.begin(intent(NAMES[order], generation), self.now).await;
+                let _refused = self.store.when(self.now).begin(intent(NAMES[order], generation)).await;
             }
             Step::GiveUp { order: number, generation } => {
                 let generation = Generation::new(generation);
                 let _refused =
-                    self.store.give_up(order(NAMES[number]), generation, Epoch::FIRST, self.now).await;
+                    self.store.when(self.now).give_up(order(NAMES[number]), generation, Epoch::FIRST).await;
             }
             Step::Charge { order, declines } => self.charge(order, declines).await,
             Step::Capture { order } => {
@@ -172,7 +172,7 @@ impl World {
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
         let (order, generation) = (payment.order.clone(), payment.generation);
-        self.store.record(order.clone(), generation, finding.clone(), self.now).await
+        self.store.when(self.now).record(order.clone(), generation, finding.clone()).await
     }
 
     async fn charge(&mut self, number: usize, declines: bool) {
@@ -204,7 +204,7 @@ impl World {
 
     async fn refund(&mut self, number: usize, key: &str, amount: i64) {
         let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
-        let Ok(begun) = self.store.begin_refund(wish.clone(), Some(Epoch::FIRST), self.now).await else {
+        let Ok(begun) = self.store.when(self.now).begin_refund(wish.clone(), Some(Epoch::FIRST)).await else {
             return;
         };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
@@ -220,20 +220,20 @@ impl World {
             account.refunds.push(provider_key);
             account.is(charge.clone());
             let (number, done) = (begun.refund.number, RefundOutcome::Done(charge));
-            self.store.end_refund(key.to_owned(), number, done.clone(), self.now).await.unwrap();
+            self.store.when(self.now).end_refund(key.to_owned(), number, done.clone()).await.unwrap();
         }
     }
 
     async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
         let key = format!("{}:refund:{count}", NAMES[number]);
         let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
-        let Ok(begun) = self.store.begin_refund(wish.clone(), Some(Epoch::FIRST), self.now).await else {
+        let Ok(begun) = self.store.when(self.now).begin_refund(wish.clone(), Some(Epoch::FIRST)).await else {
             return;
         };
         let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());
         let outcome = if counts { RefundOutcome::Rejected } else { RefundOutcome::NoAnswer };
         let number = begun.refund.number;
-        self.store.end_refund(key.clone(), number, outcome.clone(), self.now).await.unwrap();
+        self.store.when(self.now).end_refund(key.clone(), number, outcome.clone()).await.unwrap();
     }
 
     async fn give_back(&mut self, number: usize) {
@@ -246,7 +246,7 @@ impl World {
 
     /// I10: what lies at the provider and is not wanted is still looked for, for long enough.
     async fn assert_nothing_is_forgotten(&self) {
-        let due = self.store.due(at(10_000_000), 1_000).await.unwrap();
+        let due = self.store.when(at(10_000_000)).due(1_000).await.unwrap();
         for ((number, generation), account) in &self.accounts {
             let Some(charge) = &account.now else { continue };
             let is_due = due
@@ -271,11 +271,12 @@ impl World {
             let name = order(NAMES[*number]);
             let finding = Finding::Charge(charge.clone());
             let payment =
-                self.store.record(name.clone(), *generation, finding.clone(), self.now).await.unwrap();
+                self.store.when(self.now).record(name.clone(), *generation, finding.clone()).await.unwrap();
             let is_over = matches!(payment.state, PaymentState::Voided | PaymentState::Declined);
             if is_over && charge.status == ChargeStatus::Authorized {
                 let voided = Finding::Charge(Charge { status: ChargeStatus::Voided, ..charge.clone() });
-                let settled = self.store.record(name.clone(), *generation, voided.clone(), self.now).await;
+                let settled =
+                    self.store.when(self.now).record(name.clone(), *generation, voided.clone()).await;
                 assert_eq!(settled.unwrap().review_at, None, "settled and looked for again");
             }
         }

@@ -1,15 +1,9 @@
 //! What the tests share: ids, a clock to turn by hand, stores, payments over a fake provider.
 
 use crate::provider::FakeProvider;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use waypost_api::{Currency, Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::{Clock, Epoch, Files};
+use waypost_durable::{Epoch, Files, clock::ManualClock};
 use waypost_payment::{
     Config, ProviderConfig,
     domain::{Charge, ChargeStatus, Generation, Intent, Payment, ReviewTimes},
@@ -72,23 +66,41 @@ pub(crate) fn charge(payment: &Payment, status: ChargeStatus, refunded: i64) -> 
     }
 }
 
-/// A clock that moves when it is told to.
-#[derive(Clone, Default)]
-pub(crate) struct Hand(Arc<AtomicI64>);
+/// A store, and the clock by which it judges.
+#[derive(Clone)]
+pub(crate) struct Timed {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ManualClock,
+}
 
-impl Hand {
-    pub(crate) fn clock(&self) -> Clock {
-        let hand = self.clone();
-        Clock::from_fn(move || SystemTime::from(at(hand.0.load(Ordering::SeqCst))))
+impl Timed {
+    /// The store at this moment.
+    pub(crate) fn when(&self, now: Timestamp) -> &dyn Store {
+        self.clock.set(now.into());
+        &*self.store
     }
 
-    pub(crate) fn move_on(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
+    pub(crate) fn move_on(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
     }
 }
 
-pub(crate) fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled(), ReviewTimes::default()).unwrap())
+impl Deref for Timed {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
+pub(crate) fn sqlite() -> Timed {
+    sqlite_in(&Files::Ephemeral, &Telemetry::disabled())
+}
+
+pub(crate) fn sqlite_in(files: &Files, telemetry: &Telemetry) -> Timed {
+    let clock = ManualClock::at(at(0).into());
+    let store = SqliteStore::open_by(files, telemetry, ReviewTimes::default(), clock.clock()).unwrap();
+    Timed { store: Arc::new(store), clock }
 }
 
 /// A short patience with the provider, so that a test of its silence is over soon.
@@ -101,10 +113,10 @@ pub(crate) fn config(provider: &FakeProvider) -> Config {
     Config { provider, ..Config::default() }
 }
 
-pub(crate) fn payments(store: Arc<dyn Store>, provider: &FakeProvider, hand: &Hand) -> Payments {
+pub(crate) fn payments(timed: &Timed, provider: &FakeProvider) -> Payments {
     let config = config(provider);
     let client = Provider::new(&config.provider, &Telemetry::disabled()).unwrap();
-    Payments::new(store, client, hand.clock(), &config)
+    Payments::new(Arc::clone(&timed.store), client, &config)
 }
 
 /// I8 on every payment of these orders, I9 on the books.

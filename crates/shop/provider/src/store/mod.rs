@@ -6,7 +6,7 @@ pub use sqlite::SqliteStore;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use waypost_api::Amount;
@@ -25,8 +25,6 @@ pub struct Command {
     pub fingerprint: Vec<u8>,
     /// What is asked for.
     pub operation: Operation,
-    /// When.
-    pub at: SystemTime,
 }
 
 /// The answer to a command.
@@ -81,13 +79,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What the ledger adds up to.
     fn totals(&self) -> BoxFuture<'_, Result<Totals, Error>>;
 
-    /// Forgets answers that were given before this moment, some at a time, and tells how many. Their keys are new from then
+    /// Forgets answers that were given longer ago than `age`, some at a time, and tells how many. Their keys are new from then
     /// on.
-    fn forget_requests(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>>;
+    fn forget_requests(&self, age: Duration) -> BoxFuture<'_, Result<usize, Error>>;
 
-    /// Forgets charges from before this moment that nothing is reserved for any more, some at a time, and tells how many. What
+    /// Forgets charges older than `age` that nothing is reserved for any more, some at a time, and tells how many. What
     /// they moved stays in the totals.
-    fn forget_charges(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>>;
+    fn forget_charges(&self, age: Duration) -> BoxFuture<'_, Result<usize, Error>>;
 
     /// Fails when the ledger cannot be read.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -2,12 +2,12 @@
 
 mod retention;
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use rusqlite::{Row, params};
 use waypost_api::Amount;
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, clock,
+    BoxFuture, Clock, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, clock,
 };
 use waypost_telemetry::Telemetry;
 
@@ -40,9 +40,17 @@ impl SqliteStore {
     /// # Errors
     /// When it cannot be opened or migrated.
     pub fn open(files: &Files, telemetry: &Telemetry) -> Result<SqliteStore, Error> {
-        let database =
-            Database::open(DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry), MIGRATIONS)?;
-        Ok(SqliteStore { database })
+        SqliteStore::open_by(files, telemetry, Clock::system())
+    }
+
+    /// As [`SqliteStore::open`], with a clock for the database.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_by(files: &Files, telemetry: &Telemetry, clock: Clock) -> Result<SqliteStore, Error> {
+        let options =
+            DatabaseOptions { clock, ..DatabaseOptions::new(files.database(DATABASE), DATABASE, telemetry) };
+        Ok(SqliteStore { database: Database::open(options, MIGRATIONS)? })
     }
 
     /// What brings the database to its schema without opening the store.
@@ -90,20 +98,24 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn forget_requests(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>> {
+    fn forget_requests(&self, age: Duration) -> BoxFuture<'_, Result<usize, Error>> {
         let database = self.database.untraced();
         let forget = move |unit: &mut Unit<'_>| {
+            let before = clock::millis(unit.ago(age));
             Ok(unit.execute(
                 "DELETE FROM requests WHERE key IN (SELECT key FROM requests WHERE at < ?1 ORDER BY at LIMIT ?2)",
-                params![clock::millis(before), FORGOTTEN_AT_ONCE],
+                params![before, FORGOTTEN_AT_ONCE],
             )?)
         };
         Box::pin(async move { database.write("forget-requests", forget).await })
     }
 
-    fn forget_charges(&self, before: SystemTime) -> BoxFuture<'_, Result<usize, Error>> {
-        let (database, before) = (self.database.untraced(), clock::millis(before));
-        let forget = move |unit: &mut Unit<'_>| retention::delete_charges(unit, before, FORGOTTEN_AT_ONCE);
+    fn forget_charges(&self, age: Duration) -> BoxFuture<'_, Result<usize, Error>> {
+        let database = self.database.untraced();
+        let forget = move |unit: &mut Unit<'_>| {
+            let before = clock::millis(unit.ago(age));
+            retention::delete_charges(unit, before, FORGOTTEN_AT_ONCE)
+        };
         Box::pin(async move { database.write("forget-charges", forget).await })
     }
 
@@ -139,7 +151,7 @@ fn execute(unit: &mut Unit<'_>, command: &Command) -> Result<Answer, Error> {
 }
 
 fn write(unit: &mut Unit<'_>, command: &Command, change: &Change) -> Result<(), Error> {
-    let at = clock::millis(command.at);
+    let at = clock::millis(unit.now());
     let charge = &change.charge;
     if let Operation::Charge(new) = &command.operation {
         unit.execute(

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use waypost_api::{Amount, Currency};
-use waypost_durable::Files;
+use waypost_durable::{Files, clock::ManualClock};
 use waypost_provider::Error;
 use waypost_provider::domain::{Charge, NewCharge, Operation, Refusal, Status};
 use waypost_provider::store::{Command, SqliteStore, Store, Totals};
@@ -31,8 +31,7 @@ fn command(key: &str, operation: Operation) -> Command {
         Operation::Charge(new) => format!("charge {} {}", new.reference, new.amount.ten_thousandths()),
         other => format!("{other:?}"),
     };
-    let at = UNIX_EPOCH + Duration::from_hours(500_000);
-    Command { key: key.to_owned(), fingerprint: fingerprint.into_bytes(), operation, at }
+    Command { key: key.to_owned(), fingerprint: fingerprint.into_bytes(), operation }
 }
 
 async fn run(store: &dyn Store, key: &str, operation: Operation) -> Result<Charge, Error> {
@@ -106,7 +105,8 @@ async fn charges_are_found_by_reference_and_the_ledger_adds_up() {
 
 #[tokio::test]
 async fn only_old_charges_that_nothing_is_reserved_for_are_forgotten_and_the_totals_stay() {
-    let store = sqlite();
+    let clock = ManualClock::at(UNIX_EPOCH + Duration::from_hours(500_000));
+    let store = SqliteStore::open_by(&Files::Ephemeral, &Telemetry::disabled(), clock.clock()).unwrap();
     for (id, then) in [("ch_1", "refund"), ("ch_2", "void"), ("ch_3", "nothing"), ("ch_4", "capture")] {
         run(&store, &format!("{id}-charge"), charge(id, 999_900)).await.unwrap();
         let id = id.to_owned();
@@ -120,11 +120,13 @@ async fn only_old_charges_that_nothing_is_reserved_for_are_forgotten_and_the_tot
     let part = Operation::Refund { id: "ch_1".into(), amount: Amount::from_ten_thousandths(100_000) };
     run(&store, "ch_1-part", part).await.unwrap();
     let before = store.totals().await.unwrap();
-    let made = command("", charge("ch_0", 1)).at;
+    let age = Duration::from_hours(1);
+    clock.advance(age);
 
-    assert_eq!(store.forget_charges(made).await.unwrap(), 0);
-    assert_eq!(store.forget_charges(made + Duration::from_secs(1)).await.unwrap(), 3);
-    assert_eq!(store.forget_charges(made + Duration::from_secs(1)).await.unwrap(), 0);
+    assert_eq!(store.forget_charges(age).await.unwrap(), 0);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(store.forget_charges(age).await.unwrap(), 3);
+    assert_eq!(store.forget_charges(age).await.unwrap(), 0);
     assert_eq!(store.totals().await.unwrap(), before);
     assert_eq!(store.charge("ch_1".into()).await.unwrap(), None);
     run(&store, "late-capture", Operation::Capture { id: "ch_3".into() }).await.unwrap();

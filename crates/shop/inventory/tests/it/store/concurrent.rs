@@ -1,14 +1,11 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
 use super::with_stock;
-use crate::world::{assert_adds_up, at, first, order, wish};
-use std::{future::Future, sync::Arc};
+use crate::world::{Timed, assert_adds_up, at, first, order, wish};
+use std::future::Future;
 use waypost_api::ErrorCode;
 use waypost_durable::Epoch;
-use waypost_inventory::{
-    domain::{Generation, ReservationState, Wish},
-    store::Store,
-};
+use waypost_inventory::domain::{Generation, ReservationState, Wish};
 
 on_each_store! {
     orders_of_the_same_products_never_take_more_than_there_is
@@ -29,20 +26,20 @@ async fn at_once<T: Send + 'static>(
 }
 
 /// In whatever order they name them: every order gets an answer, and a refusal holds nothing.
-async fn orders_of_the_same_products_never_take_more_than_there_is(store: Arc<dyn Store>) {
-    with_stock(&*store, &[("a", 7), ("b", 7), ("c", 7)]).await;
+async fn orders_of_the_same_products_never_take_more_than_there_is(store: Timed) {
+    with_stock(&store, &[("a", 7), ("b", 7), ("c", 7)]).await;
     let wanted: [&[(&str, u32)]; 4] =
         [&[("a", 1), ("b", 1)], &[("b", 1), ("a", 1)], &[("c", 1), ("a", 1)], &[("b", 1), ("c", 1)]];
     let orders = (0..40).map(|number| {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         let wish = wish(&format!("order-{number}"), wanted[number % wanted.len()]);
         async move {
             let id = wish.order.clone();
-            match store.reserve(wish, at(0)).await {
+            match store.when(at(0)).reserve(wish).await {
                 Ok(_) if number % 3 == 0 => {
-                    store.release(id, first(), Epoch::FIRST, at(1)).await.unwrap();
+                    store.when(at(1)).release(id, first(), Epoch::FIRST).await.unwrap();
                 }
-                Ok(_) => drop(store.commit(id, Epoch::FIRST, at(1)).await.unwrap()),
+                Ok(_) => drop(store.when(at(1)).commit(id, Epoch::FIRST).await.unwrap()),
                 Err(error) => assert_eq!(error.code(), ErrorCode::OutOfStock),
             }
         }
@@ -54,28 +51,28 @@ async fn orders_of_the_same_products_never_take_more_than_there_is(store: Arc<dy
     }
 }
 
-async fn a_hold_ends_exactly_once(store: Arc<dyn Store>) {
-    with_stock(&*store, &[("a", 20)]).await;
+async fn a_hold_ends_exactly_once(store: Timed) {
+    with_stock(&store, &[("a", 20)]).await;
     let names: Vec<String> = (0..20).map(|number| format!("order-{number}")).collect();
     for name in &names {
-        store.reserve(wish(name, &[("a", 1)]), at(0)).await.unwrap();
+        store.when(at(0)).reserve(wish(name, &[("a", 1)])).await.unwrap();
     }
     // Whose clocks do not agree: for one of them the holds have run out.
     let sweeping: Vec<_> = (0..20)
         .map(|_| {
-            let store = Arc::clone(&store);
-            async move { store.expire(at(1000), 1).await.unwrap() }
+            let store = store.clone();
+            async move { store.when(at(1000)).expire(1).await.unwrap() }
         })
         .collect();
     let sweeping = waypost_telemetry::spawn(at_once(sweeping));
     let ends = names.iter().map(|name| {
-        let (store, order) = (Arc::clone(&store), order(name));
+        let (store, order) = (store.clone(), order(name));
         async move {
             let releasing = waypost_telemetry::spawn({
-                let (store, order) = (Arc::clone(&store), order.clone());
-                async move { store.release(order, first(), Epoch::FIRST, at(1)).await }
+                let (store, order) = (store.clone(), order.clone());
+                async move { store.when(at(1)).release(order, first(), Epoch::FIRST).await }
             });
-            let is_committed = store.commit(order, Epoch::FIRST, at(1)).await.is_ok();
+            let is_committed = store.when(at(1)).commit(order, Epoch::FIRST).await.is_ok();
             let is_released = releasing.await.unwrap().is_ok_and(|is_given_back| is_given_back);
             assert!(!(is_committed && is_released), "both");
             u32::from(is_committed) + u32::from(is_released)
@@ -87,15 +84,15 @@ async fn a_hold_ends_exactly_once(store: Arc<dyn Store>) {
     assert_adds_up(&*store).await;
 }
 
-async fn of_the_attempts_of_one_order_one_has_the_stock(store: Arc<dyn Store>) {
-    with_stock(&*store, &[("a", 9), ("b", 9)]).await;
+async fn of_the_attempts_of_one_order_one_has_the_stock(store: Timed) {
+    with_stock(&store, &[("a", 9), ("b", 9)]).await;
     let attempts = (1..9).map(|generation| {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         let wish = Wish { generation: Generation::new(generation), ..wish("one", &[("b", 2), ("a", 1)]) };
-        async move { drop(store.reserve(wish, at(0)).await) }
+        async move { drop(store.when(at(0)).reserve(wish).await) }
     });
     at_once(attempts).await;
-    let committed = store.commit(order("one"), Epoch::FIRST, at(1)).await.unwrap();
+    let committed = store.when(at(1)).commit(order("one"), Epoch::FIRST).await.unwrap();
     assert_eq!(committed.state, ReservationState::Committed);
     let counts = store.count().await.unwrap();
     let taken: Vec<_> = counts.iter().map(|count| (count.reserved, count.committed)).collect();

@@ -70,7 +70,7 @@ fn abandon(unit: &mut Unit<'_>, abandonment: &Abandonment) -> Result<bool, Error
     if !update_order(unit, order, *rows_before, Phase::Ended, None)? {
         return Ok(false);
     }
-    append_journal(unit, &order.id, rows_before + 1, facts, action.at)?;
+    append_journal(unit, &order.id, rows_before + 1, facts)?;
     append_history(unit, &order.id, moved)?;
     if let Some(event) = event {
         outbox::append(unit, event)?;

@@ -2,13 +2,14 @@
 
 use crate::{Error, store::Kept};
 use rusqlite::params;
+use waypost_api::Timestamp;
 use waypost_durable::Unit;
 
 /// Deletes what `kept` does not keep any more, of at most `max` orders each, and tells how many orders that were.
 pub(super) fn delete_ended(unit: &mut Unit<'_>, kept: Kept, max: u32) -> Result<usize, Error> {
-    let Kept { journals_since, orders_since } = kept;
-    Ok(delete_journals(unit, journals_since.unix_millis(), max)?
-        + delete_orders(unit, orders_since.unix_millis(), max)?)
+    let ago = |unit: &mut Unit<'_>, kept| Timestamp::from(unit.ago(kept)).unix_millis();
+    let (journals, orders) = (ago(unit, kept.journals), ago(unit, kept.orders));
+    Ok(delete_journals(unit, journals, max)? + delete_orders(unit, orders, max)?)
 }
 
 fn delete_journals(unit: &mut Unit<'_>, before: i64, max: u32) -> Result<usize, Error> {

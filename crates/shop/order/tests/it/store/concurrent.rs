@@ -1,7 +1,7 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
 use super::{Subject, at, confirmed, ended, key, order, place, placement, sqlite, viewer};
-use std::{collections::BTreeSet, future::Future, sync::Arc};
+use std::{collections::BTreeSet, future::Future};
 use waypost_durable::{Epoch, saga::Ending};
 use waypost_order::{
     domain::{Cursor, Order, TokenKey},
@@ -31,10 +31,10 @@ async fn at_once<T: Send + 'static>(
 
 async fn of_placements_with_one_key_one_is_new(subject: Subject) {
     let placements = (0..20).map(|number| {
-        let store = Arc::clone(&subject.store);
+        let store = subject.store.clone();
         let order = order(&format!("order-{number}"), 0);
         let placement = Placement { key: Some(key("k", 1)), ..placement(order.clone()) };
-        async move { (order.id, store.place(placement, at(0)).await.unwrap()) }
+        async move { (order.id, store.when(at(0)).place(placement).await.unwrap()) }
     });
     let (mut new, mut seen) = (Vec::new(), BTreeSet::new());
     for (id, placed) in at_once(placements).await {
@@ -51,11 +51,14 @@ async fn of_placements_with_one_key_one_is_new(subject: Subject) {
 async fn of_runners_that_take_over_one_gets_it(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
-    let runners = (0..10).map(|number| {
-        let (store, id) = (Arc::clone(&subject.store), placed.id.clone());
-        let runner = format!("runner-{number}");
-        async move { store.take_over(id, runner, at(5000), at(1000)).await.unwrap() }
-    });
+    let runners =
+        (0..10).map(|number| {
+            let (store, id) = (subject.store.clone(), placed.id.clone());
+            let runner = format!("runner-{number}");
+            async move {
+                store.when(at(1000)).take_over(id, runner, std::time::Duration::from_secs(4)).await.unwrap()
+            }
+        });
     let taken: Vec<_> = at_once(runners).await.into_iter().flatten().collect();
     assert_eq!(taken.iter().map(|taken| taken.epoch).collect::<Vec<_>>(), [Epoch::FIRST.next()]);
 }
@@ -64,9 +67,9 @@ async fn a_unit_is_carried_out_once(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let units = (0..10).map(|_| {
-        let store = Arc::clone(&subject.store);
+        let store = subject.store.clone();
         let end = ended(&placed, 1, &Ending::Cancelled, 5);
-        async move { store.advance(end, at(5)).await.unwrap() }
+        async move { store.when(at(5)).advance(end).await.unwrap() }
     });
     assert_eq!(at_once(units).await.into_iter().filter(|is_done| *is_done).count(), 1);
     let taken = subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap().unwrap();
@@ -78,9 +81,10 @@ async fn an_order_is_either_cancelled_or_paid_for(subject: Subject) {
     for number in 0..20 {
         let placed = order(&format!("order-{number}"), 0);
         place(&subject, &placed).await;
-        let (store, capture) = (Arc::clone(&subject.store), confirmed(&placed, 6));
-        let paying = waypost_telemetry::spawn(async move { store.advance(capture, at(6)).await.unwrap() });
-        let cancelled = subject.store.cancel(placed.id.clone(), viewer("user123"), at(6)).await.unwrap();
+        let (store, capture) = (subject.store.clone(), confirmed(&placed, 6));
+        let paying =
+            waypost_telemetry::spawn(async move { store.when(at(6)).advance(capture).await.unwrap() });
+        let cancelled = subject.store.when(at(6)).cancel(placed.id.clone(), viewer("user123")).await.unwrap();
         let is_paid_for = paying.await.unwrap();
         match cancelled.unwrap() {
             Cancelling::Noted(_) => assert!(!is_paid_for, "order {number} is both"),
@@ -92,7 +96,7 @@ async fn an_order_is_either_cancelled_or_paid_for(subject: Subject) {
 
 async fn all_get_the_same_token_key(subject: Subject) {
     let keys = (0..10).map(|_| {
-        let store = Arc::clone(&subject.store);
+        let store = subject.store.clone();
         async move { store.token_key().await.unwrap() }
     });
     let keys: Vec<TokenKey> = at_once(keys).await;
@@ -106,9 +110,11 @@ async fn a_list_shows_what_was_there_once_while_orders_come_in(subject: Subject)
     }
     let coming: Vec<_> = (0..20)
         .map(|number| {
-            let store = Arc::clone(&subject.store);
+            let store = subject.store.clone();
             let order = order(&format!("new-{number}"), 100 + number);
-            waypost_telemetry::spawn(async move { store.place(placement(order), at(100)).await.unwrap() })
+            waypost_telemetry::spawn(
+                async move { store.when(at(100)).place(placement(order)).await.unwrap() },
+            )
         })
         .collect();
     let (mut seen, mut after) = (Vec::new(), None);
@@ -132,8 +138,8 @@ async fn of_two_units_on_one_row_one_is_written_whole() {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let units = [confirmed(&placed, 5), ended(&placed, 1, &Ending::Cancelled, 5)].map(|unit: Progress| {
-        let store = Arc::clone(&subject.store);
-        async move { store.advance(unit, at(5)).await.unwrap() }
+        let store = subject.store.clone();
+        async move { store.when(at(5)).advance(unit).await.unwrap() }
     });
     let done = at_once(units).await;
     assert_ne!(done[0], done[1]);

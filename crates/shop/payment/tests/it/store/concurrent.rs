@@ -1,13 +1,13 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
 use super::{captured, refund};
-use crate::world::{AMOUNT, assert_sound, at, charge, first, intent, order};
-use std::{future::Future, sync::Arc};
+use crate::world::{AMOUNT, Timed, assert_sound, at, charge, first, intent, order};
+use std::future::Future;
 use waypost_api::{Currency, ErrorCode};
 use waypost_durable::Epoch;
 use waypost_payment::{
     domain::{ChargeStatus, Finding, RefundState},
-    store::{RefundOutcome, Store},
+    store::RefundOutcome,
 };
 
 on_each_store! {
@@ -30,15 +30,15 @@ async fn at_once<T: Send + 'static>(
 }
 
 /// Each of the two reads what the other one writes. Which of them comes first is different from order to order.
-async fn an_attempt_is_not_both_begun_and_given_up(store: Arc<dyn Store>) {
+async fn an_attempt_is_not_both_begun_and_given_up(store: Timed) {
     let names: Vec<String> = (0..20).map(|number| format!("order-{number}")).collect();
     let begin = |name: &String| {
-        let (store, intent) = (Arc::clone(&store), intent(name, 1));
-        waypost_telemetry::spawn(async move { store.begin(intent, at(0)).await })
+        let (store, intent) = (store.clone(), intent(name, 1));
+        waypost_telemetry::spawn(async move { store.when(at(0)).begin(intent).await })
     };
     let give_up = |name: &String| {
-        let (store, order) = (Arc::clone(&store), order(name));
-        waypost_telemetry::spawn(async move { store.give_up(order, first(), Epoch::FIRST, at(0)).await })
+        let (store, order) = (store.clone(), order(name));
+        waypost_telemetry::spawn(async move { store.when(at(0)).give_up(order, first(), Epoch::FIRST).await })
     };
     let races: Vec<_> = names
         .iter()
@@ -68,23 +68,23 @@ async fn an_attempt_is_not_both_begun_and_given_up(store: Arc<dyn Store>) {
     assert_sound(&*store, &names).await;
 }
 
-async fn of_two_attempts_one_is_live(store: Arc<dyn Store>) {
+async fn of_two_attempts_one_is_live(store: Timed) {
     for number in 0..10 {
         let name = format!("order-{number}");
         let attempts = [1, 2].map(|generation| {
-            let (store, intent) = (Arc::clone(&store), intent(&name, generation));
-            async move { store.begin(intent, at(0)).await.is_ok() }
+            let (store, intent) = (store.clone(), intent(&name, generation));
+            async move { store.when(at(0)).begin(intent).await.is_ok() }
         });
         assert_eq!(at_once(attempts).await.into_iter().filter(|is_live| *is_live).count(), 1, "{name}");
     }
 }
 
-async fn money_that_was_found_by_many_is_booked_once(store: Arc<dyn Store>) {
-    let payment = store.begin(intent("one", 1), at(0)).await.unwrap().payment;
+async fn money_that_was_found_by_many_is_booked_once(store: Timed) {
+    let payment = store.when(at(0)).begin(intent("one", 1)).await.unwrap().payment;
     let findings = (0..10).map(|_| {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         let finding = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
-        async move { store.record(order("one"), first(), finding, at(1)).await.unwrap() }
+        async move { store.when(at(1)).record(order("one"), first(), finding).await.unwrap() }
     });
     assert!(at_once(findings).await.into_iter().all(|payment| payment.captured == AMOUNT));
     let totals = store.totals(Currency::USD).await.unwrap();
@@ -92,12 +92,12 @@ async fn money_that_was_found_by_many_is_booked_once(store: Arc<dyn Store>) {
     assert_sound(&*store, &["one"]).await;
 }
 
-async fn refunds_at_once_give_back_no_more_than_was_captured(store: Arc<dyn Store>) {
-    let payment = captured(&*store, "one").await;
+async fn refunds_at_once_give_back_no_more_than_was_captured(store: Timed) {
+    let payment = captured(&store, "one").await;
     let part = AMOUNT / 3;
     let refunds = (0..10).map(|number| {
-        let (store, wish) = (Arc::clone(&store), refund("one", number, part));
-        async move { store.begin_refund(wish, Some(Epoch::FIRST), at(2)).await }
+        let (store, wish) = (store.clone(), refund("one", number, part));
+        async move { store.when(at(2)).begin_refund(wish, Some(Epoch::FIRST)).await }
     });
     let mut begun = Vec::new();
     for answer in at_once(refunds).await {
@@ -114,7 +114,7 @@ async fn refunds_at_once_give_back_no_more_than_was_captured(store: Arc<dyn Stor
         refunded += part;
         let status = if refunded == AMOUNT { ChargeStatus::Refunded } else { ChargeStatus::Captured };
         let done = RefundOutcome::Done(charge(&payment, status, refunded));
-        store.end_refund(refund.wish.key, refund.number, done, at(3)).await.unwrap();
+        store.when(at(3)).end_refund(refund.wish.key, refund.number, done).await.unwrap();
     }
     assert_eq!(store.totals(Currency::USD).await.unwrap().refunded, part * 3);
     assert_sound(&*store, &["one"]).await;
