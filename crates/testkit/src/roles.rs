@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::proxy::{LossyProxy, Seen, Weather};
+use crate::proxy::{Late, LossyProxy, Seen, Weather};
 use crate::{Client, Process, Stopped};
 
 /// A role that can be killed.
@@ -92,6 +92,7 @@ pub struct Roles {
 #[derive(Debug)]
 struct Running {
     process: Process,
+    admin: SocketAddr,
 }
 
 impl Roles {
@@ -149,8 +150,11 @@ impl Roles {
                 }
             }
         }
+        let admin = process
+            .line("the address of its admin listener", |line| address_in("\"role\":\"admin\"", line))
+            .await?;
         process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
-        self.running.insert(role, Running { process });
+        self.running.insert(role, Running { process, admin });
         Ok(())
     }
 
@@ -201,6 +205,11 @@ impl Roles {
         seen
     }
 
+    /// The calls that were held back and have been answered since.
+    pub fn late(&self) -> Vec<Late> {
+        self.links.iter().flat_map(|(_, proxy)| proxy.late()).collect()
+    }
+
     /// How many calls met each kind of fault.
     pub fn faults(&self) -> BTreeMap<String, usize> {
         let mut faults = BTreeMap::new();
@@ -218,6 +227,15 @@ impl Roles {
     /// A client of the gateway, whichever process that is at the moment.
     pub fn gateway(&self) -> Client {
         Client::new(self.front.address())
+    }
+
+    /// A client of the admin listener of a role, as long as that runs.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn admin(&self, role: Role) -> anyhow::Result<Client> {
+        let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
+        Ok(Client::new(running.admin))
     }
 
     /// What a role has said since it was last started.
