@@ -65,8 +65,6 @@ async fn normal_orders_are_completed_beside_600_slow_charges() {
         .set("payment.provider.timeout", "9500ms")
         .set("order.steps.attempt_timeout", "9800ms")
         .set("gateway.budget", "9900ms")
-        // Those that wait are all answered at one moment, and this may be a build without optimisation.
-        .set("order.answer_margin", "3s")
         .start()
         .await
         .unwrap();
