@@ -32,9 +32,9 @@ pub struct DeadLetter {
     pub place: Option<(u32, u64)>,
     /// Why, in words.
     pub reason: String,
-    /// Why, as an error type.
+    /// Why, as an error type. Empty when a version parked it that did not say.
     pub error_type: String,
-    /// How often it was tried.
+    /// How often it was tried. 0 when it could not be, or when a version parked it that did not count.
     pub attempts: u32,
     /// When it was parked.
     pub since: SystemTime,
