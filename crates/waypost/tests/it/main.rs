@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod answers;
+mod commit;
 mod configuration;
 mod environment;
 mod http;
