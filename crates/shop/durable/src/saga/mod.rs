@@ -64,10 +64,13 @@
 //! each is a disk sync: what a step brought and the intent of the next are one unit, and steps that only change
 //! the state of the own service ([`Local`]) have no unit of their own. An order that succeeds takes three.
 //!
-//! Left out: where the journal lives, leases and the scan for sagas to resume. They are the store's.
+//! A [`host`] runs the sagas of one process: it admits new ones, holds their leases and resumes those that nobody runs.
+//!
+//! Left out: where journal and leases live. That is the store's, behind [`host::SagaStore`].
 
 mod decide;
 mod error;
+pub mod host;
 mod journal;
 mod plan;
 mod policy;

@@ -13,7 +13,7 @@ use waypost_telemetry::ErrorType;
 /// A kind of saga. The value itself holds what the steps need to do their work, such as clients.
 pub trait Saga: Send + Sync + Sized + 'static {
     /// What the steps read and the journal's units change, such as an order.
-    type State: Clone + Send + Sync + 'static;
+    type State: Clone + fmt::Debug + Send + Sync + 'static;
     /// What a step hands back; kept in the journal and there for the state to take up.
     type Output: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// Why a step did not do its work; kept in the journal.
