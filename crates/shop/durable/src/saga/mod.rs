@@ -68,6 +68,7 @@
 //!
 //! Left out: where journal and leases live. That is the store's, behind [`host::SagaStore`].
 
+mod call;
 mod decide;
 mod error;
 pub mod host;
@@ -76,13 +77,16 @@ mod plan;
 mod policy;
 mod runner;
 mod standing;
+mod step;
 
 #[cfg(test)]
 mod tests;
 
+pub use call::{Call, Failure};
 pub use decide::{Direction, Next, Shape, StageShape, StepShape, decide};
 pub use error::{AppendError, Error, PlanError};
 pub use journal::{Batch, Ending, Entry, Journal, Loaded, Log, Phase, StepName};
-pub use plan::{Call, Failure, IntoNode, Local, Node, Plan, Saga, Spans, Step, Undo, saga, step};
+pub use plan::{Plan, Spans, saga};
 pub use policy::Policy;
 pub use runner::{Finished, Runner, Signals};
+pub use step::{IntoNode, Local, Node, Saga, Step, Undo, step};

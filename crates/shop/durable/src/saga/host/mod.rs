@@ -15,7 +15,7 @@ mod journal;
 mod store;
 mod task;
 
-pub use store::{Advance, EntryOf, Lease, Opened, Opening, SagaStore, StateOf, Unfinished};
+pub use store::{Advance, EntryOf, Lease, Opened, Opening, SagaStore, StateOf, StoreFuture, Unfinished};
 
 use super::{Loaded, Log, Runner};
 use crate::{Backoff, Epoch, settle};

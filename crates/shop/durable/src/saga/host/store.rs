@@ -15,6 +15,9 @@ pub type StateOf<P> = <<P as SagaStore>::Saga as Saga>::State;
 pub type EntryOf<P> =
     Entry<<<P as SagaStore>::Saga as Saga>::Output, <<P as SagaStore>::Saga as Saga>::Reason>;
 
+/// What a store answers to a host.
+pub type StoreFuture<'a, P, T> = BoxFuture<'a, Result<T, <P as SagaStore>::Error>>;
+
 /// Who runs a saga, and for how long nobody else takes it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -100,24 +103,18 @@ pub trait SagaStore: Send + Sync + Sized + 'static {
     fn after(&self, before: &StateOf<Self>, batch: &Batch<Self::Saga>) -> Result<StateOf<Self>, Self::Error>;
 
     /// Stores a new saga with the first row of its journal, unless something stands in its way.
-    fn open<'a>(
-        &'a self,
-        opening: &Opening<'a, Self>,
-    ) -> BoxFuture<'a, Result<Opened<Self::Existing>, Self::Error>>;
+    fn open<'a>(&'a self, opening: &Opening<'a, Self>) -> StoreFuture<'a, Self, Opened<Self::Existing>>;
 
     /// Carries out one unit of a saga. False, with nothing changed, when the journal has other rows than expected, or the
     /// saga another runner than the lease's epoch says.
-    fn advance<'a>(&'a self, advance: &Advance<'a, Self>) -> BoxFuture<'a, Result<bool, Self::Error>>;
+    fn advance<'a>(&'a self, advance: &Advance<'a, Self>) -> StoreFuture<'a, Self, bool>;
 
     /// A saga with its journal, if the runner of this epoch still has it.
-    fn reload<'a>(
-        &'a self,
-        id: &Self::Id,
-        epoch: Epoch,
-    ) -> BoxFuture<'a, Result<Option<Loaded<Self::Saga>>, Self::Error>>;
+    fn reload<'a>(&'a self, id: &Self::Id, epoch: Epoch)
+    -> StoreFuture<'a, Self, Option<Loaded<Self::Saga>>>;
 
     /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `max`.
-    fn unfinished(&self, max: u32) -> BoxFuture<'_, Result<Vec<Unfinished<Self::Id>>, Self::Error>>;
+    fn unfinished(&self, max: u32) -> StoreFuture<'_, Self, Vec<Unfinished<Self::Id>>>;
 
     /// Takes over a saga whose lease ran out, in the next epoch, and notes [`Entry::Resumed`] in its journal; `None` when
     /// somebody else was faster or it has ended. `runner` and `lasts` as in a [`Lease`].
@@ -126,15 +123,11 @@ pub trait SagaStore: Send + Sync + Sized + 'static {
         id: &Self::Id,
         runner: &str,
         lasts: Duration,
-    ) -> BoxFuture<'a, Result<Option<Loaded<Self::Saga>>, Self::Error>>;
+    ) -> StoreFuture<'a, Self, Option<Loaded<Self::Saga>>>;
 
     /// Prolongs, for this time from now, the leases of the sagas that the runners of these epochs still have, and gives
     /// those that they have no longer. A saga that is parked or has ended is neither prolonged nor lost.
-    fn renew(
-        &self,
-        held: Vec<(Self::Id, Epoch)>,
-        lasts: Duration,
-    ) -> BoxFuture<'_, Result<Vec<Self::Id>, Self::Error>>;
+    fn renew(&self, held: Vec<(Self::Id, Epoch)>, lasts: Duration) -> StoreFuture<'_, Self, Vec<Self::Id>>;
 
     /// The span around the unit that stores a new saga.
     fn opening_span(&self, state: &StateOf<Self>) -> SpanBuilder;
