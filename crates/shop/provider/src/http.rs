@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use waypost_api::http_bodies::{Field, Fields, PROBLEM_CONTENT_TYPE};
 use waypost_api::{ErrorCode, FieldCode};
 use waypost_telemetry::{Telemetry, record_error};
@@ -35,7 +36,8 @@ pub fn router(telemetry: &Telemetry, provider: Provider, faults: Faults, late: V
     let shared = Shared { provider, faults };
     for Late { key, left } in late {
         shared.faults.begin_work(&key);
-        shared.work_off_after(key, left);
+        let shared = shared.clone();
+        waypost_telemetry::spawn(async move { shared.work_off_after(key, left).await });
     }
     Router::new()
         .route("/v1/charges", post(create).get(list))
@@ -152,7 +154,7 @@ impl Shared {
                 Ok(shown(status, self.execute(key, operation).await?))
             }
             Some(Fault::Late) => {
-                if self.work_late(&key, operation.clone()).await? {
+                if self.work_late(key.clone(), operation.clone()).await? {
                     return Err(self.lost().await);
                 }
                 Ok(shown(status, self.execute(key, operation).await?))
@@ -174,33 +176,39 @@ impl Shared {
     }
 
     /// Has a call carried out after a while, whether or not somebody waits: by this process, or by the next one. False when
-    /// it was carried out before.
-    async fn work_late(&self, key: &str, operation: Operation) -> Result<bool, Error> {
+    /// it was carried out before. In a task of its own: a caller that leaves changes nothing.
+    async fn work_late(&self, key: String, operation: Operation) -> Result<bool, Error> {
         // Before it is written: a repetition must not slip in between.
-        self.faults.begin_work(key);
-        let put_off = self.provider.put_off(key.to_owned(), operation, self.faults.late()).await;
-        match put_off {
-            Ok(true) => self.work_off_after(key.to_owned(), self.faults.late()),
-            Ok(false) | Err(_) => self.faults.end_work(key),
-        }
-        put_off
+        self.faults.begin_work(&key);
+        let (shared, (answer, answered)) = (self.clone(), oneshot::channel());
+        waypost_telemetry::spawn(async move {
+            let pause = shared.faults.late();
+            let put_off = shared.provider.put_off(key.clone(), operation, pause).await;
+            let is_late = matches!(put_off, Ok(true));
+            // The caller may have left.
+            let _ = answer.send(put_off);
+            if is_late {
+                shared.work_off_after(key, pause).await;
+            } else {
+                shared.faults.end_work(&key);
+            }
+        });
+        // The task answers unless it panicked; then the caller hears nothing, as of anything late.
+        answered.await.unwrap_or(Ok(true))
     }
 
-    fn work_off_after(&self, key: String, pause: Duration) {
-        let shared = self.clone();
-        waypost_telemetry::spawn(async move {
-            tokio::time::sleep(pause).await;
-            match shared.provider.work_off(key.clone()).await {
-                Ok(Some(done)) => shared.remember(&done.operation, &done.answer),
-                Ok(None) => {}
-                Err(error) => {
-                    // It stays put off, and its key is still running, until the next start.
-                    record_error(&error);
-                    return;
-                }
+    async fn work_off_after(&self, key: String, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        match self.provider.work_off(key.clone()).await {
+            Ok(Some(done)) => self.remember(&done.operation, &done.answer),
+            Ok(None) => {}
+            Err(error) => {
+                // It stays put off, and its key is still running, until the next start.
+                record_error(&error);
+                return;
             }
-            shared.faults.end_work(&key);
-        });
+        }
+        self.faults.end_work(&key);
     }
 
     /// Holds an answer back, as a broken line would; what comes after nobody is waiting for.
