@@ -12,7 +12,7 @@ pub mod audit;
 pub mod browser;
 mod collector;
 mod convert;
-mod process;
+pub mod program;
 pub mod proxy;
 mod roles;
 mod shop;
@@ -21,17 +21,13 @@ mod viewer;
 pub use age::age;
 pub use browser::{Browser, left_out};
 pub use collector::{Behaviour, Collector};
-pub use process::{Process, Stopped};
 pub use roles::{Role, Roles};
 pub use shop::{Shop, ShopBuilder};
 pub use viewer::{Viewer, ViewerBuilder};
 pub use waypost_test_client::{Answer, Client, Request};
+pub use waypost_test_process::{PATIENCE, Process, Stopped};
 
 use std::time::Duration;
-
-/// How long a test waits for something that should happen at once. Long, because a loaded machine is slow; it is never
-/// waited out by a test that passes.
-pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until `is_so` holds, asking every few milliseconds.
 ///
