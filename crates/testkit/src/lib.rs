@@ -1,4 +1,4 @@
-//! A whole shop for tests: the real binary on free ports with a private data folder, in one process or in one a role
+//! A whole shop for tests: the real binary on free ports with a private data folder, in one process or in one per role
 //! with lossy proxies between them; a collector that keeps what it is sent, a client, a browser, and an audit of the rows.
 //!
 //! For the tests of the `waypost` crate. What they see is what a user sees: HTTP answers, rows on disk, spans as they

@@ -1,5 +1,6 @@
 //! One HTTP request over a connection of its own, for tests that block.
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use tokio::runtime::Runtime;
@@ -14,19 +15,23 @@ pub fn post(url: &str, json: &str) -> Answer {
 
 /// The same with further headers.
 pub fn post_with(url: &str, headers: &[(&str, &str)], json: &str) -> Answer {
-    send(url, |path| {
-        let request = Request::post(path).json(json);
-        headers.iter().fold(request, |request, (name, value)| request.header(name, value))
-    })
+    let (address, path) = parts(url);
+    let request = Request::post(path).json(json);
+    send(headers.iter().fold(request, |request, (name, value)| request.header(name, value)), address)
 }
 
 pub fn get(url: &str) -> Answer {
-    send(url, |path| Request::get(path))
+    let (address, path) = parts(url);
+    send(Request::get(path), address)
 }
 
-fn send(url: &str, request: impl FnOnce(&str) -> Request) -> Answer {
+fn parts(url: &str) -> (SocketAddr, &str) {
     let rest = url.strip_prefix("http://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
-    let sending = request(path).header("host", authority).send(authority.parse().unwrap());
+    (authority.parse().unwrap(), path)
+}
+
+fn send(request: Request, address: SocketAddr) -> Answer {
+    let sending = request.header("host", &address.to_string()).send(address);
     RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, sending).await }).unwrap()
 }
