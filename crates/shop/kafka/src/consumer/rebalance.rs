@@ -1,0 +1,114 @@
+//! What librdkafka tells a member of a group: its events are kept here until a poll of ours takes them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use crate::trouble::{Trouble, log};
+
+/// A change of the partitions of a member. librdkafka waits until it is answered by an (un)assignment.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// These come to it.
+    Assigned(Vec<i32>),
+    /// These are to go to somebody else.
+    Revoked(Vec<i32>),
+    /// These went to somebody else.
+    Lost(Vec<i32>),
+}
+
+/// The context of a member.
+#[derive(Debug)]
+pub(super) struct Member {
+    trouble: Arc<Trouble>,
+    changes: Mutex<VecDeque<Change>>,
+    served: AtomicU64,
+    is_ending: AtomicBool,
+}
+
+impl Member {
+    pub(super) fn new(trouble: Arc<Trouble>) -> Self {
+        Self {
+            trouble,
+            changes: Mutex::default(),
+            served: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
+        }
+    }
+
+    /// How many events were served so far. A poll that finds no record has emptied the queue if this did not rise.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_change(&self) -> Option<Change> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Nobody polls any more: what is still to be answered is answered at once.
+    pub(super) fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    fn serve(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.serve();
+        log(level, facility, message);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {
+        self.serve();
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.serve();
+        self.trouble.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        self.serve();
+        let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.is_ending.load(Ordering::Relaxed) {
+            let answered = if is_assignment {
+                consumer.incremental_assign(partitions)
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            if let Err(error) = answered {
+                tracing::debug!(%error, "a rebalance at the end of a consumer failed");
+            }
+            return;
+        }
+        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
+        let change = if is_assignment {
+            Change::Assigned(numbers)
+        } else if consumer.assignment_lost() {
+            Change::Lost(numbers)
+        } else {
+            Change::Revoked(numbers)
+        };
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+    }
+
+    fn commit_callback(&self, _: rdkafka::error::KafkaResult<()>, _: &TopicPartitionList) {
+        self.serve();
+    }
+}
