@@ -94,6 +94,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-test-client", &[]),
+    ("waypost-test-servers", &[]),
     ("waypost-benches", &[]),
     ("existing-service", &["waypost-telemetry"]),
     ("two-services", &["waypost-telemetry"]),
@@ -102,7 +103,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only tests may use.
-const TESTS_ONLY: &[&str] = &["waypost-testkit", "waypost-test-client"];
+const TESTS_ONLY: &[&str] = &["waypost-testkit", "waypost-test-client", "waypost-test-servers"];
 
 /// One dependency between two of our crates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
