@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use waypost_durable::Error;
 use waypost_durable::broker::{Ack, Broker, Consumer, PublishError, Record, TopicSpec};
 
 use crate::consumer::GroupConsumer;
+use crate::dead_letters::Notes;
 use crate::options::KafkaOptions;
-use crate::producer::{Producer, Sent};
+use crate::producer::{Answer, Producer, Sent};
 use crate::topics;
 use crate::trouble::{Events, Trouble, missing_topic, unavailable};
 
@@ -31,12 +33,18 @@ pub(crate) struct Inner {
     pub(crate) options: KafkaOptions,
     pub(crate) trouble: Arc<Trouble>,
     producer: Mutex<Arc<Producer>>,
+    /// Publishes records one in a batch; made when one is refused.
+    single_producer: Mutex<Option<Arc<Producer>>>,
     on_their_way: watch::Sender<usize>,
     /// Asks what is where; belongs to no group.
     pub(crate) observer: BaseConsumer<Events>,
     /// The topics that were asked for, by the names that they have here.
     topics: Mutex<BTreeSet<String>>,
     pub(crate) closed: CancellationToken,
+    /// Notes of replays as they were last read, and where they ended.
+    pub(crate) notes: Mutex<Option<(i64, Arc<Notes>)>>,
+    /// Held while this process replays a dead letter.
+    pub(crate) replays: tokio::sync::Mutex<()>,
 }
 
 /// Why Kafka cannot be used, as [`Kafka::check`] finds it.
@@ -61,6 +69,9 @@ impl Kafka {
         if options.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return Err(unusable(&"it has no address (`brokers`)"));
         }
+        if let Some(tls) = &options.tls {
+            tls.readable().map_err(|reason| unusable(&reason))?;
+        }
         let trouble = Arc::new(Trouble::new(&options.brokers));
         let on_their_way = watch::Sender::new(0);
         let producer =
@@ -72,10 +83,13 @@ impl Kafka {
         let inner = Inner {
             trouble,
             producer: Mutex::new(Arc::new(producer)),
+            single_producer: Mutex::default(),
             on_their_way,
             observer: observer.map_err(|error| unusable(&error))?,
             topics: Mutex::default(),
             closed: CancellationToken::new(),
+            notes: Mutex::default(),
+            replays: tokio::sync::Mutex::default(),
             options,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -123,13 +137,17 @@ impl Inner {
         called.map_err(|_| unavailable("the call was given up because the program ends".to_owned()))
     }
 
+    pub(crate) fn new_producer(&self, config: &ClientConfig) -> Result<Producer, KafkaError> {
+        Producer::new(config, &self.trouble, &self.on_their_way)
+    }
+
     /// The producer; another one in place of one that broke.
     fn producer(&self) -> Result<Arc<Producer>, Error> {
         self.open()?;
         let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if producer.is_broken() {
             tracing::warn!("the Kafka producer gave up and is replaced");
-            let fresh = Producer::new(&self.options.producer(), &self.trouble, &self.on_their_way);
+            let fresh = self.new_producer(&self.options.producer());
             let broken =
                 std::mem::replace(&mut *producer, Arc::new(fresh.map_err(|error| unusable(&error))?));
             // Ending one takes a while.
@@ -140,26 +158,35 @@ impl Inner {
 
     /// How many partitions a topic has, by its name in Kafka; `None`: it does not exist. Blocks.
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<u32>, Error> {
-        self.serve_events();
-        let found = self.observer.fetch_metadata(Some(topic), self.options.request_timeout);
-        self.serve_events();
-        let metadata = found.map_err(|error| self.trouble.error("asking for a topic", &error))?;
-        self.trouble.is_over();
+        let metadata = self.metadata(topic)?;
         let Some(topic) = metadata.topics().first() else { return Ok(None) };
         match topic.error().map(Code::from) {
             None | Some(Code::LeaderNotAvailable) => {
-                Ok(u32::try_from(topic.partitions().len()).ok().filter(|&n| n > 0))
+                Ok(u32::try_from(topic.partitions().len()).ok().filter(|&count| count > 0))
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
             Some(code) => Err(unavailable(format!("topic {}: {}", topic.name(), self.trouble.explain(code)))),
         }
     }
 
-    /// Takes notice of what happened to the observer's connections.
-    fn serve_events(&self) {
-        while let Some(event) = self.observer.poll(Duration::ZERO) {
-            if let Err(error) = event {
-                self.trouble.note(&error, "");
+    /// Asks in portions, because librdkafka does not tell before its time is over that this program is not let in.
+    fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
+        const PORTION: Duration = Duration::from_millis(500);
+        let give_up = Instant::now() + self.options.request_timeout;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            let answer = self.observer.fetch_metadata(Some(topic), left.min(PORTION));
+            // Takes notice of what happened to the connections meanwhile.
+            while self.observer.poll(Duration::from_millis(1)).is_some() {}
+            match answer {
+                Ok(metadata) => {
+                    self.trouble.is_over();
+                    return Ok(metadata);
+                }
+                Err(error) if left <= PORTION || self.trouble.is_refusal() => {
+                    return Err(self.trouble.error("asking for a topic", &error));
+                }
+                Err(_) => self.open()?,
             }
         }
     }
@@ -204,7 +231,11 @@ impl Inner {
         let mut results = Vec::with_capacity(sent.len());
         for (record, sent) in std::iter::zip(&records, sent) {
             results.push(match sent {
-                Sent::Away(answer) => answer.await.unwrap_or_else(|_| Err(PublishError::Retryable(closed()))),
+                Sent::Away(answer) => match answered(answer).await {
+                    // Kafka refuses a batch as a whole; in one of its own the record shows whether it is at fault.
+                    Err(PublishError::Refused(_)) => self.publish_single(record).await,
+                    result => result,
+                },
                 Sent::NoTopic => {
                     Err(self.trouble.publish_error(Code::UnknownTopic, &self.name(&record.topic)))
                 }
@@ -212,6 +243,30 @@ impl Inner {
             });
         }
         results
+    }
+
+    async fn publish_single(&self, record: &Record) -> Result<Ack, PublishError> {
+        let producer = self.single_producer().map_err(PublishError::Retryable)?;
+        match self.send(&producer, record) {
+            Sent::Away(answer) => answered(answer).await,
+            Sent::NoTopic => Err(self.trouble.publish_error(Code::UnknownTopic, &self.name(&record.topic))),
+            Sent::Failed(error) => Err(error),
+        }
+    }
+
+    fn single_producer(&self) -> Result<Arc<Producer>, Error> {
+        self.open()?;
+        let mut producer = self.single_producer.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*producer {
+            Some(producer) if !producer.is_broken() => Ok(Arc::clone(producer)),
+            _ => {
+                let fresh = self.new_producer(&self.options.single_producer());
+                let fresh = Arc::new(fresh.map_err(|error| unusable(&error))?);
+                let broken = producer.replace(Arc::clone(&fresh));
+                std::thread::spawn(move || drop(broken));
+                Ok(fresh)
+            }
+        }
     }
 
     fn send(&self, producer: &Producer, record: &Record) -> Sent {
@@ -240,6 +295,10 @@ impl Inner {
         // The counter lives as long as `self`.
         self.on_their_way.subscribe().wait_for(|count| *count == 0).await.ok();
     }
+}
+
+async fn answered(answer: Answer) -> Result<Ack, PublishError> {
+    answer.await.unwrap_or_else(|_| Err(PublishError::Retryable(closed())))
 }
 
 pub(crate) fn closed() -> Error {

@@ -13,6 +13,7 @@
 
 mod broker;
 mod consumer;
+mod dead_letters;
 mod options;
 mod producer;
 mod record;
@@ -20,5 +21,6 @@ mod topics;
 mod trouble;
 
 pub use broker::{Kafka, Problem};
+pub use dead_letters::REPLAYS_TOPIC;
 pub use options::{KafkaOptions, Mechanism, Sasl, Tls};
 pub use record::ID_HEADER;

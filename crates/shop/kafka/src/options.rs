@@ -1,6 +1,7 @@
 //! How Kafka is reached, and what librdkafka is told about it.
 
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +107,13 @@ impl KafkaOptions {
         config
     }
 
+    /// The producer of records that were refused: in a batch of several, one that is too large lets all of them be refused.
+    pub(crate) fn single_producer(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config.set("batch.num.messages", "1");
+        config
+    }
+
     /// A member of a consumer group.
     pub(crate) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.reader();
@@ -137,6 +145,26 @@ impl KafkaOptions {
         config
     }
 
+    /// Whoever reads partitions from one end to the other.
+    pub(crate) fn scanner(&self, group: &str) -> ClientConfig {
+        let mut config = self.reader();
+        config
+            .set("group.id", group)
+            .set("enable.partition.eof", "true")
+            // The end is told at once.
+            .set("fetch.wait.max.ms", "10");
+        config
+    }
+
+    /// A producer of transactions; Kafka lets the newest of a name through.
+    pub(crate) fn transactional(&self, name: &str) -> ClientConfig {
+        let mut config = self.producer();
+        // Readers of a topic wait for a transaction that its producer died in, so not for long.
+        let timeout = self.publish_timeout.max(Duration::from_secs(10));
+        config.set("transactional.id", name).set("transaction.timeout.ms", millis(timeout));
+        config
+    }
+
     /// Bytes of a record as Kafka counts them: with its headers and what the format adds.
     pub(crate) fn max_message(&self) -> usize {
         const HEADERS: usize = 64 * 1024;
@@ -162,6 +190,14 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// librdkafka says only that a file is of no use, not which one.
+    pub(crate) fn readable(&self) -> Result<(), String> {
+        for file in [&self.ca, &self.certificate, &self.key].into_iter().flatten() {
+            File::open(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        }
+        Ok(())
+    }
+
     fn apply(&self, config: &mut ClientConfig) {
         config.set("ssl.endpoint.identification.algorithm", "https");
         let files = [

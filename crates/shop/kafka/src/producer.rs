@@ -74,6 +74,11 @@ impl Producer {
         }
     }
 
+    /// For transactions.
+    pub(crate) fn native(&self) -> &impl rdkafka::producer::Producer<Reports, ByKey> {
+        &self.native
+    }
+
     /// Learns anew which partitions a topic has. Blocks.
     pub(crate) fn look_up(&self, topic: &str, timeout: Duration) -> Result<(), KafkaError> {
         self.native.client().fetch_metadata(Some(topic), timeout).map(drop)
@@ -88,7 +93,7 @@ impl Producer {
 
 /// The partition of a key, as every broker has it.
 #[derive(Clone, Copy, Debug)]
-struct ByKey;
+pub(crate) struct ByKey;
 
 impl Partitioner for ByKey {
     fn partition(&self, _: &str, key: Option<&[u8]>, partitions: i32, _: impl Fn(i32) -> bool) -> i32 {
@@ -100,7 +105,7 @@ impl Partitioner for ByKey {
 
 /// Gets the delivery reports, on librdkafka's side.
 #[derive(Debug)]
-struct Reports {
+pub(crate) struct Reports {
     trouble: Arc<Trouble>,
     partitioner: ByKey,
 }
@@ -142,7 +147,7 @@ impl ProducerContext<ByKey> for Reports {
 }
 
 /// What is kept of a record until its delivery report.
-struct Report {
+pub(crate) struct Report {
     topic: String,
     answer: oneshot::Sender<Result<Ack, PublishError>>,
     _on_its_way: OnItsWay,

@@ -7,6 +7,8 @@ mod answers;
 mod configuration;
 mod environment;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod migration;
 mod operator;

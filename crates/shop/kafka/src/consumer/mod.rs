@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use waypost_durable::Error;
 use waypost_durable::broker::{Consumer, Delivery, Polled, Progress};
 
-use crate::broker::{Inner, closed};
+use crate::broker::Inner;
 use crate::record;
 use crate::trouble::{missing_topic, unavailable};
 use rebalance::{Change, Member};
@@ -48,6 +48,8 @@ pub(crate) struct GroupConsumer {
     held: BTreeMap<u32, Held>,
     /// Named as revoked, and given away by the next poll.
     leaving: Option<Vec<i32>>,
+    /// The group goes on without this member, which has to enter it anew.
+    is_shut_out: bool,
     /// The partition that a record was taken from last; the next one is of another, if it can be.
     last_taken: u32,
     wake: Arc<Notify>,
@@ -68,45 +70,54 @@ struct Held {
 impl GroupConsumer {
     /// Joins a group of a topic that exists.
     pub(crate) async fn join(broker: &Arc<Inner>, group: &str, topic: &str) -> Result<Self, Error> {
-        let (name, group) = (broker.name(topic), broker.name(group));
-        let wake = Arc::new(Notify::new());
-        let joining = {
-            let (name, group, wake) = (name.clone(), group.clone(), Arc::clone(&wake));
-            broker.blocking(move |broker| {
-                if broker.partitions(&name)?.is_none() {
-                    return Err(unavailable(missing_topic(&name)));
-                }
-                let fails = |error: &KafkaError| broker.trouble.error("joining a consumer group", error);
-                let member = Member::new(Arc::clone(&broker.trouble));
-                let config = broker.options.consumer(&group);
-                let mut native =
-                    BaseConsumer::from_config_and_context(&config, member).map_err(|error| fails(&error))?;
-                native.set_nonempty_callback(move || wake.notify_one());
-                native.subscribe(&[&name]).map_err(|error| fails(&error))?;
-                Ok(native)
-            })
-        };
-        let native = joining.await??;
-        Ok(Self {
+        let mut consumer = Self {
             broker: Arc::clone(broker),
             topic: Arc::from(topic),
-            name,
-            group,
-            native: Some(Arc::new(native)),
+            name: broker.name(topic),
+            group: broker.name(group),
+            native: None,
             held: BTreeMap::new(),
             leaving: None,
+            is_shut_out: false,
             last_taken: 0,
-            wake,
+            wake: Arc::new(Notify::new()),
             inquiry: None,
-        })
+        };
+        consumer.enter().await?;
+        Ok(consumer)
+    }
+
+    /// Becomes a member, if it is none.
+    async fn enter(&mut self) -> Result<(), Error> {
+        if self.native.is_some() {
+            return Ok(());
+        }
+        let (name, group, wake) = (self.name.clone(), self.group.clone(), Arc::clone(&self.wake));
+        let entering = self.broker.blocking(move |broker| {
+            if broker.partitions(&name)?.is_none() {
+                return Err(unavailable(missing_topic(&name)));
+            }
+            let fails = |error: &KafkaError| broker.trouble.error("joining a consumer group", error);
+            let member = Member::new(Arc::clone(&broker.trouble));
+            let config = broker.options.consumer(&group);
+            let mut native =
+                BaseConsumer::from_config_and_context(&config, member).map_err(|error| fails(&error))?;
+            native.set_nonempty_callback(move || wake.notify_one());
+            native.subscribe(&[&name]).map_err(|error| fails(&error))?;
+            Ok(native)
+        });
+        self.native = Some(Arc::new(entering.await??));
+        Ok(())
     }
 
     fn native(&self) -> Result<&Arc<BaseConsumer<Member>>, Error> {
-        self.native.as_ref().ok_or_else(closed)
+        self.native.as_ref().ok_or_else(|| self.fenced())
     }
 
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Polled, Error> {
         let give_up = Instant::now() + wait;
+        self.broker.open()?;
+        self.enter().await?;
         self.give_away()?;
         let closing = self.broker.closed.clone();
         loop {
@@ -142,17 +153,34 @@ impl GroupConsumer {
                         held.early.push_back(delivery);
                     }
                 }
+                None if native.context().served() == served => break,
                 None => {}
             }
-            while let Some(change) = native.context().next_change() {
-                if let Some(polled) = self.change(change)? {
-                    return Ok(Some(polled));
-                }
-            }
-            if native.context().served() == served {
-                return Ok(None);
+        }
+        if self.is_shut_out {
+            return Ok(Some(self.begin_anew()));
+        }
+        while let Some(change) = native.context().next_change() {
+            if let Some(polled) = self.change(change)? {
+                return Ok(Some(polled));
             }
         }
+        Ok(None)
+    }
+
+    /// Forgets everything and lets the next poll enter the group again. librdkafka would go on with partitions that others
+    /// have by now, if it was about to give some away when it was shut out.
+    fn begin_anew(&mut self) -> Polled {
+        self.is_shut_out = false;
+        let lost: Vec<u32> = self.held.keys().copied().collect();
+        std::thread::spawn(self.leave());
+        tracing::warn!(
+            group = self.group,
+            topic = self.name,
+            partitions = ?lost,
+            "this consumer was silent for so long that the group went on without it; it enters it again"
+        );
+        Polled { records: Vec::new(), revoked: lost }
     }
 
     /// Takes partitions over, or names those that are to go.
@@ -170,7 +198,7 @@ impl GroupConsumer {
                     let held = Held { queue, early: VecDeque::new(), is_paused: false, is_leaving: false };
                     self.held.insert(number(partition), held);
                 }
-                let taken = native.incremental_assign(&self.list(&partitions));
+                let taken = native.incremental_assign(&list(&self.name, &partitions));
                 taken.map_err(|error| self.broker.trouble.error("taking partitions over", &error))?;
                 tracing::debug!(
                     group = self.group,
@@ -202,7 +230,7 @@ impl GroupConsumer {
                     group = self.group,
                     topic = self.name,
                     partitions = ?lost,
-                    "partitions were lost, because this consumer was silent or out of reach for too long"
+                    "partitions were lost, because this consumer was out of reach for too long"
                 );
                 Ok(Some(Polled { records: Vec::new(), revoked: lost }))
             }
@@ -215,16 +243,8 @@ impl GroupConsumer {
         for partition in &partitions {
             self.held.remove(&number(*partition));
         }
-        let gone = self.native()?.incremental_unassign(&self.list(&partitions));
+        let gone = self.native()?.incremental_unassign(&list(&self.name, &partitions));
         gone.map_err(|error| self.broker.trouble.error("giving partitions away", &error))
-    }
-
-    fn list(&self, partitions: &[i32]) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for &partition in partitions {
-            list.add_partition(&self.name, partition);
-        }
-        list
     }
 
     /// Records, one of each partition in turn.
@@ -250,7 +270,8 @@ impl GroupConsumer {
                     records.push(delivery);
                     self.last_taken = partition;
                 }
-                Some(Err(error)) => self.broker.trouble.note(&error, ""),
+                // It was told to the context, with its reason.
+                Some(Err(_)) => {}
                 None => continue,
             }
             readable.push_back((partition, held));
@@ -261,8 +282,10 @@ impl GroupConsumer {
     /// An event that is no answer: what concerns the connection is found out about, the rest is the poll's error.
     fn failed(&mut self, error: &KafkaError) -> Result<(), Error> {
         match error.rdkafka_error_code() {
-            // What was lost is named by the event that follows.
-            Some(Code::PollExceeded) => Ok(()),
+            Some(Code::PollExceeded | Code::Fatal | Code::FencedInstanceId) => {
+                self.is_shut_out = true;
+                Ok(())
+            }
             Some(
                 Code::BrokerTransportFailure
                 | Code::AllBrokersDown
@@ -352,22 +375,31 @@ impl GroupConsumer {
         }
     }
 
-    /// What is left to do in order to leave the group. Blocks.
+    /// What is left to do in order to leave the group. It blocks.
     fn leave(&mut self) -> impl FnOnce() + Send + 'static + use<> {
-        // The rebalance that is held would hold up the end.
-        if let Err(error) = self.give_away() {
-            tracing::debug!(%error, "partitions were not given away in order");
-        }
+        let named = self.leaving.take().map(Change::Revoked);
         let held = std::mem::take(&mut self.held);
-        let native = self.native.take();
+        let (native, name) = (self.native.take(), self.name.clone());
         move || {
             drop(held);
-            if let Some(native) = native {
-                native.context().end();
-                drop(native);
+            let Some(native) = native else { return };
+            native.context().end();
+            // A rebalance that nobody answers would hold up the end.
+            for change in named.into_iter().chain(std::iter::from_fn(|| native.context().next_change())) {
+                change.answer(&native, &name);
             }
+            drop(native);
         }
     }
+}
+
+/// Partitions of a topic as librdkafka lists them.
+fn list(topic: &str, partitions: &[i32]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for &partition in partitions {
+        list.add_partition(topic, partition);
+    }
+    list
 }
 
 fn number(partition: i32) -> u32 {

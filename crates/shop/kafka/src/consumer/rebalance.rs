@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::list;
 use crate::trouble::{Trouble, log};
 
 /// A change of the partitions of a member. librdkafka waits until it is answered by an (un)assignment.
@@ -21,6 +22,21 @@ pub(super) enum Change {
     Revoked(Vec<i32>),
     /// These went to somebody else.
     Lost(Vec<i32>),
+}
+
+impl Change {
+    /// Lets librdkafka go on, whatever it is.
+    pub(super) fn answer(self, consumer: &BaseConsumer<Member>, topic: &str) {
+        let answered = match self {
+            Change::Assigned(partitions) => consumer.incremental_assign(&list(topic, &partitions)),
+            Change::Revoked(partitions) | Change::Lost(partitions) => {
+                consumer.incremental_unassign(&list(topic, &partitions))
+            }
+        };
+        if let Err(error) = answered {
+            tracing::debug!(%error, "a rebalance at the end of a consumer failed");
+        }
+    }
 }
 
 /// The context of a member.
@@ -86,17 +102,6 @@ impl ConsumerContext for Member {
     ) {
         self.serve();
         let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.is_ending.load(Ordering::Relaxed) {
-            let answered = if is_assignment {
-                consumer.incremental_assign(partitions)
-            } else {
-                consumer.incremental_unassign(partitions)
-            };
-            if let Err(error) = answered {
-                tracing::debug!(%error, "a rebalance at the end of a consumer failed");
-            }
-            return;
-        }
         let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
         let change = if is_assignment {
             Change::Assigned(numbers)
@@ -105,6 +110,11 @@ impl ConsumerContext for Member {
         } else {
             Change::Revoked(numbers)
         };
+        if self.is_ending.load(Ordering::Relaxed) {
+            let topic = partitions.elements().first().map(|element| element.topic().to_owned());
+            change.answer(consumer, &topic.unwrap_or_default());
+            return;
+        }
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
     }
 
