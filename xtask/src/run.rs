@@ -11,6 +11,9 @@ use cargo_metadata::MetadataCommand;
 use crate::needs::{self, Variable};
 use crate::{conventions, features, layers, licences, modules, mutations, versions};
 
+/// The binary's feature that is off for the sake of the first build, and on in tests.
+const KAFKA: &str = "waypost/kafka";
+
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -21,13 +24,17 @@ pub(crate) fn say(text: &str) {
 /// `cargo xtask test`: every test of the workspace.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     require("cc", "a C compiler builds the embedded SQLite; on Debian: apt-get install gcc libc6-dev")?;
+    require(
+        "c++",
+        "a C++ compiler builds librdkafka; on Debian: apt-get install g++ make pkg-config libssl-dev zlib1g-dev",
+    )?;
     say(
         "needs: a Rust toolchain and a C compiler: both found. The tests start the servers of this workspace on\n\
          free ports with private folders; they use no PostgreSQL, Redis or Kafka yet.\n",
     );
     let variables = needs::all(&target()?);
 
-    let mut command = vec!["test", "--workspace", "--no-fail-fast"];
+    let mut command = vec!["test", "--workspace", "--features", KAFKA, "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
     cargo("all tests", &command, &variables)?;
     say("all tests passed\n");
@@ -50,7 +57,9 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     layers()?;
     names()?;
-    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    let clippy = ["clippy", "--workspace", "--features", KAFKA, "--all-targets", "--", "--deny", "warnings"];
+    cargo("clippy", &clippy, &[])?;
+    cargo("clippy without Kafka", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     cargo(
         "documentation of the kit as it is published",

@@ -137,7 +137,7 @@ fn orders_are_taken_while_kafka_is_away_and_their_events_come_later() {
     let mut orders = vec![shop.completed("away-1")];
     let admin = shop.admin.clone();
     until("it is said", || {
-        let said = get(&format!("http://{admin}/readyz")).text;
+        let said = get(&format!("http://{admin}/readyz?verbose")).text;
         said.contains("no broker answers at")
     });
     kafka.start_again();
@@ -150,6 +150,27 @@ fn orders_are_taken_while_kafka_is_away_and_their_events_come_later() {
     kafka.start_again();
     shop.notification.line_with(&orders[2]);
     assert_eq!(shop.notifications(&orders), [1, 1, 1]);
+}
+
+#[test]
+fn a_drain_without_kafka_ends_and_its_events_come_after_the_next_start() {
+    let mut kafka = OwnKafka::start();
+    let shop = Shop::start(&kafka.address(), "drain.", None);
+    kafka.kill();
+    let order = shop.completed("drain-1");
+    let Shop { services, mut notification, folders, .. } = shop;
+    services.signal("TERM");
+    let ended = services.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    kafka.start_again();
+    let again = run_over(&kafka.address(), "drain.", folders[0].path(), &["order"]).spawn();
+    let mut again = again.unwrap();
+    notification.line_with(&order);
+    again.kill().unwrap();
+    again.wait().unwrap();
+    notification.signal("TERM");
+    let ended = notification.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
 }
 
 #[test]
