@@ -170,7 +170,7 @@ impl Inner {
     }
 
     /// Asks in portions, because librdkafka does not tell before its time is over that this program is not let in.
-    fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
+    pub(crate) fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
         const PORTION: Duration = Duration::from_millis(500);
         let give_up = Instant::now() + self.options.request_timeout;
         loop {

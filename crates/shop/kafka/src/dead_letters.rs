@@ -212,14 +212,32 @@ fn ranges(inner: &Inner) -> Result<Vec<Range>, Error> {
     Ok(ranges)
 }
 
+/// The first offset of a partition, and one more than the last. Blocks.
+fn watermarks(inner: &Inner, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let give_up = Instant::now() + inner.options.request_timeout;
+    loop {
+        let left = give_up.saturating_duration_since(Instant::now());
+        match inner.observer.fetch_watermarks(topic, partition, left.max(PAUSE)) {
+            Ok(marks) => return Ok(marks),
+            // Its leader is about to change, or is not known everywhere yet.
+            Err(KafkaError::MetadataFetch(Code::LeaderNotAvailable | Code::NotLeaderForPartition))
+                if left > PAUSE =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(inner.trouble.error("asking for dead letters", &error)),
+        }
+    }
+}
+
 /// What was noted of letters that were published again, by their references. Blocks.
 fn notes(inner: &Inner) -> Result<Arc<Notes>, Error> {
     let name = inner.name(REPLAYS_TOPIC);
     if inner.partitions(&name)?.is_none() {
         return Ok(Arc::default());
     }
-    let marks = inner.observer.fetch_watermarks(&name, 0, inner.options.request_timeout);
-    let (_, end) = marks.map_err(|error| inner.trouble.error("asking for notes of replays", &error))?;
+    let (_, end) = watermarks(inner, &name, 0)?;
     let read_before = || inner.notes.lock().unwrap_or_else(PoisonError::into_inner);
     // Nothing was noted since they were read.
     if let Some((end_then, notes)) = &*read_before()
@@ -234,7 +252,7 @@ fn notes(inner: &Inner) -> Result<Arc<Notes>, Error> {
                 notes.insert(delivery.record.key, note);
             }
             Err(error) => {
-                tracing::warn!(%error, letter = delivery.record.key, "a note of a replay is damaged")
+                tracing::warn!(%error, letter = delivery.record.key, "a note of a replay is damaged");
             }
         }
         true

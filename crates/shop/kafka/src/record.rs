@@ -29,8 +29,9 @@ pub(crate) fn headers(record: &Record) -> OwnedHeaders {
 pub(crate) fn delivery(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Delivery {
     let partition = u32::try_from(message.partition()).unwrap_or_default();
     let offset = u64::try_from(message.offset()).unwrap_or_default();
-    let mut headers: Headers =
-        message.headers().map_or_else(Vec::new, |headers| headers.iter().map(owned).collect());
+    let mut headers: Headers = message
+        .headers()
+        .map_or_else(Vec::new, |headers| headers.iter().map(|header| owned(&header)).collect());
     let id = headers.iter().position(|(name, _)| name == ID_HEADER).map(|place| headers.remove(place).1);
     let id = id
         .and_then(|id| String::from_utf8(id).ok())
@@ -46,6 +47,6 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Deliv
     Delivery { topic: Arc::clone(topic), partition, offset, record, attempt: 1 }
 }
 
-fn owned(header: Header<'_, &[u8]>) -> (String, Vec<u8>) {
+fn owned(header: &Header<'_, &[u8]>) -> (String, Vec<u8>) {
     (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
 }

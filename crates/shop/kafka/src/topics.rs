@@ -8,6 +8,7 @@ use rdkafka::admin::{
 };
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::MetadataPartition;
 use waypost_durable::Error;
 use waypost_durable::broker::{Retention, TopicSpec};
 
@@ -60,6 +61,16 @@ fn must_exist(inner: &Inner, name: &str) -> Result<(), Error> {
     }
 }
 
+fn must_be_led(inner: &Inner, name: &str) -> Result<(), Error> {
+    must_exist(inner, name)?;
+    let is_led = |partition: &MetadataPartition| partition.leader() >= 0 && partition.error().is_none();
+    let metadata = inner.metadata(name)?;
+    match metadata.topics().first() {
+        Some(topic) if topic.partitions().iter().all(is_led) => Ok(()),
+        _ => Err(unavailable(format!("topic {name} has a partition without a leader"))),
+    }
+}
+
 /// Makes the topics that are missing and waits until they can be used; returns those that there were.
 pub(crate) async fn create(inner: &Arc<Inner>, wanted: &[Wanted]) -> Result<Vec<(String, Settings)>, Error> {
     let (mut existing, mut missing) = (Vec::new(), Vec::new());
@@ -105,7 +116,7 @@ async fn exists(inner: &Arc<Inner>, name: &str) -> Result<(), Error> {
     let give_up = tokio::time::Instant::now() + inner.options.request_timeout;
     loop {
         let asked = name.to_owned();
-        match inner.blocking(move |inner| must_exist(inner, &asked)).await? {
+        match inner.blocking(move |inner| must_be_led(inner, &asked)).await? {
             Err(error) if tokio::time::Instant::now() >= give_up => return Err(error),
             Err(_) => tokio::time::sleep(PAUSE).await,
             Ok(()) => return Ok(()),

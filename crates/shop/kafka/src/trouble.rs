@@ -14,7 +14,7 @@ use waypost_durable::Error;
 use waypost_durable::broker::PublishError;
 
 /// How long an event is an explanation of what fails.
-const RECENT: Duration = Duration::from_secs(60);
+const RECENT: Duration = Duration::from_mins(1);
 
 /// The last event that explains a failure. Shared by all clients of one [`crate::Kafka`].
 #[derive(Debug)]

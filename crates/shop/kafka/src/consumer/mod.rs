@@ -106,7 +106,9 @@ impl GroupConsumer {
             native.subscribe(&[&name]).map_err(|error| fails(&error))?;
             Ok(native)
         });
-        self.native = Some(Arc::new(entering.await??));
+        let native = entering.await??;
+        native.context().begin();
+        self.native = Some(Arc::new(native));
         Ok(())
     }
 

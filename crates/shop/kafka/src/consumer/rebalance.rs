@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -45,7 +46,8 @@ pub(super) struct Member {
     trouble: Arc<Trouble>,
     changes: Mutex<VecDeque<Change>>,
     served: AtomicU64,
-    is_ending: AtomicBool,
+    /// Nobody polls, not yet or not any more: a change is answered at once, because it would hold up the end.
+    is_left_alone: AtomicBool,
 }
 
 impl Member {
@@ -54,7 +56,7 @@ impl Member {
             trouble,
             changes: Mutex::default(),
             served: AtomicU64::new(0),
-            is_ending: AtomicBool::new(false),
+            is_left_alone: AtomicBool::new(true),
         }
     }
 
@@ -67,9 +69,14 @@ impl Member {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// Nobody polls any more: what is still to be answered is answered at once.
+    /// Somebody polls from now on, and answers changes.
+    pub(super) fn begin(&self) {
+        self.is_left_alone.store(false, Ordering::Relaxed);
+    }
+
+    /// Nobody polls any more.
     pub(super) fn end(&self) {
-        self.is_ending.store(true, Ordering::Relaxed);
+        self.is_left_alone.store(true, Ordering::Relaxed);
     }
 
     fn serve(&self) {
@@ -102,7 +109,7 @@ impl ConsumerContext for Member {
     ) {
         self.serve();
         let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
+        let numbers = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let change = if is_assignment {
             Change::Assigned(numbers)
         } else if consumer.assignment_lost() {
@@ -110,7 +117,7 @@ impl ConsumerContext for Member {
         } else {
             Change::Revoked(numbers)
         };
-        if self.is_ending.load(Ordering::Relaxed) {
+        if self.is_left_alone.load(Ordering::Relaxed) {
             let topic = partitions.elements().first().map(|element| element.topic().to_owned());
             change.answer(consumer, &topic.unwrap_or_default());
             return;
