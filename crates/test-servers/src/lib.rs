@@ -17,6 +17,8 @@ pub mod redis;
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
 /// The URL of a Redis, such as `redis://127.0.0.1:41235`.
 pub const REDIS: &str = "TEST_REDIS_URL";
+/// The program `redis-server`, for tests that need a server of their own.
+pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.
 pub const KAFKA: &str = "TEST_KAFKA";
 /// The jars of Kafka, as `java -cp` takes them, for a test that starts one of its own ([`own_kafka::OwnKafka`]).
