@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cargo_metadata::Metadata;
+use cargo_metadata::{Metadata, PackageId};
 
 const ONE_VERSION: &[&str] = &[
     "opentelemetry",
@@ -43,7 +43,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     let arrows: Vec<_> =
         nodes.flat_map(|node| node.deps.iter().map(|dependency| (&node.id, &dependency.pkg))).collect();
-    let name_of = |id| {
+    let name_of = |id: &PackageId| {
         metadata.packages.iter().find(|package| package.id == *id).map(|package| package.name.to_string())
     };
     let package = |package: &cargo_metadata::Package| Package {

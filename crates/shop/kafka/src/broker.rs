@@ -21,6 +21,9 @@ use crate::producer::{Answer, Producer, Sent};
 use crate::topics;
 use crate::trouble::{Events, Trouble, missing_topic, unavailable};
 
+/// How long a readiness check waits: less than who asks for it.
+const READY_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Kafka as a broker. Cheap to clone; clones are one broker.
 ///
 /// It is made without asking Kafka anything: one that is away is waited for by whoever uses it.
@@ -97,7 +100,7 @@ impl Kafka {
 
     /// Asks whether Kafka answers and lets this program in; for a start that wants to say what is wrong.
     pub async fn check(&self) -> Result<(), Problem> {
-        let Err(error) = self.inner.answers().await else { return Ok(()) };
+        let Err(error) = self.inner.answers(self.inner.options.request_timeout).await else { return Ok(()) };
         Err(if self.inner.trouble.is_refusal() { Problem::Refused(error) } else { Problem::Away(error) })
     }
 }
@@ -158,7 +161,11 @@ impl Inner {
 
     /// How many partitions a topic has, by its name in Kafka; `None`: it does not exist. Blocks.
     pub(crate) fn partitions(&self, topic: &str) -> Result<Option<u32>, Error> {
-        let metadata = self.metadata(topic)?;
+        self.partitions_within(topic, self.options.request_timeout)
+    }
+
+    fn partitions_within(&self, topic: &str, timeout: Duration) -> Result<Option<u32>, Error> {
+        let metadata = self.metadata(topic, timeout)?;
         let Some(topic) = metadata.topics().first() else { return Ok(None) };
         match topic.error().map(Code::from) {
             None | Some(Code::LeaderNotAvailable) => {
@@ -170,9 +177,9 @@ impl Inner {
     }
 
     /// Asks in portions, because librdkafka does not tell before its time is over that this program is not let in.
-    pub(crate) fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
+    pub(crate) fn metadata(&self, topic: &str, timeout: Duration) -> Result<Metadata, Error> {
         const PORTION: Duration = Duration::from_millis(500);
-        let give_up = Instant::now() + self.options.request_timeout;
+        let give_up = Instant::now() + timeout;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
             let answer = self.observer.fetch_metadata(Some(topic), left.min(PORTION));
@@ -192,17 +199,17 @@ impl Inner {
     }
 
     /// Whether Kafka answers, and has the topics that were asked for.
-    pub(crate) async fn answers(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn answers(self: &Arc<Self>, timeout: Duration) -> Result<(), Error> {
         self.open()?;
         let topic = self.topics().first().cloned();
         self.blocking(move |inner| match topic {
             Some(topic) => {
                 let name = inner.name(&topic);
-                let partitions = inner.partitions(&name)?;
+                let partitions = inner.partitions_within(&name, timeout)?;
                 partitions.map(drop).ok_or_else(|| unavailable(missing_topic(&name)))
             }
             // Asked for nothing in particular, any answer will do.
-            None => inner.partitions(&inner.name("any")).map(drop),
+            None => inner.partitions_within(&inner.name("any"), timeout).map(drop),
         })
         .await?
     }
@@ -331,7 +338,7 @@ impl Broker for Kafka {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.inner.answers())
+        Box::pin(self.inner.answers(READY_TIMEOUT))
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), Error>> {

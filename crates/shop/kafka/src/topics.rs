@@ -64,7 +64,7 @@ fn must_exist(inner: &Inner, name: &str) -> Result<(), Error> {
 fn must_be_led(inner: &Inner, name: &str) -> Result<(), Error> {
     must_exist(inner, name)?;
     let is_led = |partition: &MetadataPartition| partition.leader() >= 0 && partition.error().is_none();
-    let metadata = inner.metadata(name)?;
+    let metadata = inner.metadata(name, inner.options.request_timeout)?;
     match metadata.topics().first() {
         Some(topic) if topic.partitions().iter().all(is_led) => Ok(()),
         _ => Err(unavailable(format!("topic {name} has a partition without a leader"))),

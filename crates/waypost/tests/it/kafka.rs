@@ -103,9 +103,10 @@ async fn an_order_is_one_trace_over_kafka_and_one_notification() {
     let mut shop = Shop::start(topics.bootstrap(), &topics.name(""), Some(&collector.endpoint()));
     let order = shop.completed("kafka-1");
     shop.notification.line_with(&order);
-    until("the notification's span", || collector.count_of("process order-events") == 1);
-    let sent = collector.spans().into_iter().find(|span| span.name() == "send order-events");
-    let sent = sent.expect("the relay's span comes before the consumer's");
+    until("both ends", || {
+        ["send order-events", "process order-events"].iter().all(|name| collector.count_of(name) == 1)
+    });
+    let sent = collector.spans().into_iter().find(|span| span.name() == "send order-events").unwrap();
     let trace_id = sent.trace_id().to_string();
     until("the whole trace", || {
         let trace = collector.trace(&trace_id);

@@ -298,8 +298,7 @@ impl GroupConsumer {
                 | Code::OperationTimedOut,
             ) => {
                 if self.inquiry.is_none() {
-                    let broker = Arc::clone(&self.broker);
-                    self.inquiry = Some(waypost_telemetry::spawn(async move { broker.answers().await }));
+                    self.inquiry = Some(self.inquire());
                 }
                 Ok(())
             }
@@ -315,12 +314,16 @@ impl GroupConsumer {
         match answer {
             Ok(Err(error)) => {
                 // Asked again by the next poll, until it answers.
-                let broker = Arc::clone(&self.broker);
-                self.inquiry = Some(waypost_telemetry::spawn(async move { broker.answers().await }));
+                self.inquiry = Some(self.inquire());
                 Err(error)
             }
             _ => Ok(()),
         }
+    }
+
+    fn inquire(&self) -> JoinHandle<Result<(), Error>> {
+        let broker = Arc::clone(&self.broker);
+        waypost_telemetry::spawn(async move { broker.answers(broker.options.request_timeout).await })
     }
 
     async fn commit_all(&mut self, progress: Vec<Progress>) -> Result<(), Error> {
