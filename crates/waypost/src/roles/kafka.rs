@@ -41,14 +41,18 @@ pub(super) async fn open(settings: &Settings) -> Result<OpenBroker, Failure> {
     let upkeep = move |telemetry: &Telemetry| {
         let context = telemetry.context();
         let make = Worker::new("kafka-topics", move |drain| async move {
-            if is_pending {
-                tokio::select! {
-                    () = with_context(context, make(&made_later, topics)) => {}
-                    () = drain.started() => {}
-                }
+            let drain = drain.started();
+            let making = async {
+                make(&made_later, topics).await;
+                // A worker that ends before the drain counts as dead.
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = with_context(context, making) => {}
+                () = drain => {}
             }
         });
-        vec![make]
+        if is_pending { vec![make] } else { Vec::new() }
     };
     Ok(OpenBroker { port: Arc::new(kafka.clone()), dead_letters: Arc::new(kafka), upkeep: Box::new(upkeep) })
 }

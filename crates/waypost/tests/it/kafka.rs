@@ -71,6 +71,15 @@ impl Shop {
         answer.body["order_id"].as_str().unwrap().to_owned()
     }
 
+    /// Whether every part of the process with the services lives, and what is said of them.
+    fn assert_that_all_live(&self) {
+        for path in ["livez", "readyz?verbose"] {
+            let answer = get(&format!("http://{}/{path}", self.admin));
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(!answer.text.contains("failed"), "{answer:?}");
+        }
+    }
+
     /// Ends both processes in order and returns how many notifications each order has.
     fn notifications(self, orders: &[String]) -> Vec<i64> {
         for program in [self.services, self.notification] {
@@ -103,6 +112,7 @@ async fn an_order_is_one_trace_over_kafka_and_one_notification() {
     let mut shop = Shop::start(topics.bootstrap(), &topics.name(""), Some(&collector.endpoint()));
     let order = shop.completed("kafka-1");
     shop.notification.line_with(&order);
+    shop.assert_that_all_live();
     until("both ends", || {
         ["send order-events", "process order-events"].iter().all(|name| collector.count_of(name) == 1)
     });
@@ -150,6 +160,7 @@ fn orders_are_taken_while_kafka_is_away_and_their_events_come_later() {
     orders.push(shop.completed("away-3"));
     kafka.start_again();
     shop.notification.line_with(&orders[2]);
+    shop.assert_that_all_live();
     assert_eq!(shop.notifications(&orders), [1, 1, 1]);
 }
 
