@@ -214,21 +214,25 @@ fn ranges(inner: &Inner) -> Result<Vec<Range>, Error> {
 
 /// The first offset of a partition, and one more than the last. Blocks.
 fn watermarks(inner: &Inner, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
-    const PAUSE: Duration = Duration::from_millis(50);
+    const PORTION: Duration = Duration::from_secs(1);
     let give_up = Instant::now() + inner.options.request_timeout;
-    loop {
-        let left = give_up.saturating_duration_since(Instant::now());
-        match inner.observer.fetch_watermarks(topic, partition, left.max(PAUSE)) {
-            Ok(marks) => return Ok(marks),
-            // Its leader is about to change, or is not known everywhere yet.
-            Err(KafkaError::MetadataFetch(Code::LeaderNotAvailable | Code::NotLeaderForPartition))
-                if left > PAUSE =>
-            {
-                std::thread::sleep(PAUSE);
-            }
-            Err(error) => return Err(inner.trouble.error("asking for dead letters", &error)),
+    let fails = |error: &KafkaError| inner.trouble.error("asking for dead letters", error);
+    let mut marks = inner.observer.fetch_watermarks(topic, partition, PORTION);
+    while let Err(error) = &marks {
+        if Instant::now() >= give_up {
+            return Err(fails(error));
         }
+        // What the observer remembers of a topic that was just made may lack its leaders, and librdkafka (2.12) does not
+        // ask again. A client that has no past does.
+        let events = Events { trouble: Arc::clone(&inner.trouble) };
+        let fresh: BaseConsumer<Events> =
+            BaseConsumer::from_config_and_context(&inner.options.reader(), events)
+                .map_err(|error| fails(&error))?;
+        marks = fresh.fetch_watermarks(topic, partition, PORTION);
+        // Takes notice of what happened to the connections.
+        while fresh.poll(Duration::from_millis(1)).is_some() {}
     }
+    marks.map_err(|error| fails(&error))
 }
 
 /// What was noted of letters that were published again, by their references. Blocks.

@@ -160,6 +160,10 @@ async fn a_topic_gets_its_retention_and_keeps_what_an_operator_set() {
         .set("retention.ms", "9");
     let altered = admin.alter_configs([&set], &AdminOptions::new()).await.unwrap();
     assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    crate::eventually("it is known", || async {
+        (setting(&admin, &topic, "segment.ms").await.as_deref() == Some("123456")).then_some(())
+    })
+    .await;
 
     let retention = Retention { age: Some(Duration::from_hours(1)), bytes: Some(1_000_000) };
     broker.ensure_topics(vec![TopicSpec { retention, ..TopicSpec::new("t") }]).await.unwrap();
