@@ -40,22 +40,27 @@ struct Package {
 
 /// Returns one sentence for each library with several versions and each banned one.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
-    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
-    let arrows: Vec<_> =
-        nodes.flat_map(|node| node.deps.iter().map(|dependency| (&node.id, &dependency.pkg))).collect();
-    let name_of = |id: &PackageId| {
-        metadata.packages.iter().find(|package| package.id == *id).map(|package| package.name.to_string())
-    };
-    let package = |package: &cargo_metadata::Package| Package {
-        name: package.name.to_string(),
-        version: package.version.to_string(),
-        brought_by: if BANNED.iter().any(|(name, ..)| *name == package.name.as_str()) {
-            arrows.iter().filter(|(_, to)| **to == package.id).filter_map(|(from, _)| name_of(from)).collect()
-        } else {
-            Vec::new()
-        },
-    };
-    check(&metadata.packages.iter().map(package).collect::<Vec<_>>())
+    let mut arrows: Vec<(&PackageId, &PackageId)> = Vec::new();
+    for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
+        arrows.extend(node.deps.iter().map(|dependency| (&node.id, &dependency.pkg)));
+    }
+    let names: BTreeMap<&PackageId, String> =
+        metadata.packages.iter().map(|package| (&package.id, package.name.to_string())).collect();
+    let mut packages = Vec::new();
+    for package in &metadata.packages {
+        let mut brought_by = Vec::new();
+        for (from, to) in &arrows {
+            if **to == package.id {
+                brought_by.extend(names.get(from).cloned());
+            }
+        }
+        packages.push(Package {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            brought_by,
+        });
+    }
+    check(&packages)
 }
 
 fn check(packages: &[Package]) -> Vec<String> {
@@ -74,7 +79,7 @@ fn check(packages: &[Package]) -> Vec<String> {
             !package.brought_by.is_empty()
                 && package.brought_by.iter().all(|by| allowed.contains(&by.as_str()))
         };
-        (!found.all(|package| is_allowed(package))).then(|| format!("{name}: banned ({reason})"))
+        (!found.all(is_allowed)).then(|| format!("{name}: banned ({reason})"))
     });
     several.chain(banned).collect()
 }
