@@ -41,6 +41,7 @@ const EVERYTHING: &[&str] = &[
     "waypost-resilience",
     "waypost-cache",
     "waypost-durable",
+    "waypost-kafka",
     "waypost-service",
     "waypost-gateway",
     "waypost-order",
@@ -63,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The infrastructure never sees the contracts, so that editing a `.proto` does not rebuild it.
     ("waypost-resilience", &["waypost-telemetry", "waypost-errors"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),
+    ("waypost-kafka", &["waypost-telemetry", "waypost-durable"]),
     ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-errors"]),
     (
         "waypost-gateway",

@@ -41,6 +41,19 @@ fn a_cache_of_another_kind_is_refused_with_the_kinds_there_are() {
     assert!(ended.err.contains(expected), "{}", ended.err);
 }
 
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn kafka_in_a_build_without_it_is_refused_with_how_to_build_it() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("waypost.toml"), "[broker]\nkind = \"kafka\"\n").unwrap();
+    for command in [&["config", "check"][..], &["run", "notification"]] {
+        let ended = ended(waypost(folder.path()).args(command));
+        assert_eq!(ended.code, 64, "{ended:?}");
+        let expected = "broker.kind: this program was built without Kafka; build it with `cargo build --release --features kafka`";
+        assert!(ended.err.contains(expected), "{}", ended.err);
+    }
+}
+
 #[test]
 fn a_service_address_with_tls_is_refused_with_the_reason() {
     let folder = tempdir().unwrap();

@@ -8,6 +8,8 @@ mod commit;
 mod configuration;
 mod environment;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod migration;
 mod operator;
