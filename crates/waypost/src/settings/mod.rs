@@ -159,14 +159,18 @@ pub(crate) enum CacheKind {
     /// The memory of the process.
     #[default]
     Embedded,
+    /// A Redis that several processes share.
+    Redis,
 }
 
 settings! {
     /// Where what may be forgotten is kept.
     pub(crate) struct Cache {
         /// `embedded`: in the memory of each process, which is right for one gateway and one user service. Several gateways
-        /// each give a caller the whole rate, several user services each look a user up. There is no other kind yet.
+        /// each give a caller the whole rate, several user services each look a user up. `redis`: in a Redis that they share.
         pub(crate) kind: CacheKind = CacheKind::Embedded,
+        /// The Redis, with `kind = "redis"`.
+        pub(crate) redis: waypost_redis::Settings = waypost_redis::Settings::default(),
     }
 }
 

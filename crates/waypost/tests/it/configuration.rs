@@ -34,10 +34,11 @@ fn every_problem_of_a_broken_configuration_is_named_at_once() {
 #[test]
 fn a_cache_of_another_kind_is_refused_with_the_kinds_there_are() {
     let folder = tempdir().unwrap();
-    fs::write(folder.path().join("waypost.toml"), "[cache]\nkind = \"redis\"\n").unwrap();
+    fs::write(folder.path().join("waypost.toml"), "[cache]\nkind = \"memcached\"\n").unwrap();
     let ended = ended(waypost(folder.path()).args(["config", "check"]));
     assert_eq!(ended.code, 64, "{ended:?}");
-    let expected = "waypost.toml:2: cache.kind: `redis` is not a choice here; allowed: `embedded`";
+    let expected =
+        "waypost.toml:2: cache.kind: `memcached` is not a choice here; allowed: `embedded`, `redis`";
     assert!(ended.err.contains(expected), "{}", ended.err);
 }
 

@@ -15,6 +15,7 @@ mod migration;
 mod operator;
 mod program;
 mod provider_faults;
+mod redis;
 mod run;
 mod space;
 mod stopping;
