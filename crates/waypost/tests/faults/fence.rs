@@ -59,7 +59,7 @@ async fn late_calls_of_a_replaced_runner_are_refused() {
     until("a call of each kind that is held back", async || held(&roles).len() == cases().len()).await;
 
     // Asleep it sends nothing more and is told nothing; the process that replaces it is the next runner of its orders.
-    roles.signal(Role::Order, "STOP").await.unwrap();
+    roles.signal(Role::Order, "STOP").unwrap();
     roles.weather().set_foul(false);
     roles.kill(Role::Order).await.unwrap();
     roles.start(Role::Order).await.unwrap();
@@ -127,10 +127,10 @@ async fn no_order_is_lost_or_doubled_while_their_service_sleeps() {
     for _ in 0..4 {
         // The moment matters, as something has to be under way, the length as well: both are the subject of the test.
         until("orders under way", async || under_way(&roles) > 4).await;
-        roles.signal(Role::Order, "STOP").await.unwrap();
+        roles.signal(Role::Order, "STOP").unwrap();
         interrupted += under_way(&roles);
         tokio::time::sleep(3 * LEASE).await;
-        roles.signal(Role::Order, "CONT").await.unwrap();
+        roles.signal(Role::Order, "CONT").unwrap();
         let ended = ended(&roles);
         until("orders that end after it woke", async || self::ended(&roles) > ended + 20).await;
     }

@@ -8,11 +8,14 @@ mod commit;
 mod configuration;
 mod environment;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod migration;
 mod operator;
 mod program;
 mod provider_faults;
+mod redis;
 mod run;
 mod space;
 mod stopping;
