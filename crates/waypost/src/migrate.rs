@@ -12,7 +12,7 @@ use crate::cli::MigrateArgs;
 use crate::console::say;
 use crate::exit::{Exit, Failure};
 use crate::roles::{exit_of, prepare};
-use crate::settings::{Effective, Environment, Profile, load};
+use crate::settings::{BrokerKind, Effective, Environment, Profile, load};
 
 /// What brings a database to its schema, wherever it is kept.
 type MigratorOf = fn(&Storage) -> Box<dyn Migrator>;
@@ -49,7 +49,10 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     if !args.dry_run {
         prepare(&data)?;
     }
-    for (name, migrator) in DATABASES {
+    let is_used = |(name, _): &(&str, MigratorOf)| {
+        *name != "broker" || effective.settings.broker.kind == BrokerKind::Embedded
+    };
+    for (name, migrator) in DATABASES.into_iter().filter(is_used) {
         let migrator = migrator(&storage);
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;
         if pending.is_empty() {

@@ -14,6 +14,7 @@ mod migration;
 mod offsets;
 mod outbox;
 mod relay;
+mod saga_host;
 mod spans;
 mod suite;
 mod test_broker;

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
+use waypost_durable::outbox::{self, Event, Outbox, Parked, SqliteOutbox};
 use waypost_durable::{Database, Error, Migration, Unit, inbox};
 
 use super::ephemeral;
 
-pub(crate) const OUTBOX: [Migration; 3] = [
+pub(crate) const OUTBOX: [Migration; 4] = [
     Migration::new("0001_outbox", outbox::SCHEMA),
     Migration::new("0003_outbox_parking", outbox::PARKING),
     Migration::new("0004_outbox_replays", outbox::REPLAYS),
+    Migration::new("0005_outbox_parked_with", outbox::PARKED_WITH),
 ];
 const INBOX: Migration = Migration::new("0002_inbox", inbox::SCHEMA);
 
@@ -33,6 +34,11 @@ pub(crate) async fn append(database: &Database, events: Vec<Event>) {
         .write("append-events", move |unit| events.iter().try_for_each(|event| outbox::append(unit, event)))
         .await;
     appended.unwrap();
+}
+
+pub(crate) fn too_large(attempts: u32) -> Parked {
+    let (reason, error_type) = ("the record is too large".to_owned(), "record_too_large".to_owned());
+    Parked { reason, error_type, attempts }
 }
 
 /// An outbox with these events in it.
@@ -104,7 +110,7 @@ async fn a_parked_event_holds_back_its_key_and_nobody_else() {
     // Events 0, 3, 6 are of one key; 1, 4 and 2, 5 of two others.
     let outbox = filled((0..7).map(event).collect()).await;
     let second_of_key = positions(&outbox).await[3];
-    outbox.park(second_of_key, "too large".to_owned()).await.unwrap();
+    outbox.park(second_of_key, too_large(1)).await.unwrap();
     assert_eq!(pending_ids(&outbox).await, ["event-0", "event-1", "event-2", "event-4", "event-5"]);
     assert_eq!(outbox.parked().await.unwrap(), 1);
 }

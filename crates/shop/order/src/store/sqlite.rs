@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
     Migration::new("0008_outbox_replays", outbox::REPLAYS),
     Migration::new("0009_lease_epoch", include_str!("../../migrations/sqlite/0009_lease_epoch.sql")),
+    Migration::new("0010_outbox_parked_with", outbox::PARKED_WITH),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -53,7 +54,7 @@ const RETENTION_BATCH: u32 = 200;
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Database,
-    /// For what is asked over and over by nobody in particular.
+    /// The same database without spans, for polling in the background.
     untraced: Database,
 }
 

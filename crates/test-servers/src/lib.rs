@@ -1,0 +1,61 @@
+//! The real servers that tests talk to, and a place of one's own on each of them.
+//!
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis and Kafka on
+//! this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`]. A test takes a
+//! [`postgres::Database`], [`redis::Keys`] or [`kafka::Topics`] of its own, so that tests side by side do not meet.
+//!
+//! Invariant: a test that needs a server which is not there fails and says how to run it. It is never left out silently.
+#![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
+#![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
+
+pub mod kafka;
+pub mod own_kafka;
+pub mod postgres;
+pub mod redis;
+
+/// A superuser's URL of PostgreSQL, such as `postgres://postgres@127.0.0.1:41234/postgres`.
+pub const POSTGRES: &str = "TEST_POSTGRES_URL";
+/// The URL of a Redis, such as `redis://127.0.0.1:41235`.
+pub const REDIS: &str = "TEST_REDIS_URL";
+/// The program `redis-server`, for tests that need a server of their own.
+pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
+/// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.
+pub const KAFKA: &str = "TEST_KAFKA";
+/// The jars of Kafka, as `java -cp` takes them, for a test that starts one of its own ([`own_kafka::OwnKafka`]).
+pub const KAFKA_CLASS_PATH: &str = "TEST_KAFKA_CLASS_PATH";
+
+/// What a variable of the test run says.
+fn variable(name: &str) -> String {
+    read(name, std::env::var(name).ok()).unwrap_or_else(|reason| panic!("{reason}"))
+}
+
+fn read(name: &str, value: Option<String>) -> Result<String, String> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| {
+        format!(
+            "{name} is not set, and this test needs that server: run it through `cargo xtask test` or \
+             `cargo xtask stack run cargo test ...`"
+        )
+    })
+}
+
+/// A name that no other test has, of lower-case letters, digits and `_`: `test_` and 32 digits.
+fn own_name() -> String {
+    format!("test_{}", uuid::Uuid::now_v7().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_not_there_is_told_with_what_to_do() {
+        for absent in [None, Some(String::new())] {
+            assert_eq!(
+                read(REDIS, absent).unwrap_err(),
+                "TEST_REDIS_URL is not set, and this test needs that server: run it through `cargo xtask test` or \
+                 `cargo xtask stack run cargo test ...`"
+            );
+        }
+        assert_eq!(read(REDIS, Some("redis://127.0.0.1:1".to_owned())).unwrap(), "redis://127.0.0.1:1");
+    }
+}
