@@ -82,26 +82,59 @@ impl<K: Eq, V> Slots<K, V> {
     }
 
     fn slots_at(&self, hash: u64) -> impl Iterator<Item = &Slot<K, V>> {
-        let first = usize::try_from(hash % (SLOTS as u64)).unwrap_or_default();
+        let first = usize::try_from(hash >> (u64::BITS - SLOTS.trailing_zeros())).unwrap_or_default();
         (first..first + TRIES).filter_map(|index| self.0.get(index % SLOTS))
     }
 }
 
 fn hash_of(key: &impl Hash) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hasher = Words(0);
     key.hash(&mut hasher);
-    // The low bits of FNV alone are poor.
-    hasher.0 ^ (hasher.0 >> 32)
+    hasher.0
 }
 
-/// FNV-1a: short keys, and nobody gains by choosing them, as a full table only costs the way without it.
-struct Fnv(u64);
+/// Eight bytes at a time; the high bits are the good ones. Keys are short, and nobody gains by choosing them, as a full
+/// table only costs the way without it.
+struct Words(u64);
 
-impl Hasher for Fnv {
+impl Words {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+impl Hasher for Words {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
         }
+        // The last word again, as far as it is not new.
+        match (rest, bytes.last_chunk::<8>()) {
+            ([], _) => {}
+            (_, Some(last)) => self.add(u64::from_le_bytes(*last)),
+            (_, None) => self.add(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.add(number.into());
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.add(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.add(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.add(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.add(number as u64);
     }
 
     fn finish(&self) -> u64 {

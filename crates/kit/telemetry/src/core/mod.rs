@@ -17,6 +17,8 @@ pub(crate) mod record;
 pub(crate) mod recorded;
 mod resource;
 mod sampler;
+#[cfg(any(feature = "http", feature = "sql"))]
+pub(crate) mod series;
 pub mod span;
 pub(crate) mod spawn;
 pub mod tenant;

@@ -54,6 +54,7 @@ impl Sampler {
     /// Decides about a span; `parent_span` is the span of `parent` if that is valid.
     #[expect(clippy::too_many_arguments, reason = "what a sampler of the program may ask for")]
     #[cfg_attr(not(feature = "sdk"), expect(unused_variables, reason = "the own samplers ask for little"))]
+    #[inline]
     pub(crate) fn decide(
         &self,
         parent: &Context,
@@ -87,17 +88,20 @@ impl Sampler {
 
 impl Sampler {
     /// Whether it takes no span, whatever its parent says.
+    #[inline]
     pub(crate) fn takes_none(&self) -> bool {
         matches!(self, Self::Own(OwnSampler { follows_parent: false, bound: 0 }))
     }
 
     /// Whether it looks at attributes; those of the settings do not.
+    #[inline]
     pub(crate) fn reads_attributes(&self) -> bool {
         !matches!(self, Self::Own(_))
     }
 }
 
 impl OwnSampler {
+    #[inline]
     fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {
             Some(parent) if self.follows_parent => parent.is_sampled(),
@@ -105,6 +109,7 @@ impl OwnSampler {
         }
     }
 
+    #[inline]
     fn samples_root(&self, trace_id: TraceId) -> bool {
         let low = u128::from_be_bytes(trace_id.to_bytes()) & u128::from(u64::MAX);
         low >> 1 < u128::from(self.bound)

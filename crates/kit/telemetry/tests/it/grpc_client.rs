@@ -12,9 +12,10 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use waypost_telemetry::grpc::{ChannelError, ChannelFactory, TracedChannel};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{Settings, Telemetry, baggage, tenant, with_context};
+use waypost_telemetry::{Settings, Telemetry, baggage, in_context, propagation, tenant, with_context};
 
 use crate::grpc_server::echo::{self, EchoClient, Kind, routes};
+use crate::http_server::border::{CALLER, CALLER_TRACE, disabled};
 use crate::http_server::net::{
     Server, attribute, attributes, metric, outcome, series, serve, serve_at, span, spans,
 };
@@ -220,6 +221,30 @@ async fn the_layer_also_goes_around_a_channel_of_ones_own() {
     let mut client = EchoClient::new(telemetry.grpc_client().target(&target).layer(channel));
     client.call(Kind::ServerStream, "two then ok").await.unwrap();
     assert_eq!(attribute(&span(&telemetry).await, "server.address").as_deref(), Some("127.0.0.1"));
+}
+
+#[tokio::test]
+async fn the_trace_context_stays_out_of_the_tables_of_http2() {
+    let telemetry = TestTelemetry::new("order");
+    // What is sensitive is never indexed: RFC 7541, 7.1.3.
+    let is_kept_out = service_fn(async |request: Request<Body>| {
+        let kept_out = request.headers()["traceparent"].is_sensitive();
+        let status = if kept_out { tonic::Status::ok("") } else { tonic::Status::internal("indexed") };
+        Ok::<_, std::convert::Infallible>(status.into_http::<Body>())
+    });
+    let request = Request::post("http://stock:9092/it.Echo/Unary").body(Body::empty()).unwrap();
+    drop(telemetry.grpc_client().layer(is_kept_out).oneshot(request).await.unwrap());
+    assert_eq!(outcome(&span(&telemetry).await), "ok");
+}
+
+#[tokio::test]
+async fn disabled_handles_pass_the_callers_context_on() {
+    let (caller, callee) = (disabled("order"), disabled("echo"));
+    let server = serve(routes().into_axum_router().layer(callee.grpc_server())).await;
+    let mut client = EchoClient::new(caller.grpc_channel(&server.url("")).unwrap());
+    let context = in_context(caller.context(), || propagation::context_from(Some(CALLER), None))();
+    let seen = with_context(context, client.call(Kind::Unary, "who")).await.unwrap();
+    assert_eq!(seen, [format!("echo {CALLER_TRACE}")]);
 }
 
 #[tokio::test]

@@ -265,6 +265,17 @@ async fn a_disabled_handle_changes_nothing_about_the_answer() {
 }
 
 #[tokio::test]
+async fn a_disabled_handle_passes_the_callers_context_on() {
+    let handler =
+        async || format!("{} {}", Telemetry::current().service_name(), trace_id().unwrap_or_default());
+    let layer = border::disabled("shop").http_server();
+    let server = serve(Router::new().route("/", get(handler)).layer(layer)).await;
+    let mut sent = request("GET", server.url("/"));
+    sent.headers_mut().insert("traceparent", border::CALLER.parse().unwrap());
+    assert_eq!(exchange(sent).await.body(), format!("shop {}", border::CALLER_TRACE).as_bytes());
+}
+
+#[tokio::test]
 async fn metrics_count_what_the_sampler_leaves_out() {
     let telemetry = border::sampling_nothing("shop");
     let app = Router::new().route("/", get(async || ())).layer(telemetry.http_server());

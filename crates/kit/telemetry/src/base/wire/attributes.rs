@@ -3,7 +3,7 @@
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 use super::read::{Field, fields};
-use super::{FIXED64, VARINT};
+use super::{BYTES, FIXED64, VARINT};
 use super::{bytes_len, put_bytes, put_head, put_tag, put_varint, varint_len};
 
 const KEY: u32 = 1;
@@ -18,14 +18,89 @@ const ARRAY: u32 = 5;
 const BINARY: u32 = 7;
 
 /// Appends an attribute as field `field`, its texts cut to `max_chars`.
-#[inline]
 pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &Value, max_chars: usize) {
-    let value_len = value_len(value, max_chars);
-    out.reserve(bytes_len(bytes_len(key.len()) + bytes_len(value_len)));
-    put_head(out, field, bytes_len(key.len()) + bytes_len(value_len));
+    match value {
+        Value::String(text) => put_text_attribute(out, field, key, text.as_str(), max_chars),
+        Value::Bool(truth) => put_short(out, field, key, &[tag(BOOL, VARINT), (*truth).into()]),
+        Value::I64(number) => match *number {
+            0..0x80 => put_short(out, field, key, &[tag(INT, VARINT), low(*number)]),
+            0x80..0x4000 => {
+                put_short(out, field, key, &[tag(INT, VARINT), low(*number) | 0x80, low(*number >> 7)]);
+            }
+            0x4000..0x20_0000 => {
+                let (first, second) = (low(*number) | 0x80, low(*number >> 7) | 0x80);
+                put_short(out, field, key, &[tag(INT, VARINT), first, second, low(*number >> 14)]);
+            }
+            _ => put_long(out, field, key, value, max_chars),
+        },
+        _ => put_long(out, field, key, value, max_chars),
+    }
+}
+
+/// The low seven bits.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only the low bits are wanted")]
+fn low(number: i64) -> u8 {
+    number as u8 & 0x7f
+}
+
+/// As [`put_attribute`], for a text.
+pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str, max_chars: usize) {
+    let text = cut(text, max_chars);
+    let len = 2 + key.len() + 2 + 2 + text.len();
+    let (Some(field_tag @ 0..0x80), Some(len @ 0..0x80)) = (byte(field << 3 | BYTES), byte(len)) else {
+        let value_len = bytes_len(text.len());
+        put_key(out, field, key, value_len);
+        return put_bytes(out, STRING, text.as_bytes());
+    };
+    // Whatever is within has a length of one byte as well.
+    let [key_len, text_len] = [key.len(), text.len()].map(|len| byte(len).unwrap_or_default());
+    out.reserve(2 + usize::from(len));
+    out.extend_from_slice(&[field_tag, len, tag(KEY, BYTES), key_len]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[tag(VALUE, BYTES), text_len + 2, tag(STRING, BYTES), text_len]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// `value` is the whole of an `AnyValue` of less than 128 bytes.
+#[inline]
+fn put_short<const N: usize>(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8; N]) {
+    let (Some(field_tag @ 0..0x80), Some(len @ 0..0x80)) =
+        (byte(field << 3 | BYTES), byte(4 + key.len() + N))
+    else {
+        put_key(out, field, key, N);
+        return out.extend_from_slice(value);
+    };
+    let [key_len, value_len] = [key.len(), N].map(|len| byte(len).unwrap_or_default());
+    out.reserve(2 + usize::from(len));
+    out.extend_from_slice(&[field_tag, len, tag(KEY, BYTES), key_len]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[tag(VALUE, BYTES), value_len]);
+    out.extend_from_slice(value);
+}
+
+fn put_long(out: &mut Vec<u8>, field: u32, key: &str, value: &Value, max_chars: usize) {
+    put_key(out, field, key, value_len(value, max_chars));
+    put_value(out, value, max_chars);
+}
+
+/// Everything of an attribute before the content of its value.
+fn put_key(out: &mut Vec<u8>, field: u32, key: &str, value_len: usize) {
+    let len = bytes_len(key.len()) + bytes_len(value_len);
+    out.reserve(bytes_len(len));
+    put_head(out, field, len);
     put_bytes(out, KEY, key.as_bytes());
     put_head(out, VALUE, value_len);
-    put_value(out, value, max_chars);
+}
+
+/// A tag of one byte.
+#[expect(clippy::cast_possible_truncation, reason = "the fields of this message have numbers below 16")]
+const fn tag(field: u32, wire_type: u32) -> u8 {
+    (field << 3 | wire_type) as u8
+}
+
+#[inline]
+fn byte(number: impl TryInto<u8>) -> Option<u8> {
+    number.try_into().ok()
 }
 
 /// Appends attributes as fields `field`: each key once with its last value, at most `max` of them. Gives how many
@@ -222,9 +297,23 @@ mod tests {
         ]
     }
 
+    /// Values around the lengths at which a length of one byte becomes one of two.
+    fn all_lengths() -> impl Iterator<Item = KeyValue> {
+        let texts =
+            (100..140).flat_map(|len| ["k".repeat(8), "k".repeat(len)].map(|key| (key, "x".repeat(len))));
+        let keys = (100..140).flat_map(|len| {
+            let key = "k".repeat(len);
+            [127, 128, 16_383, 16_384, 2_097_151, 2_097_152, -1]
+                .map(|number| KeyValue::new(key.clone(), number))
+                .into_iter()
+                .chain([KeyValue::new(key.clone(), 0.5), KeyValue::new(key, true)])
+        });
+        texts.map(|(key, text)| KeyValue::new(key, text)).chain(keys)
+    }
+
     #[test]
     fn bytes_are_those_of_the_official_messages() {
-        for attribute in all_kinds() {
+        for attribute in all_kinds().into_iter().chain(all_lengths()) {
             let mut out = Vec::new();
             put_attribute(&mut out, 9, attribute.key.as_str(), &attribute.value, usize::MAX);
             let (number, field) = fields(&out).next().unwrap();

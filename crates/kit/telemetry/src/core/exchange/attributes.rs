@@ -1,14 +1,16 @@
 //! The attributes HTTP and gRPC edges read from requests, in the spelling of the semantic conventions.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, HeaderName, Method, StatusCode, Uri, Version, header, uri::Authority};
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 
 pub(crate) use crate::base::attributes::ERROR_TYPE;
 use crate::base::redact;
-use crate::core::span::Outcome;
+use crate::base::slots::Slots;
 
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
@@ -125,21 +127,93 @@ pub(crate) fn matched_route(extensions: &Extensions) -> Option<&str> {
     }
 }
 
+/// Bytes of a host that is kept; callers write what they like.
+const MAX_KEPT_HOST: usize = 255;
+
+/// The hosts that a server was asked for, each read once, for most programs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hosts(Arc<Slots<Box<[u8]>, KnownHost>>);
+
+/// Address and port.
+type KnownHost = (Box<str>, Option<u16>);
+
+impl Hosts {
+    /// Shows the host that a request was sent to, as [`authority`] finds it.
+    pub(crate) fn show(&self, uri: &Uri, headers: &HeaderMap, show: impl FnOnce(&Host<'_>)) {
+        let text = match uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => match headers.get(header::HOST) {
+                Some(host) => host.as_bytes(),
+                None => return,
+            },
+        };
+        if let Some((address, port)) = self.0.find_with(&text, |known| **known == *text) {
+            return show(&Host { address, port: *port });
+        }
+        if let Some(authority) = authority(uri, headers) {
+            let host = Host::of(&authority);
+            if text.len() <= MAX_KEPT_HOST {
+                self.0.keep(text.into(), (host.address.into(), host.port));
+            }
+            show(&host);
+        }
+    }
+}
+
+/// An address as text, with nothing allocated.
+#[derive(Debug)]
+pub(crate) struct AddressText {
+    text: [u8; 45],
+    len: usize,
+}
+
+impl AddressText {
+    /// In its canonical form.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let mut made = Self { text: [0; 45], len: 0 };
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    if place > 0 {
+                        made.push(b'.');
+                    }
+                    if octet >= 100 {
+                        made.push(b'0' + octet / 100);
+                    }
+                    if octet >= 10 {
+                        made.push(b'0' + octet / 10 % 10);
+                    }
+                    made.push(b'0' + octet % 10);
+                }
+            }
+            IpAddr::V6(address) => {
+                let mut free = made.text.as_mut_slice();
+                // There is room for the longest one.
+                let _ = write!(free, "{address}");
+                made.len = 45 - free.len();
+            }
+        }
+        made
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(free) = self.text.get_mut(self.len) {
+            *free = byte;
+            self.len += 1;
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.text.get(..self.len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
 /// `network.peer.address` and `network.peer.port`.
 pub(crate) fn network_peer(peer: SocketAddr) -> [KeyValue; 2] {
     [
         KeyValue::new("network.peer.address", peer.ip().to_canonical().to_string()),
         KeyValue::new("network.peer.port", i64::from(peer.port())),
     ]
-}
-
-/// The `error.type` of an outcome, if it is a failure; the same on the span and on its metrics.
-pub(crate) fn error_type(outcome: &Outcome) -> Option<Cow<'static, str>> {
-    match outcome {
-        Outcome::Ok | Outcome::Cancelled => None,
-        Outcome::Error(class) => Some(class.clone()),
-        Outcome::Panic => Some(Cow::Borrowed("panic")),
-    }
 }
 
 /// The `error.type` of an answer whose status says that it failed: the code.
@@ -208,6 +282,38 @@ mod tests {
         assert_eq!(host("shop.example:8080"), ("shop.example".to_owned(), Some(8080)));
         assert_eq!(host("[::1]:8080"), ("::1".to_owned(), Some(8080)));
         assert_eq!(host("user:pass@10.0.0.1:1"), ("10.0.0.1".to_owned(), Some(1)));
+    }
+
+    #[test]
+    fn a_host_is_the_same_when_it_is_asked_for_again() {
+        let hosts = Hosts::default();
+        let shown = |uri: &'static str, host: Option<&'static str>| {
+            let headers = host.map(|host| (header::HOST, http::HeaderValue::from_static(host)));
+            let mut shown = None;
+            hosts.show(&Uri::from_static(uri), &headers.into_iter().collect(), |host| {
+                shown = Some((host.address.to_owned(), host.port));
+            });
+            shown
+        };
+        for _ in 0..2 {
+            assert_eq!(shown("/a", Some("[::1]:8080")), Some(("::1".to_owned(), Some(8080))));
+            assert_eq!(
+                shown("http://shop.example/a", Some("other")),
+                Some(("shop.example".to_owned(), None))
+            );
+            assert_eq!(shown("/a", Some("no host")), None);
+            assert_eq!(shown("/a", None), None);
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_as_everywhere() {
+        for address in
+            ["0.0.0.0", "255.255.255.255", "10.9.99.100", "::1", "2001:db8:1:2:3:4:5:6", "::ffff:1.2.3.4"]
+        {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(AddressText::of(address).as_str(), address.to_canonical().to_string());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::core::handle::Telemetry;
-use crate::core::propagation::{HeaderExtractor, HeaderInjector};
+use crate::core::propagation::RemoteParent;
 
 /// How far the trace context that a caller sends is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,29 @@ pub(crate) enum CallerTrust {
 /// What a request's headers say about its caller, as far as it is believed.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// The handle's context, below the caller's span where that is continued.
-    pub(crate) parent: Context,
+    /// The handle's context, with the caller's baggage. Below its span if that came with more than its ids.
+    pub(crate) own: Context,
+    /// The caller's span where it is continued and not above `own`: for most requests no context is made of it.
+    pub(crate) remote: Option<SpanContext>,
     /// The caller's span where it is only linked to.
     pub(crate) link: Option<SpanContext>,
+}
+
+impl Caller {
+    fn below(own: Context, sent: Option<RemoteParent>) -> Self {
+        match sent {
+            Some(sent) if sent.has_raw_state() => Self { own: sent.above(&own), remote: None, link: None },
+            sent => Self { own, remote: sent.map(|sent| sent.span), link: None },
+        }
+    }
+
+    /// For requests without a span of their own.
+    pub(crate) fn context(self) -> Context {
+        match self.remote {
+            Some(remote) => self.own.with_remote_span_context(remote),
+            None => self.own,
+        }
+    }
 }
 
 impl CallerTrust {
@@ -45,22 +64,22 @@ impl CallerTrust {
     /// Reads the caller out of the headers. This is the only place where a remote parent enters. `own` is the
     /// context of the handle.
     pub(crate) fn caller(self, telemetry: &Telemetry, own: &Context, headers: &HeaderMap) -> Caller {
-        let (propagation, headers) = (telemetry.propagation(), HeaderExtractor(headers));
+        let propagation = telemetry.propagation();
+        let sent = propagation.read_headers(headers);
         match self {
-            Self::Inside => Caller { parent: propagation.extract(own, &headers), link: None },
-            Self::Continue => Caller { parent: propagation.extract_trace_context(own, &headers), link: None },
+            Self::Inside => Caller::below(propagation.with_baggage_of(own, headers), sent),
+            Self::Continue => Caller::below(own.clone(), sent),
             Self::Link => {
-                let sent = propagation.extract_trace_context(own, &headers);
-                Caller { parent: own.clone(), link: link_to(sent.span().span_context()) }
+                let link = sent.map(|sent| link_to(&sent.span));
+                Caller { own: own.clone(), remote: None, link }
             }
         }
     }
 }
 
 /// A link that gives nothing of the caller away but its ids.
-fn link_to(sent: &SpanContext) -> Option<SpanContext> {
-    let (ids, flags) = ((sent.trace_id(), sent.span_id()), sent.trace_flags());
-    sent.is_valid().then(|| SpanContext::new(ids.0, ids.1, flags, true, TraceState::NONE))
+fn link_to(sent: &SpanContext) -> SpanContext {
+    SpanContext::new(sent.trace_id(), sent.span_id(), sent.trace_flags(), true, TraceState::NONE)
 }
 
 /// What of our context may leave with a request.
@@ -68,16 +87,15 @@ fn link_to(sent: &SpanContext) -> Option<SpanContext> {
 pub(crate) struct Egress {
     pub(crate) trace_context: bool,
     pub(crate) baggage: bool,
+    /// Whether the transport keeps tables of headers, as HTTP/2 does: a `traceparent` never comes again, so it must not
+    /// fill them, or each request is compared with those before it.
+    pub(crate) has_tables: bool,
 }
 
 impl Egress {
     pub(crate) fn inject(self, telemetry: &Telemetry, context: &Context, headers: &mut HeaderMap) {
-        match self {
-            Self { trace_context: false, .. } => {}
-            Self { baggage: true, .. } => telemetry.inject(context, &mut HeaderInjector(headers)),
-            Self { baggage: false, .. } => {
-                telemetry.inject_without_baggage(context, &mut HeaderInjector(headers));
-            }
+        if self.trace_context {
+            telemetry.propagation().inject_headers(context, headers, self.baggage, self.has_tables);
         }
     }
 }

@@ -11,7 +11,6 @@ pub(crate) mod border;
 pub(crate) mod fault;
 pub(crate) mod forwarded;
 mod response;
-pub(crate) mod series;
 mod traced;
 
 use std::borrow::Cow;
@@ -58,19 +57,18 @@ pub trait Observer {
     }
 
     /// The end, once. Ends the span.
-    fn end(self, span: SpanGuard, outcome: Outcome, elapsed: Duration);
+    fn end(self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration);
 }
 
-/// The context of an exchange and, unless the exchange was filtered out, its span and observer.
+/// The span of an exchange, whose context stays attached to the end of the body, and, until the span ends, its observer.
 #[derive(Debug)]
 pub struct Exchange<O: Observer> {
-    context: Context,
+    span: SpanGuard,
     live: Option<Live<O>>,
 }
 
 #[derive(Debug)]
 struct Live<O> {
-    span: SpanGuard,
     observer: O,
     started: Instant,
 }
@@ -78,12 +76,12 @@ struct Live<O> {
 impl<O: Observer> Exchange<O> {
     /// An exchange that is observed from now on.
     pub(crate) fn observed(span: SpanGuard, observer: O) -> Self {
-        Self { context: span.context().clone(), live: Some(Live { span, observer, started: Instant::now() }) }
+        Self { span, live: Some(Live { observer, started: Instant::now() }) }
     }
 
     /// An exchange that only carries its context on.
     pub(crate) fn unobserved(context: Context) -> Self {
-        Self { context, live: None }
+        Self { span: SpanGuard::ended(context), live: None }
     }
 
     /// Hands the request to the service and wraps what it answers.
@@ -108,7 +106,7 @@ impl<O: Observer> Exchange<O> {
                 }
             }
         }
-        let context = self.context.clone();
+        let context = self.span.context().clone();
         let mut unwinding = Unwinding { exchange: self, armed: true };
         let attached = context.attach();
         let output = step();
@@ -118,8 +116,8 @@ impl<O: Observer> Exchange<O> {
     }
 
     fn end(&mut self, outcome: Outcome) {
-        if let Some(Live { span, observer, started }) = self.live.take() {
-            observer.end(span, outcome, started.elapsed());
+        if let Some(Live { observer, started }) = self.live.take() {
+            observer.end(&mut self.span, outcome, started.elapsed());
         }
     }
 
@@ -132,7 +130,7 @@ impl<O: Observer> Exchange<O> {
 
     fn observe(&mut self, step: impl FnOnce(&mut O, &SpanGuard)) {
         if let Some(live) = &mut self.live {
-            step(&mut live.observer, &live.span);
+            step(&mut live.observer, &self.span);
         }
     }
 }

@@ -119,7 +119,9 @@ pin_project! {
             if !*this.is_read {
                 this.exchange.observe(|observer, _| observer.unread());
             }
-            this.exchange.within(|| this.body.set(None));
+            if this.body.is_some() {
+                this.exchange.within(|| this.body.set(None));
+            }
         }
     }
 }
@@ -138,9 +140,25 @@ where
         task: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        if this.body.is_none() {
+            return Poll::Ready(None);
+        }
         *this.is_read = true;
-        let frame = ready!(this.exchange.within(|| body.as_mut().poll_frame(task)));
+        // What is behind its end is dropped at once, while the context is attached.
+        let mut is_over = false;
+        let frame = ready!(this.exchange.within(|| {
+            let Some(mut body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            let polled = body.as_mut().poll_frame(task);
+            is_over = match &polled {
+                Poll::Ready(Some(Ok(_))) => body.is_end_stream(),
+                Poll::Ready(None) => true,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+            };
+            if is_over {
+                this.body.set(None);
+            }
+            polled
+        }));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -155,12 +173,12 @@ where
                     this.exchange.observe(|observer, _| observer.trailers(trailers));
                     this.exchange.end(Outcome::Ok);
                 }
-                if body.is_end_stream() {
-                    this.exchange.end(Outcome::Ok);
-                }
             }
             Some(Err(error)) => this.exchange.fail(error),
-            None => this.exchange.end(Outcome::Ok),
+            None => {}
+        }
+        if is_over {
+            this.exchange.end(Outcome::Ok);
         }
         Poll::Ready(frame)
     }

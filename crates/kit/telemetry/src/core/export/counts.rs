@@ -15,6 +15,7 @@ thread_local! {
 }
 
 /// The shard of this thread; threads are dealt round.
+#[inline]
 pub(super) fn home() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let deal = || NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -42,10 +43,12 @@ struct Shard {
 }
 
 impl SpanCounts {
+    #[inline]
     pub(crate) fn started(&self, sampling: SamplingResult, parent: ParentOrigin) {
         self.shards[home()].started[sampling as usize][parent as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn ended(&self) {
         self.shards[home()].ended.fetch_add(1, Ordering::Release);
     }

@@ -41,9 +41,11 @@ pub(super) fn put(out: &mut Vec<u8>, field: u32, record: &FinishedLog, limits: &
 }
 
 /// Nanoseconds since the epoch; zero for times before it.
+#[inline]
 pub(crate) fn nanoseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    // As 64 bits, which reach to the year 2554.
+    since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into())
 }
 
 /// One scope for each target, as other OpenTelemetry log bridges do. Targets are in the program's text, so they are

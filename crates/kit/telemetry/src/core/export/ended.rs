@@ -5,9 +5,7 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 
 use super::scope::Scope;
-use crate::base::wire::{
-    bytes_len, put_bytes, put_fixed32, put_fixed64, put_head, put_number, put_text, varint_len,
-};
+use crate::base::wire::{bytes_len, put_bytes, put_fixed32, put_head, put_number, put_text, varint_len};
 
 // The fields of `Span` that hold encoded parts.
 pub(crate) const ATTRIBUTES: u32 = 9;
@@ -45,6 +43,7 @@ pub(crate) struct EndedSpan<'a> {
 
 impl EndedSpan<'_> {
     /// Appends it as field `field` of the message around it.
+    #[inline]
     pub(super) fn put(&self, out: &mut Vec<u8>, field: u32) {
         let len = self.len();
         out.reserve(len + 8);
@@ -53,17 +52,15 @@ impl EndedSpan<'_> {
     }
 
     /// Appends it without tag and length.
+    #[inline]
     pub(super) fn put_message(&self, out: &mut Vec<u8>) {
-        put_bytes(out, 1, &self.context.trace_id().to_bytes());
-        put_bytes(out, 2, &self.context.span_id().to_bytes());
+        out.extend_from_slice(&self.ids());
         put_text(out, 3, self.trace_state);
         if self.parent_id != SpanId::INVALID {
             put_bytes(out, 4, &self.parent_id.to_bytes());
         }
         put_text(out, 5, self.name);
-        put_number(out, 6, self.kind_number());
-        put_fixed64(out, 7, self.start);
-        put_fixed64(out, 8, self.end);
+        out.extend_from_slice(&self.kind_and_times());
         out.extend_from_slice(self.attributes);
         put_number(out, 10, self.dropped_attributes.into());
         out.extend_from_slice(self.events);
@@ -77,6 +74,29 @@ impl EndedSpan<'_> {
         put_fixed32(out, 16, wire_flags(self.context.trace_flags().to_u8(), self.parent_is_remote));
     }
 
+    /// Fields 1 and 2.
+    #[inline]
+    fn ids(&self) -> [u8; 28] {
+        let mut fields = [0; 28];
+        fields[..2].copy_from_slice(&[1 << 3 | 2, 16]);
+        fields[2..18].copy_from_slice(&self.context.trace_id().to_bytes());
+        fields[18..20].copy_from_slice(&[2 << 3 | 2, 8]);
+        fields[20..].copy_from_slice(&self.context.span_id().to_bytes());
+        fields
+    }
+
+    /// Fields 6 to 8.
+    #[inline]
+    fn kind_and_times(&self) -> [u8; 20] {
+        let mut fields = [0; 20];
+        fields[..3].copy_from_slice(&[6 << 3, self.kind_number(), 7 << 3 | 1]);
+        fields[3..11].copy_from_slice(&self.start.to_le_bytes());
+        fields[11] = 8 << 3 | 1;
+        fields[12..].copy_from_slice(&self.end.to_le_bytes());
+        fields
+    }
+
+    #[inline]
     fn len(&self) -> usize {
         let text = |text: &str| if text.is_empty() { 0 } else { bytes_len(text.len()) };
         let number = |number: u32| if number == 0 { 0 } else { 1 + varint_len(number.into()) };
@@ -100,7 +120,7 @@ impl EndedSpan<'_> {
             + flags
     }
 
-    fn kind_number(&self) -> u64 {
+    fn kind_number(&self) -> u8 {
         match self.kind {
             SpanKind::Internal => 1,
             SpanKind::Server => 2,
@@ -110,6 +130,7 @@ impl EndedSpan<'_> {
         }
     }
 
+    #[inline]
     fn status_parts(&self) -> (&str, u64) {
         match self.status {
             Status::Unset => ("", 0),
@@ -119,6 +140,7 @@ impl EndedSpan<'_> {
     }
 }
 
+#[inline]
 fn status_len(message: &str, code: u64) -> usize {
     let message = if message.is_empty() { 0 } else { bytes_len(message.len()) };
     message + if code == 0 { 0 } else { 2 }

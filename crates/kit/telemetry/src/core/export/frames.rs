@@ -96,6 +96,7 @@ impl Frames {
     }
 
     /// The lanes that have a place for one more item, as bits. Counts the item as dropped at the others.
+    #[inline]
     fn admit(&self, filling: &mut Filling) -> u64 {
         let mut admitted = 0;
         for (place, (lane, credit)) in self.lanes.iter().zip(&mut filling.credits).enumerate() {
@@ -154,6 +155,7 @@ impl Frames {
         self.lanes.iter().enumerate().map(|(place, lane)| lane.ledger(unused(place))).collect()
     }
 
+    #[inline]
     fn free_shard(&self) -> MutexGuard<'_, Filling> {
         let home = home();
         for offset in 0..SHARDS {
@@ -175,6 +177,7 @@ impl Shard {
 
 impl Filling {
     /// The part of a scope; nearly always the first one.
+    #[inline]
     fn part(&mut self, scope: &Arc<Scope>) -> &mut Part {
         let known = self.parts.iter().position(|part| Arc::ptr_eq(&part.scope, scope));
         let place = known.unwrap_or_else(|| {

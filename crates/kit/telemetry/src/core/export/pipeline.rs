@@ -41,11 +41,13 @@ pub(crate) struct SpanPipeline {
 }
 
 impl SpanPipeline {
+    #[inline]
     pub(crate) fn started(&self, sampling: SamplingResult, parent: ParentOrigin) {
         self.counts.started(sampling, parent);
     }
 
     /// A recorded span has ended. One that was recorded only for this process is not exported.
+    #[inline]
     pub(crate) fn ended(&self, span: &EndedSpan<'_>) {
         if !span.context.is_sampled() {
             return;

@@ -129,10 +129,11 @@ impl Telemetry {
 
     /// The handle of `context`, else the process default.
     pub(crate) fn found_in(context: &Context) -> Option<Self> {
-        match context.get::<Self>() {
-            Some(telemetry) => Some(telemetry.clone()),
-            None => PROCESS_DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
+        context.get::<Self>().cloned().or_else(Self::process_default)
+    }
+
+    pub(crate) fn process_default() -> Option<Self> {
+        PROCESS_DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes this the handle of code that runs outside any context with a handle. For programs with one role.
@@ -286,6 +287,7 @@ impl Telemetry {
         &self.shared.exports
     }
 
+    #[inline]
     pub(crate) fn tracer(&self) -> Option<&Tracer> {
         self.shared.tracer.as_ref()
     }
@@ -325,6 +327,7 @@ impl Telemetry {
     }
 
     /// `context`, carrying this handle.
+    #[inline]
     pub(crate) fn carried_by(&self, context: Context) -> Context {
         match context.get::<Self>() {
             Some(carried) if carried.is_same(self) => context,
@@ -332,7 +335,13 @@ impl Telemetry {
         }
     }
 
+    /// For edges whose handle is disabled: `context` as far as it is carried on, without anything to write to.
+    pub(crate) fn passed_on(&self, context: Context) -> Context {
+        self.carried_by(crate::core::span::unrecorded(context))
+    }
+
     /// Whether both are clones of one handle.
+    #[inline]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }

@@ -5,8 +5,12 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 /// A repeated header counts even where one of its values cannot be read: what stands for that one is no format's
 /// value, so that it is refused and not overlooked.
-fn text_of<E>(value: Result<&str, E>) -> &str {
+fn readable<E>(value: Result<&str, E>) -> &str {
     value.unwrap_or("\u{fffd}")
+}
+
+pub(super) fn text_of(value: &HeaderValue) -> &str {
+    readable(value.to_str())
 }
 
 /// Writes context into HTTP headers or gRPC metadata (`metadata.as_mut()` is a header map).
@@ -63,7 +67,7 @@ impl Extractor for HeaderExtractor<'_> {
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values: Vec<_> = self.0.get_all(key).iter().map(|value| text_of(value.to_str())).collect();
+        let values: Vec<_> = self.0.get_all(key).iter().map(|value| readable(value.to_str())).collect();
         (!values.is_empty()).then_some(values)
     }
 }
@@ -131,7 +135,7 @@ impl Extractor for MetadataExtractor<'_> {
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values: Vec<_> = self.0.get_all(key).iter().map(|value| text_of(value.to_str())).collect();
+        let values: Vec<_> = self.0.get_all(key).iter().map(|value| readable(value.to_str())).collect();
         (!values.is_empty()).then_some(values)
     }
 }

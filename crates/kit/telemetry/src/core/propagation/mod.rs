@@ -11,6 +11,7 @@ mod carriers;
 mod traceparent;
 pub(crate) mod tracestate;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
@@ -25,6 +26,11 @@ pub(crate) use tracestate::text_of as tracestate_of;
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
+
+// The same for maps of headers, which find these without looking at the text.
+static TRACEPARENT_HEADER: HeaderName = HeaderName::from_static(TRACEPARENT);
+static TRACESTATE_HEADER: HeaderName = HeaderName::from_static(TRACESTATE);
+static BAGGAGE_HEADER: HeaderName = HeaderName::from_static(baggage::HEADER);
 
 /// `traceparent` of the span of `context`, to store it beside data.
 ///
@@ -82,7 +88,7 @@ pub fn context_from(traceparent: Option<&str>, tracestate: Option<&str>) -> Cont
 /// `context` below the span of another context, as below a remote one, with all that came along with that span.
 pub(crate) fn below(context: &Context, other: &Context) -> Context {
     let span = other.span().span_context().clone();
-    let raw = other.get::<RawTraceState>().filter(|raw| raw.trace_id == span.trace_id());
+    let raw = other.get::<RawTraceState>().filter(|raw| raw.is_of(span.trace_id()));
     let context = context.with_remote_span_context(span);
     match raw {
         Some(raw) => context.with_value(raw.clone()),
@@ -91,8 +97,8 @@ pub(crate) fn below(context: &Context, other: &Context) -> Context {
 }
 
 /// A caller's span as its headers describe it.
-struct RemoteParent {
-    span: SpanContext,
+pub(crate) struct RemoteParent {
+    pub(crate) span: SpanContext,
     raw: Option<RawTraceState>,
 }
 
@@ -100,11 +106,16 @@ impl RemoteParent {
     fn read<'a>(traceparent: &str, tracestate: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (trace_id, span_id, flags) = traceparent::parse(traceparent)?;
         let (state, text) = tracestate::parse(tracestate);
-        let raw = text.map(|text| RawTraceState { trace_id, text });
+        let raw = text.map(|text| RawTraceState::new(trace_id, text));
         Some(Self { span: SpanContext::new(trace_id, span_id, flags, true, state), raw })
     }
 
-    fn above(self, context: &Context) -> Context {
+    /// Whether it brought a list along that its span context cannot hold.
+    pub(crate) fn has_raw_state(&self) -> bool {
+        self.raw.is_some()
+    }
+
+    pub(crate) fn above(self, context: &Context) -> Context {
         let context = context.with_remote_span_context(self.span);
         match self.raw {
             Some(raw) => context.with_value(raw),
@@ -114,7 +125,12 @@ impl RemoteParent {
 }
 
 fn written(span: &SpanContext) -> String {
-    traceparent::format(span.trace_id(), span.span_id(), span.trace_flags())
+    traceparent::format(span.trace_id(), span.span_id(), span.trace_flags()).map(char::from).iter().collect()
+}
+
+/// The values of a header.
+fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().map(carriers::text_of)
 }
 
 /// The formats of one handle.
@@ -155,6 +171,38 @@ impl Propagation {
         }
     }
 
+    /// As [`inject`](Self::inject) into a map of headers, or as [`inject_trace_context`](Self::inject_trace_context)
+    /// without baggage. A `traceparent` that is sensitive stays out of the tables of HTTP/2.
+    pub(crate) fn inject_headers(
+        &self,
+        context: &Context,
+        headers: &mut HeaderMap,
+        with_baggage: bool,
+        is_sensitive: bool,
+    ) {
+        let span = context.span();
+        let span = span.span_context();
+        if self.trace_context && span.is_valid() {
+            let written = traceparent::format(span.trace_id(), span.span_id(), span.trace_flags());
+            if let Ok(mut value) = HeaderValue::from_bytes(&written) {
+                value.set_sensitive(is_sensitive);
+                headers.insert(&TRACEPARENT_HEADER, value);
+            }
+            if let Some(state) =
+                tracestate_of(context, span).and_then(|state| HeaderValue::try_from(state).ok())
+            {
+                headers.insert(&TRACESTATE_HEADER, state);
+            }
+        }
+        if with_baggage
+            && let Some(rules) = &self.baggage
+            && let Some(header) = baggage::header(context, rules)
+            && let Ok(value) = HeaderValue::try_from(header)
+        {
+            headers.insert(&BAGGAGE_HEADER, value);
+        }
+    }
+
     /// The header names this reads and writes.
     pub(crate) fn fields(&self) -> Vec<String> {
         let trace_context = self.trace_context.then_some([TRACEPARENT, TRACESTATE]);
@@ -174,6 +222,24 @@ impl Propagation {
             Some(_) | None => None,
         };
         parent.map_or_else(|| base.clone(), |parent| parent.above(base))
+    }
+
+    /// The caller's span in a map of headers.
+    pub(crate) fn read_headers(&self, headers: &HeaderMap) -> Option<RemoteParent> {
+        let mut sent = headers.get_all(&TRACEPARENT_HEADER).iter().filter(|_| self.trace_context);
+        let (Some(traceparent), None) = (sent.next(), sent.next()) else { return None };
+        RemoteParent::read(carriers::text_of(traceparent), texts(headers, &TRACESTATE_HEADER))
+    }
+
+    /// `base` with the baggage in a map of headers.
+    pub(crate) fn with_baggage_of(&self, base: &Context, headers: &HeaderMap) -> Context {
+        if let Some(rules) = &self.baggage
+            && headers.contains_key(&BAGGAGE_HEADER)
+            && let Some(baggage) = baggage::parse(&texts(headers, &BAGGAGE_HEADER).collect::<Vec<_>>(), rules)
+        {
+            return baggage::attach(base, baggage);
+        }
+        base.clone()
     }
 
     pub(crate) fn extract(&self, base: &Context, carrier: &dyn Extractor) -> Context {
@@ -205,6 +271,51 @@ mod tests {
             assert_eq!(traceparent(&below).as_deref(), Some(PARENT));
             assert_eq!(tracestate(&below).as_deref(), state);
         }
+    }
+
+    #[test]
+    fn maps_of_headers_are_read_and_written_as_other_carriers() {
+        let propagation = Propagation::new(&[Propagator::TraceContext, Propagator::Baggage], &all_baggage());
+        let sent = [
+            ("traceparent", PARENT),
+            ("tracestate", "a=1"),
+            ("tracestate", "foo@@bar=2"),
+            ("baggage", "k=v;p"),
+        ];
+        let mut headers: HeaderMap = sent
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append(name, value);
+                headers
+            });
+        let written = |context: &Context| {
+            let (mut one, mut other, mut bare) = (HeaderMap::new(), HeaderMap::new(), HeaderMap::new());
+            propagation.inject(context, &mut HeaderInjector(&mut one));
+            propagation.inject_headers(context, &mut other, true, false);
+            assert_eq!(one, other);
+            propagation.inject_headers(context, &mut bare, false, true);
+            assert!(bare.get("traceparent").is_none_or(HeaderValue::is_sensitive));
+            other.remove("baggage");
+            assert_eq!(bare, other);
+            one
+        };
+        let read = |headers: &HeaderMap| {
+            let own = propagation.with_baggage_of(&Context::new(), headers);
+            propagation.read_headers(headers).map_or(own.clone(), |parent| parent.above(&own))
+        };
+        let by_map = written(&read(&headers));
+        assert_eq!(by_map, written(&propagation.extract(&Context::new(), &HeaderExtractor(&headers))));
+        assert_eq!(by_map.len(), 3);
+        assert_eq!(by_map["tracestate"], "a=1,foo@@bar=2");
+
+        headers.append("traceparent", HeaderValue::from_static(PARENT));
+        assert!(propagation.read_headers(&headers).is_none(), "two are none");
+        assert!(written(&read(&HeaderMap::new())).is_empty());
+    }
+
+    fn all_baggage() -> BaggageSettings {
+        BaggageSettings { outbound: vec!["*".to_owned()], ..BaggageSettings::default() }
     }
 
     #[test]

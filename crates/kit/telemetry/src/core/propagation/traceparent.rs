@@ -5,49 +5,57 @@ use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 /// Sampled and random: the flags that W3C Trace Context level 2 defines.
 const KNOWN_FLAGS: u8 = 0b11;
 
-pub(super) fn format(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    fn push(text: &mut String, bytes: &[u8]) {
-        for byte in bytes {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+/// Bytes of a header without what a newer version may append.
+const LEN: usize = 55;
+
+/// ASCII.
+pub(super) fn format(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [u8; LEN] {
+    fn put(text: &mut [u8], bytes: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]];
         }
     }
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    push(&mut text, &trace_id.to_bytes());
-    text.push('-');
-    push(&mut text, &span_id.to_bytes());
-    text.push('-');
-    push(&mut text, &[flags.to_u8() & KNOWN_FLAGS]);
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    put(&mut text[3..35], &trace_id.to_bytes());
+    put(&mut text[36..52], &span_id.to_bytes());
+    put(&mut text[53..55], &[flags.to_u8() & KNOWN_FLAGS]);
     text
 }
 
 /// <https://www.w3.org/TR/trace-context-2/#traceparent-header>: a newer version may append fields.
 pub(super) fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let header = header.trim_matches([' ', '\t']);
-    let (version, rest) = header.split_at_checked(2)?;
-    let version = u8::try_from(hex(version)?).ok()?;
-    let fields = rest.strip_prefix('-')?;
-    if version == u8::MAX || (version == 0 && fields.len() != 52) {
+    let header = header.trim_matches([' ', '\t']).as_bytes();
+    let (fields, appended) = header.split_first_chunk::<LEN>()?;
+    if [fields[2], fields[35], fields[52]] != [b'-'; 3] {
         return None;
     }
-    let (trace_id, rest) = fields.split_at_checked(32)?;
-    let (span_id, rest) = rest.strip_prefix('-')?.split_at_checked(16)?;
-    let (flags, rest) = rest.strip_prefix('-')?.split_at_checked(2)?;
-    if !rest.is_empty() && !rest.starts_with('-') {
+    let version = hex(&fields[..2])?;
+    let may_append = version != 0 && appended.first() == Some(&b'-');
+    if version == u64::from(u8::MAX) || !(appended.is_empty() || may_append) {
         return None;
     }
-    let trace_id = TraceId::from(hex(trace_id)?);
-    let span_id = SpanId::from(u64::try_from(hex(span_id)?).ok()?);
-    let flags = TraceFlags::new(u8::try_from(hex(flags)?).ok()? & KNOWN_FLAGS);
+    let trace_id = u128::from(hex(&fields[3..19])?) << 64 | u128::from(hex(&fields[19..35])?);
+    let (trace_id, span_id) = (TraceId::from(trace_id), SpanId::from(hex(&fields[36..52])?));
+    let flags = TraceFlags::new(u8::try_from(hex(&fields[53..])?).ok()? & KNOWN_FLAGS);
     (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then_some((trace_id, span_id, flags))
 }
 
-/// Lower-case hex digits only: `from_str_radix` alone would take upper case and a sign.
-fn hex(text: &str) -> Option<u128> {
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+/// At most sixteen digits, lower-case only: `from_str_radix` would take upper case and a sign.
+fn hex(digits: &[u8]) -> Option<u64> {
+    let (mut value, mut is_hex) = (0, true);
+    for digit in digits {
+        let worth = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => {
+                is_hex = false;
+                0
+            }
+        };
+        value = value << 4 | u64::from(worth);
+    }
+    is_hex.then_some(value)
 }
 
 #[cfg(test)]
@@ -57,7 +65,8 @@ mod tests {
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn rewritten(header: &str) -> Option<String> {
-        parse(header).map(|(trace_id, span_id, flags)| format(trace_id, span_id, flags))
+        let text = |(trace_id, span_id, flags)| String::from_utf8(format(trace_id, span_id, flags).into());
+        parse(header).map(|parsed| text(parsed).unwrap())
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! stays. At most 32 members of 513 bytes are passed on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceId, TraceState};
@@ -16,17 +17,35 @@ const MAX_MEMBERS: usize = 32;
 /// Characters of a key, and of a value.
 const MAX_LENGTH: usize = 256;
 
+/// Whether this process ever saw a list that the API could not hold: nearly none does, and then no span looks for one.
+static WAS_SEEN: AtomicBool = AtomicBool::new(false);
+
 /// What a remote parent brought along that its span context cannot hold.
 #[derive(Clone, Debug)]
 pub(crate) struct RawTraceState {
-    pub(super) trace_id: TraceId,
-    pub(super) text: Arc<str>,
+    trace_id: TraceId,
+    text: Arc<str>,
+}
+
+impl RawTraceState {
+    pub(super) fn new(trace_id: TraceId, text: Arc<str>) -> Self {
+        WAS_SEEN.store(true, Ordering::Relaxed);
+        Self { trace_id, text }
+    }
+
+    pub(super) fn is_of(&self, trace_id: TraceId) -> bool {
+        self.trace_id == trace_id
+    }
 }
 
 /// The `tracestate` of a trace that the API could not hold. `None` means that there is none, or that
 /// [`SpanContext::trace_state`] has it.
+#[inline]
 pub(crate) fn raw_tracestate(context: &Context, trace_id: TraceId) -> Option<Arc<str>> {
-    let raw = context.get::<RawTraceState>().filter(|raw| raw.trace_id == trace_id)?;
+    if !WAS_SEEN.load(Ordering::Relaxed) {
+        return None;
+    }
+    let raw = context.get::<RawTraceState>().filter(|raw| raw.is_of(trace_id))?;
     Some(Arc::clone(&raw.text))
 }
 
@@ -150,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_raw_list_leaves_with_its_own_trace_only() {
-        let raw = RawTraceState { trace_id: TraceId::from(7), text: Arc::from("foo@@bar=1,b=2") };
+        let raw = RawTraceState::new(TraceId::from(7), Arc::from("foo@@bar=1,b=2"));
         let context = Context::new().with_value(raw);
         let span = |trace_id: u128, state: &str| {
             let state = state.parse().unwrap();

@@ -132,6 +132,11 @@ impl MetricSource {
         PushSource { reader, is_difference, told, counts, operations }
     }
 
+    /// Whether measurements are read by anybody.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// How often differences were told, for whoever keeps what the SDK may forget then; `None` if nobody is told any.
     pub(crate) fn told(&self) -> Option<Arc<AtomicU64>> {
         self.0.as_ref()?.told.clone()

@@ -31,6 +31,18 @@ pub enum Outcome {
     Panic,
 }
 
+impl Outcome {
+    /// The `error.type` of a failure; the same on the span and on its metrics.
+    #[cfg(any(feature = "http", feature = "sql"))]
+    pub(crate) fn error_type(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Ok | Self::Cancelled => None,
+            Self::Error(class) => Some(class.clone()),
+            Self::Panic => Some(Cow::Borrowed("panic")),
+        }
+    }
+}
+
 /// An open span, not attached to the thread. Ends once: by [`end`](Self::end), or when dropped as [`Outcome::Ok`]
 /// ([`Outcome::Panic`] if the thread is unwinding). See [`cancelled_on_drop`](Self::cancelled_on_drop) for spans whose
 /// drop means that somebody gave up.
@@ -50,13 +62,38 @@ pub enum Outcome {
 #[must_use = "dropping the guard ends the span"]
 pub struct SpanGuard {
     context: Context,
+    /// Whether it was recorded when it started.
+    records: bool,
     ended: bool,
     cancelled_on_drop: bool,
 }
 
 impl SpanGuard {
-    pub(super) fn new(context: Context) -> Self {
-        Self { context, ended: false, cancelled_on_drop: false }
+    #[inline]
+    pub(super) fn new(context: Context, records: bool) -> Self {
+        Self { context, records, ended: false, cancelled_on_drop: false }
+    }
+
+    /// No span of its own: a context that is only carried on.
+    #[cfg(feature = "http")]
+    pub(crate) fn ended(context: Context) -> Self {
+        Self { context, records: false, ended: true, cancelled_on_drop: false }
+    }
+
+    #[cfg(any(feature = "http", feature = "sql"))]
+    /// As [`is_recording`](Self::is_recording) as long as nobody ends the span behind the guard's back, and then nothing
+    /// that is set is kept. Takes no lock.
+    pub(crate) fn records(&self) -> bool {
+        self.records
+    }
+
+    /// Sets several attributes at once.
+    #[cfg(any(feature = "http", feature = "sql"))]
+    pub(crate) fn set_each(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        let mut attributes = attributes.into_iter().peekable();
+        if self.records && attributes.peek().is_some() {
+            self.context.span().set_attributes(attributes);
+        }
     }
 
     /// From now on dropping the guard ends the span as [`Outcome::Cancelled`]: for a guard that is kept across an
@@ -88,7 +125,7 @@ impl SpanGuard {
     #[cfg(feature = "tracing")]
     /// A second guard of the same span, which does not end it.
     pub(crate) fn borrowed(&self) -> Self {
-        Self { context: self.context.clone(), ended: true, cancelled_on_drop: false }
+        Self { context: self.context.clone(), records: self.records, ended: true, cancelled_on_drop: false }
     }
 
     #[cfg(feature = "tracing")]
@@ -124,12 +161,16 @@ impl SpanGuard {
     /// telemetry.tree().assert_matches("show INTERNAL order-service order.items=3 order.total=99.5");
     /// ```
     pub fn set<M>(&self, key: impl Into<Key>, value: impl IntoValue<M>) {
-        super::set_on(&self.context, key, || value);
+        self.set_with(key, || value);
     }
 
     /// As [`Self::set`], with a value that is made only if it is kept.
     pub fn set_with<M, V: IntoValue<M>>(&self, key: impl Into<Key>, value: impl FnOnce() -> V) {
-        super::set_on(&self.context, key, value);
+        if self.records
+            && let Some(value) = value().into_value()
+        {
+            self.context.span().set_attribute(KeyValue::new(key, value));
+        }
     }
 
     #[cfg(feature = "tracing")]
@@ -198,9 +239,11 @@ impl SpanGuard {
     /// assert!(telemetry.finished_logs().is_empty());
     /// ```
     pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
-        let span = self.context.span();
-        span.set_status(Status::error(""));
-        span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.into()));
+        if self.records {
+            let span = self.context.span();
+            span.set_status(Status::error(""));
+            span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.into()));
+        }
     }
 
     /// Ends the span.
@@ -216,8 +259,9 @@ impl SpanGuard {
         self.end_once(Outcome::Ok);
     }
 
-    pub(super) fn end_once(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.ended, true) {
+    #[inline]
+    pub(crate) fn end_once(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) || !self.records {
             return;
         }
         match outcome {
@@ -235,6 +279,9 @@ impl SpanGuard {
 
 impl Drop for SpanGuard {
     fn drop(&mut self) {
+        if self.ended || !self.records {
+            return;
+        }
         let outcome = match self.cancelled_on_drop {
             _ if std::thread::panicking() => Outcome::Panic,
             true => Outcome::Cancelled,

@@ -57,11 +57,14 @@ pub use stream::RunStream;
 /// ```
 pub fn span(name: impl Into<Cow<'static, str>>) -> SpanBuilder {
     let parent = Context::current();
-    let telemetry = Telemetry::found_in(&parent);
+    let carried = parent.get::<Telemetry>().cloned();
+    let is_carried = carried.is_some();
+    let telemetry = carried.or_else(Telemetry::process_default);
     let draft = telemetry.as_ref().map_or_else(Draft::listed, |telemetry| Draft::of(telemetry.tracer()));
     SpanBuilder {
         telemetry,
         parent,
+        is_carried,
         is_parent_given: false,
         is_root: false,
         scope: None,
@@ -174,6 +177,8 @@ pub struct SpanBuilder {
     /// `None` if none was found yet.
     telemetry: Option<Telemetry>,
     parent: Context,
+    /// Whether `parent` is known to carry the handle.
+    is_carried: bool,
     is_parent_given: bool,
     is_root: bool,
     /// `None` for the kit's own.
@@ -190,6 +195,7 @@ impl SpanBuilder {
         Self {
             telemetry: Some(telemetry),
             parent,
+            is_carried: false,
             is_parent_given: true,
             is_root: false,
             scope: None,
@@ -251,24 +257,62 @@ impl SpanBuilder {
     /// Attributes that are converted already.
     #[cfg(feature = "tracing")]
     pub(crate) fn attrs(mut self, attributes: Vec<KeyValue>) -> Self {
-        for KeyValue { key, value, .. } in attributes {
-            self.push(key, value);
+        self.put_each(attributes.into_iter());
+        self
+    }
+
+    /// Decides now whether the span is recorded, unless somebody looks at its attributes when it starts. For edges: parent,
+    /// kind and links must be known. What is set afterwards is not made for a span that is left out.
+    pub(crate) fn decided(self) -> Self {
+        self.decided_below(None)
+    }
+
+    /// As [`decided`](Self::decided), below a caller's span that is not in the parent's context.
+    pub(crate) fn decided_below(mut self, caller: Option<SpanContext>) -> Self {
+        match self.telemetry.as_ref().and_then(Telemetry::tracer) {
+            Some(tracer) if !tracer.is_watched() => {
+                let draft = std::mem::replace(&mut self.draft, Draft::Nothing);
+                self.draft =
+                    tracer.decide_early(&self.name, &self.kind, draft, &mut self.parent, caller.as_ref());
+            }
+            _ => {
+                if let Some(caller) = caller {
+                    self.parent = self.parent.with_remote_span_context(caller);
+                }
+            }
         }
         self
     }
 
-    /// Attributes that a sampler or processor of the program may ask for when the span starts. Without one they are not
-    /// made before the decision, and `false` says that they are still to be set on a span that is recorded.
-    pub(crate) fn attrs_if_watched(
-        mut self,
-        attributes: impl FnOnce(&mut dyn FnMut(KeyValue)),
-    ) -> (Self, bool) {
-        let tracer = self.telemetry.as_ref().and_then(Telemetry::tracer);
-        let is_watched = tracer.is_some_and(crate::core::tracer::Tracer::is_watched);
-        if is_watched {
-            attributes(&mut |attribute| self.draft.set(tracer, attribute.key, attribute.value));
+    /// Whether somebody looks at its attributes when it starts, so that it is not decided yet.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self.draft, Draft::Listed(_))
+    }
+
+    /// Whether what is set may be kept.
+    pub(crate) fn keeps(&self) -> bool {
+        !self.draft.keeps_nothing()
+    }
+
+    /// As [`attr`](Self::attr).
+    #[inline]
+    pub(crate) fn put(&mut self, key: &'static str, value: impl Into<Value>) {
+        if self.keeps() {
+            self.push(Key::from_static_str(key), value.into());
         }
-        (self, is_watched)
+    }
+
+    /// As [`put`](Self::put), for a text that is not copied where it is written down at once.
+    pub(crate) fn put_text(&mut self, key: &'static str, text: &str) {
+        self.draft.set_text(self.telemetry.as_ref().and_then(Telemetry::tracer), key, text);
+    }
+
+    /// Attributes whose keys are not known before.
+    pub(crate) fn put_each(&mut self, attributes: impl Iterator<Item = KeyValue>) {
+        for KeyValue { key, value, .. } in attributes {
+            self.push(key, value);
+        }
     }
 
     /// A link to another span; an invalid one is left out.
@@ -290,6 +334,7 @@ impl SpanBuilder {
             self.telemetry = Some(telemetry.clone());
         }
         self.parent = parent.clone();
+        self.is_carried = false;
         self.is_parent_given = true;
         self
     }
@@ -388,7 +433,8 @@ impl SpanBuilder {
     /// telemetry.tree().assert_matches("watch-stock INTERNAL order-service ERROR stock.left=3 error.type=stale");
     /// ```
     pub fn start(self) -> SpanGuard {
-        let Self { telemetry, mut parent, is_parent_given, is_root, scope, kind, name, draft } = self;
+        let Self { telemetry, mut parent, is_carried, is_parent_given, is_root, scope, kind, name, draft } =
+            self;
         let telemetry = telemetry.or_else(|| {
             let current = Context::current();
             let found = Telemetry::found_in(&current);
@@ -402,16 +448,17 @@ impl SpanBuilder {
             parent = parent.with_remote_span_context(SpanContext::empty_context());
         }
         let scoped = scope.and_then(|scope| telemetry.tracer_of(scope));
-        let context = match scoped.as_ref().or_else(|| telemetry.tracer()) {
-            Some(tracer) => tracer.start_in(name, kind, draft, &parent),
-            None => unrecorded(parent),
+        let (context, records) = match scoped.as_ref().or_else(|| telemetry.tracer()) {
+            Some(tracer) => tracer.start_in(name, kind, draft, parent),
+            None => (unrecorded(parent), false),
         };
-        SpanGuard::new(telemetry.carried_by(context))
+        let context = if is_carried { context } else { telemetry.carried_by(context) };
+        SpanGuard::new(context, records)
     }
 }
 
 /// The same ids to pass on, but nothing that could write to or end the parent's span.
-fn unrecorded(parent: Context) -> Context {
+pub(crate) fn unrecorded(parent: Context) -> Context {
     let span = parent.span();
     if !span.is_recording() {
         return parent;

@@ -13,8 +13,12 @@ use super::{Tracer, spare};
 pub(crate) enum Draft {
     /// Nothing is kept: the handle is disabled, or its sampler takes no span whatever stands above it.
     Nothing,
+    /// It was decided that the span is left out; its ids stand in the context already.
+    Left,
     /// Encoded as it comes in, for a sampler of the settings, which looks at none of it.
     Record(Box<Record>),
+    /// The same, and it was decided that the span is recorded.
+    Decided(Box<Record>),
     /// As the API has it: for samplers and processors of the program, and while the handle is not known.
     Listed(Box<Listed>),
 }
@@ -27,6 +31,7 @@ pub(crate) struct Listed {
 
 impl Draft {
     /// For a handle that is known; `None` if it is disabled.
+    #[inline]
     pub(crate) fn of(tracer: Option<&Tracer>) -> Self {
         match tracer {
             None => Self::Nothing,
@@ -41,14 +46,16 @@ impl Draft {
         Self::Listed(Box::default())
     }
 
+    #[inline]
     pub(crate) fn keeps_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
+        matches!(self, Self::Nothing | Self::Left)
     }
 
     /// `tracer` is the one that the draft was made for.
+    #[inline]
     pub(crate) fn set(&mut self, tracer: Option<&Tracer>, key: Key, value: Value) {
         match (self, tracer) {
-            (Self::Record(record), Some(tracer)) => {
+            (Self::Record(record) | Self::Decided(record), Some(tracer)) => {
                 record.set(key.as_str(), &value, &tracer.0.shared.limits);
             }
             (Self::Listed(listed), _) => {
@@ -57,15 +64,27 @@ impl Draft {
                 }
                 listed.attributes.push(KeyValue::new(key, value));
             }
-            (Self::Nothing | Self::Record(_), _) => {}
+            (Self::Nothing | Self::Left | Self::Record(_) | Self::Decided(_), _) => {}
+        }
+    }
+
+    /// As [`set`](Self::set), for a text that is copied only if it has to be.
+    #[inline]
+    pub(crate) fn set_text(&mut self, tracer: Option<&Tracer>, key: &'static str, text: &str) {
+        match (self, tracer) {
+            (Self::Record(record) | Self::Decided(record), Some(tracer)) => {
+                record.set_text(key, text, &tracer.0.shared.limits);
+            }
+            (Self::Nothing | Self::Left, _) => {}
+            (draft, _) => draft.set(tracer, Key::from_static_str(key), text.to_owned().into()),
         }
     }
 
     pub(crate) fn link(&mut self, span: SpanContext) {
         let link = Link::with_context(span);
         match self {
-            Self::Nothing => {}
-            Self::Record(record) => record.drafted_links.push(link),
+            Self::Nothing | Self::Left => {}
+            Self::Record(record) | Self::Decided(record) => record.drafted_links.push(link),
             Self::Listed(listed) => listed.links.push(link),
         }
     }
@@ -97,9 +116,9 @@ impl Draft {
 
     fn into_listed(self) -> Listed {
         match self {
-            Self::Nothing => Listed::default(),
+            Self::Nothing | Self::Left => Listed::default(),
             Self::Listed(listed) => *listed,
-            Self::Record(mut record) => {
+            Self::Record(mut record) | Self::Decided(mut record) => {
                 let links = std::mem::take(&mut record.drafted_links);
                 let listed = Listed { attributes: record.read_attributes(), links };
                 Record::give_back(record);
@@ -109,10 +128,11 @@ impl Draft {
     }
 
     /// The span is not made.
+    #[inline]
     pub(super) fn give_back(self) {
         match self {
-            Self::Nothing => {}
-            Self::Record(record) => Record::give_back(record),
+            Self::Nothing | Self::Left => {}
+            Self::Record(record) | Self::Decided(record) => Record::give_back(record),
             Self::Listed(listed) => spare::give_back(listed.attributes),
         }
     }

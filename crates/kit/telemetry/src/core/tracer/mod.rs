@@ -166,12 +166,13 @@ impl Tracer {
     }
 
     /// Decides about a span. `None` where telemetry is suppressed.
-    fn decide(&self, asked: &Asked<'_>, parent: &Context) -> Option<Start> {
+    #[inline]
+    fn decide(&self, asked: &Asked<'_>, parent: &Context, caller: Option<&SpanContext>) -> Option<Start> {
         if parent.is_telemetry_suppressed() {
             return None;
         }
         let span = parent.span();
-        let parent_span = Some(span.span_context()).filter(|parent| parent.is_valid());
+        let parent_span = caller.or(Some(span.span_context())).filter(|parent| parent.is_valid());
         let (trace_id, flags) = match parent_span {
             Some(parent) => (parent.trace_id(), parent.trace_flags() & RANDOM),
             None => (new_trace_id(), RANDOM),
@@ -205,6 +206,7 @@ impl Tracer {
 
     /// Whether somebody looks at a span's attributes when it starts: a sampler or a processor of the program. What is set
     /// a moment later is then too late.
+    #[inline]
     pub(crate) fn is_watched(&self) -> bool {
         #[cfg(feature = "sdk")]
         if self.0.foreign.is_some() {
@@ -213,43 +215,66 @@ impl Tracer {
         self.0.shared.sampler.reads_attributes()
     }
 
-    /// `parent` with a new span. A span that is not recorded costs one allocation: nothing can be set on it.
-    pub(crate) fn start_in(
+    /// Decides about a span whose draft nobody looks at: then `parent` has the ids of one that is left out, and nothing
+    /// more has to be made for it. Where somebody looks, the decision is made at the start. `caller` is the parent's span
+    /// where it is not that of its context.
+    pub(crate) fn decide_early(
         &self,
-        name: Cow<'static, str>,
-        kind: SpanKind,
+        name: &str,
+        kind: &SpanKind,
         draft: Draft,
-        parent: &Context,
-    ) -> Context {
-        if self.is_watched() {
-            return self.start_watched(draft.into_api(name, kind), parent);
+        parent: &mut Context,
+        caller: Option<&SpanContext>,
+    ) -> Draft {
+        if self.is_watched() || matches!(draft, Draft::Left | Draft::Decided(_)) {
+            return draft;
         }
-        let asked = Asked { name: &name, kind: &kind, attributes: &[], links: &[] };
-        let context = match self.decide(&asked, parent) {
+        let context = match self.decide(&Asked { name, kind, attributes: &[], links: &[] }, parent, caller) {
             Some(start) if start.result != SamplingResult::Drop => {
-                let record = match draft {
+                let mut record = match draft {
                     Draft::Record(record) => record,
                     other => match other.moved_to(Some(self)) {
                         Draft::Record(record) => record,
-                        Draft::Nothing | Draft::Listed(_) => Record::take(),
+                        _ => Record::take(),
                     },
                 };
-                return parent.with_span(Span::drafted(self.clone(), name, kind, record, start, parent));
+                record.decided(start, parent, &self.0.shared.limits);
+                return Draft::Decided(record);
             }
             Some(start) => start.context,
             None => SpanContext::empty_context(),
         };
         draft.give_back();
-        parent.with_remote_span_context(context)
+        // One allocation: nothing can be set on it.
+        *parent = parent.with_remote_span_context(context);
+        Draft::Left
     }
 
-    fn start_watched(&self, builder: SpanBuilder, parent: &Context) -> Context {
-        match self.decide(&Asked::of(&builder), parent) {
-            None => parent.with_remote_span_context(SpanContext::empty_context()),
-            Some(start) if start.result == SamplingResult::Drop => {
-                parent.with_remote_span_context(start.context)
+    /// `parent` with a new span, and whether it is recorded.
+    pub(crate) fn start_in(
+        &self,
+        name: Cow<'static, str>,
+        kind: SpanKind,
+        draft: Draft,
+        mut parent: Context,
+    ) -> (Context, bool) {
+        match self.decide_early(&name, &kind, draft, &mut parent, None) {
+            Draft::Left => (parent, false),
+            Draft::Decided(record) => {
+                let span = Span::drafted(self.clone(), name, kind, record, &parent);
+                (parent.with_span(span), true)
             }
-            Some(start) => parent.with_span(Span::recorded(self.clone(), builder, start, parent)),
+            draft => self.start_watched(draft.into_api(name, kind), &parent),
+        }
+    }
+
+    fn start_watched(&self, builder: SpanBuilder, parent: &Context) -> (Context, bool) {
+        match self.decide(&Asked::of(&builder), parent, None) {
+            None => (parent.with_remote_span_context(SpanContext::empty_context()), false),
+            Some(start) if start.result == SamplingResult::Drop => {
+                (parent.with_remote_span_context(start.context), false)
+            }
+            Some(start) => (parent.with_span(Span::recorded(self.clone(), builder, start, parent)), true),
         }
     }
 }
@@ -258,7 +283,7 @@ impl opentelemetry::trace::Tracer for Tracer {
     type Span = Span;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
-        match self.decide(&Asked::of(&builder), parent) {
+        match self.decide(&Asked::of(&builder), parent, None) {
             None => Span::unrecorded(SpanContext::empty_context()),
             Some(start) if start.result == SamplingResult::Drop => Span::unrecorded(start.context),
             Some(start) => Span::recorded(self.clone(), builder, start, parent),
@@ -268,6 +293,7 @@ impl opentelemetry::trace::Tracer for Tracer {
 
 impl Shared {
     /// The attributes that baggage sets on every span below it.
+    #[inline]
     fn baggage_attributes(&self, parent: &Context, mut set: impl FnMut(KeyValue)) {
         let baggage = parent.baggage();
         if baggage.is_empty() {
@@ -291,6 +317,7 @@ impl Shared {
 }
 
 /// All bits are random, as the flag says.
+#[inline]
 fn new_trace_id() -> TraceId {
     loop {
         let id = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
@@ -300,6 +327,7 @@ fn new_trace_id() -> TraceId {
     }
 }
 
+#[inline]
 fn new_span_id() -> SpanId {
     loop {
         let id = fastrand::u64(..);

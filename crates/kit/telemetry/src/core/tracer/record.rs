@@ -12,7 +12,9 @@ use opentelemetry::{Context, KeyValue, Value};
 
 use super::Start;
 use crate::base::config::Limits;
-use crate::base::wire::attributes::{key_of, put_attribute, put_attributes, read_attribute};
+use crate::base::wire::attributes::{
+    key_of, put_attribute, put_attributes, put_text_attribute, read_attribute,
+};
 use crate::base::wire::read::fields;
 use crate::base::wire::{put_bytes, put_fixed32, put_fixed64, put_message, put_number, put_text};
 use crate::core::export::{ATTRIBUTES, EVENTS, LINKS, wire_flags};
@@ -30,6 +32,8 @@ thread_local! {
 
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// Of the span itself, once it was decided that it is recorded.
+    pub(super) context: SpanContext,
     pub(super) name: Cow<'static, str>,
     pub(super) kind: SpanKind,
     pub(super) parent_id: SpanId,
@@ -61,10 +65,12 @@ struct Slot {
 
 impl Record {
     /// An empty one.
+    #[inline]
     pub(super) fn take() -> Box<Self> {
         let kept = KEPT.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
         kept.unwrap_or_else(|| {
             Box::new(Self {
+                context: SpanContext::NONE,
                 name: Cow::Borrowed(""),
                 kind: SpanKind::Internal,
                 parent_id: SpanId::INVALID,
@@ -87,6 +93,7 @@ impl Record {
     }
 
     /// Empties a record and keeps it for a later span of this thread.
+    #[inline]
     pub(super) fn give_back(mut record: Box<Self>) {
         let largest = record.attributes.capacity().max(record.events.capacity()).max(record.links.capacity());
         if largest > MAX_KEPT_BYTES {
@@ -110,26 +117,43 @@ impl Record {
         });
     }
 
-    /// Notes where the span stands; `time` is in nanoseconds since the epoch.
-    pub(super) fn begin(&mut self, time: u64, start: &Start, parent: &Context) {
-        self.start = time;
-        self.parent_id = start.parent_id;
-        self.parent_is_remote = start.parent_is_remote;
+    /// Notes where the span stands, and what a sampler of the program adds.
+    #[inline]
+    pub(super) fn decided(&mut self, start: Start, parent: &Context, limits: &Limits) {
+        let Start { context, parent_id, parent_is_remote, result: _, attributes } = start;
+        self.parent_id = parent_id;
+        self.parent_is_remote = parent_is_remote;
         // What a sampler wrote stands before what came in.
-        self.trace_state = raw_tracestate(parent, start.context.trace_id())
-            .and_then(|_| text_of(parent, &start.context))
+        self.trace_state = raw_tracestate(parent, context.trace_id())
+            .and_then(|_| text_of(parent, &context))
             .map(Into::into);
+        self.context = context;
+        for attribute in &attributes {
+            self.set(attribute.key.as_str(), &attribute.value, limits);
+        }
     }
 
     /// Sets an attribute; a later value takes the place of an earlier one.
+    #[inline]
     pub(super) fn set(&mut self, key: &str, value: &Value, limits: &Limits) {
-        let hash = short_hash(key.as_bytes());
-        let known = (0..self.index.len()).find(|place| self.is_key(*place, hash, key));
         let max_chars = limits.span_value_length();
-        match known {
+        self.set_with(key, limits, |out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
+    }
+
+    /// As [`set`](Self::set), for a text that nobody has to own.
+    #[inline]
+    pub(super) fn set_text(&mut self, key: &str, text: &str, limits: &Limits) {
+        let max_chars = limits.span_value_length();
+        self.set_with(key, limits, |out| put_text_attribute(out, ATTRIBUTES, key, text, max_chars));
+    }
+
+    /// `put` appends the attribute.
+    fn set_with(&mut self, key: &str, limits: &Limits, put: impl FnOnce(&mut Vec<u8>)) {
+        let hash = short_hash(key.as_bytes());
+        match self.find(hash, key) {
             Some(place) => {
                 let mut encoded = Vec::with_capacity(key.len() + 32);
-                put_attribute(&mut encoded, ATTRIBUTES, key, value, max_chars);
+                put(&mut encoded);
                 self.replace(place, &encoded);
             }
             None if self.index.len() >= limits.span_attributes as usize => {
@@ -138,7 +162,7 @@ impl Record {
             None => {
                 let begin = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
                 self.index.push(Slot { hash, begin });
-                put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars);
+                put(&mut self.attributes);
             }
         }
     }
@@ -146,6 +170,13 @@ impl Record {
     /// The attributes as values.
     pub(super) fn read_attributes(&self) -> Vec<KeyValue> {
         fields(&self.attributes).map(|(_, attribute)| read_attribute(attribute.bytes())).collect()
+    }
+
+    /// Where the key stands. Nearly always it is a new one, which no equal hash stands for.
+    #[inline]
+    fn find(&self, hash: u32, key: &str) -> Option<usize> {
+        let may_be_known = self.index.iter().any(|slot| slot.hash == hash);
+        if may_be_known { (0..self.index.len()).find(|place| self.is_key(*place, hash, key)) } else { None }
     }
 
     fn is_key(&self, place: usize, hash: u32, key: &str) -> bool {
@@ -226,10 +257,12 @@ impl Record {
 }
 
 /// Tells most keys of one span apart at the cost of a few instructions; equal hashes are compared in full.
+#[inline]
 fn short_hash(key: &[u8]) -> u32 {
-    let word = |bytes: &[u8]| bytes.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-    let first = word(key.first_chunk::<4>().map_or(key, |bytes| bytes));
-    let last = word(key.last_chunk::<4>().map_or(key, |bytes| bytes));
+    let (first, last) = match (key.first_chunk(), key.last_chunk()) {
+        (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+        _ => (key.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)), 0),
+    };
     #[expect(clippy::cast_possible_truncation, reason = "a hash")]
     let len = key.len() as u32;
     first.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ last.wrapping_mul(0x85EB_CA77) ^ len

@@ -52,12 +52,14 @@ impl Span {
         let mut record = Record::take();
         record.name = builder.name;
         record.kind = builder.span_kind.unwrap_or(SpanKind::Internal);
-        record.begin(nanoseconds(started), &start, parent);
+        record.start = nanoseconds(started);
+        let context = start.context.clone();
         let attributes = builder.attributes.take().unwrap_or_default();
-        for attribute in attributes.iter().chain(&start.attributes) {
+        for attribute in &attributes {
             record.set(attribute.key.as_str(), &attribute.value, limits);
         }
         spare::give_back(attributes);
+        record.decided(start, parent, limits);
         tracer.0.shared.baggage_attributes(parent, |attribute| {
             record.set(attribute.key.as_str(), &attribute.value, limits);
             #[cfg(feature = "sdk")]
@@ -81,38 +83,35 @@ impl Span {
             #[cfg(feature = "sdk")]
             foreign,
         };
-        Self { context: start.context, open: Some(open) }
+        Self { context, open: Some(open) }
     }
 
-    /// A span of the kit's own functions, which nobody else watches.
+    /// A span of the kit's own functions, which nobody else watches. It was [decided](Record::decided) that it is recorded.
     pub(super) fn drafted(
         tracer: Tracer,
         name: Cow<'static, str>,
         kind: SpanKind,
         mut record: Box<Record>,
-        start: Start,
         parent: &Context,
     ) -> Self {
         let limits = &tracer.0.shared.limits;
         record.name = name;
         record.kind = kind;
-        record.begin(nanoseconds(SystemTime::now()), &start, parent);
-        for attribute in &start.attributes {
-            record.set(attribute.key.as_str(), &attribute.value, limits);
-        }
+        record.start = nanoseconds(SystemTime::now());
         tracer.0.shared.baggage_attributes(parent, |attribute| {
             record.set(attribute.key.as_str(), &attribute.value, limits);
         });
         for link in std::mem::take(&mut record.drafted_links) {
             record.add_link(&link.span_context, &link.attributes, limits);
         }
+        let context = std::mem::replace(&mut record.context, SpanContext::NONE);
         let open = Open {
             tracer,
             record,
             #[cfg(feature = "sdk")]
             foreign: None,
         };
-        Self { context: start.context, open: Some(open) }
+        Self { context, open: Some(open) }
     }
 
     fn end_at(&mut self, time: SystemTime) {

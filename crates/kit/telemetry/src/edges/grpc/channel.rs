@@ -248,7 +248,8 @@ impl ChannelFactory {
         }
         let endpoint = self.configured(Channel::builder(uri.clone()))?;
         let connection = Connection::lazy_from(&endpoint, self.local_address);
-        Ok(TracedChannel { service: self.layer.clone().target(&uri).layer(connection) })
+        let (connection, peer) = connection.without_extension();
+        Ok(TracedChannel { service: self.layer.clone().target(&uri).peer(peer).layer(connection) })
     }
 
     fn configured(&self, endpoint: Endpoint) -> Result<Endpoint, ChannelError> {

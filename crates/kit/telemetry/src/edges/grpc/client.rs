@@ -9,15 +9,16 @@ use opentelemetry::Context;
 
 use super::Filter;
 use super::client_call::{CallLabels, ClientCall};
+use super::connection::Peer;
 use super::messages::{self, MessageEvents};
 use super::methods::Naming;
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{self, Capture, Host};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::series::DurationSeries;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
+use crate::core::series::DurationSeries;
 
 /// The body of a traced response; its end is the end of the span.
 pub type ClientBody<B> = ResponseBody<B, ClientCall>;
@@ -32,7 +33,8 @@ layer! {
     /// is an error. A caller that no longer waits is not, unless its own `grpc-timeout` had run out: the span says
     /// CANCELLED and `waypost.outcome = cancelled`, its status stays unset. The conventions of RPC have no such
     /// exemption, those of HTTP do; a request that was given up on purpose (a hedged call, `select!`) failed nowhere.
-    /// Trace context and baggage are sent along, as RPCs stay inside
+    /// Trace context (a header value marked as sensitive, so that HTTP/2 does not index what never comes again) and baggage
+    /// are sent along, as RPCs stay inside
     /// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
     /// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
     ClientLayer of ClientEdge
@@ -62,6 +64,8 @@ pub struct ClientEdge {
     egress: Egress,
     pub(super) naming: Naming,
     pub(super) target: Option<Target>,
+    /// Who answers, where the channel behind the layer is known.
+    pub(super) peer: Option<Peer>,
     pub(super) request_metadata: Capture,
     pub(super) response_metadata: Capture,
     with_messages: bool,
@@ -121,10 +125,11 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration: DurationSeries::new(duration, telemetry.metrics().told()),
-            egress: Egress { trace_context: true, baggage: true },
+            duration: DurationSeries::new(duration, telemetry),
+            egress: Egress { trace_context: true, baggage: true, has_tables: true },
             naming: Naming::learned(),
             target: None,
+            peer: None,
             request_metadata: Capture::default(),
             response_metadata: Capture::default(),
             with_messages: false,
@@ -140,6 +145,11 @@ impl ClientLayer {
     pub fn target(self, target: &Uri) -> Self {
         let target = Target::of(target);
         self.with(|edge| edge.target = target)
+    }
+
+    /// The channel behind the layer.
+    pub(super) fn peer(self, peer: Peer) -> Self {
+        self.with(|edge| edge.peer = Some(peer))
     }
 
     /// Whether the trace context is sent along. On by default; off for systems that have no business with it.
@@ -195,9 +205,14 @@ impl<B: 'static> Edge<B> for ClientEdge {
         if !is_traced || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }
+        if !self.telemetry.is_enabled() {
+            let context = self.telemetry.passed_on(current);
+            self.egress.inject(&self.telemetry, &context, request.headers_mut());
+            return Exchange::unobserved(context);
+        }
         let (span, mut call) = ClientCall::start(Arc::clone(self), request, current);
         self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
-        if self.with_messages && span.is_recording() {
+        if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::sent(), span.context());
             call.messages = Some(MessageEvents::received());
         }

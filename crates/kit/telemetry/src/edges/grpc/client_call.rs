@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, response};
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 
 use super::client::{ClientEdge, Target};
@@ -18,7 +18,7 @@ use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::fault;
-use crate::core::exchange::series::Labels;
+use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open CLIENT span of one call with what its metrics need.
@@ -54,22 +54,22 @@ impl ClientCall {
 
         let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, Cow::Borrowed(method))
             .kind(SpanKind::Client)
-            .attr(SYSTEM, "grpc")
-            .attr(METHOD, method);
-        if let Some(target) = &target {
-            span = span.attr(SERVER_ADDRESS, Arc::clone(&target.address));
-            if let Some(port) = target.port {
-                span = span.attr(SERVER_PORT, i64::from(port));
+            .decided();
+        if span.keeps() {
+            span.put_text(SYSTEM, "grpc");
+            span.put_text(METHOD, method);
+            if let Some(target) = &target {
+                span.put_text(SERVER_ADDRESS, &target.address);
+                if let Some(port) = target.port {
+                    span.put(SERVER_PORT, i64::from(port));
+                }
             }
+            if let MethodName::Unproven(original) | MethodName::Other(original) = &name {
+                span.put_text("rpc.method_original", original);
+            }
+            span.put_each(edge.request_metadata.read(request.headers()));
         }
         let span = span.start();
-
-        if span.is_recording() {
-            if let MethodName::Unproven(original) | MethodName::Other(original) = &name {
-                span.set("rpc.method_original", original.to_string());
-            }
-            span.context().span().set_attributes(edge.request_metadata.read(request.headers()));
-        }
         let status = CallStatus::of_request(request.headers());
         (span, Self { edge, method, target, status, messages: None, web: None })
     }
@@ -80,12 +80,11 @@ impl Observer for ClientCall {
         self.status.code = status::read(&head.headers);
         self.status.http = Some(head.status);
         self.web = WebTrailers::of_response(&head.headers);
-        if span.is_recording() {
-            let span = span.context().span();
-            if let Some(PeerAddress(peer)) = head.extensions.get() {
-                span.set_attributes(attributes::network_peer(*peer));
-            }
-            span.set_attributes(self.edge.response_metadata.read(&head.headers));
+        if span.records() {
+            let told = head.extensions.get().map(|PeerAddress(peer)| attributes::network_peer(*peer));
+            let peer = told.or_else(|| self.edge.peer.as_ref()?.attributes());
+            let metadata = self.edge.response_metadata.read(&head.headers);
+            span.set_each(peer.into_iter().flatten().chain(metadata));
         }
     }
 
@@ -118,15 +117,15 @@ impl Observer for ClientCall {
         Cow::Borrowed(fault::class(error).unwrap_or(status::name(code)))
     }
 
-    fn end(self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+    fn end(self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration) {
         let (code, outcome) = self.status.conclude(Side::Client, outcome, elapsed);
         span.set(STATUS_CODE, status::name(code));
 
         let Self { edge, method, target, .. } = self;
-        let error_type = attributes::error_type(&outcome);
+        let error_type = outcome.error_type();
         let labels = CallLabels { method, code: status::name(code), target, error_type };
         edge.duration.record(labels, elapsed.as_secs_f64());
-        span.end(outcome);
+        span.end_once(outcome);
     }
 }
 

@@ -10,11 +10,14 @@ use std::task::{Context as TaskContext, Poll, ready};
 use http::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use opentelemetry::KeyValue;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tonic::body::Body;
 use tonic::transport::{self, Channel, Endpoint};
 use tower_service::Service;
+
+use crate::core::exchange::attributes;
 
 /// Whom a response came from: an extension of the response, `network.peer.address` and `network.peer.port` of the
 /// CLIENT span. [`Connection`] sets it; connectors of one's own may.
@@ -49,6 +52,8 @@ pub struct PeerAddress(pub SocketAddr);
 pub struct Connection {
     channel: Channel,
     peer: Peer,
+    /// Whether responses carry the address: a map of extensions for each.
+    tells: bool,
 }
 
 impl Connection {
@@ -62,7 +67,14 @@ impl Connection {
     pub fn lazy_from(endpoint: &Endpoint, local_address: Option<IpAddr>) -> Self {
         let peer = Peer::default();
         let connector = Connector::new(endpoint, local_address, peer.clone());
-        Self { channel: endpoint.connect_with_connector_lazy(connector), peer }
+        Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
+    }
+
+    /// For a layer that asks the peer itself.
+    pub(super) fn without_extension(mut self) -> (Self, Peer) {
+        self.tells = false;
+        let peer = self.peer.clone();
+        (self, peer)
     }
 }
 
@@ -76,7 +88,8 @@ impl Service<Request<Body>> for Connection {
     }
 
     fn call(&mut self, request: Request<Body>) -> ConnectionFuture {
-        ConnectionFuture { response: self.channel.call(request), peer: self.peer.clone() }
+        let peer = self.tells.then(|| self.peer.clone());
+        ConnectionFuture { response: self.channel.call(request), peer }
     }
 }
 
@@ -86,7 +99,7 @@ pin_project! {
     pub struct ConnectionFuture {
         #[pin]
         response: <Channel as Service<Request<Body>>>::Future,
-        peer: Peer,
+        peer: Option<Peer>,
     }
 }
 
@@ -96,7 +109,7 @@ impl Future for ConnectionFuture {
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut result = ready!(this.response.poll(task));
-        if let (Ok(response), Some(address)) = (&mut result, this.peer.address()) {
+        if let (Ok(response), Some(address)) = (&mut result, this.peer.as_ref().and_then(Peer::address)) {
             response.extensions_mut().insert(PeerAddress(address));
         }
         Poll::Ready(result)
@@ -105,15 +118,30 @@ impl Future for ConnectionFuture {
 
 /// The last address that a channel connected to; a channel has one connection at a time. Clones share it.
 #[derive(Clone, Debug, Default)]
-struct Peer(Arc<RwLock<Option<SocketAddr>>>);
+pub(super) struct Peer(Arc<RwLock<Option<KnownPeer>>>);
+
+#[derive(Clone, Debug)]
+struct KnownPeer {
+    address: SocketAddr,
+    attributes: [KeyValue; 2],
+}
 
 impl Peer {
     fn address(&self) -> Option<SocketAddr> {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.address)
+    }
+
+    /// `network.peer.address` and `network.peer.port`.
+    pub(super) fn attributes(&self) -> Option<[KeyValue; 2]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.attributes.clone())
     }
 
     fn set(&self, address: SocketAddr) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        let [text, port] = attributes::network_peer(address);
+        // Shared by all spans of this connection.
+        let text = KeyValue::new(text.key, Arc::<str>::from(text.value.as_str()));
+        let known = KnownPeer { address, attributes: [text, port] };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 }
 

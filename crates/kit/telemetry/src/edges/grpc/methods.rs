@@ -145,18 +145,17 @@ impl Naming {
     /// The name of the method at `path`, `/package.Service/Method`.
     pub(super) fn of(&self, path: &str) -> MethodName {
         let name = path.strip_prefix('/').unwrap_or(path);
-        if !is_well_formed(name) {
-            return MethodName::Other(crate::base::redact::bounded_to(name, MAX_NAME).into());
-        }
-        match self {
-            Self::Listed(methods) => match methods.0.get(name) {
-                Some(known) => MethodName::Known(known),
-                None => MethodName::Other(name.into()),
-            },
-            Self::Learned(learned) => match learned.find(name) {
-                Some(known) => MethodName::Known(known),
-                None => MethodName::Unproven(name.into()),
-            },
+        let known = match self {
+            Self::Listed(methods) => methods.0.get(name).copied(),
+            Self::Learned(learned) => learned.find(name),
+        };
+        match (known, self) {
+            (Some(known), _) => MethodName::Known(known),
+            (None, _) if !is_well_formed(name) => {
+                MethodName::Other(crate::base::redact::bounded_to(name, MAX_NAME).into())
+            }
+            (None, Self::Listed(_)) => MethodName::Other(name.into()),
+            (None, Self::Learned(_)) => MethodName::Unproven(name.into()),
         }
     }
 

@@ -11,12 +11,12 @@ use super::messages::{self, MessageEvents};
 use super::methods::{Methods, Naming};
 use super::server_call::{ServedLabels, ServerCall};
 use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::Capture;
+use crate::core::exchange::attributes::{Capture, Hosts};
 use crate::core::exchange::border::CallerTrust;
-use crate::core::exchange::series::DurationSeries;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
+use crate::core::series::DurationSeries;
 
 /// The body of a traced response; its end is the end of the span.
 pub type ServerBody<B> = ResponseBody<B, ServerCall>;
@@ -68,6 +68,7 @@ pub struct ServerEdge {
     pub(super) duration: DurationSeries<ServedLabels>,
     trust: CallerTrust,
     pub(super) naming: Naming,
+    pub(super) hosts: Hosts,
     pub(super) request_metadata: Capture,
     pub(super) response_metadata: Capture,
     with_messages: bool,
@@ -104,9 +105,10 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration: DurationSeries::new(duration, telemetry.metrics().told()),
+            duration: DurationSeries::new(duration, telemetry),
             trust: CallerTrust::Inside,
             naming: Naming::learned(),
+            hosts: Hosts::default(),
             request_metadata: Capture::default(),
             response_metadata: Capture::default(),
             with_messages: false,
@@ -182,10 +184,13 @@ impl<B: 'static> Edge<B> for ServerEdge {
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
         if !self.is_traced(request.uri().path()) {
-            return Exchange::unobserved(caller.parent);
+            return Exchange::unobserved(caller.context());
+        }
+        if !self.telemetry.is_enabled() {
+            return Exchange::unobserved(self.telemetry.passed_on(caller.context()));
         }
         let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller);
-        if self.with_messages && span.is_recording() {
+        if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::received(), span.context());
             call.messages = Some(MessageEvents::sent());
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, response};
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::SpanKind;
 
 use super::messages::MessageEvents;
 use super::methods::MethodName;
@@ -15,10 +15,10 @@ use super::status::{self, CallStatus, Side};
 use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
-use crate::core::exchange::attributes::{self, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
+use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::Caller;
 use crate::core::exchange::fault;
-use crate::core::exchange::series::Labels;
+use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open SERVER span of one call with what its metrics need.
@@ -43,27 +43,33 @@ impl ServerCall {
     pub(super) fn start<B>(edge: Arc<ServerEdge>, request: &Request<B>, caller: Caller) -> (SpanGuard, Self) {
         let method = edge.naming.of(request.uri().path());
         let name = if let MethodName::Known(name) = method { name } else { OTHER };
-        let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.parent, Cow::Borrowed(name))
-            .kind(SpanKind::Server)
-            .attr(SYSTEM, "grpc");
-        if let MethodName::Known(name) = method {
-            span = span.attr(METHOD, name);
-        }
+        let mut span =
+            SpanBuilder::new(edge.telemetry.clone(), caller.own, Cow::Borrowed(name)).kind(SpanKind::Server);
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
-        let (span, is_told) = span.attrs_if_watched(|set| tell(request, set));
-        let span = span.start();
-
-        if span.is_recording() {
-            let span = span.context().span();
-            if !is_told {
-                tell(request, &mut |attribute| span.set_attribute(attribute));
+        let mut span = span.decided_below(caller.remote);
+        if span.keeps() {
+            span.put_text(SYSTEM, "grpc");
+            if let MethodName::Known(name) = method {
+                span.put_text(METHOD, name);
             }
+            edge.describe(&mut span, request);
+        }
+        // What is not relevant for sampling is not shown to who asks for attributes to decide.
+        let is_watched = span.is_watched();
+        if !is_watched && span.keeps() {
             if let Some(peer) = attributes::peer(request.extensions()) {
-                span.set_attributes(attributes::network_peer(peer));
+                span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
+                span.put("network.peer.port", i64::from(peer.port()));
             }
-            span.set_attributes(edge.request_metadata.read(request.headers()));
+            span.put_each(edge.request_metadata.read(request.headers()));
+        }
+        let span = span.start();
+        if is_watched {
+            let peer = attributes::peer(request.extensions()).map(attributes::network_peer);
+            let metadata = edge.request_metadata.read(request.headers());
+            span.set_each(peer.into_iter().flatten().chain(metadata));
         }
         let status = CallStatus::of_request(request.headers());
         (span, Self { edge, method, status, messages: None, web: None })
@@ -81,14 +87,15 @@ impl ServerCall {
     }
 }
 
-/// What the conventions want there when the sampler is asked, beside system and method.
-fn tell<B>(request: &Request<B>, set: &mut dyn FnMut(KeyValue)) {
-    if let Some(authority) = attributes::authority(request.uri(), request.headers()) {
-        let host = Host::of(&authority);
-        set(KeyValue::new(SERVER_ADDRESS, host.address.to_owned()));
-        if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
-            set(KeyValue::new(SERVER_PORT, i64::from(port)));
-        }
+impl ServerEdge {
+    /// Whom the caller meant to reach, which the conventions want there when a sampler of the program is asked.
+    fn describe<B>(&self, span: &mut SpanBuilder, request: &Request<B>) {
+        self.hosts.show(request.uri(), request.headers(), |host| {
+            span.put_text(SERVER_ADDRESS, host.address);
+            if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
+                span.put(SERVER_PORT, i64::from(port));
+            }
+        });
     }
 }
 
@@ -101,9 +108,7 @@ impl Observer for ServerCall {
         if is_served {
             self.prove_method(span);
         }
-        if span.is_recording() {
-            span.context().span().set_attributes(self.edge.response_metadata.read(&head.headers));
-        }
+        span.set_each(self.edge.response_metadata.read(&head.headers));
     }
 
     fn reads_data(&self) -> bool {
@@ -135,28 +140,26 @@ impl Observer for ServerCall {
         Cow::Borrowed(status::name(code))
     }
 
-    fn end(mut self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+    fn end(mut self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration) {
         let had_no_answer = self.status.http.is_none();
         if had_no_answer {
-            self.prove_method(&span);
+            self.prove_method(span);
         }
         let (code, outcome) = self.status.conclude(Side::Server, outcome, elapsed);
         let method = match &self.method {
             MethodName::Known(name) => *name,
             MethodName::Unproven(original) | MethodName::Other(original) => {
-                if span.is_recording() {
-                    span.set(METHOD, OTHER);
-                    span.set("rpc.method_original", original.to_string());
-                }
+                span.set(METHOD, OTHER);
+                span.set_with("rpc.method_original", || original.to_string());
                 OTHER
             }
         };
         span.set(STATUS_CODE, status::name(code));
 
-        let error_type = attributes::error_type(&outcome);
+        let error_type = outcome.error_type();
         let labels = ServedLabels { method, code: status::name(code), error_type };
         self.edge.duration.record(labels, elapsed.as_secs_f64());
-        span.end(outcome);
+        span.end_once(outcome);
     }
 }
 

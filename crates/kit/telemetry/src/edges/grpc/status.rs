@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use tonic::Code;
 
 /// The code as `rpc.response.status_code` has it.
 pub(super) use crate::base::error::grpc_code_name as name;
 use crate::core::span::Outcome;
 
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
 /// The status in the headers or trailers of a response.
 pub(super) fn read(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()))
+    headers.get(&GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }
 
 /// The status of an answer that has none, by the HTTP status, as gRPC's own mapping has it:
@@ -65,7 +68,7 @@ pub(super) struct CallStatus {
 impl CallStatus {
     /// Reads the caller's `grpc-timeout`.
     pub(super) fn of_request(headers: &HeaderMap) -> Self {
-        let timeout = headers.get("grpc-timeout").and_then(|timeout| parse_timeout(timeout.to_str().ok()?));
+        let timeout = headers.get(&GRPC_TIMEOUT).and_then(|timeout| parse_timeout(timeout.to_str().ok()?));
         Self { timeout, ..Self::default() }
     }
 

@@ -15,10 +15,10 @@ use crate::base::slots::Slots;
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::Egress;
-use crate::core::exchange::series::DurationSeries;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
+use crate::core::series::DurationSeries;
 
 /// The body of a traced response; its end is the end of the span.
 pub type ClientBody<B> = ResponseBody<B, ClientSpan>;
@@ -158,10 +158,10 @@ impl ClientLayer {
         );
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
-            duration: DurationSeries::new(duration, telemetry.metrics().told()),
+            duration: DurationSeries::new(duration, telemetry),
             names: names::Cache::new(names::Kind::UrlTemplate),
             addresses: Arc::default(),
-            egress: Egress { trace_context: true, baggage: false },
+            egress: Egress { trace_context: true, baggage: false, has_tables: false },
             known_methods: KnownMethods::default(),
             sensitive_keys: SensitiveKeys::default(),
             request_headers: Capture::default(),
@@ -254,6 +254,11 @@ impl<B> Edge<B> for ClientEdge {
         }
         if let Some(agent) = &self.user_agent {
             request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
+        }
+        if !self.telemetry.is_enabled() {
+            let context = self.telemetry.passed_on(current);
+            self.egress.inject(&self.telemetry, &context, request.headers_mut());
+            return Exchange::unobserved(context);
         }
         let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
         self.egress.inject(&self.telemetry, span.context(), request.headers_mut());

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri, response};
-use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, KeyValue};
 
 use super::client::{ClientEdge, ResendCount, UrlTemplate};
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
-use crate::core::exchange::series::Labels;
+use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open CLIENT span with what its metrics need.
@@ -60,49 +60,36 @@ impl ClientSpan {
         let port = host.as_ref().and_then(|host| host.port_or_default(scheme));
         let address = host.map(|host| edge.address(host.address));
 
-        // What a sampler may want to know and costs nothing; the rest, if no sampler of the program asks for it, only for
-        // spans that are recorded.
-        let mut span = SpanBuilder::new(edge.telemetry.clone(), parent, name)
-            .kind(SpanKind::Client)
-            .attr("http.request.method", method);
-        if let Some(address) = &address {
-            span = span.attr(SERVER_ADDRESS, Arc::clone(address));
-        }
-        if let Some(port) = port {
-            span = span.attr(SERVER_PORT, i64::from(port));
-        }
-        if let Some(template) = &template {
-            span = span.attr("url.template", template.clone());
-        }
-        let full_url = || {
+        let mut span =
+            SpanBuilder::new(edge.telemetry.clone(), parent, name).kind(SpanKind::Client).decided();
+        if span.keeps() {
+            span.put_text("http.request.method", method);
+            if let Some(address) = &address {
+                span.put_text(SERVER_ADDRESS, address);
+            }
+            if let Some(port) = port {
+                span.put(SERVER_PORT, i64::from(port));
+            }
+            if let Some(template) = &template {
+                span.put_text("url.template", template);
+            }
             let full = match authority.as_deref() {
                 Some(authority) => redact::url_at(scheme, authority, uri, &edge.sensitive_keys),
                 None => redact::url(uri, &edge.sensitive_keys),
             };
-            KeyValue::new("url.full", full)
-        };
-        let (span, is_told) = span.attrs_if_watched(|set| {
-            set(full_url());
-            edge.request_headers.read(request.headers()).for_each(set);
-        });
-        let span = span.start();
-
-        if span.is_recording() {
-            let span = span.context().span();
-            if !is_told {
-                span.set_attribute(full_url());
-                span.set_attributes(edge.request_headers.read(request.headers()));
-            }
+            span.put_text("url.full", &full);
+            span.put_each(edge.request_headers.read(request.headers()));
             if method == OTHER {
-                let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
-                span.set_attribute(KeyValue::new("http.request.method_original", original));
+                let original = redact::bounded_to(request.method().as_str(), 64);
+                span.put_text("http.request.method_original", original);
             }
             if let Some(ResendCount(count)) = request.extensions().get()
                 && *count > 0
             {
-                span.set_attribute(KeyValue::new("http.request.resend_count", i64::from(*count)));
+                span.put("http.request.resend_count", i64::from(*count));
             }
         }
+        let span = span.start();
         let is_head_request = request.method() == Method::HEAD;
         let call =
             CallLabels { method, address, port, template, status: None, version: None, error_type: None };
@@ -114,17 +101,17 @@ impl Observer for ClientSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.call.status = Some(head.status);
         self.call.version = attributes::protocol_version(head.version);
-        if span.is_recording() {
-            let span = span.context().span();
-            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(head.status.as_u16())));
-            if let Some(version) = self.call.version {
-                span.set_attribute(KeyValue::new("network.protocol.version", version));
-            }
+        if span.records() {
+            let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
+            let version = self.call.version.map(|version| KeyValue::new("network.protocol.version", version));
             #[cfg(feature = "_hyper")]
-            if let Some(peer) = head.extensions.get::<hyper_util::client::legacy::connect::HttpInfo>() {
-                span.set_attributes(attributes::network_peer(peer.remote_addr()));
-            }
-            span.set_attributes(self.edge.response_headers.read(&head.headers));
+            let peer = head.extensions.get::<hyper_util::client::legacy::connect::HttpInfo>();
+            #[cfg(feature = "_hyper")]
+            let peer = peer.map(|peer| attributes::network_peer(peer.remote_addr()));
+            #[cfg(not(feature = "_hyper"))]
+            let peer: Option<[KeyValue; 2]> = None;
+            let headers = self.edge.response_headers.read(&head.headers);
+            span.set_each([code].into_iter().chain(version).chain(peer.into_iter().flatten()).chain(headers));
         }
     }
 
@@ -138,7 +125,7 @@ impl Observer for ClientSpan {
 
     /// A status that says no counts whether or not the caller read on. A caller who left before the head or in the
     /// middle of the body is no error; one that only wanted the head got what it asked for.
-    fn end(mut self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+    fn end(mut self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration) {
         let outcome = match (outcome, self.call.status) {
             (Outcome::Ok | Outcome::Cancelled, Some(status))
                 if status.is_client_error() || status.is_server_error() =>
@@ -148,9 +135,9 @@ impl Observer for ClientSpan {
             (Outcome::Cancelled, Some(_)) if self.is_unread => Outcome::Ok,
             (outcome, _) => outcome,
         };
-        self.call.error_type = attributes::error_type(&outcome);
+        self.call.error_type = outcome.error_type();
         self.edge.duration.record(self.call, elapsed.as_secs_f64());
-        span.end(outcome);
+        span.end_once(outcome);
     }
 }
 

@@ -11,13 +11,13 @@ use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
 use crate::base::names;
 use crate::base::redact::SensitiveKeys;
 use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::{self, Capture, KnownMethods};
+use crate::core::exchange::attributes::{self, Capture, Hosts, KnownMethods};
 use crate::core::exchange::border::CallerTrust;
 use crate::core::exchange::forwarded::TrustedProxies;
-use crate::core::exchange::series::{ActiveSeries, DurationSeries};
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
+use crate::core::series::{ActiveSeries, DurationSeries};
 
 /// The body of a traced response; its end is the end of the span.
 pub type ServerBody<B> = ResponseBody<B, ServerSpan>;
@@ -74,6 +74,7 @@ pub struct ServerEdge {
     pub(super) trust: CallerTrust,
     pub(super) scheme: &'static str,
     pub(super) known_methods: KnownMethods,
+    pub(super) hosts: Hosts,
     pub(super) sensitive_keys: SensitiveKeys,
     pub(super) request_headers: Capture,
     pub(super) response_headers: Capture,
@@ -148,12 +149,13 @@ impl ServerLayer {
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
             own: telemetry.context(),
-            duration: DurationSeries::new(duration, telemetry.metrics().told()),
-            active: ActiveSeries::new(active),
+            duration: DurationSeries::new(duration, telemetry),
+            active: ActiveSeries::new(active, telemetry),
             names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
             scheme: "http",
             known_methods: KnownMethods::default(),
+            hosts: Hosts::default(),
             sensitive_keys: SensitiveKeys::default(),
             request_headers: Capture::default(),
             response_headers: Capture::default(),
@@ -257,7 +259,11 @@ impl<B> Edge<B> for ServerEdge {
             filter.ask(true, |is_traced| is_traced(&head))
         });
         if !is_traced {
-            return Exchange::unobserved(caller.parent);
+            return Exchange::unobserved(caller.context());
+        }
+        // A handle that is disabled may still have to name the caller's span in its answer.
+        if !self.telemetry.is_enabled() && self.label_keys.is_empty() && !self.answers_with_trace {
+            return Exchange::unobserved(self.telemetry.passed_on(caller.context()));
         }
         let labels = (!self.label_keys.is_empty()).then(|| MetricLabels::of(&self.label_keys));
         if let Some(labels) = &labels {

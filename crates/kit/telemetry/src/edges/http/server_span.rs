@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, header, response};
-use opentelemetry::trace::{SpanKind, TraceContextExt};
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 
 use super::server::{MetricLabels, ServerEdge};
 use crate::base::redact;
@@ -15,7 +15,7 @@ use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::Caller;
 use crate::core::exchange::forwarded;
-use crate::core::exchange::series::Labels;
+use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// The `error.type` of a request whose client did not wait for the end of the answer.
@@ -73,22 +73,30 @@ impl ServerSpan {
             None => (Cow::Borrowed(verb), None),
         };
 
-        // What a sampler may want to know and costs nothing; the rest, if no sampler of the program asks for it, only for
-        // spans that are recorded.
-        let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.parent, name)
-            .kind(SpanKind::Server)
-            .attr("http.request.method", method)
-            .attr("url.scheme", scheme);
-        if let Some(route) = &route {
-            span = span.attr("http.route", route.clone());
-        }
+        let version = attributes::protocol_version(request.version());
+
+        let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.own, name).kind(SpanKind::Server);
         if let Some(caller) = caller.link {
             span = span.link(caller);
         }
-        let (span, is_told) =
-            span.attrs_if_watched(|set| edge.tell(request, scheme, peer, behind_proxy, set));
+        let mut span = span.decided_below(caller.remote);
+        if span.keeps() {
+            span.put_text("http.request.method", method);
+            span.put_text("url.scheme", scheme);
+            if let Some(route) = &route {
+                span.put_text("http.route", route);
+            }
+            edge.describe(&mut span, request, scheme, peer, behind_proxy);
+        }
+        // What is not relevant for sampling is not shown to who asks for attributes to decide.
+        let is_watched = span.is_watched();
+        if !is_watched {
+            edge.describe_connection(&mut span, request, peer);
+        }
         let span = span.start();
-        let version = attributes::protocol_version(request.version());
+        if is_watched {
+            span.set_each(edge.connection_attributes(request, peer));
+        }
         let started = Self {
             method,
             scheme,
@@ -99,32 +107,8 @@ impl ServerSpan {
             is_head_request: request.method() == Method::HEAD,
             edge,
         };
-        if span.is_recording() {
-            if !is_told {
-                let context = span.context().span();
-                let set = &mut |attribute| context.set_attribute(attribute);
-                started.edge.tell(request, scheme, peer, behind_proxy, set);
-            }
-            started.describe(&span, request, peer);
-        }
         started.edge.active.add(ActiveLabels { method, scheme }, 1);
         (span, started)
-    }
-
-    /// What is not relevant for sampling.
-    fn describe<B>(&self, span: &SpanGuard, request: &Request<B>, peer: Option<SocketAddr>) {
-        let context = span.context().span();
-        let set = |key: &'static str, value: Value| context.set_attribute(KeyValue::new(key, value));
-        if self.method == OTHER {
-            let original = redact::bounded_to(request.method().as_str(), 64).to_owned();
-            set("http.request.method_original", original.into());
-        }
-        if let Some(peer) = peer {
-            context.set_attributes(attributes::network_peer(peer));
-        }
-        if let Some(version) = self.version {
-            set("network.protocol.version", version.into());
-        }
     }
 
     fn measure(self, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
@@ -142,51 +126,84 @@ impl ServerSpan {
 }
 
 impl ServerEdge {
-    /// What the conventions want there when the sampler is asked:
+    /// What the conventions want there when a sampler of the program is asked:
     /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span>.
-    fn tell<B>(
+    fn describe<B>(
         &self,
+        span: &mut SpanBuilder,
         request: &Request<B>,
         scheme: &str,
         peer: Option<SocketAddr>,
         behind_proxy: bool,
-        set: &mut dyn FnMut(KeyValue),
     ) {
         let (headers, uri) = (request.headers(), request.uri());
-        for attribute in self.request_headers.read(headers) {
-            set(attribute);
-        }
-        let mut set = |key: &'static str, value: Value| set(KeyValue::new(key, value));
-        set("url.path", redact::bounded(uri.path()).to_owned().into());
+        span.put_each(self.request_headers.read(headers));
+        span.put_text("url.path", redact::bounded(uri.path()));
         if let Some(query) = uri.query() {
-            set("url.query", redact::query(query, &self.sensitive_keys).into_owned().into());
+            span.put_text("url.query", &redact::query(query, &self.sensitive_keys));
         }
-        let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
-        if let Some(authority) = forwarded.map(Cow::Owned).or_else(|| attributes::authority(uri, headers)) {
-            let host = Host::of(&authority);
-            set(SERVER_ADDRESS, host.address.to_owned().into());
+        let mut put_host = |host: &Host<'_>| {
+            span.put_text(SERVER_ADDRESS, host.address);
             if let Some(port) = host.port_or_default(scheme) {
-                set(SERVER_PORT, i64::from(port).into());
+                span.put(SERVER_PORT, i64::from(port));
             }
+        };
+        let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
+        match forwarded {
+            Some(forwarded) => put_host(&Host::of(&forwarded)),
+            None => self.hosts.show(uri, headers, put_host),
         }
         if let Some(peer) = peer {
             let client = self.proxies.client(headers, peer.ip());
-            set("client.address", client.to_string().into());
+            span.put_text("client.address", attributes::AddressText::of(client).as_str());
         }
         if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
-            set("user_agent.original", redact::bounded(agent).to_owned().into());
+            span.put_text("user_agent.original", redact::bounded(agent));
         }
+    }
+
+    /// The connection, and a method that has no name.
+    fn describe_connection<B>(&self, span: &mut SpanBuilder, request: &Request<B>, peer: Option<SocketAddr>) {
+        if !span.keeps() {
+            return;
+        }
+        if let Some(version) = attributes::protocol_version(request.version()) {
+            span.put_text("network.protocol.version", version);
+        }
+        if let Some(peer) = peer {
+            span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
+            span.put("network.peer.port", i64::from(peer.port()));
+        }
+        if let Some(original) = self.original_method(request) {
+            span.put_text("http.request.method_original", original);
+        }
+    }
+
+    /// The same, to be set later.
+    fn connection_attributes<B>(
+        &self,
+        request: &Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> impl Iterator<Item = KeyValue> {
+        let version = attributes::protocol_version(request.version());
+        let version = version.map(|version| KeyValue::new("network.protocol.version", version));
+        let original = self.original_method(request);
+        let original = original.map(|name| KeyValue::new("http.request.method_original", name.to_owned()));
+        let peer = peer.map(attributes::network_peer).into_iter().flatten();
+        version.into_iter().chain(peer).chain(original)
+    }
+
+    fn original_method<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
+        let is_other = self.known_methods.name(request.method()) == OTHER;
+        is_other.then(|| redact::bounded_to(request.method().as_str(), 64))
     }
 }
 
 impl Observer for ServerSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status = Some(head.status);
-        if span.is_recording() {
-            let span = span.context().span();
-            span.set_attribute(KeyValue::new("http.response.status_code", i64::from(head.status.as_u16())));
-            span.set_attributes(self.edge.response_headers.read(&head.headers));
-        }
+        let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
+        span.set_each(std::iter::once(code).chain(self.edge.response_headers.read(&head.headers)));
         if self.edge.answers_with_trace {
             let ids = span.span_context();
             let named = format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8());
@@ -203,7 +220,7 @@ impl Observer for ServerSpan {
         self.is_head_request || self.status.is_some_and(|status| WITHOUT_BODY.contains(&status))
     }
 
-    fn end(self, span: SpanGuard, outcome: Outcome, elapsed: Duration) {
+    fn end(self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration) {
         let outcome = match (outcome, self.status) {
             (Outcome::Ok | Outcome::Cancelled, Some(status)) if status.is_server_error() => {
                 Outcome::Error(attributes::status_class(status))
@@ -216,9 +233,9 @@ impl Observer for ServerSpan {
             span.fail(CANCELLED);
             self.measure(Some(Cow::Borrowed(CANCELLED)), elapsed);
         } else {
-            self.measure(attributes::error_type(&outcome), elapsed);
+            self.measure(outcome.error_type(), elapsed);
         }
-        span.end(outcome);
+        span.end_once(outcome);
     }
 }
 

@@ -34,12 +34,12 @@ mod tokens;
 use std::fmt;
 use std::sync::Arc;
 
-use opentelemetry::metrics::Histogram;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, StringValue};
 
 use crate::core::handle::Telemetry;
 use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::series::DurationSeries;
 use crate::core::span::SpanBuilder;
 use dialect::Dialect;
 pub use operation::Operation;
@@ -65,11 +65,11 @@ struct Shared {
     dialect: Dialect,
     namespace: StringValue,
     server: Option<Server>,
-    duration: Histogram<f64>,
+    duration: DurationSeries<operation::Labels>,
 }
 
 /// Where a database is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Server {
     address: StringValue,
     /// `None` for the port that every client would try.
@@ -100,7 +100,7 @@ impl Database {
                 dialect: Dialect::of(system),
                 namespace: namespace.into(),
                 server: None,
-                duration,
+                duration: DurationSeries::new(duration, telemetry),
             }),
         }
     }
@@ -143,15 +143,19 @@ impl Database {
     /// telemetry.tree().assert_matches("unit INTERNAL order-service\n  sweep CLIENT order-service");
     /// ```
     pub fn start_within(&self, parent: &Context, operation: &'static str) -> Operation {
-        let mut span = SpanBuilder::new(self.shared.telemetry.clone(), parent.clone(), operation.into())
+        let shared = &self.shared;
+        let mut span = SpanBuilder::new(shared.telemetry.clone(), parent.clone(), operation.into())
             .kind(SpanKind::Client)
-            .attr("db.system.name", self.shared.system)
-            .attr("db.namespace", self.shared.namespace.clone())
-            .attr("waypost.db.operation", operation);
-        if let Some(server) = &self.shared.server {
-            span = span.attr("server.address", server.address.clone());
-            if let Some(port) = server.port {
-                span = span.attr("server.port", i64::from(port));
+            .decided();
+        if span.keeps() {
+            span.put_text("db.system.name", shared.system);
+            span.put_text("db.namespace", shared.namespace.as_str());
+            span.put_text("waypost.db.operation", operation);
+            if let Some(server) = &shared.server {
+                span.put_text("server.address", server.address.as_str());
+                if let Some(port) = server.port {
+                    span.put("server.port", i64::from(port));
+                }
             }
         }
         Operation::new(self.clone(), operation, span.start())

@@ -11,6 +11,7 @@ use super::statement::Statements;
 use super::{Database, Server};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType;
+use crate::core::series;
 use crate::core::span::{Outcome, SpanGuard};
 
 /// An open database operation. Ends by [`succeed`](Self::succeed) or [`fail`](Self::fail), or when dropped, as
@@ -75,7 +76,7 @@ impl Operation {
     /// assert_eq!(text, "select * from users where name = ? and age > ? ");
     /// ```
     pub fn dynamic_statement(&mut self, sql: &str) {
-        let wants_text = self.span.as_ref().is_some_and(SpanGuard::is_recording);
+        let wants_text = self.span.as_ref().is_some_and(SpanGuard::records);
         self.statements.add_dynamic(sql, self.database.shared.dialect, wants_text);
     }
 
@@ -148,43 +149,65 @@ impl Operation {
 
     fn end(&mut self, outcome: Outcome) {
         let Some(span) = self.span.take() else { return };
-        let elapsed = self.started.elapsed();
-        let summary = self.statements.summary(self.database.shared.dialect);
-        if span.is_recording() {
-            span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
-            if let Some(summary) = &summary {
-                span.set("db.query.summary", summary.clone());
-                span.set("db.query.text", self.statements.text());
+        let is_measured = self.database.shared.duration.is_read();
+        if is_measured || span.records() {
+            let elapsed = self.started.elapsed();
+            let summary = self.statements.summary(self.database.shared.dialect);
+            if span.records() {
+                span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
+                let text = |summary: &Cow<'static, str>| {
+                    let text = KeyValue::new("db.query.text", self.statements.text());
+                    [KeyValue::new("db.query.summary", summary.clone()), text]
+                };
+                let code =
+                    self.status_code.clone().map(|code| KeyValue::new("db.response.status_code", code));
+                span.set_each(summary.as_ref().map(text).into_iter().flatten().chain(code));
             }
-            if let Some(code) = &self.status_code {
-                span.set("db.response.status_code", code.clone());
+            if is_measured {
+                self.measure(elapsed, summary, &outcome);
             }
         }
-        self.measure(elapsed, summary, &outcome);
         span.end(outcome);
     }
 
     fn measure(&self, elapsed: Duration, summary: Option<Cow<'static, str>>, outcome: &Outcome) {
         let shared = &self.database.shared;
+        let labels = Labels {
+            system: shared.system,
+            namespace: shared.namespace.clone(),
+            server: self.server.as_ref().or(shared.server.as_ref()).cloned(),
+            summary,
+            status_code: self.status_code.clone(),
+            error_type: outcome.error_type(),
+        };
+        shared.duration.record(labels, elapsed.as_secs_f64());
+    }
+}
+
+/// The labels of `db.client.operation.duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Labels {
+    system: &'static str,
+    namespace: StringValue,
+    server: Option<Server>,
+    summary: Option<Cow<'static, str>>,
+    status_code: Option<Cow<'static, str>>,
+    error_type: Option<Cow<'static, str>>,
+}
+
+impl series::Labels for Labels {
+    fn build(&self) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(7);
-        labels.push(KeyValue::new("db.system.name", shared.system));
-        labels.push(KeyValue::new("db.namespace", shared.namespace.clone()));
-        if let Some(server) = self.server.as_ref().or(shared.server.as_ref()) {
+        labels.push(KeyValue::new("db.system.name", self.system));
+        labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        if let Some(server) = &self.server {
             labels.push(KeyValue::new("server.address", server.address.clone()));
             labels.extend(server.port.map(|port| KeyValue::new("server.port", i64::from(port))));
         }
-        if let Some(summary) = summary {
-            labels.push(KeyValue::new("db.query.summary", summary));
-        }
-        if let Some(code) = &self.status_code {
-            labels.push(KeyValue::new("db.response.status_code", code.clone()));
-        }
-        match outcome {
-            Outcome::Error(class) => labels.push(KeyValue::new(ERROR_TYPE, class.clone())),
-            Outcome::Panic => labels.push(KeyValue::new(ERROR_TYPE, "panic")),
-            Outcome::Ok | Outcome::Cancelled => {}
-        }
-        shared.duration.record(elapsed.as_secs_f64(), &labels);
+        labels.extend(self.summary.clone().map(|summary| KeyValue::new("db.query.summary", summary)));
+        labels.extend(self.status_code.clone().map(|code| KeyValue::new("db.response.status_code", code)));
+        labels.extend(self.error_type.clone().map(|class| KeyValue::new(ERROR_TYPE, class)));
+        labels
     }
 }
 

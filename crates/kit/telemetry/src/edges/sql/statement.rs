@@ -14,7 +14,11 @@ const MAX_STATEMENTS: usize = 64;
 
 /// Distinct statements, in the order in which they first ran.
 #[derive(Debug, Default)]
-pub(super) struct Statements(Vec<Statement>);
+pub(super) struct Statements {
+    /// Most operations have one, which needs no list.
+    first: Option<Statement>,
+    further: Vec<Statement>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Statement {
@@ -29,7 +33,7 @@ impl Statements {
         match sql {
             Cow::Borrowed(sql) => {
                 let is_known = |known: &Statement| matches!(known, Statement::Static(known) if std::ptr::eq(*known, sql));
-                if !self.0.iter().any(is_known) {
+                if !self.iter().any(is_known) {
                     self.push(Statement::Static(sql));
                 }
             }
@@ -47,25 +51,34 @@ impl Statements {
     }
 
     fn push_new(&mut self, statement: Statement) {
-        if !self.0.contains(&statement) {
+        if !self.iter().any(|known| *known == statement) {
             self.push(statement);
         }
     }
 
     fn push(&mut self, statement: Statement) {
-        if self.0.len() < MAX_STATEMENTS {
-            self.0.push(statement);
+        if self.first.is_none() {
+            self.first = Some(statement);
+        } else if self.further.len() + 1 < MAX_STATEMENTS {
+            self.further.push(statement);
         }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Statement> {
+        self.first.iter().chain(&self.further)
     }
 
     /// The summaries of the statements, in their order, each once.
     pub(super) fn summary(&self, dialect: Dialect) -> Option<Cow<'static, str>> {
-        let mut summaries: Vec<Cow<'static, str>> = Vec::with_capacity(self.0.len());
-        for statement in &self.0 {
-            let summary = match statement {
-                Statement::Static(sql) => summary::of_static(sql, dialect),
-                Statement::Made(summary, _) => summary.clone().into(),
-            };
+        let summary = |statement: &Statement| match statement {
+            Statement::Static(sql) => summary::of_static(sql, dialect),
+            Statement::Made(summary, _) => summary.clone().into(),
+        };
+        if let (Some(only), []) = (&self.first, self.further.as_slice()) {
+            return Some(summary(only)).filter(|summary| !summary.is_empty());
+        }
+        let mut summaries: Vec<Cow<'static, str>> = Vec::with_capacity(1 + self.further.len());
+        for summary in self.iter().map(summary) {
             if !summary.is_empty() && !summaries.contains(&summary) {
                 summaries.push(summary);
             }
@@ -79,10 +92,10 @@ impl Statements {
 
     /// The texts of the statements.
     pub(super) fn text(&self) -> Cow<'static, str> {
-        if let [Statement::Static(only)] = self.0.as_slice() {
+        if let (Some(Statement::Static(only)), []) = (&self.first, self.further.as_slice()) {
             return Cow::Borrowed(redact::bounded_to(only, MAX_TEXT));
         }
-        let texts: Vec<&str> = self.0.iter().map(Statement::text).collect();
+        let texts: Vec<&str> = self.iter().map(Statement::text).collect();
         let mut text = texts.join(";\n");
         text.truncate(redact::bounded_to(&text, MAX_TEXT).len());
         Cow::Owned(text)

@@ -30,6 +30,11 @@ pub(crate) fn sampling_nothing(service: &str) -> Telemetry {
     init(settings).unwrap()
 }
 
+/// A handle with a name that is turned off.
+pub(crate) fn disabled(service: &str) -> Telemetry {
+    init(Settings { enabled: false, ..Settings::new(service) }).unwrap()
+}
+
 fn app(layer: ServerLayer) -> Router {
     let tenant = async || tenant::current().map(|tenant| tenant.to_string()).unwrap_or_default();
     Router::new().route("/", get(tenant)).layer(layer)

@@ -15,6 +15,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundHistogram, BoundUpDownCounter, Histogram, UpDownCounter};
 
 use crate::base::slots::Slots;
+use crate::core::handle::Telemetry;
 
 /// A set of labels, compared instead of built.
 pub(crate) trait Labels: Eq + Hash {
@@ -36,6 +37,8 @@ type Bound<L> = Slots<L, BoundHistogram<f64>>;
 /// What is resolved.
 #[derive(Clone)]
 enum Sets<L> {
+    /// Nobody reads them: there are no metrics.
+    Unread,
     /// For good.
     Kept(Arc<Bound<L>>),
     /// Until differences are told; with the number at which it was resolved.
@@ -43,17 +46,25 @@ enum Sets<L> {
 }
 
 impl<L: Labels> DurationSeries<L> {
-    /// `told` where differences are told at all: [`crate::core::readings::MetricSource::told`].
-    pub(crate) fn new(histogram: Histogram<f64>, told: Option<Told>) -> Self {
-        let sets = match told {
+    /// `histogram` is one of this handle.
+    pub(crate) fn new(histogram: Histogram<f64>, telemetry: &Telemetry) -> Self {
+        let metrics = telemetry.metrics();
+        let sets = match metrics.told() {
+            _ if !metrics.is_on() => Sets::Unread,
             None => Sets::Kept(Arc::default()),
             Some(told) => Sets::Renewed(told, Arc::default()),
         };
         Self { histogram, sets }
     }
 
+    /// Whether anybody reads what is recorded.
+    pub(crate) fn is_read(&self) -> bool {
+        !matches!(self.sets, Sets::Unread)
+    }
+
     pub(crate) fn record(&self, labels: L, seconds: f64) {
         let (told, sets) = match &self.sets {
+            Sets::Unread => return,
             Sets::Kept(bound) => return self.record_in(bound, labels, seconds),
             Sets::Renewed(told, sets) => (told.load(Ordering::Relaxed), sets),
         };
@@ -92,22 +103,25 @@ impl<L: Labels> DurationSeries<L> {
 #[derive(Clone)]
 pub(crate) struct ActiveSeries<L> {
     counter: UpDownCounter<i64>,
-    bound: Arc<Slots<L, BoundUpDownCounter<i64>>>,
+    /// `None` if there are no metrics.
+    bound: Option<Arc<Slots<L, BoundUpDownCounter<i64>>>>,
 }
 
 impl<L: Labels> ActiveSeries<L> {
-    pub(crate) fn new(counter: UpDownCounter<i64>) -> Self {
-        Self { counter, bound: Arc::default() }
+    /// `counter` is one of this handle.
+    pub(crate) fn new(counter: UpDownCounter<i64>, telemetry: &Telemetry) -> Self {
+        Self { counter, bound: telemetry.metrics().is_on().then(Arc::default) }
     }
 
     pub(crate) fn add(&self, labels: L, change: i64) {
-        match self.bound.find(&labels) {
+        let Some(known) = &self.bound else { return };
+        match known.find(&labels) {
             Some(bound) => bound.add(change),
-            None if !self.bound.has_room(&labels) => self.counter.add(change, &labels.build()),
+            None if !known.has_room(&labels) => self.counter.add(change, &labels.build()),
             None => {
                 let bound = self.counter.bind(&labels.build());
                 bound.add(change);
-                self.bound.keep(labels, bound);
+                known.keep(labels, bound);
             }
         }
     }
