@@ -43,7 +43,10 @@ const COPIED: [(&str, &str); 8] = [
 
 /// Builds the release and packs it into `target/dist-files`.
 pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
-    let metadata = MetadataCommand::new().exec().context("cargo metadata failed")?;
+    let host = host()?;
+    // Without it the packages of all other systems would be listed as linked in.
+    let for_host = vec!["--filter-platform".to_owned(), host.clone()];
+    let metadata = MetadataCommand::new().other_options(for_host).exec().context("cargo metadata failed")?;
     let root = metadata.workspace_root.as_std_path();
     let target = metadata.target_directory.as_std_path();
     let program = match *arguments {
@@ -56,7 +59,7 @@ pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
     };
     let linked = linked(&metadata)?;
 
-    let name = format!("waypost-{}-{}", linked.version(), host()?);
+    let name = format!("waypost-{}-{host}", linked.version());
     let files = target.join("dist-files");
     let tree = files.join(&name);
     if tree.exists() {
