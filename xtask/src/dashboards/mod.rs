@@ -1,8 +1,8 @@
 //! `cargo xtask dashboards`: writes the dashboards of Grafana from a description that people can read.
 //!
 //! The JSON of a dashboard is a thousand lines of which ten are ours. What is ours stands in [`catalogue`]; [`json`] makes the rest.
-//! The files are checked in, and a test keeps them in step with this. Whether each query has an answer is not known here: a test of
-//! the binary asks a real Prometheus (`crates/waypost/tests/deploy`).
+//! The files are checked in, and a test keeps them in step with this. Whether each query has an answer is not known here:
+//! only a Prometheus that scrapes a shop can say.
 
 mod catalogue;
 mod json;

@@ -144,7 +144,7 @@ const READERS: &[Reader] = &[
 ];
 
 /// Files that no program here reads: pages for people; a list of two words a line; dashboards, which a test compares with the
-/// description that they are made from and whose queries another test asks.
+/// description that they are made from.
 const UNREAD: [&str; 4] = [".md", ".dockerignore", ".sysusers", ".json"];
 
 /// Checks with the readers of these names, or with all that can be had.
