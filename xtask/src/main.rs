@@ -4,6 +4,9 @@
 //! developer's machine cannot differ.
 
 mod conventions;
+mod dashboards;
+mod deploy;
+mod dist;
 mod features;
 mod layers;
 mod licences;
@@ -25,6 +28,10 @@ cargo xtask <command>
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
   lint                          formatting, clippy with warnings as errors, documentation, layers, telemetry names,
                                 features
+  dashboards                    write the dashboards of Grafana
+  deploy [readers]              give each file of deploy/ to the program that reads it, and a broken one to see it refused
+  dist [--program <file>]       the release: a tarball with the binary, completions, manual pages, licences of all
+                                dependencies and a bill of materials, and check sums; --program takes a binary that is built
   features                      build the kit with each of its features alone and with all of them
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
   mutations [names]             turn off what keeps orders safe, one rule at a time, and see whether a test notices
@@ -43,6 +50,9 @@ fn main() -> ExitCode {
         Some("needs") => run::needs(),
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
+        Some("dashboards") => run::dashboards(),
+        Some("deploy") => run::deploy(&rest),
+        Some("dist") => run::dist(&rest),
         Some("features") => run::features(),
         Some("stack") => stack::command(&rest),
         Some("mutations") => run::mutations(&rest),

@@ -3,6 +3,7 @@
 //! - Chromium and chromedriver: on the path, else from Debian's packages.
 //! - Clients that no one here wrote (OpenTelemetry's SDKs for Python and JavaScript, Zipkin's clients): with `python3` and
 //!   `node`, into `target/test-clients`.
+//! - The servers that `deploy/` has files for (Nginx, HAProxy, Envoy, Prometheus): as `cargo xtask deploy` finds them.
 //!
 //! The servers that tests talk to are found by `servers`, in the same way.
 //!
@@ -22,6 +23,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
+use crate::deploy::tools;
+
 /// A variable for the tests.
 pub(crate) type Variable = (&'static str, OsString);
 
@@ -36,8 +39,12 @@ pub(crate) fn all(target: &Path) -> Vec<Variable> {
         ("clients in Python", clients::python(&clients)),
         ("clients in JavaScript", clients::node(&clients)),
     ];
+    let folder = target.join("deploy-tools");
+    let servers = tools::SERVERS.iter().map(|(what, variable, tool)| {
+        (*what, tools::find(tool, &folder).map(|place| vec![(*variable, place.into_os_string())]))
+    });
     let mut variables = Vec::new();
-    for (what, found) in needs {
+    for (what, found) in needs.into_iter().chain(servers) {
         tell(&line(what, &found));
         variables.extend(found.unwrap_or_default());
     }

@@ -10,7 +10,9 @@ use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
 use crate::servers::{Folder, Servers};
-use crate::{conventions, features, layers, licences, modules, mutations, versions};
+use crate::{
+    conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations, versions,
+};
 
 /// The binary's feature that is off for the sake of the first build, and on in tests.
 const KAFKA: &str = "waypost/kafka";
@@ -72,6 +74,23 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         &[],
     )?;
     features()
+}
+
+/// `cargo xtask dashboards`: the dashboards of Grafana.
+pub(crate) fn dashboards() -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    dashboards::write(metadata.workspace_root.as_std_path())
+}
+
+/// `cargo xtask deploy`: every file of `deploy/` through its own reader.
+pub(crate) fn deploy(names: &[String]) -> anyhow::Result<()> {
+    let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
+    deploy::check(metadata.workspace_root.as_std_path(), metadata.target_directory.as_std_path(), names)
+}
+
+/// `cargo xtask dist`: the release.
+pub(crate) fn dist(arguments: &[String]) -> anyhow::Result<()> {
+    dist::dist(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// `cargo xtask features`: each alone and all together.

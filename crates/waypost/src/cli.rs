@@ -13,7 +13,9 @@ use waypost_settings::{Duration, Flag};
 
 use crate::exit::Exit;
 use crate::load::Mix;
-use crate::operator::args::{DEAD_LETTERS_EXAMPLES, DeadLettersArgs, ORDERS_EXAMPLES, OrdersArgs};
+use crate::operator::args::{
+    AdminAddress, DEAD_LETTERS_EXAMPLES, DeadLettersArgs, ORDERS_EXAMPLES, OrdersArgs,
+};
 use crate::roles::Role;
 
 /// The version and the commit it was built from.
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Events that could not be handled: look at them, publish them again
     #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
+    /// Ask the running process whether it is well: one line, exit code 0 or 1
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(HealthArgs),
     /// Show, check or document the configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -70,6 +75,13 @@ pub(crate) enum Command {
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions { shell: Shell },
+    /// Write the manual pages of all commands into a folder
+    #[command(after_help = MAN_PAGES_EXAMPLES)]
+    ManPages {
+        /// Made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 const UP_EXAMPLES: &str = "\
@@ -128,6 +140,31 @@ Examples:
   waypost completions bash > /etc/bash_completion.d/waypost
   waypost completions zsh > ~/.zfunc/_waypost
   waypost completions fish > ~/.config/fish/completions/waypost.fish";
+
+const MAN_PAGES_EXAMPLES: &str = "\
+Examples:
+  waypost man-pages /usr/local/share/man/man1
+  waypost man-pages man && man ./man/waypost-up.1";
+
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  waypost health                          ready to serve? For load balancers, start order, HEALTHCHECK
+  waypost health --live                   alive? For those who restart what is not
+  waypost health --admin 127.0.0.1:9465
+It asks the running process at the address of listen.admin. What is not well, or does not answer, ends with 1.";
+
+/// What is asked of the running process.
+#[derive(Args, Debug)]
+pub(crate) struct HealthArgs {
+    /// Ask whether a restart would help (/livez), not whether it can serve (/readyz)
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "TIME", default_value = "3s")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) admin: AdminAddress,
+}
 
 /// Settings that several commands take as flags.
 #[derive(Args, Debug, Default)]

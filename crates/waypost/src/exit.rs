@@ -10,7 +10,7 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
-    UnexpectedFailures,
+    NotWell,
     BadConfig,
     NotFound,
     Unavailable,
@@ -25,7 +25,7 @@ pub(crate) enum Exit {
 impl Exit {
     pub(crate) const ALL: &[Exit] = &[
         Exit::Done,
-        Exit::UnexpectedFailures,
+        Exit::NotWell,
         Exit::BadConfig,
         Exit::NotFound,
         Exit::Unavailable,
@@ -40,7 +40,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
-            Exit::UnexpectedFailures => 1,
+            Exit::NotWell => 1,
             Exit::BadConfig => 64,
             Exit::NotFound => 66,
             Exit::Unavailable => 69,
@@ -56,7 +56,9 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done, or stopped by a signal after a clean drain",
-            Exit::UnexpectedFailures => "`load` saw answers that its mix does not explain",
+            Exit::NotWell => {
+                "`load` saw answers that its mix does not explain, or `health` found a process that is not well"
+            }
             Exit::BadConfig => "wrong command line or configuration; every problem is named",
             Exit::NotFound => "there is no such order or dead letter",
             Exit::Unavailable => {

@@ -8,8 +8,10 @@ mod client;
 mod config;
 mod console;
 mod exit;
+mod health;
 mod load;
 mod logs;
+mod man_pages;
 mod migrate;
 mod operator;
 mod roles;
@@ -83,13 +85,18 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
             on_runtime(1, migrate::migrate(args, effective))
         }
         Command::Orders(args) => {
-            let admin = Admin::find(&args.admin, file, &environment)?;
+            let admin = Admin::find(&args.admin.address, file, &environment)?;
             on_runtime(1, orders(args, admin, &environment))
         }
         Command::DeadLetters(args) => {
-            let admin = Admin::find(&args.admin, file, &environment)?;
+            let admin = Admin::find(&args.admin.address, file, &environment)?;
             on_runtime(1, dead_letters(args, admin, &environment))
         }
+        Command::Health(args) => {
+            let admin = Admin::find(&args.admin, file, &environment)?;
+            on_runtime(1, health::health(args, admin))
+        }
+        Command::ManPages { folder } => man_pages::write(cli::command(), &folder),
         Command::Config(args) => config::config(&args, file, &environment),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut cli::command(), "waypost", &mut std::io::stdout());

@@ -1,7 +1,11 @@
 //! What can be set, and what must not be set together.
 
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 use waypost_resilience::grpc::check_target;
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 
@@ -9,7 +13,7 @@ use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// A request without a token is taken for one of the user that it names. Only on loopback.
+    /// A request without a token is taken for one of the user that it names.
     Demo,
     /// A request without a token is refused.
     #[default]
@@ -37,6 +41,9 @@ settings! {
         /// `required`: callers need a token. `demo`: a request without a token acts for the user that it names;
         /// refused unless bound to loopback.
         pub auth: Auth = Auth::Required,
+        /// Lets `demo` listen beyond loopback. For a container whose port is published on the loopback of its host alone:
+        /// whoever reaches the address can order as anybody.
+        pub demo_beyond_loopback: bool = false,
         /// Names beside localhost and the bound address under which a gateway in `demo` may be called. Others are refused,
         /// as a page of any site can make its own name lead to this machine (DNS rebinding).
         pub hosts: Vec<String> = Vec::new(),
@@ -141,6 +148,11 @@ impl fmt::Display for WhenAway {
 const SHORTEST_SECRET: usize = 32;
 
 impl Config {
+    /// Whether `demo` would let others than this machine order as anybody, and nobody has said that they may.
+    pub fn exposes_demo(&self, address: SocketAddr) -> bool {
+        self.auth == Auth::Demo && !self.demo_beyond_loopback && !address.ip().to_canonical().is_loopback()
+    }
+
     /// Rules that the types cannot state. To be asked before anything is bound.
     pub fn check(&self) -> Vec<Complaint> {
         let mut complaints = Vec::new();

@@ -60,7 +60,7 @@ pub struct Parts {
 /// Puts the gateway together. Connects to nothing yet; must be called inside a tokio runtime.
 pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let Parts { telemetry, bound, rates } = parts;
-    if config.auth == Auth::Demo && !bound.ip().to_canonical().is_loopback() {
+    if config.exposes_demo(bound) {
         return Err(Error::DemoOutsideLoopback { bound });
     }
     if config.tokens.keys.is_empty() {

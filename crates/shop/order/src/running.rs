@@ -12,7 +12,7 @@ use crate::{
     store::{Placed, Placement, Progress, Store, Taken},
 };
 use std::{sync::Arc, time::Duration};
-use waypost_api::attributes::{ORDER_ID, ORDER_STATUS};
+use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_CURRENCY};
 use waypost_api::{OrderId, OrderStatus, Timestamp};
 use waypost_durable::{
     BoxFuture, Clock, Epoch,
@@ -43,6 +43,7 @@ pub struct OrderSagas {
     store: Arc<dyn Store>,
     clock: Clock,
     settled: Counter<u64>,
+    amount: Counter<f64>,
 }
 
 impl OrderSagas {
@@ -54,7 +55,13 @@ impl OrderSagas {
             .with_description("Orders that came to their end, by status and failure.")
             .with_unit("{order}")
             .build();
-        OrderSagas { store, clock, settled }
+        let amount = telemetry
+            .meter()
+            .f64_counter("waypost.order.amount")
+            .with_description("Amount of the orders that came to their end, in major units of its currency.")
+            .with_unit("{major_unit}")
+            .build();
+        OrderSagas { store, clock, settled, amount }
     }
 
     fn count_settled(&self, order: &Order) {
@@ -63,6 +70,11 @@ impl OrderSagas {
             attributes.push(KeyValue::new(waypost_telemetry::attributes::ERROR_TYPE, code.as_str()));
         }
         self.settled.add(1, &attributes);
+        // A statistic and no book: beyond 2^53 the last places are lost.
+        #[expect(clippy::cast_precision_loss, reason = "as said above")]
+        let amount = order.amount.ten_thousandths() as f64 / 10_000.0;
+        let currency = KeyValue::new(PAYMENT_CURRENCY, order.amount.currency().to_string());
+        self.amount.add(amount, &[KeyValue::new(ORDER_STATUS, order.status.as_str()), currency]);
     }
 }
 

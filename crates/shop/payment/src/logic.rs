@@ -96,7 +96,10 @@ impl Payments {
             let payment = self.record(payment, finding).await?;
             describe(&payment);
             match payment.state {
-                PaymentState::Declined => Err(domain::declined(&payment).into()),
+                PaymentState::Declined => {
+                    self.provider.count_declined(payment.decline_code.as_deref().unwrap_or("declined"));
+                    Err(domain::declined(&payment).into())
+                }
                 _ => Ok(payment),
             }
         };

@@ -82,7 +82,7 @@ pub(crate) async fn load(args: LoadArgs) -> Result<Exit, Failure> {
         complain(format!("nothing answers at {}; is `waypost up` running there?", args.target));
         return Ok(Exit::Unavailable);
     }
-    Ok(if report.unexpected == 0 { Exit::Done } else { Exit::UnexpectedFailures })
+    Ok(if report.unexpected == 0 { Exit::Done } else { Exit::NotWell })
 }
 
 type Tokens = Vec<(Story, HeaderValue)>;

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use waypost_service::operator::Asked;
 
-use super::args::{AdminFlags, AskedFlags};
+use super::args::{AdminAddress, AskedFlags};
 use super::text::wrapped;
-use crate::client::{Client, ClientError, Target};
+use crate::client::{Answer, Client, ClientError, Target};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::roles::url_of;
 use crate::settings::{Environment, Profile, load};
@@ -48,7 +48,7 @@ struct Refused {
 impl Admin {
     /// Where the flags or the configuration say that it is.
     pub(crate) fn find(
-        flags: &AdminFlags,
+        flags: &AdminAddress,
         file: Option<&Path>,
         environment: &Environment,
     ) -> Result<Admin, Failure> {
@@ -62,6 +62,16 @@ impl Admin {
         let url = url_of(address);
         let target = url.parse().or_exit(Exit::BadConfig, format!("the admin address {address}"))?;
         Ok(Admin { target, url })
+    }
+
+    /// Such as `http://127.0.0.1:9464`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whatever it answers, within `timeout`.
+    pub(crate) async fn probe(&self, path: &str, timeout: Duration) -> Result<Answer, ClientError> {
+        Client::new(&self.target, timeout).request(Method::GET, path, Bytes::new(), None).await
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, needs: Needs) -> Result<T, Failure> {

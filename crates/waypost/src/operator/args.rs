@@ -25,15 +25,22 @@ Examples:
   waypost dead-letters replay --all --reason 'the database is back'
 They ask a running process with the order or the notification role, at the address of listen.admin.";
 
-/// Where the running process is asked, and how its answer is shown.
+/// Where the running process is asked.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct AdminFlags {
+pub(crate) struct AdminAddress {
     /// Admin listener of the running process [default: the setting listen.admin]
     #[arg(long, value_name = "ADDR", global = true)]
     pub(crate) admin: Option<SocketAddr>,
     /// Added to the port of listen.admin when --admin is not given, as for `up` and `run`
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub(crate) port_offset: u16,
+}
+
+/// Where the running process is asked, and how its answer is shown.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct AdminFlags {
+    #[command(flatten)]
+    pub(crate) address: AdminAddress,
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

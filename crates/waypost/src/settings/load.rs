@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use http::Uri;
-use waypost_gateway::Auth;
 use waypost_settings::{Complaint, File, Flag, Loaded, Origin, Problem, Problems, Sources};
 use waypost_telemetry::config::{Exporter, FromVariable};
 
@@ -184,11 +183,12 @@ fn check(settings: &Settings) -> Vec<Complaint> {
             complaints.push(Complaint::new(format!("listen.{name}"), reason));
         }
     }
-    let demo = settings.gateway.auth == Auth::Demo;
-    if demo && !settings.listen.gateway.ip().to_canonical().is_loopback() {
-        let address = settings.listen.gateway;
-        let reason =
-            format!("`demo` lets anybody order as anybody; it is refused at {address}, beyond loopback");
+    let address = settings.listen.gateway;
+    if settings.gateway.exposes_demo(address) {
+        let reason = format!(
+            "`demo` lets anybody order as anybody; it is refused at {address}, beyond loopback, unless \
+             gateway.demo_beyond_loopback says that nobody else reaches that"
+        );
         complaints.push(Complaint::new("gateway.auth", reason));
     }
     let node = &settings.runtime.node;

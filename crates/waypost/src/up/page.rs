@@ -53,8 +53,8 @@ pub(super) fn welcome(
         lines.push(
             style.yellow("Demo mode: whoever reaches the gateway may order as any user, without a token."),
         );
-        lines
-            .push("It is refused beyond loopback; `--set gateway.auth=required` asks for tokens.".to_owned());
+        let beyond = if settings.gateway.demo_beyond_loopback { "allowed" } else { "refused" };
+        lines.push(format!("It is {beyond} beyond loopback; `--set gateway.auth=required` asks for tokens."));
     }
     lines.push(match (system.export(), viewer) {
         (Some(endpoint), Some(_)) => format!("Telemetry goes to the viewer and to {endpoint}."),

@@ -199,6 +199,7 @@ fn two_listeners_at_one_address_and_a_demo_for_everybody_are_refused() {
     assert_eq!(ended.code, 64, "{ended:?}");
     assert!(ended.err.contains("127.0.0.1:9091"), "{}", ended.err);
     assert!(ended.err.contains("gateway.auth"), "{}", ended.err);
+    assert!(ended.err.contains("gateway.demo_beyond_loopback"), "{}", ended.err);
 }
 
 #[test]
@@ -213,7 +214,18 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
     for part in ["waypost up", "Exit codes:", "  69  "] {
         assert!(help.out.contains(part), "{part:?} is missing in {}", help.out);
     }
-    for command in ["up", "run", "load", "config", "migrate", "orders", "dead-letters", "completions"] {
+    for command in [
+        "up",
+        "run",
+        "load",
+        "config",
+        "migrate",
+        "orders",
+        "dead-letters",
+        "health",
+        "completions",
+        "man-pages",
+    ] {
         let help = ended(waypost(folder.path()).args([command, "--help"]));
         assert!(help.out.contains("Examples:"), "{command} has no examples: {}", help.out);
     }
@@ -228,6 +240,39 @@ fn completions_are_printed_for_the_common_shells() {
         assert_eq!(ended.code, 0, "{ended:?}");
         assert!(ended.out.contains("port-offset"), "{shell}");
     }
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_flags_and_examples() {
+    let folder = tempdir().unwrap();
+    let written = ended(waypost(folder.path()).args(["man-pages", "man/man1"]));
+    assert_eq!(written.code, 0, "{written:?}");
+    let page = |name: &str| fs::read_to_string(folder.path().join("man/man1").join(name)).unwrap();
+    assert!(page("waypost.1").contains("waypost\\-up(1)"), "{}", page("waypost.1"));
+    let up = page("waypost-up.1");
+    assert!(up.contains("\\-\\-port\\-offset") && up.contains("leaving nothing behind"), "{up}");
+    assert!(page("waypost-orders-refund.1").contains("\\-\\-reason"));
+}
+
+/// What a container of the compose file would be told, and its health check with it.
+#[test]
+fn the_settings_of_the_compose_file_are_ones_that_the_program_takes() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/compose/compose.yaml"))
+        .unwrap();
+    let settings =
+        text.lines().filter_map(|line| line.trim().split_once(": ")).filter_map(|(name, value)| {
+            // `${NAME:-default}` is what Compose makes of a variable that is not set.
+            let value = value.trim_matches('"');
+            let value = value.split_once(":-").map_or(value, |(_, default)| default.trim_end_matches('}'));
+            name.starts_with("WAYPOST_").then(|| (name.to_owned(), value.to_owned()))
+        });
+    let settings: Vec<(String, String)> = settings.filter(|(name, _)| name.contains("__")).collect();
+    assert!(settings.len() > 6, "{settings:?}");
+    let folder = tempdir().unwrap();
+    let checked = ended(waypost(folder.path()).args(["config", "check", "--up"]).envs(settings.clone()));
+    assert_eq!(checked.code, 0, "{checked:?}");
+    let health = ended(waypost(folder.path()).args(["health", "--admin", "127.0.0.1:9"]).envs(settings));
+    assert_eq!(health.code, 1, "the health check reads them too: {health:?}");
 }
 
 /// `cargo run` hands on what the build script set for the compiler. A name like a setting's would be refused as one.

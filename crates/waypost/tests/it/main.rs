@@ -4,9 +4,11 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod answers;
+mod business;
 mod commit;
 mod configuration;
 mod environment;
+mod health;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;

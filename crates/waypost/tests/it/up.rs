@@ -15,6 +15,30 @@ pub fn url_of(up: &mut Program, name: &str) -> String {
     line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned()
 }
 
+/// As `deploy/compose/compose.yaml` has it: a container whose port is published on loopback alone.
+#[test]
+fn a_demo_listens_beyond_loopback_only_when_it_is_told_to() {
+    let folder = tempdir().unwrap();
+    let everywhere = || {
+        let mut command = waypost(folder.path());
+        command
+            .args(["up", "--ephemeral"])
+            .args(&FREE_PORTS[2..])
+            .env("WAYPOST_LISTEN__GATEWAY", "0.0.0.0:0");
+        command
+    };
+    let refused = ended(&mut everywhere());
+    assert_eq!(refused.code, 64, "{refused:?}");
+
+    let mut up = Program::start(everywhere().env("WAYPOST_GATEWAY__DEMO_BEYOND_LOOPBACK", "true"));
+    let gateway = url_of(&mut up, "gateway");
+    up.line_with("Ctrl-C stops");
+    assert!(up.seen().contains("It is allowed beyond loopback"), "{}", up.seen());
+    let port = gateway.rsplit(':').next().unwrap();
+    let answer = post(&format!("http://127.0.0.1:{port}/api/orders"), ORDER);
+    assert_eq!((answer.status.as_u16(), &answer.json["status"]), (201, &"completed".into()), "{answer:?}");
+}
+
 #[test]
 fn up_tells_the_story_of_an_order_and_answers_the_curl_of_the_readme() {
     let folder = tempdir().unwrap();

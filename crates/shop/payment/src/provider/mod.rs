@@ -26,6 +26,7 @@ use hyper_util::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tower::{BoxError, Layer as _, ServiceExt as _, timeout::error::Elapsed};
+use waypost_api::attributes::PAYMENT_PROVIDER_CODE;
 use waypost_api::{Amount, Currency, Money, PaymentId, TransactionId};
 use waypost_resilience::deadline;
 use waypost_telemetry::{
@@ -50,6 +51,7 @@ pub struct Provider {
     margin: Duration,
     answer_size: usize,
     denied: Counter<u64>,
+    declined: Counter<u64>,
 }
 
 #[derive(Serialize)]
@@ -110,7 +112,19 @@ impl Provider {
                 )
                 .with_unit("{call}")
                 .build(),
+            declined: telemetry
+                .meter()
+                .u64_counter("waypost.payment.declined")
+                .with_description("Payments that the provider declined, by its code.")
+                .with_unit("{payment}")
+                .build(),
         })
+    }
+
+    /// Counts a payment that ended without a charge because the provider said no. The codes are the provider's; how many
+    /// are told apart is bounded by `telemetry.metrics.cardinality_limit`.
+    pub(crate) fn count_declined(&self, code: &str) {
+        self.declined.add(1, &[KeyValue::new(PAYMENT_PROVIDER_CODE, code.to_owned())]);
     }
 
     /// Asks for an amount to be set aside.

