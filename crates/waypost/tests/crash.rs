@@ -1,14 +1,15 @@
 //! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is done twice.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use waypost_testkit::audit::{Books, audit};
-use waypost_testkit::{Client, Shop, until};
+use tempfile::TempDir;
+use waypost_test_servers::postgres::Database;
+use waypost_testkit::audit::{Books, Finding, audit, audit_server};
+use waypost_testkit::{Client, Shop, ShopBuilder, until};
 
 const KILLS: usize = 20;
 const CLIENTS: usize = 24;
@@ -25,12 +26,56 @@ struct Attempt {
     acknowledged: Option<(u16, String)>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
-    let folder = tempfile::tempdir().unwrap();
+/// Where a shop keeps its data.
+struct Data {
+    folder: TempDir,
+    /// A database of its own on the tests' PostgreSQL, if that is where.
+    server: Option<Database>,
+}
+
+impl Data {
+    fn shop(&self) -> ShopBuilder {
+        let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(self.folder.path());
+        match &self.server {
+            Some(server) => shop.on_postgres(&server.url()),
+            None => shop,
+        }
+    }
+
+    async fn books(&self) -> Books {
+        match &self.server {
+            Some(server) => Books::read_server(&server.url()).await.unwrap(),
+            None => Books::read(self.folder.path()).unwrap(),
+        }
+    }
+
+    async fn findings(&self) -> Vec<Finding> {
+        match &self.server {
+            Some(server) => audit_server(&server.url()).await.unwrap(),
+            None => audit(self.folder.path()).unwrap(),
+        }
+    }
+}
+
+mod on_sqlite {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
+        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server: None }).await;
+    }
+}
+
+mod on_postgres {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
+        let server = Some(super::Database::create());
+        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server }).await;
+    }
+}
+
+async fn kill_again_and_again(data: Data) {
     let mut attempts: Vec<Attempt> = Vec::new();
     for round in 0..KILLS {
-        let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(folder.path()).start().await.unwrap();
+        let shop = data.shop().start().await.unwrap();
         // Each round kills at another point of the run; the pause is the subject of the test, not a wait for a state.
         let pause = Duration::from_millis(40 + 37 * (round as u64 % 11));
         let placed = load_until_killed(shop, round, pause).await;
@@ -39,15 +84,15 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kill
         attempts.extend(placed);
     }
 
-    let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(folder.path()).start().await.unwrap();
+    let shop = data.shop().start().await.unwrap();
     let gateway = shop.client("gateway");
     settle_everything(&gateway, &mut attempts).await;
     everything_acknowledged_is_there(&gateway, &attempts).await;
-    wait_for_the_last_message(folder.path()).await;
+    wait_for_the_last_message(&data).await;
     let stopped = shop.stop().await.unwrap();
     assert!(stopped.status.success(), "{}", stopped.output);
 
-    books_are_right(folder.path(), attempts.len());
+    books_are_right(&data, attempts.len()).await;
     println!("{} orders over {KILLS} kills: all there, all ended, the books are right", attempts.len());
 }
 
@@ -124,18 +169,18 @@ async fn everything_acknowledged_is_there(gateway: &Client, attempts: &[Attempt]
 }
 
 /// Every order has ended and has its message, once the consumer has caught up.
-async fn wait_for_the_last_message(data: &Path) {
+async fn wait_for_the_last_message(data: &Data) {
     until("an end and a message for every order", async || {
-        let books = Books::read(data).unwrap();
+        let books = data.books().await;
         books.unsent == 0 && books.orders.keys().all(|order| books.told.contains_key(order)) // I14
     })
     .await;
 }
 
 /// The rows after the last stop.
-fn books_are_right(data: &Path, attempts: usize) {
-    assert_eq!(audit(data).unwrap(), []);
-    let books = Books::read(data).unwrap();
+async fn books_are_right(data: &Data, attempts: usize) {
+    assert_eq!(data.findings().await, []);
+    let books = data.books().await;
     // I1: each key has its definite answer by now, and so one order.
     assert_eq!(books.orders.len(), attempts, "keys and orders");
     assert!(books.orders.values().any(|order| order.status == "completed"));

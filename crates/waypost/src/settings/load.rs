@@ -196,6 +196,8 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         let reason = format!("{node:?} is no name of a node: up to 64 letters, digits and `-_.`");
         complaints.push(Complaint::new("runtime.node", reason));
     }
+    let database = settings.database.check().into_iter();
+    complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
     complaints.extend(settings.order.check().into_iter().map(|complaint| complaint.under("order")));
     let provider = settings.payment.provider.check().into_iter();

@@ -10,6 +10,7 @@ mod http;
 mod load;
 mod migration;
 mod operator;
+mod postgres;
 mod program;
 mod provider_faults;
 mod run;

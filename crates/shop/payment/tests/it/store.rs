@@ -21,6 +21,13 @@ macro_rules! on_each_store {
                 async fn $test() { super::$test(crate::world::sqlite()).await; }
             )*
         }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::postgres().await).await; }
+            )*
+        }
     };
 }
 
