@@ -11,6 +11,8 @@ mod modules;
 mod mutations;
 mod needs;
 mod run;
+mod servers;
+mod stack;
 mod versions;
 
 use std::process::ExitCode;
@@ -18,7 +20,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask <command>
 
-  test [cargo test arguments]   run every test of the workspace, with all that they need
+  test [cargo test arguments]   run every test of the workspace, with all that they need, servers included
+  stack up|run|status|down      PostgreSQL, Redis and Kafka on free ports for a developer: `cargo xtask stack help`
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
   lint                          formatting, clippy with warnings as errors, documentation, layers, telemetry names,
                                 features
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Some("lint") => run::lint(),
         Some("layers") => run::layers(),
         Some("features") => run::features(),
+        Some("stack") => stack::command(&rest),
         Some("mutations") => run::mutations(&rest),
         Some("conventions") => run::conventions(&rest),
         Some("help" | "--help" | "-h") | None => {

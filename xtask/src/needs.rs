@@ -4,14 +4,18 @@
 //! - Clients that no one here wrote (OpenTelemetry's SDKs for Python and JavaScript, Zipkin's clients): with `python3` and
 //!   `node`, into `target/test-clients`.
 //!
+//! The servers that tests talk to are found by `servers`, in the same way.
+//!
 //! What is found goes to the tests in variables; what is not is left out of them, and both are printed. A variable that is
 //! already set is taken as it is. They do not begin with `WAYPOST_`: those are settings of the program, which refuses
 //! ones that it does not know.
 
 mod browser;
 mod clients;
+pub(crate) mod packages;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -41,15 +45,15 @@ pub(crate) fn all(target: &Path) -> Vec<Variable> {
 }
 
 /// Says something beside the output: `eval "$(cargo xtask needs)"` reads only variables.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     // Nobody to tell when standard error is closed.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The assignments as a shell reads them.
-pub(crate) fn exports(variables: &[Variable]) -> String {
-    let export = |(name, value): &Variable| {
-        format!("export {name}='{}'\n", value.to_string_lossy().replace('\'', r"'\''"))
+pub(crate) fn exports<N: Display, V: AsRef<OsStr>>(variables: &[(N, V)]) -> String {
+    let export = |(name, value): &(N, V)| {
+        format!("export {name}='{}'\n", value.as_ref().to_string_lossy().replace('\'', r"'\''"))
     };
     variables.iter().map(export).collect::<Vec<_>>().concat()
 }
@@ -65,14 +69,14 @@ fn line(what: &str, found: &Found) -> String {
 }
 
 /// The first of these programs on the path.
-fn on_path(names: &[&str]) -> Option<PathBuf> {
+pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
     let places = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     places.into_iter().find(|place| place.is_file())
 }
 
 /// Runs a program to its end; one that fails is an error with the last line that it said.
-fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let Output { status, stdout, stderr } =
         command.stdin(Stdio::null()).output().with_context(|| format!("`{program}` could not be started"))?;
@@ -84,7 +88,7 @@ fn output(command: &mut Command) -> anyhow::Result<String> {
 }
 
 /// The line that says most of what a failing program said: the first that calls itself an error, else the last.
-fn reason(said: &str) -> &str {
+pub(crate) fn reason(said: &str) -> &str {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_error = |line: &&str| ["ERROR:", "E:", "npm error"].iter().any(|mark| line.starts_with(mark));
     lines().find(is_error).or_else(|| lines().next_back()).unwrap_or("it said nothing")
@@ -107,7 +111,7 @@ mod tests {
 
     #[test]
     fn variables_are_written_as_a_shell_reads_them() {
-        let variables = [("TEST_A", "/it's/a".into()), ("TEST_B", "/b c".into())];
+        let variables = [("TEST_A", "/it's/a"), ("TEST_B", "/b c")];
         assert_eq!(exports(&variables), "export TEST_A='/it'\\''s/a'\nexport TEST_B='/b c'\n");
     }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
+use crate::servers::{Folder, Servers};
 use crate::{conventions, features, layers, licences, modules, mutations, versions};
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
@@ -21,15 +22,19 @@ pub(crate) fn say(text: &str) {
 /// `cargo xtask test`: every test of the workspace.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     require("cc", "a C compiler builds the embedded SQLite; on Debian: apt-get install gcc libc6-dev")?;
-    say(
-        "needs: a Rust toolchain and a C compiler: both found. The tests start the servers of this workspace on\n\
-         free ports with private folders; they use no PostgreSQL, Redis or Kafka yet.\n",
-    );
-    let variables = needs::all(&target()?);
+    say("needs: a Rust toolchain and a C compiler: both found\n");
+    let target = target()?;
+    let mut variables = needs::all(&target);
+    let folder = Folder::of_this_process()?;
+    let servers = Servers::start(&target, folder.path());
+    servers.watch();
+    variables.extend(servers.variables().iter().cloned());
 
     let mut command = vec!["test", "--workspace", "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
-    cargo("all tests", &command, &variables)?;
+    let outcome = cargo("all tests", &command, &variables);
+    servers.stop();
+    outcome?;
     say("all tests passed\n");
     Ok(())
 }
@@ -40,7 +45,7 @@ pub(crate) fn needs() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn target() -> anyhow::Result<PathBuf> {
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
     let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
     Ok(metadata.target_directory.into_std_path_buf())
 }

@@ -16,6 +16,8 @@ pub mod redis;
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
 /// The URL of a Redis, such as `redis://127.0.0.1:41235`.
 pub const REDIS: &str = "TEST_REDIS_URL";
+/// The program `redis-server`, for tests that need a server of their own.
+pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.
 pub const KAFKA: &str = "TEST_KAFKA";
 

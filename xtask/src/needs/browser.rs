@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
-use super::{Found, on_path, output, tell};
+use super::packages::install;
+use super::{Found, on_path, output};
 
 /// A program, the variable that names it, what it is called, and the Debian package that has it.
 struct Program {
@@ -46,21 +47,4 @@ impl Program {
         let set = std::env::var_os(self.variable).filter(|value| !value.is_empty());
         set.map(PathBuf::from).or_else(|| on_path(self.names))
     }
-}
-
-fn install(packages: &[&str]) -> anyhow::Result<()> {
-    let wanted = packages.join(" ");
-    if on_path(&["apt-get"]).is_none() {
-        bail!("install them with this system's packages (Debian calls them {wanted})");
-    }
-    if output(Command::new("id").arg("-u"))? != "0" {
-        bail!("only root can install them: apt-get install --no-install-recommends {wanted}");
-    }
-    tell(&format!("needs: installing {wanted} with apt-get\n"));
-    let apt = |arguments: &[&str]| {
-        output(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
-    };
-    apt(&["update"])?;
-    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())?;
-    Ok(())
 }

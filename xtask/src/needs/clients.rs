@@ -1,15 +1,15 @@
 //! Clients of other languages, each language's in a folder of its own under `target/test-clients`.
 //!
-//! A folder is made anew when the pins or the language's version change; its stamp is written last, so that half an
-//! installation is never taken for a whole one.
+//! A folder is made anew when the pins or the language's version change.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::{Found, on_path, output, tell};
+use super::packages::made_once;
+use super::{Found, on_path, output};
 
 const PYTHON: [&str; 4] = [
     "opentelemetry-sdk==1.45.2",
@@ -69,55 +69,9 @@ fn stamp(language: &str, version: &str, pins: &[&str]) -> String {
     format!("{language} {version}\n{}\n", pins.join("\n"))
 }
 
-/// Fills a folder with `make`, unless it was filled with the same stamp before.
-fn made_once(
-    folder: &Path,
-    stamp: &str,
-    make: impl FnOnce(&Path) -> anyhow::Result<String>,
-) -> anyhow::Result<()> {
-    let written: PathBuf = folder.join("stamp");
-    if fs::read_to_string(&written).is_ok_and(|before| before == stamp) {
-        return Ok(());
-    }
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    tell(&format!("needs: installing packages into {}\n", folder.display()));
-    make(folder).context("the packages could not be installed")?;
-    fs::write(&written, stamp).with_context(|| format!("writing {}", written.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_folder_is_made_once_for_each_stamp_and_again_after_a_failure() {
-        let scratch = tempfile::tempdir().unwrap();
-        let folder = scratch.path().join("clients/python");
-        let made = std::cell::Cell::new(0);
-        let make = |stamp: &str, works: bool| {
-            made_once(&folder, stamp, |folder| {
-                made.set(made.get() + 1);
-                assert_eq!(fs::read_dir(folder)?.count(), 0, "nothing is left of the one before");
-                fs::write(folder.join("package"), "")?;
-                anyhow::ensure!(works, "no network");
-                Ok(String::new())
-            })
-        };
-        make("one", true).unwrap();
-        make("one", true).unwrap();
-        assert_eq!(made.get(), 1);
-
-        let failed = make("two", false).unwrap_err();
-        assert_eq!(format!("{failed:#}"), "the packages could not be installed: no network");
-        make("two", true).unwrap();
-        make("two", true).unwrap();
-        assert_eq!(made.get(), 3);
-        make("one", true).unwrap();
-        assert_eq!(made.get(), 4);
-    }
 
     #[test]
     fn a_stamp_names_the_language_its_version_and_every_pin() {

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sqlx::{Connection as _, PgConnection};
-use waypost_test_servers::{postgres::Database, redis::Keys};
+use waypost_test_servers::{
+    postgres::Database,
+    redis::{Keys, Server},
+};
 
 async fn databases_named(server: &str, name: &str) -> i64 {
     let mut connection = PgConnection::connect(server).await.unwrap();
@@ -36,4 +39,18 @@ fn tests_side_by_side_do_not_meet() {
     let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
     assert_eq!(distinct.len(), 4, "{names:?}");
     assert_ne!(Keys::own().prefix(), Keys::own().prefix());
+}
+
+#[test]
+fn a_redis_of_ones_own_is_killed_and_comes_back_empty() {
+    let mut server = Server::start_with(&["--maxmemory", "3mb"]);
+    assert_eq!(server.command(&["SET", "a", "1"]), "+OK");
+    server.pause();
+    server.go_on();
+    assert_eq!(server.command(&["EXISTS", "a"]), ":1");
+    server.restart();
+    assert_eq!(server.command(&["EXISTS", "a"]), ":0");
+    let port = server.port();
+    drop(server);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use futures_util::{StreamExt as _, stream};
 use waypost_testkit::{Behaviour, Collector, Shop, until};
 
 use crate::seed_order;
@@ -51,4 +52,36 @@ async fn orders_do_not_notice_a_collector_that_hangs() {
     let collector = Collector::start(Behaviour::Hangs).unwrap();
     let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).export_to(&collector);
     orders_go_on(shop.start().await.unwrap(), "hangs").await;
+}
+
+/// Spans that each handle keeps at most.
+const QUEUE: u64 = 256;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_orders_at_once_do_not_notice_a_collector_that_hangs() {
+    let collector = Collector::start(Behaviour::Hangs).unwrap();
+    let shop = Shop::of(env!("CARGO_BIN_EXE_waypost"))
+        .export_to(&collector)
+        .environment("OTEL_BSP_MAX_QUEUE_SIZE", &QUEUE.to_string());
+    let shop = shop.start().await.unwrap();
+    let gateway = shop.client("gateway");
+    let orders = stream::iter(0..300).map(async |_| {
+        let answer = gateway.post("/api/orders", &[], &seed_order()).await.unwrap();
+        answer.status.as_u16()
+    });
+    let answers: Vec<u16> = orders.buffer_unordered(30).collect().await;
+    // 202: taken, and carried on after the answer.
+    assert!(answers.iter().all(|status| matches!(status, 201 | 202)), "{answers:?}");
+
+    // What nobody takes is not kept: each queue is within its bound, and what is beyond it is counted.
+    let metrics = shop.client("admin").get("/metrics").await.unwrap();
+    let text = String::from_utf8_lossy(&metrics.bytes);
+    let values = |name: &str, label: &str| -> Vec<u64> {
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect()
+    };
+    let sizes = values("otel_sdk_processor_span_queue_size", "");
+    assert!(!sizes.is_empty() && sizes.iter().all(|size| *size <= QUEUE), "{sizes:?}");
+    let dropped: u64 = values("otel_sdk_processor_span_processed_total", "error_type").iter().sum();
+    assert!(dropped > 0, "so few orders prove nothing");
 }

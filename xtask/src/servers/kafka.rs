@@ -1,0 +1,182 @@
+//! Kafka: from Maven, on a Java that is there or comes from Debian's packages. One node that is broker and controller.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::process::{Failed, Process, Signal, User};
+use super::{Program, Started, port};
+use crate::needs::packages::{install, made_once};
+use crate::needs::{on_path, output};
+
+const VERSION: &str = "4.3.1";
+
+/// What Maven fetches. Without a binding of slf4j the broker says nothing.
+const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>waypost</groupId>
+  <artifactId>test-kafka</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>4.3.1</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"#;
+
+const OLDEST_JAVA: u32 = 17;
+
+/// The installed server.
+struct Kafka {
+    java: PathBuf,
+    class_path: String,
+}
+
+pub(super) fn find(target: &Path) -> anyhow::Result<Box<dyn Program>> {
+    let missing: Vec<&str> = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")]
+        .into_iter()
+        .filter_map(|(program, package)| on_path(&[program]).is_none().then_some(package))
+        .collect();
+    if !missing.is_empty() {
+        install(&missing).with_context(|| format!("{} not found", missing.join(" and ")))?;
+    }
+    let java = on_path(&["java"]).context("there is still no java")?;
+    let version = major(&output(Command::new(&java).args(["--version"]))?);
+    ensure!(
+        version.is_some_and(|version| version >= OLDEST_JAVA),
+        "{} is Java {}, {OLDEST_JAVA} or newer is needed",
+        java.display(),
+        version.unwrap_or_default()
+    );
+    let maven = on_path(&["mvn"]).context("there is still no mvn")?;
+    let folder = target.join("test-servers/kafka");
+    made_once(&folder, POM, |folder| fetch(&maven, folder))?;
+    Ok(Box::new(Kafka { java, class_path: class_path(&folder.join("lib"))? }))
+}
+
+/// "openjdk 17.0.16 2025-07-15" is 17.
+fn major(about: &str) -> Option<u32> {
+    let version = about.lines().find_map(|line| {
+        line.split_whitespace().nth(1).filter(|_| line.starts_with("openjdk") || line.starts_with("java"))
+    })?;
+    version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn fetch(maven: &Path, folder: &Path) -> anyhow::Result<String> {
+    fs::write(folder.join("pom.xml"), POM)?;
+    let to = format!("-DoutputDirectory={}", folder.join("lib").display());
+    let goal = ["-B", "-ntp", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", &to];
+    output(Command::new(maven).current_dir(folder).args(goal))
+}
+
+fn class_path(folder: &Path) -> anyhow::Result<String> {
+    let jars = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut jars: Vec<String> = jars.flatten().map(|jar| jar.path().to_string_lossy().into_owned()).collect();
+    jars.sort();
+    Ok(jars.join(":"))
+}
+
+impl Program for Kafka {
+    fn description(&self) -> String {
+        format!("{VERSION} on {}", self.java.display())
+    }
+
+    fn start(&self, folder: &Path) -> Result<Started, Failed> {
+        let [port, controller] = port::free()?;
+        let properties = folder.join("server.properties");
+        fs::write(&properties, configuration(port, controller, folder)?)?;
+        let mut format = self.command("kafka.tools.StorageTool");
+        // Any 22 characters that are 16 bytes in base64url: the cluster has one member.
+        format.args(["format", "-t", "d2F5cG9zdC10ZXN0cy0wMQ", "-c"]).arg(&properties);
+        output(&mut format)?;
+
+        let mut arguments = self.arguments("kafka.Kafka");
+        arguments.push(properties.to_string_lossy().into_owned());
+        let mut process =
+            Process::start(User::Own, &self.java, arguments, Signal::Kill, &folder.join("log"))?;
+        process.ready(|_| brokers(port).is_ok_and(|brokers| brokers > 0))?;
+        Ok(Started { process, address: format!("127.0.0.1:{port}") })
+    }
+}
+
+impl Kafka {
+    fn arguments(&self, class: &str) -> Vec<String> {
+        let options = ["-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+        let log =
+            ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"];
+        options
+            .into_iter()
+            .chain(log)
+            .chain(["-cp", &self.class_path, class])
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+
+    fn command(&self, class: &str) -> Command {
+        let mut command = Command::new(&self.java);
+        command.args(self.arguments(class));
+        command
+    }
+}
+
+fn configuration(port: u16, controller: u16, folder: &Path) -> Result<String, std::fmt::Error> {
+    let mut text = String::from("process.roles=broker,controller\nnode.id=1\n");
+    writeln!(text, "controller.quorum.voters=1@127.0.0.1:{controller}")?;
+    writeln!(text, "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")?;
+    writeln!(text, "advertised.listeners=PLAINTEXT://127.0.0.1:{port}")?;
+    writeln!(text, "log.dirs={}", folder.join("data").display())?;
+    text.push_str(
+        "controller.listener.names=CONTROLLER\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         offsets.topic.replication.factor=1\n\
+         offsets.topic.num.partitions=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=1\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         share.coordinator.state.topic.num.partitions=1\n\
+         group.initial.rebalance.delay.ms=0\n\
+         auto.create.topics.enable=false\n\
+         controlled.shutdown.enable=false\n",
+    );
+    // A broker that was killed waits at its next start until its old registration has run out.
+    text.push_str("broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=500\n");
+    Ok(text)
+}
+
+/// How many brokers a Metadata answer (version 1, about no topic) lists.
+fn brokers(port: u16) -> io::Result<i32> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    // Size, key 3, version 1, correlation 7, a client of no name, no topics.
+    stream.write_all(&[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0])?;
+    // Size, correlation, length of the list of brokers.
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    let [.., a, b, c, d] = head;
+    Ok(i32::from_be_bytes([a, b, c, d]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_java_is_read() {
+        assert_eq!(major("openjdk 17.0.16 2025-07-15\nOpenJDK Runtime Environment (build 17)"), Some(17));
+        assert_eq!(major("java 21 2023-09-19 LTS"), Some(21));
+        assert_eq!(major("no such thing"), None);
+    }
+
+    #[test]
+    fn what_is_fetched_is_the_version_that_is_said() {
+        assert!(POM.contains(&format!("<artifactId>kafka_2.13</artifactId><version>{VERSION}</version>")));
+    }
+}
