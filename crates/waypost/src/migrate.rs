@@ -52,7 +52,10 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     // The broker's files are on this machine wherever the services keep their data.
     let broker = match effective.settings.files() {
         Files::Ephemeral => None,
-        files => Some(("broker", Box::new(EmbeddedBroker::migrator(files.database("broker"))) as Box<dyn Migrator>)),
+        files => Some((
+            "broker",
+            Box::new(EmbeddedBroker::migrator(files.database("broker"))) as Box<dyn Migrator>,
+        )),
     };
     for (name, migrator) in services.into_iter().chain(broker) {
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;

@@ -61,7 +61,9 @@ impl std::error::Error for Cause {
 pub enum Error {
     /// Another process held the write lock for longer than the busy time-out, or no connection was free. Nothing was
     /// written.
-    #[error("the database stayed busy for the whole time-out: another connection holds a lock, or none was free")]
+    #[error(
+        "the database stayed busy for the whole time-out: another connection holds a lock, or none was free"
+    )]
     Busy(#[source] Cause),
     /// The database server did not answer: it is away, the connection broke, or it is no more the one that takes writes.
     /// Nothing was written. The embedded database never raises it.

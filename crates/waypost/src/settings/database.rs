@@ -92,10 +92,16 @@ impl Database {
             complain("schema_prefix", reason);
         }
         if self.max_connections == 0 {
-            complain("max_connections", "without a connection nothing can be kept; set at least 1".to_owned());
+            complain(
+                "max_connections",
+                "without a connection nothing can be kept; set at least 1".to_owned(),
+            );
         }
         if self.client_certificate.is_some() != self.client_key.is_some() {
-            complain("client_key", "a client's certificate and its key go together; set both or none".to_owned());
+            complain(
+                "client_key",
+                "a client's certificate and its key go together; set both or none".to_owned(),
+            );
         }
         complaints
     }

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::params;
 use rusqlite::types::ValueRef;
 
-use super::{Outbox as _, letter_reference, position_of};
 use super::sqlite::{SqliteOutbox, sql_limit, wake_relay};
+use super::{Outbox as _, letter_reference, position_of};
 use crate::broker::{KIND_HEADER, Record};
 use crate::clock::{from_millis, millis};
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
@@ -66,7 +66,9 @@ impl DeadLetters for SqliteOutbox {
     ) -> BoxFuture<'a, Result<Replayed, Error>> {
         let (by, reason) = (by.to_owned(), reason.to_owned());
         Box::pin(async move {
-            let Some(position) = position_of(reference, self.database.name()) else { return Ok(Replayed::Unknown) };
+            let Some(position) = position_of(reference, self.database.name()) else {
+                return Ok(Replayed::Unknown);
+            };
             self.database.write("replay-parked-event", move |unit| replay(unit, position, &by, &reason)).await
         })
     }

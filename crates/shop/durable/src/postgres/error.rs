@@ -13,9 +13,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
         match &error {
             sqlx::Error::Database(refused) => of_server(refused.as_ref()),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-                Error::Unavailable(Cause::new("connection_lost", error))
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed => Error::Unavailable(Cause::new("connection_lost", error)),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Error::Statement(Cause::new("decode", error))
             }

@@ -1,9 +1,9 @@
 //! Idempotency keys in PostgreSQL; see [`crate::idempotency`] for their rules, which are used here as they are there.
 
 use super::{At, Row, Unit, params};
+use crate::Error;
 use crate::clock::{from_millis, millis};
 use crate::idempotency::{self as rules, Claim, Fence, Key, held, judge};
-use crate::Error;
 
 /// The table, for a service's list of migrations.
 pub const SCHEMA: &str = "\

@@ -4,10 +4,10 @@ use futures_util::future::BoxFuture;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::time::timeout;
 
+use super::Server;
 use super::error::unanswered;
 use super::pool::close;
 use super::server::OLDEST;
-use super::Server;
 use crate::error::Cause;
 use crate::migration::{Migration, Migrator, Plan, Recorded, problem};
 use crate::{Error, MigrationProblem};

@@ -41,7 +41,7 @@ pub use migration::PostgresMigrator;
 use pool::Pool;
 pub use server::{Address, Password, Server, Tls, TlsMode, parse_url};
 pub use unit::Unit;
-pub use values::{At, Params, Row, beginning, millis_of};
+pub use values::{At, Params, Row, millis_of};
 
 pub use crate::postgres_params as params;
 
@@ -294,10 +294,15 @@ where
             (Err(error), None) if mode == Mode::Write => of_commit(error),
             // The statement may have been carried out, and its own commit with it.
             (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => {
+                shared.pool.forget();
                 return fail(span, of_commit(error));
             }
             (Err(error), None) | (_, Some(error)) => error,
         };
+        if matches!(lost, Error::Unavailable(_)) {
+            // What broke this one has most likely broken those that lie idle.
+            shared.pool.forget();
+        }
         let may_succeed = matches!(lost, Error::Conflict(_) | Error::Unavailable(_));
         if runs_left == 0 || !may_succeed {
             if let Some(code) = error::sqlstate(&lost) {

@@ -92,7 +92,9 @@ impl Outbox for PostgresOutbox {
             loop {
                 let rows = self
                     .database
-                    .read("pending-events", sql_limit(limit), |unit, limit| Box::pin(select_pending(unit, *limit)))
+                    .read("pending-events", sql_limit(limit), |unit, limit| {
+                        Box::pin(select_pending(unit, *limit))
+                    })
                     .await?;
                 let damaged: Vec<(i64, String)> =
                     rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
@@ -108,17 +110,21 @@ impl Outbox for PostgresOutbox {
     }
 
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.database.write("mark-events-published", (positions, keep), |unit, (positions, keep)| {
-            Box::pin(async move {
-                let now = unit.now().await?;
-                unit.execute(
-                    "UPDATE outbox SET published_at = $2 WHERE position = ANY($1)",
-                    params![positions, At(now)],
-                )
-                .await?;
-                delete_published(unit, *keep, deleted_with(positions.len())).await.map(drop)
-            })
-        }))
+        Box::pin(self.database.write(
+            "mark-events-published",
+            (positions, keep),
+            |unit, (positions, keep)| {
+                Box::pin(async move {
+                    let now = unit.now().await?;
+                    unit.execute(
+                        "UPDATE outbox SET published_at = $2 WHERE position = ANY($1)",
+                        params![positions, At(now)],
+                    )
+                    .await?;
+                    delete_published(unit, *keep, deleted_with(positions.len())).await.map(drop)
+                })
+            },
+        ))
     }
 
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>> {

@@ -97,6 +97,11 @@ impl Pool {
         }
     }
 
+    /// Gives up what lies idle.
+    pub(super) fn forget(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn pop(&self) -> Option<Idle> {
         // The one that was used last, so that those too many grow old.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()

@@ -167,7 +167,9 @@ impl Server {
     /// What a connection that could not be had says about the start: where, why, and what to do.
     pub(super) fn explain(&self, error: Error) -> Error {
         let cause = match &error {
-            Error::Statement(cause) | Error::Unavailable(cause) | Error::Busy(cause) => cause.code().to_owned(),
+            Error::Statement(cause) | Error::Unavailable(cause) | Error::Busy(cause) => {
+                cause.code().to_owned()
+            }
             _ => String::new(),
         };
         let hint = match cause.as_str() {
@@ -180,8 +182,12 @@ impl Server {
                 "the user may not do that; let it create a schema in the database, or make the service's schema and give \
                  it to the user"
             }
-            "53300" => "the server has no connection left; raise its max_connections, or lower database.max_connections",
-            _ => "it cannot be reached; see whether it runs there, and database.host, database.port and database.sslmode",
+            "53300" => {
+                "the server has no connection left; raise its max_connections, or lower database.max_connections"
+            }
+            _ => {
+                "it cannot be reached; see whether it runs there, and database.host, database.port and database.sslmode"
+            }
         };
         match error {
             Error::Migration { .. } | Error::Server { .. } => error,
@@ -214,16 +220,23 @@ pub fn parse_url(url: &str) -> Result<(Address, Option<TlsMode>), String> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
+    let (user, password) =
+        user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
     let (host, port) = match host.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| "the port is no number")?),
+        Some((host, port)) if !port.contains(']') => {
+            (host, port.parse().map_err(|_| "the port is no number")?)
+        }
         _ => (host, 5432),
     };
     let mut mode = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("sslmode", value)) => mode = Some(value.parse()?),
-            _ => return Err(format!("of parameters only sslmode is known, not {pair}; there are settings for the rest")),
+            _ => {
+                return Err(format!(
+                    "of parameters only sslmode is known, not {pair}; there are settings for the rest"
+                ));
+            }
         }
     }
     let text = |text: &str| decoded(text).ok_or("it holds a % that is no code of a character");
@@ -271,8 +284,12 @@ mod tests {
 
     #[test]
     fn a_url_is_read_into_its_parts() {
-        let (address, mode) = parse_url("postgres://ada:a%2Fb@db.internal:6432/shop?sslmode=verify-full").unwrap();
-        assert_eq!((address.host.as_str(), address.port, address.database.as_str()), ("db.internal", 6432, "shop"));
+        let (address, mode) =
+            parse_url("postgres://ada:a%2Fb@db.internal:6432/shop?sslmode=verify-full").unwrap();
+        assert_eq!(
+            (address.host.as_str(), address.port, address.database.as_str()),
+            ("db.internal", 6432, "shop")
+        );
         assert_eq!((address.user.as_str(), &address.password), ("ada", &Some(Password::new("a/b"))));
         assert_eq!(mode, Some(TlsMode::VerifyFull));
         let (address, mode) = parse_url("postgresql://ada@[::1]/shop").unwrap();
@@ -281,9 +298,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_url_is_said_without_its_password() {
-        for url in ["mysql://ada:secret@h/d", "postgres://ada:secret@h:port/d", "postgres://:secret@h/d",
-            "postgres://ada:secret@h/d?sslmode=maybe", "postgres://ada:secret%zz@h/d", "postgres://ada:secret@h/d?a=b"]
-        {
+        for url in [
+            "mysql://ada:secret@h/d",
+            "postgres://ada:secret@h:port/d",
+            "postgres://:secret@h/d",
+            "postgres://ada:secret@h/d?sslmode=maybe",
+            "postgres://ada:secret%zz@h/d",
+            "postgres://ada:secret@h/d?a=b",
+        ] {
             let problem = parse_url(url).unwrap_err();
             assert!(!problem.contains("secret"), "{problem}");
         }

@@ -14,7 +14,6 @@ use crate::clock::{ManualClock, millis};
 ///
 /// # Panics
 /// When the URL is none.
-#[expect(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 pub fn server(url: &str) -> Server {
     let (address, _) = parse_url(url).unwrap_or_else(|problem| panic!("{url}: {problem}"));
     Server::new(address)
@@ -105,7 +104,6 @@ fn sql(time: SystemTime) -> String {
 ///
 /// # Panics
 /// When the server refuses them.
-#[expect(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 pub fn execute(server: &Server, name: &str, sql: String) {
     try_execute(server, name, sql).unwrap_or_else(|refused| panic!("{refused}"));
 }
@@ -128,7 +126,6 @@ pub fn try_execute(server: &Server, name: &str, sql: String) -> Result<(), Strin
 ///
 /// # Panics
 /// When the server cannot be asked.
-#[expect(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 pub fn sequential_scans(server: &Server, name: &str) -> BTreeMap<String, i64> {
     let options = server.connect_options(name);
     let counted: Result<BTreeMap<String, i64>, sqlx::Error> = wait(async move {
@@ -138,7 +135,8 @@ pub fn sequential_scans(server: &Server, name: &str) -> BTreeMap<String, i64> {
         while sqlx::query(others).fetch_one(&mut connection).await?.try_get::<i64, _>(0)? > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let sql = "SELECT relname::text, seq_scan FROM pg_stat_user_tables WHERE schemaname = current_schema()";
+        let sql =
+            "SELECT relname::text, seq_scan FROM pg_stat_user_tables WHERE schemaname = current_schema()";
         let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     });

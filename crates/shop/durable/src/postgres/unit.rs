@@ -13,8 +13,8 @@ use super::error::unanswered;
 use super::pool::Lease;
 use super::values::{Params, Row};
 use super::{Mode, Shared};
-use crate::clock::from_millis;
 use crate::Error;
+use crate::clock::from_millis;
 
 /// What runs once the unit's commit is durable.
 type AfterCommit = Box<dyn FnOnce() + Send>;
@@ -32,7 +32,8 @@ pub struct Unit {
 }
 
 /// How a transaction begins, with the time in the same answer.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint";
+const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint";
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint";
 
@@ -64,9 +65,7 @@ impl Unit {
         if let Some(now) = self.now {
             return Ok(now);
         }
-        let now = self
-            .query_row("SELECT waypost_now()", Params::new(), |row| row.time(0))
-            .await?;
+        let now = self.query_row("SELECT waypost_now()", Params::new(), |row| row.time(0)).await?;
         Ok(*self.now.insert(now))
     }
 
@@ -150,7 +149,11 @@ impl Unit {
     }
 
     /// Ends the transaction. The connection is put back when the server says that it is over.
-    pub(super) async fn end(mut self, mode: Mode, keep: bool) -> (Operation, Result<Vec<AfterCommit>, Error>) {
+    pub(super) async fn end(
+        mut self,
+        mode: Mode,
+        keep: bool,
+    ) -> (Operation, Result<Vec<AfterCommit>, Error>) {
         if self.rows > 0 {
             self.operation.rows(self.rows);
         }

@@ -1,9 +1,10 @@
 //! Values on their way to the server and back.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{Arguments as _, Decode, Encode, Postgres, Row as _, Type};
 
@@ -93,7 +94,8 @@ const EARLIEST: i64 = -62_135_596_800_000;
 
 impl Type<Postgres> for At {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("timestamptz")
+        // Known by its number, so that no connection has to look it up.
+        PgTypeInfo::with_oid(Oid(1184))
     }
 
     fn compatible(of: &PgTypeInfo) -> bool {
@@ -121,9 +123,4 @@ impl Decode<'_, Postgres> for At {
 /// A length of time as an `interval` is made of it: `$1 * interval '1 millisecond'`.
 pub fn millis_of(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The first time of all, for "before everything".
-pub fn beginning() -> At {
-    At(UNIX_EPOCH)
 }

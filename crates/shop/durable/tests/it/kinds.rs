@@ -173,9 +173,7 @@ impl Kind {
 
     pub(crate) async fn purge_inbox(&self, age: Duration) -> usize {
         let purged: Result<usize, Error> = match &self.on {
-            On::Sqlite(database) => {
-                database.write("purge", move |unit| inbox::purge(unit, age, 10)).await
-            }
+            On::Sqlite(database) => database.write("purge", move |unit| inbox::purge(unit, age, 10)).await,
             On::Postgres(database, _) => {
                 let purge = database.write("purge", age, |unit, age| {
                     Box::pin(async move {
@@ -191,9 +189,7 @@ impl Kind {
     pub(crate) async fn claim(&self, key: &Key) -> Result<Claim, Error> {
         let key = key.clone();
         match &self.on {
-            On::Sqlite(database) => {
-                database.write("claim", move |unit| idempotency::claim(unit, &key)).await
-            }
+            On::Sqlite(database) => database.write("claim", move |unit| idempotency::claim(unit, &key)).await,
             On::Postgres(database, _) => {
                 let claim = database
                     .write("claim", key, |unit, key| Box::pin(postgres::idempotency::claim(unit, key)));

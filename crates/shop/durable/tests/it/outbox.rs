@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
 use waypost_durable::dead_letters::Replayed;
+use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
 use waypost_durable::{Database, Error, Migration, Unit};
 
 use super::ephemeral;

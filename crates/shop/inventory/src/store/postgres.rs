@@ -70,15 +70,19 @@ impl Store for PostgresStore {
     }
 
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("commit", (order, epoch), |unit, (order, epoch)| {
-            Box::pin(commit(unit, order, *epoch))
-        }))
+        Box::pin(
+            self.database.write("commit", (order, epoch), |unit, (order, epoch)| {
+                Box::pin(commit(unit, order, *epoch))
+            }),
+        )
     }
 
     fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool> {
-        Box::pin(self.database.write("release", (order, generation, epoch), |unit, (order, generation, epoch)| {
-            Box::pin(release(unit, order, *generation, *epoch))
-        }))
+        Box::pin(self.database.write(
+            "release",
+            (order, generation, epoch),
+            |unit, (order, generation, epoch)| Box::pin(release(unit, order, *generation, *epoch)),
+        ))
     }
 
     fn has_run_out(&self) -> Answer<'_, bool> {
@@ -448,15 +452,8 @@ async fn count(unit: &mut Unit) -> Result<Vec<StockCount>, Error> {
         params![],
         |row| {
             let id: String = row.get(0)?;
-            let counts: [i64; 7] = [
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-                row.get(5)?,
-                row.get(6)?,
-                row.get(7)?,
-            ];
+            let counts: [i64; 7] =
+                [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?];
             Ok((id, counts))
         },
     );

@@ -30,6 +30,7 @@ macro_rules! on_each_store {
 }
 
 mod concurrent;
+mod plans;
 
 on_each_store! {
     a_product_is_added_once_and_keeps_its_stock

@@ -23,8 +23,8 @@ use waypost_durable::{
     idempotency::{self as keys, Claim, Key},
     outbox::Outbox,
     postgres::{
-        At, Database, PostgresMigrator, Server, Unit, idempotency, millis_of, outbox,
-        outbox::PostgresOutbox, params,
+        At, Database, PostgresMigrator, Server, Unit, idempotency, millis_of, outbox, outbox::PostgresOutbox,
+        params,
     },
     saga::{Entry, Log, Phase},
 };
@@ -77,21 +77,24 @@ impl Store for PostgresStore {
     }
 
     fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>> {
-        Box::pin(self.database.read("find", (id, viewer), |unit, (id, viewer)| {
-            Box::pin(find(unit, id, viewer))
-        }))
+        Box::pin(
+            self.database.read("find", (id, viewer), |unit, (id, viewer)| Box::pin(find(unit, id, viewer))),
+        )
     }
 
     fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
-        Box::pin(self.database.read("page", (user, viewer, after, most), |unit, (user, viewer, after, most)| {
-            Box::pin(page(unit, user, viewer, after.as_ref(), *most))
-        }))
+        Box::pin(self.database.read(
+            "page",
+            (user, viewer, after, most),
+            |unit, (user, viewer, after, most)| Box::pin(page(unit, user, viewer, after.as_ref(), *most)),
+        ))
     }
 
     fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
-        Box::pin(self.database.write("cancel", (id, viewer), |unit, (id, viewer)| {
-            Box::pin(cancel(unit, id, viewer))
-        }))
+        Box::pin(
+            self.database
+                .write("cancel", (id, viewer), |unit, (id, viewer)| Box::pin(cancel(unit, id, viewer))),
+        )
     }
 
     fn advance(&self, progress: Progress) -> Answer<'_, bool> {
@@ -102,8 +105,9 @@ impl Store for PostgresStore {
                     .statement("advance", progress, |unit, progress| Box::pin(advance(unit, progress)));
                 return advance.await;
             }
-            let advance =
-                self.database.write("advance", progress, |unit, progress| Box::pin(advance_and_tell(unit, progress)));
+            let advance = self
+                .database
+                .write("advance", progress, |unit, progress| Box::pin(advance_and_tell(unit, progress)));
             advance.await
         })
     }
@@ -115,9 +119,10 @@ impl Store for PostgresStore {
     }
 
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
-        Box::pin(self.database.snapshot("reload", (id, epoch), |unit, (id, epoch)| {
-            Box::pin(taken(unit, id, *epoch))
-        }))
+        Box::pin(
+            self.database
+                .snapshot("reload", (id, epoch), |unit, (id, epoch)| Box::pin(taken(unit, id, *epoch))),
+        )
     }
 
     fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
@@ -140,9 +145,10 @@ impl Store for PostgresStore {
     }
 
     fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
-        Box::pin(self.untraced.statement("renew", (held, lasts), |unit, (held, lasts)| {
-            Box::pin(renew(unit, held, *lasts))
-        }))
+        Box::pin(
+            self.untraced
+                .statement("renew", (held, lasts), |unit, (held, lasts)| Box::pin(renew(unit, held, *lasts))),
+        )
     }
 
     fn purge_keys(&self) -> Answer<'_, usize> {
@@ -278,9 +284,13 @@ async fn purge_keys(unit: &mut Unit) -> Result<usize, Error> {
 async fn token_key(unit: &mut Unit) -> Result<TokenKey, Error> {
     let mut key: [u8; 32] = [0; 32];
     getrandom::fill(&mut key).map_err(|_| ErrorCode::Internal)?;
-    unit.execute("INSERT INTO page_token_key (id, key) VALUES (1, $1) ON CONFLICT DO NOTHING", params![&key[..]])
-        .await?;
-    let stored: Vec<u8> = unit.query_row("SELECT key FROM page_token_key", params![], |row| row.get(0)).await?;
+    unit.execute(
+        "INSERT INTO page_token_key (id, key) VALUES (1, $1) ON CONFLICT DO NOTHING",
+        params![&key[..]],
+    )
+    .await?;
+    let stored: Vec<u8> =
+        unit.query_row("SELECT key FROM page_token_key", params![], |row| row.get(0)).await?;
     Ok(TokenKey::new(stored.try_into().map_err(|_| malformed("page_token_key.key"))?))
 }
 

@@ -569,5 +569,8 @@ async fn an_operator_ends_a_parked_saga_that_is_as_it_was_seen(subject: Subject)
     assert_eq!(kinds, [ActionKind::Retry, ActionKind::Abandon, ActionKind::Retry]);
     assert_eq!(record.actions[0], action(ActionKind::Retry));
     assert_eq!((record.phase.as_str(), record.rows(), record.history.len()), ("ended", 3, 2));
-    assert_eq!((operators.count_parked().await.unwrap(), subject.outbox.pending(9).await.unwrap().len()), (0, 1));
+    assert_eq!(
+        (operators.count_parked().await.unwrap(), subject.outbox.pending(9).await.unwrap().len()),
+        (0, 1)
+    );
 }

@@ -98,9 +98,11 @@ impl Store for PostgresStore {
     }
 
     fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
-        Box::pin(self.database.write("begin_refund", (wish, epoch, self.times), |unit, (wish, epoch, times)| {
-            Box::pin(begin_refund(unit, wish, *epoch, times))
-        }))
+        Box::pin(self.database.write(
+            "begin_refund",
+            (wish, epoch, self.times),
+            |unit, (wish, epoch, times)| Box::pin(begin_refund(unit, wish, *epoch, times)),
+        ))
     }
 
     fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment> {
@@ -128,7 +130,9 @@ impl Store for PostgresStore {
     }
 
     fn totals(&self, currency: Currency) -> Answer<'_, Totals> {
-        Box::pin(self.database.snapshot("totals", currency, |unit, currency| Box::pin(totals(unit, *currency))))
+        Box::pin(
+            self.database.snapshot("totals", currency, |unit, currency| Box::pin(totals(unit, *currency))),
+        )
     }
 
     fn ping(&self) -> Answer<'_, ()> {
@@ -289,9 +293,12 @@ async fn end_refund(
 ) -> Result<Payment, Error> {
     let now = now(unit).await?;
     // A refund stays its order's.
-    let order = unit.query_optional("SELECT order_id FROM refunds WHERE step_key = $1", params![key], |row| {
-        row.get::<&str>(0)?.parse().map_err(|_| waypost_durable::Error::Malformed { what: "refunds.order_id" })
-    });
+    let order =
+        unit.query_optional("SELECT order_id FROM refunds WHERE step_key = $1", params![key], |row| {
+            row.get::<&str>(0)?
+                .parse()
+                .map_err(|_| waypost_durable::Error::Malformed { what: "refunds.order_id" })
+        });
     let Some(order) = order.await? else { return Err(malformed("refunds.step_key")) };
     lock(unit, &order).await?;
     let Some((refund, payment)) = refund(unit, key).await? else { return Err(malformed("refunds.step_key")) };

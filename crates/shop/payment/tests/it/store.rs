@@ -32,6 +32,7 @@ macro_rules! on_each_store {
 }
 
 mod concurrent;
+mod plans;
 mod retention;
 
 use retention::only_payments_that_ended_long_ago_are_deleted_and_the_books_stay;

@@ -163,7 +163,8 @@ async fn execute(unit: &mut Unit, command: &Command) -> Result<Answer, Error> {
     }
     let existing = match subject(&command.operation) {
         Some(id) => {
-            unit.query_optional(select_charge!("WHERE id = $1 FOR UPDATE"), params![id], charge_of_row).await?
+            unit.query_optional(select_charge!("WHERE id = $1 FOR UPDATE"), params![id], charge_of_row)
+                .await?
         }
         None => None,
     };

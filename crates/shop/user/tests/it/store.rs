@@ -1,7 +1,7 @@
 //! The contract of a store.
 
-use waypost_durable::postgres::testing;
 use waypost_durable::Files;
+use waypost_durable::postgres::testing;
 use waypost_telemetry::Telemetry;
 use waypost_test_servers::postgres;
 use waypost_user::domain::{NewUser, User};

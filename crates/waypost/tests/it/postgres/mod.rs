@@ -4,10 +4,11 @@ mod server;
 
 use std::fs;
 
+use futures_util::future::join_all;
 use tempfile::tempdir;
 use waypost_test_servers::postgres::Database;
 use waypost_testkit::audit::{Books, audit_server};
-use waypost_testkit::{Answer, Behaviour, Client, Collector, Shop, ShopBuilder, until};
+use waypost_testkit::{Answer, Behaviour, Client, Collector, Roles, Shop, ShopBuilder, until};
 
 use super::program::{ended, waypost};
 use server::OwnServer;
@@ -43,7 +44,8 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
     let running = shop(&database.url()).data(folder.path()).start().await.unwrap();
     let gateway = running.client("gateway");
     let mut first = Vec::new();
-    for (key, body, status) in [("ok", ORDER, 201), ("declined", DECLINED, 402), ("sold-out", SOLD_OUT, 409)] {
+    for (key, body, status) in [("ok", ORDER, 201), ("declined", DECLINED, 402), ("sold-out", SOLD_OUT, 409)]
+    {
         let answer = post(&gateway, key, body).await;
         assert_eq!(answer.status, status, "{key}: {}", answer.json);
         first.push((key, body, answer));
@@ -70,51 +72,68 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
     assert!(!files.iter().any(|file| file == "order.db"), "{files:?}");
 }
 
+/// Twenty-five orders, each sent until it has its definite answer; their ids.
+async fn place_until_answered(gateway: Client, client: usize) -> Vec<String> {
+    let mut answered = Vec::new();
+    for number in 0..25 {
+        let key = format!("client-{client}-order-{number}");
+        until(&format!("a definite answer to {key}"), async || {
+            let answer = gateway.post("/api/orders", &[("idempotency-key", key.as_str())], ORDER).await;
+            let Some(answer) = answer.ok().filter(|answer| answer.status == 201) else { return false };
+            answered.push(answer.json["order_id"].as_str().unwrap().to_owned());
+            true
+        })
+        .await;
+    }
+    answered
+}
+
 /// Killed in the middle of a load, and started again a moment later on the same data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_order_is_lost_or_doubled_when_the_server_is_killed_and_comes_back() {
     let mut server = OwnServer::start().await;
-    let running = shop(&server.url()).set("gateway.rate_limit.enabled", "false").start().await.unwrap();
+    let url = server.url();
+    let running = shop(&url).set("gateway.rate_limit.enabled", "false").start().await.unwrap();
     let gateway = running.client("gateway");
-    let clients = (0..8).map(|client| {
-        let gateway = gateway.clone();
-        waypost_telemetry::spawn(async move {
-            let mut answered = Vec::new();
-            for number in 0..25 {
-                let key = format!("client-{client}-order-{number}");
-                // Until it has its definite answer.
-                until(&format!("a definite answer to {key}"), async || {
-                    let answer = gateway.post("/api/orders", &[("idempotency-key", &key)], ORDER).await;
-                    let Ok(answer) = answer else { return false };
-                    let is_definite = answer.status == 201;
-                    if is_definite {
-                        answered.push(answer.json["order_id"].as_str().unwrap().to_owned());
-                    }
-                    is_definite
-                })
-                .await;
-            }
-            answered
-        })
-    });
-    let clients: Vec<_> = clients.collect();
-    let orders = async || Books::read_server(&server.url()).await.map_or(0, |books| books.orders.len());
-    until("orders to be under way", async || orders().await > 10).await;
-    server.kill().await;
-    let away = post(&gateway, "while-away", ORDER).await;
-    assert_eq!(away.status, 503, "{}", away.json);
-    assert!(away.headers.contains_key("retry-after"), "{:?}", away.headers);
-    server.start_again().await;
-    let mut told = Vec::new();
-    for client in clients {
-        told.extend(client.await.unwrap());
-    }
+    let clients = (0..8).map(|client| place_until_answered(gateway.clone(), client));
+    let kill = async {
+        let orders = async || Books::read_server(&url).await.map_or(0, |books| books.orders.len());
+        until("orders to be under way", async || orders().await > 10).await;
+        server.kill().await;
+        let away = post(&gateway, "while-away", ORDER).await;
+        assert_eq!(away.status, 503, "{}", away.json);
+        assert!(away.headers.contains_key("retry-after"), "{:?}", away.headers);
+        server.start_again().await;
+    };
+    let (told, ()) = tokio::join!(join_all(clients), kill);
+    let told = told.concat();
     assert_eq!(told.len(), 200);
-    let books = settles_with_right_books(&server.url()).await;
+    let books = settles_with_right_books(&url).await;
     // "while-away" may have been written or not; nothing else is there.
     assert!((200..=201).contains(&books.orders.len()), "{}", books.orders.len());
     assert!(told.iter().all(|order| books.orders[order].status == "completed"));
     running.stop().await.unwrap();
+}
+
+/// As in production: a process a role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_in_processes_of_their_own_share_a_server() {
+    let database = Database::create();
+    let url = database.url();
+    let settings = [
+        ("database.kind", "postgres"),
+        ("database.url", url.as_str()),
+        ("user.seed", "true"),
+        ("inventory.seed", "true"),
+        ("gateway.auth", "demo"),
+        ("runtime.worker_threads", "1"),
+    ];
+    let mut roles = Roles::prepare(env!("CARGO_BIN_EXE_waypost"), &settings).await.unwrap();
+    roles.start_all().await.unwrap();
+    let gateway = roles.gateway();
+    assert_eq!(post(&gateway, "ok", ORDER).await.status, 201);
+    assert_eq!(post(&gateway, "declined", DECLINED).await.status, 402);
+    assert_eq!(settles_with_right_books(&url).await.orders.len(), 2);
 }
 
 #[test]
@@ -154,14 +173,14 @@ fn a_start_that_cannot_use_the_server_says_why_and_ends_with_its_code() {
     let stranger = url.replacen("postgres@", "stranger@", 1);
     let elsewhere = url.replacen(database.name(), "nowhere", 1);
     for (settings, code, words) in [
-        (&[("HOST", "127.0.0.1"), ("PORT", "1")][..], 69, "it cannot be reached"),
-        (&[("URL", &stranger), ("PASSWORD_FILE", &password)], 69, "database.password_file"),
-        (&[("URL", &elsewhere)], 69, "there is no such database"),
-        (&[("PASSWORD_FILE", "/nowhere/password")], 64, "/nowhere/password"),
-        (&[("URL", "mysql://ada:hunter2@db/shop")], 64, "it must begin with postgres://"),
-        (&[("SSLMODE", "verify-full"), ("URL", &url), ("CA_FILE", &password)], 69, "database.sslmode"),
+        (vec![("HOST", "127.0.0.1"), ("PORT", "1")], 69, "it cannot be reached"),
+        (vec![("URL", stranger.as_str()), ("PASSWORD_FILE", &password)], 69, "database.password_file"),
+        (vec![("URL", elsewhere.as_str())], 69, "there is no such database"),
+        (vec![("PASSWORD_FILE", "/nowhere/password")], 64, "/nowhere/password"),
+        (vec![("URL", "mysql://ada:hunter2@db/shop")], 64, "it must begin with postgres://"),
+        (vec![("SSLMODE", "verify-full"), ("URL", &url), ("CA_FILE", &password)], 69, "database.sslmode"),
     ] {
-        let ended = start(settings);
+        let ended = start(&settings);
         assert_eq!(ended.code, code, "{settings:?}: {ended:?}");
         assert!(ended.err.contains(words), "{settings:?}: {}", ended.err);
         assert!(!ended.err.contains("hunter2") && !ended.out.contains("hunter2"), "{ended:?}");
@@ -172,7 +191,7 @@ fn a_start_that_cannot_use_the_server_says_why_and_ends_with_its_code() {
     assert_eq!(ended(&mut migrate).code, 0);
     let newer = "INSERT INTO schema_migrations (id, checksum) VALUES ('9999_future', 'x')".to_owned();
     server::execute(&url, &format!("SET search_path = waypost_user; {newer}"));
-    let ended = start(&[("URL", &url)]);
+    let ended = start(&[("URL", url.as_str())]);
     assert_eq!(ended.code, 73, "{ended:?}");
     assert!(ended.err.contains("newer version"), "{}", ended.err);
 }
@@ -187,8 +206,11 @@ async fn spans_name_the_server_and_the_schema() {
     let namespace = format!("{}|waypost_order", database.name());
     until("a span of the order service's database", async || {
         collector.spans().iter().any(|span| {
-            let is = |key: &str, value: &str| span.attribute(key).is_some_and(|found| found.to_string() == value);
-            is("db.system.name", "postgresql") && is("db.namespace", &namespace) && is("server.address", "127.0.0.1")
+            let is =
+                |key: &str, value: &str| span.attribute(key).is_some_and(|found| found.to_string() == value);
+            is("db.system.name", "postgresql")
+                && is("db.namespace", &namespace)
+                && is("server.address", "127.0.0.1")
         })
     })
     .await;

@@ -66,10 +66,8 @@ impl OwnServer {
         let _ = Command::new("kill").arg("-9").args(all).stderr(Stdio::null()).status();
         child.wait().unwrap();
         let port = self.port;
-        until("its port to be closed", async || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
-        })
-        .await;
+        until("its port to be closed", async || std::net::TcpStream::connect(("127.0.0.1", port)).is_err())
+            .await;
     }
 
     pub(super) fn url(&self) -> String {

@@ -32,13 +32,19 @@ impl DeadLetters for PostgresOutbox {
             Some(reference) => position_of(reference, name).unwrap_or(i64::MAX),
             None => i64::MIN,
         };
-        Box::pin(self.database.read("parked-events", (name, after, sql_limit(max)), |unit, (name, after, max)| {
-            Box::pin(unit.query_all(
-                select_letters!("WHERE parked_at IS NOT NULL AND position > $1 ORDER BY position LIMIT $2"),
-                params![after, max],
-                |row| read(row, name),
-            ))
-        }))
+        Box::pin(self.database.read(
+            "parked-events",
+            (name, after, sql_limit(max)),
+            |unit, (name, after, max)| {
+                Box::pin(unit.query_all(
+                    select_letters!(
+                        "WHERE parked_at IS NOT NULL AND position > $1 ORDER BY position LIMIT $2"
+                    ),
+                    params![after, max],
+                    |row| read(row, name),
+                ))
+            },
+        ))
     }
 
     fn count(&self) -> BoxFuture<'_, Result<u64, Error>> {
@@ -52,7 +58,9 @@ impl DeadLetters for PostgresOutbox {
             self.database
                 .read("find-parked-event", (name, position), |unit, (name, position)| {
                     Box::pin(unit.query_optional(
-                        select_letters!("WHERE position = $1 AND (parked_at IS NOT NULL OR replayed_at IS NOT NULL)"),
+                        select_letters!(
+                            "WHERE position = $1 AND (parked_at IS NOT NULL OR replayed_at IS NOT NULL)"
+                        ),
                         params![position],
                         |row| read(row, name),
                     ))

@@ -21,13 +21,20 @@ use crate::{Backoff, Error};
 #[derive(Debug)]
 pub(super) struct Sessions {
     database: Database,
-    /// The session of each relay that leads, by the relay's id.
-    leaders: Mutex<HashMap<String, PgConnection>>,
+    /// The session of each relay, by the relay's id.
+    sessions: Mutex<HashMap<String, Session>>,
     /// Whether a relay of this outbox leads, so that nobody else has to be told of an append.
     leads: Arc<AtomicBool>,
     /// Rises when another process says that it appended.
     told: watch::Sender<u64>,
     _end: DropGuard,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: PgConnection,
+    /// Whether it has the lock.
+    leads: bool,
 }
 
 impl Sessions {
@@ -39,7 +46,7 @@ impl Sessions {
         waypost_telemetry::spawn(listen(database.clone(), told.clone(), end.clone()));
         Arc::new(Sessions {
             database: database.clone(),
-            leaders: Mutex::default(),
+            sessions: Mutex::default(),
             leads,
             told,
             _end: end.drop_guard(),
@@ -54,34 +61,55 @@ impl Sessions {
     /// Takes the lead or renews it. A session that has it is only asked whether it is still there, which is what the server
     /// counts the lease from.
     pub(super) async fn try_lead(&self, relay: &str, lease: Duration) -> Result<Option<Leadership>, Error> {
-        let mut leaders = self.leaders.lock().await;
-        let asked_at = Instant::now();
-        let patience = self.database.shared.patience;
-        if let Some(mut session) = leaders.remove(relay) {
-            if within(patience, session.execute("SELECT 1")).await.is_ok() {
-                leaders.insert(relay.to_owned(), session);
-                return Ok(Some(Leadership::new(asked_at, lease)));
+        let mut sessions = self.sessions.lock().await;
+        let (asked_at, patience) = (Instant::now(), self.database.shared.patience);
+        if let Some(mut session) = sessions.remove(relay) {
+            let asked = if session.leads {
+                within(patience, session.connection.execute("SELECT 1")).await.map(|_| true)
+            } else {
+                within(patience, take(&mut session.connection, self.database.schema(), lease)).await
+            };
+            // One that was lost is no answer: a new one asks.
+            if let Ok(leads) = asked {
+                return Ok(self.keep(&mut sessions, relay, Session { leads, ..session }, asked_at, lease));
             }
-            self.leads.store(!leaders.is_empty(), Ordering::Release);
         }
-        let mut session = self.database.shared.pool.connect().await?;
-        let taken = within(patience, take(&mut session, self.database.schema(), lease)).await;
-        if !taken.inspect_err(|error| tracing::debug!(%error, "the lead could not be asked for"))? {
-            close(session).await;
-            return Ok(None);
+        let mut connection = self.database.shared.pool.connect().await?;
+        let taken = within(patience, take(&mut connection, self.database.schema(), lease)).await;
+        match taken {
+            Ok(leads) => Ok(self.keep(&mut sessions, relay, Session { connection, leads }, asked_at, lease)),
+            Err(error) => {
+                self.leads.store(sessions.values().any(|session| session.leads), Ordering::Release);
+                Err(error)
+            }
         }
-        leaders.insert(relay.to_owned(), session);
-        self.leads.store(true, Ordering::Release);
-        Ok(Some(Leadership::new(asked_at, lease)))
+    }
+
+    fn keep(
+        &self,
+        sessions: &mut HashMap<String, Session>,
+        relay: &str,
+        session: Session,
+        asked_at: Instant,
+        lease: Duration,
+    ) -> Option<Leadership> {
+        let leads = session.leads;
+        sessions.insert(relay.to_owned(), session);
+        self.leads.store(sessions.values().any(|session| session.leads), Ordering::Release);
+        leads.then(|| Leadership::new(asked_at, lease))
     }
 
     /// Ends the session of a relay, and its lead with it.
     pub(super) async fn step_down(&self, relay: &str) {
-        let mut leaders = self.leaders.lock().await;
-        if let Some(session) = leaders.remove(relay) {
-            close(session).await;
+        let mut sessions = self.sessions.lock().await;
+        if let Some(mut session) = sessions.remove(relay) {
+            // Said before it ends, because the server takes a moment to notice that.
+            let unlock = session.connection.execute("SELECT pg_advisory_unlock_all()");
+            if within(self.database.shared.patience, unlock).await.is_ok() {
+                close(session.connection).await;
+            }
         }
-        self.leads.store(!leaders.is_empty(), Ordering::Release);
+        self.leads.store(sessions.values().any(|session| session.leads), Ordering::Release);
     }
 }
 

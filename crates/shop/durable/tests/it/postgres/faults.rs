@@ -1,7 +1,7 @@
 //! What a broken connection means, and what a start says that cannot go on.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use waypost_durable::postgres::testing;

@@ -24,7 +24,8 @@ async fn another_relay_leads_once_the_leaders_connection_is_gone() {
     let hour = Duration::from_hours(1);
     assert!(first.try_lead("first", hour).await.unwrap().is_some());
     assert!(second.try_lead("second", hour).await.unwrap().is_none());
-    let ends = "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let ends =
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND granted";
     testing::execute(&server, "other", ends.to_owned());
     assert!(second.try_lead("second", hour).await.unwrap().is_some());
     assert!(first.try_lead("first", hour).await.unwrap().is_none(), "it learns that it was replaced");

@@ -67,7 +67,8 @@ async fn a_caller_that_goes_away_does_not_cancel_its_unit() {
         () = inside.notified() => {}
     }
     goes_on.notify_one();
-    eventually("both rows", async || Some(names(&notes.database).await).filter(|names| names.len() == 2)).await;
+    eventually("both rows", async || Some(names(&notes.database).await).filter(|names| names.len() == 2))
+        .await;
     // A drain waits for the units of those who left, too.
     notes.database.close().await;
     let late = insert(&notes.database, "late").await;
@@ -141,7 +142,8 @@ async fn the_time_is_the_servers_and_stands_in_one_unit() {
             Box::pin(async move {
                 let first = unit.now().await?;
                 unit.execute("SELECT pg_sleep(0.05)", params![]).await?;
-                let by_statement = unit.query_row("SELECT waypost_now()", params![], |row| row.time(0)).await?;
+                let by_statement =
+                    unit.query_row("SELECT waypost_now()", params![], |row| row.time(0)).await?;
                 Ok((first, unit.now().await?, by_statement))
             })
         })

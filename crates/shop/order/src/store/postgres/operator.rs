@@ -55,33 +55,39 @@ impl OperatorStore for PostgresStore {
     }
 
     fn retry(&self, id: OrderId, rows_before: u64, action: Action) -> Answer<'_, bool> {
-        Box::pin(self.database.write("retry", (id, rows_before, action), |unit, (id, rows_before, action)| {
-            Box::pin(async move {
-                // Its lease was the pause until the next try.
-                let changed = unit.execute(
-                    "UPDATE orders SET lease_until = to_timestamp(0) \
+        Box::pin(self.database.write(
+            "retry",
+            (id, rows_before, action),
+            |unit, (id, rows_before, action)| {
+                Box::pin(async move {
+                    // Its lease was the pause until the next try.
+                    let changed = unit.execute(
+                        "UPDATE orders SET lease_until = to_timestamp(0) \
                      WHERE order_id = $1 AND journal_rows = $2 AND phase = 'stuck'",
-                    params![id.as_str(), number(*rows_before)],
-                );
-                let changed = changed.await? > 0;
-                if changed {
-                    append_action(unit, id, action).await?;
-                }
-                Ok(changed)
-            })
-        }))
+                        params![id.as_str(), number(*rows_before)],
+                    );
+                    let changed = changed.await? > 0;
+                    if changed {
+                        append_action(unit, id, action).await?;
+                    }
+                    Ok(changed)
+                })
+            },
+        ))
     }
 
     fn abandon(&self, abandonment: Abandonment) -> Answer<'_, bool> {
-        Box::pin(self.database.write("abandon", abandonment, |unit, abandonment| {
-            Box::pin(abandon(unit, abandonment))
-        }))
+        Box::pin(
+            self.database
+                .write("abandon", abandonment, |unit, abandonment| Box::pin(abandon(unit, abandonment))),
+        )
     }
 
     fn note(&self, id: OrderId, action: Action) -> Answer<'_, ()> {
-        Box::pin(self.database.write("note", (id, action), |unit, (id, action)| {
-            Box::pin(append_action(unit, id, action))
-        }))
+        Box::pin(
+            self.database
+                .write("note", (id, action), |unit, (id, action)| Box::pin(append_action(unit, id, action))),
+        )
     }
 }
 
@@ -102,8 +108,10 @@ async fn abandon(unit: &mut Unit, abandonment: &Abandonment) -> Result<bool, Err
 /// Takes the order's row for itself, so that two that write at the same time get different numbers.
 async fn append_action(unit: &mut Unit, id: &OrderId, action: &Action) -> Result<(), Error> {
     let Action { kind, outcome, asked, refund, notes, at: moment } = action;
-    unit.query_optional("SELECT 1 FROM orders WHERE order_id = $1 FOR UPDATE", params![id.as_str()], |_| Ok(()))
-        .await?;
+    unit.query_optional("SELECT 1 FROM orders WHERE order_id = $1 FOR UPDATE", params![id.as_str()], |_| {
+        Ok(())
+    })
+    .await?;
     unit.execute(
         "INSERT INTO operator_actions \
          (order_id, number, action, outcome, asked_by, reason, refund, amount, notes, at) \
