@@ -36,7 +36,7 @@ pub use crate::{
 
 use operator::Operator;
 use place_order::{Inventory, Payments, PlaceOrder, plan};
-use running::{Options, Sagas};
+use running::{OrderSagas, Sagas};
 use std::sync::Arc;
 use store::{Kept, Store, runner_name};
 use uuid::Uuid;
@@ -45,7 +45,10 @@ use waypost_durable::{
     broker::Broker,
     dead_letters::DeadLetters,
     relay::{Relay, RelayOptions},
-    saga::{Policy, Runner},
+    saga::{
+        Policy, Runner,
+        host::{Host, Options},
+    },
 };
 use waypost_resilience::grpc::{Channel, ChannelOptions};
 use waypost_service::{App, Check, Tasks, Worker};
@@ -133,8 +136,8 @@ pub fn orders(
         max_running: config.max_running,
     };
     let name = runner_name(&parts.node, Uuid::now_v7());
-    let sagas =
-        Sagas::new(Arc::clone(&store), runner, name, clock.clone(), options, parts.tasks.clone(), telemetry);
+    let kept = OrderSagas::new(Arc::clone(&store), clock.clone(), telemetry);
+    let sagas = Host::new(kept, runner, name, options, parts.tasks.clone(), telemetry);
 
     let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
     let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };

@@ -147,7 +147,7 @@ impl Orders {
                 describe(&order);
                 Ok(Created { order, replayed: false })
             }
-            Accepted::Before(before) => replay(before),
+            Accepted::Existing(before) => replay(before),
         }
     }
 

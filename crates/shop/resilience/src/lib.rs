@@ -3,7 +3,8 @@
 //! For the gateway and for every service that calls another. [`deadline`] carries how long an answer is still
 //! worth having from hop to hop; [`grpc::Channel`] calls another service under that deadline, behind a
 //! [`breaker`], in a span and over as many connections as it takes; [`retry`] repeats a call that surely did nothing, on a budget; [`shed`] refuses what
-//! is too much at once, and [`rate_limit`] what is too much of one caller.
+//! is too much at once, and [`rate_limit`] what is too much of one caller. [`Tasks`] run what must go on when the
+//! request is over.
 //!
 //! Invariants: a deadline is never extended; what is refused is refused before anything is done; every queue,
 //! table and wait has a bound; time and randomness can be handed in, so every rule is testable without waiting.
@@ -18,6 +19,9 @@ pub mod grpc;
 pub mod rate_limit;
 pub mod retry;
 pub mod shed;
+mod tasks;
+
+pub use tasks::Tasks;
 
 /// The attribute that says on metrics which service was called.
 const TARGET: &str = "waypost.target";

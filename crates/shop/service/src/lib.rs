@@ -22,7 +22,6 @@ mod limits;
 mod network;
 mod process;
 mod serve;
-mod tasks;
 
 pub mod admin;
 pub mod answers;
@@ -40,5 +39,6 @@ pub use crate::{
     network::one_holder,
     process::{Drained, Pacing, Process},
     serve::{Served, serve},
-    tasks::Tasks,
 };
+/// What a role runs beside its requests; [`Process`] waits for it.
+pub use waypost_resilience::Tasks;

@@ -64,22 +64,29 @@
 //! each is a disk sync: what a step brought and the intent of the next are one unit, and steps that only change
 //! the state of the own service ([`Local`]) have no unit of their own. An order that succeeds takes three.
 //!
-//! Left out: where the journal lives, leases and the scan for sagas to resume. They are the store's.
+//! A [`host`] runs the sagas of one process: it admits new ones, holds their leases and resumes those that nobody runs.
+//!
+//! Left out: where journal and leases live. That is the store's, behind [`host::SagaStore`].
 
+mod call;
 mod decide;
 mod error;
+pub mod host;
 mod journal;
 mod plan;
 mod policy;
 mod runner;
 mod standing;
+mod step;
 
 #[cfg(test)]
 mod tests;
 
+pub use call::{Call, Failure};
 pub use decide::{Direction, Next, Shape, StageShape, StepShape, decide};
 pub use error::{AppendError, Error, PlanError};
 pub use journal::{Batch, Ending, Entry, Journal, Loaded, Log, Phase, StepName};
-pub use plan::{Call, Failure, IntoNode, Local, Node, Plan, Saga, Spans, Step, Undo, saga, step};
+pub use plan::{Plan, Spans, saga};
 pub use policy::Policy;
 pub use runner::{Finished, Runner, Signals};
+pub use step::{IntoNode, Local, Node, Saga, Step, Undo, step};

@@ -1,10 +1,11 @@
 //! Carries one saga to its end: asks [`decide`], does what it says, writes the journal.
 
+mod tries;
+
+use self::tries::Round;
 use super::{
-    AppendError, Batch, Call, Direction, Entry, Error, Failure, Journal, Loaded, Log, Next, Node, Phase,
-    Plan, PlanError, Policy, Saga, Shape,
-    decide::{RoundEnd, decide},
-    plan::UndoNode,
+    AppendError, Batch, Direction, Entry, Error, Journal, Loaded, Log, Next, Node, Phase, Plan, PlanError,
+    Policy, Saga, Shape, decide::decide,
 };
 use crate::Epoch;
 use futures_util::future::join_all;
@@ -12,17 +13,12 @@ use std::{
     collections::HashSet,
     ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
-    time::Duration,
 };
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use waypost_resilience::deadline;
-use waypost_telemetry::{set, span};
+use waypost_telemetry::span;
 
 /// Names the saga on the span around what it undoes.
 const SAGA_NAME: &str = "waypost.saga.name";
-/// How often a step was tried, on the step's span, when it was more than once.
-const SAGA_ATTEMPTS: &str = "waypost.saga.attempts";
 
 /// What a run ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +40,7 @@ pub struct Signals {
     pub stop: CancellationToken,
     /// Another runner has the saga: no further call, no further word.
     pub replaced: CancellationToken,
-    /// A wish to cancel was written to the journal: look at it before trying anything again.
+    /// A request to cancel was written to the journal: look at it before trying anything again.
     pub cancel_requested: CancellationToken,
 }
 
@@ -111,14 +107,6 @@ impl<S: Saga> Runner<S> {
             None => Ok(()),
         }
     }
-}
-
-/// A round's end, and whether a try of the step is open after it.
-struct Round<S: Saga> {
-    end: RoundEnd<S::Output, S::Reason>,
-    is_open: bool,
-    /// Another runner was seen by the other side.
-    is_fenced: bool,
 }
 
 struct Run<'a, S: Saga> {
@@ -221,116 +209,6 @@ impl<'a, S: Saga> Run<'a, S> {
         Ok(if self.wait(pause).await { Continue(()) } else { Break(Finished::Draining) })
     }
 
-    /// One step, tried until it is known how it went or the round is over.
-    async fn try_step(&self, node: &Node<S>, others_refused: &CancellationToken) -> Round<S> {
-        let policy = &self.runner.policy;
-        let round_end = Instant::now() + policy.budget;
-        let mut is_open = self.is_open(node.name);
-        let mut is_left = false;
-        let tries = async {
-            let (mut attempt, mut held_back) = (1, 0);
-            loop {
-                let call = self.call(node.name, attempt);
-                let run = node.work.run(&self.runner.saga, &self.state, &call);
-                let failure = match self.within_attempt(run).await {
-                    Ok(output) => return Ok(output),
-                    Err(failure) => failure,
-                };
-                let pause = match &failure {
-                    Failure::Refused(_) | Failure::RefusedForGood(_) | Failure::Fenced(_) => {
-                        others_refused.cancel();
-                        return Err(failure);
-                    }
-                    Failure::Malformed(_) => {
-                        is_open = true;
-                        return Err(failure);
-                    }
-                    Failure::Unknown(_) => {
-                        is_open = true;
-                        attempt += 1;
-                        policy.pause.delay(attempt - 1)
-                    }
-                    Failure::NotSent { retry_in, .. } => {
-                        held_back += 1;
-                        policy.pause.delay(held_back).max(*retry_in)
-                    }
-                };
-                if attempt > policy.attempts || Instant::now() + pause >= round_end {
-                    return Err(failure);
-                }
-                if !self.wait_unless_pointless(pause, others_refused).await {
-                    is_left = true;
-                    return Err(failure);
-                }
-            }
-        };
-        let mut is_fenced = false;
-        let end = match span(node.span).run(tries).await {
-            Ok(output) => RoundEnd::Done(output),
-            Err(Failure::Refused(reason)) => RoundEnd::Refused(reason),
-            Err(Failure::RefusedForGood(reason)) => RoundEnd::RefusedForGood(reason),
-            Err(Failure::Unknown(_) | Failure::NotSent { .. }) if is_left => RoundEnd::LeftOpen,
-            Err(Failure::Fenced(_)) => {
-                is_fenced = true;
-                RoundEnd::LeftOpen
-            }
-            Err(Failure::Unknown(reason) | Failure::Malformed(reason) | Failure::NotSent { reason, .. }) => {
-                RoundEnd::Spent(reason)
-            }
-        };
-        Round { end, is_open, is_fenced }
-    }
-
-    /// Undoes or makes up for one step; what keeps failing is parked.
-    async fn take_back(
-        &mut self,
-        name: &'static str,
-        undo: Option<&UndoNode<S>>,
-        fact: Entry<S::Output, S::Reason>,
-    ) -> Flow {
-        let Some(undo) = undo else { return Err(self.unknown_step(name)) };
-        let policy = &self.runner.policy;
-        let round_end = Instant::now() + policy.budget;
-        let mut is_draining = false;
-        let tries = async {
-            let (mut attempt, mut held_back) = (1, 0);
-            loop {
-                let call = self.call(undo.name, attempt);
-                let run = undo.work.undo(&self.runner.saga, &self.state, &call);
-                let Err(failure) = self.within_attempt(run).await else { return Ok(()) };
-                let pause = match failure {
-                    Failure::Fenced(_) => return Err(failure),
-                    Failure::NotSent { retry_in, .. } => {
-                        held_back += 1;
-                        policy.pause.delay(held_back).max(retry_in)
-                    }
-                    Failure::Refused(_)
-                    | Failure::RefusedForGood(_)
-                    | Failure::Unknown(_)
-                    | Failure::Malformed(_) => {
-                        attempt += 1;
-                        policy.pause.delay(attempt - 1)
-                    }
-                };
-                let is_held_back_too_long = held_back > 0 && Instant::now() + pause >= round_end;
-                if attempt > policy.undo_attempts || is_held_back_too_long {
-                    return Err(failure);
-                }
-                if !self.wait(pause).await {
-                    is_draining = true;
-                    return Err(failure);
-                }
-            }
-        };
-        match span(undo.span).run(tries).await {
-            Ok(()) => self.pending.push(fact),
-            Err(Failure::Fenced(_)) => return Ok(Break(Finished::Fenced)),
-            Err(_) if is_draining => return Ok(Break(Finished::Draining)),
-            Err(failure) => self.pending.push(Entry::Stuck(name.into(), failure.into_reason())),
-        }
-        Ok(Continue(()))
-    }
-
     /// Writes one unit. After a conflict nothing is lost: the journal is read anew and the next decision counts
     /// in what is pending.
     async fn commit(
@@ -400,13 +278,6 @@ impl<'a, S: Saga> Run<'a, S> {
         self.open.contains(name) || view.may_have_been_tried(name)
     }
 
-    fn call(&self, name: &'static str, attempt: u32) -> Call {
-        if attempt > 1 {
-            set(SAGA_ATTEMPTS, i64::from(attempt));
-        }
-        Call::new(Arc::clone(&self.id), name, attempt, self.epoch)
-    }
-
     fn node(&self, name: &str) -> Result<&'a Node<S>, Error> {
         let runner = self.runner;
         runner.plan.node(name).ok_or_else(|| self.unknown_step(name))
@@ -414,28 +285,5 @@ impl<'a, S: Saga> Run<'a, S> {
 
     fn unknown_step(&self, name: &str) -> Error {
         Error::UnknownStep { saga: self.id.to_string(), step: name.to_owned() }
-    }
-
-    /// A try has a deadline of its own, whatever the deadline of the request that began the saga.
-    async fn within_attempt<F: Future>(&self, run: F) -> F::Output {
-        let until = Instant::now() + self.runner.policy.attempt_timeout;
-        deadline::scope(Some(until), run).await
-    }
-
-    /// False when the process is about to stop.
-    async fn wait(&self, pause: Duration) -> bool {
-        tokio::select! {
-            () = sleep(pause) => true,
-            () = self.signals.stop.cancelled() => false,
-        }
-    }
-
-    /// The same, and false as well when trying again has become pointless.
-    async fn wait_unless_pointless(&self, pause: Duration, others_refused: &CancellationToken) -> bool {
-        tokio::select! {
-            waited = self.wait(pause) => waited,
-            () = others_refused.cancelled() => false,
-            () = self.signals.cancel_requested.cancelled(), if !self.cancel_seen => false,
-        }
     }
 }

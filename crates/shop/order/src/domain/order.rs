@@ -113,7 +113,7 @@ impl Order {
                     order.transaction = Some(transaction.clone());
                 }
                 Entry::Done(step, None) if step == CONFIRM => {
-                    order.become_(OrderStatus::Confirmed, now)?;
+                    order.transition(OrderStatus::Confirmed, now)?;
                     // The capture is what comes next.
                     order.charge = Charge::Open;
                 }
@@ -124,10 +124,10 @@ impl Order {
         }
         match ending {
             None => {}
-            Some(Ending::Completed) => order.become_(OrderStatus::Completed, now)?,
-            Some(Ending::Cancelled) => order.become_(OrderStatus::Cancelled, now)?,
+            Some(Ending::Completed) => order.transition(OrderStatus::Completed, now)?,
+            Some(Ending::Cancelled) => order.transition(OrderStatus::Cancelled, now)?,
             Some(Ending::Failed(refusal)) => {
-                order.become_(OrderStatus::Failed, now)?;
+                order.transition(OrderStatus::Failed, now)?;
                 order.failure_code = Some(refusal.code);
                 order.decline_code.clone_from(&refusal.decline_code);
             }
@@ -140,7 +140,7 @@ impl Order {
         Move { to: self.status, version: self.version, reason: self.failure_code, at: self.updated_at }
     }
 
-    fn become_(&mut self, to: OrderStatus, now: Timestamp) -> Result<(), IllegalMove> {
+    fn transition(&mut self, to: OrderStatus, now: Timestamp) -> Result<(), IllegalMove> {
         if !may_become(self.status, to) {
             return Err(IllegalMove { order: self.id.clone(), from: self.status, to });
         }

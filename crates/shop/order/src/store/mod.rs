@@ -10,6 +10,7 @@ mod postgres;
 mod sqlite;
 
 pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use waypost_durable::saga::host::Lease;
 
 use crate::{
     Error,
@@ -37,17 +38,6 @@ pub fn runner_name(node: &str, run: Uuid) -> String {
 
 /// Between node and run; no node has it in its name.
 const RUNNER_SEPARATOR: char = '/';
-
-/// Who runs a saga, and for how long nobody else takes it over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The runner: one process has one. For people who read the rows; the epoch is what a runner is known by.
-    pub runner: String,
-    /// Which runner of this saga it is.
-    pub epoch: Epoch,
-    /// How long it lasts from the moment it is written, by the store's clock.
-    pub lasts: Duration,
-}
 
 /// A new order.
 #[derive(Debug, Clone)]

@@ -53,7 +53,7 @@ const RETENTION_BATCH: u32 = 200;
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Database,
-    /// For what is asked over and over by nobody in particular.
+    /// The same database without spans, for polling in the background.
     untraced: Database,
 }
 

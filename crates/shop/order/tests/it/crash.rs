@@ -2,6 +2,7 @@
 //! and comes to the end that it would have come to (I5, I7, I10, I14).
 
 use crate::{
+    around::store_around,
     fakes::{Act, FakeInventory, FakePayments, Hold},
     shop::{Neighbours, PATIENCE, Service, code, with_key},
 };
@@ -13,16 +14,13 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::Semaphore,
 };
+use waypost_api::ErrorCode;
 use waypost_api::order::v1::OrderStatus::{Cancelled, Completed};
 use waypost_api::payment::v1::PaymentState::Voided;
-use waypost_api::{ErrorCode, OrderId, UserId};
-use waypost_durable::{BoxFuture, Epoch, Files, idempotency::Key, outbox::Outbox};
+use waypost_durable::Files;
 use waypost_order::{
-    domain::{Cursor, Move, Order, TokenKey, Viewer},
-    store::{
-        Answer, Cancelling, Kept, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
-        operator::OperatorStore,
-    },
+    domain::Viewer,
+    store::{Answer, Cancelling, Placed, Placement, Progress, SqliteStore, Store},
 };
 use waypost_telemetry::testing::TestTelemetry;
 
@@ -64,65 +62,15 @@ impl Deadly {
     }
 }
 
-impl Store for Deadly {
+store_around!(Deadly, store, {
     fn place(&self, placement: Placement) -> Answer<'_, Placed> {
         self.write(self.store.place(placement))
     }
+
     fn advance(&self, progress: Progress) -> Answer<'_, bool> {
         self.write(self.store.advance(progress))
     }
-    fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
-        self.store.placed_before(key)
-    }
-    fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>> {
-        self.store.find(id, viewer)
-    }
-    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
-        self.store.page(user, viewer, after, most)
-    }
-    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
-        self.store.cancel(id, viewer)
-    }
-    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
-        self.store.take_over(id, runner, lasts)
-    }
-    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
-        self.store.reload(id, epoch)
-    }
-    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        self.store.unfinished(most)
-    }
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
-        self.store.renew(held, lasts)
-    }
-    fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
-        self.store.delete_ended(kept)
-    }
-    fn purge_keys(&self) -> Answer<'_, usize> {
-        self.store.purge_keys()
-    }
-    fn token_key(&self) -> Answer<'_, TokenKey> {
-        self.store.token_key()
-    }
-    fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
-        self.store.history(id)
-    }
-    fn end_leases(&self, node: String) -> Answer<'_, ()> {
-        self.store.end_leases(node)
-    }
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        self.store.outbox()
-    }
-    fn operator(&self) -> Arc<dyn OperatorStore> {
-        self.store.operator()
-    }
-    fn ping(&self) -> Answer<'_, ()> {
-        self.store.ping()
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.store.close()
-    }
-}
+});
 
 /// The neighbours live on; the order service dies and comes back.
 struct World {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what tests call is a test too")]
 
+mod around;
 mod crash;
 mod fakes;
 mod lists;

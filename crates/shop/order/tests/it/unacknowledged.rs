@@ -1,23 +1,19 @@
 //! Commits whose acknowledgement is lost, and units that lose against others: an order is neither lost nor doubled, and
 //! nobody has to wait for its lease to run out.
 
-use crate::shop::{Neighbours, Service, code, order_for};
+use crate::{
+    around::store_around,
+    shop::{Neighbours, Service, code, order_for},
+};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    time::Duration,
 };
-use waypost_api::{ErrorCode, OrderId, UserId, order::v1::OrderStatus};
-use waypost_durable::{
-    BoxFuture, Cause, Epoch, Error as DatabaseError, Files, idempotency::Key, outbox::Outbox,
-};
+use waypost_api::{ErrorCode, order::v1::OrderStatus};
+use waypost_durable::{Cause, Error as DatabaseError, Files};
 use waypost_order::{
     Config, Error,
-    domain::{Cursor, Move, Order, TokenKey, Viewer},
-    store::{
-        Answer, Cancelling, Kept, Placed, Placement, Progress, SqliteStore, Store, Taken, Unfinished,
-        operator::OperatorStore,
-    },
+    store::{Answer, Placed, Placement, Progress, SqliteStore},
 };
 use waypost_settings as config;
 use waypost_telemetry::{Telemetry, testing::TestTelemetry};
@@ -65,83 +61,15 @@ impl FatedStore {
     }
 }
 
-impl Store for FatedStore {
+store_around!(FatedStore, inner, {
     fn place(&self, placement: Placement) -> Answer<'_, Placed> {
         Box::pin(FatedStore::meet(&self.place, self.inner.place(placement)))
-    }
-
-    fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
-        self.inner.placed_before(key)
-    }
-
-    fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>> {
-        self.inner.find(id, viewer)
-    }
-
-    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
-        self.inner.page(user, viewer, after, most)
-    }
-
-    fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
-        self.inner.cancel(id, viewer)
     }
 
     fn advance(&self, progress: Progress) -> Answer<'_, bool> {
         Box::pin(FatedStore::meet(&self.advance, self.inner.advance(progress)))
     }
-
-    fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
-        self.inner.take_over(id, runner, lasts)
-    }
-
-    fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>> {
-        self.inner.reload(id, epoch)
-    }
-
-    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        self.inner.unfinished(most)
-    }
-
-    fn renew(&self, held: Vec<(OrderId, Epoch)>, lasts: Duration) -> Answer<'_, Vec<OrderId>> {
-        self.inner.renew(held, lasts)
-    }
-
-    fn purge_keys(&self) -> Answer<'_, usize> {
-        self.inner.purge_keys()
-    }
-
-    fn token_key(&self) -> Answer<'_, TokenKey> {
-        self.inner.token_key()
-    }
-
-    fn delete_ended(&self, kept: Kept) -> Answer<'_, usize> {
-        self.inner.delete_ended(kept)
-    }
-
-    fn history(&self, id: OrderId) -> Answer<'_, Vec<Move>> {
-        self.inner.history(id)
-    }
-
-    fn end_leases(&self, node: String) -> Answer<'_, ()> {
-        self.inner.end_leases(node)
-    }
-
-    fn outbox(&self) -> Arc<dyn Outbox> {
-        self.inner.outbox()
-    }
-
-    fn operator(&self) -> Arc<dyn OperatorStore> {
-        self.inner.operator()
-    }
-
-    fn ping(&self) -> Answer<'_, ()> {
-        self.inner.ping()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
-    }
-}
+});
 
 /// A shop over a store with these fates, whose leases outlive every test.
 struct Fated {

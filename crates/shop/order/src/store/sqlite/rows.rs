@@ -23,7 +23,12 @@ pub(super) use select_order;
 
 /// An order as its row has it.
 pub(super) struct StoredOrder {
-    texts: [String; 6],
+    id: String,
+    user: String,
+    product: String,
+    currency: String,
+    payment_method: String,
+    status: String,
     failure_code: Option<String>,
     decline_code: Option<String>,
     transaction: Option<String>,
@@ -40,10 +45,15 @@ pub(super) struct StoredOrder {
 impl StoredOrder {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<StoredOrder> {
         Ok(StoredOrder {
-            texts: [row.get(0)?, row.get(1)?, row.get(2)?, row.get(6)?, row.get(7)?, row.get(8)?],
+            id: row.get(0)?,
+            user: row.get(1)?,
+            product: row.get(2)?,
             quantity: row.get(3)?,
             unit_price: row.get(4)?,
             amount: row.get(5)?,
+            currency: row.get(6)?,
+            payment_method: row.get(7)?,
+            status: row.get(8)?,
             failure_code: row.get(9)?,
             decline_code: row.get(10)?,
             transaction: row.get(11)?,
@@ -60,17 +70,16 @@ impl TryFrom<StoredOrder> for Order {
     type Error = Error;
 
     fn try_from(row: StoredOrder) -> Result<Order, Error> {
-        let [id, user, product, currency, payment_method, status] = row.texts;
-        let currency = parsed(&currency, "orders.currency")?;
+        let currency = parsed(&row.currency, "orders.currency")?;
         Ok(Order {
-            id: parsed(&id, "orders.order_id")?,
-            user: parsed(&user, "orders.user_id")?,
-            product: parsed(&product, "orders.product_id")?,
+            id: parsed(&row.id, "orders.order_id")?,
+            user: parsed(&row.user, "orders.user_id")?,
+            product: parsed(&row.product, "orders.product_id")?,
             quantity: row.quantity,
             unit_price: Money::new(row.unit_price, currency),
             amount: Money::new(row.amount, currency),
-            payment_method,
-            status: parsed(&status, "orders.status")?,
+            payment_method: row.payment_method,
+            status: parsed(&row.status, "orders.status")?,
             failure_code: row.failure_code.map(|code| parsed(&code, "orders.failure_code")).transpose()?,
             decline_code: row.decline_code,
             transaction: row.transaction.map(|id| parsed(&id, "orders.transaction_id")).transpose()?,
