@@ -239,11 +239,12 @@ fn read_pending(row: &Row, position: i64) -> Result<Pending, String> {
 
 async fn delete_published(unit: &mut Unit, age: Duration, limit: usize) -> Result<usize, Error> {
     let before = unit.ago(age).await?;
+    // An array, so that the rows are found by their positions however many published ones there are.
     let deleted = unit
         .execute(
-            "DELETE FROM outbox WHERE position IN (
+            "DELETE FROM outbox WHERE position = ANY(ARRAY(
                  SELECT position FROM outbox WHERE published_at IS NOT NULL AND published_at <= $1
-                 ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
             params![At(before), sql_limit(limit)],
         )
         .await?;
