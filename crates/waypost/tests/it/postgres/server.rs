@@ -103,7 +103,9 @@ fn programs() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let folders = versions.filter_map(|version| Some(version.ok()?.path().join("bin")));
     let newest = folders.filter(|folder| folder.join("initdb").exists()).max();
-    newest.expect("the programs of PostgreSQL: set PG_BIN to their folder, or install the package postgresql")
+    newest.unwrap_or_else(|| {
+        panic!("set PG_BIN to the folder of PostgreSQL's programs, or install the package postgresql")
+    })
 }
 
 fn is_root() -> bool {
