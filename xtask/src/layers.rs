@@ -40,7 +40,9 @@ const EVERYTHING: &[&str] = &[
     "waypost-api",
     "waypost-resilience",
     "waypost-cache",
+    "waypost-redis",
     "waypost-durable",
+    "waypost-kafka",
     "waypost-service",
     "waypost-gateway",
     "waypost-order",
@@ -62,7 +64,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-cache", &[]),
     // The infrastructure never sees the contracts, so that editing a `.proto` does not rebuild it.
     ("waypost-resilience", &["waypost-telemetry", "waypost-errors"]),
+    // What it keeps it may lose, so it knows nothing of effects.
+    (
+        "waypost-redis",
+        &["waypost-settings", "waypost-telemetry", "waypost-cache", "waypost-resilience", "waypost-service"],
+    ),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),
+    ("waypost-kafka", &["waypost-telemetry", "waypost-durable"]),
     ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-errors"]),
     (
         "waypost-gateway",
@@ -94,6 +102,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-test-client", &[]),
+    ("waypost-test-process", &[]),
     ("waypost-test-servers", &[]),
     ("waypost-benches", &[]),
     ("existing-service", &["waypost-telemetry"]),
@@ -103,7 +112,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only tests may use.
-const TESTS_ONLY: &[&str] = &["waypost-testkit", "waypost-test-client", "waypost-test-servers"];
+const TESTS_ONLY: &[&str] =
+    &["waypost-testkit", "waypost-test-client", "waypost-test-process", "waypost-test-servers"];
 
 /// One dependency between two of our crates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,7 +23,7 @@ struct Mutation {
     tests: &'static [&'static str],
 }
 
-const MUTATIONS: [Mutation; 9] = [
+const MUTATIONS: [Mutation; 11] = [
     Mutation {
         name: "open-step",
         file: "crates/shop/durable/src/saga/runner.rs",
@@ -99,6 +99,20 @@ const MUTATIONS: [Mutation; 9] = [
             "it",
             "a_runner_that_was_replaced",
         ],
+    },
+    Mutation {
+        name: "fence-between-processes",
+        file: "crates/shop/durable/src/epoch.rs",
+        text: "self < seen",
+        instead: "self < seen && false",
+        tests: &["-p", "waypost", "--test", "faults", "late_calls_of_a_replaced_runner_are_refused"],
+    },
+    Mutation {
+        name: "sync-before-answer",
+        file: "crates/shop/durable/src/database/files.rs",
+        text: r#""synchronous", "FULL""#,
+        instead: r#""synchronous", "OFF""#,
+        tests: &["-p", "waypost", "--test", "crash", "nothing_acknowledged_is_lost_when_the_power_fails"],
     },
     Mutation {
         name: "wait-for-what-is-away",

@@ -12,6 +12,9 @@ use crate::needs::{self, Variable};
 use crate::servers::{Folder, Servers};
 use crate::{conventions, features, layers, licences, modules, mutations, versions};
 
+/// The binary's feature that is off for the sake of the first build, and on in tests.
+const KAFKA: &str = "waypost/kafka";
+
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -22,7 +25,11 @@ pub(crate) fn say(text: &str) {
 /// `cargo xtask test`: every test of the workspace.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     require("cc", "a C compiler builds the embedded SQLite; on Debian: apt-get install gcc libc6-dev")?;
-    say("needs: a Rust toolchain and a C compiler: both found\n");
+    require(
+        "c++",
+        "a C++ compiler builds librdkafka; on Debian: apt-get install g++ make pkg-config libssl-dev zlib1g-dev",
+    )?;
+    say("needs: a Rust toolchain and compilers of C and C++: found\n");
     let target = target()?;
     let mut variables = needs::all(&target);
     let folder = Folder::of_this_process()?;
@@ -30,7 +37,7 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     servers.watch();
     variables.extend(servers.variables().iter().cloned());
 
-    let mut command = vec!["test", "--workspace", "--no-fail-fast"];
+    let mut command = vec!["test", "--workspace", "--features", KAFKA, "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
     let outcome = cargo("all tests", &command, &variables);
     servers.stop();
@@ -55,7 +62,9 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     layers()?;
     names()?;
-    cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    let clippy = ["clippy", "--workspace", "--features", KAFKA, "--all-targets", "--", "--deny", "warnings"];
+    cargo("clippy", &clippy, &[])?;
+    cargo("clippy without Kafka", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     cargo(
         "documentation of the kit as it is published",

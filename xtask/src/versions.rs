@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cargo_metadata::Metadata;
+use cargo_metadata::{Metadata, PackageId};
 
 const ONE_VERSION: &[&str] = &[
     "opentelemetry",
@@ -21,37 +21,66 @@ const ONE_VERSION: &[&str] = &[
     "rustls",
 ];
 
-/// Libraries that must not be in the tree at all, with the reason.
-const BANNED: &[(&str, &str)] = &[
-    ("openssl-sys", "rustls with ring is the one TLS stack"),
-    ("native-tls", "rustls with ring is the one TLS stack"),
-    ("aws-lc-sys", "rustls with ring is the one TLS stack; a second C library doubles the build"),
-    ("opentelemetry-zipkin", "deprecated upstream; Zipkin v2 JSON is encoded by the kit"),
+/// Libraries that must not be in the tree, with those that may bring them all the same, and the reason.
+const BANNED: &[(&str, &[&str], &str)] = &[
+    // librdkafka knows no other TLS; it comes with the feature `kafka` of the binary alone.
+    ("openssl-sys", &["rdkafka-sys"], "rustls with ring is the one TLS stack"),
+    ("native-tls", &[], "rustls with ring is the one TLS stack"),
+    ("aws-lc-sys", &[], "rustls with ring is the one TLS stack; a second C library doubles the build"),
+    ("opentelemetry-zipkin", &[], "deprecated upstream; Zipkin v2 JSON is encoded by the kit"),
 ];
+
+/// One package of the tree.
+struct Package {
+    name: String,
+    version: String,
+    /// The names of the packages that depend on it.
+    brought_by: Vec<String>,
+}
 
 /// Returns one sentence for each library with several versions and each banned one.
 pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
-    let packages: Vec<(String, String)> = metadata
-        .packages
-        .iter()
-        .map(|package| (package.name.to_string(), package.version.to_string()))
-        .collect();
+    let mut arrows: Vec<(&PackageId, &PackageId)> = Vec::new();
+    for node in metadata.resolve.iter().flat_map(|resolve| &resolve.nodes) {
+        arrows.extend(node.deps.iter().map(|dependency| (&node.id, &dependency.pkg)));
+    }
+    let names: BTreeMap<&PackageId, String> =
+        metadata.packages.iter().map(|package| (&package.id, package.name.to_string())).collect();
+    let mut packages = Vec::new();
+    for package in &metadata.packages {
+        let mut brought_by = Vec::new();
+        for (from, to) in &arrows {
+            if **to == package.id {
+                brought_by.extend(names.get(from).cloned());
+            }
+        }
+        packages.push(Package {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            brought_by,
+        });
+    }
     check(&packages)
 }
 
-fn check(packages: &[(String, String)]) -> Vec<String> {
-    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, version) in packages {
-        versions.entry(name).or_default().push(version);
+fn check(packages: &[Package]) -> Vec<String> {
+    let mut versions: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();
+    for package in packages {
+        versions.entry(&package.name).or_default().push(package);
     }
     let several = ONE_VERSION.iter().filter_map(|name| {
         let found = versions.get(name).filter(|found| found.len() > 1)?;
+        let found: Vec<&str> = found.iter().map(|package| package.version.as_str()).collect();
         Some(format!("{name}: {} in one tree; one version is allowed", found.join(" and ")))
     });
-    let banned = BANNED
-        .iter()
-        .filter(|(name, _)| versions.contains_key(name))
-        .map(|(name, reason)| format!("{name}: banned ({reason})"));
+    let banned = BANNED.iter().filter_map(|(name, allowed, reason)| {
+        let mut found = versions.get(name)?.iter();
+        let is_allowed = |package: &&Package| {
+            !package.brought_by.is_empty()
+                && package.brought_by.iter().all(|by| allowed.contains(&by.as_str()))
+        };
+        (!found.all(is_allowed)).then(|| format!("{name}: banned ({reason})"))
+    });
     several.chain(banned).collect()
 }
 
@@ -59,8 +88,13 @@ fn check(packages: &[(String, String)]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn packages(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+    fn packages(list: &[(&str, &str)]) -> Vec<Package> {
+        let package = |(name, version): &(&str, &str)| Package {
+            name: (*name).to_owned(),
+            version: (*version).to_owned(),
+            brought_by: Vec::new(),
+        };
+        list.iter().map(package).collect()
     }
 
     #[test]
@@ -73,5 +107,16 @@ mod tests {
     fn a_banned_library_is_refused_and_two_versions_of_an_inner_one_are_not() {
         let problems = check(&packages(&[("openssl-sys", "0.9.0"), ("rand", "0.8.0"), ("rand", "0.9.0")]));
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
+    fn librdkafka_alone_may_bring_openssl() {
+        let openssl = |brought_by: &[&str]| Package {
+            name: "openssl-sys".to_owned(),
+            version: "0.9.0".to_owned(),
+            brought_by: brought_by.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        assert_eq!(check(&[openssl(&["rdkafka-sys"])]), Vec::<String>::new());
+        assert_eq!(check(&[openssl(&["rdkafka-sys", "native-tls"])]).len(), 1);
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 
 pub mod kafka;
+pub mod own_kafka;
 pub mod postgres;
 pub mod redis;
 
@@ -20,6 +21,8 @@ pub const REDIS: &str = "TEST_REDIS_URL";
 pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.
 pub const KAFKA: &str = "TEST_KAFKA";
+/// The jars of Kafka, as `java -cp` takes them, for a test that starts one of its own ([`own_kafka::OwnKafka`]).
+pub const KAFKA_CLASS_PATH: &str = "TEST_KAFKA_CLASS_PATH";
 
 /// What a variable of the test run says.
 fn variable(name: &str) -> String {

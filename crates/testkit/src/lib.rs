@@ -1,4 +1,4 @@
-//! A whole shop for tests: the real binary on free ports with a private data folder, in one process or in one a role
+//! A whole shop for tests: the real binary on free ports with a private data folder, in one process or in one per role
 //! with lossy proxies between them; a collector that keeps what it is sent, a client, a browser, and an audit of the rows.
 //!
 //! For the tests of the `waypost` crate. What they see is what a user sees: HTTP answers, rows on disk, spans as they
@@ -12,7 +12,8 @@ pub mod audit;
 pub mod browser;
 mod collector;
 mod convert;
-mod process;
+mod disk;
+pub mod program;
 pub mod proxy;
 mod roles;
 mod shop;
@@ -21,17 +22,14 @@ mod viewer;
 pub use age::age;
 pub use browser::{Browser, left_out};
 pub use collector::{Behaviour, Collector};
-pub use process::{Process, Stopped};
+pub use disk::{ForgetfulDisk, PowerCut};
 pub use roles::{Role, Roles};
 pub use shop::{Shop, ShopBuilder};
 pub use viewer::{Viewer, ViewerBuilder};
 pub use waypost_test_client::{Answer, Client, Request};
+pub use waypost_test_process::{PATIENCE, Process, Stopped};
 
 use std::time::Duration;
-
-/// How long a test waits for something that should happen at once. Long, because a loaded machine is slow; it is never
-/// waited out by a test that passes.
-pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until `is_so` holds, asking every few milliseconds.
 ///

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::proxy::{LossyProxy, Seen, Weather};
-use crate::{Client, Process, Stopped};
+use crate::proxy::{Late, LossyProxy, Seen, Weather};
+use crate::{Client, Process, Stopped, program};
 
 /// A role that can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,7 @@ pub struct Roles {
 #[derive(Debug)]
 struct Running {
     process: Process,
+    admin: SocketAddr,
 }
 
 impl Roles {
@@ -137,9 +138,7 @@ impl Roles {
         let name = role.name();
         let mut process = self.spawn(&["run", name]).with_context(|| format!("starting {name}"))?;
         if role.listens() {
-            let marker = format!("\"role\":\"{name}\"");
-            let found =
-                process.line(&format!("the address of {name}"), |line| address_in(&marker, line)).await?;
+            let found = program::address_of(&mut process, name).await?;
             if role == Role::Gateway {
                 self.front.set_target(found);
             }
@@ -149,8 +148,9 @@ impl Roles {
                 }
             }
         }
-        process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
-        self.running.insert(role, Running { process });
+        let admin = program::address_of(&mut process, "admin").await?;
+        program::is_ready(&mut process).await?;
+        self.running.insert(role, Running { process, admin });
         Ok(())
     }
 
@@ -179,9 +179,9 @@ impl Roles {
     ///
     /// # Errors
     /// When it does not run.
-    pub async fn signal(&self, role: Role, signal: &str) -> anyhow::Result<()> {
+    pub fn signal(&self, role: Role, signal: &str) -> anyhow::Result<()> {
         let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
-        running.process.signal(signal).await
+        running.process.signal(signal)
     }
 
     /// The folder of the databases.
@@ -199,6 +199,11 @@ impl Roles {
         let mut seen: Vec<Seen> = self.links.iter().flat_map(|(_, proxy)| proxy.seen(seed, order)).collect();
         seen.sort_by_key(|seen| seen.at);
         seen
+    }
+
+    /// The calls that were held back and have been answered since.
+    pub fn late(&self) -> Vec<Late> {
+        self.links.iter().flat_map(|(_, proxy)| proxy.late()).collect()
     }
 
     /// How many calls met each kind of fault.
@@ -220,6 +225,15 @@ impl Roles {
         Client::new(self.front.address())
     }
 
+    /// A client of the admin listener of a role, as long as that runs.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn admin(&self, role: Role) -> anyhow::Result<Client> {
+        let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
+        Ok(Client::new(running.admin))
+    }
+
     /// What a role has said since it was last started.
     pub fn output(&self, role: Role) -> String {
         self.running.get(&role).map(|running| running.process.output()).unwrap_or_default()
@@ -230,29 +244,18 @@ impl Roles {
     }
 
     fn spawn(&self, words: &[&str]) -> anyhow::Result<Process> {
-        let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let mut command = program::command(&self.binary, self.folder.path());
+        command.args(words);
         if words.first() == Some(&"run") {
-            let listeners =
-                Role::ALL.into_iter().filter(|role| role.listens()).map(Role::name).chain(["admin"]);
-            for listener in listeners {
-                arguments.extend([format!("--{listener}"), "127.0.0.1:0".to_owned()]);
-            }
+            program::on_free_ports(&mut command);
         }
-        arguments.extend(self.settings.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]));
-        let environment = [
+        command.args(self.settings.iter().flat_map(|setting| ["--set", setting]));
+        Process::start(command.envs([
             ("WAYPOST_TELEMETRY__LOGS__FORMAT", "json"),
             ("OTEL_TRACES_EXPORTER", "none"),
             ("WAYPOST_DRAIN__NOTICE", "0s"),
-        ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Process::start(&self.binary, &arguments, &environment, self.folder.path())
+        ]))
     }
-}
-
-/// The address in a line that says that a role listens.
-fn address_in(marker: &str, line: &str) -> Option<SocketAddr> {
-    let start = line.contains(marker).then(|| line.find("127.0.0.1:"))??;
-    line.get(start..)?.split('"').next()?.parse().ok()
 }
 
 /// The path of a database in a data folder.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::{Client, Collector, Process, Stopped};
+use crate::{Client, Collector, Process, Stopped, program};
 
 const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "admin"];
 
@@ -165,7 +165,9 @@ impl ShopBuilder {
             arguments.extend([format!("--{listener}"), address.to_string()]);
         }
         arguments.extend(self.arguments);
-        let mut process = Process::start(&self.binary, &arguments, &self.environment, folder.path())?;
+        let mut command = program::command(&self.binary, folder.path());
+        let environment = self.environment.iter().map(|(name, value)| (name, value));
+        let mut process = Process::start(command.args(&arguments).envs(environment))?;
         let mut addresses = BTreeMap::new();
         for role in listeners {
             let found = process.line(&format!("the address of {role}"), |line| address(role, line)).await;

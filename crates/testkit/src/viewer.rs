@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, Process, Stopped};
+use crate::{Client, Process, Stopped, program};
 
 const LISTENERS: [&str; 5] = ["viewer", "otlp_grpc", "otlp_http", "zipkin", "admin"];
 
@@ -137,23 +135,15 @@ impl ViewerBuilder {
         for (key, value) in self.settings {
             command.extend(["--set".to_owned(), format!("{key}={value}")]);
         }
-        let program = PathBuf::from(command.remove(0));
-        let mut process = Process::start(&program, &command, &[], folder.path())?;
+        let launched = command.remove(0);
+        let mut process = Process::start(program::command(launched, folder.path()).args(&command))?;
         let mut addresses = BTreeMap::new();
         for listener in LISTENERS {
             let name = listener.replace('_', "-");
-            let found = process.line(&format!("the address of {name}"), |line| address(&name, line)).await;
-            let started = || format!("{} {}", program.display(), command.join(" "));
-            addresses.insert(name, found.with_context(started)?);
+            let found = program::address_of(&mut process, &name).await?;
+            addresses.insert(name, found);
         }
-        process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await?;
+        program::is_ready(&mut process).await?;
         Ok(Viewer { process, addresses, _folder: folder })
     }
-}
-
-/// The address in a log line that says that a listener is listening.
-fn address(name: &str, line: &str) -> Option<SocketAddr> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let field = |key: &str| line.get(key)?.as_str();
-    (field("role") == Some(name)).then(|| field("address")?.parse().ok())?
 }

@@ -23,7 +23,7 @@ pub(crate) fn to_stderr(effective: &Effective) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What was ignored of the environment: once a process, not once a role.
+/// What was ignored of the environment: once per process, not once per role.
 fn tell_of(effective: &Effective) {
     effective.settings.telemetry.clone().log_warnings();
 }

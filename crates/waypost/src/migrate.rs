@@ -12,7 +12,7 @@ use crate::cli::MigrateArgs;
 use crate::console::say;
 use crate::exit::{Exit, Failure};
 use crate::roles::{exit_of, prepare};
-use crate::settings::{Effective, Environment, Profile, load};
+use crate::settings::{BrokerKind, Effective, Environment, Profile, load};
 
 /// What brings a database to its schema, wherever it is kept.
 type MigratorOf = fn(&Storage) -> Box<dyn Migrator>;
@@ -50,12 +50,13 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     }
     let services = DATABASES.map(|(name, migrator)| (name, migrator(&storage)));
     // The broker's files are on this machine wherever the services keep their data.
+    let is_embedded = effective.settings.broker.kind == BrokerKind::Embedded;
     let broker = match effective.settings.files() {
-        Files::Ephemeral => None,
-        files => Some((
+        Files::Folder(folder) if is_embedded => Some((
             "broker",
-            Box::new(EmbeddedBroker::migrator(files.database("broker"))) as Box<dyn Migrator>,
+            Box::new(EmbeddedBroker::migrator(Files::Folder(folder).database("broker"))) as Box<dyn Migrator>,
         )),
+        Files::Folder(_) | Files::Ephemeral => None,
     };
     for (name, migrator) in services.into_iter().chain(broker) {
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;

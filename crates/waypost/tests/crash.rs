@@ -1,4 +1,5 @@
-//! `kill -9` under load, again and again on the same data: nothing acknowledged is lost, nothing is done twice.
+//! `kill -9` and power cuts under load, again and again on the same data: nothing acknowledged is lost, nothing is done
+//! twice.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 use std::sync::Arc;
@@ -10,8 +11,12 @@ use tempfile::TempDir;
 use waypost_test_servers::postgres::Database;
 use waypost_testkit::audit::{Books, Finding, audit, audit_server};
 use waypost_testkit::{Client, Shop, ShopBuilder, until};
+#[cfg(target_os = "linux")]
+use waypost_testkit::{ForgetfulDisk, PowerCut};
 
 const KILLS: usize = 20;
+#[cfg(target_os = "linux")]
+const POWER_CUTS: usize = 10;
 const CLIENTS: usize = 24;
 const BODY: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 const DECLINED: &str = r#"{"user_id":"user-declined","product_id":"prod456","quantity":2,"amount":99.99}"#;
@@ -78,32 +83,71 @@ async fn kill_again_and_again(data: Data) {
         let shop = data.shop().start().await.unwrap();
         // Each round kills at another point of the run; the pause is the subject of the test, not a wait for a state.
         let pause = Duration::from_millis(40 + 37 * (round as u64 % 11));
-        let placed = load_until_killed(shop, round, pause).await;
+        let placed = load_until_killed(shop, round, 0, pause).await;
         let answered = placed.iter().filter(|attempt| attempt.acknowledged.is_some()).count();
         println!("round {round}: killed after {pause:?}, {} sent, {answered} answered", placed.len());
         attempts.extend(placed);
     }
 
+    let orders = attempts.len();
+    everything_ends_well(&data, attempts).await;
+    println!("{orders} orders over {KILLS} kills: all there, all ended, the books are right");
+}
+
+/// The machine loses its power: what was written and not synced is gone, or reached the disk in part.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_power_fails() {
+    let data = Data { folder: tempfile::tempdir().unwrap(), server: None };
+    let folder = data.folder.path();
+    let disk = ForgetfulDisk::build().unwrap();
+    let mut attempts: Vec<Attempt> = Vec::new();
+    let mut lost = 0;
+    for round in 0..POWER_CUTS {
+        let mut shop = data.shop();
+        for (name, value) in disk.environment(folder) {
+            shop = shop.environment(name, &value);
+        }
+        let shop = shop.start().await.unwrap();
+        // As above, and after so many answers that a log is written back into its database now and then.
+        let (answers, pause) = (40 + 17 * round, Duration::from_millis(19 * (round as u64 % 7)));
+        let placed = load_until_killed(shop, round, answers, pause).await;
+        let cut = if round % 2 == 0 { PowerCut::Forgets } else { PowerCut::Tears(round as u64) };
+        let sectors = disk.cut_power(folder, cut).unwrap();
+        let answered = placed.iter().filter(|attempt| attempt.acknowledged.is_some()).count();
+        println!(
+            "round {round}: {cut:?}, {} sent, {answered} answered, {sectors} sectors lost",
+            placed.len()
+        );
+        lost += sectors;
+        attempts.extend(placed);
+    }
+    assert!(lost > 0, "every cut came when all was synced; nothing was tried");
+    let orders = attempts.len();
+    everything_ends_well(&data, attempts).await;
+    println!("{orders} orders over {POWER_CUTS} power cuts: all there, all ended, the books are right");
+}
+
+/// Starts the shop on what is left, sends every request again, and adds the books up.
+async fn everything_ends_well(data: &Data, mut attempts: Vec<Attempt>) {
     let shop = data.shop().start().await.unwrap();
     let gateway = shop.client("gateway");
     settle_everything(&gateway, &mut attempts).await;
     everything_acknowledged_is_there(&gateway, &attempts).await;
-    wait_for_the_last_message(&data).await;
+    wait_for_the_last_message(data).await;
     let stopped = shop.stop().await.unwrap();
     assert!(stopped.status.success(), "{}", stopped.output);
-
-    books_are_right(&data, attempts.len()).await;
-    println!("{} orders over {KILLS} kills: all there, all ended, the books are right", attempts.len());
+    books_are_right(data, attempts.len()).await;
 }
 
-/// Places orders from several clients until the shop is killed under them; each ends with the request that got no
-/// answer.
-async fn load_until_killed(shop: Shop, round: usize, pause: Duration) -> Vec<Attempt> {
+/// Places orders from several clients until the shop is killed under them, a while after so many were answered; each client
+/// ends with the request that got no answer.
+async fn load_until_killed(shop: Shop, round: usize, answers: usize, pause: Duration) -> Vec<Attempt> {
     let gateway = shop.client("gateway");
-    let number = Arc::new(AtomicUsize::new(0));
+    let (number, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..CLIENTS {
-        let (gateway, number) = (gateway.clone(), Arc::clone(&number));
+        let (gateway, number, answered) = (gateway.clone(), Arc::clone(&number), Arc::clone(&answered));
         clients.spawn(async move {
             let mut placed = Vec::new();
             loop {
@@ -116,6 +160,7 @@ async fn load_until_killed(shop: Shop, round: usize, pause: Duration) -> Vec<Att
                 let key = format!("round-{round}-order-{number}");
                 let acknowledged = place(&gateway, &key, body).await;
                 let is_over = acknowledged.is_none();
+                answered.fetch_add(usize::from(!is_over), Ordering::Relaxed);
                 placed.push(Attempt { key, body, acknowledged });
                 if is_over {
                     break;
@@ -124,6 +169,7 @@ async fn load_until_killed(shop: Shop, round: usize, pause: Duration) -> Vec<Att
             placed
         });
     }
+    until("orders that are answered", async || answered.load(Ordering::Relaxed) >= answers).await;
     tokio::time::sleep(pause).await;
     shop.kill().await.unwrap();
     clients.join_all().await.into_iter().flatten().collect()

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,61 +13,33 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use waypost_test_client::{Answer, Request};
+use waypost_test_process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A service under test; ends with the test.
 struct Service {
-    child: Child,
-    port: u16,
-    lines: Receiver<String>,
+    process: Process,
+    address: SocketAddr,
 }
 
 impl Service {
     /// Starts a service and waits until it says on which port it listens.
-    fn start(program: &str, announcement: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child =
-            Command::new(program).envs(settings.iter().copied()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let line = line_with(&lines, announcement);
-        let port = line.split(announcement).nth(1).unwrap().trim_end_matches(['.', '\n']).parse().unwrap();
-        Self { child, port, lines }
+    async fn start(program: &str, announcement: &str, settings: &[(&str, &str)]) -> Self {
+        let mut process = Process::start(Command::new(program).envs(settings.iter().copied())).unwrap();
+        let port = |line: &str| line.split_once(announcement)?.1.trim_end_matches('.').parse::<u16>().ok();
+        let port = process.line("its port", port).await.unwrap();
+        Self { process, address: (Ipv4Addr::LOCALHOST, port).into() }
     }
 
-    fn waits_for_line(&self, text: &str) {
-        line_with(&self.lines, text);
+    /// Waits until it has said this so often.
+    fn has_said(&mut self, text: &str, times: usize) {
+        self.process.wait_for_lines(times, text, |line| line.contains(text).then_some(())).unwrap();
     }
 
-    fn ask(&self, method: &str, path: &str) -> String {
-        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(connection, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            .unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads on to the line that contains `text`.
-fn line_with(lines: &Receiver<String>, text: &str) -> String {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let line = lines.recv_timeout(left).unwrap_or_else(|_| panic!("the service never said {text:?}"));
-        if line.contains(text) {
-            return line;
-        }
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        Request::new(method, path).send(self.address).await
     }
 }
 
@@ -134,8 +106,8 @@ fn tree(spans: &[(String, Span)], parent: &[u8], depth: usize) -> Vec<String> {
     lines
 }
 
-#[test]
-fn an_order_is_one_trace_through_both_services() {
+#[tokio::test]
+async fn an_order_is_one_trace_through_both_services() {
     let (collector, received) = receiver();
     let collector = format!("http://{collector}");
     let common = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "20")];
@@ -143,24 +115,24 @@ fn an_order_is_one_trace_through_both_services() {
         env!("CARGO_BIN_EXE_service-b"),
         "Service B (Payment) starting on :",
         &[&common[..], &[("SERVICE_B_ADDR", "127.0.0.1:0")]].concat(),
-    );
-    let payment_url = format!("http://127.0.0.1:{}", b.port);
-    let a = Service::start(
+    )
+    .await;
+    let payment_url = format!("http://{}", b.address);
+    let mut a = Service::start(
         env!("CARGO_BIN_EXE_service-a"),
         "Service A (Order) starting on :",
         &[&common[..], &[("SERVICE_A_ADDR", "127.0.0.1:0"), ("PAYMENT_URL", &payment_url)]].concat(),
-    );
+    )
+    .await;
 
-    let health = a.ask("GET", "/health");
-    assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("OK"), "{health}");
-    for method in ["GET", "POST"] {
-        let answer = a.ask(method, "/order");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(
-            answer.contains(r#""order_id":"order-12345""#) && answer.contains(r#""transaction_id":"txn-"#)
-        );
+    let health = a.ask("GET", "/health").await;
+    assert_eq!((health.status.as_u16(), health.text()), (200, "OK"));
+    for (times, method) in [(1, "GET"), (2, "POST")] {
+        let answer = a.ask(method, "/order").await;
+        assert_eq!((answer.status.as_u16(), &answer.json["order_id"]), (200, &"order-12345".into()));
+        assert!(answer.json["transaction_id"].as_str().unwrap().starts_with("txn-"), "{answer:?}");
         for said in ["Creating order...", "Processing payment for order-12345...", "Payment successful!"] {
-            a.waits_for_line(said);
+            a.has_said(said, times);
         }
 
         let deadline = Instant::now() + PATIENCE;
@@ -194,8 +166,8 @@ fn an_order_is_one_trace_through_both_services() {
     }
 }
 
-#[test]
-fn without_service_b_and_without_a_collector_the_answer_says_that_payment_failed() {
+#[tokio::test]
+async fn without_service_b_and_without_a_collector_the_answer_says_that_payment_failed() {
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let nobody = format!("http://{nobody}");
     let a = Service::start(
@@ -206,13 +178,15 @@ fn without_service_b_and_without_a_collector_the_answer_says_that_payment_failed
             ("PAYMENT_URL", &nobody),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &nobody),
         ],
-    );
-    let answer = a.ask("POST", "/order");
-    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("payment failed"), "{answer}");
+    )
+    .await;
+    let answer = a.ask("POST", "/order").await;
+    assert_eq!(answer.status, 502);
+    assert!(answer.text().contains("payment failed"), "{answer:?}");
 }
 
-#[test]
-fn a_platforms_variables_stop_neither_service() {
+#[tokio::test]
+async fn a_platforms_variables_stop_neither_service() {
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let nobody = format!("http://{nobody}");
     let platform = [
@@ -225,13 +199,15 @@ fn a_platforms_variables_stop_neither_service() {
         env!("CARGO_BIN_EXE_service-b"),
         "Service B (Payment) starting on :",
         &[&platform[..], &[("SERVICE_B_ADDR", "127.0.0.1:0")]].concat(),
-    );
-    let payment_url = format!("http://127.0.0.1:{}", b.port);
+    )
+    .await;
+    let payment_url = format!("http://{}", b.address);
     let a = Service::start(
         env!("CARGO_BIN_EXE_service-a"),
         "Service A (Order) starting on :",
         &[&platform[..], &[("SERVICE_A_ADDR", "127.0.0.1:0"), ("PAYMENT_URL", &payment_url)]].concat(),
-    );
-    let answer = a.ask("POST", "/order");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    )
+    .await;
+    let answer = a.ask("POST", "/order").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use super::process::{Failed, Process, Signal, User};
 use super::{Program, Started, port};
 use crate::needs::packages::{install, made_once};
-use crate::needs::{on_path, output};
+use crate::needs::{Variable, on_path, output};
 
 const VERSION: &str = "4.3.1";
 
@@ -85,6 +85,10 @@ fn class_path(folder: &Path) -> anyhow::Result<String> {
 impl Program for Kafka {
     fn description(&self) -> String {
         format!("{VERSION} on {}", self.java.display())
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        vec![("TEST_KAFKA_CLASS_PATH", self.class_path.clone().into())]
     }
 
     fn start(&self, folder: &Path) -> Result<Started, Failed> {

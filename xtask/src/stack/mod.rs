@@ -124,7 +124,10 @@ fn print(state: &State) {
 }
 
 /// What makes `waypost` use a server, by the variable that leads tests to it.
-const SETTINGS: [(&str, &str); 0] = [];
+const SETTINGS: [(&str, &str); 1] = [(
+    "TEST_REDIS_URL",
+    "waypost: WAYPOST_CACHE__KIND=redis WAYPOST_CACHE__REDIS__URLS={} shares rates and copies there\n",
+)];
 
 #[cfg(test)]
 mod tests;

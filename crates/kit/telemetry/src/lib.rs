@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`messaging`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`redis`], [`messaging`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | settings | [`Settings`], [`config`] |
@@ -86,6 +86,8 @@ pub use crate::edges::http;
 pub use crate::edges::logs;
 #[cfg(feature = "messaging")]
 pub use crate::edges::messaging;
+#[cfg(feature = "redis")]
+pub use crate::edges::redis;
 #[cfg(feature = "sql")]
 pub use crate::edges::sql;
 
@@ -140,6 +142,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}
+
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/redis.md")]
+    pub mod redis {}
 
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}

@@ -1,4 +1,4 @@
-//! Identifiers, one type a kind, so that a product's id cannot be passed where a user's is due.
+//! Identifiers, one type per kind, so that a product's id cannot be passed where a user's is due.
 //!
 //! Invariant: an id is 1 to 64 characters of `A-Z a-z 0-9 _ . -`, and not dots alone (a path segment `..`
 //! means something else to an HTTP client). So an id needs no escaping in a URL, a log line or a metric.

@@ -1,16 +1,19 @@
 //! Copies of what is true elsewhere, kept for a while so that it need not be asked for each time.
 //!
 //! For services that read the same rows over and over. [`Cache`] is the port: [`Memory`] keeps the copies in the process,
-//! another implementation may keep them where several processes find them. [`ReadThrough`] puts a cache in front of a
-//! lookup and lets callers that miss the same key at the same time share it.
+//! another implementation may keep them where several processes find them, and [`Layered`] puts the first in front of the
+//! second. [`ReadThrough`] puts a cache in front of a lookup and lets callers that miss the same key at the same time share
+//! it.
 //!
 //! Invariants:
 //! - A copy is never the truth: whatever may only be decided by the truth asks the store. So a cache may forget at any
 //!   time, and one that cannot be reached is an empty one.
 //! - What is kept is bounded, in number or in time, and an entry is gone when its time to live is over.
 //!
-//! Left out: telling caches of a change. It is seen when the copy has run out.
+//! Left out: telling the caches of other processes of a change. There it is seen when the copy has run out; in the cache that
+//! is told ([`Cache::forget`]) at once.
 
+mod layered;
 mod memory;
 mod read_through;
 
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+pub use layered::Layered;
 pub use memory::Memory;
 pub use read_through::ReadThrough;
 
@@ -40,4 +44,10 @@ pub trait Cache<V>: fmt::Debug + Send + Sync + 'static {
     ///
     /// Cancel safety: dropped, it may or may not have kept the copy.
     fn put<'a>(&'a self, key: &'a str, value: Arc<V>) -> BoxFuture<'a, ()>;
+
+    /// Gives up the copy under a key, as what it is a copy of has changed. A lookup that was under way may put the old
+    /// value back; it runs out as any other.
+    ///
+    /// Cancel safety: dropped, it may or may not have given it up.
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()>;
 }

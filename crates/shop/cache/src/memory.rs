@@ -48,4 +48,8 @@ impl<V: Send + Sync + 'static> Cache<V> for Memory<V> {
     fn put<'a>(&'a self, key: &'a str, value: Arc<V>) -> BoxFuture<'a, ()> {
         Box::pin(self.copies.insert(key.into(), value))
     }
+
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(self.copies.invalidate(key))
+    }
 }

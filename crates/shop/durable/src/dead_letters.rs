@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 
 use crate::Error;
 use crate::broker::Record;
+use crate::consume::dead_letter_topic;
 
 /// What the headers of a parked record begin with that tell where it came from and why it is there.
 pub const HEADER_PREFIX: &str = "dead-letter-";
@@ -32,14 +33,54 @@ pub struct DeadLetter {
     pub place: Option<(u32, u64)>,
     /// Why, in words.
     pub reason: String,
-    /// Why, as an error type.
+    /// Why, as an error type. Empty when a version parked it that did not say.
     pub error_type: String,
-    /// How often it was tried.
+    /// How often it was tried. 0 when it could not be, or when a version parked it that did not count.
     pub attempts: u32,
     /// When it was parked.
     pub since: SystemTime,
     /// Set once it was published again.
     pub replay: Option<Replay>,
+}
+
+impl DeadLetter {
+    /// A record of a dead-letter topic as a letter, from the headers that the consume loop gave it. `partition` and `offset`
+    /// tell where it is in that topic.
+    pub fn parked(
+        mut record: Record,
+        partition: u32,
+        offset: u64,
+        since: SystemTime,
+        replay: Option<Replay>,
+    ) -> DeadLetter {
+        let header = |name: &str| record.header(&format!("{HEADER_PREFIX}{name}")).map(str::to_owned);
+        let number = |name: &str| header(name).and_then(|text| text.parse::<u64>().ok());
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let parked_in = record.topic.strip_suffix(&dead_letter_topic("")).unwrap_or(&record.topic).to_owned();
+        let topic = header("topic").unwrap_or_else(|| parked_in.clone());
+        let letter = DeadLetter {
+            reference: format!("{parked_in}/{partition}/{offset}"),
+            group: header("group").unwrap_or_default(),
+            place: number("partition").map(narrow).zip(number("offset")),
+            reason: header("reason").unwrap_or_default(),
+            error_type: header("error-type").unwrap_or_default(),
+            attempts: number("attempts").map_or(0, narrow),
+            since,
+            replay,
+            record: Record::default(),
+        };
+        record.headers.retain(|(name, _)| !name.starts_with(HEADER_PREFIX));
+        record.topic = topic;
+        DeadLetter { record, ..letter }
+    }
+}
+
+/// Where the record of a reference is: its dead-letter topic, partition and offset. `None`: it is no reference of a
+/// parked record.
+pub fn place_of(reference: &str) -> Option<(String, u32, u64)> {
+    let mut parts = reference.rsplitn(3, '/');
+    let (offset, partition, topic) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((dead_letter_topic(topic), partition.parse().ok()?, offset.parse().ok()?))
 }
 
 /// When, by whom and why a letter was published again.

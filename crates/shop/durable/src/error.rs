@@ -326,7 +326,8 @@ impl ErrorType for Error {
             Error::Migration { .. } => "migration",
             Error::Fenced { .. } => "fenced",
             Error::Malformed { .. } => "malformed",
-            Error::Broker { .. } => "broker_unavailable",
+            Error::Broker { retryable: true, .. } => "broker_unavailable",
+            Error::Broker { retryable: false, .. } => "broker_refused",
         };
         Cow::Borrowed(name)
     }

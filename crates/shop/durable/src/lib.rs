@@ -33,6 +33,7 @@
 //!     Migration::new("0002_outbox", outbox::SCHEMA),
 //!     Migration::new("0003_outbox_parking", outbox::PARKING),
 //!     Migration::new("0004_outbox_replays", outbox::REPLAYS),
+//!     Migration::new("0005_outbox_parked_with", outbox::PARKED_WITH),
 //! ];
 //! let database = Database::open(DatabaseOptions::new(Location::Ephemeral, "order", &telemetry), &migrations)?;
 //!

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use waypost_telemetry::opentelemetry::Context;
-use waypost_telemetry::propagation;
+use waypost_telemetry::{ErrorType, propagation};
 
 use crate::Error;
 use crate::broker::Headers;
@@ -63,6 +63,12 @@ pub const REPLAYS: &str = "\
 ALTER TABLE outbox ADD COLUMN replayed_at INTEGER;
 ALTER TABLE outbox ADD COLUMN replayed_by TEXT;
 ALTER TABLE outbox ADD COLUMN replay_reason TEXT;
+";
+
+/// The fourth step of the table: what a parked event failed with, and how often it was sent.
+pub const PARKED_WITH: &str = "\
+ALTER TABLE outbox ADD COLUMN parked_error_type TEXT;
+ALTER TABLE outbox ADD COLUMN parked_attempts INTEGER;
 ";
 
 /// An event to publish.
@@ -131,6 +137,29 @@ pub struct Pending {
     pub event: Event,
 }
 
+/// Why an event is parked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// In words.
+    pub reason: String,
+    /// As an error type.
+    pub error_type: String,
+    /// How often it was sent; 0 when it cannot be, because it cannot be read.
+    pub attempts: u32,
+}
+
+impl Parked {
+    /// An event that the broker refuses for good, after so many tries.
+    pub fn refused(error: &dyn ErrorType, attempts: u32) -> Parked {
+        Parked { reason: error.to_string(), error_type: error.error_type().into_owned(), attempts }
+    }
+
+    /// An event that cannot be read back.
+    pub fn unreadable(reason: String) -> Parked {
+        Parked { reason, error_type: "unreadable_event".to_owned(), attempts: 0 }
+    }
+}
+
 /// What a relay needs of an outbox.
 ///
 /// An event that can never be published is parked: it stays, with the reason, and neither it nor a later event of the same
@@ -147,7 +176,7 @@ pub trait Outbox: Send + Sync + 'static {
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>>;
 
     /// Parks an event.
-    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>>;
+    fn park(&self, position: i64, why: Parked) -> BoxFuture<'_, Result<(), Error>>;
 
     /// How many events are parked.
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>>;

@@ -8,7 +8,7 @@ use crate::{
     headers::HEADERS,
     pages,
     problem::{self, Refusal},
-    rate,
+    rate, replay,
     tokens::Tokens,
     upstream::Upstream,
 };
@@ -106,13 +106,16 @@ pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edg
     let shed = shed::Settings {
         max_in_flight: config.requests_at_once,
         reserved: config.requests_at_once / 8,
+        lookups: (config.requests_at_once / 16).max(1),
         ..shed::Settings::default()
     };
     let shed = shed::Layer::new(telemetry, shed::Protocol::Http, shed)
         // A probe must be answered under load, or the load gets worse when this gateway is taken away.
         .exempt(|path| path == "/api/health")
         // Reads are quick, and a cancellation ends work.
-        .favour(|method, path| method != Method::POST || path.ends_with("/cancel"));
+        .favour(|method, path| method != Method::POST || path.ends_with("/cancel"))
+        // What was answered before is answered again.
+        .look_up(replay::may_be_one);
     let layers = ServiceBuilder::new()
         // On every answer, whoever gave it.
         .layer(from_fn(|request, next| add_headers(&HEADERS, request, next)))
@@ -132,7 +135,8 @@ pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edg
         .layer(from_fn(access_log::write))
         // Reads the token, as the rate is counted by principal; refuses nothing.
         .layer(from_fn_with_state(edge.clone(), caller::identify))
-        // Before the refusals of `authorise`: guessing tokens must not be free.
+        // Before the refusals of `authorise`: guessing tokens must not be free. A caller that we know and that repeats a
+        // request goes on beyond its rate, to be answered what is known.
         .layer(from_fn_with_state(edge.clone(), rate::limit))
         // Who may not, goes no further: no body is read for it.
         .layer(from_fn_with_state(edge.clone(), caller::authorise))

@@ -12,6 +12,7 @@ use crate::{
     config::{Auth, Config, RateLimit, WhenAway},
     edge::Edge,
     problem::Refusal,
+    replay,
 };
 use axum::{
     extract::{Request, State},
@@ -30,6 +31,8 @@ use waypost_telemetry::Telemetry;
 pub(crate) enum Key {
     Principal(UserId),
     Address(IpAddr),
+    /// Requests of one of those that may have been answered before, beyond its rate.
+    Repeated(Box<Key>),
 }
 
 impl Key {
@@ -38,6 +41,7 @@ impl Key {
         match self {
             Key::Principal(user_id) => format!("p:{user_id}"),
             Key::Address(address) => format!("a:{}", one_holder(*address)),
+            Key::Repeated(key) => format!("r:{}", key.text()),
         }
     }
 }
@@ -106,14 +110,16 @@ impl Rate {
 }
 
 /// Refuses a caller that asks too often, and tells every caller where it stands.
-pub(crate) async fn limit(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+pub(crate) async fn limit(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let address = address::client(request.extensions(), request.headers(), &edge.trusted_proxies);
     if is_exempt(&edge, address) {
         return next.run(request).await;
     }
-    let key = match request.extensions().get::<Identity>() {
-        Some(Identity::Known(principal)) => Key::Principal(principal.user_id.clone()),
-        _ => Key::Address(address),
+    let (key, is_known) = match request.extensions().get::<Identity>() {
+        Some(Identity::Known(principal)) => (Key::Principal(principal.user_id.clone()), true),
+        // In demo a caller without a token is the user whom it names.
+        Some(Identity::None) | None => (Key::Address(address), edge.auth == Auth::Demo),
+        Some(Identity::Refused(_)) => (Key::Address(address), false),
     };
     match edge.rate.take(&key).await {
         Ok(headers) => {
@@ -124,7 +130,15 @@ pub(crate) async fn limit(State(edge): State<Edge>, request: Request, next: Next
             }
             response
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            let may_be_known =
+                is_known && replay::may_be_one(request.method(), request.uri().path(), request.headers());
+            if !may_be_known || edge.rate.take(&Key::Repeated(Box::new(key))).await.is_err() {
+                return refusal.into_response();
+            }
+            request.extensions_mut().insert(replay::Unless(refusal));
+            next.run(request).await
+        }
     }
 }
 

@@ -3,9 +3,18 @@
 //! An order that was placed is settled whatever has become of its user since: the user service may be away, slow, or
 //! say no. So before any such answer reaches the client, the order service is asked what the key stands for. A request
 //! whose user may order costs nothing more: the unit that stores its order looks the key up itself.
+//!
+//! The same holds for a gateway that has too much to do and a caller that has used its rate up: a request with a key is not
+//! refused before the key was looked up ([`KnownOnly`]). Both have bounds of their own: so many lookups at once, and as
+//! many repeated requests of a caller as it may send new ones. Who asks must be known all the same: without a token where
+//! one is needed, or with one that is refused, nothing is looked up.
 
-use crate::upstream::Upstream;
-use std::{pin::pin, time::Duration};
+use crate::{edge::Edge, idempotency, problem::Refusal, upstream::Upstream};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, Method, request::Parts},
+};
+use std::{convert::Infallible, pin::pin, time::Duration};
 use tokio::time::timeout;
 use waypost_api::{
     Error, ErrorCode, UserId,
@@ -13,11 +22,54 @@ use waypost_api::{
     order::v1::{GetOrderByKeyRequest, Order},
     user::v1::{GetUserRequest, User},
 };
-use waypost_resilience::deadline;
+use waypost_resilience::{deadline, shed::LookUpOnly};
 use waypost_telemetry::span;
 
 /// How long the user service may take before the key is looked up meanwhile. Many times what it takes when it is well.
 const SLOW: Duration = Duration::from_millis(250);
+
+/// When a client should come back whose request finds no place and no answer.
+const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whether a request may be one that was answered before.
+pub(crate) fn may_be_one(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    method == Method::POST && path == "/api/orders" && headers.contains_key(idempotency::HEADER)
+}
+
+/// In the extensions of a request that is to be refused with this unless its key has an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Unless(pub(crate) Refusal);
+
+/// Whether a request may be answered only what is known already, and what it is refused with otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownOnly(pub(crate) Option<Refusal>);
+
+impl FromRequestParts<Edge> for KnownOnly {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Edge) -> Result<KnownOnly, Infallible> {
+        if let Some(Unless(refusal)) = parts.extensions.remove() {
+            return Ok(KnownOnly(Some(refusal)));
+        }
+        let is_too_much = parts.extensions.get::<LookUpOnly>().is_some();
+        let overloaded = || Error::of(ErrorCode::Overloaded).with_retry_after(OVERLOADED_RETRY_AFTER).into();
+        Ok(KnownOnly(is_too_much.then(overloaded)))
+    }
+}
+
+/// The settled order that a key stands for, or what its request is refused with.
+pub(crate) async fn known_order(
+    upstream: &Upstream,
+    by_key: Option<GetOrderByKeyRequest>,
+    refusal: Refusal,
+) -> Result<Order, Refusal> {
+    let Some(by_key) = by_key else { return Err(refusal) };
+    match upstream.order_by_key(by_key).await {
+        Ok(Some(order)) => Ok(order),
+        Err(error) if is_about_the_key(error.code) => Err(error.into()),
+        Ok(None) | Err(_) => Err(refusal),
+    }
+}
 
 /// What is known before an order is created.
 pub(crate) enum Found {

@@ -51,9 +51,11 @@ impl<C> Target<C> {
     }
 }
 
-fn connect(telemetry: &Telemetry, target: &str) -> Result<Channel, Error> {
-    Channel::connect_lazy(telemetry, target, ChannelOptions::default())
-        .map_err(|source| Error::Target { source })
+fn connect(telemetry: &Telemetry, target: &str, config: &Config) -> Result<Channel, Error> {
+    // A client that gives a request less time than we would says nothing of the service by running out of it.
+    let options =
+        ChannelOptions { counts_timeouts_from: config.budget.get() / 2, ..ChannelOptions::default() };
+    Channel::connect_lazy(telemetry, target, options).map_err(|source| Error::Target { source })
 }
 
 type Answer<T> = Result<T, waypost_api::Error>;
@@ -61,9 +63,9 @@ type Answer<T> = Result<T, waypost_api::Error>;
 impl Upstream {
     /// Connects lazily: the services may start later than the gateway.
     pub(crate) fn new(config: &Config, telemetry: &Telemetry) -> Result<Upstream, Error> {
-        let orders = connect(telemetry, &config.order_service)?;
-        let users = connect(telemetry, &config.user_service)?;
-        let stock = connect(telemetry, &config.inventory_service)?;
+        let orders = connect(telemetry, &config.order_service, config)?;
+        let users = connect(telemetry, &config.user_service, config)?;
+        let stock = connect(telemetry, &config.inventory_service, config)?;
         Ok(Upstream {
             known_orders: OrderServiceClient::new(orders.apart()),
             orders: Target::new(telemetry, &config.order_service, OrderServiceClient::new(orders)),

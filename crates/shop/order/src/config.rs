@@ -17,6 +17,9 @@ settings! {
         pub longest_wait: Duration = Duration::from_secs(10),
         /// What is kept back of a caller's deadline, so that the answer still arrives.
         pub answer_margin: Duration = Duration::from_millis(100),
+        /// What is kept back besides for each caller that waits already, so that those whose time ends at the same moment are
+        /// answered one after the other; at least twice what it took to accept the order, and at most half of the time left.
+        pub answer_spacing: Duration = Duration::from_millis(5),
         /// How long stock is held for an order. Must be longer than an order may take.
         pub hold_time: Duration = Duration::from_secs(900),
         /// How long a price of the catalogue is remembered. A change is noticed at the reservation all the same.

@@ -1,4 +1,4 @@
-//! What the order service tells the others: one event an order, when it is settled.
+//! What the order service tells the others: one event per order, when it is settled.
 
 use crate::domain::Order;
 use waypost_api::{

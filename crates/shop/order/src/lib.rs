@@ -113,7 +113,8 @@ pub struct Built {
 /// What operators can do to the orders of a store.
 fn operator(config: &Config, parts: &Parts, store: &dyn Store, sagas: Sagas) -> Result<Operator, Error> {
     // A channel of its own: what an operator asks must not wait behind, or trip the breaker of, the sagas.
-    let payments = Payments::new(connect(&parts.telemetry, "payment", &config.payment_target)?);
+    let payments =
+        Payments::new(connect(&parts.telemetry, "payment", &config.payment_target, &config.steps)?);
     let shape = plan(config.parallel_checks).shape();
     Ok(Operator::new(store.operator(), sagas, payments, shape, Clock::system(), &parts.telemetry))
 }
@@ -126,8 +127,8 @@ pub fn orders(
     clock: Clock,
 ) -> Result<Assembled, Error> {
     let telemetry = &parts.telemetry;
-    let inventory = Inventory::new(connect(telemetry, "inventory", &config.inventory_target)?);
-    let payments = Payments::new(connect(telemetry, "payment", &config.payment_target)?);
+    let inventory = Inventory::new(connect(telemetry, "inventory", &config.inventory_target, &config.steps)?);
+    let payments = Payments::new(connect(telemetry, "payment", &config.payment_target, &config.steps)?);
     let saga = PlaceOrder { inventory: inventory.clone(), payments, hold_time: config.hold_time.get() };
     let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
     let options = Options {
@@ -140,7 +141,11 @@ pub fn orders(
     let sagas = Host::new(kept, runner, name, options, parts.tasks.clone(), telemetry);
 
     let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
-    let waiting = logic::Waiting { longest: config.longest_wait.get(), margin: config.answer_margin.get() };
+    let waiting = logic::Waiting {
+        longest: config.longest_wait.get(),
+        margin: config.answer_margin.get(),
+        spacing: config.answer_spacing.get(),
+    };
     let logic = logic::Orders::new(Arc::clone(&store), sagas.clone(), catalogue, clock, waiting);
 
     let sweeping = sagas.clone();
@@ -177,9 +182,16 @@ fn retention(config: &Config, store: Arc<dyn Store>, telemetry: &Telemetry) -> W
     })
 }
 
-fn connect(telemetry: &Telemetry, service: &'static str, target: &str) -> Result<Channel, Error> {
-    Channel::connect_lazy(telemetry, target, ChannelOptions::default())
-        .map_err(|source| Error::Channel { service, source })
+fn connect(
+    telemetry: &Telemetry,
+    service: &'static str,
+    target: &str,
+    steps: &Steps,
+) -> Result<Channel, Error> {
+    // A price is looked up in the client's time, which may be short; a try of a step has its own.
+    let counts_timeouts_from = steps.attempt_timeout.get() / 2;
+    let options = ChannelOptions { counts_timeouts_from, ..ChannelOptions::default() };
+    Channel::connect_lazy(telemetry, target, options).map_err(|source| Error::Channel { service, source })
 }
 
 fn policy(steps: &Steps) -> Policy {

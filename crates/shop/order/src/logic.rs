@@ -11,10 +11,16 @@ use crate::{
     running::{Accepted, Sagas},
     store::{Cancelling, Placed, Store},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     sync::{OnceCell, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use uuid::Uuid;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID};
@@ -84,6 +90,40 @@ pub struct Waiting {
     pub longest: Duration,
     /// What is kept back of the caller's deadline, so that the answer still arrives.
     pub margin: Duration,
+    /// What is kept back besides for each caller that waits already: an answer is work, and those whose deadlines are the
+    /// same would all be answered at one moment, the last of them too late.
+    pub spacing: Duration,
+}
+
+impl Waiting {
+    /// How long a caller waits who has so much time left, or no deadline, beside so many others, after its request took so
+    /// long to be accepted. A machine that is slow to take requests on is as slow to answer them, and the answer passes the
+    /// gateway too. A caller waits for half of its time at least.
+    fn of(&self, left: Option<Duration>, took: Duration, others: usize) -> Duration {
+        let Some(left) = left else { return self.longest };
+        let time = left.saturating_sub(self.margin);
+        let spread = self.spacing.saturating_mul(u32::try_from(others).unwrap_or(u32::MAX));
+        let kept_back = spread.max(took.saturating_mul(2));
+        time.saturating_sub(kept_back.min(time / 2)).min(self.longest)
+    }
+}
+
+/// One of the callers that wait, counted until it is dropped.
+struct Waiter<'a>(&'a AtomicUsize);
+
+impl<'a> Waiter<'a> {
+    /// With how many were there before it.
+    fn enter(waiters: &'a AtomicUsize) -> (Waiter<'a>, usize) {
+        // Relaxed: the number stands for itself and orders nothing else.
+        let others = waiters.fetch_add(1, Ordering::Relaxed);
+        (Waiter(waiters), others)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The orders. Cheap to clone.
@@ -94,6 +134,8 @@ pub struct Orders {
     catalogue: Arc<Catalogue>,
     clock: Clock,
     waiting: Waiting,
+    /// Callers that wait for an order's end.
+    waiters: Arc<AtomicUsize>,
     /// Read when the first page is asked for.
     token_key: Arc<OnceCell<TokenKey>>,
 }
@@ -107,8 +149,8 @@ impl Orders {
         clock: Clock,
         waiting: Waiting,
     ) -> Orders {
-        let (catalogue, token_key) = (Arc::new(catalogue), Arc::default());
-        Orders { store, sagas, catalogue, clock, waiting, token_key }
+        let (catalogue, waiters, token_key) = (Arc::new(catalogue), Arc::default(), Arc::default());
+        Orders { store, sagas, catalogue, clock, waiting, waiters, token_key }
     }
 
     /// Accepts an order and waits for its end, as long as the caller can.
@@ -123,6 +165,7 @@ impl Orders {
         if !wish.caller.may_see(&wish.user) {
             return Err(ErrorCode::Forbidden.into());
         }
+        let begun = Instant::now();
         // Before anything is stored: what is accepted is also carried on.
         let admission = self.sagas.admit();
         if admission.is_err() || !self.is_priced_at_hand(&wish).await {
@@ -143,7 +186,7 @@ impl Orders {
         set(ORDER_ID, &order.id);
         match self.sagas.accept(order, wish.key, admission).await? {
             Accepted::New(watching) => {
-                let order = self.settled(watching).await;
+                let order = self.settled(watching, begun.elapsed()).await;
                 describe(&order);
                 Ok(Created { order, replayed: false })
             }
@@ -259,7 +302,7 @@ impl Orders {
             Cancelling::Noted(order) | Cancelling::TurnedBack(order) => {
                 self.sagas.cancel_requested(&order.id);
                 match self.sagas.watch(&order.id) {
-                    Some(watching) => self.settled(watching).await,
+                    Some(watching) => self.settled(watching, Duration::ZERO).await,
                     // Parked, or another process runs it.
                     None => order,
                 }
@@ -274,9 +317,9 @@ impl Orders {
     }
 
     /// The order at its end, or as it stands when the caller's time is over or nobody works on it here any more.
-    async fn settled(&self, mut watching: watch::Receiver<Order>) -> Order {
-        let Waiting { longest, margin } = self.waiting;
-        let patience = deadline::remaining().map_or(longest, |left| left.saturating_sub(margin).min(longest));
+    async fn settled(&self, mut watching: watch::Receiver<Order>, took: Duration) -> Order {
+        let (_waiter, others) = Waiter::enter(&self.waiters);
+        let patience = self.waiting.of(deadline::remaining(), took, others);
         let end = watching.wait_for(|order| order.status.is_terminal());
         // Whichever way the wait ends, the last state counts.
         let _ = timeout(patience, end).await;
@@ -311,5 +354,33 @@ fn describe(order: &Order) {
     set(ORDER_STATUS, order.status);
     if let Some(transaction) = &order.transaction {
         set(PAYMENT_TRANSACTION_ID, transaction);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_with_one_deadline_are_answered_one_after_the_other() {
+        let ms = Duration::from_millis;
+        let waiting = Waiting { longest: ms(8000), margin: ms(100), spacing: ms(3) };
+        let of = |left, took, others| waiting.of(Some(ms(left)), ms(took), others);
+        assert_eq!([of(5000, 0, 0), of(5000, 1, 1), of(5000, 9, 500)], [ms(4900), ms(4897), ms(3400)]);
+        // A slow machine needs longer for each of them.
+        assert_eq!([of(5000, 400, 1), of(5000, 900, 500)], [ms(4100), ms(3100)]);
+        // Half of the time is a caller's whatever the crowd.
+        assert_eq!([of(5000, 0, 100_000), of(300, 4000, 0)], [ms(2450), ms(100)]);
+        assert_eq!([of(60, 0, 9), of(20_000, 0, 0)], [ms(0), ms(8000)]);
+        assert_eq!(waiting.of(None, ms(900), 9), ms(8000));
+    }
+
+    #[test]
+    fn a_caller_that_leaves_waits_no_more() {
+        let waiters = AtomicUsize::new(0);
+        let (first, before_first) = Waiter::enter(&waiters);
+        let (_second, before_second) = Waiter::enter(&waiters);
+        drop(first);
+        assert_eq!((before_first, before_second, Waiter::enter(&waiters).1), (0, 1, 1));
     }
 }

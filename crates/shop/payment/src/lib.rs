@@ -51,7 +51,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let store = store::open(&storage, &telemetry, config.review.times()).await?;
     let payments = logic::Payments::new(Arc::clone(&store), provider, config);
     let router = grpc::router(&telemetry, payments.clone(), &config.grpc);
-    let contradictions = payments.contradictions.check(&telemetry);
+    let contradictions = contradictions::check(Arc::clone(&store), &telemetry);
     let review = payments.reviewer(&telemetry);
     let (kept, every, deleted) =
         (config.retention.get(), config.retention_interval.get(), Arc::clone(&store));

@@ -6,7 +6,6 @@
 
 use crate::{
     Config, Error,
-    contradictions::Contradictions,
     domain::{
         self, CaptureStep, ChargeStatus, Finding, Generation, Intent, Payment, PaymentState, RefundState,
         RefundWish, Refusal,
@@ -47,19 +46,12 @@ pub struct Payments {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) provider: Provider,
     pub(crate) config: Arc<Config>,
-    pub(crate) contradictions: Contradictions,
 }
 
 impl Payments {
     /// Payments over a store and a provider.
     pub fn new(store: Arc<dyn Store>, provider: Provider, config: &Config) -> Payments {
-        let contradictions = Contradictions::default();
-        Payments { store, provider, config: Arc::new(config.clone()), contradictions }
-    }
-
-    /// How many payments the provider contradicted our books about, as of its last answer to each.
-    pub fn contradictions(&self) -> usize {
-        self.contradictions.count()
+        Payments { store, provider, config: Arc::new(config.clone()) }
     }
 
     /// Has an amount set aside at the provider.
@@ -231,10 +223,7 @@ impl Payments {
                 // An earlier try may have got through, or may yet: the same key is asked again.
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
-            let ended = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome);
-            let recorded = ended.await;
-            self.contradictions.note(&begun.payment, &recorded);
-            let payment = recorded?;
+            let payment = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome).await?;
             error.map_or(Ok(payment), Err)
         };
         payment_span("refund-charge", &begun.payment).run(work).await
@@ -297,12 +286,7 @@ impl Payments {
     }
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
-        let is_answer = finding != Finding::NoAnswer;
-        let recorded = self.store.record(payment.order.clone(), payment.generation, finding).await;
-        if is_answer {
-            self.contradictions.note(payment, &recorded);
-        }
-        recorded
+        self.store.record(payment.order.clone(), payment.generation, finding).await
     }
 }
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use waypost_api::{Amount, Currency};
 
 /// What was asked for. The same request under the same key is the same request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Operation {
     /// Set an amount aside.
     Charge(NewCharge),
@@ -30,7 +31,7 @@ pub enum Operation {
 }
 
 /// A charge to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewCharge {
     /// Its id, if it is made.
     pub id: String,

@@ -17,7 +17,8 @@ const REMEMBERED: usize = 10_000;
 /// What the tokens of payment methods begin with that name their faults.
 const TOKEN: &str = "pm_fault_";
 
-/// The provider's moods. Clones share their memory.
+/// The provider's moods. Clones share their memory. What is lost with it, when the process ends, is which keys and charges
+/// have met their fault; the work that is late is the store's.
 #[derive(Clone, Debug)]
 pub struct Faults {
     config: FaultConfig,
@@ -30,7 +31,7 @@ struct Memory {
     /// Payment methods with faults, by the id of the charge.
     methods: HashMap<String, String>,
     charges: Recent<String>,
-    /// Keys whose work is late and not done yet.
+    /// Keys whose work is late and not done yet: those of the store's rows.
     at_work: HashSet<String>,
 }
 

@@ -1,5 +1,7 @@
 //! The provider's HTTP interface: requests in, charges and problem documents out, nothing else.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use waypost_api::http_bodies::{Field, Fields, PROBLEM_CONTENT_TYPE};
 use waypost_api::{ErrorCode, FieldCode};
 use waypost_telemetry::{Telemetry, record_error};
@@ -15,7 +18,7 @@ use crate::Error;
 use crate::domain::{NewCharge, Operation, Refusal};
 use crate::faults::{Call, Fault, Faults};
 use crate::logic::Provider;
-use crate::store::Answer;
+use crate::store::{Answer, Late};
 
 /// Says that an answer is a repetition.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -28,8 +31,14 @@ struct Shared {
     faults: Faults,
 }
 
-/// The routes of the provider.
-pub fn router(telemetry: &Telemetry, provider: Provider, faults: Faults) -> Router {
+/// The routes of the provider. `late` is what was put off before and is not done: it is done when it is due.
+pub fn router(telemetry: &Telemetry, provider: Provider, faults: Faults, late: Vec<Late>) -> Router {
+    let shared = Shared { provider, faults };
+    for Late { key, left } in late {
+        shared.faults.begin_work(&key);
+        let shared = shared.clone();
+        waypost_telemetry::spawn(async move { shared.work_off_after(key, left).await });
+    }
     Router::new()
         .route("/v1/charges", post(create).get(list))
         .route("/v1/charges/{id}", get(show))
@@ -39,7 +48,7 @@ pub fn router(telemetry: &Telemetry, provider: Provider, faults: Faults) -> Rout
         .route("/v1/ledger", get(ledger))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(telemetry.http_server())
-        .with_state(Shared { provider, faults })
+        .with_state(shared)
 }
 
 async fn create(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
@@ -145,35 +154,61 @@ impl Shared {
                 Ok(shown(status, self.execute(key, operation).await?))
             }
             Some(Fault::Late) => {
-                self.work_late(key, operation);
-                Err(self.lost().await)
+                if self.work_late(key.clone(), operation.clone()).await? {
+                    return Err(self.lost().await);
+                }
+                Ok(shown(status, self.execute(key, operation).await?))
             }
             Some(Fault::Answered(status)) => Err(answered(status)),
         }
     }
 
     async fn execute(&self, key: String, operation: Operation) -> Result<Answer, Error> {
-        let method = match &operation {
-            Operation::Charge(new) => Some(new.payment_method.clone()),
-            _ => None,
-        };
-        let answer = self.provider.execute(key, operation).await?;
-        if let Some(method) = method {
-            self.faults.remember(&answer.charge.id, &method);
-        }
+        let answer = self.provider.execute(key, operation.clone()).await?;
+        self.remember(&operation, &answer);
         Ok(answer)
     }
 
-    /// Carries a call out after a while, whether or not somebody waits; unless the process ends before.
-    fn work_late(&self, key: String, operation: Operation) {
+    fn remember(&self, operation: &Operation, answer: &Answer) {
+        if let Operation::Charge(new) = operation {
+            self.faults.remember(&answer.charge.id, &new.payment_method);
+        }
+    }
+
+    /// Has a call carried out after a while, whether or not somebody waits: by this process, or by the next one. False when
+    /// it was carried out before. In a task of its own: a caller that leaves changes nothing.
+    async fn work_late(&self, key: String, operation: Operation) -> Result<bool, Error> {
+        // Before it is written: a repetition must not slip in between.
         self.faults.begin_work(&key);
-        let shared = self.clone();
+        let (shared, (answer, answered)) = (self.clone(), oneshot::channel());
         waypost_telemetry::spawn(async move {
-            tokio::time::sleep(shared.faults.late()).await;
-            // A refusal is the end of it: nobody is left to be told.
-            let _ = shared.execute(key.clone(), operation).await;
-            shared.faults.end_work(&key);
+            let pause = shared.faults.late();
+            let put_off = shared.provider.put_off(key.clone(), operation, pause).await;
+            let is_late = matches!(put_off, Ok(true));
+            // The caller may have left.
+            let _ = answer.send(put_off);
+            if is_late {
+                shared.work_off_after(key, pause).await;
+            } else {
+                shared.faults.end_work(&key);
+            }
         });
+        // The task answers unless it panicked; then the caller hears nothing, as of anything late.
+        answered.await.unwrap_or(Ok(true))
+    }
+
+    async fn work_off_after(&self, key: String, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        match self.provider.work_off(key.clone()).await {
+            Ok(Some(done)) => self.remember(&done.operation, &done.answer),
+            Ok(None) => {}
+            Err(error) => {
+                // It stays put off, and its key is still running, until the next start.
+                record_error(&error);
+                return;
+            }
+        }
+        self.faults.end_work(&key);
     }
 
     /// Holds an answer back, as a broken line would; what comes after nobody is waiting for.

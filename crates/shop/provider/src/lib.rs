@@ -50,7 +50,8 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     let Parts { telemetry, storage } = parts;
     let store = store::open(&storage, &telemetry).await?;
     let provider = Provider::new(Arc::clone(&store));
-    let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()));
+    let late = provider.put_off_work().await?;
+    let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()), late);
     let probed = Arc::clone(&store);
     let check = Check::new("provider-database", move || {
         let store = Arc::clone(&probed);

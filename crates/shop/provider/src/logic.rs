@@ -1,12 +1,13 @@
 //! The provider's use cases: names the request and hands it to the store as one unit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
 use crate::domain::{Charge, Operation};
-use crate::store::{Answer, Command, Store, Totals};
+use crate::store::{Answer, Command, Late, Store, Totals, WorkedOff};
 
 /// The provider, without its transport.
 #[derive(Clone, Debug)]
@@ -27,6 +28,31 @@ impl Provider {
     pub async fn execute(&self, key: String, operation: Operation) -> Result<Answer, Error> {
         let command = Command { fingerprint: fingerprint(&operation), key, operation };
         self.store.execute(command).await
+    }
+
+    /// Takes an operation on and has it carried out later, if the key has no answer yet. Tells whether it was put off.
+    ///
+    /// # Errors
+    /// The store's failure; nothing was put off then.
+    pub async fn put_off(&self, key: String, operation: Operation, by: Duration) -> Result<bool, Error> {
+        let command = Command { fingerprint: fingerprint(&operation), key, operation };
+        self.store.put_off(command, by).await
+    }
+
+    /// What was put off and is not done.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn put_off_work(&self) -> Result<Vec<Late>, Error> {
+        self.store.put_off_work().await
+    }
+
+    /// Does what was put off under this key. `None` when there is nothing, or a rule refuses it.
+    ///
+    /// # Errors
+    /// The store's failure; it is put off still.
+    pub async fn work_off(&self, key: String) -> Result<Option<WorkedOff>, Error> {
+        self.store.work_off(key).await
     }
 
     /// A charge by its id.

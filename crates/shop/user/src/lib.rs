@@ -13,6 +13,7 @@
 
 mod attempts;
 mod config;
+pub mod copies;
 mod demo;
 pub mod domain;
 mod error;

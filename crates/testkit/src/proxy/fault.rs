@@ -90,6 +90,9 @@ pub enum Fault {
     GoAway,
     /// It is forwarded, and its connection is closed with everything on it.
     Cut,
+    /// It is held back until the [`Weather`](super::Weather) lets go of it, and then forwarded, whether or not its
+    /// caller still waits. By script only.
+    Hold,
 }
 
 /// The fault of the `nth` call of this kind, from 0, for a request.
@@ -148,7 +151,8 @@ impl Fault {
             | Fault::LateAnswer(_)
             | Fault::LateRequest(_)
             | Fault::Mask(_)
-            | Fault::Cut => true,
+            | Fault::Cut
+            | Fault::Hold => true,
             Fault::None
             | Fault::Repeat
             | Fault::RepeatLate(_)

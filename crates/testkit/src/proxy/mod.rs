@@ -76,6 +76,16 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     counts: Mutex<HashMap<(Marker, String), u32>>,
     detached: AtomicUsize,
+    late: Mutex<Vec<Late>>,
+}
+
+/// A call that was [held back](Fault::Hold) and what its target answered when it came at last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// The method and the path without ids.
+    pub call: String,
+    /// The code of the error that our own service named (`waypost-error`); `None` without one.
+    pub code: Option<String>,
 }
 
 /// What a call does to its connection.
@@ -101,6 +111,7 @@ impl LossyProxy {
             seen: Mutex::default(),
             counts: Mutex::default(),
             detached: AtomicUsize::new(0),
+            late: Mutex::default(),
         });
         let accepting = waypost_telemetry::spawn(accept(listener, Arc::clone(&shared)));
         Ok(LossyProxy { address, shared, accepting })
@@ -131,6 +142,11 @@ impl LossyProxy {
             *counts.entry(name).or_default() += 1;
         }
         counts
+    }
+
+    /// The calls that were held back and have been answered since.
+    pub fn late(&self) -> Vec<Late> {
+        lock(&self.shared.late).clone()
     }
 
     /// True when it holds back nothing that its caller does not wait for any more.
@@ -205,6 +221,7 @@ async fn answer(
             answer
         }
         Fault::LateRequest(pause) => shared.detach(message, Some(pause)).await,
+        Fault::Hold => shared.hold(message).await,
         Fault::Repeat => {
             let again = shared.detach(message.clone(), None);
             let (answer, _) = tokio::join!(shared.detach(message, None), again);
@@ -262,15 +279,46 @@ impl Shared {
         message: Message,
         after: Option<std::time::Duration>,
     ) -> impl Future<Output = Result<Reply, Lost>> + use<> {
-        let shared = Arc::clone(self);
-        shared.detached.fetch_add(1, Ordering::SeqCst);
-        let call = waypost_telemetry::spawn(async move {
+        let until = async move {
             if let Some(pause) = after {
                 tokio::time::sleep(pause).await;
             }
+        };
+        self.detach_until(message, until, |_| {})
+    }
+
+    /// The same for a call that the weather decides about.
+    fn hold(self: &Arc<Shared>, message: Message) -> impl Future<Output = Result<Reply, Lost>> + use<> {
+        let (weather, shared) = (self.weather.clone(), Arc::clone(self));
+        let call = format!("{} {}", message.head.method, without_ids(message.head.uri.path()));
+        self.detach_until(message, async move { weather.until_let_go().await }, move |answer| {
+            if let Ok(answer) = answer {
+                let code = answer.headers().get("waypost-error").and_then(|code| code.to_str().ok());
+                let code = code.map(str::to_owned);
+                lock(&shared.late).push(Late { call, code });
+            }
+        })
+    }
+
+    fn detach_until<F, A>(
+        self: &Arc<Shared>,
+        message: Message,
+        until: F,
+        answered: A,
+    ) -> impl Future<Output = Result<Reply, Lost>> + use<F, A>
+    where
+        F: Future<Output = ()> + Send + 'static,
+        A: FnOnce(&Result<Reply, Lost>) + Send + 'static,
+    {
+        let shared = Arc::clone(self);
+        shared.detached.fetch_add(1, Ordering::SeqCst);
+        let call = waypost_telemetry::spawn(async move {
+            until.await;
             let answer = tokio::time::timeout(crate::PATIENCE, shared.target.call(message)).await;
+            let answer = answer.unwrap_or(Err(Lost));
+            answered(&answer);
             shared.detached.fetch_sub(1, Ordering::SeqCst);
-            answer.unwrap_or(Err(Lost))
+            answer
         });
         async move { call.await.unwrap_or(Err(Lost)) }
     }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::watch;
+
 use super::{Fault, Marker, lock};
 
 /// Whether faults happen, for all proxies that share it, and what is scripted.
@@ -10,6 +12,7 @@ use super::{Fault, Marker, lock};
 pub struct Weather {
     is_foul: Arc<AtomicBool>,
     scripts: Arc<Mutex<Vec<Script>>>,
+    lets_go: Arc<watch::Sender<bool>>,
 }
 
 /// The faults of a seed that are chosen by hand: in place of those that the seed would give it.
@@ -34,6 +37,17 @@ impl Weather {
     /// Adds a script.
     pub fn script(&self, script: Script) {
         lock(&self.scripts).push(script);
+    }
+
+    /// Forwards every call that is [held](Fault::Hold), and holds no further ones.
+    pub fn let_go(&self) {
+        self.lets_go.send_replace(true);
+    }
+
+    pub(super) async fn until_let_go(&self) {
+        let mut lets_go = self.lets_go.subscribe();
+        // The sender lives as long as this does.
+        let _ = lets_go.wait_for(|lets_go| *lets_go).await;
     }
 
     /// The fault of a call by its script; `None` when its seed has none.

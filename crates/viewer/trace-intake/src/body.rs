@@ -13,7 +13,7 @@ const FIRST: usize = 16 << 10;
 /// requests that announce a large body and never send it would hold the memory of all others.
 const ANNOUNCED: usize = 64 << 10;
 /// How long a refused HTTP/1 request may go on sending before its connection is closed on it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The whole body, at most `limit` bytes. Everything that it takes is added to the reservation before it is taken.
 pub(crate) async fn read(
@@ -72,5 +72,5 @@ pub(crate) async fn discard(mut body: Body, limit: usize) {
             }
         }
     };
-    tokio::time::timeout(FAREWELL, all).await.ok();
+    tokio::time::timeout(LINGER_TIMEOUT, all).await.ok();
 }

@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use std::sync::Arc;
 
 /// How long a browser may remember an answer, in seconds.
-const REMEMBER: HeaderValue = HeaderValue::from_static("3600");
+const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("3600");
 
 /// The router, answering pages of these origins.
 pub(crate) fn allow(router: Router, origins: &[String]) -> Router {
@@ -37,7 +37,7 @@ async fn answer(State(origins): State<Arc<[String]>>, request: Request, next: Ne
             *response.status_mut() = StatusCode::NO_CONTENT;
             let headers = response.headers_mut();
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-            headers.insert(header::ACCESS_CONTROL_MAX_AGE, REMEMBER);
+            headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS);
             if let Some(wanted) = wanted {
                 headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted);
             }

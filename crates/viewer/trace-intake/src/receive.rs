@@ -125,7 +125,7 @@ impl Intake {
         if is_small {
             return work();
         }
-        // Never closed, so this fails never.
+        // The semaphore is never closed, so this cannot fail.
         let _turn = self.shared.decoders.acquire().await;
         finished(tokio::task::spawn_blocking(work)).await
     }

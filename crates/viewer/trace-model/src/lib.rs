@@ -17,6 +17,7 @@ mod ids;
 mod json;
 pub mod limits;
 mod log;
+pub mod nanoseconds;
 pub mod otlp;
 mod skeleton;
 mod span;

@@ -4,6 +4,7 @@
 
 use crate::error::Error;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use waypost_trace_model::nanoseconds::{UNITS, decimal};
 
 /// The parameters of a query string in their order.
 #[derive(Clone, Debug, Default)]
@@ -62,16 +63,6 @@ pub(crate) fn duration(name: &'static str, value: &str) -> Result<u64, Error> {
 }
 
 fn go_duration(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u128); 8] = [
-        ("ns", 1),
-        ("us", 1_000),
-        ("\u{b5}s", 1_000),
-        ("\u{3bc}s", 1_000),
-        ("ms", 1_000_000),
-        ("s", 1_000_000_000),
-        ("m", 60_000_000_000),
-        ("h", 3_600_000_000_000),
-    ];
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(0);
@@ -79,31 +70,17 @@ fn go_duration(text: &str) -> Option<u64> {
     if rest.is_empty() {
         return None;
     }
-    let mut total = 0_u128;
+    let mut total = 0_u64;
     while !rest.is_empty() {
         let number_length = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, after) = rest.split_at_checked(number_length)?;
         let unit_length = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at_checked(unit_length)?;
         let scale = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-        total = total.checked_add(scaled(number, scale)?)?;
+        total = total.checked_add(decimal(number, scale)?)?;
         rest = after;
     }
-    u64::try_from(total).ok()
-}
-
-/// A decimal number times a unit, the part below a nanosecond dropped.
-fn scaled(number: &str, scale: u128) -> Option<u128> {
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && part.is_empty() || part.contains('.') || whole.len() > 18 {
-        return None;
-    }
-    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    // More than 18 digits after the point are less than a nanosecond, whatever the unit.
-    let part = part.get(..part.len().min(18))?;
-    let fraction: u128 = if part.is_empty() { 0 } else { part.parse().ok()? };
-    let places = u32::try_from(part.len()).ok()?;
-    whole.checked_mul(scale)?.checked_add(fraction * scale / 10_u128.pow(places))
+    Some(total)
 }
 
 /// A time in RFC 3339, in nanoseconds since 1970; times before that count as 1970.

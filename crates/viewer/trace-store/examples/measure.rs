@@ -19,7 +19,8 @@ use waypost_trace_model::{
     Attribute, Batch, Kind, Limits, Resource, Scope, Span, SpanId, Status, StatusCode, TraceId, Value, otlp,
 };
 use waypost_trace_store::{
-    AppendError, AttributeFilter, BlockStore, Order, Query, Settings, SpanFilter, Sync, Test, TraceStore,
+    AppendError, AttributeFilter, BlockStore, Durability, Order, Query, Settings, SpanFilter, Test,
+    TraceStore,
 };
 
 const SERVICES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "notification"];
@@ -178,7 +179,7 @@ fn main() {
     let wanted: u64 = arguments.first().map_or(1_000_000, |number| number.parse().unwrap());
     let temporary = tempfile::tempdir().unwrap();
     let folder = arguments.get(1).map_or(temporary.path(), Path::new);
-    let sync = if arguments.get(2).is_some() { Sync::EverySecond } else { Sync::Always };
+    let sync = if arguments.get(2).is_some() { Durability::EverySecond } else { Durability::Always };
     let settings = Settings { budget_bytes: 100 << 30, sync, ..Settings::default() };
     let store = BlockStore::open(folder, settings).unwrap();
     let resources: Vec<Arc<Resource>> = SERVICES.iter().map(|service| resource(service)).collect();

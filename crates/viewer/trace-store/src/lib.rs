@@ -26,7 +26,7 @@ pub use clock::now;
 pub use ledger::{EvictionReason, Ledger, ServiceLedger, Usage};
 pub use memory::MemoryStore;
 pub use query::{AttributeFilter, Cursor, Found, Match, NanoRange, Order, Query, SpanFilter, Test};
-pub use settings::{Settings, Sync};
+pub use settings::{Durability, Settings};
 pub use store::{BlockStore, OpenError};
 
 use futures_util::future::BoxFuture;
@@ -35,7 +35,7 @@ use waypost_trace_model::{Batch, LogRecord, Skeleton, Span, SpanId, Trace, Trace
 use waypost_trace_statistics::Statistics;
 
 /// A place for spans. Reading blocks on the disk: call it inside `spawn_blocking`.
-pub trait TraceStore: fmt::Debug + Send + std::marker::Sync + 'static {
+pub trait TraceStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a batch, and counts what it says was refused. Resolves when both are durable.
     ///
     /// The store may refuse spans itself (a trace that is full, a request that it already has); the receipt says so.

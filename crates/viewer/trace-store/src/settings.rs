@@ -17,7 +17,7 @@ pub struct Settings {
     /// Bytes of batches that may wait for the journal; beyond it appends are refused at once.
     pub pending_bytes: usize,
     /// What "durable" means. The memory store has no use for it.
-    pub sync: Sync,
+    pub sync: Durability,
     /// Bounds of the statistics.
     pub statistics: Bounds,
 }
@@ -30,7 +30,7 @@ impl Default for Settings {
             spans_per_trace: 1_000_000,
             head_spans: 8192,
             pending_bytes: 64 << 20,
-            sync: Sync::Always,
+            sync: Durability::Always,
             statistics: Bounds::default(),
         }
     }
@@ -45,7 +45,7 @@ impl Settings {
 
 /// When an append is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sync {
+pub enum Durability {
     /// When the disk says so: survives a power cut.
     #[default]
     Always,

@@ -35,7 +35,7 @@ settings! {
 /// When what was written is forced to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sync {
+pub enum Durability {
     /// Before each answer: a power cut loses nothing that was acknowledged.
     #[default]
     Always,
@@ -59,7 +59,7 @@ settings! {
         pub pending: ByteSize = ByteSize::mib(64),
         /// `always` or `every-second`: when what was written is forced to the disk. Either way nothing that was
         /// acknowledged is lost when the process is killed; with `always` also when the power fails.
-        pub sync: Sync = Sync::Always,
+        pub sync: Durability = Durability::Always,
     }
 }
 
@@ -140,8 +140,8 @@ impl StoreSettings {
             head_spans: self.head_spans,
             pending_bytes: self.pending.as_usize(),
             sync: match self.sync {
-                Sync::Always => store::Sync::Always,
-                Sync::EverySecond => store::Sync::EverySecond,
+                Durability::Always => store::Durability::Always,
+                Durability::EverySecond => store::Durability::EverySecond,
             },
             ..store::Settings::default()
         }

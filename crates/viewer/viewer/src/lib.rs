@@ -32,7 +32,7 @@ mod tail;
 mod throughput;
 
 pub use crate::{
-    config::{AnswerLimits, Config, StoreSettings, Sync},
+    config::{AnswerLimits, Config, Durability, StoreSettings},
     error::Error,
 };
 

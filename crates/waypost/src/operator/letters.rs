@@ -77,7 +77,17 @@ fn letter_text(letter: &Letter) -> String {
         }
         _ => letter.topic.clone(),
     };
-    let since = format!("{} ({}), {} tries", moment(letter.since), ago(letter.since), letter.attempts);
+    let tries = match letter.attempts {
+        // It never left, or nobody counted.
+        0 => String::new(),
+        1 => ", 1 try".to_owned(),
+        tries => format!(", {tries} tries"),
+    };
+    let since = format!("{} ({}){tries}", moment(letter.since), ago(letter.since));
+    let reason = match letter.error_type.as_str() {
+        "" => letter.reason.clone(),
+        error_type => format!("{} ({error_type})", letter.reason),
+    };
     let mut lines = vec![
         wrapped("", &letter.letter),
         wrapped("  topic   ", &place),
@@ -85,7 +95,7 @@ fn letter_text(letter: &Letter) -> String {
         wrapped("  key     ", &letter.key),
         wrapped("  since   ", &since),
         wrapped("  by      ", &letter.group),
-        wrapped("  reason  ", &format!("{} ({})", letter.reason, letter.error_type)),
+        wrapped("  reason  ", &reason),
     ];
     if let Some(replay) = &letter.replay {
         let replay = format!("{} by {}: {}", moment(replay.at), replay.by, replay.reason);

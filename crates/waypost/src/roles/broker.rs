@@ -22,11 +22,11 @@ pub(super) struct OpenBroker {
     pub(super) port: Arc<dyn Broker>,
     /// What consumers could not handle.
     pub(super) dead_letters: Arc<dyn DeadLetters>,
-    upkeep: Upkeep,
+    pub(super) upkeep: Upkeep,
 }
 
 /// What has to be done for it in the background, seen by the handle of one of the roles.
-type Upkeep = Box<dyn FnOnce(&Telemetry) -> Vec<Worker> + Send>;
+pub(super) type Upkeep = Box<dyn FnOnce(&Telemetry) -> Vec<Worker> + Send>;
 
 impl OpenBroker {
     /// Opens the broker and makes the topics that are missing; `None` when none of the roles needs it.
@@ -39,9 +39,19 @@ impl OpenBroker {
             return Ok(None);
         }
         let opened = match settings.kind {
-            BrokerKind::Embedded => embedded(roles, files, settings)?,
+            BrokerKind::Embedded => {
+                let opened = embedded(roles, files, settings)?;
+                opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
+                opened
+            }
+            #[cfg(feature = "kafka")]
+            BrokerKind::Kafka => super::kafka::open(settings).await?,
+            #[cfg(not(feature = "kafka"))]
+            BrokerKind::Kafka => {
+                // The check of the settings says so with what to do.
+                return Err(Failure::message(Exit::BadConfig, "this program was built without Kafka"));
+            }
         };
-        opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
         Ok(Some(opened))
     }
 
@@ -53,7 +63,7 @@ impl OpenBroker {
     }
 }
 
-/// The topics of the shop.
+/// The topics of the shop in the embedded broker.
 fn topics(settings: &Settings) -> Vec<TopicSpec> {
     let retention =
         Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };

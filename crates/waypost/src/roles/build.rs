@@ -10,7 +10,8 @@ use waypost_durable::{Error, Storage};
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
 
-use super::{Role, cache};
+use super::Role;
+use super::cache::Shared;
 use crate::exit::{Exit, Failure};
 use crate::settings::Settings;
 
@@ -54,16 +55,20 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
         Role::Gateway => {
             let bound =
                 bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
-            let parts = waypost_gateway::Parts { telemetry, bound, rates: cache::rates(settings) };
-            waypost_gateway::build(&settings.gateway, parts).map(Into::into).map_err(Into::into)
+            let shared = Shared::open(settings, &telemetry).await?;
+            let parts = waypost_gateway::Parts { telemetry, bound, rates: shared.rates(settings) };
+            let app = waypost_gateway::build(&settings.gateway, parts);
+            app.map(|app| shared.join(app).into()).map_err(Into::into)
         }
         Role::Order => {
             let parts = waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()? };
             waypost_order::build(&settings.order, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::User => {
-            let parts = waypost_user::Parts { telemetry, storage, cache: cache::users(settings) };
-            waypost_user::build(&settings.user, parts).await.map(Into::into).map_err(Into::into)
+            let shared = Shared::open(settings, &telemetry).await?;
+            let parts = waypost_user::Parts { telemetry, storage, cache: shared.users(settings) };
+            let app = waypost_user::build(&settings.user, parts).await;
+            app.map(|app| shared.join(app).into()).map_err(Into::into)
         }
         Role::Inventory => {
             let parts = waypost_inventory::Parts { telemetry, storage };

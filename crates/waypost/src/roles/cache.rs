@@ -2,24 +2,70 @@
 
 use std::sync::Arc;
 
-use waypost_cache::{Cache, Memory};
+use waypost_cache::{Cache, Layered, Memory};
 use waypost_gateway::Rates;
-use waypost_resilience::rate_limit::Buckets;
+use waypost_redis::{Codec, Redis};
+use waypost_resilience::rate_limit::{Buckets, RateStore};
+use waypost_service::App;
+use waypost_telemetry::Telemetry;
+use waypost_user::copies;
 use waypost_user::domain::User;
 
+use crate::exit::{Exit, Failure};
 use crate::settings::{CacheKind, Settings};
 
-/// The stores of the gateway's rates.
-pub(super) fn rates(settings: &Settings) -> Rates {
-    match settings.cache.kind {
-        CacheKind::Embedded => Rates::open(&settings.gateway, |rule| Arc::new(Buckets::new(rule))),
-    }
+/// The place of a role, open.
+pub(super) enum Shared {
+    /// The memory of this process.
+    Embedded,
+    /// A Redis, over a connection of the role's own.
+    Redis(Redis),
 }
 
-/// The cache of the user service.
-pub(super) fn users(settings: &Settings) -> Arc<dyn Cache<User>> {
-    let user = &settings.user;
-    match settings.cache.kind {
-        CacheKind::Embedded => Arc::new(Memory::new(user.cache_capacity, user.cache_time.get())),
+impl Shared {
+    /// Opens what the configuration names. A Redis that is away is no failure.
+    pub(super) async fn open(settings: &Settings, telemetry: &Telemetry) -> Result<Shared, Failure> {
+        match settings.cache.kind {
+            CacheKind::Embedded => Ok(Shared::Embedded),
+            CacheKind::Redis => {
+                let redis = Redis::open(&settings.cache.redis, telemetry).await;
+                redis
+                    .map(Shared::Redis)
+                    .map_err(|error| Failure::message(Exit::BadConfig, format!("cache.redis.{error}")))
+            }
+        }
+    }
+
+    /// The stores of the gateway's rates.
+    pub(super) fn rates(&self, settings: &Settings) -> Rates {
+        Rates::open(&settings.gateway, |rule| -> Arc<dyn RateStore> {
+            match self {
+                Shared::Embedded => Arc::new(Buckets::new(rule)),
+                Shared::Redis(redis) => Arc::new(redis.rates(rule)),
+            }
+        })
+    }
+
+    /// The cache of the user service. A copy is used for no longer than `user.cache_time`, wherever it was.
+    pub(super) fn users(&self, settings: &Settings) -> Arc<dyn Cache<User>> {
+        let (capacity, time) = (settings.user.cache_capacity, settings.user.cache_time.get());
+        match self {
+            Shared::Embedded => Arc::new(Memory::new(capacity, time)),
+            Shared::Redis(redis) => {
+                let near = time / 4;
+                let codec = Codec { encode: copies::encode, decode: copies::decode };
+                let far = redis.copies("users", time.saturating_sub(near), codec);
+                Arc::new(Layered::new(Memory::new(capacity, near), Arc::new(far)))
+            }
+        }
+    }
+
+    /// Adds to a role what keeps the connection.
+    pub(super) fn join(self, mut app: App) -> App {
+        if let Shared::Redis(redis) = self {
+            app.workers.push(redis.worker());
+            app.checks.push(redis.check());
+        }
+        app
     }
 }

@@ -6,6 +6,8 @@
 mod broker;
 mod build;
 mod cache;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod node;
 mod readiness;
 mod sockets;

@@ -1,4 +1,4 @@
-//! The telemetry handles of a process: one a role, each with its own service name.
+//! The telemetry handles of a process: one per role, each with its own service name.
 
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver, Settings};

@@ -8,7 +8,7 @@ use waypost_gateway::Auth;
 use waypost_settings::{Complaint, File, Flag, Loaded, Origin, Problem, Problems, Sources};
 use waypost_telemetry::config::{Exporter, FromVariable};
 
-use super::{Settings, otel};
+use super::{CacheKind, Settings, otel};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::roles::is_node_name;
 
@@ -198,6 +198,11 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     }
     let database = settings.database.check().into_iter();
     complaints.extend(database.map(|complaint| complaint.under("database")));
+    complaints.extend(settings.broker.kafka.check(settings.broker.kind));
+    if settings.cache.kind == CacheKind::Redis {
+        let redis = settings.cache.redis.check().into_iter();
+        complaints.extend(redis.map(|complaint| complaint.under("cache.redis")));
+    }
     complaints.extend(settings.gateway.check().into_iter().map(|complaint| complaint.under("gateway")));
     complaints.extend(settings.order.check().into_iter().map(|complaint| complaint.under("order")));
     let provider = settings.payment.provider.check().into_iter();

@@ -6,6 +6,7 @@
 //! ([`Environment`]).
 
 mod database;
+mod kafka;
 mod load;
 mod otel;
 
@@ -21,6 +22,9 @@ use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 use crate::exit::{Exit, Failure};
 
 use database::{Database, DatabaseKind};
+pub(crate) use kafka::Kafka;
+#[cfg(feature = "kafka")]
+pub(crate) use kafka::KafkaMechanism;
 pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
 
 settings! {
@@ -106,7 +110,8 @@ settings! {
 settings! {
     /// The broker.
     pub(crate) struct Broker {
-        /// `embedded`: a file in the data folder that the roles of one machine share. There is no other kind yet.
+        /// `embedded`: a file in the data folder that the roles of one machine share. `kafka`: a Kafka cluster, which
+        /// `[broker.kafka]` leads to; of the settings below only `record_size` concerns it.
         pub(crate) kind: BrokerKind = BrokerKind::Embedded,
         /// How long a record is kept that every group of its topic has read, and a dead letter that was published again.
         /// What is not read, or has no reader, is kept.
@@ -119,6 +124,8 @@ settings! {
         pub(crate) retention_interval: Duration = Duration::from_secs(60),
         /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.
         pub(crate) record_size: ByteSize = ByteSize::mib(1),
+        /// Kafka, for `kind = "kafka"`.
+        pub(crate) kafka: Kafka = Kafka::default(),
     }
 }
 
@@ -128,6 +135,8 @@ settings! {
 pub(crate) enum BrokerKind {
     /// One file on one machine.
     Embedded,
+    /// A Kafka cluster.
+    Kafka,
 }
 
 /// What keeps rates and copies.
@@ -137,14 +146,18 @@ pub(crate) enum CacheKind {
     /// The memory of the process.
     #[default]
     Embedded,
+    /// A Redis that several processes share.
+    Redis,
 }
 
 settings! {
     /// Where what may be forgotten is kept.
     pub(crate) struct Cache {
         /// `embedded`: in the memory of each process, which is right for one gateway and one user service. Several gateways
-        /// each give a caller the whole rate, several user services each look a user up. There is no other kind yet.
+        /// each give a caller the whole rate, several user services each look a user up. `redis`: in a Redis that they share.
         pub(crate) kind: CacheKind = CacheKind::Embedded,
+        /// The Redis, with `kind = "redis"`.
+        pub(crate) redis: waypost_redis::Settings = waypost_redis::Settings::default(),
     }
 }
 

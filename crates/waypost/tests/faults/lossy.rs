@@ -8,8 +8,8 @@ use crate::{alone, number, shop};
 
 /// Seeds that run unless `SEEDS` says otherwise.
 const SEEDS: u64 = 200;
-/// Courses at once.
-const AT_ONCE: usize = 16;
+/// Courses at once unless `AT_ONCE` says otherwise. A course is little work and much waiting for what its faults hold back.
+const AT_ONCE: u64 = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_right_after_calls_were_lost_late_or_doubled() {
@@ -24,7 +24,10 @@ async fn orders_are_right_after_calls_were_lost_late_or_doubled() {
     // Fair weather until everything is connected.
     let first = course(seeds.end, gateway.clone()).await;
     roles.weather().set_foul(true);
+    let begun = tokio::time::Instant::now();
     let courses = stream::iter(seeds).map(|seed| course(seed, gateway.clone()));
-    let courses: Vec<_> = courses.buffer_unordered(AT_ONCE).collect().await;
+    let at_once = number("AT_ONCE").unwrap_or(AT_ONCE).try_into().unwrap();
+    let courses: Vec<_> = courses.buffer_unordered(at_once).collect().await;
+    println!("the courses took {:?}, {at_once} at once", begun.elapsed());
     everything_is_right(&roles, courses.into_iter().flatten().chain(first).collect()).await;
 }

@@ -8,6 +8,7 @@
 
 mod clock;
 mod course;
+mod fence;
 mod kills;
 mod lossy;
 mod pauses;

@@ -29,6 +29,7 @@ struct Wrong {
 
 /// Stops the faults, lets everything settle, asks every key once more, and fails with all that is wrong.
 pub(crate) async fn everything_is_right(roles: &Roles, purchases: Vec<Purchase>) {
+    let begun = Instant::now();
     roles.weather().set_foul(false);
     until("the proxies to have sent what they hold back", async || roles.is_idle()).await;
     let gateway = roles.gateway();
@@ -55,7 +56,12 @@ pub(crate) async fn everything_is_right(roles: &Roles, purchases: Vec<Purchase>)
         let kind = format!("books, {}", finding.guarantee);
         Wrong { kind, seed: purchase.map(|purchase| purchase.place()), what: finding.to_string() }
     }));
-    println!("{} orders; faults: {:?}", purchases.len(), roles.faults());
+    println!(
+        "{} orders, settled within {:?}; faults: {:?}",
+        purchases.len(),
+        begun.elapsed(),
+        roles.faults()
+    );
     println!("ended: {:?}", endings(&books));
     wrong.sort();
     assert!(wrong.is_empty(), "{}", report(roles, &purchases, &wrong));

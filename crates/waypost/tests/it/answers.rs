@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 use serde_json::json;
 use tempfile::tempdir;
-use waypost_testkit::{Answer, Client, Process, Shop, ShopBuilder, until};
+use waypost_testkit::{Answer, Client, Process, Shop, ShopBuilder, program, until};
 
 use super::program::PATIENCE;
 
@@ -105,29 +105,17 @@ async fn no_failure_of_a_settled_order_asks_to_be_sent_again() {
 
 /// One process with these roles, and the address of the first one.
 async fn role(folder: &Path, roles: &[&str], settings: &[(&str, String)]) -> (Process, SocketAddr) {
-    let mut arguments = vec!["run".to_owned()];
-    arguments.extend(roles.iter().map(ToString::to_string));
-    arguments.extend(["--data".to_owned(), folder.join("data").display().to_string()]);
-    for listener in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
-        arguments.extend([format!("--{listener}"), "127.0.0.1:0".to_owned()]);
-    }
-    for (key, value) in settings {
-        arguments.extend(["--set".to_owned(), format!("{key}={value}")]);
-    }
-    let environment = [("OTEL_TRACES_EXPORTER", "none"), ("WAYPOST_TELEMETRY__LOGS__FORMAT", "json")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let binary = Path::new(env!("CARGO_BIN_EXE_waypost"));
-    let mut process = Process::start(binary, &arguments, &environment, folder).unwrap();
+    let mut command = program::command(env!("CARGO_BIN_EXE_waypost"), folder);
+    command.arg("run").args(roles).arg("--data").arg(folder.join("data"));
+    program::on_free_ports(&mut command);
+    command.args(settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
+    command.env("OTEL_TRACES_EXPORTER", "none").env("WAYPOST_TELEMETRY__LOGS__FORMAT", "json");
+    let mut process = Process::start(&mut command).unwrap();
     let mut addresses = Vec::new();
     for role in roles {
-        let marker = format!("\"role\":\"{role}\"");
-        let address = |line: &str| {
-            let start = line.contains(&marker).then(|| line.find("127.0.0.1:")).flatten()?;
-            line[start..].split('"').next()?.parse().ok()
-        };
-        addresses.push(process.line(&format!("the address of {role}"), address).await.unwrap());
+        addresses.push(program::address_of(&mut process, role).await.unwrap());
     }
-    process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await.unwrap();
+    program::is_ready(&mut process).await.unwrap();
     (process, addresses[0])
 }
 
@@ -163,10 +151,10 @@ async fn a_replay_needs_neither_user_nor_inventory_nor_payment() {
 
     // Hung first, then gone.
     for process in [&inventory, &payment, &provider] {
-        process.signal("STOP").await.unwrap();
+        process.signal("STOP").unwrap();
     }
     again().await;
-    user.signal("STOP").await.unwrap();
+    user.signal("STOP").unwrap();
     again().await;
     for process in [user, inventory, payment, provider] {
         process.kill().await.unwrap();

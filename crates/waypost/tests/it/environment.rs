@@ -9,7 +9,7 @@ use std::thread;
 use tempfile::tempdir;
 
 use super::http::get;
-use super::program::{Ended, PATIENCE, Program, ended, waypost};
+use super::program::{PATIENCE, Program, Stopped, ended, waypost};
 use super::run::{address_of, run};
 
 /// Takes requests of OTLP over HTTP and hands on head and body.
@@ -49,7 +49,7 @@ fn contains(request: &[u8], text: &str) -> bool {
     request.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-fn checked(variables: &[(&str, &str)]) -> Ended {
+fn checked(variables: &[(&str, &str)]) -> Stopped {
     let folder = tempdir().unwrap();
     ended(waypost(folder.path()).args(["config", "print"]).envs(variables.iter().copied()))
 }

@@ -1,49 +1,37 @@
-//! One HTTP request over a plain socket, as curl would send it.
+//! One HTTP request over a connection of its own, for tests that block.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::SocketAddr;
+use std::sync::LazyLock;
 
-use super::program::PATIENCE;
+use tokio::runtime::Runtime;
+use waypost_testkit::{Answer, PATIENCE, Request};
 
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: serde_json::Value,
-    pub text: String,
-}
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 /// Posts JSON to `http://host:port/path`.
 pub fn post(url: &str, json: &str) -> Answer {
-    request("POST", url, &[], json)
+    post_with(url, &[], json)
 }
 
 /// The same with further headers.
 pub fn post_with(url: &str, headers: &[(&str, &str)], json: &str) -> Answer {
-    request("POST", url, headers, json)
+    let (address, path) = parts(url);
+    let request = Request::post(path).json(json);
+    send(headers.iter().fold(request, |request, (name, value)| request.header(name, value)), address)
 }
 
 pub fn get(url: &str) -> Answer {
-    request("GET", url, &[], "")
+    let (address, path) = parts(url);
+    send(Request::get(path), address)
 }
 
-fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+fn parts(url: &str) -> (SocketAddr, &str) {
     let rest = url.strip_prefix("http://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
-    let mut stream = TcpStream::connect(authority).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    let further = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
-    let further = further.collect::<Vec<_>>().concat();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\n{further}Content-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let text = body.to_owned();
-    Answer { status, body: serde_json::from_str(body).unwrap_or(serde_json::Value::Null), text }
+    (authority.parse().unwrap(), path)
+}
+
+fn send(request: Request, address: SocketAddr) -> Answer {
+    let sending = request.header("host", &address.to_string()).send(address);
+    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, sending).await }).unwrap()
 }

@@ -4,15 +4,19 @@
 #![expect(unreachable_pub, reason = "a test binary has no outside")]
 
 mod answers;
+mod commit;
 mod configuration;
 mod environment;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod load;
 mod migration;
 mod operator;
 mod postgres;
 mod program;
 mod provider_faults;
+mod redis;
 mod run;
 mod space;
 mod stopping;

@@ -1,14 +1,11 @@
-//! The program under test: started in a private folder, read line by line, ended by signals, killed when dropped.
+//! The program under test, for tests that block: what goes wrong is the test's panic.
 
-use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-/// Far above what anything here takes; reached only when something hangs.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+use waypost_testkit::program;
+pub use waypost_testkit::{PATIENCE, Process, Stopped};
 
 /// Every listener on a free port.
 pub const FREE_PORTS: [&str; 22] = [
@@ -36,117 +33,48 @@ pub const FREE_PORTS: [&str; 22] = [
     "127.0.0.1:0",
 ];
 
-/// What a program that has ended left behind.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
 /// The binary with a private folder and an environment that no developer's settings reach.
 pub fn waypost(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    command.env_clear().current_dir(folder).stdin(Stdio::null());
-    command
+    program::command(env!("CARGO_BIN_EXE_waypost"), folder)
 }
 
 /// Runs to the end, for commands that end by themselves.
-pub fn ended(command: &mut Command) -> Ended {
-    let program = Program::start(command);
-    program.end()
+pub fn ended(command: &mut Command) -> Stopped {
+    Process::run(command).unwrap()
 }
 
 /// A running program.
 #[derive(Debug)]
-pub struct Program {
-    child: Child,
-    lines: Receiver<String>,
-    seen: String,
-    err: Option<thread::JoinHandle<String>>,
-}
+pub struct Program(Process);
 
 impl Program {
     pub fn start(command: &mut Command) -> Program {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let err = thread::spawn(move || {
-            let mut text = String::new();
-            err.read_to_string(&mut text).unwrap_or_default();
-            text
-        });
-        Program { child, lines, seen: String::new(), err: Some(err) }
+        Program(Process::start(command).unwrap())
     }
 
-    /// Waits for a line of standard output that contains `part`, and returns it.
+    /// Waits for a line that contains `part`, and returns it.
     pub fn line_with(&mut self, part: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push_str(&line);
-                    self.seen.push('\n');
-                    if line.contains(part) {
-                        return line;
-                    }
-                }
-                Err(reason) => {
-                    let errors = self.errors();
-                    panic!("no line with {part:?} ({reason}); so far:\n{}\n{errors}", self.seen)
-                }
-            }
-        }
+        let found = |line: &str| line.contains(part).then(|| line.to_owned());
+        self.0.wait_for_line(&format!("line with {part:?}"), found).unwrap()
+    }
+
+    /// Where a role listens, as its log says that is written as JSON.
+    pub fn address_of(&mut self, role: &str) -> SocketAddr {
+        let announced = |line: &str| program::announced(role, line);
+        self.0.wait_for_line(&format!("address of {role}"), announced).unwrap()
     }
 
     /// What was printed so far.
-    pub fn seen(&self) -> &str {
-        &self.seen
+    pub fn seen(&self) -> String {
+        self.0.out()
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id();
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
-        assert!(status.success(), "cannot send {name} to {pid}");
+        self.0.signal(name).unwrap();
     }
 
     /// Reads to the end of its output and returns how it ended.
-    pub fn end(mut self) -> Ended {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push_str(&line);
-                    self.seen.push('\n');
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    let errors = self.errors();
-                    panic!("it does not end; so far:\n{}\n{errors}", self.seen)
-                }
-            }
-        }
-        let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        Ended { code, out: std::mem::take(&mut self.seen), err: self.errors() }
-    }
-
-    /// What it wrote to standard error; ends the program if it has not ended.
-    fn errors(&mut self) -> String {
-        self.child.kill().unwrap_or_default();
-        self.err.take().map(|reader| reader.join().unwrap_or_default()).unwrap_or_default()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.child.kill().unwrap_or_default();
-        self.child.wait().map(|_| ()).unwrap_or_default();
+    pub fn end(self) -> Stopped {
+        self.0.wait().unwrap()
     }
 }

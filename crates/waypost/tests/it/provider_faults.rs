@@ -65,6 +65,44 @@ async fn whatever_the_provider_does_nothing_is_taken_that_is_not_owed() {
     assert!(stopped.status.success(), "{}", stopped.output);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_provider_does_late_it_does_after_a_crash_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = |late_rate: f64| {
+        Shop::of(env!("CARGO_BIN_EXE_waypost"))
+            .data(folder.path())
+            .set("provider.faults.late_rate", late_rate)
+            .set("provider.faults.late", "3s")
+            .set("payment.provider.timeout", "200ms")
+            .set("payment.review.interval", "100ms")
+            .set("payment.review.unknown_after", "500ms")
+            .set("payment.review.late_charge_after", "1s")
+    };
+    let running = shop(1.0).start().await.unwrap();
+    let gateway = running.client("gateway");
+    let placing = waypost_telemetry::spawn(async move {
+        // Killed under it.
+        gateway.post("/api/orders", &[("idempotency-key", "late")], BODY).await.is_ok()
+    });
+    let rows = Rows(folder.path());
+    let put_off = || rows.count("provider", "SELECT COUNT(*) FROM late_work");
+    until("a charge that is put off", async || put_off() == 1).await;
+    running.kill().await.unwrap();
+    placing.await.unwrap();
+    assert_eq!((put_off(), rows.count("provider", "SELECT COUNT(*) FROM charges")), (1, 0));
+
+    let shop = shop(0.0).start().await.unwrap();
+    until("the late work to be done", async || put_off() == 0).await;
+    assert_eq!(rows.count("provider", "SELECT COUNT(*) FROM charges"), 1);
+    until("the order has ended", async || rows.open_orders() == 0).await;
+    until("nothing of a payment is open", async || rows.open_payments() == 0).await;
+    until("no charge lies at the provider", async || rows.open_charges() == 0).await;
+    let owed = rows.count("order", "SELECT COALESCE(SUM(amount), 0) FROM orders WHERE status = 'completed'");
+    let theirs = rows.count("provider", "SELECT COALESCE(SUM(captured - refunded), 0) FROM charges");
+    assert_eq!(owed, theirs);
+    assert!(shop.stop().await.unwrap().status.success());
+}
+
 /// The databases of the shop, read while it runs.
 struct Rows<'a>(&'a Path);
 

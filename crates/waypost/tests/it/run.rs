@@ -30,10 +30,7 @@ pub fn run(folder: &Path, roles: &[&str]) -> Command {
 
 /// The address that a role logged when it began to listen.
 pub fn address_of(program: &mut Program, role: &str) -> String {
-    let marker = format!("\"role\":\"{role}\"");
-    let line = program.line_with(&marker);
-    let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("no address in {line}"));
-    line[start..].split('"').next().unwrap().to_owned()
+    program.address_of(role).to_string()
 }
 
 #[test]
@@ -56,10 +53,10 @@ fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
     let gateway = address_of(&mut edge, "gateway");
     let orders = format!("http://{gateway}/api/orders");
     let refused = post(&orders, ORDER);
-    assert_eq!((refused.status, &refused.body["code"]), (400, &"idempotency_key_required".into()));
+    assert_eq!((refused.status.as_u16(), &refused.json["code"]), (400, &"idempotency_key_required".into()));
     let answer = post_with(&orders, &[("Idempotency-Key", "run-1")], ORDER);
     assert_eq!(answer.status, 201, "{answer:?}");
-    let order_id = answer.body["order_id"].as_str().unwrap();
+    let order_id = answer.json["order_id"].as_str().unwrap();
 
     // The notification's own log line is the level to wait for: its row is committed by then.
     edge.line_with(order_id);
@@ -151,7 +148,7 @@ fn processes_find_each_other_by_the_addresses_of_a_shared_file() {
     let gateway = address_of(&mut edge, "gateway");
     let product = get(&format!("http://{gateway}/api/products/prod456"));
     assert_eq!(product.status, 200, "{product:?}");
-    assert_eq!(product.body["product_id"], "prod456", "{product:?}");
+    assert_eq!(product.json["product_id"], "prod456", "{product:?}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn an_order_that_waits_does_not_hold_up_the_end() {
     until("the payment is begun", async || rows(folder.path(), "payment", "payments") == 1).await;
 
     let told = Instant::now();
-    waiting.process().signal("TERM").await.unwrap();
+    waiting.process().signal("TERM").unwrap();
     let answer = answer.await.unwrap().unwrap();
     let ended = waiting.ended().await.unwrap();
     let took = told.elapsed();

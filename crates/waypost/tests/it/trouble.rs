@@ -81,6 +81,12 @@ async fn a_bad_event_is_parked_alone() {
     };
     assert!(reason("damaged").contains("headers"), "{}", reason("damaged"));
     assert!(reason("too-large").contains("100007 bytes"), "{}", reason("too-large"));
+    let parked_with = |id: &str| -> (String, u32) {
+        let with = "SELECT parked_error_type, parked_attempts FROM outbox WHERE event_id = ?1";
+        orders.query_row(with, [id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(parked_with("damaged"), ("unreadable_event".to_owned(), 0), "it was never sent");
+    assert_eq!(parked_with("too-large"), ("broker_refused".to_owned(), 1));
     // What comes after one of them in the order of its key waits behind it.
     let waiting = "SELECT count(*) FROM outbox WHERE published_at IS NULL AND parked_at IS NULL";
     until("only that one waits", async || number(&orders, waiting) == 1).await;

@@ -50,7 +50,7 @@ fn up_tells_the_story_of_an_order_and_answers_the_curl_of_the_readme() {
 
     let answer = post(&format!("{gateway}/api/orders"), ORDER);
     assert_eq!(answer.status, 201, "{answer:?}");
-    assert_eq!(answer.body["status"], "completed", "{answer:?}");
+    assert_eq!(answer.json["status"], "completed", "{answer:?}");
     assert!(folder.path().join("waypost-data/order.db").exists());
 
     up.signal("INT");
@@ -66,14 +66,14 @@ fn what_up_accepted_is_still_there_after_a_restart() {
     let mut up = start();
     let gateway = url_of(&mut up, "gateway");
     let answer = post(&format!("{gateway}/api/orders"), ORDER);
-    let order_id = answer.body["order_id"].as_str().unwrap().to_owned();
+    let order_id = answer.json["order_id"].as_str().unwrap().to_owned();
     up.signal("TERM");
     assert_eq!(up.end().code, 0);
 
     let mut up = start();
     let gateway = url_of(&mut up, "gateway");
     let orders = get(&format!("{gateway}/api/orders?user_id=user123"));
-    assert_eq!(orders.body["orders"][0]["order_id"], order_id.as_str(), "{orders:?}");
+    assert_eq!(orders.json["orders"][0]["order_id"], order_id.as_str(), "{orders:?}");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_drain_under_load_loses_nothing_that_was_answered() {
         Program::start(waypost(folder.path()).args(["load", "--target", &gateway, "--json", "-n", "8"]));
     let end = Instant::now() + PATIENCE;
     let orders = || {
-        get(&format!("{gateway}/api/orders?user_id=user123")).body["orders"].as_array().map_or(0, Vec::len)
+        get(&format!("{gateway}/api/orders?user_id=user123")).json["orders"].as_array().map_or(0, Vec::len)
     };
     while orders() < 5 {
         assert!(Instant::now() < end, "the load does not arrive");

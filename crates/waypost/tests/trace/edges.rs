@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use waypost_telemetry::testing::checks;
-use waypost_testkit::{Process, until};
+use waypost_testkit::{Process, program, until};
 
 use crate::{Traced, seed_order, trace_of};
 
@@ -53,18 +53,12 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let collector = waypost_testkit::Collector::start(waypost_testkit::Behaviour::Takes).unwrap();
-    let environment = vec![("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "20".to_owned())];
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_waypost"));
     let run = |roles: &[&str], flags: &[(&str, &str)]| {
-        let mut arguments = vec!["run".to_owned()];
-        arguments.extend(roles.iter().map(ToString::to_string));
-        let common = [("--data", data.to_str().unwrap()), ("--export", &collector.endpoint())]
-            .map(|(name, value)| [name.to_owned(), value.to_owned()]);
-        arguments.extend(common.into_iter().flatten());
-        for (name, value) in flags {
-            arguments.extend([(*name).to_owned(), (*value).to_owned()]);
-        }
-        Process::start(binary, &arguments, &environment, folder.path()).unwrap()
+        let mut command = program::command(env!("CARGO_BIN_EXE_waypost"), folder.path());
+        command.env("OTEL_BSP_SCHEDULE_DELAY", "20").arg("run").args(roles);
+        command.arg("--data").arg(&data).args(["--export", &collector.endpoint()]);
+        command.args(flags.iter().flat_map(|(name, value)| [name, value]));
+        Process::start(&mut command).unwrap()
     };
     let ports = free_ports(7);
     let at = |index: usize| format!("127.0.0.1:{}", ports[index]);

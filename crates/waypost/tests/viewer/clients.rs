@@ -5,10 +5,10 @@
 //! `TEST_NODE_MODULES`. Without them a test says what it leaves out.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
-use tokio::process::Command;
-use waypost_testkit::{Client, Viewer, left_out};
+use waypost_testkit::{Client, Process, Viewer, left_out};
 
 use crate::{BINARY, account};
 
@@ -40,13 +40,10 @@ impl Language {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/viewer/clients").join(script);
         let (path, packages) = &self.packages;
         let mut command = Command::new(&self.program);
-        command.arg(file).args(arguments).env(path, packages).kill_on_drop(true);
-        let ended = tokio::time::timeout(waypost_testkit::PATIENCE, command.output()).await;
-        assert!(ended.is_ok(), "{script} {arguments:?} hangs");
-        let output = ended.unwrap().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{script} {arguments:?}: {errors}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        command.arg(file).args(arguments).env(path, packages);
+        let ended = Process::start(&mut command).unwrap().ended().await.unwrap();
+        assert!(ended.status.success(), "{script} {arguments:?}: {}", ended.err);
+        serde_json::from_str(&ended.out).unwrap()
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tonic::Code;
-use waypost_testkit::{Client, Process, Viewer, left_out, until};
+use waypost_testkit::{Client, Process, Viewer, left_out, program, until};
 
 use crate::otlp::{ago, export, noise, post, refusal, request, service, span, text};
 use crate::{BINARY, account};
@@ -34,10 +34,10 @@ impl Disk {
         let folder = place.path().to_owned();
         let script = "mount -t tmpfs -o size=6m tmpfs \"$0\" && head -c 4194304 /dev/zero > \"$0/ballast\" \
                       && echo mounted && exec sleep infinity";
-        let folder_text = folder.to_str().unwrap().to_owned();
-        let arguments = ["-rm", "sh", "-c", script, &folder_text].map(str::to_owned);
+        let mut command = program::command("unshare", place.path());
+        command.args(["-rm", "sh", "-c", script]).arg(&folder);
         let mounted = async {
-            let mut holder = Process::start(Path::new("unshare"), &arguments, &[], place.path())?;
+            let mut holder = Process::start(&mut command)?;
             holder.line("that it is mounted", |line| (line == "mounted").then_some(())).await?;
             anyhow::Ok(holder)
         };

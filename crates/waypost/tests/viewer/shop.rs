@@ -159,7 +159,7 @@ async fn orders_do_not_notice_a_viewer_that_hangs_or_dies() {
         .unwrap();
     let before = order(&shop).await;
     whole_trace(&viewer.client("viewer"), &before).await;
-    viewer.process().signal("STOP").await.unwrap();
+    viewer.process().signal("STOP").unwrap();
     for _ in 0..20 {
         order(&shop).await;
     }

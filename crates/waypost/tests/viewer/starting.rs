@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use http::Method;
-use waypost_testkit::{Client, Process, Stopped, Viewer, until};
+use waypost_testkit::{Client, Process, Stopped, Viewer, program, until};
 
 use crate::{BINARY, shop};
 
@@ -24,8 +24,7 @@ fn up(arguments: &[&str], folder: &Path) -> Process {
 }
 
 fn start(arguments: &[&str], folder: &Path) -> Process {
-    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    Process::start(Path::new(BINARY), &arguments, &[], folder).unwrap()
+    Process::start(program::command(BINARY, folder).args(arguments)).unwrap()
 }
 
 async fn ended(process: Process) -> Stopped {

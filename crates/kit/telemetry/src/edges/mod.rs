@@ -10,5 +10,7 @@ pub mod http;
 pub mod logs;
 #[cfg(feature = "messaging")]
 pub mod messaging;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sql")]
 pub mod sql;

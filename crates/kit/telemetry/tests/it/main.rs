@@ -25,6 +25,7 @@ mod meters;
 mod otlp;
 mod prometheus_page;
 mod receiver;
+mod redis;
 mod sampler_input;
 mod self_metrics;
 mod settings;

@@ -53,6 +53,10 @@ impl Cache<u32> for Away {
     fn put<'a>(&'a self, _: &'a str, _: Arc<u32>) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+
+    fn forget<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Polls a future once, so that it waits.

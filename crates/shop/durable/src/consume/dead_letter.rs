@@ -1,10 +1,13 @@
 //! Parking a record that cannot be handled, with everything that is needed to handle it later.
 
+use std::time::SystemTime;
+
 use waypost_telemetry::messaging::send_span;
 use waypost_telemetry::{ErrorType, Outcome};
 
 use super::Subscription;
 use crate::broker::{Delivery, PublishError, Record};
+use crate::clock::millis;
 
 /// The topic where the records of `topic` are parked.
 pub fn dead_letter_topic(topic: &str) -> String {
@@ -51,6 +54,7 @@ pub(super) async fn publish(
         ("dead-letter-partition", delivery.partition.to_string()),
         ("dead-letter-offset", delivery.offset.to_string()),
         ("dead-letter-attempts", delivery.attempt.to_string()),
+        ("dead-letter-at", millis(SystemTime::now()).to_string()),
     ];
     record.headers.extend(origin.map(|(name, value)| (name.to_owned(), value.into_bytes())));
 

@@ -19,7 +19,7 @@ macro_rules! select_letters {
     ($rest:literal) => {
         concat!(
             "SELECT position, event_id, topic, key, kind, payload, headers, appended_at, parked_at, parked_reason,
-                    replayed_at, replayed_by, replay_reason
+                    replayed_at, replayed_by, replay_reason, parked_error_type, parked_attempts
              FROM outbox ",
             $rest
         )
@@ -125,8 +125,8 @@ fn read(row: &rusqlite::Row<'_>, name: &str) -> rusqlite::Result<DeadLetter> {
         group: format!("outbox of {name}"),
         place: None,
         reason: text(row, 9)?,
-        error_type: "refused".to_owned(),
-        attempts: 1,
+        error_type: text(row, 13)?,
+        attempts: row.get::<_, Option<u32>>(14)?.unwrap_or_default(),
         since: from_millis(parked_at.unwrap_or(appended_at)),
         replay,
     })

@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rusqlite::params;
 use tokio::time::Instant;
 
-use super::{Event, Leadership, Outbox, Pending, deleted_with};
+use super::{Event, Leadership, Outbox, Parked, Pending, deleted_with};
 use crate::clock::{from_millis, millis, saturating_millis};
 use crate::dead_letters::DeadLetters;
 use crate::{Database, Error, Unit, headers};
@@ -68,7 +68,7 @@ impl Outbox for SqliteOutbox {
                 }
                 // Once they are parked, what they hold back is known as well.
                 for (position, reason) in damaged {
-                    self.park(position, reason).await?;
+                    self.park(position, Parked::unreadable(reason)).await?;
                 }
             }
         })
@@ -93,16 +93,24 @@ impl Outbox for SqliteOutbox {
         )
     }
 
-    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
+    fn park(&self, position: i64, why: Parked) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            tracing::error!(position, reason, "an event cannot be published and was parked in the outbox");
+            let Parked { reason, error_type, attempts } = why;
+            tracing::error!(
+                position,
+                reason,
+                error_type,
+                attempts,
+                "an event cannot be published and was parked in the outbox"
+            );
             self.database
                 .write("park-event", move |unit| {
                     let now = millis(unit.now());
                     unit.execute(
-                        "UPDATE outbox SET parked_at = ?3, parked_reason = ?2
+                        "UPDATE outbox SET parked_at = ?3, parked_reason = ?2, parked_error_type = ?4,
+                                parked_attempts = ?5
                          WHERE position = ?1 AND published_at IS NULL",
-                        params![position, reason, now],
+                        params![position, reason, now, error_type, attempts],
                     )
                     .map(drop)
                 })

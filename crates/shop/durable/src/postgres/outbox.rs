@@ -18,7 +18,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::{At, Database, Row, Unit, params};
 use crate::dead_letters::DeadLetters;
-use crate::outbox::{Event, Leadership, Outbox, Pending, deleted_with};
+use crate::outbox::{Event, Leadership, Outbox, Parked, Pending, deleted_with};
 use crate::{Error, headers};
 use session::Sessions;
 
@@ -38,6 +38,8 @@ CREATE TABLE outbox (
     published_at timestamptz,
     parked_at timestamptz,
     parked_reason text,
+    parked_error_type text,
+    parked_attempts bigint,
     replayed_at timestamptz,
     replayed_by text,
     replay_reason text
@@ -103,7 +105,7 @@ impl Outbox for PostgresOutbox {
                 }
                 // Once they are parked, what they hold back is known as well.
                 for (position, reason) in damaged {
-                    self.park(position, reason).await?;
+                    self.park(position, Parked::unreadable(reason)).await?;
                 }
             }
         })
@@ -133,17 +135,24 @@ impl Outbox for PostgresOutbox {
         }))
     }
 
-    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
+    fn park(&self, position: i64, why: Parked) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            tracing::error!(position, reason, "an event cannot be published and was parked in the outbox");
+            tracing::error!(
+                position,
+                reason = why.reason,
+                error_type = why.error_type,
+                attempts = why.attempts,
+                "an event cannot be published and was parked in the outbox"
+            );
             self.database
-                .write("park-event", (position, reason), |unit, (position, reason)| {
+                .write("park-event", (position, why), |unit, (position, why)| {
                     Box::pin(async move {
                         let now = unit.now().await?;
                         unit.execute(
-                            "UPDATE outbox SET parked_at = $3, parked_reason = $2
+                            "UPDATE outbox SET parked_at = $3, parked_reason = $2, parked_error_type = $4,
+                                    parked_attempts = $5
                              WHERE position = $1 AND published_at IS NULL",
-                            params![position, reason, At(now)],
+                            params![position, &why.reason, At(now), &why.error_type, i64::from(why.attempts)],
                         )
                         .await
                         .map(drop)

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use waypost_telemetry::{Telemetry, with_context};
 
 use crate::broker::{Ack, Broker, PublishError, Record};
-use crate::outbox::{Leadership, Outbox, Pending};
+use crate::outbox::{Leadership, Outbox, Parked, Pending};
 use crate::{Backoff, Error};
 use failures::Failures;
 use measures::Measures;
@@ -224,9 +224,11 @@ impl Relay {
             return Ok(None);
         }
         let system = self.broker.system();
-        let begin = |event: Pending| match self.failed.remove(&event.position) {
-            Some(sending) => sending,
-            None => Sending::begin(event, system),
+        let begin = |event: Pending| {
+            let before = self.failed.remove(&event.position);
+            let mut sending = before.unwrap_or_else(|| Sending::begin(event, system));
+            sending.attempts += 1;
+            sending
         };
         let sending: Vec<Sending> = round.into_iter().map(begin).collect();
         let results = self.publish(&sending).await;
@@ -244,7 +246,7 @@ impl Relay {
                 }
                 Err(PublishError::Refused(error)) => {
                     held_back.add(&sending.record);
-                    refused.push((sending.position, error.to_string()));
+                    refused.push((sending.position, Parked::refused(&error, sending.attempts)));
                     sending.failed(&error);
                 }
             }
@@ -265,12 +267,12 @@ impl Relay {
     }
 
     /// Parks what the broker refused.
-    async fn park(&self, refused: Vec<(i64, String)>) -> Result<(), Error> {
+    async fn park(&self, refused: Vec<(i64, Parked)>) -> Result<(), Error> {
         if refused.is_empty() {
             return Ok(());
         }
-        for (position, reason) in refused {
-            self.outbox.park(position, reason).await?;
+        for (position, why) in refused {
+            self.outbox.park(position, why).await?;
         }
         self.count_parked().await
     }

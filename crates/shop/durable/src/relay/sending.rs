@@ -12,6 +12,8 @@ use crate::outbox::{Event, Pending};
 pub(super) struct Sending {
     pub(super) position: i64,
     pub(super) record: Record,
+    /// How often it was sent.
+    pub(super) attempts: u32,
     span: SpanGuard,
 }
 
@@ -31,7 +33,7 @@ impl Sending {
         propagation::inject(span.context(), &mut HeaderCarrier(&mut headers));
         let Event { topic, key, payload, id, .. } = event;
         let record = Record { topic, key, payload, headers, id, timestamp: Some(appended_at) };
-        Sending { position, record, span }
+        Sending { position, record, attempts: 0, span }
     }
 
     /// The broker has it.

@@ -22,7 +22,7 @@ impl Call {
     }
 
     /// The key to send with the call: `saga:step:generation`. The same for every repetition, also after a crash,
-    /// so that the other side can tell a repetition from a new wish.
+    /// so that the other side can tell a repetition from a new request.
     pub fn key(&self) -> String {
         self.key_of(self.name, Self::FIRST_GENERATION)
     }

@@ -295,7 +295,7 @@ impl<'a, O, R> View<'a, O, R> {
         self.shape.step(name).is_some_and(|step| step.has_undo) && !self.facts().any(settled)
     }
 
-    /// The first fact that turned the saga. A wish to cancel counts only when it came before the intent of the
+    /// The first fact that turned the saga. A request to cancel counts only when it came before the intent of the
     /// pivot; the journal does not take a later one.
     fn turned(&self) -> Option<Turned<'a, O, R>> {
         let pivot = self.shape.pivot();

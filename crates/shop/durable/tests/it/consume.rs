@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -200,6 +200,8 @@ async fn a_record_that_cannot_be_handled_is_parked_whole_and_its_partition_moves
     ] {
         assert_eq!(parked[0].header(name), Some(value), "{name}");
     }
+    let at: u64 = parked[0].header("dead-letter-at").unwrap().parse().unwrap();
+    assert!(SystemTime::UNIX_EPOCH + Duration::from_millis(at) <= SystemTime::now());
 }
 
 #[tokio::test]

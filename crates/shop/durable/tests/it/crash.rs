@@ -1,14 +1,14 @@
 //! `kill -9`: what was acknowledged is there afterwards.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, TopicSpec};
 use waypost_durable::outbox::{Outbox, SqliteOutbox};
 use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration, Sharing, outbox};
 use waypost_telemetry::Telemetry;
+use waypost_test_process::Process;
 
 use super::outbox::event;
 use super::{NOTES, names, suite};
@@ -34,27 +34,18 @@ async fn open_broker(folder: &Path) -> EmbeddedBroker {
     broker
 }
 
-fn start_child(test: &str, folder: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(CHILD, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+fn start_child(test: &str, folder: &Path) -> Process {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    Process::start(command.args(["--exact", test, "--nocapture"]).env(CHILD, folder)).unwrap()
 }
 
 /// Reads acknowledgements until there are `count`, kills the child, and reads what it had still written.
-fn kill_after(mut child: Child, count: usize) -> Vec<String> {
-    let mut acknowledged = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        acknowledged.extend(line.unwrap().strip_prefix("acknowledged ").map(str::to_owned));
-        if acknowledged.len() == count {
-            child.kill().unwrap();
-        }
-    }
-    assert!(!child.wait().unwrap().success(), "the child was to be killed");
-    assert!(acknowledged.len() >= count, "the child wrote {} only", acknowledged.len());
-    acknowledged
+fn kill_after(mut child: Process, count: usize) -> Vec<String> {
+    let acknowledged = |line: &str| line.strip_prefix("acknowledged ").map(str::to_owned);
+    child.wait_for_lines(count, "acknowledgements", acknowledged).unwrap();
+    let killed = child.kill_and_wait().unwrap();
+    assert!(!killed.status.success(), "the child was to be killed: {}", killed.output);
+    killed.out.lines().filter_map(acknowledged).collect()
 }
 
 #[tokio::test]

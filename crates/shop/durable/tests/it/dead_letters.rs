@@ -10,7 +10,7 @@ use waypost_durable::broker::{
 };
 use waypost_durable::consume::{self, Failure, Subscription, dead_letter_topic};
 use waypost_durable::dead_letters::{DeadLetter, DeadLetters, Joined, Replayed};
-use waypost_durable::outbox::{Outbox as _, SqliteOutbox};
+use waypost_durable::outbox::{Outbox as _, Parked, SqliteOutbox};
 use waypost_durable::{Database, Error, Unit, dead_letters};
 use waypost_telemetry::Telemetry;
 
@@ -131,7 +131,7 @@ async fn with_a_parked_event() -> (Database, SqliteOutbox) {
     append(&database, [0, 1, 3].map(outbox::event).into()).await;
     let outbox = SqliteOutbox::new(&database);
     let position = outbox.pending(1).await.unwrap()[0].position;
-    outbox.park(position, "the record is too large".to_owned()).await.unwrap();
+    outbox.park(position, outbox::too_large(3)).await.unwrap();
     (database, outbox)
 }
 
@@ -145,7 +145,8 @@ async fn a_parked_event_is_a_dead_letter() {
     let letters = waiting(&outbox).await;
     let [letter] = &letters[..] else { panic!("{letters:?}") };
     assert_eq!(letter.reference, "outbox:test:1");
-    assert_eq!(letter.reason, "the record is too large");
+    let Parked { reason, error_type, attempts } = outbox::too_large(3);
+    assert_eq!((&letter.reason, &letter.error_type, letter.attempts), (&reason, &error_type, attempts));
     let event = outbox::event(0);
     assert_eq!((&letter.record.id, &letter.record.payload), (&event.id, &event.payload));
     assert_eq!(letter.record.header("tenant"), Some("acme"));
@@ -183,9 +184,9 @@ async fn a_parked_event_is_put_back_once_and_before_those_of_its_key() {
     assert_eq!((replay.by.as_str(), replay.reason.as_str()), ("ann", "the limit is higher"));
 
     // It is refused again: it waits again, and can be put back again.
-    outbox.park(1, "still too large".to_owned()).await.unwrap();
+    outbox.park(1, outbox::too_large(4)).await.unwrap();
     let letters = waiting(&outbox).await;
-    assert_eq!((letters[0].reason.as_str(), &letters[0].replay), ("still too large", &None));
+    assert_eq!((letters[0].attempts, &letters[0].replay), (4, &None));
     assert_eq!(outbox.replay("outbox:test:1", "ann", "now").await.unwrap(), Replayed::Now);
 }
 

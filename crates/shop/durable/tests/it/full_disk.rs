@@ -1,9 +1,10 @@
 //! No room: nothing that was refused is kept, nothing that was acknowledged is lost, and work goes on when there is room.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use waypost_durable::{Database, DatabaseOptions, Error, Location};
 use waypost_telemetry::Telemetry;
+use waypost_test_process::Process;
 
 use super::{NOTES, insert, names};
 
@@ -82,17 +83,13 @@ fn a_commit_that_the_disk_refuses_acknowledges_nobody_and_loses_nothing() {
     let path = folder.path().join("limited.db");
     // A limit on the size of a file makes writing the log fail at the commit, as a broken or full disk does.
     let script = r#"trap "" XFSZ; ulimit -f 400; exec "$0" "$@""#;
-    let child = Command::new("sh")
-        .args(["-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "full_disk::a_child_with_a_small_disk", "--nocapture"])
-        .env(CHILD, &path)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    let output = String::from_utf8(child.stdout).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "full_disk::a_child_with_a_small_disk", "--nocapture"]).env(CHILD, &path);
+    let child = Process::run(&mut command).unwrap();
+    let output = &child.output;
     let acknowledged: Vec<&str> =
-        output.lines().filter_map(|line| line.strip_prefix("acknowledged ")).collect();
+        child.out.lines().filter_map(|line| line.strip_prefix("acknowledged ")).collect();
     assert!(child.status.success(), "{output}");
     assert!(output.contains("failed SQLITE_"), "{output}");
     assert!(!acknowledged.is_empty(), "{output}");

@@ -53,6 +53,7 @@ const SQLITE: &[Migration] = &[
     Migration::new("0003_outbox_parking", outbox::PARKING),
     Migration::new("0004_outbox_replays", outbox::REPLAYS),
     Migration::new("0005_idempotency", idempotency::SCHEMA),
+    Migration::new("0006_outbox_parked_with", outbox::PARKED_WITH),
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[

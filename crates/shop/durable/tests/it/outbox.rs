@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use waypost_durable::dead_letters::Replayed;
-use waypost_durable::outbox::{self, Event, Outbox, SqliteOutbox};
+use waypost_durable::outbox::{self, Event, Outbox, Parked, SqliteOutbox};
 use waypost_durable::{Database, Error, Migration, Unit};
 
 use super::ephemeral;
 use crate::kinds::{Kind, on_each_kind};
 
-pub(crate) const OUTBOX: [Migration; 3] = [
+pub(crate) const OUTBOX: [Migration; 4] = [
     Migration::new("0001_outbox", outbox::SCHEMA),
     Migration::new("0003_outbox_parking", outbox::PARKING),
     Migration::new("0004_outbox_replays", outbox::REPLAYS),
+    Migration::new("0005_outbox_parked_with", outbox::PARKED_WITH),
 ];
 
 pub(crate) fn event(number: usize) -> Event {
@@ -36,6 +37,11 @@ pub(crate) async fn append(database: &Database, events: Vec<Event>) {
         .write("append-events", move |unit| events.iter().try_for_each(|event| outbox::append(unit, event)))
         .await;
     appended.unwrap();
+}
+
+pub(crate) fn too_large(attempts: u32) -> Parked {
+    let (reason, error_type) = ("the record is too large".to_owned(), "record_too_large".to_owned());
+    Parked { reason, error_type, attempts }
 }
 
 on_each_kind! {
@@ -118,7 +124,7 @@ async fn a_parked_event_holds_back_its_key_and_nobody_else(kind: Kind) {
     // Events 0, 3, 6 are of one key; 1, 4 and 2, 5 of two others.
     let outbox = filled(&kind, (0..7).map(event).collect()).await;
     let second_of_key = positions(&*outbox).await[3];
-    outbox.park(second_of_key, "too large".to_owned()).await.unwrap();
+    outbox.park(second_of_key, too_large(1)).await.unwrap();
     assert_eq!(pending_ids(&*outbox).await, ["event-0", "event-1", "event-2", "event-4", "event-5"]);
     assert_eq!(outbox.parked().await.unwrap(), 1);
 }
@@ -211,12 +217,16 @@ async fn one_relay_leads_until_it_steps_down(kind: Kind) {
 async fn a_parked_event_is_a_letter_that_is_put_back_once(kind: Kind) {
     let outbox = filled(&kind, [0, 1, 3].map(event).into()).await;
     let position = positions(&*outbox).await[0];
-    outbox.park(position, "too large".to_owned()).await.unwrap();
+    outbox.park(position, too_large(3)).await.unwrap();
     let letters = outbox.dead_letters();
     let waiting = letters.waiting(None, 10).await.unwrap();
     let [letter] = &waiting[..] else { panic!("{waiting:?}") };
     assert_eq!(letter.reference, format!("outbox:test:{position}"));
-    assert_eq!((letter.reason.as_str(), letter.record.id.as_str()), ("too large", "event-0"));
+    assert_eq!(
+        (letter.reason.as_str(), letter.record.id.as_str()),
+        (too_large(3).reason.as_str(), "event-0")
+    );
+    assert_eq!((letter.error_type.as_str(), letter.attempts), ("record_too_large", 3));
     assert_eq!(letter.record.headers.first(), event(0).headers.first());
     assert_eq!((letter.since, letters.count().await.unwrap()), (kind.clock.now(), 1));
     assert!(letters.waiting(Some(&letter.reference), 10).await.unwrap().is_empty());

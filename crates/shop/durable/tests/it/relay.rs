@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use waypost_durable::broker::{Ack, Broker, Consumer, KIND_HEADER, PublishError, Record, TopicSpec};
 use waypost_durable::dead_letters::DeadLetters;
-use waypost_durable::outbox::{Leadership, Outbox, Pending, SqliteOutbox};
+use waypost_durable::outbox::{Leadership, Outbox, Parked, Pending, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Error, Unit};
 use waypost_telemetry::Telemetry;
@@ -157,8 +157,8 @@ impl Outbox for ForgetfulOutbox {
         self.inner.delete_published(age, limit)
     }
 
-    fn park(&self, position: i64, reason: String) -> BoxFuture<'_, Result<(), Error>> {
-        self.inner.park(position, reason)
+    fn park(&self, position: i64, why: Parked) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.park(position, why)
     }
 
     fn parked(&self) -> BoxFuture<'_, Result<u64, Error>> {
@@ -309,6 +309,23 @@ async fn a_record_that_is_refused_for_good_is_parked_alone() {
     database.write::<_, Error, _>("replay", replay).await.unwrap();
     start(outbox, broker.clone(), SLOW).drain().await;
     assert_eq!(ids_of_key(&records(&broker).await, "order-0"), ["event-0", "event-3", "event-6"]);
+}
+
+#[tokio::test]
+async fn a_parked_event_tells_how_often_it_was_sent_and_why_it_failed() {
+    let (database, broker) = (ephemeral(&OUTBOX), TestBroker::open().await);
+    append(&database, vec![event(0)]).await;
+    let tries = AtomicUsize::new(0);
+    let choosy = Choosy::new(&broker, move |_| {
+        let before = tries.fetch_add(1, Ordering::SeqCst);
+        Some(if before < 2 { away() } else { too_large() })
+    });
+    let outbox = SqliteOutbox::new(&database);
+    let relay = start(outbox.clone(), choosy, SLOW);
+    let parked = || async { outbox.dead_letters().waiting(None, 10).await.unwrap().pop() };
+    let letter = eventually("it is parked", parked).await;
+    assert_eq!((letter.attempts, letter.error_type.as_str()), (3, "broker_refused"));
+    relay.drain().await;
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ fn database(telemetry: &Telemetry) -> Database {
         Migration::new("0003_inbox", inbox::SCHEMA),
         Migration::new("0004_outbox_parking", outbox::PARKING),
         Migration::new("0005_outbox_replays", outbox::REPLAYS),
+        Migration::new("0006_outbox_parked_with", outbox::PARKED_WITH),
     ];
     Database::open(DatabaseOptions::new(Location::Ephemeral, "order", telemetry), &tables).unwrap()
 }

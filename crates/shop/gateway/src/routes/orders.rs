@@ -8,7 +8,7 @@ use crate::{
     idempotency,
     problem::{Answer, FailedOrder, Refusal},
     query::{NoParameters, Parameters},
-    replay::{self, Found},
+    replay::{self, Found, KnownOnly},
 };
 use axum::{
     Json,
@@ -52,6 +52,7 @@ pub(crate) async fn create(
     caller: Caller,
     budget: Budget,
     _: NoParameters,
+    KnownOnly(refusal): KnownOnly,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Answer {
@@ -66,6 +67,10 @@ pub(crate) async fn create(
         user_id: body.user_id.to_string(),
         idempotency: Some(idempotency),
     });
+    if let Some(refusal) = refusal {
+        let order = budget.spend(replay::known_order(&edge.upstream, by_key, refusal)).await?;
+        return answer_created(CreateOrderResponse { order: Some(order), replayed: true });
+    }
     let place = async {
         let known = Box::pin(replay::user_or_order(&edge.upstream, &body.user_id, by_key));
         let user = match known.await? {

@@ -10,7 +10,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinHandle};
 use waypost_settings::{ByteSize, Duration as Setting};
 
 /// Orders that wait behind the gateway until the gate is opened.
-async fn hold_orders(shop: &Shop, count: usize) -> Vec<JoinHandle<Reply>> {
+pub(crate) async fn hold_orders(shop: &Shop, count: usize) -> Vec<JoinHandle<Reply>> {
     let mut held = Vec::new();
     for _ in 0..count {
         let gated = Request::post("/api/orders").json(order_body(&json!({"product_id": "prod-gated"})));
@@ -122,5 +122,19 @@ async fn bodies_that_find_no_room_together_are_refused() {
     assert_eq!(refused.await.code(), "overloaded");
     first.shutdown().await.unwrap();
     read_to_end(&mut first).await;
+    assert_eq!(shop.order(&json!({})).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_clients_short_time_does_not_make_the_service_look_broken() {
+    let shop = Shop::open();
+    for _ in 0..10 {
+        let hurried = Request::post("/api/orders")
+            .json(order_body(&json!({"product_id": "prod-gated"})))
+            .header("x-waypost-timeout-ms", "400");
+        let reply = shop.send(hurried).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (504, "deadline_exceeded"));
+    }
+    // Ten failures in a row would shut the breaker for everybody.
     assert_eq!(shop.order(&json!({})).await.status, 201);
 }

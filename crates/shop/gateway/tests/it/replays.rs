@@ -2,11 +2,13 @@
 
 use crate::{
     http::{Reply, ReplyExt as _, Request},
+    overload::hold_orders,
     services::Users,
-    shop::{Shop, order_body},
+    shop::{Shop, in_time, order_body, token},
 };
 use serde_json::{Value, json};
 use waypost_api::ErrorCode;
+use waypost_gateway::{Auth, RateLimit};
 
 pub(crate) fn keyed(key: &str, changes: &Value) -> Request {
     Request::post("/api/orders").json(order_body(changes)).header("idempotency-key", key)
@@ -77,4 +79,60 @@ async fn a_key_of_another_request_is_refused_without_its_user_too() {
     *shop.services.users.lock().unwrap() = Users::Away;
     let reply = shop.send(keyed("k", &json!({"quantity": 3}))).await;
     assert_eq!((reply.status.as_u16(), reply.code().as_str()), (422, "idempotency_key_reused"));
+}
+
+#[tokio::test]
+async fn a_known_answer_is_given_although_there_is_no_place() {
+    let shop = Shop::configured(|config| config.requests_at_once = 1);
+    let first = shop.send(keyed("k", &json!({}))).await;
+    let declined = shop.send(keyed("d", &json!({"product_id": "prod-declined"}))).await;
+    let held = hold_orders(&shop, 1).await;
+
+    assert_is_replayed(&first, &shop.send(keyed("k", &json!({}))).await);
+    assert_is_replayed(&declined, &shop.send(keyed("d", &json!({"product_id": "prod-declined"}))).await);
+    let reused = shop.send(keyed("k", &json!({"quantity": 3}))).await;
+    assert_eq!((reused.status.as_u16(), reused.code().as_str()), (422, "idempotency_key_reused"));
+    // A new order is not let in by its key.
+    let created = shop.services.created.lock().unwrap().len();
+    let refused = shop.send(keyed("new", &json!({}))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "overloaded"));
+    assert_eq!((refused.header("retry-after"), refused.header("idempotent-replayed")), ("1", ""));
+    assert_eq!(shop.services.created.lock().unwrap().len(), created);
+
+    shop.services.gate.add_permits(1);
+    for order in held {
+        assert_eq!(in_time(order).await.unwrap().status, 201);
+    }
+    assert_eq!(shop.send(keyed("new", &json!({}))).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_known_answer_is_given_beyond_the_callers_rate() {
+    let shop = Shop::configured(|config| {
+        config.auth = Auth::Required;
+        config.rate_limit = RateLimit { requests: 6, ..RateLimit::default() };
+    });
+    let send = |key: &str, user: &str| shop.send(keyed(key, &json!({})).bearer(&token(user, "user")));
+    let first = send("k", "user123").await;
+    assert_eq!(first.status, 201);
+    let mut number = 0;
+    while send(&format!("other-{number}"), "user123").await.status != 429 {
+        number += 1;
+        assert!(number < 50, "the rate is not used up");
+    }
+
+    assert_is_replayed(&first, &send("k", "user123").await);
+    let refused = send("new", "user123").await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (429, "rate_limited"));
+    assert_ne!(refused.header("retry-after"), "");
+    // Who asks has to be known; what is known of somebody else is nobody's business.
+    let without = shop.send(keyed("k", &json!({}))).await;
+    assert_eq!((without.status.as_u16(), without.code().as_str()), (401, "unauthenticated"));
+    assert_eq!(send("k", "user456").await.status, 403);
+    // Repeated requests have a rate as well.
+    let mut repeated = 0;
+    while send("k", "user123").await.status == 201 {
+        repeated += 1;
+        assert!(repeated < 50, "there is no end to them");
+    }
 }

@@ -33,7 +33,7 @@ const PURGE_BATCH: u32 = 500;
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     database: Database,
-    /// For what is asked over and over by nobody in particular.
+    /// The same database without spans, for polling in the background.
     untraced: Database,
 }
 

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
     Migration::new("0008_outbox_replays", outbox::REPLAYS),
     Migration::new("0009_lease_epoch", include_str!("../../migrations/sqlite/0009_lease_epoch.sql")),
+    Migration::new("0010_outbox_parked_with", outbox::PARKED_WITH),
 ];
 
 /// The name of the database: of its file and in spans.

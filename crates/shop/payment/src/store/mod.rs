@@ -128,15 +128,21 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`crate::domain::void`]). Gives the newest payment that this is about, if there is one.
     fn give_up(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, Option<Payment>>;
 
-    /// Moves a payment to where a finding says it is, and books the money that moved (see [`Payment::after`]).
+    /// Moves a payment to where a finding says it is, and books the money that moved (see [`Payment::after`]). An answer of
+    /// the provider that contradicts our books changes nothing but the mark that it does, which its next answer that fits
+    /// takes away.
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment>;
 
     /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
     /// rejected is begun anew when it has rested (see [`Refund::anew`]). Without an epoch whoever asks was admitted before.
     fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund>;
 
-    /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done.
+    /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done. The charge that it
+    /// led to is marked as by [`Store::record`] when it contradicts our books.
     fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment>;
+
+    /// How many payments are marked because the provider's last answer contradicts our books.
+    fn contradictions(&self) -> Answer<'_, u64>;
 
     /// What is to be looked into, the longest due first, at most `most` of each kind.
     fn due(&self, most: u32) -> Answer<'_, Due>;

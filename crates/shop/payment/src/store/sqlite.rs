@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Error,
     domain::{
-        self, AuthorizeStep, Change, Finding, Generation, Intent, Payment, Refund, RefundWish, Refusal,
-        ReviewTimes, Totals, VoidStep,
+        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, Payment, Refund, RefundWish,
+        Refusal, ReviewTimes, Totals, VoidStep,
     },
 };
 use rusqlite::params;
@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
     Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
     Migration::new("0004_lease_epoch", include_str!("../../migrations/sqlite/0004_lease_epoch.sql")),
+    Migration::new("0005_contradictions", include_str!("../../migrations/sqlite/0005_contradictions.sql")),
 ];
 
 /// The name of the database: of its file and in spans.
@@ -90,10 +91,11 @@ impl Store for SqliteStore {
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
         let times = self.times;
-        Box::pin(self.database.write("record", move |unit| {
+        let unit = self.database.write("record", move |unit| {
             let payment = payment(unit, &order, generation)?;
             record(unit, &payment, &finding, &times)
-        }))
+        });
+        Box::pin(async move { Ok(unit.await??) })
     }
 
     fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
@@ -103,9 +105,21 @@ impl Store for SqliteStore {
 
     fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment> {
         let times = self.times;
-        Box::pin(
-            self.database.write("end_refund", move |unit| end_refund(unit, &key, number, outcome, &times)),
-        )
+        let unit =
+            self.database.write("end_refund", move |unit| end_refund(unit, &key, number, outcome, &times));
+        Box::pin(async move { Ok(unit.await??) })
+    }
+
+    fn contradictions(&self) -> Answer<'_, u64> {
+        let database = self.database.untraced();
+        Box::pin(async move {
+            let count = "SELECT count(*) FROM payments WHERE contradicted_at IS NOT NULL";
+            database
+                .read("contradictions", move |unit| unit.query_row(count, (), |row| row.get::<_, u32>(0)))
+                .await
+                .map(u64::from)
+                .map_err(Error::from)
+        })
     }
 
     fn due(&self, most: u32) -> Answer<'_, Due> {
@@ -196,15 +210,38 @@ fn give_up(
     Ok(Some(change.payment))
 }
 
+/// What a unit has written, or the contradiction that it has marked.
+type Recorded = Result<Payment, Contradiction>;
+
 fn record(
     unit: &mut Unit<'_>,
     payment: &Payment,
     finding: &Finding,
     times: &ReviewTimes,
-) -> Result<Payment, Error> {
-    let change: Change = payment.after(finding, now(unit), times)?;
-    write_change(unit, payment, &change)?;
-    Ok(change.payment)
+) -> Result<Recorded, Error> {
+    let now = now(unit);
+    let (order, generation) = (payment.order.as_str(), payment.generation.number());
+    match payment.after(finding, now, times) {
+        Ok(change) => {
+            write_change(unit, payment, &change)?;
+            if *finding != Finding::NoAnswer {
+                unit.execute(
+                    "UPDATE payments SET contradicted_at = NULL \
+                     WHERE order_id = ?1 AND generation = ?2 AND contradicted_at IS NOT NULL",
+                    params![order, generation],
+                )?;
+            }
+            Ok(Ok(change.payment))
+        }
+        Err(contradiction) => {
+            unit.execute(
+                "UPDATE payments SET contradicted_at = ?3 \
+                 WHERE order_id = ?1 AND generation = ?2 AND contradicted_at IS NULL",
+                params![order, generation, now.unix_millis()],
+            )?;
+            Ok(Err(contradiction))
+        }
+    }
 }
 
 fn begin_refund(
@@ -259,10 +296,10 @@ fn end_refund(
     number: u32,
     outcome: RefundOutcome,
     times: &ReviewTimes,
-) -> Result<Payment, Error> {
+) -> Result<Recorded, Error> {
     let now = now(unit);
     let Some((refund, payment)) = refund(unit, key)? else { return Err(malformed("refunds.step_key")) };
-    let found = match outcome {
+    match outcome {
         RefundOutcome::NoAnswer => {
             let again_at = now.plus(times.pause(times.unknown_after, refund.reviews));
             unit.execute(
@@ -270,15 +307,19 @@ fn end_refund(
                  WHERE step_key = ?1 AND number = ?2 AND state = 'pending'",
                 params![key, number, now.unix_millis(), again_at.unix_millis()],
             )?;
-            None
         }
         RefundOutcome::Done(charge) => {
+            let recorded = record(unit, &payment, &Finding::Charge(charge), times)?;
+            if recorded.is_err() {
+                // Whether it was done is as doubtful as the rest of the answer.
+                return Ok(recorded);
+            }
             unit.execute(
                 "UPDATE refunds SET state = 'done', updated_at = ?3, review_at = NULL \
                  WHERE step_key = ?1 AND number = ?2 AND state <> 'done'",
                 params![key, number, now.unix_millis()],
             )?;
-            Some(charge)
+            return Ok(recorded);
         }
         RefundOutcome::Rejected => {
             unit.execute(
@@ -286,13 +327,9 @@ fn end_refund(
                  WHERE step_key = ?1 AND number = ?2 AND state = 'pending'",
                 params![key, number, now.unix_millis()],
             )?;
-            None
         }
-    };
-    match found {
-        Some(charge) => record(unit, &payment, &Finding::Charge(charge), times),
-        None => Ok(payment),
     }
+    Ok(Ok(payment))
 }
 
 fn due(unit: &mut Unit<'_>, most: u32) -> Result<Due, Error> {

@@ -323,7 +323,7 @@ async fn the_database_itself_keeps_the_rules() {
         (
             "INSERT INTO payments SELECT order_id, 2, payment_id, step_key, user_id, payment_method, amount, currency, \
              state, captured, refunded, transaction_id, decline_code, is_unwanted, review_at, reviews, version, \
-             traceparent, created_at, updated_at, lease_epoch FROM payments WHERE order_id = 'taken'",
+             traceparent, created_at, updated_at, lease_epoch, contradicted_at FROM payments WHERE order_id = 'taken'",
             "UNIQUE constraint failed: payments.order_id",
         ),
         ("UPDATE payments SET lease_epoch = 0 WHERE order_id = 'taken'", "an epoch that was seen stays seen"),

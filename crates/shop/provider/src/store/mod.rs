@@ -38,6 +38,24 @@ pub struct Answer {
     pub is_replay: bool,
 }
 
+/// A request that was taken on and is carried out later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// Its key.
+    pub key: String,
+    /// The time until it is due; none when it is overdue.
+    pub left: Duration,
+}
+
+/// A late request that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkedOff {
+    /// What it asked for.
+    pub operation: Operation,
+    /// What it would have been answered.
+    pub answer: Answer,
+}
+
 /// What the ledger adds up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -73,6 +91,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Carries an operation out: the charge, the ledger and the key's answer change together or not at all.
     /// A key that was seen gets its first answer; with another fingerprint it is refused.
     fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>>;
+
+    /// Takes a request on that is carried out later, by [`Store::work_off`]; a key that was put off stays as it is. False, and
+    /// nothing is put off, when the key has its answer already.
+    fn put_off(&self, command: Command, by: Duration) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// Every request that is put off, the first due first.
+    fn put_off_work(&self) -> BoxFuture<'_, Result<Vec<Late>, Error>>;
+
+    /// Carries a request out that was put off, due or not, in the unit that makes it one no more. `None` when there is none,
+    /// or a rule refuses it.
+    fn work_off(&self, key: String) -> BoxFuture<'_, Result<Option<WorkedOff>, Error>>;
 
     /// A charge by its id.
     fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>>;

@@ -1,5 +1,6 @@
 //! The ledger in SQLite.
 
+mod late_work;
 mod retention;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use waypost_durable::{
 };
 use waypost_telemetry::Telemetry;
 
-use super::{Answer, Command, Store, Totals, subject};
+use super::{Answer, Command, Late, Store, Totals, WorkedOff, subject};
 use crate::Error;
 use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 
@@ -23,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql")),
     Migration::new("0002_request_age", include_str!("../../migrations/sqlite/0002_request_age.sql")),
     Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
+    Migration::new("0004_late_work", include_str!("../../migrations/sqlite/0004_late_work.sql")),
 ];
 
 /// Answers or charges that are forgotten in one transaction.
@@ -62,6 +64,18 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>> {
         Box::pin(self.database.write("execute", move |unit| execute(unit, &command)))
+    }
+
+    fn put_off(&self, command: Command, by: Duration) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(self.database.write("put-off", move |unit| late_work::put_off(unit, &command, by)))
+    }
+
+    fn put_off_work(&self) -> BoxFuture<'_, Result<Vec<Late>, Error>> {
+        Box::pin(self.database.scan("put-off-work", late_work::put_off_work))
+    }
+
+    fn work_off(&self, key: String) -> BoxFuture<'_, Result<Option<WorkedOff>, Error>> {
+        Box::pin(self.database.write("work-off", move |unit| late_work::work_off(unit, &key)))
     }
 
     fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>> {

@@ -46,8 +46,9 @@ pub struct ChannelOptions {
     pub keep_alive_timeout: Duration,
     /// When to stop calling a target that fails.
     pub breaker: breaker::Settings,
-    /// A call that had less time than this and ran out of it tells nothing of the target. Otherwise a client that
-    /// asks for impossibly short deadlines could shut the breaker for everybody.
+    /// A call that had less time than this and ran out of it tells nothing of the target: the time was short because its
+    /// caller wanted it so, and that must not shut the breaker for everybody. Half of what whoever owns the channel gives
+    /// a call on its own account.
     pub counts_timeouts_from: Duration,
     /// Connections to the target at most. A server lets so many calls be open on each: times its bound, this is what
     /// can be open at the target at once.
@@ -65,7 +66,7 @@ impl Default for ChannelOptions {
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(5),
             breaker: breaker::Settings::default(),
-            counts_timeouts_from: Duration::from_millis(250),
+            counts_timeouts_from: Duration::from_secs(5),
             max_connections: 16,
             calls_per_connection: 100,
         }

@@ -46,8 +46,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let gate = Arc::clone(&self.layer.gate);
+        let (is_favoured, may_be_known) =
+            (self.layer.is_favoured(&request), self.layer.may_be_known(&request));
         if !self.layer.is_exempt(&request)
-            && let Err(reason) = gate.would_enter(self.layer.is_favoured(&request))
+            && let Err(reason) = gate.would_enter(is_favoured, may_be_known)
         {
             return EarlyFuture { call: None, refusal: Some(gate.refuse(reason)) };
         }

@@ -3,7 +3,8 @@
 //! A server that takes on more than it can do answers everybody late. This layer lets a number of requests in,
 //! lets a few wait a short while, and refuses the rest with 503 and `Retry-After`, or `RESOURCE_EXHAUSTED` for
 //! gRPC. Some places can be kept for requests that are favoured ([`Layer::favour`]), so that slow work of one kind
-//! does not take quick work of another with it.
+//! does not take quick work of another with it. What may have been answered before can be let in although there is no place,
+//! to be looked up and nothing else ([`Layer::look_up`]).
 //!
 //! A server that must do something slow before a request may count, such as reading its body, puts [`Layer::early`]
 //! in front of that: it turns away at once what would find no place later.
@@ -24,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 use waypost_errors::{Error, ErrorCode, PROBLEM_CONTENT_TYPE, Problem};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// Of those, how many are kept for favoured requests.
     pub reserved: usize,
+    /// Beside those, how many are looked up at once, for which there is no place ([`Layer::look_up`]).
+    pub lookups: usize,
     /// Requests of one lane, ordinary or favoured, that may wait for a place.
     pub max_waiting: usize,
     /// How long a request may wait.
@@ -57,11 +60,12 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 512 at once, none reserved, 256 waiting for at most 100 ms, back after a second.
+    /// 512 at once, none reserved, none looked up, 256 waiting for at most 100 ms, back after a second.
     fn default() -> Self {
         Self {
             max_in_flight: 512,
             reserved: 0,
+            lookups: 0,
             max_waiting: 256,
             max_wait: Duration::from_millis(100),
             retry_after: Duration::from_secs(1),
@@ -93,7 +97,13 @@ pub struct Layer {
     gate: Arc<Gate>,
     exempt: fn(&str) -> bool,
     favour: fn(&Method, &str) -> bool,
+    look_up: fn(&Method, &str, &HeaderMap) -> bool,
 }
+
+/// In the extensions of a request that was let in although there was no place for it: it may be answered what is known
+/// already, and has to be refused as overloaded otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookUpOnly;
 
 #[derive(Debug)]
 struct Gate {
@@ -102,6 +112,8 @@ struct Gate {
     ordinary: Lane,
     /// For favoured requests that find no ordinary place.
     reserved: Lane,
+    /// For what is only looked up. Nobody waits for it.
+    lookups: Lane,
     metrics: Metrics,
 }
 
@@ -132,9 +144,10 @@ impl Layer {
             protocol,
             ordinary: Lane::new(settings.max_in_flight.saturating_sub(settings.reserved)),
             reserved: Lane::new(settings.reserved.min(settings.max_in_flight)),
+            lookups: Lane::new(settings.lookups),
             metrics,
         };
-        Self { gate: Arc::new(gate), exempt: |_| false, favour: |_, _| false }
+        Self { gate: Arc::new(gate), exempt: |_| false, favour: |_, _| false, look_up: |_, _, _| false }
     }
 
     /// Lets the paths for which this is true in without counting them: probes must be answered under load, or
@@ -153,6 +166,15 @@ impl Layer {
         self
     }
 
+    /// Lets requests whose method, path and headers this is true for in although there is no place, marked as
+    /// [`LookUpOnly`], as long as [`Settings::lookups`] holds: whoever repeats a request that was answered before must not
+    /// be told to come back for the answer.
+    #[must_use]
+    pub fn look_up(mut self, may_be_known: fn(&Method, &str, &HeaderMap) -> bool) -> Self {
+        self.look_up = may_be_known;
+        self
+    }
+
     /// A layer that turns away what this one would refuse at this moment, and takes no place itself.
     pub fn early(&self) -> EarlyLayer {
         EarlyLayer(self.clone())
@@ -164,6 +186,10 @@ impl Layer {
 
     fn is_favoured<B>(&self, request: &Request<B>) -> bool {
         (self.favour)(request.method(), request.uri().path())
+    }
+
+    fn may_be_known<B>(&self, request: &Request<B>) -> bool {
+        (self.look_up)(request.method(), request.uri().path(), request.headers())
     }
 }
 
@@ -197,7 +223,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The service that was asked for readiness is the one to call (tower's contract).
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
@@ -206,11 +232,18 @@ where
             return Box::pin(async move { Ok(call.await?.map(ShedBody::uncounted)) });
         }
         let is_favoured = self.layer.is_favoured(&request);
+        let may_be_known = self.layer.may_be_known(&request);
         let gate = Arc::clone(&self.layer.gate);
         Box::pin(async move {
             let place = match gate.enter(is_favoured).await {
                 Ok(place) => place,
-                Err(reason) => return Ok(gate.refuse(reason)),
+                Err(reason) => match gate.look_up(may_be_known) {
+                    Some(place) => {
+                        request.extensions_mut().insert(LookUpOnly);
+                        place
+                    }
+                    None => return Ok(gate.refuse(reason)),
+                },
             };
             let response = inner.call(request).await?;
             Ok(response.map(|body| ShedBody::counted(body, place)))
@@ -234,13 +267,18 @@ impl Gate {
         Ok(Place::new(permit, Arc::clone(self)))
     }
 
+    fn look_up(self: &Arc<Self>, may_be_known: bool) -> Option<Place> {
+        let permit = may_be_known.then(|| self.lookups.free_place())??;
+        Some(Place::new(permit, Arc::clone(self)))
+    }
+
     /// What would become of a request that came now, as far as that can be said.
-    fn would_enter(&self, is_favoured: bool) -> Result<(), Reason> {
+    fn would_enter(&self, is_favoured: bool, may_be_known: bool) -> Result<(), Reason> {
         let lane = self.lane(is_favoured);
         if self.ordinary.has_room() || lane.has_room() || lane.may_wait(&self.settings) {
             return Ok(());
         }
-        Err(Reason::TooManyWait)
+        if may_be_known && self.lookups.has_room() { Ok(()) } else { Err(Reason::TooManyWait) }
     }
 
     /// Where a request waits that finds no ordinary place.

@@ -16,7 +16,7 @@ use tower::{ServiceBuilder, ServiceExt};
 use waypost_api::{Error, ErrorCode, http_bodies::Problem};
 use waypost_resilience::{
     deadline,
-    shed::{Layer, Protocol, Settings},
+    shed::{Layer, LookUpOnly, Protocol, Settings},
 };
 use waypost_telemetry::Telemetry;
 
@@ -265,4 +265,41 @@ async fn what_would_find_no_place_is_turned_away_before_slow_work() {
     end.add_permits(2);
     assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::OK);
     assert_eq!(get("/slow").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_may_be_known_is_let_in_to_be_looked_up_only() {
+    let settings = Settings { max_in_flight: 1, lookups: 1, max_waiting: 0, ..Settings::default() };
+    let layer =
+        Layer::new(&Telemetry::disabled(), Protocol::Http, settings).look_up(|method, path, headers| {
+            *method == Method::GET && path == "/" && headers.contains_key("key")
+        });
+    let (begun, end) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
+    let serve = {
+        let (begun, end) = (Arc::clone(&begun), Arc::clone(&end));
+        move |request: Request<Body>| async move {
+            begun.lock().unwrap().push(request.extensions().get::<LookUpOnly>().copied());
+            end.acquire().await.unwrap().forget();
+        }
+    };
+    let early = layer.early();
+    let router = Router::new().route("/", get(serve)).layer(ServiceBuilder::new().layer(early).layer(layer));
+    let send = |key: Option<&str>| {
+        let builder = Request::builder().uri("/");
+        let builder = key.into_iter().fold(builder, |builder, key| builder.header("key", key));
+        router.clone().oneshot(builder.body(Body::empty()).unwrap())
+    };
+    let mut served = Vec::new();
+    for count in 1..=2 {
+        served.push(waypost_telemetry::spawn(send(Some("k"))));
+        until("it is let in", || begun.lock().unwrap().len() == count).await;
+    }
+    assert_eq!(*begun.lock().unwrap(), [None, Some(LookUpOnly)]);
+    for key in [Some("k"), None] {
+        assert_eq!(send(key).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE, "{key:?}");
+    }
+    end.add_permits(2);
+    for served in served {
+        assert_eq!(served.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
 }

@@ -11,6 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 use waypost_service::{Drain, DrainTrigger, Limits, Served, bind, serve};
+use waypost_test_client::Request;
 
 /// Longest wait for anything that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,12 +57,8 @@ pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
 
 /// A well-behaved request on a connection of its own.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-    let mut stream = connect_and_send(address, request.as_bytes()).await;
-    let answer = read_to_end(&mut stream).await;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    (status, body)
+    let answer = in_time(Request::get(path).send(address)).await;
+    (answer.status.as_u16(), answer.text().to_owned())
 }
 
 pub(crate) type H2 = conn::http2::SendRequest<Empty<Bytes>>;

@@ -8,7 +8,7 @@
 use crate::block::{
     bloom,
     bytes::{Damaged, Reader, put_bytes, put_varint},
-    numbers::{self, Habit},
+    numbers::{self, Hint},
     parts::{PartsBuilder, id},
     strings::StringsBuilder,
     value::{self, Type},
@@ -203,8 +203,8 @@ impl<'a> ColumnBuilder<'a> {
 
     fn finish(&self, out: &mut Vec<u8>) {
         match self.kind {
-            Type::Double => numbers::put(out, &self.numbers, Habit::Random),
-            kind if kind.is_number() => numbers::put(out, &self.numbers, Habit::Values),
+            Type::Double => numbers::put(out, &self.numbers, Hint::Random),
+            kind if kind.is_number() => numbers::put(out, &self.numbers, Hint::Values),
             _ => self.strings.finish(out),
         }
     }

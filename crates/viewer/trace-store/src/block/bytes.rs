@@ -63,13 +63,17 @@ impl Reader {
     pub(crate) fn varint(&mut self) -> Result<u64, Damaged> {
         let mut number = 0_u64;
         for (place, byte) in self.bytes.iter().enumerate().take(10) {
+            // The last bit of 64.
+            if place == 9 && *byte > 1 {
+                break;
+            }
             number |= u64::from(byte & 0x7f) << (7 * place);
             if byte & 0x80 == 0 {
                 let _ = self.bytes.split_to(place + 1);
                 return Ok(number);
             }
         }
-        Err(Damaged("a number has no end"))
+        Err(Damaged("a number is too large"))
     }
 
     /// Many numbers at once, which is quicker than one by one.
@@ -85,14 +89,15 @@ impl Reader {
             loop {
                 let byte = *bytes.get(at).ok_or(Damaged("it ends too early"))?;
                 at += 1;
+                // The last bit of 64.
+                if shift == 63 && byte > 1 {
+                    return Err(Damaged("a number is too large"));
+                }
                 number |= u64::from(byte & 0x7f) << shift;
                 if byte & 0x80 == 0 {
                     break;
                 }
                 shift += 7;
-                if shift > 63 {
-                    return Err(Damaged("a number has no end"));
-                }
             }
             numbers.push(number);
         }
@@ -162,6 +167,17 @@ mod tests {
         assert!(Reader::new(Bytes::from_static(&[0x80; 11])).varint().is_err());
         assert!(Reader::new(Bytes::from_static(&[0x80; 11])).varints(1).is_err());
         assert!(Reader::new(Bytes::from_static(&[5, 1])).bytes().is_err());
+    }
+
+    #[test]
+    fn a_number_of_more_than_64_bits_is_refused() {
+        let with_last = |last: u8| Bytes::from([[0x80_u8; 9].as_slice(), &[last]].concat());
+        assert_eq!(Reader::new(with_last(1)).varint(), Ok(1 << 63));
+        assert_eq!(Reader::new(with_last(1)).varints(1), Ok(vec![1 << 63]));
+        for last in [2, 0x7f, 0x81] {
+            assert!(Reader::new(with_last(last)).varint().is_err(), "{last}");
+            assert!(Reader::new(with_last(last)).varints(1).is_err(), "{last}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         attributes::{AttributesBuilder, Owner, hash_attributes},
         bloom::{self, Bloom},
         bytes::{put_bytes, put_varint, step, zigzag},
-        numbers::{self, Habit},
+        numbers::{self, Hint},
         parts::{PartsBuilder, id},
         strings::StringsBuilder,
         value,
@@ -55,7 +55,7 @@ pub(crate) fn encode(spans: &[&Span], logs: &[&LogRecord]) -> io::Result<Encoded
     let mut attributes = AttributesBuilder::new();
     put_origins(&mut parts, &rows, &mut hashes)?;
     let shapes: Vec<u64> = rows.iter().map(|span| attributes.push(Owner::Span, &span.attributes)).collect();
-    put_numbers(&mut parts, id::SHAPE, Habit::Values, shapes)?;
+    put_numbers(&mut parts, id::SHAPE, Hint::Values, shapes)?;
     put_events(&mut parts, &rows, &mut attributes)?;
     put_links(&mut parts, &rows, &mut attributes)?;
     hashes.extend(rows.iter().flat_map(|span| &span.links).map(|link| bloom::of_trace(link.trace_id)));
@@ -144,7 +144,7 @@ fn put_traces(parts: &mut PartsBuilder, rows: &[&Span]) -> io::Result<HashMap<Tr
     parts.add_alone(id::TRACES, &raw)?;
     let numbers: HashMap<TraceId, u32> = sorted.into_iter().map(|(_, trace)| trace).zip(0..).collect();
     let of_rows = rows.iter().map(|span| u64::from(numbers.get(&span.trace_id).copied().unwrap_or_default()));
-    put_numbers(parts, id::TRACE_OF_ROW, Habit::Steps, of_rows)?;
+    put_numbers(parts, id::TRACE_OF_ROW, Hint::Steps, of_rows)?;
     Ok(numbers)
 }
 
@@ -166,12 +166,12 @@ fn put_groups(parts: &mut PartsBuilder, rows: &[&Span], order: &Order<'_>) -> io
 fn put_numbers(
     parts: &mut PartsBuilder,
     id: u32,
-    habit: Habit,
+    hint: Hint,
     numbers: impl IntoIterator<Item = u64>,
 ) -> io::Result<()> {
     let numbers: Vec<u64> = numbers.into_iter().collect();
     let mut raw = Vec::new();
-    numbers::put(&mut raw, &numbers, habit);
+    numbers::put(&mut raw, &numbers, hint);
     parts.add(id, raw)
 }
 
@@ -185,20 +185,20 @@ fn put_texts<'a>(parts: &mut PartsBuilder, id: u32, texts: impl Iterator<Item = 
 
 /// The columns that every span has.
 fn put_core(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceId, u32>) -> io::Result<()> {
-    let mut column = |id: u32, habit: Habit, of: &dyn Fn(&Span) -> u64| {
-        put_numbers(parts, id, habit, rows.iter().map(|span| of(span)))
+    let mut column = |id: u32, hint: Hint, of: &dyn Fn(&Span) -> u64| {
+        put_numbers(parts, id, hint, rows.iter().map(|span| of(span)))
     };
-    column(id::SPAN_ID, Habit::Random, &|span| number_of(span.span_id))?;
-    column(id::START, Habit::Steps, &|span| span.start)?;
-    column(id::DURATION, Habit::Values, &|span| step(span.start, span.end))?;
-    column(id::KIND, Habit::Values, &|span| span.kind as u64)?;
-    column(id::STATUS, Habit::Values, &|span| span.status.code as u64)?;
-    column(id::FLAGS, Habit::Values, &|span| span.flags.into())?;
-    column(id::DROPPED_ATTRIBUTES, Habit::Values, &|span| span.dropped_attributes.into())?;
-    column(id::EVENTS, Habit::Values, &|span| span.events.len() as u64)?;
-    column(id::DROPPED_EVENTS, Habit::Values, &|span| span.dropped_events.into())?;
-    column(id::LINKS, Habit::Values, &|span| span.links.len() as u64)?;
-    column(id::DROPPED_LINKS, Habit::Values, &|span| span.dropped_links.into())?;
+    column(id::SPAN_ID, Hint::Random, &|span| number_of(span.span_id))?;
+    column(id::START, Hint::Steps, &|span| span.start)?;
+    column(id::DURATION, Hint::Values, &|span| step(span.start, span.end))?;
+    column(id::KIND, Hint::Values, &|span| span.kind as u64)?;
+    column(id::STATUS, Hint::Values, &|span| span.status.code as u64)?;
+    column(id::FLAGS, Hint::Values, &|span| span.flags.into())?;
+    column(id::DROPPED_ATTRIBUTES, Hint::Values, &|span| span.dropped_attributes.into())?;
+    column(id::EVENTS, Hint::Values, &|span| span.events.len() as u64)?;
+    column(id::DROPPED_EVENTS, Hint::Values, &|span| span.dropped_events.into())?;
+    column(id::LINKS, Hint::Values, &|span| span.links.len() as u64)?;
+    column(id::DROPPED_LINKS, Hint::Values, &|span| span.dropped_links.into())?;
     put_texts(parts, id::STATUS_MESSAGE, rows.iter().map(|span| &span.status.message.as_bytes()[..]))?;
     put_texts(parts, id::TRACE_STATE, rows.iter().map(|span| &span.trace_state.as_bytes()[..]))?;
     put_parents(parts, rows, traces)
@@ -227,8 +227,8 @@ fn put_parents(parts: &mut PartsBuilder, rows: &[&Span], traces: &HashMap<TraceI
             }
         });
     }
-    put_numbers(parts, id::PARENT, Habit::Values, near)?;
-    put_numbers(parts, id::FAR_PARENT, Habit::Random, far)
+    put_numbers(parts, id::PARENT, Hint::Values, near)?;
+    put_numbers(parts, id::FAR_PARENT, Hint::Random, far)
 }
 
 pub(crate) fn number_of(id: SpanId) -> u64 {
@@ -239,9 +239,9 @@ pub(crate) fn number_of(id: SpanId) -> u64 {
 fn put_origins(parts: &mut PartsBuilder, rows: &[&Span], hashes: &mut HashSet<u64>) -> io::Result<()> {
     let (mut resources, mut scopes) = (Different::default(), Different::default());
     let of_rows: Vec<u64> = rows.iter().map(|span| resources.number(&span.resource, put_resource)).collect();
-    put_numbers(parts, id::RESOURCE, Habit::Values, of_rows)?;
+    put_numbers(parts, id::RESOURCE, Hint::Values, of_rows)?;
     let of_rows: Vec<u64> = rows.iter().map(|span| scopes.number(&span.scope, put_scope)).collect();
-    put_numbers(parts, id::SCOPE, Habit::Values, of_rows)?;
+    put_numbers(parts, id::SCOPE, Hint::Values, of_rows)?;
     for resource in resources.by_address.values().map(|(resource, _)| resource) {
         hash_attributes(&resource.attributes, hashes);
     }
@@ -308,17 +308,12 @@ fn put_events<'a>(
     attributes: &mut AttributesBuilder<'a>,
 ) -> io::Result<()> {
     let events = || rows.iter().flat_map(|span| span.events.iter().map(|event| (span.start, event)));
-    put_numbers(
-        parts,
-        id::EVENT_TIME,
-        Habit::Values,
-        events().map(|(start, event)| step(start, event.time)),
-    )?;
+    put_numbers(parts, id::EVENT_TIME, Hint::Values, events().map(|(start, event)| step(start, event.time)))?;
     put_texts(parts, id::EVENT_NAME, events().map(|(_, event)| &event.name.as_bytes()[..]))?;
     let dropped = events().map(|(_, event)| u64::from(event.dropped_attributes));
-    put_numbers(parts, id::EVENT_DROPPED, Habit::Values, dropped)?;
+    put_numbers(parts, id::EVENT_DROPPED, Hint::Values, dropped)?;
     let shapes = events().map(|(_, event)| attributes.push(Owner::Event, &event.attributes));
-    put_numbers(parts, id::EVENT_SHAPE, Habit::Values, shapes)
+    put_numbers(parts, id::EVENT_SHAPE, Hint::Values, shapes)
 }
 
 fn put_links<'a>(
@@ -328,13 +323,13 @@ fn put_links<'a>(
 ) -> io::Result<()> {
     let links = || rows.iter().flat_map(|span| &span.links);
     put_texts(parts, id::LINK_TRACE, links().map(|link| &link.trace_id.as_bytes()[..]))?;
-    put_numbers(parts, id::LINK_SPAN, Habit::Random, links().map(|link| number_of(link.span_id)))?;
+    put_numbers(parts, id::LINK_SPAN, Hint::Random, links().map(|link| number_of(link.span_id)))?;
     put_texts(parts, id::LINK_STATE, links().map(|link| &link.trace_state.as_bytes()[..]))?;
-    put_numbers(parts, id::LINK_FLAGS, Habit::Values, links().map(|link| link.flags.into()))?;
+    put_numbers(parts, id::LINK_FLAGS, Hint::Values, links().map(|link| link.flags.into()))?;
     let dropped = links().map(|link| u64::from(link.dropped_attributes));
-    put_numbers(parts, id::LINK_DROPPED, Habit::Values, dropped)?;
+    put_numbers(parts, id::LINK_DROPPED, Hint::Values, dropped)?;
     let shapes = links().map(|link| attributes.push(Owner::Link, &link.attributes));
-    put_numbers(parts, id::LINK_SHAPE, Habit::Values, shapes)
+    put_numbers(parts, id::LINK_SHAPE, Hint::Values, shapes)
 }
 
 /// Log records by trace and time, in chunks; the index names the first and the last trace of each. Records

@@ -14,9 +14,9 @@ const STEPS: u8 = 3;
 /// Eight bytes each.
 const FIXED: u8 = 4;
 
-/// How numbers behave, as far as whoever has them knows.
+/// What is known of the numbers of a column, for the choice of its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Habit {
+pub(crate) enum Hint {
     /// Often the same ones, or small.
     Values,
     /// Often near the one before.
@@ -26,7 +26,7 @@ pub(crate) enum Habit {
 }
 
 /// Appends the column.
-pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
+pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], hint: Hint) {
     let count = numbers.len() as u64;
     if let Some((first, rest)) = numbers.split_first()
         && rest.iter().all(|number| number == first)
@@ -36,7 +36,7 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
         put_varint(out, *first);
         return;
     }
-    let dictionary = if habit == Habit::Steps { None } else { dictionary(numbers) };
+    let dictionary = if hint == Hint::Steps { None } else { dictionary(numbers) };
     if let Some((values, ids)) = dictionary {
         out.push(DICTIONARY);
         put_varint(out, count);
@@ -47,15 +47,15 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
         out.extend_from_slice(&ids);
         return;
     }
-    match habit {
-        Habit::Values => {
+    match hint {
+        Hint::Values => {
             out.push(VARINT);
             put_varint(out, count);
             for number in numbers {
                 put_varint(out, *number);
             }
         }
-        Habit::Steps => {
+        Hint::Steps => {
             out.push(STEPS);
             put_varint(out, count);
             let mut before = 0;
@@ -64,7 +64,7 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], habit: Habit) {
                 before = *number;
             }
         }
-        Habit::Random => {
+        Hint::Random => {
             out.push(FIXED);
             put_varint(out, count);
             for number in numbers {
@@ -192,9 +192,9 @@ impl Numbers {
 mod tests {
     use super::*;
 
-    fn there_and_back(numbers: &[u64], habit: Habit, form: u8) {
+    fn there_and_back(numbers: &[u64], hint: Hint, form: u8) {
         let mut out = Vec::new();
-        put(&mut out, numbers, habit);
+        put(&mut out, numbers, hint);
         assert_eq!(out[0], form);
         let mut reader = Reader::new(out.clone().into());
         let read = Numbers::read(&mut reader).unwrap();
@@ -212,11 +212,11 @@ mod tests {
 
     #[test]
     fn each_form_comes_back() {
-        there_and_back(&[7; 9], Habit::Values, CONSTANT);
-        there_and_back(&[1, 2, 1, 2, 1, 2, 1, 2], Habit::Values, DICTIONARY);
-        there_and_back(&[1, u64::MAX, 300], Habit::Values, VARINT);
-        there_and_back(&[], Habit::Values, VARINT);
-        there_and_back(&[5, 4, u64::MAX, 0], Habit::Steps, STEPS);
-        there_and_back(&[u64::MAX, 0, 3], Habit::Random, FIXED);
+        there_and_back(&[7; 9], Hint::Values, CONSTANT);
+        there_and_back(&[1, 2, 1, 2, 1, 2, 1, 2], Hint::Values, DICTIONARY);
+        there_and_back(&[1, u64::MAX, 300], Hint::Values, VARINT);
+        there_and_back(&[], Hint::Values, VARINT);
+        there_and_back(&[5, 4, u64::MAX, 0], Hint::Steps, STEPS);
+        there_and_back(&[u64::MAX, 0, 3], Hint::Random, FIXED);
     }
 }

@@ -6,7 +6,7 @@
 //! that after a crash exactly one of the two is kept.
 
 use crate::{
-    Settings, Sync,
+    Durability, Settings,
     book::Account,
     losses::{self, Loss},
     recent::{self, Digest},
@@ -95,7 +95,7 @@ impl Journal {
             found => return Err(OpenError::Format { path: path.to_owned(), found, known: FORMAT }),
         }
         let wal = PathBuf::from(format!("{}-wal", path.display()));
-        let unsynced = (settings.sync == Sync::EverySecond).then_some((wal, false));
+        let unsynced = (settings.sync == Durability::EverySecond).then_some((wal, false));
         Ok(Journal { connection, unsynced })
     }
 
@@ -211,8 +211,8 @@ fn connect(path: &Path, settings: &Settings) -> rusqlite::Result<Connection> {
     // The log is moved into the main file when it is this long; by then most of it was deleted again.
     let pages = (settings.budget_bytes / 256 / 4096).clamp(64, 4096);
     let synchronous = match settings.sync {
-        Sync::Always => "FULL",
-        Sync::EverySecond => "NORMAL",
+        Durability::Always => "FULL",
+        Durability::EverySecond => "NORMAL",
     };
     connection.execute_batch(&format!(
         "PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};

@@ -13,7 +13,7 @@
 //! - Memory holds what is not in blocks yet, which is bounded, the heads of the blocks, and a bounded cache.
 //!
 //! Packing and admission happen on the thread of whoever appends, so that the writer thread only writes.
-//! Block files are always forced to the disk at a block, also with [`crate::Sync::EverySecond`]: the journal
+//! Block files are always forced to the disk at a block, also with [`crate::Durability::EverySecond`]: the journal
 //! forgets the rows right after.
 
 mod chain;

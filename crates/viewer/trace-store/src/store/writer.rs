@@ -6,7 +6,7 @@
 //! commit that succeeds.
 
 use crate::{
-    AppendError, Receipt, Settings, Sync,
+    AppendError, Durability, Receipt, Settings,
     book::{Book, Changes},
     clock,
     losses::{self, Loss, Losses, TraceSizes},
@@ -186,7 +186,7 @@ impl Writer {
                     other => self.perform(other),
                 }
             }
-            if self.shared.settings.sync == Sync::EverySecond && last_sync.elapsed() >= SYNC_EVERY {
+            if self.shared.settings.sync == Durability::EverySecond && last_sync.elapsed() >= SYNC_EVERY {
                 last_sync = Instant::now();
                 if let Err(error) = self.journal.sync() {
                     tracing::error!(%error, "the journal could not be forced to the disk");

@@ -4,14 +4,8 @@
 //! The number of rounds is 25, or `TEST_KILLS`.
 
 use crate::sample::*;
-use std::{
-    collections::HashSet,
-    env,
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{collections::HashSet, env, io::Write, path::Path, process::Command, time::Duration};
+use waypost_test_process::Process;
 use waypost_trace_store::{BlockStore, Query, Settings, TraceStore};
 
 /// Tells the child where to write, and from which number on.
@@ -47,38 +41,21 @@ fn after_kill_9_every_acknowledged_span_is_there_once() {
     let folder = tempfile::tempdir().unwrap();
     let (mut next, mut acknowledged) = (0_u64, HashSet::new());
     for round in 0..rounds {
-        let mut child = Command::new(env::current_exe().unwrap())
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
             .args(["crash::child_appends_until_it_is_killed", "--exact", "--nocapture"])
-            .env(CHILD, format!("{}|{next}", folder.path().display()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let before_kill = 1 + round * 7 % 23;
-        let mut here = 0;
-        for line in lines.by_ref().map_while(Result::ok) {
-            if let Some((_, number)) = line.split_once("acknowledged ") {
-                acknowledged.insert(number.parse::<u64>().unwrap());
-                here += 1;
-                if here == before_kill {
-                    break;
-                }
-            }
-        }
-        assert_eq!(here, before_kill, "the child ended by itself in round {round}");
+            .env(CHILD, format!("{}|{next}", folder.path().display()));
+        let mut child = Process::start(&mut command).unwrap();
+        // Behind what the test harness says of the child's test, or on a line of its own.
+        let number = |line: &str| line.split_once("acknowledged ")?.1.parse::<u64>().ok();
+        let before_kill = usize::try_from(1 + round * 7 % 23).unwrap();
+        child.wait_for_lines(before_kill, "acknowledgements", number).unwrap();
         // The next append is somewhere on its way; when in it the kill comes is up to the clock.
         let begun = std::time::Instant::now();
         while begun.elapsed() < Duration::from_micros(round * 613 % 5000) {
             std::hint::spin_loop();
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for line in lines.map_while(Result::ok) {
-            if let Some(number) = line.strip_prefix("acknowledged ").and_then(|number| number.parse().ok()) {
-                acknowledged.insert(number);
-            }
-        }
+        acknowledged.extend(child.kill_and_wait().unwrap().out.lines().filter_map(number));
         next = acknowledged.iter().max().unwrap() + 2;
         check(folder.path(), &acknowledged, round);
     }

@@ -4,7 +4,7 @@ use crate::sample::*;
 use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, Wire, otlp};
 use waypost_trace_store::{
-    AppendError, BlockStore, EvictionReason, OpenError, Query, ReadError, Settings, Sync, TraceStore,
+    AppendError, BlockStore, Durability, EvictionReason, OpenError, Query, ReadError, Settings, TraceStore,
 };
 
 fn open(folder: &tempfile::TempDir) -> BlockStore {
@@ -174,7 +174,7 @@ fn more_than_may_wait_is_refused_at_once_and_counted() {
 #[test]
 fn what_is_durable_every_second_survives_the_process_too() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { sync: Sync::EverySecond, ..Settings::default() };
+    let settings = Settings { sync: Durability::EverySecond, ..Settings::default() };
     let store = BlockStore::open(folder.path(), settings.clone()).unwrap();
     keep(&store, vec![span("a", 1, 10)]);
     drop(store);

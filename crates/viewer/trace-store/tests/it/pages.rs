@@ -1,10 +1,10 @@
 //! Answers that stop early, and pages while spans come in.
 
 use crate::sample::*;
-use waypost_trace_store::{BlockStore, Found, Order, Query, Settings, SpanFilter, Sync, TraceStore};
+use waypost_trace_store::{BlockStore, Durability, Found, Order, Query, Settings, SpanFilter, TraceStore};
 
 fn store_of_many_blocks(folder: &tempfile::TempDir, blocks: u64) -> BlockStore {
-    let settings = Settings { sync: Sync::EverySecond, ..Settings::default() };
+    let settings = Settings { sync: Durability::EverySecond, ..Settings::default() };
     let store = BlockStore::open(folder.path(), settings).unwrap();
     for block in 0..blocks {
         keep(&store, (1..=3).map(|n| span("a", block * 3 + n, 1000 + block * 3 + n)).collect());
@@ -36,7 +36,7 @@ fn a_search_that_would_take_long_says_how_far_it_came_and_goes_on_from_there() {
 #[test]
 fn blocks_that_reach_far_into_the_past_end_no_page_where_it_began() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { sync: Sync::EverySecond, ..Settings::default() };
+    let settings = Settings { sync: Durability::EverySecond, ..Settings::default() };
     let store = BlockStore::open(folder.path(), settings).unwrap();
     // Clocks far off: every block has a span of the year 1970 and one of the far future.
     for block in 0..140_u64 {

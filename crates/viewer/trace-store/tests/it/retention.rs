@@ -9,7 +9,7 @@ use std::{
 };
 use waypost_trace_model::Span;
 use waypost_trace_store::{
-    BlockStore, EvictionReason, MemoryStore, Order, Query, Settings, SpanFilter, Sync, TraceStore,
+    BlockStore, Durability, EvictionReason, MemoryStore, Order, Query, Settings, SpanFilter, TraceStore,
 };
 
 /// A span with some hundred bytes that cannot be packed.
@@ -21,7 +21,7 @@ fn bulky(service: &str, number: u64) -> Span {
 }
 
 fn settings() -> Settings {
-    Settings { budget_bytes: 1 << 20, head_spans: 64, sync: Sync::EverySecond, ..Settings::default() }
+    Settings { budget_bytes: 1 << 20, head_spans: 64, sync: Durability::EverySecond, ..Settings::default() }
 }
 
 fn block_files(folder: &Path) -> Vec<String> {

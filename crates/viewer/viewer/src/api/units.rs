@@ -1,19 +1,7 @@
 //! Durations and times as parameters write them. Exact: no floating point touches a nanosecond.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-/// Nanoseconds in each unit of a duration; the longer names first, as `m` begins `ms`.
-const DURATION_UNITS: [(&str, u64); 8] = [
-    ("ns", 1),
-    ("us", 1_000),
-    // With the micro sign and with the Greek letter.
-    ("\u{b5}s", 1_000),
-    ("\u{3bc}s", 1_000),
-    ("ms", 1_000_000),
-    ("s", SECOND),
-    ("m", 60 * SECOND),
-    ("h", 3600 * SECOND),
-];
+use waypost_trace_model::nanoseconds::{SECOND, UNITS, decimal};
 
 /// Nanoseconds in each unit of an age.
 const AGE_UNITS: [(&str, u64); 5] = [
@@ -24,8 +12,6 @@ const AGE_UNITS: [(&str, u64); 5] = [
     ("w", 7 * 24 * 3600 * SECOND),
 ];
 
-const SECOND: u64 = 1_000_000_000;
-
 /// A number with a unit, such as `250us` or `1.5ms`, in nanoseconds; `0` needs no unit. What is finer than a
 /// nanosecond is cut off.
 pub(crate) fn duration(text: &str) -> Result<u64, &'static str> {
@@ -33,7 +19,7 @@ pub(crate) fn duration(text: &str) -> Result<u64, &'static str> {
     if text == "0" {
         return Ok(0);
     }
-    amount(text, &DURATION_UNITS).ok_or(refused)
+    amount(text, &UNITS).ok_or(refused)
 }
 
 /// A point in time in nanoseconds since 1970: such a number, RFC 3339, `now`, or an age such as `15m`.
@@ -58,16 +44,11 @@ fn amount(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.'))?;
     let (number, unit) = text.split_at(digits);
     let unit = units.iter().find(|(name, _)| *name == unit).map(|(_, nanoseconds)| *nanoseconds)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if whole.is_empty() || fraction.is_empty() || fraction.contains('.') {
+    // Both sides of a point have a digit here.
+    if number.starts_with('.') || number.ends_with('.') {
         return None;
     }
-    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
-    // More digits say nothing about a nanosecond, and 18 of them times any unit fit.
-    let fraction = fraction.get(..18).unwrap_or(fraction);
-    let places = u32::try_from(fraction.len()).ok()?;
-    let part = u128::from(fraction.parse::<u64>().ok()?) * u128::from(unit) / 10_u128.pow(places);
-    whole.checked_add(u64::try_from(part).ok()?)
+    decimal(number, unit)
 }
 
 #[cfg(test)]

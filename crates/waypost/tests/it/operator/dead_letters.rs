@@ -48,7 +48,7 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     assert_eq!(operate(folder, &admin, &["dead-letters", "list"]).out, "No dead letter waits.\n");
     let placed = post(&format!("http://{gateway}/api/orders"), ORDER);
     assert_eq!(placed.status, 201, "{placed:?}");
-    let order = placed.body["order_id"].as_str().unwrap();
+    let order = placed.json["order_id"].as_str().unwrap();
     let letters = eventually("the dead letter", || {
         let letters = answer(folder, &admin, &["dead-letters", "list"]);
         (letters["total"] == 1).then_some(letters)
@@ -67,10 +67,10 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     let shown = operate(folder, &admin, &["dead-letters", "show", letter]).out;
     assert!(shown.contains(&format!("\"order_id\":\"{order}\"")), "{shown}");
     assert!(!shown.contains("dead-letter-reason"), "what is published again has no such header: {shown}");
-    let warned = || get(&format!("http://{admin}/readyz?verbose")).text;
+    let warned = || get(&format!("http://{admin}/readyz?verbose")).text().to_owned();
     assert!(warned().contains("ok broker/connection"), "{}", warned());
     eventually("the warning", || warned().contains("warn broker/dead-letters: 1 wait").then_some(()));
-    let metrics = get(&format!("http://{admin}/metrics")).text;
+    let metrics = get(&format!("http://{admin}/metrics")).text().to_owned();
     let waiting = metrics.lines().find(|line| line.starts_with("waypost_messaging_dead_letters{")).unwrap();
     assert!(waiting.ends_with(" 1"), "{waiting}");
 
@@ -112,7 +112,7 @@ fn an_event_that_the_broker_refuses_is_listed_shown_and_sent_again() {
     let (program, gateway, admin) = shop_with(folder, "100B");
     let placed = post(&format!("http://{gateway}/api/orders"), ORDER);
     assert_eq!(placed.status, 201, "{placed:?}");
-    let order = placed.body["order_id"].as_str().unwrap();
+    let order = placed.json["order_id"].as_str().unwrap();
     let letters = eventually("the parked event", || {
         let letters = answer(folder, &admin, &["dead-letters", "list"]);
         (letters["total"] == 1).then_some(letters)

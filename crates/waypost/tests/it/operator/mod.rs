@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::program::{Ended, PATIENCE, ended, waypost};
+use super::program::{PATIENCE, Stopped, ended, waypost};
 
 /// Runs a command of an operator against the process with this admin address.
-pub fn operate(folder: &Path, admin: &str, arguments: &[&str]) -> Ended {
+pub fn operate(folder: &Path, admin: &str, arguments: &[&str]) -> Stopped {
     ended(waypost(folder).args(arguments).args(["--admin", admin]).env("USER", "ann"))
 }
 

@@ -69,7 +69,7 @@ impl Shop {
     /// The order as its owner sees it.
     fn seen(&self, id: &str) -> Value {
         let request = format!("http://{}/api/orders/{id}", self.gateway);
-        get(&request).body
+        get(&request).json
     }
 }
 
@@ -95,9 +95,9 @@ fn a_parked_order_is_listed_shown_and_retried() {
 
     let readiness = get(&format!("http://{}/readyz?verbose", shop.admin));
     assert_eq!(readiness.status, 200, "a parked order takes nobody out of service");
-    let warned = || get(&format!("http://{}/readyz?verbose", shop.admin)).text;
+    let warned = || get(&format!("http://{}/readyz?verbose", shop.admin)).text().to_owned();
     eventually("the warning", || warned().contains("warn order/parked-orders: 1 parked").then_some(()));
-    let metrics = get(&format!("http://{}/metrics", shop.admin)).text;
+    let metrics = get(&format!("http://{}/metrics", shop.admin)).text().to_owned();
     let stuck = metrics.lines().find(|line| line.starts_with("waypost_saga_stuck{")).unwrap();
     assert!(stuck.ends_with(" 1"), "{stuck}");
 
@@ -191,7 +191,7 @@ fn a_completed_order_can_be_paid_back() {
     let shop = Shop::open();
     let placed = post(&format!("http://{}/api/orders", shop.gateway), IN_STOCK);
     assert_eq!(placed.status, 201, "{placed:?}");
-    let id = placed.body["order_id"].as_str().unwrap();
+    let id = placed.json["order_id"].as_str().unwrap();
     let refunded = shop.operate(0, &["orders", "refund", id, "--reason", "arrived broken"]);
     assert!(refunded.contains("99.99 of order"), "{refunded}");
     assert_eq!(shop.seen(id)["status"], "completed");
@@ -224,7 +224,7 @@ fn an_action_without_a_name_or_a_reason_is_refused() {
     let url = format!("http://{}/operator/orders/some/retry", shop.admin);
     for body in [r#"{"reason": "why"}"#, r#"{"by": "ann"}"#, r#"{"by": "", "reason": "why"}"#] {
         let answer = post(&url, body);
-        assert!([400, 422].contains(&answer.status), "{answer:?}");
+        assert!([400, 422].contains(&answer.status.as_u16()), "{answer:?}");
     }
     let ended = operate(shop.folder.path(), &shop.admin, &["orders", "retry", "some"]);
     assert_eq!(ended.code, 64, "{ended:?}");

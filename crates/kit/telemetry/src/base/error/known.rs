@@ -29,6 +29,8 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         sqlx::Error,
         #[cfg(feature = "rusqlite")]
         rusqlite::Error,
+        #[cfg(feature = "redis")]
+        redis::RedisError,
         #[cfg(feature = "reqwest")]
         reqwest::Error,
         #[cfg(feature = "serde_json")]

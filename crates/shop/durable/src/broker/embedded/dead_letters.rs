@@ -11,8 +11,7 @@ use super::append::{insert, route};
 use super::consumer::raise;
 use super::{EmbeddedBroker, Inner, OFFSET_BITS, Record, Topic, offset, position};
 use crate::clock::{from_millis, millis};
-use crate::consume::dead_letter_topic;
-use crate::dead_letters::{DeadLetter, DeadLetters, HEADER_PREFIX, Replay, Replayed};
+use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed, place_of};
 use crate::{Error, Unit, headers};
 
 /// A letter's columns, for [`Stored::read`].
@@ -123,15 +122,10 @@ fn publish_again(
 impl Inner {
     /// Where the record of a reference stands: `topic/partition/offset` in the dead-letter topic of `topic`.
     async fn position_of(&self, reference: &str) -> Result<Option<i64>, Error> {
-        let mut parts = reference.rsplitn(3, '/');
-        let (offset, partition, topic) = (parts.next(), parts.next(), parts.next());
-        let offset =
-            offset.and_then(|offset| offset.parse::<u64>().ok()).filter(|offset| *offset >> OFFSET_BITS == 0);
-        let partition = partition.and_then(|partition| partition.parse::<u32>().ok());
-        let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) else {
+        let Some((topic, partition, offset)) = place_of(reference) else { return Ok(None) };
+        if offset >> OFFSET_BITS != 0 {
             return Ok(None);
-        };
-        let topic = dead_letter_topic(topic);
+        }
         let id = self.database.read("find-partition", move |unit| {
             unit.query_optional(
                 "SELECT id FROM broker_partitions WHERE topic = ?1 AND number = ?2",
@@ -189,26 +183,12 @@ impl Stored {
     fn letter(self) -> DeadLetter {
         let Stored { position, partition, mut record, headers, since, replay } = self;
         let headers = headers::decode(&headers);
-        let unreadable = headers.as_ref().err().map(|_| "its headers are damaged".to_owned());
+        let unreadable = headers.is_err();
         record.headers = headers.unwrap_or_default();
-        let header = |name: &str| record.header(&format!("{HEADER_PREFIX}{name}")).map(str::to_owned);
-        let number = |name: &str| header(name).and_then(|text| text.parse::<u64>().ok());
-        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let parked_in = record.topic.strip_suffix(&dead_letter_topic("")).unwrap_or(&record.topic).to_owned();
-        let topic = header("topic").unwrap_or_else(|| parked_in.clone());
-        let letter = DeadLetter {
-            reference: format!("{parked_in}/{partition}/{}", offset(position)),
-            group: header("group").unwrap_or_default(),
-            place: number("partition").map(narrow).zip(number("offset")),
-            reason: unreadable.or_else(|| header("reason")).unwrap_or_default(),
-            error_type: header("error-type").unwrap_or_default(),
-            attempts: number("attempts").map_or(0, narrow),
-            since: from_millis(since),
-            replay,
-            record: Record::default(),
-        };
-        record.headers.retain(|(name, _)| !name.starts_with(HEADER_PREFIX));
-        record.topic = topic;
-        DeadLetter { record, ..letter }
+        let mut letter = DeadLetter::parked(record, partition, offset(position), from_millis(since), replay);
+        if unreadable {
+            "its headers are damaged".clone_into(&mut letter.reason);
+        }
+        letter
     }
 }

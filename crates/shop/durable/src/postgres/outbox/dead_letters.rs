@@ -14,7 +14,7 @@ macro_rules! select_letters {
     ($rest:literal) => {
         concat!(
             "SELECT position, event_id, topic, key, kind, payload, headers, appended_at, parked_at, parked_reason,
-                    replayed_at, replayed_by, replay_reason
+                    replayed_at, replayed_by, replay_reason, parked_error_type, parked_attempts
              FROM outbox ",
             $rest
         )
@@ -130,8 +130,8 @@ fn read(row: &Row, name: &str) -> Result<DeadLetter, Error> {
         group: format!("outbox of {name}"),
         place: None,
         reason: row.get::<Option<String>>(9)?.unwrap_or_default(),
-        error_type: "refused".to_owned(),
-        attempts: 1,
+        error_type: row.get::<Option<String>>(13)?.unwrap_or_default(),
+        attempts: u32::try_from(row.get::<Option<i64>>(14)?.unwrap_or_default()).unwrap_or(u32::MAX),
         since: parked_at.unwrap_or(appended_at),
         replay,
     })

@@ -1,0 +1,250 @@
+//! Gateways and user services that share a Redis, and buyers who do not notice that it is in trouble.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::tempdir;
+use tokio::process::{Child, Command};
+use waypost_test_servers::redis::{Keys, Server};
+use waypost_testkit::{Client, Process, Shop, ShopBuilder, until};
+
+const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_waypost");
+
+/// A shop on a Redis, whose callers are counted: in demo those of this machine are not.
+fn shop(url: &str, prefix: &str) -> ShopBuilder {
+    Shop::of(BINARY)
+        .set("gateway.auth", "required")
+        .set("cache.kind", "redis")
+        .set("cache.redis.urls", url)
+        .set("cache.redis.prefix", prefix)
+}
+
+/// A gateway of its own in front of the services of a shop.
+async fn second_gateway(shop: &Shop, folder: &Path, settings: &[(&str, &str)]) -> (Process, Client) {
+    let target = |role: &str| format!("http://{}", shop.address(role));
+    let mut set: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    for (key, role) in [("order", "order"), ("user", "user"), ("inventory", "inventory")] {
+        set.push(format!("gateway.{key}_service={}", target(role)));
+    }
+    let mut arguments: Vec<String> =
+        ["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(str::to_owned).to_vec();
+    arguments.extend(set.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+    let environment = [("WAYPOST_TELEMETRY__LOGS__FORMAT", "json"), ("OTEL_TRACES_EXPORTER", "none")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut process = Process::start(Path::new(BINARY), &arguments, &environment, folder).unwrap();
+    let address = process.line("the address of the gateway", |line| {
+        let start = line.contains("\"role\":\"gateway\"").then(|| line.find("127.0.0.1:"))??;
+        line.get(start..)?.split('"').next()?.parse::<SocketAddr>().ok()
+    });
+    let client = Client::new(address.await.unwrap());
+    process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await.unwrap();
+    (process, client)
+}
+
+/// The sum of a metric of the process.
+async fn metric(admin: &Client, family: &str) -> u64 {
+    let page = admin.get("/metrics").await.unwrap();
+    let lines = page.text().lines().filter(|line| line.starts_with(&format!("{family}{{")));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// `waypost load` with so many orders that succeed, at a rate that lets something happen meanwhile.
+fn load(gateway: SocketAddr, orders: &str) -> Child {
+    Command::new(BINARY)
+        .env_clear()
+        .args(["load", "--json", "--target", &format!("http://{gateway}"), "--password", "waypost-demo"])
+        .args(["--mix", "success=1", "--orders", orders, "--rate", "40", "-n", "32"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn report(load: Child) -> Value {
+    serde_json::from_slice(&load.wait_with_output().await.unwrap().stdout).unwrap()
+}
+
+/// Every order was answered with one.
+fn no_buyer_noticed(report: &Value, orders: u64) {
+    let count = |outcome: &str| report["outcomes"][outcome]["count"].as_u64().unwrap_or_default();
+    assert_eq!(count("completed") + count("pending"), orders, "{report}");
+    assert_eq!(report["unexpected"], 0, "{report}");
+}
+
+/// A shop that asks Redis for nearly every order, twice.
+fn busy_shop(server: &Server) -> ShopBuilder {
+    shop(&server.url(), "waypost:")
+        .set("gateway.rate_limit.requests", 1_000_000)
+        .set("gateway.login_limit.requests", 1_000_000)
+        .set("user.cache_time", "8ms")
+        // A machine that builds meanwhile is slow, which is not what is asked here.
+        .set("gateway.budget", "10s")
+        .set("cache.redis.retry_pause", "100ms")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_gateways_hold_a_caller_to_one_rate() {
+    let keys = Keys::own();
+    let rate = [("gateway.rate_limit.requests", "20"), ("gateway.rate_limit.per", "1h")];
+    let common = [
+        ("cache.kind", "redis"),
+        ("cache.redis.urls", keys.url()),
+        ("cache.redis.prefix", keys.prefix()),
+        ("cache.redis.command_timeout", "10s"),
+    ];
+    let mut first = shop(keys.url(), keys.prefix()).set("cache.redis.command_timeout", "10s");
+    for (key, value) in rate {
+        first = first.set(key, value);
+    }
+    let first = first.start().await.unwrap();
+    let folder = tempdir().unwrap();
+    let settings: Vec<_> = rate.into_iter().chain(common).collect();
+    let (_second, second) = second_gateway(&first, folder.path(), &settings).await;
+    let gateways = [first.client("gateway"), second];
+
+    let mut allowed = 0;
+    for number in 0..40 {
+        let answer = gateways[number % 2].get("/api/products/prod456").await.unwrap();
+        assert_eq!(answer.header("ratelimit-policy"), "\"default\";q=20;w=3600");
+        if answer.status == 200 {
+            allowed += 1;
+            assert!(
+                answer.header("ratelimit").starts_with(&format!("\"default\";r={};t=", 20 - allowed)),
+                "{answer:?}"
+            );
+        } else {
+            assert_eq!(answer.status, 429, "{answer:?}");
+            assert_eq!(answer.problem()["code"], "rate_limited");
+            assert!(answer.header("retry-after").parse::<u64>().unwrap() <= 180, "{answer:?}");
+        }
+    }
+    assert_eq!(allowed, 20, "of both together");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_buyer_notices_that_redis_is_killed_and_comes_back() {
+    let mut server = Server::start();
+    let shop = busy_shop(&server).start().await.unwrap();
+    let (admin, gateway) = (shop.client("admin"), shop.client("gateway"));
+    let load = load(shop.address("gateway"), "200");
+    until("orders come through Redis", async || server.command(&["DBSIZE"]) != ":0").await;
+    server.kill();
+    until("requests go on without it", async || {
+        assert_eq!(gateway.get("/api/products/prod456").await.unwrap().status, 200);
+        metric(&admin, "waypost_redis_skipped_total").await > 20
+    })
+    .await;
+    assert!(metric(&admin, "waypost_rate_limit_uncounted_total").await > 0);
+    server.restart();
+    until("both roles are connected", async || metric(&admin, "waypost_redis_connected").await == 2).await;
+    until("rates are counted again", async || {
+        let answer = gateway.get("/api/products/prod456").await.unwrap();
+        assert_eq!(answer.status, 200);
+        !answer.header("ratelimit").is_empty()
+    })
+    .await;
+    no_buyer_noticed(&report(load).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_buyer_notices_that_redis_hangs() {
+    let server = Server::start();
+    let shop = busy_shop(&server).start().await.unwrap();
+    let (admin, gateway) = (shop.client("admin"), shop.client("gateway"));
+    let load = load(shop.address("gateway"), "200");
+    until("orders come through Redis", async || server.command(&["DBSIZE"]) != ":0").await;
+    server.pause();
+    until("requests go on without it", async || {
+        assert_eq!(gateway.get("/api/products/prod456").await.unwrap().status, 200);
+        metric(&admin, "waypost_redis_skipped_total").await > 50
+    })
+    .await;
+    // A few time-outs of requests side by side, and then none.
+    let failures = metric(&admin, "waypost_redis_failures_total").await;
+    server.go_on();
+    until("both roles are connected", async || metric(&admin, "waypost_redis_connected").await == 2).await;
+    no_buyer_noticed(&report(load).await, 200);
+    println!("{failures} time-outs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_buyer_notices_that_redis_is_full() {
+    for policy in ["allkeys-lru", "noeviction"] {
+        let server = Server::start_with(&["--maxmemory", "1mb", "--maxmemory-policy", policy]);
+        let shop = busy_shop(&server).start().await.unwrap();
+        // Beyond what it may use from the start: it evicts at once, or refuses every write.
+        no_buyer_noticed(&report(load(shop.address("gateway"), "100")).await, 100);
+        if policy == "noeviction" {
+            let admin = shop.client("admin");
+            assert!(metric(&admin, "waypost_redis_failures_total").await > 0);
+            let page = admin.get("/readyz?verbose").await.unwrap();
+            assert_eq!(page.status, 200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_redis_serves_and_tells() {
+    let mut server = Server::start();
+    server.kill();
+    let shop = shop(&server.url(), "waypost:").set("gateway.auth", "demo").start().await.unwrap();
+    let answer = shop.client("gateway").post("/api/orders", &[], ORDER).await.unwrap();
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let page = shop.client("admin").get("/readyz?verbose").await.unwrap();
+    assert_eq!(page.status, 200, "a role without Redis may be given work");
+    for role in ["gateway", "user"] {
+        let line = format!("warn {role}/redis: {}: ", server.url());
+        assert!(page.text().contains(&line), "{line} in {}", page.text());
+    }
+    let output = shop.stop().await.unwrap().output;
+    assert!(output.contains("Redis is away; requests go on without it"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_each_rate_decides_whether_requests_go_on() {
+    let mut server = Server::start();
+    server.kill();
+    let shop =
+        shop(&server.url(), "waypost:").set("gateway.rate_limit.when_away", "closed").start().await.unwrap();
+    let gateway = shop.client("gateway");
+    let refused = gateway.get("/api/products/prod456").await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"), "{refused:?}");
+    assert_eq!(refused.problem()["code"], "unavailable");
+    server.restart();
+    until("it is found", async || gateway.get("/api/products/prod456").await.unwrap().status == 200).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_be_meant_is_refused_before_anything_is_bound() {
+    let folder = tempdir().unwrap();
+    let set = |setting: &str| ["--set".to_owned(), setting.to_owned()];
+    for (settings, expected) in [
+        (
+            vec!["cache.redis.urls=localhost:6379"],
+            "cache.redis.urls: an address is written `redis://host:port`",
+        ),
+        (vec!["cache.redis.urls=redis://:hunter2@h:1"], "cache.redis.urls: holds a user or a password"),
+        (vec!["cache.redis.topology=sentinel"], "cache.redis.master: goes with"),
+        (
+            vec!["cache.redis.ca_file=/no/such/file", "cache.redis.urls=rediss://127.0.0.1:1"],
+            "cache.redis.ca_file: /no/such/file cannot be read",
+        ),
+    ] {
+        let mut arguments: Vec<String> =
+            ["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+                .map(str::to_owned)
+                .to_vec();
+        arguments.extend(set("cache.kind=redis"));
+        arguments.extend(settings.into_iter().flat_map(set));
+        let ended =
+            Process::start(Path::new(BINARY), &arguments, &[], folder.path()).unwrap().ended().await.unwrap();
+        assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
+        assert!(ended.output.contains(expected), "{expected} in {}", ended.output);
+        assert!(!ended.output.contains("hunter2"), "{}", ended.output);
+    }
+}
