@@ -11,9 +11,9 @@ use waypost_telemetry::FinishedSpan;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_test_servers::kafka::Topics;
 use waypost_test_servers::own_kafka::OwnKafka;
-use waypost_testkit::{Behaviour, Collector};
+use waypost_testkit::{Answer, Behaviour, Collector};
 
-use super::http::{Answer, get, post_with};
+use super::http::{get, post_with};
 use super::program::{PATIENCE, Program, ended};
 use super::run::{address_of, run};
 
@@ -68,7 +68,7 @@ impl Shop {
     fn completed(&self, key: &str) -> String {
         let answer = self.order(key);
         assert_eq!(answer.status, 201, "{answer:?}");
-        answer.body["order_id"].as_str().unwrap().to_owned()
+        answer.json["order_id"].as_str().unwrap().to_owned()
     }
 
     /// Whether every part of the process with the services lives, and what is said of them.
@@ -76,7 +76,7 @@ impl Shop {
         for path in ["livez", "readyz?verbose"] {
             let answer = get(&format!("http://{}/{path}", self.admin));
             assert_eq!(answer.status, 200, "{answer:?}");
-            assert!(!answer.text.contains("failed"), "{answer:?}");
+            assert!(!answer.text().contains("failed"), "{answer:?}");
         }
     }
 
@@ -148,8 +148,8 @@ fn orders_are_taken_while_kafka_is_away_and_their_events_come_later() {
     let mut orders = vec![shop.completed("away-1")];
     let admin = shop.admin.clone();
     until("it is said", || {
-        let said = get(&format!("http://{admin}/readyz?verbose")).text;
-        said.contains("no broker answers at")
+        let said = get(&format!("http://{admin}/readyz?verbose"));
+        said.text().contains("no broker answers at")
     });
     kafka.start_again();
     shop.notification.line_with(&orders[0]);

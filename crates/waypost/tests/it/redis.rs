@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::Value;
 use tempfile::tempdir;
-use tokio::process::{Child, Command};
 use waypost_test_servers::redis::{Keys, Server};
-use waypost_testkit::{Client, Process, Shop, ShopBuilder, until};
+use waypost_testkit::{Client, Process, Shop, ShopBuilder, program, until};
 
 const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 
@@ -30,18 +28,13 @@ async fn second_gateway(shop: &Shop, folder: &Path, settings: &[(&str, &str)]) -
     for (key, role) in [("order", "order"), ("user", "user"), ("inventory", "inventory")] {
         set.push(format!("gateway.{key}_service={}", target(role)));
     }
-    let mut arguments: Vec<String> =
-        ["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"].map(str::to_owned).to_vec();
-    arguments.extend(set.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
-    let environment = [("WAYPOST_TELEMETRY__LOGS__FORMAT", "json"), ("OTEL_TRACES_EXPORTER", "none")];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut process = Process::start(Path::new(BINARY), &arguments, &environment, folder).unwrap();
-    let address = process.line("the address of the gateway", |line| {
-        let start = line.contains("\"role\":\"gateway\"").then(|| line.find("127.0.0.1:"))??;
-        line.get(start..)?.split('"').next()?.parse::<SocketAddr>().ok()
-    });
-    let client = Client::new(address.await.unwrap());
-    process.line("that it is ready", |line| line.contains("\"ready\"").then_some(())).await.unwrap();
+    let mut command = program::command(BINARY, folder);
+    command.args(["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(set.iter().flat_map(|setting| ["--set", setting.as_str()]));
+    command.env("WAYPOST_TELEMETRY__LOGS__FORMAT", "json").env("OTEL_TRACES_EXPORTER", "none");
+    let mut process = Process::start(&mut command).unwrap();
+    let client = Client::new(program::address_of(&mut process, "gateway").await.unwrap());
+    program::is_ready(&mut process).await.unwrap();
     (process, client)
 }
 
@@ -53,20 +46,16 @@ async fn metric(admin: &Client, family: &str) -> u64 {
 }
 
 /// `waypost load` with so many orders that succeed, at a rate that lets something happen meanwhile.
-fn load(gateway: SocketAddr, orders: &str) -> Child {
-    Command::new(BINARY)
-        .env_clear()
+fn load(gateway: SocketAddr, orders: &str) -> Process {
+    let mut command = program::command(BINARY, Path::new("."));
+    command
         .args(["load", "--json", "--target", &format!("http://{gateway}"), "--password", "waypost-demo"])
-        .args(["--mix", "success=1", "--orders", orders, "--rate", "40", "-n", "32"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .args(["--mix", "success=1", "--orders", orders, "--rate", "40", "-n", "32"]);
+    Process::start(&mut command).unwrap()
 }
 
-async fn report(load: Child) -> Value {
-    serde_json::from_slice(&load.wait_with_output().await.unwrap().stdout).unwrap()
+async fn report(load: Process) -> Value {
+    serde_json::from_str(&load.ended().await.unwrap().out).unwrap()
 }
 
 /// Every order was answered with one.
@@ -235,14 +224,10 @@ async fn a_redis_that_cannot_be_meant_is_refused_before_anything_is_bound() {
             "cache.redis.ca_file: /no/such/file cannot be read",
         ),
     ] {
-        let mut arguments: Vec<String> =
-            ["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-                .map(str::to_owned)
-                .to_vec();
-        arguments.extend(set("cache.kind=redis"));
-        arguments.extend(settings.into_iter().flat_map(set));
-        let ended =
-            Process::start(Path::new(BINARY), &arguments, &[], folder.path()).unwrap().ended().await.unwrap();
+        let mut command = program::command(BINARY, folder.path());
+        command.args(["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(set("cache.kind=redis")).args(settings.into_iter().flat_map(set));
+        let ended = Process::start(&mut command).unwrap().ended().await.unwrap();
         assert_eq!(ended.status.code(), Some(64), "{}", ended.output);
         assert!(ended.output.contains(expected), "{expected} in {}", ended.output);
         assert!(!ended.output.contains("hunter2"), "{}", ended.output);

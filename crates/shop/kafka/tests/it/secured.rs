@@ -49,8 +49,8 @@ impl Certificates {
         Self { folder, server_chain, server_key, ca: ca.pem() }
     }
 
-    fn file(&self, name: &str) -> Option<PathBuf> {
-        Some(self.folder.path().join(name))
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Kafka's properties for its side of TLS.
@@ -76,8 +76,8 @@ fn named(name: &str, alternatives: Vec<String>) -> CertificateParams {
     params
 }
 
-fn sasl(mechanism: Mechanism, password: &str) -> Option<Sasl> {
-    Some(Sasl { mechanism, user: "shop".to_owned(), password: password.to_owned() })
+fn sasl(mechanism: Mechanism, password: &str) -> Sasl {
+    Sasl { mechanism, user: "shop".to_owned(), password: password.to_owned() }
 }
 
 /// What is said to a program with these options.
@@ -107,22 +107,25 @@ async fn tls_and_sasl_let_in_whom_they_know_and_say_what_is_wrong() {
     let users = ["SCRAM-SHA-256=[name=shop,password=open]", "SCRAM-SHA-512=[name=shop,password=open]"];
     let own = OwnKafka::with_listeners(&["SSL", "SASL_PLAINTEXT", "SASL_SSL"], &properties, &users);
     let (tls, sasl_plain, sasl_tls) = (own.listener(1), own.listener(2), own.listener(3));
-    let known = |file| Some(Tls { ca: certificates.file(file), ..Tls::default() });
+    let known = |file| Some(Tls { ca: Some(certificates.file(file)), ..Tls::default() });
     let with_own = Some(Tls {
-        ca: certificates.file("ca.pem"),
-        certificate: certificates.file("client.pem"),
-        key: certificates.file("client.key"),
+        ca: Some(certificates.file("ca.pem")),
+        certificate: Some(certificates.file("client.pem")),
+        key: Some(certificates.file("client.key")),
     });
 
     let let_in = [
         ("TLS with a certificate", KafkaOptions { tls: with_own.clone(), ..at(&tls) }),
-        ("PLAIN", KafkaOptions { sasl: sasl(Mechanism::Plain, "open"), ..at(&sasl_plain) }),
-        ("SCRAM-SHA-256", KafkaOptions { sasl: sasl(Mechanism::ScramSha256, "open"), ..at(&sasl_plain) }),
+        ("PLAIN", KafkaOptions { sasl: Some(sasl(Mechanism::Plain, "open")), ..at(&sasl_plain) }),
+        (
+            "SCRAM-SHA-256",
+            KafkaOptions { sasl: Some(sasl(Mechanism::ScramSha256, "open")), ..at(&sasl_plain) },
+        ),
         (
             "TLS and SCRAM-SHA-512",
             KafkaOptions {
                 tls: known("ca.pem"),
-                sasl: sasl(Mechanism::ScramSha512, "open"),
+                sasl: Some(sasl(Mechanism::ScramSha512, "open")),
                 ..at(&sasl_tls)
             },
         ),
@@ -141,9 +144,10 @@ async fn tls_and_sasl_let_in_whom_they_know_and_say_what_is_wrong() {
         assert_eq!(acks[0].offset, number as u64, "{way}");
     }
 
-    let said = said_to(KafkaOptions { sasl: sasl(Mechanism::Plain, "wrong"), ..at(&sasl_plain) }).await;
+    let said = said_to(KafkaOptions { sasl: Some(sasl(Mechanism::Plain, "wrong")), ..at(&sasl_plain) }).await;
     assert!(said.contains("does not let this program in") && said.contains("password"), "{said}");
-    let said = said_to(KafkaOptions { sasl: sasl(Mechanism::ScramSha512, "wrong"), ..at(&sasl_plain) }).await;
+    let said =
+        said_to(KafkaOptions { sasl: Some(sasl(Mechanism::ScramSha512, "wrong")), ..at(&sasl_plain) }).await;
     assert!(said.contains("does not let this program in") && said.contains("password"), "{said}");
     let said = said_to(KafkaOptions { tls: known("other-ca.pem"), ..at(&tls) }).await;
     assert!(said.contains("TLS with it fails") && said.contains("certificate"), "{said}");
