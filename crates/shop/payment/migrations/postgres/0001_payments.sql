@@ -31,6 +31,8 @@ CREATE TABLE payments (
     -- The highest epoch of a runner of the order's saga that was seen on the order's newest payment. Requests of a lower one
     -- are refused. 0: the runner said none.
     lease_epoch    bigint NOT NULL DEFAULT 0 CHECK (lease_epoch >= 0),
+    -- Since when the provider says of a payment what our books exclude; null when its last answer fits them.
+    contradicted_at timestamptz,
     PRIMARY KEY (order_id, generation),
     -- I8, whatever the program does.
     CONSTRAINT captured_was_authorized CHECK (0 <= captured AND captured <= amount),
@@ -43,6 +45,7 @@ CREATE TABLE payments (
 CREATE UNIQUE INDEX one_live_payment_an_order ON payments (order_id)
     WHERE state IN ('unknown', 'authorized', 'captured');
 CREATE INDEX payments_by_review ON payments (review_at) WHERE review_at IS NOT NULL;
+CREATE INDEX contradicted_payments ON payments (contradicted_at) WHERE contradicted_at IS NOT NULL;
 CREATE INDEX ended_payments ON payments (updated_at)
     WHERE review_at IS NULL AND state NOT IN ('unknown', 'authorized');
 

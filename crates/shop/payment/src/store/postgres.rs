@@ -10,8 +10,8 @@ use super::{Answer, Begun, BegunRefund, Due, RefundOutcome, Store};
 use crate::{
     Error,
     domain::{
-        self, AuthorizeStep, Change, Finding, Generation, Intent, Payment, Refund, RefundWish, Refusal,
-        ReviewTimes, Totals, VoidStep,
+        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, Payment, Refund, RefundWish,
+        Refusal, ReviewTimes, Totals, VoidStep,
     },
 };
 use rows::{
@@ -88,13 +88,14 @@ impl Store for PostgresStore {
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
         let args = (order, generation, finding, self.times);
-        Box::pin(self.database.write("record", args, |unit, (order, generation, finding, times)| {
+        let unit = self.database.write("record", args, |unit, (order, generation, finding, times)| {
             Box::pin(async move {
                 lock(unit, order).await?;
                 let payment = payment(unit, order, *generation).await?;
                 record(unit, &payment, finding, times).await
             })
-        }))
+        });
+        Box::pin(async move { Ok(unit.await??) })
     }
 
     fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
@@ -107,9 +108,23 @@ impl Store for PostgresStore {
 
     fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment> {
         let args = (key, number, outcome, self.times);
-        Box::pin(self.database.write("end_refund", args, |unit, (key, number, outcome, times)| {
+        let unit = self.database.write("end_refund", args, |unit, (key, number, outcome, times)| {
             Box::pin(end_refund(unit, key, *number, outcome, times))
-        }))
+        });
+        Box::pin(async move { Ok(unit.await??) })
+    }
+
+    fn contradictions(&self) -> Answer<'_, u64> {
+        let database = self.database.untraced();
+        Box::pin(async move {
+            let count = database.read("contradictions", (), |unit, ()| {
+                Box::pin(async move {
+                    let count = "SELECT count(*) FROM payments WHERE contradicted_at IS NOT NULL";
+                    Ok(unit.query_row(count, params![], |row| row.number(0)).await?)
+                })
+            });
+            count.await
+        })
     }
 
     fn due(&self, most: u32) -> Answer<'_, Due> {
@@ -220,16 +235,41 @@ async fn give_up(
     Ok(Some(change.payment))
 }
 
+/// What a unit has written, or the contradiction that it has marked.
+type Recorded = Result<Payment, Contradiction>;
+
 /// The order must be locked.
 async fn record(
     unit: &mut Unit,
     payment: &Payment,
     finding: &Finding,
     times: &ReviewTimes,
-) -> Result<Payment, Error> {
-    let change: Change = payment.after(finding, now(unit).await?, times)?;
-    write_change(unit, payment, &change).await?;
-    Ok(change.payment)
+) -> Result<Recorded, Error> {
+    let now = now(unit).await?;
+    let (order, generation) = (payment.order.as_str(), i64::from(payment.generation.number()));
+    match payment.after(finding, now, times) {
+        Ok(change) => {
+            write_change(unit, payment, &change).await?;
+            if *finding != Finding::NoAnswer {
+                unit.execute(
+                    "UPDATE payments SET contradicted_at = NULL \
+                     WHERE order_id = $1 AND generation = $2 AND contradicted_at IS NOT NULL",
+                    params![order, generation],
+                )
+                .await?;
+            }
+            Ok(Ok(change.payment))
+        }
+        Err(contradiction) => {
+            unit.execute(
+                "UPDATE payments SET contradicted_at = $3 \
+                 WHERE order_id = $1 AND generation = $2 AND contradicted_at IS NULL",
+                params![order, generation, at(now)],
+            )
+            .await?;
+            Ok(Err(contradiction))
+        }
+    }
 }
 
 async fn begin_refund(
@@ -290,7 +330,7 @@ async fn end_refund(
     number: u32,
     outcome: &RefundOutcome,
     times: &ReviewTimes,
-) -> Result<Payment, Error> {
+) -> Result<Recorded, Error> {
     let now = now(unit).await?;
     // A refund stays its order's.
     let order =
@@ -312,16 +352,21 @@ async fn end_refund(
                 params![key, number, at(now), at(again_at)],
             )
             .await?;
-            Ok(payment)
+            Ok(Ok(payment))
         }
         RefundOutcome::Done(charge) => {
+            let recorded = record(unit, &payment, &Finding::Charge(charge.clone()), times).await?;
+            if recorded.is_err() {
+                // Whether it was done is as doubtful as the rest of the answer.
+                return Ok(recorded);
+            }
             unit.execute(
                 "UPDATE refunds SET state = 'done', updated_at = $3, review_at = NULL \
                  WHERE step_key = $1 AND number = $2 AND state <> 'done'",
                 params![key, number, at(now)],
             )
             .await?;
-            record(unit, &payment, &Finding::Charge(charge.clone()), times).await
+            Ok(recorded)
         }
         RefundOutcome::Rejected => {
             unit.execute(
@@ -330,7 +375,7 @@ async fn end_refund(
                 params![key, number, at(now)],
             )
             .await?;
-            Ok(payment)
+            Ok(Ok(payment))
         }
     }
 }

@@ -44,3 +44,11 @@ CREATE TABLE brought_forward (
     refunded bigint NOT NULL CHECK (refunded BETWEEN 0 AND captured)
 );
 INSERT INTO brought_forward (one, charges, captured, refunded) VALUES (1, 0, 0, 0);
+
+-- Requests that were taken on and are carried out later: a fault, which must outlive the process as the real thing would.
+CREATE TABLE late_work (
+    key text COLLATE "C" PRIMARY KEY,
+    fingerprint bytea NOT NULL,
+    operation jsonb NOT NULL,
+    due_at timestamptz NOT NULL
+);

@@ -2,6 +2,7 @@
 //!
 //! Locks are taken in one order: the key of the request (an advisory lock, because it has no row yet), then its charge.
 
+mod late_work;
 mod retention;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use waypost_durable::postgres::{At, Database, PostgresMigrator, Row, Server, Uni
 use waypost_durable::{BoxFuture, Migration};
 use waypost_telemetry::Telemetry;
 
-use super::{Answer, Command, Store, Totals, subject};
+use super::{Answer, Command, Late, Store, Totals, WorkedOff, subject};
 use crate::Error;
 use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 
@@ -59,6 +60,20 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>> {
         Box::pin(self.database.write("execute", command, |unit, command| Box::pin(execute(unit, command))))
+    }
+
+    fn put_off(&self, command: Command, by: Duration) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(self.database.write("put-off", (command, by), |unit, (command, by)| {
+            Box::pin(late_work::put_off(unit, command, *by))
+        }))
+    }
+
+    fn put_off_work(&self) -> BoxFuture<'_, Result<Vec<Late>, Error>> {
+        Box::pin(self.database.read("put-off-work", (), |unit, ()| Box::pin(late_work::put_off_work(unit))))
+    }
+
+    fn work_off(&self, key: String) -> BoxFuture<'_, Result<Option<WorkedOff>, Error>> {
+        Box::pin(self.database.write("work-off", key, |unit, key| Box::pin(late_work::work_off(unit, key))))
     }
 
     fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>> {

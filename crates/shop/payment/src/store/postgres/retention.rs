@@ -24,6 +24,7 @@ pub(super) async fn delete_ended(unit: &mut Unit, before: SystemTime, max: u32) 
 
 const ENDED: &str = "SELECT order_id, generation FROM payments \
      WHERE review_at IS NULL AND state NOT IN ('unknown', 'authorized') AND updated_at < $1 \
+       AND contradicted_at IS NULL \
        AND NOT EXISTS (SELECT 1 FROM refunds \
                        WHERE refunds.order_id = payments.order_id AND refunds.state = 'pending') \
      ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED";
