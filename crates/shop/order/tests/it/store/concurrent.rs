@@ -1,6 +1,6 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
-use super::{Subject, at, confirmed, ended, key, order, place, placement, viewer};
+use super::{Subject, at, confirmed, ended, key, order, place, placement, postgres, sqlite, viewer};
 use std::{collections::BTreeSet, future::Future};
 use waypost_durable::{Epoch, saga::Ending};
 use waypost_order::{
