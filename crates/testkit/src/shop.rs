@@ -120,6 +120,12 @@ impl ShopBuilder {
         self
     }
 
+    /// Keeps the data of all roles in this database of a PostgreSQL server; only the broker's stays in the folder.
+    #[must_use]
+    pub fn on_postgres(self, url: &str) -> ShopBuilder {
+        self.set("database.kind", "postgres").environment("WAYPOST_DATABASE__URL", url)
+    }
+
     /// Sends the telemetry to a collector, without delay.
     #[must_use]
     pub fn export_to(mut self, collector: &Collector) -> ShopBuilder {

@@ -62,7 +62,8 @@ impl Exit {
             Exit::BadConfig => "wrong command line or configuration; every problem is named",
             Exit::NotFound => "there is no such order or dead letter",
             Exit::Unavailable => {
-                "an address or the data folder is held by another process, or a target does not answer"
+                "an address or the data folder is held by another process, or a target or the database server does not answer \
+                 or refuses"
             }
             Exit::Internal => "a fault of the program itself",
             Exit::CannotCreate => "the data folder or a database cannot be created or opened",

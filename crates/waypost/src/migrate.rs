@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use waypost_durable::broker::EmbeddedBroker;
-use waypost_durable::{Migrator, Storage};
+use waypost_durable::{Files, Migrator, Storage};
 
 use crate::cli::MigrateArgs;
 use crate::console::say;
@@ -18,14 +18,13 @@ use crate::settings::{BrokerKind, Effective, Environment, Profile, load};
 type MigratorOf = fn(&Storage) -> Box<dyn Migrator>;
 
 /// The databases of the system.
-const DATABASES: [(&str, MigratorOf); 7] = [
+const DATABASES: [(&str, MigratorOf); 6] = [
     ("order", waypost_order::store::migrator),
     ("user", waypost_user::store::migrator),
     ("inventory", waypost_inventory::store::migrator),
     ("payment", waypost_payment::store::migrator),
     ("provider", waypost_provider::store::migrator),
     ("notification", waypost_notification::store::migrator),
-    ("broker", broker),
 ];
 
 /// The configuration of a migration.
@@ -39,7 +38,7 @@ pub(crate) fn settings(
 
 /// Runs `waypost migrate`.
 pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<Exit, Failure> {
-    let (data, storage) = (effective.settings.data_dir(), effective.settings.storage());
+    let (data, storage) = (effective.settings.data_dir(), effective.settings.storage()?);
     if storage == Storage::ephemeral() {
         return Err(Failure::message(
             Exit::BadConfig,
@@ -49,11 +48,17 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     if !args.dry_run {
         prepare(&data)?;
     }
-    let is_used = |(name, _): &(&str, MigratorOf)| {
-        *name != "broker" || effective.settings.broker.kind == BrokerKind::Embedded
+    let services = DATABASES.map(|(name, migrator)| (name, migrator(&storage)));
+    // The broker's files are on this machine wherever the services keep their data.
+    let is_embedded = effective.settings.broker.kind == BrokerKind::Embedded;
+    let broker = match effective.settings.files() {
+        Files::Folder(folder) if is_embedded => Some((
+            "broker",
+            Box::new(EmbeddedBroker::migrator(Files::Folder(folder).database("broker"))) as Box<dyn Migrator>,
+        )),
+        Files::Folder(_) | Files::Ephemeral => None,
     };
-    for (name, migrator) in DATABASES.into_iter().filter(is_used) {
-        let migrator = migrator(&storage);
+    for (name, migrator) in services.into_iter().chain(broker) {
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;
         if pending.is_empty() {
             say(format!("{}: up to date", migrator.target()));
@@ -65,12 +70,6 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
         }
     }
     Ok(Exit::Done)
-}
-
-fn broker(storage: &Storage) -> Box<dyn Migrator> {
-    match storage {
-        Storage::Embedded(files) => Box::new(EmbeddedBroker::migrator(files.database("broker"))),
-    }
 }
 
 fn failure(name: &str, error: waypost_durable::Error) -> Failure {

@@ -2,14 +2,15 @@
 //! twice.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use waypost_testkit::audit::{Books, audit};
-use waypost_testkit::{Client, Shop, until};
+use tempfile::TempDir;
+use waypost_test_servers::postgres::Database;
+use waypost_testkit::audit::{Books, Finding, audit, audit_server};
+use waypost_testkit::{Client, Shop, ShopBuilder, until};
 #[cfg(target_os = "linux")]
 use waypost_testkit::{ForgetfulDisk, PowerCut};
 
@@ -30,12 +31,56 @@ struct Attempt {
     acknowledged: Option<(u16, String)>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
-    let folder = tempfile::tempdir().unwrap();
+/// Where a shop keeps its data.
+struct Data {
+    folder: TempDir,
+    /// A database of its own on the tests' PostgreSQL, if that is where.
+    server: Option<Database>,
+}
+
+impl Data {
+    fn shop(&self) -> ShopBuilder {
+        let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(self.folder.path());
+        match &self.server {
+            Some(server) => shop.on_postgres(&server.url()),
+            None => shop,
+        }
+    }
+
+    async fn books(&self) -> Books {
+        match &self.server {
+            Some(server) => Books::read_server(&server.url()).await.unwrap(),
+            None => Books::read(self.folder.path()).unwrap(),
+        }
+    }
+
+    async fn findings(&self) -> Vec<Finding> {
+        match &self.server {
+            Some(server) => audit_server(&server.url()).await.unwrap(),
+            None => audit(self.folder.path()).unwrap(),
+        }
+    }
+}
+
+mod on_sqlite {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
+        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server: None }).await;
+    }
+}
+
+mod on_postgres {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
+        let server = Some(super::Database::create());
+        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server }).await;
+    }
+}
+
+async fn kill_again_and_again(data: Data) {
     let mut attempts: Vec<Attempt> = Vec::new();
     for round in 0..KILLS {
-        let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(folder.path()).start().await.unwrap();
+        let shop = data.shop().start().await.unwrap();
         // Each round kills at another point of the run; the pause is the subject of the test, not a wait for a state.
         let pause = Duration::from_millis(40 + 37 * (round as u64 % 11));
         let placed = load_until_killed(shop, round, 0, pause).await;
@@ -45,7 +90,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kill
     }
 
     let orders = attempts.len();
-    everything_ends_well(folder.path(), attempts).await;
+    everything_ends_well(&data, attempts).await;
     println!("{orders} orders over {KILLS} kills: all there, all ended, the books are right");
 }
 
@@ -53,13 +98,14 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kill
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_power_fails() {
-    let folder = tempfile::tempdir().unwrap();
+    let data = Data { folder: tempfile::tempdir().unwrap(), server: None };
+    let folder = data.folder.path();
     let disk = ForgetfulDisk::build().unwrap();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut lost = 0;
     for round in 0..POWER_CUTS {
-        let mut shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(folder.path());
-        for (name, value) in disk.environment(folder.path()) {
+        let mut shop = data.shop();
+        for (name, value) in disk.environment(folder) {
             shop = shop.environment(name, &value);
         }
         let shop = shop.start().await.unwrap();
@@ -67,7 +113,7 @@ async fn nothing_acknowledged_is_lost_when_the_power_fails() {
         let (answers, pause) = (40 + 17 * round, Duration::from_millis(19 * (round as u64 % 7)));
         let placed = load_until_killed(shop, round, answers, pause).await;
         let cut = if round % 2 == 0 { PowerCut::Forgets } else { PowerCut::Tears(round as u64) };
-        let sectors = disk.cut_power(folder.path(), cut).unwrap();
+        let sectors = disk.cut_power(folder, cut).unwrap();
         let answered = placed.iter().filter(|attempt| attempt.acknowledged.is_some()).count();
         println!(
             "round {round}: {cut:?}, {} sent, {answered} answered, {sectors} sectors lost",
@@ -78,20 +124,20 @@ async fn nothing_acknowledged_is_lost_when_the_power_fails() {
     }
     assert!(lost > 0, "every cut came when all was synced; nothing was tried");
     let orders = attempts.len();
-    everything_ends_well(folder.path(), attempts).await;
+    everything_ends_well(&data, attempts).await;
     println!("{orders} orders over {POWER_CUTS} power cuts: all there, all ended, the books are right");
 }
 
 /// Starts the shop on what is left, sends every request again, and adds the books up.
-async fn everything_ends_well(data: &Path, mut attempts: Vec<Attempt>) {
-    let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(data).start().await.unwrap();
+async fn everything_ends_well(data: &Data, mut attempts: Vec<Attempt>) {
+    let shop = data.shop().start().await.unwrap();
     let gateway = shop.client("gateway");
     settle_everything(&gateway, &mut attempts).await;
     everything_acknowledged_is_there(&gateway, &attempts).await;
     wait_for_the_last_message(data).await;
     let stopped = shop.stop().await.unwrap();
     assert!(stopped.status.success(), "{}", stopped.output);
-    books_are_right(data, attempts.len());
+    books_are_right(data, attempts.len()).await;
 }
 
 /// Places orders from several clients until the shop is killed under them, a while after so many were answered; each client
@@ -169,18 +215,18 @@ async fn everything_acknowledged_is_there(gateway: &Client, attempts: &[Attempt]
 }
 
 /// Every order has ended and has its message, once the consumer has caught up.
-async fn wait_for_the_last_message(data: &Path) {
+async fn wait_for_the_last_message(data: &Data) {
     until("an end and a message for every order", async || {
-        let books = Books::read(data).unwrap();
+        let books = data.books().await;
         books.unsent == 0 && books.orders.keys().all(|order| books.told.contains_key(order)) // I14
     })
     .await;
 }
 
 /// The rows after the last stop.
-fn books_are_right(data: &Path, attempts: usize) {
-    assert_eq!(audit(data).unwrap(), []);
-    let books = Books::read(data).unwrap();
+async fn books_are_right(data: &Data, attempts: usize) {
+    assert_eq!(data.findings().await, []);
+    let books = data.books().await;
     // I1: each key has its definite answer by now, and so one order.
     assert_eq!(books.orders.len(), attempts, "keys and orders");
     assert!(books.orders.values().any(|order| order.status == "completed"));

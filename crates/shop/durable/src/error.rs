@@ -61,8 +61,24 @@ impl std::error::Error for Cause {
 pub enum Error {
     /// Another process held the write lock for longer than the busy time-out, or no connection was free. Nothing was
     /// written.
-    #[error("the database stayed locked by another connection for the whole busy time-out")]
+    #[error(
+        "the database stayed busy for the whole time-out: another connection holds a lock, or none was free"
+    )]
     Busy(#[source] Cause),
+    /// The database server did not answer: it is away, the connection broke, or it is no more the one that takes writes.
+    /// Nothing was written. The embedded database never raises it.
+    #[error("the database server did not answer")]
+    Unavailable(#[source] Cause),
+    /// A database server cannot be used as it is: what a start is refused with.
+    #[error("cannot use database {place}: {hint}")]
+    Server {
+        /// Where it is: `host:port/database`.
+        place: String,
+        /// What is wrong and what to do about it.
+        hint: &'static str,
+        #[source]
+        source: Arc<Error>,
+    },
     /// The unit lost against another one that ran at the same time: a serialisation failure or a deadlock. Nothing of it
     /// was written; run again it sees what the other one did. The embedded database has one writer and never raises it.
     ///
@@ -220,6 +236,7 @@ impl Error {
             | Error::Conflict(_)
             | Error::Full(_)
             | Error::Io(_)
+            | Error::Unavailable(_)
             | Error::GroupRolledBack(_)
             | Error::OutcomeUnknown(_) => true,
             Error::Broker { retryable, .. } => *retryable,
@@ -244,6 +261,8 @@ impl Error {
             | Error::Conflict(_)
             | Error::Full(_)
             | Error::Io(_)
+            | Error::Unavailable(_)
+            | Error::Server { .. }
             | Error::Corrupt(_)
             | Error::GroupRolledBack(_)
             | Error::OutcomeUnknown(_)
@@ -295,6 +314,7 @@ impl ErrorType for Error {
             | Error::Corrupt(cause)
             | Error::Constraint { source: cause, .. }
             | Error::Io(cause)
+            | Error::Unavailable(cause)
             | Error::Statement(cause) => return cause.code.clone(),
             Error::GroupRolledBack(_) => "group_rolled_back",
             Error::OutcomeUnknown(_) => "commit_outcome_unknown",
@@ -302,6 +322,7 @@ impl ErrorType for Error {
             Error::Panicked { .. } => "panic",
             Error::InUse { .. } => "database_in_use",
             Error::Open { .. } => "database_open",
+            Error::Server { .. } => "database_server",
             Error::Migration { .. } => "migration",
             Error::Fenced { .. } => "fenced",
             Error::Malformed { .. } => "malformed",

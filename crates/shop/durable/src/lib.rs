@@ -4,6 +4,7 @@
 //!
 //! - [`Storage`]: which database, and where.
 //! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
+//! - [`postgres`]: a schema of a PostgreSQL server, with the same parts.
 //! - [`migration`]: the schema, with checksums, and who brings a database to it.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
@@ -65,8 +66,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Left out: other database servers and other brokers. They arrive behind the service's own store trait and behind
-//! [`broker::Broker`].
+//! Left out: other brokers. They arrive behind [`broker::Broker`].
 
 mod backoff;
 pub mod broker;
@@ -81,6 +81,7 @@ pub mod idempotency;
 pub mod inbox;
 pub mod migration;
 pub mod outbox;
+pub mod postgres;
 pub mod relay;
 pub mod saga;
 mod settle;

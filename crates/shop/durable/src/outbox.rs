@@ -210,6 +210,17 @@ pub fn deleted_with(marked: usize) -> usize {
     marked * 2 + 16
 }
 
+/// What a parked event is called, which is no place in a topic: `outbox:name-of-the-database:position`.
+pub(crate) fn letter_reference(name: &str, position: i64) -> String {
+    format!("outbox:{name}:{position}")
+}
+
+/// The position of such a reference, if it is one of this database.
+pub(crate) fn position_of(reference: &str, name: &str) -> Option<i64> {
+    let (of, position) = reference.strip_prefix("outbox:")?.rsplit_once(':')?;
+    position.parse().ok().filter(|_| of == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use waypost_telemetry::Telemetry;
 
-use crate::{Error, Location, database};
+use crate::{Error, Location, database, postgres};
 
 /// Where the roles of a process keep their data.
 ///
@@ -16,6 +16,8 @@ use crate::{Error, Location, database};
 pub enum Storage {
     /// SQLite files that belong to this process, one per database.
     Embedded(Files),
+    /// A PostgreSQL server that processes share, with a schema per service.
+    Postgres(postgres::Server),
 }
 
 /// Where the files of embedded databases are.

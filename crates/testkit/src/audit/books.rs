@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +102,20 @@ impl Books {
         Ok(books)
     }
 
+    /// Reads every schema of a PostgreSQL server, by the URL of its database.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub async fn read_server(url: &str) -> anyhow::Result<Books> {
+        let mut books = Books::default();
+        books.read_provider(&copy(url, "provider").await?)?;
+        books.read_payment(&copy(url, "payment").await?)?;
+        books.read_inventory(&copy(url, "inventory").await?)?;
+        books.read_order(&copy(url, "order").await?)?;
+        books.read_notification(&copy(url, "notification").await?)?;
+        Ok(books)
+    }
+
     fn read_order(&mut self, database: &Connection) -> anyhow::Result<()> {
         let orders = "SELECT order_id, status, failure_code, product_id, quantity, amount FROM orders";
         let order = |row: &Row<'_>| {
@@ -184,6 +200,53 @@ impl Books {
         }
         Ok(())
     }
+}
+
+/// What the books need of each schema: tables and columns.
+const COPIED: &[(&str, &str, &str)] = &[
+    ("provider", "charges", "id, reference, status, captured, refunded"),
+    ("provider", "ledger", "kind, amount"),
+    ("provider", "brought_forward", "captured, refunded"),
+    ("payment", "payments", "payment_id, order_id, state, captured, refunded"),
+    ("payment", "refunds", "order_id, state"),
+    ("payment", "ledger_entries", "account, debit, credit"),
+    ("payment", "ledger_brought_forward", "account, debit, credit"),
+    ("inventory", "reservations", "order_id, state"),
+    ("inventory", "stock_movements", "order_id, product_id, kind, quantity"),
+    ("inventory", "stock", "product_id, on_hand, reserved"),
+    ("order", "orders", "order_id, status, failure_code, product_id, quantity, amount"),
+    ("order", "outbox", "published_at"),
+    ("notification", "notifications", "order_id, subject"),
+];
+
+/// A schema's rows in a database that is read as the embedded one is. They are of one moment.
+async fn copy(url: &str, name: &str) -> anyhow::Result<Connection> {
+    let copy = Connection::open_in_memory()?;
+    let mut server = PgConnection::connect(url).await.with_context(|| format!("connecting for {name}"))?;
+    server.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    for (_, table, columns) in COPIED.iter().filter(|(of, _, _)| *of == name) {
+        let columns: Vec<&str> = columns.split(", ").collect();
+        copy.execute_batch(&format!("CREATE TABLE {table} ({})", columns.join(", ")))?;
+        let texts: Vec<String> = columns.iter().map(|column| format!("{column}::text")).collect();
+        let select = format!("SELECT {} FROM waypost_{name}.{table}", texts.join(", "));
+        let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
+        let rows = sqlx::query(AssertSqlSafe(select)).fetch_all(&mut server).await;
+        let rows = rows.with_context(|| format!("reading {table} of {name}"))?;
+        let mut insert = copy.prepare(&format!("INSERT INTO {table} VALUES ({})", places.join(", ")))?;
+        for row in rows {
+            let values = (0..columns.len()).map(|column| {
+                let text: Option<String> = row.try_get(column)?;
+                Ok(match text {
+                    Some(text) => text.parse().map_or(Value::Text(text), Value::Integer),
+                    None => Value::Null,
+                })
+            });
+            let values = values.collect::<Result<Vec<Value>, sqlx::Error>>()?;
+            insert.execute(params_from_iter(values))?;
+        }
+    }
+    server.close().await?;
+    Ok(copy)
 }
 
 fn open(data: &Path, name: &str) -> anyhow::Result<Connection> {

@@ -1,7 +1,8 @@
 //! The books of a shop, added up against each other: what its databases say about every order, stock and money.
 //!
 //! For tests that break things: when the faults are over and everything has settled, [`audit`] finds nothing. It reads
-//! the files of the embedded defaults, beside the running roles or after they have stopped, and changes nothing.
+//! the files of the embedded defaults or the schemas of a PostgreSQL server, beside the running roles or after they have
+//! stopped, and changes nothing.
 //!
 //! Left out: what clients were told. A test that has told somebody something compares that itself.
 
@@ -40,4 +41,12 @@ impl fmt::Display for Finding {
 /// When a database cannot be read.
 pub fn audit(data: &Path) -> anyhow::Result<Vec<Finding>> {
     Ok(rules::findings(&Books::read(data)?))
+}
+
+/// As [`audit`], of the schemas of a PostgreSQL server, by the URL of its database.
+///
+/// # Errors
+/// When a schema cannot be read.
+pub async fn audit_server(url: &str) -> anyhow::Result<Vec<Finding>> {
+    Ok(rules::findings(&Books::read_server(url).await?))
 }

@@ -8,7 +8,7 @@ use waypost_api::events::ORDER_EVENTS_TOPIC;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention, TopicSpec};
 use waypost_durable::consume::dead_letter_topic;
 use waypost_durable::dead_letters::DeadLetters;
-use waypost_durable::{Sharing, Storage};
+use waypost_durable::{Files, Sharing};
 use waypost_service::Worker;
 use waypost_telemetry::Telemetry;
 
@@ -32,7 +32,7 @@ impl OpenBroker {
     /// Opens the broker and makes the topics that are missing; `None` when none of the roles needs it.
     pub(super) async fn open(
         roles: &[Role],
-        storage: &Storage,
+        files: &Files,
         settings: &Settings,
     ) -> Result<Option<OpenBroker>, Failure> {
         if !roles.iter().any(|role| role.needs_broker()) {
@@ -40,7 +40,7 @@ impl OpenBroker {
         }
         let opened = match settings.kind {
             BrokerKind::Embedded => {
-                let opened = embedded(roles, storage, settings)?;
+                let opened = embedded(roles, files, settings)?;
                 opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
                 opened
             }
@@ -74,8 +74,7 @@ fn topics(settings: &Settings) -> Vec<TopicSpec> {
     vec![events, dead_letters]
 }
 
-fn embedded(roles: &[Role], storage: &Storage, settings: &Settings) -> Result<OpenBroker, Failure> {
-    let Storage::Embedded(files) = storage;
+fn embedded(roles: &[Role], files: &Files, settings: &Settings) -> Result<OpenBroker, Failure> {
     // One process with both roles has it for itself; otherwise the other role's process uses the file too.
     let is_alone = Role::ALL.iter().filter(|role| role.needs_broker()).all(|role| roles.contains(role));
     let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };

@@ -104,7 +104,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         return Exit::Io;
     }
     match stored().next() {
-        Some(Error::InUse { .. }) => Exit::Unavailable,
+        Some(Error::InUse { .. } | Error::Server { .. } | Error::Unavailable(_)) => Exit::Unavailable,
         Some(Error::Busy(_)) => Exit::Temporary,
         Some(Error::Io(_)) => Exit::Io,
         Some(Error::Open { .. } | Error::Corrupt(_) | Error::Migration { .. }) => Exit::CannotCreate,

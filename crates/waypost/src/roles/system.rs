@@ -60,7 +60,8 @@ impl System {
         if roles.iter().any(|role| role.keeps_data()) {
             prepare(&data)?;
         }
-        let broker = OpenBroker::open(roles, &settings.storage(), &settings.broker).await?;
+        let storage = settings.storage()?;
+        let broker = OpenBroker::open(roles, &settings.files(), &settings.broker).await?;
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
@@ -77,7 +78,7 @@ impl System {
                     telemetry,
                     tasks: Tasks::new(),
                     bound,
-                    storage: settings.storage(),
+                    storage: storage.clone(),
                     node: node.clone(),
                     broker,
                 },

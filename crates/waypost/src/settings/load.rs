@@ -196,6 +196,8 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         let reason = format!("{node:?} is no name of a node: up to 64 letters, digits and `-_.`");
         complaints.push(Complaint::new("runtime.node", reason));
     }
+    let database = settings.database.check().into_iter();
+    complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));
     if settings.cache.kind == CacheKind::Redis {
         let redis = settings.cache.redis.check().into_iter();

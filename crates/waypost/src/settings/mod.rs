@@ -5,6 +5,7 @@
 //! are reported together. This is the only part of the program that reads the environment, and it does so once
 //! ([`Environment`]).
 
+mod database;
 mod kafka;
 mod load;
 mod otel;
@@ -13,11 +14,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use waypost_durable::Storage;
+use waypost_durable::{Files, Storage};
 use waypost_service::health::HealthSettings;
 use waypost_service::{DataDir, Limits, Pacing};
 use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 
+use crate::exit::{Exit, Failure};
+
+use database::{Database, DatabaseKind};
 pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
@@ -100,23 +104,6 @@ settings! {
         pub(crate) folder: PathBuf = PathBuf::from("waypost-data"),
         /// Keeps the data in a temporary place instead and leaves nothing behind.
         pub(crate) ephemeral: bool = false,
-    }
-}
-
-/// Which kind of database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum DatabaseKind {
-    /// SQLite, one file per role in the data folder.
-    #[default]
-    Embedded,
-}
-
-settings! {
-    /// Which database the roles keep their data in.
-    pub(crate) struct Database {
-        /// `embedded`: SQLite, one file per role in the data folder. There is no other kind yet.
-        pub(crate) kind: DatabaseKind = DatabaseKind::Embedded,
     }
 }
 
@@ -253,11 +240,22 @@ impl Settings {
     }
 
     /// Which database the roles keep their data in, and where.
-    pub(crate) fn storage(&self) -> Storage {
-        match (self.database.kind, self.data.ephemeral) {
-            (DatabaseKind::Embedded, true) => Storage::ephemeral(),
-            (DatabaseKind::Embedded, false) => Storage::in_folder(&self.data.folder),
+    ///
+    /// # Errors
+    /// When a file that the settings name cannot be read.
+    pub(crate) fn storage(&self) -> Result<Storage, Failure> {
+        match self.database.kind {
+            DatabaseKind::Embedded => Ok(Storage::Embedded(self.files())),
+            DatabaseKind::Postgres => {
+                let server = self.database.server();
+                server.map(Storage::Postgres).map_err(|problem| Failure::message(Exit::BadConfig, problem))
+            }
         }
+    }
+
+    /// Where embedded databases are: those of the roles, and the embedded broker's.
+    pub(crate) fn files(&self) -> Files {
+        if self.data.ephemeral { Files::Ephemeral } else { Files::Folder(self.data.folder.clone()) }
     }
 
     /// How many threads run requests.

@@ -15,6 +15,7 @@ mod kafka;
 mod load;
 mod migration;
 mod operator;
+mod postgres;
 mod program;
 mod provider_faults;
 mod redis;

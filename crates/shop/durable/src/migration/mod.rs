@@ -105,7 +105,7 @@ impl Plan {
     }
 }
 
-fn problem(id: &str, problem: MigrationProblem, source: Option<Error>) -> Error {
+pub(crate) fn problem(id: &str, problem: MigrationProblem, source: Option<Error>) -> Error {
     Error::Migration { id: id.to_owned(), problem, source: source.map(Arc::new) }
 }
 

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::params;
 use rusqlite::types::ValueRef;
 
-use super::Outbox as _;
 use super::sqlite::{SqliteOutbox, sql_limit, wake_relay};
+use super::{Outbox as _, letter_reference, position_of};
 use crate::broker::{KIND_HEADER, Record};
 use crate::clock::{from_millis, millis};
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
@@ -33,7 +33,7 @@ impl DeadLetters for SqliteOutbox {
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<DeadLetter>, Error>> {
         let after = match after {
-            Some(reference) => self.position_of(reference).unwrap_or(i64::MAX),
+            Some(reference) => position_of(reference, self.database.name()).unwrap_or(i64::MAX),
             None => i64::MIN,
         };
         let name = self.database.name();
@@ -52,7 +52,7 @@ impl DeadLetters for SqliteOutbox {
 
     fn find<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Option<DeadLetter>, Error>> {
         Box::pin(async move {
-            let Some(position) = self.position_of(reference) else { return Ok(None) };
+            let Some(position) = position_of(reference, self.database.name()) else { return Ok(None) };
             let name = self.database.name();
             self.database.read("find-parked-event", move |unit| find(unit, position, name)).await
         })
@@ -66,17 +66,11 @@ impl DeadLetters for SqliteOutbox {
     ) -> BoxFuture<'a, Result<Replayed, Error>> {
         let (by, reason) = (by.to_owned(), reason.to_owned());
         Box::pin(async move {
-            let Some(position) = self.position_of(reference) else { return Ok(Replayed::Unknown) };
+            let Some(position) = position_of(reference, self.database.name()) else {
+                return Ok(Replayed::Unknown);
+            };
             self.database.write("replay-parked-event", move |unit| replay(unit, position, &by, &reason)).await
         })
-    }
-}
-
-impl SqliteOutbox {
-    /// `outbox:name-of-the-database:position`, which is no place in a topic.
-    fn position_of(&self, reference: &str) -> Option<i64> {
-        let (name, position) = reference.strip_prefix("outbox:")?.rsplit_once(':')?;
-        position.parse().ok().filter(|_| name == self.database.name())
     }
 }
 
@@ -119,7 +113,7 @@ fn read(row: &rusqlite::Row<'_>, name: &str) -> rusqlite::Result<DeadLetter> {
     };
     let appended_at = row.get::<_, i64>(7)?;
     Ok(DeadLetter {
-        reference: format!("outbox:{name}:{position}"),
+        reference: letter_reference(name, position),
         record: Record {
             topic: text(row, 2)?,
             key: text(row, 3)?,

@@ -2,33 +2,30 @@
 
 use std::time::{Duration, SystemTime};
 
-use waypost_durable::clock::ManualClock;
-use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE};
-use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration};
-use waypost_telemetry::Telemetry;
+use waypost_durable::Error;
+use waypost_durable::idempotency::{Claim, Fence, Key, LEASE};
 
-use super::ephemeral;
+use crate::kinds::{Kind, beginning as now, on_each_kind};
+
+on_each_kind! {
+    a_key_is_new_once_then_in_flight_then_done
+    a_key_with_another_body_is_a_mismatch_in_every_state
+    the_same_key_of_another_principal_or_route_is_another_key
+    a_claim_whose_lease_ran_out_is_taken_over_and_its_old_holder_is_refused
+    recording_progress_keeps_the_lease
+    an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned
+    a_key_that_is_looked_up_is_not_claimed
+    a_claim_is_gone_when_its_unit_rolls_back
+    of_many_requests_with_one_key_one_wins
+}
 
 /// A table of keys in a database of its own, whose clock the test sets.
-struct Table(Database, ManualClock);
+struct Table(Kind);
 
 impl Table {
-    fn open() -> Table {
-        let clock = ManualClock::at(now());
-        let options = DatabaseOptions {
-            clock: clock.clock(),
-            ..DatabaseOptions::new(Location::Ephemeral, "test", &Telemetry::disabled())
-        };
-        let schema = [Migration::new("0001_idempotency", idempotency::SCHEMA)];
-        Table(Database::open(options, &schema).unwrap(), clock)
-    }
-
     async fn claim(&self, key: &Key, now: SystemTime) -> Claim {
-        self.1.set(now);
-        let key = key.clone();
-        let claimed: Result<_, Error> =
-            self.0.write("claim", move |unit| idempotency::claim(unit, &key)).await;
-        claimed.unwrap()
+        self.0.clock.set(now);
+        self.0.claim(key).await.unwrap()
     }
 
     async fn record(
@@ -38,26 +35,21 @@ impl Table {
         point: &'static [u8],
         now: SystemTime,
     ) -> Result<(), Error> {
-        self.1.set(now);
-        let key = key.clone();
-        self.0.write("record", move |unit| idempotency::record(unit, &key, fence, point)).await
+        self.0.clock.set(now);
+        self.0.record(key, fence, point).await
     }
 
     async fn finish(&self, key: &Key, fence: Fence, result: &'static [u8]) -> Result<(), Error> {
-        let key = key.clone();
-        self.0.write("finish", move |unit| idempotency::finish(unit, &key, fence, result)).await
+        self.0.finish(key, fence, result).await
     }
 
     async fn abandon(&self, key: &Key, fence: Fence) -> Result<(), Error> {
-        let key = key.clone();
-        self.0.write("abandon", move |unit| idempotency::abandon(unit, &key, fence)).await
+        self.0.abandon(key, fence).await
     }
 
     async fn find(&self, key: &Key, now: SystemTime) -> Option<Claim> {
-        self.1.set(now);
-        let key = key.clone();
-        let found: Result<_, Error> = self.0.read("find", move |unit| idempotency::find(unit, &key)).await;
-        found.unwrap()
+        self.0.clock.set(now);
+        self.0.find(key).await
     }
 }
 
@@ -70,17 +62,12 @@ fn key(principal: &str, key: &str, fingerprint: &[u8]) -> Key {
     }
 }
 
-fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)
-}
-
 fn new(fence: i64) -> Claim {
     Claim::New { fence: Fence(fence), recovery_point: None }
 }
 
-#[tokio::test]
-async fn a_key_is_new_once_then_in_flight_then_done() {
-    let table = Table::open();
+async fn a_key_is_new_once_then_in_flight_then_done(kind: Kind) {
+    let table = Table(kind);
     let key = key("user123", "k1", b"body");
     assert_eq!(table.claim(&key, now()).await, new(1));
     let later = now() + Duration::from_secs(10);
@@ -92,9 +79,8 @@ async fn a_key_is_new_once_then_in_flight_then_done() {
     assert_eq!(table.claim(&key, later + Duration::from_hours(20)).await, done);
 }
 
-#[tokio::test]
-async fn a_key_with_another_body_is_a_mismatch_in_every_state() {
-    let table = Table::open();
+async fn a_key_with_another_body_is_a_mismatch_in_every_state(kind: Kind) {
+    let table = Table(kind);
     let (mine, other) = (key("user123", "k1", b"body"), key("user123", "k1", b"other body"));
     table.claim(&mine, now()).await;
     assert_eq!(table.claim(&other, now()).await, Claim::Mismatch);
@@ -104,9 +90,8 @@ async fn a_key_with_another_body_is_a_mismatch_in_every_state() {
     assert_eq!(table.claim(&mine, now()).await, Claim::Done { result: b"order-1".to_vec() });
 }
 
-#[tokio::test]
-async fn the_same_key_of_another_principal_or_route_is_another_key() {
-    let table = Table::open();
+async fn the_same_key_of_another_principal_or_route_is_another_key(kind: Kind) {
+    let table = Table(kind);
     let mine = key("user123", "k1", b"body");
     table.claim(&mine, now()).await;
     assert_eq!(table.claim(&key("user456", "k1", b"body"), now()).await, new(1));
@@ -114,9 +99,8 @@ async fn the_same_key_of_another_principal_or_route_is_another_key() {
     assert_eq!(table.claim(&elsewhere, now()).await, new(1));
 }
 
-#[tokio::test]
-async fn a_claim_whose_lease_ran_out_is_taken_over_and_its_old_holder_is_refused() {
-    let table = Table::open();
+async fn a_claim_whose_lease_ran_out_is_taken_over_and_its_old_holder_is_refused(kind: Kind) {
+    let table = Table(kind);
     let key = key("user123", "k1", b"body");
     table.claim(&key, now()).await;
     table.record(&key, Fence(1), b"stock reserved", now()).await.unwrap();
@@ -135,9 +119,8 @@ async fn a_claim_whose_lease_ran_out_is_taken_over_and_its_old_holder_is_refused
     assert_eq!(table.claim(&key, later).await, Claim::Done { result: b"order-1".to_vec() });
 }
 
-#[tokio::test]
-async fn recording_progress_keeps_the_lease() {
-    let table = Table::open();
+async fn recording_progress_keeps_the_lease(kind: Kind) {
+    let table = Table(kind);
     let key = key("user123", "k1", b"body");
     table.claim(&key, now()).await;
     let later = now() + LEASE - Duration::from_secs(1);
@@ -147,9 +130,8 @@ async fn recording_progress_keeps_the_lease() {
     assert_eq!(table.claim(&key, later + LEASE - Duration::from_secs(1)).await, in_flight);
 }
 
-#[tokio::test]
-async fn an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned() {
-    let table = Table::open();
+async fn an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned(kind: Kind) {
+    let table = Table(kind);
     let key = key("user123", "k1", b"body");
     table.claim(&key, now()).await;
     table.abandon(&key, Fence(1)).await.unwrap();
@@ -159,9 +141,8 @@ async fn an_abandoned_key_is_new_again_and_a_finished_one_cannot_be_abandoned() 
     assert!(matches!(table.finish(&key, Fence(1), b"order-2").await, Err(Error::Fenced { .. })));
 }
 
-#[tokio::test]
-async fn a_key_that_is_looked_up_is_not_claimed() {
-    let table = Table::open();
+async fn a_key_that_is_looked_up_is_not_claimed(kind: Kind) {
+    let table = Table(kind);
     let (mine, other) = (key("a", "k", b"body"), key("a", "k", b"other body"));
     assert_eq!(table.find(&mine, now()).await, None);
     assert_eq!(table.claim(&mine, now()).await, new(1));
@@ -173,34 +154,19 @@ async fn a_key_that_is_looked_up_is_not_claimed() {
     assert_eq!(table.find(&mine, now()).await, Some(Claim::Done { result: b"r".to_vec() }));
 }
 
-#[tokio::test]
-async fn a_claim_is_gone_when_its_unit_rolls_back() {
-    let table = Table::open();
+async fn a_claim_is_gone_when_its_unit_rolls_back(kind: Kind) {
+    let table = Table(kind);
     let claimed_key = key("user123", "k1", b"body");
-    let in_unit = claimed_key.clone();
-    let failed: Result<(), Error> = table
-        .0
-        .write("claim-and-fail", move |unit| {
-            assert_eq!(idempotency::claim(unit, &in_unit)?, new(1));
-            Err(Error::Malformed { what: "order" })
-        })
-        .await;
-    failed.unwrap_err();
+    table.0.claim_and_fail(&claimed_key).await;
     assert_eq!(table.claim(&claimed_key, now()).await, new(1));
 }
 
-#[tokio::test]
-async fn of_many_requests_with_one_key_one_wins() {
-    let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+async fn of_many_requests_with_one_key_one_wins(kind: Kind) {
     let claims = (0..50).map(|_| {
-        let (database, key) = (database.clone(), key("user123", "k1", b"body"));
-        async move {
-            let claimed: Result<Claim, Error> =
-                database.write("claim", move |unit| idempotency::claim(unit, &key)).await;
-            claimed.unwrap()
-        }
+        let kind = kind.clone();
+        waypost_telemetry::spawn(async move { kind.claim(&key("user123", "k1", b"body")).await.unwrap() })
     });
-    let claims = futures_util::future::join_all(claims).await;
+    let claims = futures_util::future::try_join_all(claims).await.unwrap();
     assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::New { .. })).count(), 1);
     assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::InFlight { .. })).count(), 49);
 }

@@ -4,9 +4,10 @@
 //! in the same unit, so that no two requests judge by the same state. All of them pass the same tests
 //! (`tests/it/store.rs`).
 
+mod postgres;
 mod sqlite;
 
-pub use self::sqlite::SqliteStore;
+pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,
@@ -24,6 +25,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry).await?)),
     }
 }
 
@@ -31,6 +33,7 @@ pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn St
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 

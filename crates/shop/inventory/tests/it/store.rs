@@ -3,11 +3,11 @@
 use crate::world::{PRICE, Timed, assert_adds_up, at, first, new_product, order, product, sqlite_in, wish};
 use std::time::Duration;
 use waypost_api::{Currency, ErrorCode, Money};
-use waypost_durable::{Epoch, Files};
+use waypost_durable::{Epoch, Files, postgres::testing};
 use waypost_inventory::{
     Error,
     domain::{Generation, Line, Lines, ReservationState, Wish},
-    store::Store,
+    store::{PostgresStore, Store},
 };
 use waypost_telemetry::Telemetry;
 
@@ -19,10 +19,18 @@ macro_rules! on_each_store {
                 async fn $test() { super::$test(crate::world::sqlite()).await; }
             )*
         }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::postgres().await).await; }
+            )*
+        }
     };
 }
 
 mod concurrent;
+mod plans;
 
 on_each_store! {
     a_product_is_added_once_and_keeps_its_stock
@@ -40,6 +48,7 @@ on_each_store! {
     fifty_orders_at_once_share_the_last_five_pieces
     many_copies_of_one_request_have_one_effect
     the_sweep_ends_the_oldest_first_and_no_more_than_asked
+    only_holds_that_ended_long_ago_are_deleted
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
@@ -345,9 +354,35 @@ async fn the_database_itself_keeps_the_rules() {
     }
 }
 
-#[tokio::test]
-async fn only_holds_that_ended_long_ago_are_deleted() {
-    let store = crate::world::sqlite();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_postgres_keeps_the_rules() {
+    let database = waypost_test_servers::postgres::Database::create();
+    let server = testing::server(&database.url());
+    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    store.add_products(vec![new_product("a", 5)]).await.unwrap();
+    store.reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.release(order("one"), first(), Epoch::FIRST).await.unwrap();
+    store.reserve(wish("two", &[("a", 2)])).await.unwrap();
+    let refusals = [
+        ("UPDATE stock SET reserved = 6", "reserved_is_on_hand"),
+        ("UPDATE stock SET on_hand = 1", "reserved_is_on_hand"),
+        ("UPDATE stock SET reserved = -1", "reserved_is_on_hand"),
+        ("UPDATE reservations SET state = 'held' WHERE order_id = 'one'", "an ended reservation stays ended"),
+        (
+            "INSERT INTO reservations VALUES ('two', 2, 'held', now(), now(), now(), 1)",
+            "one_live_reservation_an_order",
+        ),
+        ("UPDATE reservations SET lease_epoch = 0", "an epoch that was seen stays seen"),
+        ("DELETE FROM stock_movements", "stock movements are append-only"),
+        ("UPDATE stock_movements SET quantity = 1", "stock movements are append-only"),
+    ];
+    for (statement, reason) in refusals {
+        let refused = testing::try_execute(&server, "inventory", statement.to_owned()).unwrap_err();
+        assert!(refused.contains(reason), "{statement}: {refused}");
+    }
+}
+
+async fn only_holds_that_ended_long_ago_are_deleted(store: Timed) {
     with_stock(&store, &[("a", 9), ("b", 9)]).await;
     for (id, ends) in [("committed", 10), ("released", 20), ("late", 90)] {
         store.when(at(0)).reserve(wish(id, &[("a", 2), ("b", 1)])).await.unwrap();

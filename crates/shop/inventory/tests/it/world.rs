@@ -2,12 +2,17 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 use waypost_api::{Currency, Money, OrderId, ProductId, Timestamp};
-use waypost_durable::{Epoch, Files, clock::ManualClock};
+use waypost_durable::{
+    Epoch, Files,
+    clock::ManualClock,
+    postgres::testing::{self, ServerClock, TestClock},
+};
 use waypost_inventory::{
     domain::{Generation, Line, Lines, NewProduct, Wish},
-    store::{SqliteStore, Store},
+    store::{PostgresStore, SqliteStore, Store},
 };
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres::Database;
 
 /// Price of one piece of each product of the tests.
 pub(crate) const PRICE: i64 = 499_950;
@@ -62,7 +67,9 @@ pub(crate) fn wish(name: &str, wanted: &[(&str, u32)]) -> Wish {
 #[derive(Clone)]
 pub(crate) struct Timed {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: ManualClock,
+    pub(crate) clock: TestClock,
+    /// Goes with the last store on it.
+    _database: Option<Arc<Database>>,
 }
 
 impl Timed {
@@ -88,7 +95,16 @@ pub(crate) fn sqlite() -> Timed {
 pub(crate) fn sqlite_in(files: &Files, telemetry: &Telemetry) -> Timed {
     let clock = ManualClock::at(at(0).into());
     let store = SqliteStore::open_by(files, telemetry, clock.clock()).unwrap();
-    Timed { store: Arc::new(store), clock }
+    Timed { store: Arc::new(store), clock: TestClock::Embedded(clock), _database: None }
+}
+
+/// In a database of its own, whose time is the test's.
+pub(crate) async fn postgres() -> Timed {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    let clock = TestClock::Server(ServerClock::take(&server, "inventory", at(0).into()));
+    Timed { store: Arc::new(store), clock, _database: Some(Arc::new(database)) }
 }
 
 /// I11 on every product.

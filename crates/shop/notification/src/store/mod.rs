@@ -3,9 +3,10 @@
 //! Invariants: I16, an event has its effect once for each consumer; I18, there is one notification an order, kind and
 //! channel. What every store has to keep is in `tests/it/store.rs`.
 
+mod postgres;
 mod sqlite;
 
-pub use self::sqlite::SqliteStore;
+pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,
@@ -32,6 +33,7 @@ pub struct Recorded {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry).await?)),
     }
 }
 
@@ -39,6 +41,7 @@ pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn St
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 

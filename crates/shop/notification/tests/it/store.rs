@@ -6,14 +6,49 @@ use waypost_api::{
     Charge,
     events::{OrderEvent, OrderEventKind},
 };
-use waypost_durable::{Clock, Files};
+use waypost_durable::{Clock, Files, postgres::testing};
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
-use waypost_notification::store::{SqliteStore, Store};
+use waypost_notification::store::{PostgresStore, SqliteStore, Store};
 use waypost_notification::{Config, Notifications};
 use waypost_telemetry::Telemetry;
 
 use crate::event;
+
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::sqlite()).await; }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() {
+                    let database = waypost_test_servers::postgres::Database::create();
+                    super::$test(super::postgres(&database.url()).await).await;
+                }
+            )*
+        }
+    };
+}
+
+on_each_store! {
+    an_event_that_is_delivered_again_has_no_second_effect
+    an_event_that_many_have_at_once_has_one_effect
+    an_order_has_one_message_of_a_kind_and_channel_even_from_two_events
+    two_groups_each_get_every_event_but_the_user_is_told_once
+    a_message_says_what_happened_and_to_which_order
+    an_event_that_was_forgotten_long_ago_still_tells_nobody_twice
+    messages_that_were_sent_are_deleted_by_their_age
+}
+
+async fn postgres(url: &str) -> Arc<dyn Store> {
+    Arc::new(PostgresStore::open(&testing::server(url), &Telemetry::disabled()).await.unwrap())
+}
 
 fn sqlite() -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
@@ -23,9 +58,7 @@ fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {
     Notifier::new(Arc::clone(store), Clock::system(), config)
 }
 
-#[tokio::test]
-async fn an_event_that_is_delivered_again_has_no_second_effect() {
-    let store = sqlite();
+async fn an_event_that_is_delivered_again_has_no_second_effect(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
     let completed = event("order-1", OrderEventKind::Completed);
     notifier.handle(&completed).await.unwrap();
@@ -33,9 +66,7 @@ async fn an_event_that_is_delivered_again_has_no_second_effect() {
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_event_that_many_have_at_once_has_one_effect() {
-    let store = sqlite();
+async fn an_event_that_many_have_at_once_has_one_effect(store: Arc<dyn Store>) {
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             // Of two groups, so that both keys are tried.
@@ -52,9 +83,7 @@ async fn an_event_that_many_have_at_once_has_one_effect() {
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events() {
-    let store = sqlite();
+async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events(store: Arc<dyn Store>) {
     let config = Config { channels: vec![Channel::Sms, Channel::Email, Channel::Sms], ..Config::default() };
     let notifier = notifier(&store, &config);
     let completed = event("order-1", OrderEventKind::Completed);
@@ -67,9 +96,7 @@ async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events() {
     assert_eq!(channels, [Channel::Email, Channel::Sms], "{store:?}");
 }
 
-#[tokio::test]
-async fn two_groups_each_get_every_event_but_the_user_is_told_once() {
-    let store = sqlite();
+async fn two_groups_each_get_every_event_but_the_user_is_told_once(store: Arc<dyn Store>) {
     let completed = event("order-1", OrderEventKind::Completed);
     for group in ["one", "two"] {
         let config = Config { group: group.to_owned(), ..Config::default() };
@@ -78,9 +105,7 @@ async fn two_groups_each_get_every_event_but_the_user_is_told_once() {
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_message_says_what_happened_and_to_which_order() {
-    let store = sqlite();
+async fn a_message_says_what_happened_and_to_which_order(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
     for (order, kind) in [
         ("order-1", OrderEventKind::Completed),
@@ -121,13 +146,24 @@ async fn a_message_says_what_became_of_the_money() {
     }
 }
 
-#[tokio::test]
-async fn an_event_that_was_forgotten_long_ago_still_tells_nobody_twice() {
-    let store = sqlite();
+async fn an_event_that_was_forgotten_long_ago_still_tells_nobody_twice(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
     let completed = event("order-1", OrderEventKind::Completed);
     notifier.handle(&completed).await.unwrap();
     store.purge_inbox(std::time::Duration::ZERO).await.unwrap();
     notifier.handle(&completed).await.unwrap();
     assert_eq!(store.total().await.unwrap(), 1);
+}
+
+async fn messages_that_were_sent_are_deleted_by_their_age(store: Arc<dyn Store>) {
+    let notifier = notifier(&store, &Config::default());
+    notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+    assert_eq!(store.delete_sent(std::time::Duration::from_hours(1)).await.unwrap(), 0);
+    // By the store's own clock, which the sender's is not far from.
+    let deleted = async || store.delete_sent(std::time::Duration::ZERO).await.unwrap();
+    let mut gone = 0;
+    while gone == 0 {
+        gone = deleted().await;
+    }
+    assert_eq!((gone, store.total().await.unwrap()), (1, 0));
 }

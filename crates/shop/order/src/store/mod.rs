@@ -6,9 +6,10 @@
 //! (`tests/it/store.rs`).
 
 pub mod operator;
+mod postgres;
 mod sqlite;
 
-pub use self::sqlite::SqliteStore;
+pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
 pub use waypost_durable::saga::host::Lease;
 
 use crate::{
@@ -125,6 +126,7 @@ pub struct Unfinished {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry).await?)),
     }
 }
 
@@ -132,6 +134,7 @@ pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn St
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 

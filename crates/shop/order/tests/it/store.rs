@@ -8,13 +8,20 @@ use waypost_durable::{
     clock::ManualClock,
     idempotency::Key,
     outbox::{self, Outbox},
+    postgres::testing::{self, ServerClock, TestClock},
     saga::{Ending, Entry, Phase},
 };
 use waypost_order::{
     domain::{CONFIRM, Cursor, Fact, Order, Origin, Refusal, TokenKey, Viewer},
-    store::{Cancelling, Kept, Lease, Placed, Placement, Progress, SqliteStore, Store, Taken, runner_name},
+    store::{
+        Cancelling, Kept, Lease, Placed, Placement, PostgresStore, Progress, SqliteStore, Store, Taken,
+        operator::{Abandonment, Action, ActionKind, Outcome},
+        runner_name,
+    },
 };
+use waypost_service::operator::Asked;
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres::Database;
 
 /// A store, the clock by which it judges, and its outbox.
 struct Subject {
@@ -25,7 +32,9 @@ struct Subject {
 #[derive(Clone)]
 struct Timed {
     store: Arc<dyn Store>,
-    clock: ManualClock,
+    clock: TestClock,
+    /// Goes with the last store on it.
+    _database: Option<Arc<Database>>,
 }
 
 impl Timed {
@@ -51,7 +60,18 @@ fn sqlite() -> Subject {
 fn sqlite_in(files: &Files) -> Subject {
     let clock = ManualClock::at(at(0).into());
     let store = SqliteStore::open_by(files, &Telemetry::disabled(), clock.clock()).unwrap();
-    Subject { outbox: store.outbox(), store: Timed { store: Arc::new(store), clock } }
+    let clock = TestClock::Embedded(clock);
+    Subject { outbox: store.outbox(), store: Timed { store: Arc::new(store), clock, _database: None } }
+}
+
+/// In a database of its own, whose time is the test's.
+async fn postgres() -> Subject {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    let clock = TestClock::Server(ServerClock::take(&server, "order", at(0).into()));
+    let _database = Some(Arc::new(database));
+    Subject { outbox: store.outbox(), store: Timed { store: Arc::new(store), clock, _database } }
 }
 
 macro_rules! on_each_store {
@@ -62,10 +82,18 @@ macro_rules! on_each_store {
                 async fn $test() { super::$test(super::sqlite()).await; }
             )*
         }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::postgres().await).await; }
+            )*
+        }
     };
 }
 
 mod concurrent;
+mod plans;
 
 on_each_store! {
     an_order_is_found_as_it_was_placed_by_those_who_may_see_it
@@ -82,6 +110,9 @@ on_each_store! {
     a_node_ends_its_own_leases_only
     an_order_is_cancelled_until_its_payment_is_taken
     a_list_runs_from_the_newest_to_the_oldest
+    only_what_ended_long_ago_is_deleted
+    the_key_of_an_order_that_is_gone_is_new
+    an_operator_ends_a_parked_saga_that_is_as_it_was_seen
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -392,9 +423,7 @@ async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
     assert!(page("mallory", None, 3).await.is_empty());
 }
 
-#[tokio::test]
-async fn only_what_ended_long_ago_is_deleted() {
-    let subject = sqlite();
+async fn only_what_ended_long_ago_is_deleted(subject: Subject) {
     // Ended at 10 and at 20; one that still runs.
     for (id, end) in [("order-1", 10), ("order-2", 20)] {
         let placed = order(id, 0);
@@ -428,9 +457,7 @@ async fn only_what_ended_long_ago_is_deleted() {
     assert_eq!(rows("order-3").await, (Some(1), 1));
 }
 
-#[tokio::test]
-async fn the_key_of_an_order_that_is_gone_is_new() {
-    let subject = sqlite();
+async fn the_key_of_an_order_that_is_gone_is_new(subject: Subject) {
     let with_key = |id: &str| Placement { key: Some(key("k", 1)), ..placement(order(id, 0)) };
     assert_eq!(subject.store.when(at(0)).place(with_key("order-1")).await.unwrap(), Placed::New);
     let end = ended(&order("order-1", 0), 1, &Ending::Cancelled, 10);
@@ -466,4 +493,84 @@ async fn the_database_itself_lets_nothing_go_before_its_time() {
             "{refused}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_postgres_lets_nothing_go_before_its_time() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    let placed = order("order-1", 0);
+    assert_eq!(store.place(placement(placed.clone())).await.unwrap(), Placed::New);
+    let end = ended(&placed, 1, &Ending::Cancelled, 10);
+    assert!(store.advance(end).await.unwrap());
+    let refusals = [
+        ("UPDATE orders SET runner = 'two'", "a runner has an epoch of its own"),
+        ("UPDATE orders SET lease_epoch = lease_epoch + 2", "a runner has an epoch of its own"),
+        ("UPDATE orders SET lease_epoch = 0", "a runner has an epoch of its own"),
+        ("UPDATE orders SET version = version + 1", "an order makes legal moves only"),
+        ("UPDATE orders SET ended_at = NULL", "an_ended_order_has_its_moment"),
+        ("UPDATE order_history SET version = 9", "the history of orders is append-only"),
+        ("DELETE FROM order_journal", "the journal of orders is append-only"),
+        ("DELETE FROM order_history", "the history of orders is append-only"),
+        ("DELETE FROM orders", "an order is deleted by retention only"),
+    ];
+    for (statement, reason) in refusals {
+        let refused = testing::try_execute(&server, "order", statement.to_owned()).unwrap_err();
+        assert!(refused.contains(reason), "{statement}: {refused}");
+    }
+}
+
+async fn an_operator_ends_a_parked_saga_that_is_as_it_was_seen(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let parked = Progress {
+        order: placed.clone(),
+        rows_before: 1,
+        facts: vec![Entry::CancelRequested],
+        phase: Phase::Stuck,
+        lease: lease("one", 1000),
+        moved: None,
+        event: None,
+    };
+    assert!(subject.store.when(at(5)).advance(parked).await.unwrap());
+    let operators = subject.store.operator();
+    assert_eq!(operators.count_parked().await.unwrap(), 1);
+    let seen = operators.parked(None, 10).await.unwrap();
+    let [record] = &seen[..] else { panic!("{seen:?}") };
+    assert!(record.is_parked() && record.rows() == 2, "{record:?}");
+    assert!(operators.parked(Some(placed.id.clone()), 10).await.unwrap().is_empty());
+
+    let action = |kind| Action {
+        kind,
+        outcome: Outcome::Done,
+        asked: Asked { by: "ada".to_owned(), reason: "it is over".to_owned() },
+        refund: None,
+        notes: vec!["one".to_owned(), "two".to_owned()],
+        at: at(6),
+    };
+    assert!(!operators.retry(placed.id.clone(), 1, action(ActionKind::Retry)).await.unwrap(), "other rows");
+    assert!(operators.retry(placed.id.clone(), 2, action(ActionKind::Retry)).await.unwrap());
+    let end = ended(&placed, 2, &Ending::Cancelled, 7);
+    let abandonment = Abandonment {
+        moved: end.moved.clone().unwrap(),
+        order: end.order,
+        rows_before: 2,
+        facts: end.facts,
+        event: end.event,
+        action: action(ActionKind::Abandon),
+    };
+    let stale = Abandonment { rows_before: 1, ..abandonment.clone() };
+    assert!(!operators.abandon(stale).await.unwrap());
+    assert!(operators.abandon(abandonment).await.unwrap());
+    operators.note(placed.id.clone(), action(ActionKind::Retry)).await.unwrap();
+    let record = operators.record(placed.id.clone()).await.unwrap().unwrap();
+    let kinds: Vec<ActionKind> = record.actions.iter().map(|action| action.kind).collect();
+    assert_eq!(kinds, [ActionKind::Retry, ActionKind::Abandon, ActionKind::Retry]);
+    assert_eq!(record.actions[0], action(ActionKind::Retry));
+    assert_eq!((record.phase.as_str(), record.rows(), record.history.len()), ("ended", 3, 2));
+    assert_eq!(
+        (operators.count_parked().await.unwrap(), subject.outbox.pending(9).await.unwrap().len()),
+        (0, 1)
+    );
 }

@@ -4,10 +4,11 @@
 //! and carry the judgement out in the same unit. No unit waits for the provider. All stores pass the same tests
 //! (`tests/it/store.rs`).
 
+mod postgres;
 mod rows;
 mod sqlite;
 
-pub use self::sqlite::SqliteStore;
+pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,
@@ -80,6 +81,7 @@ pub async fn open(
         Storage::Embedded(files) => Ok(Arc::new(
             files.open(telemetry, move |files, telemetry| SqliteStore::open(files, telemetry, times)).await?,
         )),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry, times).await?)),
     }
 }
 
@@ -87,6 +89,7 @@ pub async fn open(
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 

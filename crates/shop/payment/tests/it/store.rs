@@ -21,10 +21,18 @@ macro_rules! on_each_store {
                 async fn $test() { super::$test(crate::world::sqlite()).await; }
             )*
         }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::postgres().await).await; }
+            )*
+        }
     };
 }
 
 mod concurrent;
+mod plans;
 mod retention;
 
 use retention::only_payments_that_ended_long_ago_are_deleted_and_the_books_stay;

@@ -3,15 +3,20 @@
 use crate::provider::FakeProvider;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use waypost_api::{Currency, Money, OrderId, PaymentId, Timestamp, TransactionId, UserId};
-use waypost_durable::{Epoch, Files, clock::ManualClock};
+use waypost_durable::{
+    Epoch, Files,
+    clock::ManualClock,
+    postgres::testing::{self, ServerClock, TestClock},
+};
 use waypost_payment::{
     Config, ProviderConfig,
     domain::{Charge, ChargeStatus, Generation, Intent, Payment, ReviewTimes},
     logic::{Authorization, Payments},
     provider::Provider,
-    store::{SqliteStore, Store},
+    store::{PostgresStore, SqliteStore, Store},
 };
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres::Database;
 
 /// What every order of the tests costs.
 pub(crate) const AMOUNT: i64 = 999_900;
@@ -70,7 +75,9 @@ pub(crate) fn charge(payment: &Payment, status: ChargeStatus, refunded: i64) -> 
 #[derive(Clone)]
 pub(crate) struct Timed {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: ManualClock,
+    pub(crate) clock: TestClock,
+    /// Goes with the last store on it.
+    _database: Option<Arc<Database>>,
 }
 
 impl Timed {
@@ -100,7 +107,16 @@ pub(crate) fn sqlite() -> Timed {
 pub(crate) fn sqlite_in(files: &Files, telemetry: &Telemetry) -> Timed {
     let clock = ManualClock::at(at(0).into());
     let store = SqliteStore::open_by(files, telemetry, ReviewTimes::default(), clock.clock()).unwrap();
-    Timed { store: Arc::new(store), clock }
+    Timed { store: Arc::new(store), clock: TestClock::Embedded(clock), _database: None }
+}
+
+/// In a database of its own, whose time is the test's.
+pub(crate) async fn postgres() -> Timed {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    let store = PostgresStore::open(&server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap();
+    let clock = TestClock::Server(ServerClock::take(&server, "payment", at(0).into()));
+    Timed { store: Arc::new(store), clock, _database: Some(Arc::new(database)) }
 }
 
 /// A short patience with the provider, so that a test of its silence is over soon.

@@ -1,7 +1,9 @@
 //! The provider's ledger as a port: each method is one atomic unit.
 
+mod postgres;
 mod sqlite;
 
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 use std::fmt;
@@ -69,6 +71,7 @@ pub struct Totals {
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry).await?)),
     }
 }
 
@@ -76,6 +79,7 @@ pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn St
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 
@@ -119,7 +123,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Fails when the ledger cannot be read.
     fn ping(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Finishes what waits and closes the files.
+    /// Finishes what waits and lets go of the database.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 

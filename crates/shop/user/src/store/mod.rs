@@ -1,7 +1,9 @@
 //! Where users are kept: each method is one atomic unit. What every store has to keep is in `tests/it/store.rs`.
 
+mod postgres;
 mod sqlite;
 
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 use std::fmt::Debug;
@@ -21,6 +23,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn Store>, Error> {
     match storage {
         Storage::Embedded(files) => Ok(Arc::new(files.open(telemetry, SqliteStore::open).await?)),
+        Storage::Postgres(server) => Ok(Arc::new(PostgresStore::open(server, telemetry).await?)),
     }
 }
 
@@ -28,6 +31,7 @@ pub async fn open(storage: &Storage, telemetry: &Telemetry) -> Result<Arc<dyn St
 pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
     match storage {
         Storage::Embedded(files) => Box::new(SqliteStore::migrator(files)),
+        Storage::Postgres(server) => Box::new(PostgresStore::migrator(server)),
     }
 }
 
@@ -47,6 +51,6 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;
 
-    /// Finishes what waits and closes the files.
+    /// Finishes what waits and lets go of the database.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -1,9 +1,41 @@
 //! The contract of a store.
 
 use waypost_durable::Files;
+use waypost_durable::postgres::testing;
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres;
 use waypost_user::domain::{NewUser, User};
-use waypost_user::store::{SqliteStore, Store};
+use waypost_user::store::{PostgresStore, SqliteStore, Store};
+
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap()).await;
+                }
+            )*
+        }
+
+        mod on_postgres {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let database = postgres::Database::create();
+                    let server = testing::server(&database.url());
+                    super::$test(&PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap()).await;
+                }
+            )*
+        }
+    };
+}
+
+on_each_store! {
+    a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding
+}
 
 fn ada(name: &str) -> NewUser {
     let user = User {
@@ -18,9 +50,7 @@ fn ada(name: &str) -> NewUser {
     NewUser { user, password_hash: "$argon2id$secret".into() }
 }
 
-#[tokio::test]
-async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding() {
-    let store = SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap();
+async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding(store: &dyn Store) {
     store.ping().await.unwrap();
     store.add_users(vec![ada("Ada")]).await.unwrap();
     store.add_users(vec![ada("Somebody else")]).await.unwrap();

@@ -1,6 +1,6 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
-use super::{Subject, at, confirmed, ended, key, order, place, placement, sqlite, viewer};
+use super::{Subject, at, confirmed, ended, key, order, place, placement, postgres, sqlite, viewer};
 use std::{collections::BTreeSet, future::Future};
 use waypost_durable::{Epoch, saga::Ending};
 use waypost_order::{
@@ -15,6 +15,7 @@ on_each_store! {
     an_order_is_either_cancelled_or_paid_for
     all_get_the_same_token_key
     a_list_shows_what_was_there_once_while_orders_come_in
+    of_two_units_on_one_row_one_is_written_whole
 }
 
 /// Makes the calls at the same time; their answers in the order of the calls.
@@ -132,9 +133,7 @@ async fn a_list_shows_what_was_there_once_while_orders_come_in(subject: Subject)
 }
 
 /// A unit that lost its row to another one writes nothing of its own, whatever it was about to write.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_units_on_one_row_one_is_written_whole() {
-    let subject = sqlite();
+async fn of_two_units_on_one_row_one_is_written_whole(subject: Subject) {
     let placed = order("order-1", 0);
     place(&subject, &placed).await;
     let units = [confirmed(&placed, 5), ended(&placed, 1, &Ending::Cancelled, 5)].map(|unit: Progress| {

@@ -1,0 +1,341 @@
+//! PostgreSQL: a schema on a server behind a pool of connections.
+//!
+//! For stores of processes that share a server with their replicas. A unit of work is an async function that runs in a task
+//! of its own, inside one transaction: there is no handle to hold over a network call, and a caller that goes away changes
+//! nothing. The functions of [`idempotency`], [`inbox`] and [`outbox`] are those of the embedded form with other statements;
+//! their rules are the same code.
+//!
+//! Isolation is read committed. A unit says by row locks, unique keys and conditions of its statements what it needs beyond;
+//! the traits of the stores list it. One that loses all the same (SQLSTATE 40001, 40P01) is run again after a random pause,
+//! five times at most, so its code may run more than once and changes nothing outside of the unit.
+//!
+//! Time is `waypost_now()`, a function of the schema that is the server's `now()`: the same for everything in one unit.
+//!
+//! Left out: statements that are built at run time, and a pooler that takes sessions apart (transaction pooling).
+
+mod error;
+pub mod idempotency;
+pub mod inbox;
+mod migration;
+pub mod outbox;
+mod pool;
+mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod unit;
+mod values;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waypost_telemetry::opentelemetry::Context;
+use waypost_telemetry::{ErrorType, Telemetry, sql};
+
+use crate::{Backoff, Error, Migration};
+use error::of_commit;
+pub use migration::PostgresMigrator;
+use pool::Pool;
+pub use server::{Address, Password, Server, Tls, TlsMode, parse_url};
+pub use unit::Unit;
+pub use values::{At, Params, Row, millis_of};
+
+pub use crate::postgres_params as params;
+
+/// How often a unit runs that keeps losing against others, or whose connection was gone before it wrote anything.
+const MAX_RUNS: u32 = 5;
+
+/// The pauses before a unit runs again: random, so that two that lost against each other do not meet again.
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(5), most: Duration::from_millis(80) };
+
+/// How much longer than the server's own time-out an answer is waited for.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The schema of one service. Cheap to clone; all clones share one pool.
+///
+/// [`Database::close`] ends it.
+#[derive(Clone)]
+pub struct Database {
+    spans: sql::Database,
+    is_traced: bool,
+    shared: Arc<Shared>,
+}
+
+/// What all handles of one schema have in common.
+pub(crate) struct Shared {
+    name: &'static str,
+    server: Server,
+    pool: Arc<Pool>,
+    tasks: TaskTracker,
+    /// How long an answer is waited for.
+    patience: Duration,
+    /// Rises with each commit of this process that appended to the outbox.
+    appended: Arc<watch::Sender<u64>>,
+    closing: CancellationToken,
+}
+
+/// What a unit is to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// A transaction that writes.
+    Write,
+    /// A transaction that reads one state of all tables.
+    Snapshot,
+    /// One statement that writes, a transaction by itself.
+    Statement,
+    /// Statements that read, a transaction each.
+    Single,
+}
+
+impl Database {
+    /// Connects, makes the schema when it is missing, and applies the migrations that it lacks.
+    ///
+    /// `name` is that of the service: of its schema, in spans and in messages.
+    ///
+    /// # Errors
+    /// [`Error::Server`] with what to do about it, or [`Error::Migration`].
+    pub async fn open(
+        server: &Server,
+        name: &'static str,
+        telemetry: &Telemetry,
+        migrations: &'static [Migration],
+    ) -> Result<Database, Error> {
+        let server = server.clone();
+        // In a task: a start that is given up does not leave the schema half-way.
+        let opening = {
+            let server = server.clone();
+            waypost_telemetry::spawn(async move { migration::apply(&server, name, migrations).await })
+        };
+        opening.await.map_err(|error| panicked("open", &error))??;
+        let options = server.connect_options(name);
+        let pool = Arc::new(Pool::new(name, &server, options));
+        let spans = telemetry
+            .sql("postgresql", server.namespace(name))
+            .server(server.address.host.clone(), server.address.port);
+        let shared = Arc::new(Shared {
+            name,
+            patience: server.statement_timeout + GRACE,
+            server,
+            pool,
+            tasks: TaskTracker::new(),
+            appended: Arc::new(watch::Sender::new(0)),
+            closing: CancellationToken::new(),
+        });
+        Ok(Database { spans, is_traced: true, shared })
+    }
+
+    /// The same schema without spans and measurements: for polling and other background work, whose operations belong to no
+    /// request.
+    #[must_use]
+    pub fn untraced(&self) -> Database {
+        Database {
+            spans: Telemetry::disabled().sql("postgresql", self.shared.server.namespace(self.shared.name)),
+            is_traced: false,
+            ..self.clone()
+        }
+    }
+
+    /// Runs a unit of work in one transaction and answers after its commit.
+    ///
+    /// `operation` names it in messages; the span's name is made from its statements. `args` is what the unit works on; it
+    /// is lent to each run. An `Err` of the unit rolls back what it did.
+    ///
+    /// Cancel safety: once the future has been polled, the unit runs to its end whether or not the future is still there.
+    pub async fn write<A, T, E, F>(&self, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    {
+        self.run(Mode::Write, operation, args, unit).await
+    }
+
+    /// Runs a unit of work that is one statement, without the two round trips of a transaction around it. A second statement
+    /// would not commit with the first.
+    ///
+    /// Cancel safety: as [`Database::write`].
+    pub async fn statement<A, T, E, F>(&self, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    {
+        self.run(Mode::Statement, operation, args, unit).await
+    }
+
+    /// Runs a query of one statement.
+    ///
+    /// Cancel safety: as [`Database::write`].
+    pub async fn read<A, T, E, F>(&self, operation: &'static str, args: A, query: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    {
+        self.run(Mode::Single, operation, args, query).await
+    }
+
+    /// Runs a query of several statements, which all see one state. Statements that write are refused.
+    ///
+    /// Cancel safety: as [`Database::write`].
+    pub async fn snapshot<A, T, E, F>(&self, operation: &'static str, args: A, query: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    {
+        self.run(Mode::Snapshot, operation, args, query).await
+    }
+
+    /// Refuses new work, finishes what runs and closes the connections. Repeating it waits for the same end.
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.pool.close().await;
+    }
+
+    /// The name given when it was opened.
+    pub fn name(&self) -> &'static str {
+        self.shared.name
+    }
+
+    /// The schema that it is.
+    pub fn schema(&self) -> String {
+        self.shared.server.schema(self.shared.name)
+    }
+
+    /// Fails when the server does not answer.
+    ///
+    /// Cancel safety: nothing is written.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read("ping", (), |unit, ()| {
+            Box::pin(async move { unit.query_row("SELECT 1", Params::new(), |_| Ok(())).await })
+        })
+        .await
+    }
+
+    async fn run<A, T, E, F>(&self, mode: Mode, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<Error> + ErrorType + Send + 'static,
+        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        if shared.tasks.is_closed() {
+            return Err(E::from(Error::Closed(shared.name)));
+        }
+        let span = if self.is_traced {
+            self.spans.start(operation)
+        } else {
+            // An empty context, because the current one may carry a handle that records.
+            self.spans.start_within(&Context::new(), operation)
+        };
+        let running = run_until_settled(Arc::clone(&shared), mode, span, args, unit);
+        let task = waypost_telemetry::spawn(shared.tasks.track_future(running));
+        match task.await {
+            Ok(result) => result,
+            Err(error) => Err(E::from(panicked(operation, &error))),
+        }
+    }
+}
+
+/// Runs a unit, again as long as nothing of it is written and it can succeed.
+async fn run_until_settled<A, T, E, F>(
+    shared: Arc<Shared>,
+    mode: Mode,
+    mut span: sql::Operation,
+    args: A,
+    unit: F,
+) -> Result<T, E>
+where
+    A: Send + Sync + 'static,
+    T: Send + 'static,
+    E: From<Error> + ErrorType + Send + 'static,
+    F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+{
+    let submitted = Instant::now();
+    for runs_left in (0..MAX_RUNS).rev() {
+        let lease = match shared.pool.take().await {
+            Ok(lease) => lease,
+            Err(error) => return fail(span, error),
+        };
+        span.waited(submitted.elapsed());
+        let mut running = Unit::new(lease, Arc::clone(&shared), span);
+        let outcome = match running.begin(mode).await {
+            Ok(()) => unit(&mut running, &args).await,
+            Err(error) => Err(E::from(error)),
+        };
+        let failure = running.failure.clone();
+        let keep = outcome.is_ok() && failure.is_none();
+        let (operation, ended) = running.end(mode, keep).await;
+        span = operation;
+        let lost = match (ended, failure) {
+            (Ok(after_commit), None) => {
+                match &outcome {
+                    Ok(_) => {
+                        span.succeed();
+                        after_commit.into_iter().for_each(|then| then());
+                    }
+                    Err(refusal) => span.fail(refusal),
+                }
+                return outcome;
+            }
+            // A unit that had refused already keeps its own reason.
+            (Err(_), None) if outcome.is_err() => return settle(span, outcome),
+            (Err(error), None) if mode == Mode::Write => of_commit(error),
+            // The statement may have been carried out, and its own commit with it.
+            (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => {
+                shared.pool.forget();
+                return fail(span, of_commit(error));
+            }
+            (Err(error), None) | (_, Some(error)) => error,
+        };
+        if matches!(lost, Error::Unavailable(_)) {
+            // What broke this one has most likely broken those that lie idle.
+            shared.pool.forget();
+        }
+        let may_succeed = matches!(lost, Error::Conflict(_) | Error::Unavailable(_));
+        if runs_left == 0 || !may_succeed {
+            if let Some(code) = error::sqlstate(&lost) {
+                span.status_code(code);
+            }
+            // What the unit made of it tells more than what the server said.
+            return if outcome.is_err() { settle(span, outcome) } else { fail(span, lost) };
+        }
+        tokio::time::sleep(PAUSE.delay(MAX_RUNS - runs_left)).await;
+    }
+    fail(span, Error::Closed(shared.name))
+}
+
+fn settle<T, E: ErrorType>(span: sql::Operation, outcome: Result<T, E>) -> Result<T, E> {
+    if let Err(error) = &outcome {
+        span.fail(error);
+    }
+    outcome
+}
+
+fn fail<T, E: From<Error> + ErrorType>(span: sql::Operation, error: Error) -> Result<T, E> {
+    settle(span, Err(E::from(error)))
+}
+
+fn panicked(operation: &'static str, error: &tokio::task::JoinError) -> Error {
+    Error::Panicked { operation, message: error.to_string() }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database")
+            .field("name", &self.shared.name)
+            .field("server", &self.shared.server.place())
+            .finish_non_exhaustive()
+    }
+}

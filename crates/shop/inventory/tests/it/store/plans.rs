@@ -1,0 +1,55 @@
+//! How the statements of the hot path find their rows, on tables of many.
+
+use crate::world::{first, order, product, wish};
+use std::time::Duration;
+use waypost_durable::{Epoch, postgres::testing};
+use waypost_inventory::{
+    domain::{Generation, Wish},
+    store::{PostgresStore, Store},
+};
+use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres::Database;
+
+/// Holds that ended long ago, of many products.
+const MANY: &str = "
+    INSERT INTO products SELECT 'p-' || n, 'p', 499950, 'USD' FROM generate_series(1, 5000) AS n;
+    INSERT INTO stock SELECT 'p-' || n, 1000, 0 FROM generate_series(1, 5000) AS n;
+    INSERT INTO reservations SELECT 'old-' || n, 1, 'committed', now(), now(), now(), 1 FROM generate_series(1, 20000) AS n;
+    INSERT INTO reservation_lines SELECT 'old-' || n, 1, 'p-' || (1 + n % 5000), 1 FROM generate_series(1, 20000) AS n;
+    INSERT INTO stock_movements (product_id, kind, quantity, order_id, generation, at)
+    SELECT 'p-' || (1 + n % 5000), 'committed', 1, 'old-' || n, 1, now() FROM generate_series(1, 20000) AS n;
+    ANALYZE";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
+    testing::execute(&server, "inventory", MANY.to_owned());
+    let before = testing::sequential_scans(&server, "inventory");
+
+    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    for number in 0..20 {
+        let name = format!("order-{number}");
+        store.product(product("p-7")).await.unwrap().unwrap();
+        let held = Wish { lasts: Duration::from_secs(60), ..wish(&name, &[("p-1", 1), ("p-2", 1)]) };
+        store.reserve(held.clone()).await.unwrap();
+        store.reserve(held.clone()).await.unwrap();
+        store.reserve(Wish { generation: Generation::new(2), ..held }).await.unwrap();
+        if number % 2 == 0 {
+            store.commit(order(&name), Epoch::FIRST.next()).await.unwrap();
+        } else {
+            store.release(order(&name), Generation::new(2), Epoch::FIRST).await.unwrap();
+        }
+        let over = Wish { lasts: Duration::ZERO, ..wish(&format!("over-{number}"), &[("p-3", 1)]) };
+        store.reserve(over).await.unwrap();
+        assert!(store.has_run_out().await.unwrap());
+        assert_eq!(store.expire(10).await.unwrap(), 1);
+        store.release(order(&format!("never-{number}")), first(), Epoch::FIRST).await.unwrap();
+    }
+    store.close().await;
+    let after = testing::sequential_scans(&server, "inventory");
+    for table in ["products", "stock", "reservations", "reservation_lines", "stock_movements"] {
+        assert_eq!(after[table], before[table], "{table} was read as a whole");
+    }
+}

@@ -1,0 +1,57 @@
+//! How the statements of the hot path find their rows, on tables of many.
+
+use crate::world::{AMOUNT, charge, dollars, first, intent, order};
+use waypost_durable::{Epoch, postgres::testing};
+use waypost_payment::{
+    domain::{ChargeStatus, Finding, RefundWish, ReviewTimes},
+    store::{PostgresStore, RefundOutcome, Store},
+};
+use waypost_telemetry::Telemetry;
+use waypost_test_servers::postgres::Database;
+
+/// Payments that were taken long ago.
+const MANY: &str = "
+    INSERT INTO payments (order_id, generation, payment_id, step_key, user_id, payment_method, amount, currency, state,
+        captured, transaction_id, version, created_at, updated_at)
+    SELECT 'old-' || n, 1, 'pay-' || n, 'key-' || n, 'user', 'pm', 5, 'USD', 'captured', 5, 'ch-' || n, 3, now(), now()
+    FROM generate_series(1, 20000) AS n;
+    INSERT INTO refunds (step_key, order_id, generation, amount, state, created_at, updated_at)
+    SELECT 'refund-' || n, 'old-' || n, 1, 1, 'rejected', now(), now() FROM generate_series(1, 20000) AS n;
+    INSERT INTO ledger_entries (order_id, generation, version, posting, account, debit, credit, currency, at)
+    SELECT 'old-' || n, 1, 3, 'capture', 'sales', 0, 5, 'USD', now() FROM generate_series(1, 20000) AS n;
+    INSERT INTO voided_orders SELECT 'void-' || n, 1, now(), 1 FROM generate_series(1, 20000) AS n;
+    ANALYZE";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    let open =
+        async || PostgresStore::open(&server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap();
+    open().await.close().await;
+    testing::execute(&server, "payment", MANY.to_owned());
+    let before = testing::sequential_scans(&server, "payment");
+
+    let store = open().await;
+    for number in 0..20 {
+        let name = format!("order-{number}");
+        let payment = store.begin(intent(&name, 1)).await.unwrap().payment;
+        store.begin(intent(&name, 1)).await.unwrap();
+        store.admit(order(&name), Epoch::FIRST).await.unwrap();
+        let taken = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
+        store.record(order(&name), first(), taken).await.unwrap();
+        store.newest(order(&name)).await.unwrap().unwrap();
+        let wish = RefundWish { order: order(&name), key: format!("{name}:refund"), amount: dollars(AMOUNT) };
+        store.begin_refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap();
+        store.end_refund(wish.key.clone(), 1, RefundOutcome::NoAnswer).await.unwrap();
+        let back = RefundOutcome::Done(charge(&payment, ChargeStatus::Refunded, AMOUNT));
+        store.end_refund(wish.key, 1, back).await.unwrap();
+        store.give_up(order(&format!("never-{number}")), first(), Epoch::FIRST).await.unwrap();
+        store.due(10).await.unwrap();
+    }
+    store.close().await;
+    let after = testing::sequential_scans(&server, "payment");
+    for table in ["payments", "refunds", "ledger_entries", "voided_orders"] {
+        assert_eq!(after[table], before[table], "{table} was read as a whole");
+    }
+}

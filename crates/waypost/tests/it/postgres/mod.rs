@@ -1,0 +1,218 @@
+//! A whole shop whose data is on a PostgreSQL server.
+
+mod server;
+
+use std::fs;
+
+use futures_util::future::join_all;
+use tempfile::tempdir;
+use waypost_test_servers::postgres::Database;
+use waypost_testkit::audit::{Books, audit_server};
+use waypost_testkit::{Answer, Behaviour, Client, Collector, Roles, Shop, ShopBuilder, until};
+
+use super::program::{ended, waypost};
+use server::OwnServer;
+
+const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
+const DECLINED: &str = r#"{"user_id":"user-declined","product_id":"prod456","quantity":2,"amount":99.99}"#;
+const SOLD_OUT: &str = r#"{"user_id":"user123","product_id":"prod-soldout","quantity":1,"amount":89.00}"#;
+
+fn shop(url: &str) -> ShopBuilder {
+    Shop::of(env!("CARGO_BIN_EXE_waypost")).on_postgres(url)
+}
+
+async fn post(gateway: &Client, key: &str, body: &str) -> Answer {
+    gateway.post("/api/orders", &[("idempotency-key", key)], body).await.unwrap()
+}
+
+/// Every order has ended, its event is sent and its message is told, and the books add up.
+async fn settles_with_right_books(url: &str) -> Books {
+    until("an end and a message for every order", async || {
+        let books = Books::read_server(url).await.unwrap();
+        let ended = books.orders.values().all(waypost_testkit::audit::Order::is_settled);
+        ended && books.unsent == 0 && books.orders.keys().all(|order| books.told.contains_key(order))
+    })
+    .await;
+    assert_eq!(audit_server(url).await.unwrap(), []);
+    Books::read_server(url).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
+    let database = Database::create();
+    let folder = tempdir().unwrap();
+    let running = shop(&database.url()).data(folder.path()).start().await.unwrap();
+    let gateway = running.client("gateway");
+    let mut first = Vec::new();
+    for (key, body, status) in [("ok", ORDER, 201), ("declined", DECLINED, 402), ("sold-out", SOLD_OUT, 409)]
+    {
+        let answer = post(&gateway, key, body).await;
+        assert_eq!(answer.status, status, "{key}: {}", answer.json);
+        first.push((key, body, answer));
+    }
+    let order = first[0].2.json["order_id"].as_str().unwrap().to_owned();
+    let shown = gateway.get(&format!("/api/orders/{order}")).await.unwrap();
+    assert_eq!(shown.json["status"], "completed", "{}", shown.json);
+    let listed = gateway.get("/api/orders?user_id=user123").await.unwrap();
+    assert_eq!(listed.json["orders"].as_array().unwrap().len(), 2, "{}", listed.json);
+    let other = post(&gateway, "ok", DECLINED).await;
+    assert_eq!(other.status, 422, "{}", other.json);
+
+    // The keys outlive the process.
+    running.stop().await.unwrap();
+    let running = shop(&database.url()).data(folder.path()).start().await.unwrap();
+    let gateway = running.client("gateway");
+    for (key, body, before) in first {
+        let again = post(&gateway, key, body).await;
+        assert_eq!((again.status, &again.bytes), (before.status, &before.bytes), "{key}");
+        assert_eq!(again.headers["idempotent-replayed"], "true");
+    }
+    assert_eq!(settles_with_right_books(&database.url()).await.orders.len(), 3);
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!files.iter().any(|file| file == "order.db"), "{files:?}");
+}
+
+/// Twenty-five orders, each sent until it has its definite answer; their ids.
+async fn place_until_answered(gateway: Client, client: usize) -> Vec<String> {
+    let mut answered = Vec::new();
+    for number in 0..25 {
+        let key = format!("client-{client}-order-{number}");
+        until(&format!("a definite answer to {key}"), async || {
+            let answer = gateway.post("/api/orders", &[("idempotency-key", key.as_str())], ORDER).await;
+            let Some(answer) = answer.ok().filter(|answer| answer.status == 201) else { return false };
+            answered.push(answer.json["order_id"].as_str().unwrap().to_owned());
+            true
+        })
+        .await;
+    }
+    answered
+}
+
+/// Killed in the middle of a load, and started again a moment later on the same data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_order_is_lost_or_doubled_when_the_server_is_killed_and_comes_back() {
+    let mut server = OwnServer::start().await;
+    let url = server.url();
+    let running = shop(&url).set("gateway.rate_limit.enabled", "false").start().await.unwrap();
+    let gateway = running.client("gateway");
+    let clients = (0..8).map(|client| place_until_answered(gateway.clone(), client));
+    let kill = async {
+        let orders = async || Books::read_server(&url).await.map_or(0, |books| books.orders.len());
+        until("orders to be under way", async || orders().await > 10).await;
+        server.kill().await;
+        let away = post(&gateway, "while-away", ORDER).await;
+        assert_eq!(away.status, 503, "{}", away.json);
+        assert!(away.headers.contains_key("retry-after"), "{:?}", away.headers);
+        server.start_again().await;
+    };
+    let (told, ()) = tokio::join!(join_all(clients), kill);
+    let told = told.concat();
+    assert_eq!(told.len(), 200);
+    let books = settles_with_right_books(&url).await;
+    // "while-away" may have been written or not; nothing else is there.
+    assert!((200..=201).contains(&books.orders.len()), "{}", books.orders.len());
+    assert!(told.iter().all(|order| books.orders[order].status == "completed"));
+    running.stop().await.unwrap();
+}
+
+/// As in production: a process a role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_in_processes_of_their_own_share_a_server() {
+    let database = Database::create();
+    let url = database.url();
+    let settings = [
+        ("database.kind", "postgres"),
+        ("database.url", url.as_str()),
+        ("user.seed", "true"),
+        ("inventory.seed", "true"),
+        ("gateway.auth", "demo"),
+        ("runtime.worker_threads", "1"),
+    ];
+    let mut roles = Roles::prepare(env!("CARGO_BIN_EXE_waypost"), &settings).await.unwrap();
+    roles.start_all().await.unwrap();
+    let gateway = roles.gateway();
+    assert_eq!(post(&gateway, "ok", ORDER).await.status, 201);
+    assert_eq!(post(&gateway, "declined", DECLINED).await.status, 402);
+    assert_eq!(settles_with_right_books(&url).await.orders.len(), 2);
+}
+
+#[test]
+fn a_dry_run_says_what_migrate_then_does_on_a_server() {
+    let (database, folder) = (Database::create(), tempdir().unwrap());
+    let migrate = |arguments: &[&str]| {
+        let mut command = waypost(folder.path());
+        command.args(arguments).env("WAYPOST_DATABASE__KIND", "postgres");
+        ended(command.env("WAYPOST_DATABASE__URL", database.url()))
+    };
+    let dry = migrate(&["migrate", "--dry-run"]);
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert!(dry.out.contains("schema waypost_order of 127.0.0.1:"), "{}", dry.out);
+    assert!(dry.out.contains("would apply 0001_orders, 0002_idempotency, 0003_outbox"), "{}", dry.out);
+    let real = migrate(&["migrate"]);
+    assert_eq!((real.code, real.out), (0, dry.out.replace("would apply", "applied")));
+    let again = migrate(&["migrate", "--dry-run"]);
+    assert!(again.out.lines().all(|line| line.ends_with(": up to date")), "{}", again.out);
+}
+
+#[test]
+fn a_start_that_cannot_use_the_server_says_why_and_ends_with_its_code() {
+    let (database, folder) = (Database::create(), tempdir().unwrap());
+    let start = |settings: &[(&str, &str)]| {
+        let mut command = waypost(folder.path());
+        command.args(["run", "user", "--admin", "127.0.0.1:0"]).env("WAYPOST_LISTEN__USER", "127.0.0.1:0");
+        command.env("WAYPOST_DATABASE__KIND", "postgres");
+        for (name, value) in settings {
+            command.env(format!("WAYPOST_DATABASE__{name}"), value);
+        }
+        ended(&mut command)
+    };
+    let url = database.url();
+    let password = folder.path().join("password");
+    fs::write(&password, "hunter2\n").unwrap();
+    let password = password.display().to_string();
+    let stranger = url.replacen("postgres@", "stranger@", 1);
+    let elsewhere = url.replacen(database.name(), "nowhere", 1);
+    for (settings, code, words) in [
+        (vec![("HOST", "127.0.0.1"), ("PORT", "1")], 69, "it cannot be reached"),
+        (vec![("URL", stranger.as_str()), ("PASSWORD_FILE", &password)], 69, "database.password_file"),
+        (vec![("URL", elsewhere.as_str())], 69, "there is no such database"),
+        (vec![("PASSWORD_FILE", "/nowhere/password")], 64, "/nowhere/password"),
+        (vec![("URL", "mysql://ada:hunter2@db/shop")], 64, "it must begin with postgres://"),
+        (vec![("SSLMODE", "verify-full"), ("URL", &url), ("CA_FILE", &password)], 69, "database.sslmode"),
+    ] {
+        let ended = start(&settings);
+        assert_eq!(ended.code, code, "{settings:?}: {ended:?}");
+        assert!(ended.err.contains(words), "{settings:?}: {}", ended.err);
+        assert!(!ended.err.contains("hunter2") && !ended.out.contains("hunter2"), "{ended:?}");
+    }
+
+    let mut migrate = waypost(folder.path());
+    migrate.arg("migrate").env("WAYPOST_DATABASE__KIND", "postgres").env("WAYPOST_DATABASE__URL", &url);
+    assert_eq!(ended(&mut migrate).code, 0);
+    let newer = "INSERT INTO schema_migrations (id, checksum) VALUES ('9999_future', 'x')".to_owned();
+    server::execute(&url, &format!("SET search_path = waypost_user; {newer}"));
+    let ended = start(&[("URL", url.as_str())]);
+    assert_eq!(ended.code, 73, "{ended:?}");
+    assert!(ended.err.contains("newer version"), "{}", ended.err);
+}
+
+/// A unit of each role says where it ran.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_name_the_server_and_the_schema() {
+    let database = Database::create();
+    let collector = Collector::start(Behaviour::Takes).unwrap();
+    let running = shop(&database.url()).export_to(&collector).start().await.unwrap();
+    assert_eq!(post(&running.client("gateway"), "k", ORDER).await.status, 201);
+    let namespace = format!("{}|waypost_order", database.name());
+    until("a span of the order service's database", async || {
+        collector.spans().iter().any(|span| {
+            let is =
+                |key: &str, value: &str| span.attribute(key).is_some_and(|found| found.to_string() == value);
+            is("db.system.name", "postgresql")
+                && is("db.namespace", &namespace)
+                && is("server.address", "127.0.0.1")
+        })
+    })
+    .await;
+    running.stop().await.unwrap();
+}
