@@ -77,6 +77,7 @@ mod on_postgres {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 async fn kill_again_and_again(data: Data) {
     let mut attempts: Vec<Attempt> = Vec::new();
     for round in 0..KILLS {

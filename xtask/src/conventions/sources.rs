@@ -48,6 +48,8 @@ impl Names {
 #[derive(Debug, Default)]
 struct Reader {
     place: String,
+    /// In this file `set` is a method of librdkafka's configuration, whose options look like attributes.
+    sets_options_of_kafka: bool,
     constants: BTreeMap<String, BTreeSet<String>>,
     attributes: Vec<(Named, String)>,
     metrics: Vec<(Named, String)>,
@@ -69,7 +71,8 @@ impl Reader {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let is_test =
-                matches!(name, "tests" | "tests.rs" | "testkit" | "benches" | "examples" | "testing");
+                matches!(name, "tests" | "tests.rs" | "testkit" | "benches" | "examples" | "testing")
+                    || name.starts_with("test-");
             if is_test {
                 continue;
             }
@@ -86,6 +89,7 @@ impl Reader {
 
     fn file(&mut self, text: &str) -> anyhow::Result<()> {
         let file = syn::parse_file(text)?;
+        self.sets_options_of_kafka = text.contains("ClientConfig");
         self.visit_file(&file);
         Ok(())
     }
@@ -185,7 +189,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         let method = call.method.to_string();
-        if SETTERS.contains(&method.as_str()) && !takes_closure(call) {
+        if SETTERS.contains(&method.as_str()) && !takes_closure(call) && !self.sets_options_of_kafka {
             self.add_attribute(call.args.first());
         } else if is_instrument(&method) {
             self.add_metric(call.args.first());
@@ -239,6 +243,12 @@ mod tests {
             const TENANT: &str = \"tenant.id\";
         ");
         assert_eq!(keys(&names.attributes), ["a.b", "c.d", "e.f", "order.id", "tenant.id"]);
+    }
+
+    #[test]
+    fn options_of_kafkas_client_are_no_attributes() {
+        let names = of("fn f() { ClientConfig::new().set(\"linger.ms\", \"0\"); }");
+        assert_eq!(keys(&names.attributes), Vec::<&str>::new());
     }
 
     #[test]

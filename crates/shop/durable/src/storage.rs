@@ -17,7 +17,7 @@ pub enum Storage {
     /// SQLite files that belong to this process, one per database.
     Embedded(Files),
     /// A PostgreSQL server that processes share, with a schema per service.
-    Postgres(postgres::Server),
+    Postgres(Box<postgres::Server>),
 }
 
 /// Where the files of embedded databases are.

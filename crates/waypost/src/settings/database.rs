@@ -111,12 +111,11 @@ impl Database {
     /// # Errors
     /// In words, which file cannot be read or which setting is wrong.
     pub(crate) fn server(&self) -> Result<Server, String> {
-        let (mut address, mode) = match &self.url {
-            Some(url) => parse_url(url.expose()).map_err(|problem| format!("database.url: {problem}"))?,
-            None => {
-                let Database { host, port, name, user, .. } = self.clone();
-                (Address { host, port, database: name, user, password: None }, None)
-            }
+        let (mut address, mode) = if let Some(url) = &self.url {
+            parse_url(url.expose()).map_err(|problem| format!("database.url: {problem}"))?
+        } else {
+            let Database { host, port, name, user, .. } = self.clone();
+            (Address { host, port, database: name, user, password: None }, None)
         };
         if let Some(file) = &self.password_file {
             address.password = Some(password(file)?);

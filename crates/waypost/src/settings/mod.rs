@@ -248,7 +248,9 @@ impl Settings {
             DatabaseKind::Embedded => Ok(Storage::Embedded(self.files())),
             DatabaseKind::Postgres => {
                 let server = self.database.server();
-                server.map(Storage::Postgres).map_err(|problem| Failure::message(Exit::BadConfig, problem))
+                server
+                    .map(|server| Storage::Postgres(Box::new(server)))
+                    .map_err(|problem| Failure::message(Exit::BadConfig, problem))
             }
         }
     }

@@ -283,7 +283,9 @@ where
                 match &outcome {
                     Ok(_) => {
                         span.succeed();
-                        after_commit.into_iter().for_each(|then| then());
+                        for then in after_commit {
+                            then();
+                        }
                     }
                     Err(refusal) => span.fail(refusal),
                 }

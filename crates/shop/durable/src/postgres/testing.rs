@@ -21,6 +21,7 @@ pub fn server(url: &str) -> Server {
 
 /// The clock by which a store judges, in a test's hand.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test has one")]
 pub enum TestClock {
     /// Of an embedded store.
     Embedded(ManualClock),

@@ -70,8 +70,9 @@ async fn postgres() -> Subject {
     let server = testing::server(&database.url());
     let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
     let clock = TestClock::Server(ServerClock::take(&server, "order", at(0).into()));
-    let _database = Some(Arc::new(database));
-    Subject { outbox: store.outbox(), store: Timed { store: Arc::new(store), clock, _database } }
+    let outbox = store.outbox();
+    let store = Timed { store: Arc::new(store), clock, _database: Some(Arc::new(database)) };
+    Subject { store, outbox }
 }
 
 macro_rules! on_each_store {

@@ -337,7 +337,7 @@ impl Telemetry {
 
     /// For edges whose handle is disabled: `context` as far as it is carried on, without anything to write to.
     pub(crate) fn passed_on(&self, context: Context) -> Context {
-        self.carried_by(crate::core::span::unrecorded(context))
+        self.carried_by(crate::core::propagation::unrecorded(context))
     }
 
     /// Whether both are clones of one handle.

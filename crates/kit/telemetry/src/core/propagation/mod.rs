@@ -85,6 +85,16 @@ pub fn context_from(traceparent: Option<&str>, tracestate: Option<&str>) -> Cont
     }
 }
 
+/// The same ids to pass on, but nothing that could write to or end the parent's span.
+pub(crate) fn unrecorded(parent: Context) -> Context {
+    let span = parent.span();
+    if !span.is_recording() {
+        return parent;
+    }
+    let ids = span.span_context().clone();
+    parent.with_remote_span_context(ids)
+}
+
 /// `context` below the span of another context, as below a remote one, with all that came along with that span.
 pub(crate) fn below(context: &Context, other: &Context) -> Context {
     let span = other.span().span_context().clone();

@@ -19,6 +19,7 @@ use opentelemetry::{Context, Key, KeyValue, Value};
 use crate::base::error::{AsErrorType, Classification, Classified};
 use crate::base::value::IntoValue;
 use crate::core::handle::Telemetry;
+use crate::core::propagation;
 use crate::core::record;
 use crate::core::tracer::draft::Draft;
 use crate::core::tracer::scopes::{CodeScope, ScopeNumber};
@@ -450,19 +451,9 @@ impl SpanBuilder {
         let scoped = scope.and_then(|scope| telemetry.tracer_of(scope));
         let (context, records) = match scoped.as_ref().or_else(|| telemetry.tracer()) {
             Some(tracer) => tracer.start_in(name, kind, draft, parent),
-            None => (unrecorded(parent), false),
+            None => (propagation::unrecorded(parent), false),
         };
         let context = if is_carried { context } else { telemetry.carried_by(context) };
         SpanGuard::new(context, records)
     }
-}
-
-/// The same ids to pass on, but nothing that could write to or end the parent's span.
-pub(crate) fn unrecorded(parent: Context) -> Context {
-    let span = parent.span();
-    if !span.is_recording() {
-        return parent;
-    }
-    let ids = span.span_context().clone();
-    parent.with_remote_span_context(ids)
 }

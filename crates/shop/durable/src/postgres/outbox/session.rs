@@ -22,7 +22,7 @@ use crate::{Backoff, Error};
 pub(super) struct Sessions {
     database: Database,
     /// The session of each relay, by the relay's id.
-    sessions: Mutex<HashMap<String, Session>>,
+    of_relays: Mutex<HashMap<String, Session>>,
     /// Whether a relay of this outbox leads, so that nobody else has to be told of an append.
     leads: Arc<AtomicBool>,
     /// Rises when another process says that it appended.
@@ -46,7 +46,7 @@ impl Sessions {
         waypost_telemetry::spawn(listen(database.clone(), told.clone(), end.clone()));
         Arc::new(Sessions {
             database: database.clone(),
-            sessions: Mutex::default(),
+            of_relays: Mutex::default(),
             leads,
             told,
             _end: end.drop_guard(),
@@ -61,7 +61,7 @@ impl Sessions {
     /// Takes the lead or renews it. A session that has it is only asked whether it is still there, which is what the server
     /// counts the lease from.
     pub(super) async fn try_lead(&self, relay: &str, lease: Duration) -> Result<Option<Leadership>, Error> {
-        let mut sessions = self.sessions.lock().await;
+        let mut sessions = self.of_relays.lock().await;
         let (asked_at, patience) = (Instant::now(), self.database.shared.patience);
         if let Some(mut session) = sessions.remove(relay) {
             let asked = if session.leads {
@@ -101,7 +101,7 @@ impl Sessions {
 
     /// Ends the session of a relay, and its lead with it.
     pub(super) async fn step_down(&self, relay: &str) {
-        let mut sessions = self.sessions.lock().await;
+        let mut sessions = self.of_relays.lock().await;
         if let Some(mut session) = sessions.remove(relay) {
             // Said before it ends, because the server takes a moment to notice that.
             let unlock = session.connection.execute("SELECT pg_advisory_unlock_all()");

@@ -32,7 +32,7 @@ async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
     for number in 0..20 {
         let name = format!("order-{number}");
         store.product(product("p-7")).await.unwrap().unwrap();
-        let held = Wish { lasts: Duration::from_secs(60), ..wish(&name, &[("p-1", 1), ("p-2", 1)]) };
+        let held = Wish { lasts: Duration::from_mins(1), ..wish(&name, &[("p-1", 1), ("p-2", 1)]) };
         store.reserve(held.clone()).await.unwrap();
         store.reserve(held.clone()).await.unwrap();
         store.reserve(Wish { generation: Generation::new(2), ..held }).await.unwrap();
