@@ -202,9 +202,7 @@ fn ranges(inner: &Inner) -> Result<Vec<Range>, Error> {
         let partitions = inner.partitions(&name)?.ok_or_else(|| unavailable(missing_topic(&name)))?;
         for partition in 0..partitions {
             let number = i32::try_from(partition).unwrap_or_default();
-            let marks = inner.observer.fetch_watermarks(&name, number, inner.options.request_timeout);
-            let (low, high) =
-                marks.map_err(|error| inner.trouble.error("asking for dead letters", &error))?;
+            let (low, high) = watermarks(inner, &name, number)?;
             let offset = |offset: i64| u64::try_from(offset).unwrap_or_default();
             ranges.push(Range { topic: topic.clone(), partition, low: offset(low), high: offset(high) });
         }

@@ -78,12 +78,11 @@ fn a_database_that_there_is_not_is_refused_with_what_there_is() {
     let ended = ended(
         waypost(folder.path())
             .args(["config", "check"])
-            .env("WAYPOST_DATABASE__KIND", "postgres")
+            .env("WAYPOST_DATABASE__KIND", "mysql")
             .env("WAYPOST_RUNTIME__NODE", "till/7"),
     );
     assert_eq!(ended.code, 64, "{ended:?}");
-    let expected =
-        "WAYPOST_DATABASE__KIND: database.kind: `postgres` is not a choice here; allowed: `embedded`";
+    let expected = "WAYPOST_DATABASE__KIND: database.kind: `mysql` is not a choice here; allowed: `embedded`, `postgres`";
     for part in [expected, "runtime.node: \"till/7\" is no name of a node"] {
         assert!(ended.err.contains(part), "{part:?} is missing in {}", ended.err);
     }

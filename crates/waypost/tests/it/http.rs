@@ -33,5 +33,7 @@ fn parts(url: &str) -> (SocketAddr, &str) {
 
 fn send(request: Request, address: SocketAddr) -> Answer {
     let sending = request.header("host", &address.to_string()).send(address);
-    RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, sending).await }).unwrap()
+    let sent = || RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, sending).await }).unwrap();
+    // On a thread of its own, so that tests with a runtime can block as well.
+    std::thread::scope(|threads| threads.spawn(sent).join()).unwrap()
 }

@@ -93,6 +93,10 @@ pub struct Progress {
     pub event: Option<outbox::Event>,
 }
 
+/// An order's end has the time of its process, taken before its unit commits: so much later its journal is still found by
+/// those that delete.
+const LATE_COMMIT: Duration = Duration::from_secs(10);
+
 /// How long things are kept of orders that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {

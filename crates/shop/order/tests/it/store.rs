@@ -112,6 +112,7 @@ on_each_store! {
     an_order_is_cancelled_until_its_payment_is_taken
     a_list_runs_from_the_newest_to_the_oldest
     only_what_ended_long_ago_is_deleted
+    a_journal_that_ends_late_is_deleted_as_well
     the_key_of_an_order_that_is_gone_is_new
     an_operator_ends_a_parked_saga_that_is_as_it_was_seen
 }
@@ -456,6 +457,19 @@ async fn only_what_ended_long_ago_is_deleted(subject: Subject) {
     assert_eq!(kept(1000, 1000).await.unwrap(), 2);
     assert_eq!(rows("order-2").await, (None, 0));
     assert_eq!(rows("order-3").await, (Some(1), 1));
+}
+
+async fn a_journal_that_ends_late_is_deleted_as_well(subject: Subject) {
+    let placed = order("order-1", 0);
+    place(&subject, &placed).await;
+    let kept = Kept { journals: Duration::ZERO, orders: SECOND * 3600 };
+    assert_eq!(subject.store.when(at(1000)).delete_ended(kept).await.unwrap(), 0);
+    // Its process took the time of the end before that, and the unit commits after it.
+    let end = ended(&placed, 1, &Ending::Cancelled, 900);
+    assert!(subject.store.when(at(1001)).advance(end).await.unwrap());
+    assert_eq!(subject.store.when(at(1002)).delete_ended(kept).await.unwrap(), 1);
+    let taken = subject.store.reload(placed.id.clone(), Epoch::FIRST).await.unwrap();
+    assert_eq!(taken.map(|taken| taken.log.rows()), Some(0));
 }
 
 async fn the_key_of_an_order_that_is_gone_is_new(subject: Subject) {

@@ -144,7 +144,12 @@ async fn a_full_redis_that_evicts_forgets_and_one_that_does_not_says_so() {
     for number in 0..500 {
         copies.put(&number.to_string(), Arc::clone(&value)).await;
     }
-    assert!(copies.get("499").await.is_some() && copies.get("0").await.is_none());
+    // Which ones go is Redis's guess, by a sample.
+    let mut kept = 0;
+    for number in 0..500 {
+        kept += usize::from(copies.get(&number.to_string()).await.is_some());
+    }
+    assert!((1..500).contains(&kept), "{kept} of 500 copies are there");
     redis.rates(rule()).take("a").await.unwrap();
 
     let server = Server::start_with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);

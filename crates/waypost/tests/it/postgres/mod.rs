@@ -55,7 +55,7 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
     assert_eq!(shown.json["status"], "completed", "{}", shown.json);
     let listed = gateway.get("/api/orders?user_id=user123").await.unwrap();
     assert_eq!(listed.json["orders"].as_array().unwrap().len(), 2, "{}", listed.json);
-    let other = post(&gateway, "ok", DECLINED).await;
+    let other = post(&gateway, "ok", SOLD_OUT).await;
     assert_eq!(other.status, 422, "{}", other.json);
 
     // The keys outlive the process.

@@ -112,9 +112,10 @@ async fn a_start_says_what_is_wrong_with_the_server_and_what_to_do() {
 async fn a_user_who_may_not_make_a_schema_is_told_so() {
     let notes = notes().await;
     let role = format!("{}_role", notes.own.name());
-    testing::execute(&notes.server, "other", format!("CREATE ROLE {role} LOGIN"));
+    testing::execute(&notes.server, "other", format!("CREATE ROLE {role} LOGIN PASSWORD 'open'"));
     let mut server = notes.server.clone();
     server.address.user = role.clone();
+    server.address.password = Some(Password::new("open"));
     server.schema_prefix = "other_".to_owned();
     let (text, _) = refused(&server).await;
     assert!(text.contains("create a schema"), "{text}");

@@ -1,7 +1,10 @@
 //! Deleting what ended long ago: the journals of orders first, the orders with their history later.
 
 use super::rows::Read;
-use crate::{Error, store::Kept};
+use crate::{
+    Error,
+    store::{Kept, LATE_COMMIT},
+};
 use std::time::SystemTime;
 use waypost_durable::postgres::{At, Row, Unit, params};
 
@@ -14,13 +17,14 @@ pub(super) async fn delete_ended(unit: &mut Unit, kept: Kept, max: u32) -> Resul
 
 async fn delete_journals(unit: &mut Unit, before: SystemTime, max: u32) -> Result<usize, Error> {
     let done_until = permit(unit, "journal", before).await?;
-    // Those of the first millisecond may be gone already: the last portion ended within it.
+    let looked_from = done_until.checked_sub(LATE_COMMIT).unwrap_or(done_until);
+    // Most of the first seconds are gone already: a portion ended within them, and some come late.
     let orders = unit.query_all(
         "SELECT order_id, updated_at FROM orders \
          WHERE phase = 'ended' AND updated_at >= $1 AND updated_at < $2 \
            AND EXISTS (SELECT 1 FROM order_journal WHERE order_journal.order_id = orders.order_id) \
          ORDER BY updated_at LIMIT $3",
-        params![At(done_until), At(before), i64::from(max)],
+        params![At(looked_from), At(before), i64::from(max)],
         ended,
     );
     let (ids, moments): (Vec<String>, Vec<SystemTime>) = orders.await?.into_iter().unzip();

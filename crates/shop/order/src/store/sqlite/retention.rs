@@ -1,6 +1,9 @@
 //! Deleting what ended long ago: the journals of orders first, the orders with their history later.
 
-use crate::{Error, store::Kept};
+use crate::{
+    Error,
+    store::{Kept, LATE_COMMIT},
+};
 use rusqlite::params;
 use waypost_api::Timestamp;
 use waypost_durable::Unit;
@@ -14,13 +17,14 @@ pub(super) fn delete_ended(unit: &mut Unit<'_>, kept: Kept, max: u32) -> Result<
 
 fn delete_journals(unit: &mut Unit<'_>, before: i64, max: u32) -> Result<usize, Error> {
     let done_until = permit(unit, "journal", before)?;
-    // Those of the first millisecond may be gone already: the last portion ended within it.
+    let looked_from = done_until.saturating_sub_unsigned(LATE_COMMIT.as_secs() * 1000);
+    // Most of the first seconds are gone already: a portion ended within them, and some come late.
     let orders = unit.query_all(
         "SELECT order_id, updated_at FROM orders \
          WHERE phase = 'ended' AND updated_at >= ?1 AND updated_at < ?2 \
            AND EXISTS (SELECT 1 FROM order_journal WHERE order_journal.order_id = orders.order_id) \
          ORDER BY updated_at LIMIT ?3",
-        params![done_until, before, max],
+        params![looked_from, before, max],
         ended,
     )?;
     for (id, _) in &orders {
