@@ -110,7 +110,7 @@ pub struct Node<S: Saga> {
     pub(super) otherwise: Option<UndoNode<S>>,
 }
 
-/// A step of a [`Plan`], to be given its undo.
+/// A step of a [`Plan`](super::Plan), to be given its undo.
 pub fn step<S: Saga, T: Step<S>>(step: T) -> Node<S> {
     Node { name: T::NAME, span: T::SPAN, work: Box::new(step), undo: None, otherwise: None }
 }
