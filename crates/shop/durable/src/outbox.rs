@@ -210,6 +210,24 @@ pub fn deleted_with(marked: usize) -> usize {
     marked * 2 + 16
 }
 
+/// What waits for an outbox, as its rows are read; those that cannot be read are parked and looked past.
+pub(crate) async fn readable<F>(outbox: &dyn Outbox, select: impl Fn() -> F) -> Result<Vec<Pending>, Error>
+where
+    F: Future<Output = Result<Vec<Result<Pending, (i64, String)>>, Error>>,
+{
+    loop {
+        let rows = select().await?;
+        let damaged: Vec<(i64, String)> = rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
+        if damaged.is_empty() {
+            return Ok(rows.into_iter().flatten().collect());
+        }
+        // Once they are parked, what they hold back is known as well.
+        for (position, reason) in damaged {
+            outbox.park(position, Parked::unreadable(reason)).await?;
+        }
+    }
+}
+
 /// What a parked event is called, which is no place in a topic: `outbox:name-of-the-database:position`.
 pub(crate) fn letter_reference(name: &str, position: i64) -> String {
     format!("outbox:{name}:{position}")

@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use rusqlite::params;
 use tokio::time::Instant;
 
-use super::{Event, Leadership, Outbox, Parked, Pending, deleted_with};
+use super::{Event, Leadership, Outbox, Parked, Pending, deleted_with, readable};
 use crate::clock::{from_millis, millis, saturating_millis};
 use crate::dead_letters::DeadLetters;
 use crate::{Database, Error, Unit, headers};
@@ -58,19 +58,8 @@ impl SqliteOutbox {
 impl Outbox for SqliteOutbox {
     fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
         Box::pin(async move {
-            loop {
-                let rows =
-                    self.database.read("pending-events", move |unit| select_pending(unit, limit)).await?;
-                let damaged: Vec<(i64, String)> =
-                    rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
-                if damaged.is_empty() {
-                    return Ok(rows.into_iter().flatten().collect());
-                }
-                // Once they are parked, what they hold back is known as well.
-                for (position, reason) in damaged {
-                    self.park(position, Parked::unreadable(reason)).await?;
-                }
-            }
+            let select = || self.database.read("pending-events", move |unit| select_pending(unit, limit));
+            readable(self, select).await
         })
     }
 

@@ -18,7 +18,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::{At, Database, Row, Unit, params};
 use crate::dead_letters::DeadLetters;
-use crate::outbox::{Event, Leadership, Outbox, Parked, Pending, deleted_with};
+use crate::outbox::{Event, Leadership, Outbox, Parked, Pending, deleted_with, readable};
 use crate::{Error, headers};
 use session::Sessions;
 
@@ -91,23 +91,12 @@ impl PostgresOutbox {
 impl Outbox for PostgresOutbox {
     fn pending(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Pending>, Error>> {
         Box::pin(async move {
-            loop {
-                let rows = self
-                    .database
-                    .read("pending-events", sql_limit(limit), |unit, limit| {
-                        Box::pin(select_pending(unit, *limit))
-                    })
-                    .await?;
-                let damaged: Vec<(i64, String)> =
-                    rows.iter().filter_map(|row| row.as_ref().err().cloned()).collect();
-                if damaged.is_empty() {
-                    return Ok(rows.into_iter().flatten().collect());
-                }
-                // Once they are parked, what they hold back is known as well.
-                for (position, reason) in damaged {
-                    self.park(position, Parked::unreadable(reason)).await?;
-                }
-            }
+            let select = || {
+                self.database.read("pending-events", sql_limit(limit), |unit, limit| {
+                    Box::pin(select_pending(unit, *limit))
+                })
+            };
+            readable(self, select).await
         })
     }
 
