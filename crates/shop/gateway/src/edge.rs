@@ -1,7 +1,7 @@
 //! What all requests share, and the layers that each of them passes.
 
 use crate::{
-    Error, access_log, body,
+    Error, Parts, access_log, body,
     body::Bodies,
     caller,
     config::{Auth, Config},
@@ -19,12 +19,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use std::{
-    net::{IpAddr, SocketAddr},
-    ops::Deref,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 use tower::ServiceBuilder;
 use utoipa::openapi::OpenApi;
 use waypost_api::ErrorCode;
@@ -65,23 +60,18 @@ impl Deref for Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(
-        config: &Config,
-        telemetry: &Telemetry,
-        bound: SocketAddr,
-        rates: &rate::Rates,
-        document: &OpenApi,
-    ) -> Result<Edge, Error> {
+    pub(crate) fn new(config: &Config, parts: &Parts, document: &OpenApi) -> Result<Edge, Error> {
+        let Parts { telemetry, rates, .. } = parts;
         // Only maps with keys that are not strings fail to serialise, and the document has none.
         let document = serde_json::to_vec_pretty(document).unwrap_or_default().into();
         Ok(Edge(Arc::new(Shared {
-            upstream: Upstream::new(config, telemetry)?,
+            upstream: Upstream::new(config, parts)?,
             tokens: Tokens::new(&config.tokens)?,
             rate: rates.of_requests(telemetry, config),
             login_rate: rates.of_logins(telemetry, config),
             auth: config.auth,
             require_idempotency_key: config.require_idempotency_key,
-            names: (config.auth == Auth::Demo).then(|| Names::new(bound, &config.hosts)),
+            names: (config.auth == Auth::Demo).then(|| Names::new(parts.bound, &config.hosts)),
             trusted_proxies: config.trusted_proxies.clone(),
             budget: config.budget.get(),
             longest_budget: config.longest_budget.get(),

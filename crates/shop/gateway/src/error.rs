@@ -23,15 +23,6 @@ pub enum Error {
         #[source]
         source: ChannelError,
     },
-    /// As `Target`, for the readiness check.
-    #[error("cannot probe {target}")]
-    Probe {
-        /// The address.
-        target: String,
-        /// Why.
-        #[source]
-        source: tonic::transport::Error,
-    },
     /// The system gave no random bytes.
     #[error("cannot make a random key for tokens; set gateway.tokens.keys")]
     RandomKey {

@@ -43,6 +43,7 @@ pub use crate::{
 
 use crate::edge::Edge;
 use std::net::SocketAddr;
+use waypost_resilience::discovery::Discovery;
 use waypost_service::App;
 use waypost_telemetry::Telemetry;
 
@@ -55,22 +56,23 @@ pub struct Parts {
     pub bound: SocketAddr,
     /// Where the rates of callers are kept.
     pub rates: Rates,
+    /// How the replicas of the services are found.
+    pub discovery: Discovery,
 }
 
 /// Puts the gateway together. Connects to nothing yet; must be called inside a tokio runtime.
-pub fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let Parts { telemetry, bound, rates } = parts;
-    if config.exposes_demo(bound) {
-        return Err(Error::DemoOutsideLoopback { bound });
+pub fn build(config: &Config, parts: &Parts) -> Result<App, Error> {
+    if config.exposes_demo(parts.bound) {
+        return Err(Error::DemoOutsideLoopback { bound: parts.bound });
     }
     if config.tokens.keys.is_empty() {
         tracing::info!("no token key is configured: tokens will not outlive this process");
     }
     let document = openapi::document(config.auth);
     openapi::check_against_table(&document)?;
-    let edge = Edge::new(config, &telemetry, bound, &rates, &document)?;
+    let edge = Edge::new(config, parts, &document)?;
     let (routes, _) = routes::all();
     let routes = routes.with_state(edge.clone());
-    let router = edge::layers(routes, config, &telemetry, &edge);
-    Ok(App { router, workers: Vec::new(), checks: upstream::checks(config)?, ..App::default() })
+    let router = edge::layers(routes, config, &parts.telemetry, &edge);
+    Ok(App { router, workers: Vec::new(), checks: edge.upstream.checks(), ..App::default() })
 }

@@ -1,16 +1,14 @@
 //! The services behind the gateway.
 //!
-//! Reads are repeated when the service could not be reached, within the budget of the request and the retry
-//! budget of the target. Writes are not: the client repeats them, with its key. Every call carries what is left of
+//! Calls are repeated when the service could not be reached or the connection broke, within the budget of the request and
+//! the retry budget of the target: where the service has replicas, at another one. Only what is not the same twice is not
+//! repeated: an order without a key, and a check of a password. Every call carries what is left of
 //! the request's deadline (the channel adds it). Reads and cancellations of orders have connections of their own, so
 //! that orders which wait for their end hold up nothing else.
 
-use crate::{Error, config::Config};
+use crate::{Error, Parts, config::Config};
 use std::future::Future;
 use tonic::{Response, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
 use waypost_api::{
     ErrorCode,
     inventory::v1::{CheckStockRequest, Product, inventory_service_client::InventoryServiceClient},
@@ -36,6 +34,7 @@ pub(crate) struct Upstream {
     users: Target<UserServiceClient<Channel>>,
     stock: Target<InventoryServiceClient<Channel>>,
     retry: retry::Policy,
+    checks: [(&'static str, Channel); 3],
 }
 
 /// A client and its share of retries: a service that fails must not be asked twice as often because of it.
@@ -51,22 +50,26 @@ impl<C> Target<C> {
     }
 }
 
-fn connect(telemetry: &Telemetry, target: &str, config: &Config) -> Result<Channel, Error> {
+fn connect(parts: &Parts, target: &str, config: &Config) -> Result<Channel, Error> {
     // A client that gives a request less time than we would says nothing of the service by running out of it.
     let options =
         ChannelOptions { counts_timeouts_from: config.budget.get() / 2, ..ChannelOptions::default() };
-    Channel::connect_lazy(telemetry, target, options).map_err(|source| Error::Target { source })
+    Channel::discover_lazy(&parts.discovery, &parts.telemetry, target, options)
+        .map_err(|source| Error::Target { source })
 }
 
 type Answer<T> = Result<T, waypost_api::Error>;
 
 impl Upstream {
     /// Connects lazily: the services may start later than the gateway.
-    pub(crate) fn new(config: &Config, telemetry: &Telemetry) -> Result<Upstream, Error> {
-        let orders = connect(telemetry, &config.order_service, config)?;
-        let users = connect(telemetry, &config.user_service, config)?;
-        let stock = connect(telemetry, &config.inventory_service, config)?;
+    pub(crate) fn new(config: &Config, parts: &Parts) -> Result<Upstream, Error> {
+        let telemetry = &parts.telemetry;
+        let orders = connect(parts, &config.order_service, config)?;
+        let users = connect(parts, &config.user_service, config)?;
+        let stock = connect(parts, &config.inventory_service, config)?;
+        let channels = [("order-service", &orders), ("user-service", &users), ("inventory-service", &stock)];
         Ok(Upstream {
+            checks: channels.map(|(name, channel)| (name, channel.clone())),
             known_orders: OrderServiceClient::new(orders.apart()),
             orders: Target::new(telemetry, &config.order_service, OrderServiceClient::new(orders)),
             users: Target::new(telemetry, &config.user_service, UserServiceClient::new(users)),
@@ -76,7 +79,7 @@ impl Upstream {
     }
 
     pub(crate) async fn user(&self, request: GetUserRequest) -> Answer<User> {
-        self.read(&self.users.retries, |attempt| {
+        self.repeated(&self.users.retries, |attempt| {
             let (mut client, request) = (self.users.client.clone(), attempt.request(request.clone()));
             async move { client.get_user(request).await }
         })
@@ -89,7 +92,7 @@ impl Upstream {
     }
 
     pub(crate) async fn product(&self, request: CheckStockRequest) -> Answer<Product> {
-        self.read(&self.stock.retries, |attempt| {
+        self.repeated(&self.stock.retries, |attempt| {
             let (mut client, request) = (self.stock.client.clone(), attempt.request(request.clone()));
             async move { client.check_stock(request).await }
         })
@@ -97,7 +100,7 @@ impl Upstream {
     }
 
     pub(crate) async fn order(&self, request: GetOrderRequest) -> Answer<Order> {
-        self.read(&self.orders.retries, |attempt| {
+        self.repeated(&self.orders.retries, |attempt| {
             let (mut client, request) = (self.known_orders.clone(), attempt.request(request.clone()));
             async move { client.get_order(request).await }
         })
@@ -106,7 +109,7 @@ impl Upstream {
 
     /// The settled order that a key stands for; `None` when the key is new.
     pub(crate) async fn order_by_key(&self, request: GetOrderByKeyRequest) -> Answer<Option<Order>> {
-        let found = self.read(&self.orders.retries, |attempt| {
+        let found = self.repeated(&self.orders.retries, |attempt| {
             let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
             async move { client.get_order_by_key(request).await }
         });
@@ -118,54 +121,51 @@ impl Upstream {
     }
 
     pub(crate) async fn orders(&self, request: ListOrdersRequest) -> Answer<ListOrdersResponse> {
-        self.read(&self.orders.retries, |attempt| {
+        self.repeated(&self.orders.retries, |attempt| {
             let (mut client, request) = (self.known_orders.clone(), attempt.request(request.clone()));
             async move { client.list_orders(request).await }
         })
         .await
     }
 
+    /// Repeated only with a key, by which the order service knows the order again.
     pub(crate) async fn create_order(&self, request: CreateOrderRequest) -> Answer<CreateOrderResponse> {
-        Ok(self.orders.client.clone().create_order(request).await?.into_inner())
+        if request.idempotency.is_none() {
+            return Ok(self.orders.client.clone().create_order(request).await?.into_inner());
+        }
+        self.repeated(&self.orders.retries, |attempt| {
+            let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
+            async move { client.create_order(request).await }
+        })
+        .await
     }
 
+    /// Repeated: an order is cancelled once, however often it is asked for.
     pub(crate) async fn cancel_order(&self, request: CancelOrderRequest) -> Answer<Order> {
-        Ok(self.known_orders.clone().cancel_order(request).await?.into_inner())
+        self.repeated(&self.orders.retries, |attempt| {
+            let (mut client, request) = (self.known_orders.clone(), attempt.request(request.clone()));
+            async move { client.cancel_order(request).await }
+        })
+        .await
     }
 
-    async fn read<T, F, Fut>(&self, retries: &retry::Budget, call: F) -> Answer<T>
+    /// Whether each service, or at least one of its replicas, says of itself that it is ready.
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        let check = |(name, channel): &(&'static str, Channel)| {
+            let channel = channel.clone();
+            Check::new(name, move || {
+                let channel = channel.clone();
+                async move { channel.serving().await }
+            })
+        };
+        self.checks.iter().map(check).collect()
+    }
+
+    async fn repeated<T, F, Fut>(&self, retries: &retry::Budget, call: F) -> Answer<T>
     where
         F: FnMut(retry::Attempt) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         Ok(self.retry.call(retries, call).await?.into_inner())
     }
-}
-
-/// Whether each service says of itself that it is ready. Asked over a channel without telemetry: a probe every two
-/// seconds is no trace that anybody wants.
-pub(crate) fn checks(config: &Config) -> Result<Vec<Check>, Error> {
-    let targets = [
-        ("order-service", &config.order_service),
-        ("user-service", &config.user_service),
-        ("inventory-service", &config.inventory_service),
-    ];
-    targets.into_iter().map(|(name, target)| check(name, target)).collect()
-}
-
-fn check(name: &'static str, target: &str) -> Result<Check, Error> {
-    let endpoint = tonic::transport::Endpoint::from_shared(target.to_owned())
-        .map_err(|source| Error::Probe { target: target.to_owned(), source })?;
-    let client = HealthClient::new(endpoint.connect_lazy());
-    Ok(Check::new(name, move || {
-        let mut client = client.clone();
-        async move {
-            let answer = client.check(HealthCheckRequest::default()).await;
-            match answer.map(|answer| answer.into_inner().status()) {
-                Ok(ServingStatus::Serving) => Ok(()),
-                Ok(status) => Err(format!("answers {}", status.as_str_name())),
-                Err(status) => Err(format!("{:?}", status.code())),
-            }
-        }
-    }))
 }

@@ -50,7 +50,10 @@ use waypost_durable::{
         host::{Host, Options},
     },
 };
-use waypost_resilience::grpc::{Channel, ChannelOptions};
+use waypost_resilience::{
+    discovery::Discovery,
+    grpc::{Channel, ChannelOptions},
+};
 use waypost_service::{App, Check, Tasks, Worker};
 use waypost_telemetry::Telemetry;
 
@@ -69,6 +72,8 @@ pub struct Parts {
     pub node: String,
     /// Where events are published.
     pub broker: Arc<dyn Broker>,
+    /// How the replicas of inventory and payment are found.
+    pub discovery: Discovery,
 }
 
 /// Opens and migrates the database and returns the role. Orders that a former process left unfinished are resumed as
@@ -113,8 +118,7 @@ pub struct Built {
 /// What operators can do to the orders of a store.
 fn operator(config: &Config, parts: &Parts, store: &dyn Store, sagas: Sagas) -> Result<Operator, Error> {
     // A channel of its own: what an operator asks must not wait behind, or trip the breaker of, the sagas.
-    let payments =
-        Payments::new(connect(&parts.telemetry, "payment", &config.payment_target, &config.steps)?);
+    let payments = Payments::new(connect(parts, "payment", &config.payment_target, &config.steps)?);
     let shape = plan(config.parallel_checks).shape();
     Ok(Operator::new(store.operator(), sagas, payments, shape, Clock::system(), &parts.telemetry))
 }
@@ -127,8 +131,8 @@ pub fn orders(
     clock: Clock,
 ) -> Result<Assembled, Error> {
     let telemetry = &parts.telemetry;
-    let inventory = Inventory::new(connect(telemetry, "inventory", &config.inventory_target, &config.steps)?);
-    let payments = Payments::new(connect(telemetry, "payment", &config.payment_target, &config.steps)?);
+    let inventory = Inventory::new(connect(parts, "inventory", &config.inventory_target, &config.steps)?);
+    let payments = Payments::new(connect(parts, "payment", &config.payment_target, &config.steps)?);
     let saga = PlaceOrder { inventory: inventory.clone(), payments, hold_time: config.hold_time.get() };
     let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
     let options = Options {
@@ -182,16 +186,12 @@ fn retention(config: &Config, store: Arc<dyn Store>, telemetry: &Telemetry) -> W
     })
 }
 
-fn connect(
-    telemetry: &Telemetry,
-    service: &'static str,
-    target: &str,
-    steps: &Steps,
-) -> Result<Channel, Error> {
+fn connect(parts: &Parts, service: &'static str, target: &str, steps: &Steps) -> Result<Channel, Error> {
     // A price is looked up in the client's time, which may be short; a try of a step has its own.
     let counts_timeouts_from = steps.attempt_timeout.get() / 2;
     let options = ChannelOptions { counts_timeouts_from, ..ChannelOptions::default() };
-    Channel::connect_lazy(telemetry, target, options).map_err(|source| Error::Channel { service, source })
+    Channel::discover_lazy(&parts.discovery, &parts.telemetry, target, options)
+        .map_err(|source| Error::Channel { service, source })
 }
 
 fn policy(steps: &Steps) -> Policy {

@@ -1,7 +1,7 @@
 //! What an operator can set.
 
 use crate::domain::ReviewTimes;
-use waypost_resilience::grpc::check_target;
+use waypost_resilience::grpc::check_address;
 use waypost_service::GrpcLimits;
 use waypost_settings::{ByteSize, Complaint, Duration, settings};
 
@@ -45,7 +45,7 @@ settings! {
 impl ProviderConfig {
     /// Rules that the types cannot state. To be asked before anything is bound.
     pub fn check(&self) -> Vec<Complaint> {
-        let unusable = check_target(&self.url).err();
+        let unusable = check_address(&self.url).err();
         unusable.map(|error| Complaint::new("url", error.to_string())).into_iter().collect()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use waypost_durable::broker::Broker;
 use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::{Error, Storage};
+use waypost_resilience::discovery::Discovery;
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
 
@@ -25,6 +26,8 @@ pub(super) struct Loan {
     /// The name of this process in leases.
     pub(super) node: String,
     pub(super) broker: Option<Arc<dyn Broker>>,
+    /// How the replicas of other roles are found.
+    pub(super) discovery: Discovery,
 }
 
 /// A built role.
@@ -48,7 +51,7 @@ impl From<waypost_order::Built> for Service {
 
 /// Builds the role: opens and migrates its database, seeds it when asked to, and returns what is to be served.
 pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<Service, Failure> {
-    let Loan { telemetry, tasks, bound, storage, node, broker } = loan;
+    let Loan { telemetry, tasks, bound, storage, node, broker, discovery } = loan;
     let broker =
         || broker.clone().ok_or_else(|| Failure::message(Exit::Internal, "the role was given no broker"));
     let built: Result<Service, anyhow::Error> = match role {
@@ -56,12 +59,13 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             let bound =
                 bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
             let shared = Shared::open(settings, &telemetry).await?;
-            let parts = waypost_gateway::Parts { telemetry, bound, rates: shared.rates(settings) };
-            let app = waypost_gateway::build(&settings.gateway, parts);
+            let parts = waypost_gateway::Parts { telemetry, bound, rates: shared.rates(settings), discovery };
+            let app = waypost_gateway::build(&settings.gateway, &parts);
             app.map(|app| shared.join(app).into()).map_err(Into::into)
         }
         Role::Order => {
-            let parts = waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()? };
+            let parts =
+                waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()?, discovery };
             waypost_order::build(&settings.order, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::User => {

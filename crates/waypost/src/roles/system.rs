@@ -8,6 +8,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
 use waypost_durable::make_folder;
+use waypost_resilience::discovery::Discovery;
 use waypost_service::operator::guarded;
 use waypost_service::{App, Check, DataDir, Drained, Limits, Pacing, Process, Tasks, admin};
 use waypost_settings::Origin;
@@ -65,6 +66,7 @@ impl System {
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
+        let discovery = Discovery::default();
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -81,6 +83,7 @@ impl System {
                     storage: storage.clone(),
                     node: node.clone(),
                     broker,
+                    discovery: discovery.clone(),
                 },
             ))
         };

@@ -3,6 +3,7 @@
 use crate::shop::in_time;
 use std::net::SocketAddr;
 use waypost_gateway::{Config, Parts, Rates, build};
+use waypost_resilience::discovery::Discovery;
 use waypost_service::{Drain, Limits, bind, health::Health, serve};
 use waypost_telemetry::Telemetry;
 
@@ -23,8 +24,9 @@ async fn the_gateway_is_ready_when_each_service_says_that_it_is() {
         telemetry: Telemetry::disabled(),
         bound: SocketAddr::from(([127, 0, 0, 1], 8080)),
         rates: Rates::default(),
+        discovery: Discovery::default(),
     };
-    let app = build(&config, parts).unwrap();
+    let app = build(&config, &parts).unwrap();
     let health = Health::default();
     health.add("gateway", app.checks);
     health.started();

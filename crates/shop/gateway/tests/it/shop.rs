@@ -14,6 +14,7 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use waypost_gateway::{Auth, Config, Parts, Rates, SigningKey, TokenSettings, build};
+use waypost_resilience::discovery::Discovery;
 use waypost_resilience::rate_limit::{Buckets, RateStore, Rule};
 use waypost_service::{Drain, DrainTrigger, GrpcLimits, Limits, Served, bind, grpc_app, serve};
 use waypost_settings::Secret;
@@ -80,8 +81,13 @@ impl Shop {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.address();
         let rates = Rates::open(&config, open_rate);
-        let parts = Parts { telemetry: telemetry.handle().clone(), bound: address, rates };
-        let app = build(&config, parts).unwrap();
+        let parts = Parts {
+            telemetry: telemetry.handle().clone(),
+            bound: address,
+            rates,
+            discovery: Discovery::default(),
+        };
+        let app = build(&config, &parts).unwrap();
         let (trigger, drain) = Drain::new();
         let serving = waypost_telemetry::spawn(serve(listener, app.router, limits, drain));
         Shop { address, services, telemetry, behind, trigger, serving }

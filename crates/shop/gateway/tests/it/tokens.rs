@@ -7,6 +7,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use waypost_gateway::{Auth, Config, Error, Parts, Rates, TokenSettings, build};
+use waypost_resilience::discovery::Discovery;
 use waypost_telemetry::Telemetry;
 
 fn strict() -> Shop {
@@ -137,8 +138,13 @@ async fn an_order_for_another_user_is_refused_before_anybody_is_asked() {
 async fn demo_is_refused_outside_loopback() {
     let config = Config { auth: Auth::Demo, ..Config::default() };
     let bound: SocketAddr = "0.0.0.0:8080".parse().unwrap();
-    let error = build(&config, Parts { telemetry: Telemetry::disabled(), bound, rates: Rates::default() })
-        .unwrap_err();
+    let parts = Parts {
+        telemetry: Telemetry::disabled(),
+        bound,
+        rates: Rates::default(),
+        discovery: Discovery::default(),
+    };
+    let error = build(&config, &parts).unwrap_err();
     assert!(matches!(error, Error::DemoOutsideLoopback { .. }));
     assert!(error.to_string().contains("gateway.auth = required"), "{error}");
     for loopback in ["127.0.0.1:8080", "[::1]:8080"] {
@@ -146,8 +152,9 @@ async fn demo_is_refused_outside_loopback() {
             telemetry: Telemetry::disabled(),
             bound: loopback.parse().unwrap(),
             rates: Rates::default(),
+            discovery: Discovery::default(),
         };
-        assert!(build(&config, parts).is_ok());
+        assert!(build(&config, &parts).is_ok());
     }
 }
 

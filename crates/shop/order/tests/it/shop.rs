@@ -19,6 +19,7 @@ use waypost_order::{
     Config, Parts, Steps, grpc,
     store::{SqliteStore, Store},
 };
+use waypost_resilience::discovery::Discovery;
 use waypost_resilience::grpc::{Channel, ChannelOptions};
 use waypost_service::{Drain, DrainTrigger, GrpcLimits, Limits, Tasks, bind, grpc_app, serve};
 use waypost_settings as config;
@@ -185,6 +186,7 @@ impl Service {
             storage: Storage::ephemeral(),
             node: NODE.to_owned(),
             broker: Arc::clone(&broker) as _,
+            discovery: Discovery::default(),
         };
         let assembled = waypost_order::orders(config, &parts, Arc::clone(&store), clock).unwrap();
         for worker in assembled.workers {

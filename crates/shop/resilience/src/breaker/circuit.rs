@@ -121,6 +121,15 @@ impl Circuit {
         }
     }
 
+    /// Whether [`Circuit::admit`] would let a call through.
+    pub fn admits(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Open { .. } => true,
+            Phase::Shut { until, .. } => now >= until,
+            Phase::Probing { .. } => false,
+        }
+    }
+
     /// Lets a call through, or says in how long it is worth asking again.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, Duration> {
         match self.phase {

@@ -88,6 +88,11 @@ impl Breaker {
         }
     }
 
+    /// Whether a call would go through now. Promises nothing: another may be faster.
+    pub fn admits(&self) -> bool {
+        self.shared.lock().admits(Instant::now())
+    }
+
     /// Whether calls pass at the moment.
     pub fn state(&self) -> State {
         self.shared.lock().state()

@@ -1,35 +1,43 @@
-//! Calls to another service: under the deadline, behind a breaker, in a span.
+//! Calls to another service: under the deadline, behind a breaker, in a span, to one of its replicas.
 //!
 //! [`Channel`] takes the place of tonic's. It fails in four ways only: with what the service answered, with
 //! `DEADLINE_EXCEEDED` when the time is over, with `UNAVAILABLE` when there is no connection or it broke, and with
-//! `UNAVAILABLE` at once while the breaker is shut. It never retries; [`crate::retry`] does, around the typed
-//! client.
+//! `UNAVAILABLE` at once while the breaker is shut.
+//!
+//! A [`Target`] with several replicas gets each call at the less busy one of two that are drawn among those that say
+//! that they take calls (`grpc.health.v1`) and whose breakers let calls pass, which is what others call outlier ejection.
+//! A call that could not be sent goes on to the next replica. What may have been sent is never repeated here:
+//! [`crate::retry`] does that, around the typed client, and finds another replica, as the one that failed has to show
+//! first that it is well.
 
+mod balance;
 mod faults;
 mod guard;
+mod health;
 mod pool;
+mod replica;
+mod replicas;
+mod target;
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{
-    Request, Response, Uri,
-    uri::{Authority, InvalidUri},
-};
-use tonic::{Status, body::Body, transport::Endpoint};
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use http::{Request, Response};
+use tonic::{Status, body::Body};
 use tower_service::Service;
-use waypost_telemetry::{Telemetry, grpc::ClientLayer};
+use waypost_telemetry::Telemetry;
 
-use crate::{
-    breaker::{self, Breaker},
-    deadline,
-};
-use guard::GuardLayer;
-use pool::{Pool, PooledBody};
+use crate::{breaker, discovery::Discovery};
+use balance::Lines;
+pub(crate) use balance::NoReplica;
+use replicas::Replicas;
+pub use target::{ChannelError, Target, check_address, check_target};
 
 /// How calls to one target are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,54 +81,6 @@ impl Default for ChannelOptions {
     }
 }
 
-/// No channel can be made to the target.
-#[derive(Debug, thiserror::Error)]
-pub enum ChannelError {
-    /// The target is not a URI.
-    #[error("cannot read the target {target:?} as http://host:port")]
-    InvalidTarget {
-        /// The target as it was given.
-        target: String,
-        /// What is wrong with it.
-        #[source]
-        source: InvalidUri,
-    },
-    /// The target is a URI, but not one that a plain connection can be made to.
-    #[error("the target {target:?} is not of the form http://host:port")]
-    UnusableTarget {
-        /// The target as it was given.
-        target: String,
-    },
-    /// The target asks for TLS.
-    #[error(
-        "the target {target:?} asks for TLS, which is not spoken between services: give http://host:port, and \
-         let a proxy or a mesh beside each service encrypt"
-    )]
-    TlsTarget {
-        /// The target as it was given.
-        target: String,
-    },
-}
-
-/// What a target has to be for a [`Channel`]: `http://host:port`. For a check of settings, before anything is bound.
-pub fn check_target(target: &str) -> Result<(), ChannelError> {
-    parse_target(target).map(|_| ())
-}
-
-fn parse_target(target: &str) -> Result<(Uri, Authority), ChannelError> {
-    let uri: Uri =
-        target.parse().map_err(|source| ChannelError::InvalidTarget { target: target.to_owned(), source })?;
-    let has_only_authority = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    match (uri.scheme_str(), uri.authority().filter(|authority| !authority.host().is_empty())) {
-        (Some("http"), Some(authority)) if has_only_authority => {
-            let authority = authority.clone();
-            Ok((uri, authority))
-        }
-        (Some("https"), _) => Err(ChannelError::TlsTarget { target: target.to_owned() }),
-        _ => Err(ChannelError::UnusableTarget { target: target.to_owned() }),
-    }
-}
-
 /// Connections to another service that are made when they are first needed, and made again when they break. Cheap to
 /// clone; clones share the connections and the breaker.
 ///
@@ -136,91 +96,77 @@ fn parse_target(target: &str) -> Result<(Uri, Authority), ChannelError> {
 /// ```
 #[derive(Clone)]
 pub struct Channel {
-    stack: Stack,
-    breaker: Breaker,
-    target: Uri,
-    telemetry: Telemetry,
-    options: ChannelOptions,
+    replicas: Arc<Replicas>,
+    lines: Arc<Lines>,
 }
 
-type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
-
 impl Channel {
-    /// A channel to `http://host:port`. Has to be called within a tokio runtime, which drives the connection.
+    /// A channel to a [`Target`] that needs no registry. Has to be called within a tokio runtime, which drives the
+    /// connections.
     pub fn connect_lazy(
         telemetry: &Telemetry,
         target: &str,
         options: ChannelOptions,
     ) -> Result<Self, ChannelError> {
-        let (target, authority) = parse_target(target)?;
-        let breaker = Breaker::new(telemetry, authority.as_str(), options.breaker);
-        let stack = stack(telemetry, &target, &options, &breaker);
-        Ok(Self { stack, breaker, target, telemetry: telemetry.clone(), options })
+        Self::discover_lazy(&Discovery::default(), telemetry, target, options)
     }
 
-    /// The same target and the same breaker over connections of its own: for calls that must not wait behind those of
+    /// As [`Channel::connect_lazy`], to replicas that are found by this discovery.
+    pub fn discover_lazy(
+        discovery: &Discovery,
+        telemetry: &Telemetry,
+        target: &str,
+        options: ChannelOptions,
+    ) -> Result<Self, ChannelError> {
+        let replicas = Arc::new(Replicas::new(discovery, telemetry, target, options)?);
+        Ok(Self { replicas, lines: Arc::default() })
+    }
+
+    /// The same replicas and the same breakers over connections of its own: for calls that must not wait behind those of
     /// another kind, such as reads behind slow writes.
     #[must_use]
     pub fn apart(&self) -> Self {
-        let stack = stack(&self.telemetry, &self.target, &self.options, &self.breaker);
-        Self { stack, ..self.clone() }
+        Self { replicas: Arc::clone(&self.replicas), lines: Arc::default() }
     }
 
-    /// The breaker of the target.
-    pub fn breaker(&self) -> &Breaker {
-        &self.breaker
+    /// Each replica that is known at the moment, with the state of its breaker.
+    pub fn breakers(&self) -> Vec<(String, breaker::State)> {
+        let replicas = self.replicas.current();
+        replicas.iter().map(|replica| (replica.address.to_string(), replica.breaker.state())).collect()
     }
 
-    /// Where the calls go.
-    pub fn target(&self) -> &Uri {
-        &self.target
+    /// Whether the target takes calls, by what it says of itself: at least one of its replicas, where it has several.
+    /// The only replica is asked; it answers within the caller's time or not at all. Cancel safe.
+    ///
+    /// # Errors
+    /// What the target says instead, for people.
+    pub async fn serving(&self) -> Result<(), String> {
+        self.replicas.serving().await
     }
-}
 
-fn stack(telemetry: &Telemetry, target: &Uri, options: &ChannelOptions, breaker: &Breaker) -> Stack {
-    let endpoint = Endpoint::from(target.clone())
-        .connect_timeout(options.connect_timeout)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(options.keep_alive_interval)
-        .keep_alive_timeout(options.keep_alive_timeout);
-    let stack = ServiceBuilder::new()
-        // One type of body for the typed clients, whatever the layers below make of it.
-        .map_response(|response: Response<_>| response.map(Body::new))
-        // Outermost, so that a target that keeps failing costs neither time nor a span.
-        .layer(GuardLayer { breaker: breaker.clone(), counts_timeouts_from: options.counts_timeouts_from })
-        // One CLIENT span for each call that is made. Around the deadline, so that a call that ran out of time
-        // shows as DEADLINE_EXCEEDED and not as cancelled.
-        .layer(ClientLayer::new(telemetry).target(target))
-        // Around the connections, so that waiting for one counts too.
-        .layer(deadline::ClientLayer { longest: options.longest, margin: options.margin })
-        // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
-        .map_response(|response: Response<PooledBody>| response.map(faults::name_body_faults))
-        .map_err(faults::of_connection)
-        // tonic's channels, which say in their answers whom they are connected to.
-        .service(Pool::new(endpoint, options.max_connections, options.calls_per_connection));
-    BoxCloneSyncService::new(stack)
+    /// Where the calls go, as it was given.
+    pub fn target(&self) -> &str {
+        &self.replicas.target
+    }
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel")
-            .field("target", &self.target)
-            .field("breaker", &self.breaker)
-            .finish_non_exhaustive()
+        f.debug_struct("Channel").field("target", &self.target()).finish_non_exhaustive()
     }
 }
 
 impl Service<Request<Body>> for Channel {
     type Response = Response<Body>;
     type Error = Status;
-    type Future =
-        <BoxCloneSyncService<Request<Body>, Response<Body>, Status> as Service<Request<Body>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.stack.poll_ready(cx)
+    /// Always ready: where a call goes is decided with the call.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.stack.call(request)
+        balance::call(&self.replicas, &self.lines, request)
     }
 }

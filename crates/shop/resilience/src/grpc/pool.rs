@@ -1,4 +1,4 @@
-//! Several connections to one target.
+//! Several connections to one replica.
 //!
 //! An HTTP/2 server says how many requests may be open on one connection. What is more waits inside the client, where
 //! nobody counts it, while its deadline runs: a few hundred slow calls would hold up every other call to the target.
@@ -50,6 +50,11 @@ impl Pool {
     pub(super) fn new(endpoint: Endpoint, max_connections: usize, full: usize) -> Self {
         let places = (0..max_connections.max(1)).map(|_| Place::default()).collect();
         Self { endpoint, places, full }
+    }
+
+    /// Calls that have not ended, over all connections.
+    pub(super) fn calls(&self) -> usize {
+        self.places.iter().map(|place| place.calls.load(Ordering::Relaxed)).sum()
     }
 
     /// The first connection with room, or the least busy one. Two callers may see the same last bit of room; the bound

@@ -38,6 +38,7 @@ use crate::{
     backoff::{Backoff, Random},
     breaker::Refused,
     deadline,
+    grpc::NoReplica,
 };
 
 /// The metadata that tells a server how often a call was tried before (gRFC A6).
@@ -142,11 +143,11 @@ impl Policy {
 
     fn may_repeat(&self, status: &Status, pushback: Pushback) -> bool {
         // A shut breaker has said that asking again soon is in vain.
-        if pushback == Pushback::Never || has_source::<Refused>(status) {
+        if pushback == Pushback::Never || was_refused(status) {
             return false;
         }
         match status.code() {
-            Code::Unavailable => self.is_idempotent || has_source::<tonic::ConnectError>(status),
+            Code::Unavailable => self.is_idempotent || has_no_connection(status),
             Code::ResourceExhausted => self.is_idempotent && matches!(pushback, Pushback::Wait(_)),
             _ => false,
         }
@@ -212,8 +213,17 @@ pub fn not_sent(status: &Status) -> Option<Duration> {
     let refused = sources().find_map(|error| error.downcast_ref::<Refused>());
     match refused {
         Some(refused) => Some(refused.retry_in),
-        None => has_source::<tonic::ConnectError>(status).then_some(Duration::ZERO),
+        None => has_no_connection(status).then_some(Duration::ZERO),
     }
+}
+
+fn has_no_connection(status: &Status) -> bool {
+    has_source::<tonic::ConnectError>(status) || has_source::<NoReplica>(status)
+}
+
+/// True when a shut breaker refused the call.
+pub(crate) fn was_refused(status: &Status) -> bool {
+    has_source::<Refused>(status)
 }
 
 fn has_source<E: Error + 'static>(status: &Status) -> bool {

@@ -55,7 +55,7 @@ async fn a_target_that_is_well_again_is_found_out_by_one_probe() {
     }
     server.answers_with(|| Ok(User::default()));
     becomes_well(&channel).await;
-    assert_eq!(channel.breaker().state(), State::Open);
+    assert_eq!(channel.breakers()[0].1, State::Open);
     assert_eq!(server.calls(), 3);
 }
 
@@ -131,7 +131,7 @@ async fn callers_with_impossibly_short_deadlines_do_not_shut_it_for_others() {
         let status = deadline::scope(Some(short), call(&channel)).await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
     }
-    assert_eq!(channel.breaker().state(), State::Open);
+    assert_eq!(channel.breakers()[0].1, State::Open);
 }
 
 #[tokio::test]

@@ -18,6 +18,10 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, metadata::MetadataMap, service::Routes};
+use tonic_health::{
+    ServingStatus,
+    server::{HealthReporter, health_reporter},
+};
 use tower::ServiceBuilder;
 use waypost_api::user::v1::{
     AuthenticateRequest, GetUserRequest, User,
@@ -41,24 +45,28 @@ pub(crate) struct Server {
     behaviour: Arc<Mutex<Arc<Behaviour>>>,
     calls: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
+    health: HealthReporter,
 }
 
 impl Server {
     /// Starts a server that answers every call with a user.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (health, answers) = health_reporter();
         let server = Self {
             address: listener.local_addr().unwrap(),
             behaviour: Arc::new(Mutex::new(Arc::new(|_| answer(Ok(User::default()))))),
             calls: Arc::default(),
             connections: Arc::default(),
+            health,
         };
-        waypost_telemetry::spawn(server.clone().accept(listener));
+        let routes = Routes::new(UserServiceServer::new(server.clone())).add_service(answers);
+        waypost_telemetry::spawn(server.clone().accept(listener, routes));
         server
     }
 
-    async fn accept(self, listener: TcpListener) {
-        let router = Routes::new(UserServiceServer::new(self.clone())).into_axum_router();
+    async fn accept(self, listener: TcpListener, routes: Routes) {
+        let router = routes.into_axum_router();
         let app = ServiceBuilder::new().layer(deadline::ServerLayer::new()).service(router);
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -79,6 +87,15 @@ impl Server {
 
     pub(crate) fn answers_with(&self, status: impl Fn() -> Result<User, Status> + Send + Sync + 'static) {
         self.answers(move |_| answer(status()));
+    }
+
+    /// What the server says of itself from now on.
+    pub(crate) async fn says_that_it_is(&self, status: ServingStatus) {
+        self.health.set_service_status("", status).await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn never_answers(&self) {
@@ -107,7 +124,7 @@ impl Server {
     }
 
     pub(crate) fn traced_channel(&self, telemetry: &Telemetry, options: ChannelOptions) -> Channel {
-        Channel::connect_lazy(telemetry, &format!("http://{}", self.address), options).unwrap()
+        Channel::connect_lazy(telemetry, &self.url(), options).unwrap()
     }
 }
 

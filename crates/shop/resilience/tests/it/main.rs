@@ -6,6 +6,7 @@ mod breaker;
 mod deadline;
 mod loopback;
 mod pool;
+mod replicas;
 mod retry;
 mod shed;
 mod telemetry;

@@ -72,6 +72,10 @@ impl health_server::Health for Answers {
         let start = (self.clone(), changes, None);
         let answers = stream::unfold(start, |(answers, mut changes, told)| async move {
             loop {
+                // The last word of a drain has been said. A stream that went on would hold the drain up.
+                if told == Some(false) && changes.borrow().is_draining {
+                    return None;
+                }
                 changes.changed().await.ok()?;
                 changes.borrow_and_update();
                 let now = Some(answers.health.is_role_ready(answers.role));

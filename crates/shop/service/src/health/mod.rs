@@ -67,6 +67,7 @@ struct State {
 struct Readiness {
     process: bool,
     roles: BTreeMap<String, bool>,
+    is_draining: bool,
 }
 
 impl Readiness {
@@ -80,6 +81,7 @@ impl Readiness {
         Readiness {
             process: state.phase == Phase::Running && may_work && roles.values().all(|ready| *ready),
             roles,
+            is_draining: state.phase == Phase::Draining,
         }
     }
 }

@@ -143,3 +143,17 @@ async fn a_watcher_is_told_each_change_of_its_role_and_nothing_else() {
     health.drain();
     assert_eq!(next().await, ServingStatus::NotServing);
 }
+
+#[tokio::test]
+async fn a_watcher_does_not_hold_up_a_drain() {
+    let health = Health::default();
+    let (server, mut client) = grpc(&health).await;
+    health.add("order", Vec::new());
+    let mut answers = client.watch(of("")).await.unwrap().into_inner();
+    assert_eq!(in_time(answers.message()).await.unwrap().unwrap().status(), ServingStatus::Serving);
+    health.drain();
+    assert_eq!(in_time(answers.message()).await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(in_time(answers.message()).await.unwrap(), None);
+    let served = server.drained().await;
+    assert_eq!((served.cut_requests, served.cut_connections), (0, 0));
+}
