@@ -6,6 +6,7 @@
 mod broker;
 mod build;
 mod cache;
+mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod node;

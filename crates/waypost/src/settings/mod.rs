@@ -9,6 +9,7 @@ mod database;
 mod kafka;
 mod load;
 mod otel;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
 pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
+use tls::Tls;
 
 settings! {
     /// Everything that can be set.
@@ -40,6 +42,8 @@ settings! {
         pub(crate) broker: Broker = Broker::default(),
         /// Where rates of callers and copies of users are kept. Nothing is lost with them.
         pub(crate) cache: Cache = Cache::default(),
+        /// Who the roles are to each other.
+        pub(crate) tls: Tls = Tls::default(),
         /// What the process may use.
         pub(crate) runtime: Runtime = Runtime::default(),
         /// How the process ends.
