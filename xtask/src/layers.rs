@@ -13,6 +13,7 @@ const SERVICE: &[&str] = &[
     "waypost-telemetry",
     "waypost-errors",
     "waypost-api",
+    "waypost-identity",
     "waypost-resilience",
     "waypost-cache",
     "waypost-durable",
@@ -38,6 +39,7 @@ const EVERYTHING: &[&str] = &[
     "waypost-telemetry",
     "waypost-errors",
     "waypost-api",
+    "waypost-identity",
     "waypost-resilience",
     "waypost-cache",
     "waypost-redis",
@@ -64,7 +66,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-api", &["waypost-telemetry", "waypost-errors"]),
     ("waypost-cache", &[]),
     // The infrastructure never sees the contracts, so that editing a `.proto` does not rebuild it.
-    ("waypost-resilience", &["waypost-telemetry", "waypost-errors"]),
+    // Knows certificates and names; who may call what is the services' business.
+    ("waypost-identity", &[]),
+    ("waypost-resilience", &["waypost-telemetry", "waypost-errors", "waypost-identity"]),
     // What it keeps it may lose, so it knows nothing of effects.
     (
         "waypost-redis",
@@ -73,7 +77,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-etcd", &["waypost-settings", "waypost-telemetry", "waypost-resilience"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),
     ("waypost-kafka", &["waypost-telemetry", "waypost-durable"]),
-    ("waypost-service", &["waypost-settings", "waypost-telemetry", "waypost-resilience", "waypost-errors"]),
+    (
+        "waypost-service",
+        &[
+            "waypost-settings",
+            "waypost-telemetry",
+            "waypost-resilience",
+            "waypost-errors",
+            "waypost-identity",
+        ],
+    ),
     (
         "waypost-gateway",
         &[
@@ -81,6 +94,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "waypost-telemetry",
             "waypost-errors",
             "waypost-api",
+            "waypost-identity",
             "waypost-resilience",
             "waypost-service",
         ],

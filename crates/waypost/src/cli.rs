@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Show, check or document the configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
+    /// Make or renew an authority and a certificate for each role, for mutual TLS between them
+    #[command(after_help = CERTIFICATES_EXAMPLES)]
+    Certificates(CertificatesArgs),
     /// Bring the databases to the schema of this version, without starting anything
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
@@ -129,6 +132,12 @@ Examples:
   waypost config print                    what is in effect and where it comes from; secrets are hidden
 A setting comes from, in rising order: its default, the file, the environment
 (WAYPOST_SECTION__KEY, and the standard OTEL_* variables), flags.";
+
+const CERTIFICATES_EXAMPLES: &str = "\
+Examples:
+  waypost certificates tls                ca.pem, and order.pem with order.key and so on, good for a year
+  waypost certificates tls --days 30      renewed: the authority stays, and running processes take them up
+The names in the certificates are those of tls.names in the configuration.";
 
 const MIGRATE_EXAMPLES: &str = "\
 Examples:
@@ -364,6 +373,16 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         markdown: bool,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CertificatesArgs {
+    /// Made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// How long the certificates of the roles are good
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ use waypost_telemetry::config::environment_table;
 use crate::cli::{ConfigAction, ConfigArgs, SettingFlags};
 use crate::console::say;
 use crate::exit::{Exit, Failure};
+use crate::roles::Role;
 use crate::settings::{Effective, Environment, PREFIX, Profile, Settings, load};
 use std::path::Path;
 
@@ -30,7 +31,8 @@ pub(crate) fn config(
             say(printed(&effective(*up, settings, file, environment)?).trim_end());
         }
         ConfigAction::Check { settings, up } => {
-            effective(*up, settings, file, environment)?;
+            // A file is often shared by processes with a role each, so as if all of them ran.
+            effective(*up, settings, file, environment)?.check_exposure(&Role::ALL)?;
             say("the configuration has no problems");
         }
         ConfigAction::Docs { markdown: false } => say(documented().trim_end()),

@@ -3,6 +3,7 @@
 //! `main` reads the command line and the environment, builds a runtime, hands over to the command, and turns the
 //! outcome into an exit code. Each command is a module; [`roles`] puts the parts of the system together.
 
+mod certificates;
 mod cli;
 mod client;
 mod config;
@@ -98,6 +99,7 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
         }
         Command::ManPages { folder } => man_pages::write(cli::command(), &folder),
         Command::Config(args) => config::config(&args, file, &environment),
+        Command::Certificates(args) => certificates::certificates(&args, file, &environment),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut cli::command(), "waypost", &mut std::io::stdout());
             Ok(Exit::Done)

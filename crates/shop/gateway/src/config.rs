@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
 };
 use waypost_resilience::grpc::check_target;
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
@@ -96,6 +97,15 @@ settings! {
         /// first, and the old one is taken out one lifetime later. Without any, a random key is made at the
         /// start: tokens then end with the process, and are good at one replica only.
         pub keys: Vec<SigningKey> = Vec::new(),
+        /// A TOML file with the keys, each as `[[keys]]` with `kid` and `secret`, in place of `keys`: for several gateways, and
+        /// to change keys without a restart. It is read again when it changes. The first key signs, all verify, and one that is
+        /// not there any more verifies nothing. A file that cannot be used changes nothing.
+        pub keys_file: Option<PathBuf> = None,
+        /// How often the file is looked at.
+        pub keys_refresh_interval: Duration = Duration::from_secs(2),
+        /// How long a key that is new in the file verifies before it signs, while an older one is there: so long all gateways
+        /// may take to have it.
+        pub key_delay: Duration = Duration::from_secs(30),
     }
 }
 
@@ -188,22 +198,31 @@ impl Config {
 
 impl TokenSettings {
     fn check(&self) -> Vec<Complaint> {
-        let mut complaints = Vec::new();
-        let mut kids = BTreeSet::new();
-        for SigningKey { kid, secret } in &self.keys {
-            if secret.expose().len() < SHORTEST_SECRET {
-                let reason = format!("the secret of `{kid}` is shorter than {SHORTEST_SECRET} bytes");
-                complaints.push(Complaint::new("keys", reason));
-            }
-            if !kids.insert(kid) {
-                complaints.push(Complaint::new("keys", format!("two keys have the kid `{kid}`")));
-            }
+        let mut complaints: Vec<Complaint> =
+            check_keys(&self.keys).into_iter().map(|reason| Complaint::new("keys", reason)).collect();
+        if self.keys_file.is_some() && !self.keys.is_empty() {
+            complaints.push(Complaint::new("keys_file", "keys come from here or from `keys`, not from both"));
         }
         if self.lifetime.as_secs() == 0 {
             complaints.push(Complaint::new("lifetime", "must be at least 1s"));
         }
         complaints
     }
+}
+
+/// What is wrong with keys, wherever they are written.
+pub(crate) fn check_keys(keys: &[SigningKey]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut kids = BTreeSet::new();
+    for SigningKey { kid, secret } in keys {
+        if secret.expose().len() < SHORTEST_SECRET {
+            complaints.push(format!("the secret of `{kid}` is shorter than {SHORTEST_SECRET} bytes"));
+        }
+        if !kids.insert(kid) {
+            complaints.push(format!("two keys have the kid `{kid}`"));
+        }
+    }
+    complaints
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Why the gateway cannot be built. What goes wrong with a request is a [`waypost_api::Error`] instead.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 use waypost_resilience::grpc::ChannelError;
 
 /// Why the gateway cannot be built.
@@ -22,6 +22,14 @@ pub enum Error {
         /// Why.
         #[source]
         source: ChannelError,
+    },
+    /// The file of the token keys cannot be used.
+    #[error("cannot take the token keys from gateway.tokens.keys_file, {}: {reason}", path.display())]
+    KeysFile {
+        /// The file.
+        path: PathBuf,
+        /// Why, without a word of what is in it.
+        reason: String,
     },
     /// The system gave no random bytes.
     #[error("cannot make a random key for tokens; set gateway.tokens.keys")]

@@ -43,6 +43,7 @@ pub use crate::{
 
 use crate::edge::Edge;
 use std::net::SocketAddr;
+use waypost_identity::Identity;
 use waypost_resilience::discovery::Discovery;
 use waypost_service::App;
 use waypost_telemetry::Telemetry;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub rates: Rates,
     /// How the replicas of the services are found.
     pub discovery: Discovery,
+    /// Who the gateway is to the services, where they ask for that.
+    pub identity: Option<Identity>,
 }
 
 /// Puts the gateway together. Connects to nothing yet; must be called inside a tokio runtime.
@@ -65,8 +68,8 @@ pub fn build(config: &Config, parts: &Parts) -> Result<App, Error> {
     if config.exposes_demo(parts.bound) {
         return Err(Error::DemoOutsideLoopback { bound: parts.bound });
     }
-    if config.tokens.keys.is_empty() {
-        tracing::info!("no token key is configured: tokens will not outlive this process");
+    if config.tokens.keys.is_empty() && config.tokens.keys_file.is_none() {
+        say_that_tokens_are_its_own(config, parts.bound);
     }
     let document = openapi::document(config.auth);
     openapi::check_against_table(&document)?;
@@ -74,5 +77,20 @@ pub fn build(config: &Config, parts: &Parts) -> Result<App, Error> {
     let (routes, _) = routes::all();
     let routes = routes.with_state(edge.clone());
     let router = edge::layers(routes, config, &parts.telemetry, &edge);
-    Ok(App { router, workers: Vec::new(), checks: edge.upstream.checks(), ..App::default() })
+    let mut checks = edge.upstream.checks();
+    let (worker, check) = edge.tokens.keys().watching(&parts.telemetry).unzip();
+    checks.extend(check);
+    Ok(App { router, workers: worker.into_iter().collect(), checks, ..App::default() })
+}
+
+/// Whoever can be reached by others than this machine may be one of several.
+fn say_that_tokens_are_its_own(config: &Config, bound: SocketAddr) {
+    if config.auth == Auth::Required && !bound.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            "no token key is configured: tokens of this gateway are strangers to any other one, and end with this process; \
+             where there are several gateways, give all of them one gateway.tokens.keys_file"
+        );
+    } else {
+        tracing::info!("no token key is configured: tokens will not outlive this process");
+    }
 }

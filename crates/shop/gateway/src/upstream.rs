@@ -50,10 +50,11 @@ impl<C> Target<C> {
     }
 }
 
-fn connect(parts: &Parts, target: &str, config: &Config) -> Result<Channel, Error> {
+fn connect(parts: &Parts, role: &'static str, target: &str, config: &Config) -> Result<Channel, Error> {
+    let tls = parts.identity.as_ref().map(|identity| identity.outgoing(role));
     // A client that gives a request less time than we would says nothing of the service by running out of it.
     let options =
-        ChannelOptions { counts_timeouts_from: config.budget.get() / 2, ..ChannelOptions::default() };
+        ChannelOptions { counts_timeouts_from: config.budget.get() / 2, tls, ..ChannelOptions::default() };
     Channel::discover_lazy(&parts.discovery, &parts.telemetry, target, options)
         .map_err(|source| Error::Target { source })
 }
@@ -64,9 +65,9 @@ impl Upstream {
     /// Connects lazily: the services may start later than the gateway.
     pub(crate) fn new(config: &Config, parts: &Parts) -> Result<Upstream, Error> {
         let telemetry = &parts.telemetry;
-        let orders = connect(parts, &config.order_service, config)?;
-        let users = connect(parts, &config.user_service, config)?;
-        let stock = connect(parts, &config.inventory_service, config)?;
+        let orders = connect(parts, "order", &config.order_service, config)?;
+        let users = connect(parts, "user", &config.user_service, config)?;
+        let stock = connect(parts, "inventory", &config.inventory_service, config)?;
         let channels = [("order-service", &orders), ("user-service", &users), ("inventory-service", &stock)];
         Ok(Upstream {
             checks: channels.map(|(name, channel)| (name, channel.clone())),

@@ -17,14 +17,22 @@ use waypost_api::{
     },
 };
 use waypost_durable::Epoch;
-use waypost_service::{GrpcLimits, grpc_app_favouring};
+use waypost_service::{Callers, GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{Telemetry, record_error, set};
+
+/// Who may call what, where callers are known by their certificates.
+pub const CALLERS: Callers = &[
+    ("CheckStock", &["gateway", "order"]),
+    ("Reserve", &["order"]),
+    ("Commit", &["order"]),
+    ("Release", &["order"]),
+];
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, inventory: Inventory, limits: &GrpcLimits) -> axum::Router {
     let routes = Routes::new(InventoryServiceServer::new(Interface { inventory }));
     // All calls but the one that begins something, which may be slow.
-    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Reserve"))
+    grpc_app_favouring(telemetry, routes, CALLERS, limits, |_, path| !path.ends_with("/Reserve"))
 }
 
 struct Interface {

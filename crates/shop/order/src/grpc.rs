@@ -18,7 +18,7 @@ use waypost_api::{
     },
 };
 use waypost_durable::idempotency::Key;
-use waypost_service::{GrpcLimits, grpc_app_favouring};
+use waypost_service::{Callers, GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{Telemetry, record_error, set};
 
 /// The one route whose requests carry a key.
@@ -28,11 +28,20 @@ const FINGERPRINT_LENGTH: usize = 32;
 /// Longest key, principal or token, in bytes.
 const LONGEST_TEXT: usize = 255;
 
+/// Who may call what, where callers are known by their certificates.
+pub const CALLERS: Callers = &[
+    ("CreateOrder", &["gateway"]),
+    ("GetOrderByKey", &["gateway"]),
+    ("GetOrder", &["gateway"]),
+    ("ListOrders", &["gateway"]),
+    ("CancelOrder", &["gateway"]),
+];
+
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, orders: Orders, limits: &GrpcLimits) -> axum::Router {
     let routes = Routes::new(OrderServiceServer::new(Interface { orders }));
     // All calls but the one that begins something, which may be slow.
-    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/CreateOrder"))
+    grpc_app_favouring(telemetry, routes, CALLERS, limits, |_, path| !path.ends_with("/CreateOrder"))
 }
 
 struct Interface {

@@ -50,6 +50,7 @@ use waypost_durable::{
         host::{Host, Options},
     },
 };
+use waypost_identity::Identity;
 use waypost_resilience::{
     discovery::Discovery,
     grpc::{Channel, ChannelOptions},
@@ -74,6 +75,8 @@ pub struct Parts {
     pub broker: Arc<dyn Broker>,
     /// How the replicas of inventory and payment are found.
     pub discovery: Discovery,
+    /// Who this role is to those that it calls, where they ask for that.
+    pub identity: Option<Identity>,
 }
 
 /// Opens and migrates the database and returns the role. Orders that a former process left unfinished are resumed as
@@ -189,7 +192,8 @@ fn retention(config: &Config, store: Arc<dyn Store>, telemetry: &Telemetry) -> W
 fn connect(parts: &Parts, service: &'static str, target: &str, steps: &Steps) -> Result<Channel, Error> {
     // A price is looked up in the client's time, which may be short; a try of a step has its own.
     let counts_timeouts_from = steps.attempt_timeout.get() / 2;
-    let options = ChannelOptions { counts_timeouts_from, ..ChannelOptions::default() };
+    let tls = parts.identity.as_ref().map(|identity| identity.outgoing(service));
+    let options = ChannelOptions { counts_timeouts_from, tls, ..ChannelOptions::default() };
     Channel::discover_lazy(&parts.discovery, &parts.telemetry, target, options)
         .map_err(|source| Error::Channel { service, source })
 }

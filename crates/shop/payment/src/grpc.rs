@@ -16,14 +16,23 @@ use waypost_api::{
     },
 };
 use waypost_durable::Epoch;
-use waypost_service::{GrpcLimits, grpc_app_favouring};
+use waypost_service::{Callers, GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
+
+/// Who may call what, where callers are known by their certificates.
+pub const CALLERS: Callers = &[
+    ("Authorize", &["order"]),
+    ("Capture", &["order"]),
+    ("Void", &["order"]),
+    ("Refund", &["order"]),
+    ("GetPayment", &["order"]),
+];
 
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, payments: Payments, limits: &GrpcLimits) -> axum::Router {
     let routes = Routes::new(PaymentServiceServer::new(Interface { payments }));
     // All calls but the one that begins something, which may be slow.
-    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Authorize"))
+    grpc_app_favouring(telemetry, routes, CALLERS, limits, |_, path| !path.ends_with("/Authorize"))
 }
 
 struct Interface {

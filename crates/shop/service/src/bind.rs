@@ -3,7 +3,10 @@
 //! All sockets of a process are bound before anything else is done, so that a taken port costs nothing. Binding
 //! and serving are apart: between them the kernel already queues connections.
 
-use crate::holder::{self, Holder};
+use crate::{
+    Secured,
+    holder::{self, Holder},
+};
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener as StdListener},
@@ -15,9 +18,17 @@ use tokio::net::TcpListener;
 pub struct Listener {
     pub(crate) inner: TcpListener,
     address: SocketAddr,
+    pub(crate) secured: Option<Secured>,
 }
 
 impl Listener {
+    /// Takes nobody who does not show a certificate. Each request then has an `Arc<waypost_identity::Peer>` in its
+    /// extensions.
+    #[must_use]
+    pub fn secured(self, secured: Secured) -> Listener {
+        Listener { secured: Some(secured), ..self }
+    }
+
     /// The address it is bound to; the port is the real one when 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -104,7 +115,7 @@ pub fn bind(address: SocketAddr) -> Result<Listener, BindError> {
         let socket = StdListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { inner: TcpListener::from_std(socket)?, address })
+        Ok(Listener { inner: TcpListener::from_std(socket)?, address, secured: None })
     };
     bound().map_err(|source| {
         let taken = source.kind() == io::ErrorKind::AddrInUse;

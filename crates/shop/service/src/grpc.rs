@@ -1,5 +1,6 @@
 //! A gRPC service as a router: the layers around it, outermost first.
 
+use crate::{Callers, callers::CallersLayer};
 use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Limited};
@@ -20,16 +21,18 @@ settings! {
     }
 }
 
-/// Wraps the services of a role into what [`crate::serve`] takes. All calls are alike.
+/// Wraps the services of a role into what [`crate::serve`] takes, for a listener without TLS: where callers are known, none
+/// of them may call. All calls are alike.
 pub fn grpc_app(telemetry: &Telemetry, routes: Routes, limits: &GrpcLimits) -> axum::Router {
-    grpc_app_favouring(telemetry, routes, limits, |_, _| true)
+    grpc_app_favouring(telemetry, routes, &[], limits, |_, _| true)
 }
 
-/// As [`grpc_app`], with places kept for the calls for whose method and path `favour` is true: those that begin nothing
+/// As [`grpc_app`], for the callers of this table, with places kept for the calls for whose method and path `favour` is true: those that begin nothing
 /// new, so that slow beginnings cannot keep others from being read, ended or undone.
 pub fn grpc_app_favouring(
     telemetry: &Telemetry,
     routes: Routes,
+    callers: Callers,
     limits: &GrpcLimits,
     favour: fn(&Method, &str) -> bool,
 ) -> axum::Router {
@@ -46,6 +49,8 @@ pub fn grpc_app_favouring(
         .layer(telemetry.grpc_server())
         // Work that nobody waits for is refused; what remains is the budget of every call made from here.
         .layer(deadline::ServerLayer::new())
+        // Before anything of the call's body is read.
+        .layer(CallersLayer::new(telemetry, callers))
         // Last, as only what is really read needs a bound.
         .map_request(move |request: Request<Body>| request.map(|body| bounded(body, request_size)));
     routes.prepare().into_axum_router().layer(layers)

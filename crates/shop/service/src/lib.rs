@@ -10,17 +10,22 @@
 //! - What is accepted before a drain is answered, or reported as cut ([`Served`]).
 //! - Nothing here reads the process environment or arguments; they come in as values.
 //!
-//! Left out: storage ([`DataDir`] only gives paths), TLS, signals and exit codes (the binary's).
+//! - A method is called by the roles that its service's table names, wherever the caller's role is known ([`Callers`]).
+//!
+//! Left out: storage ([`DataDir`] only gives paths), TLS of the public edge, signals and exit codes (the binary's).
 
 mod app;
 mod bind;
+mod callers;
 mod data;
 mod drain;
 mod grpc;
 mod holder;
 mod limits;
 mod network;
+mod once;
 mod process;
+mod secured;
 mod serve;
 
 pub mod admin;
@@ -32,12 +37,14 @@ pub mod operator;
 pub use crate::{
     app::{App, Check, Worker},
     bind::{BindError, Listener, bind},
+    callers::Callers,
     data::{DataDir, DataDirError},
     drain::{Drain, DrainTrigger},
     grpc::{GrpcLimits, grpc_app, grpc_app_favouring},
     limits::Limits,
     network::one_holder,
     process::{Drained, Pacing, Process},
+    secured::{Secured, Watching, watch},
     serve::{Served, serve},
 };
 /// What a role runs beside its requests; [`Process`] waits for it.

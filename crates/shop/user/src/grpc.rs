@@ -8,18 +8,21 @@ use waypost_api::user::v1::{
     user_service_server::{UserService, UserServiceServer},
 };
 use waypost_api::{FieldCode, UserId, http_bodies::Password};
-use waypost_service::{GrpcLimits, grpc_app_favouring};
+use waypost_service::{Callers, GrpcLimits, grpc_app_favouring};
 use waypost_telemetry::{ErrorType as _, Telemetry, record_error, set};
 
 use crate::Error;
 use crate::domain::User;
 use crate::logic::Users;
 
+/// Who may call what, where callers are known by their certificates.
+pub const CALLERS: Callers = &[("GetUser", &["gateway"]), ("Authenticate", &["gateway"])];
+
 /// The router of the gRPC interface with the layers that every role has.
 pub fn router(telemetry: &Telemetry, users: Users, limits: &GrpcLimits) -> axum::Router {
     let routes = Routes::new(UserServiceServer::new(Interface { users }));
     // All calls but the one that begins something, which may be slow.
-    grpc_app_favouring(telemetry, routes, limits, |_, path| !path.ends_with("/Authenticate"))
+    grpc_app_favouring(telemetry, routes, CALLERS, limits, |_, path| !path.ends_with("/Authenticate"))
 }
 
 struct Interface {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use waypost_durable::broker::Broker;
 use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::{Error, Storage};
+use waypost_identity::Identity;
 use waypost_resilience::discovery::Discovery;
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
@@ -14,7 +15,7 @@ use waypost_telemetry::Telemetry;
 use super::Role;
 use super::cache::Shared;
 use crate::exit::{Exit, Failure};
-use crate::settings::Settings;
+use crate::settings::{CacheKind, Settings};
 
 /// What the process lends to a role.
 pub(super) struct Loan {
@@ -28,6 +29,8 @@ pub(super) struct Loan {
     pub(super) broker: Option<Arc<dyn Broker>>,
     /// How the replicas of other roles are found.
     pub(super) discovery: Discovery,
+    /// Who the role is to others, if they ask for that.
+    pub(super) identity: Option<Identity>,
 }
 
 /// A built role.
@@ -51,7 +54,7 @@ impl From<waypost_order::Built> for Service {
 
 /// Builds the role: opens and migrates its database, seeds it when asked to, and returns what is to be served.
 pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result<Service, Failure> {
-    let Loan { telemetry, tasks, bound, storage, node, broker, discovery } = loan;
+    let Loan { telemetry, tasks, bound, storage, node, broker, discovery, identity } = loan;
     let broker =
         || broker.clone().ok_or_else(|| Failure::message(Exit::Internal, "the role was given no broker"));
     let built: Result<Service, anyhow::Error> = match role {
@@ -59,13 +62,22 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             let bound =
                 bound.ok_or_else(|| Failure::message(Exit::Internal, "the gateway was given no socket"))?;
             let shared = Shared::open(settings, &telemetry).await?;
-            let parts = waypost_gateway::Parts { telemetry, bound, rates: shared.rates(settings), discovery };
+            let tokens = &settings.gateway.tokens;
+            if settings.cache.kind == CacheKind::Redis && tokens.keys.is_empty() && tokens.keys_file.is_none()
+            {
+                tracing::warn!(
+                    "gateways that share a Redis share no token keys: a token of one is a stranger to the others; give \
+                     all of them one gateway.tokens.keys_file"
+                );
+            }
+            let rates = shared.rates(settings);
+            let parts = waypost_gateway::Parts { telemetry, bound, rates, discovery, identity };
             let app = waypost_gateway::build(&settings.gateway, &parts);
             app.map(|app| shared.join(app).into()).map_err(Into::into)
         }
         Role::Order => {
-            let parts =
-                waypost_order::Parts { telemetry, tasks, storage, node, broker: broker()?, discovery };
+            let broker = broker()?;
+            let parts = waypost_order::Parts { telemetry, tasks, storage, node, broker, discovery, identity };
             waypost_order::build(&settings.order, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::User => {
@@ -107,6 +119,9 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
     if stored().any(Error::is_full) || causes().any(is_disk_full) {
         return Exit::Io;
     }
+    if causes().any(is_of_the_configuration) {
+        return Exit::BadConfig;
+    }
     match stored().next() {
         Some(Error::InUse { .. } | Error::Server { .. } | Error::Unavailable(_)) => Exit::Unavailable,
         Some(Error::Busy(_)) => Exit::Temporary,
@@ -127,6 +142,11 @@ fn unshared(cause: Cause<'_>) -> Cause<'_> {
         Some(shared) => shared.as_ref(),
         None => cause,
     }
+}
+
+/// What only whoever wrote the settings can mend.
+fn is_of_the_configuration(cause: Cause<'_>) -> bool {
+    matches!(cause.downcast_ref(), Some(waypost_gateway::Error::KeysFile { .. }))
 }
 
 fn is_disk_full(cause: Cause<'_>) -> bool {

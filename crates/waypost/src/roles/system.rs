@@ -9,8 +9,11 @@ use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
 use waypost_durable::make_folder;
 use waypost_etcd::Registration;
+use waypost_identity::Identity;
 use waypost_service::operator::guarded;
-use waypost_service::{App, Check, DataDir, Drained, Limits, Pacing, Process, Tasks, admin};
+use waypost_service::{
+    App, Check, DataDir, Drained, Limits, Pacing, Process, Secured, Tasks, Watching, admin, watch,
+};
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
@@ -20,7 +23,7 @@ use super::build::{Loan, Service, build, exit_of};
 use super::discovery::{Finding, Registered};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
-use super::{Role, Sockets, node};
+use super::{Role, Sockets, identity, node};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::operator::dead_letter_routes;
 use crate::settings::{Effective, Settings};
@@ -45,6 +48,7 @@ struct Built {
     telemetry: Telemetry,
     tasks: Tasks,
     service: Service,
+    identity: Option<Identity>,
 }
 
 impl System {
@@ -86,6 +90,7 @@ impl System {
                     node: node.clone(),
                     broker,
                     discovery: finding.discovery.clone(),
+                    identity: identity::of(*role, &settings)?,
                 },
             ))
         };
@@ -173,14 +178,25 @@ fn launch(
     let mut operators = axum::Router::new();
     let mut letters: Vec<Arc<dyn DeadLetters>> = Vec::new();
     letters.extend(broker.as_ref().map(|broker| Arc::clone(&broker.dead_letters)));
-    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters } } in built {
+    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters }, identity } in built {
         letters.extend(dead_letters);
         operators = operators.merge(std::mem::take(&mut app.admin));
         if let Some(routes) = readiness.routes(role, &app.checks) {
             app.router = app.router.merge(routes);
         }
         let limits = limits(settings, role);
-        let socket = sockets.take(role).map(|listener| (listener, limits));
+        let mut listener = sockets.take(role);
+        if let Some(identity) = identity {
+            let every = settings.tls.refresh_interval.get();
+            let Watching { worker, check } =
+                watch(&identity, every, settings.tls.warn_before.get(), &telemetry);
+            app.workers.push(worker);
+            app.checks.push(check);
+            if role.grpc_services().is_some() {
+                listener = listener.map(|listener| listener.secured(Secured::new(&identity, &telemetry)));
+            }
+        }
+        let socket = listener.map(|listener| (listener, limits));
         process.start(role.name(), &telemetry, tasks, app, socket);
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
@@ -205,11 +221,11 @@ fn launch(
 
 /// Builds a role on a thread that may block: opening a database waits for the disk, and the roles wait side by side.
 async fn built(role: Role, settings: Settings, loan: Loan) -> Result<Built, Failure> {
-    let (telemetry, tasks) = (loan.telemetry.clone(), loan.tasks.clone());
+    let (telemetry, tasks, identity) = (loan.telemetry.clone(), loan.tasks.clone(), loan.identity.clone());
     let runtime = Handle::current();
     let service = tokio::task::spawn_blocking(move || runtime.block_on(build(role, &settings, loan)));
     let service = service.await.or_exit(Exit::Internal, format!("starting {}", role.name()))??;
-    Ok(Built { role, telemetry, tasks, service })
+    Ok(Built { role, telemetry, tasks, service, identity })
 }
 
 /// Makes the data folder, so that it survives a loss of power, and proves that it can be written to.

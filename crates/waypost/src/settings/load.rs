@@ -9,7 +9,7 @@ use waypost_telemetry::config::{Exporter, FromVariable};
 
 use super::{CacheKind, Settings, otel};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::roles::is_node_name;
+use crate::roles::{Role, is_node_name};
 
 /// Read when no file is named, if it exists.
 const DEFAULT_FILE: &str = "waypost.toml";
@@ -104,6 +104,17 @@ impl Effective {
         }
     }
 
+    /// Refuses roles that would listen where others than this machine reach them and nobody is asked who they are.
+    pub(crate) fn check_exposure(&self, roles: &[Role]) -> Result<(), Failure> {
+        let exposed = self.settings.tls.exposed(&self.settings.listen, roles);
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        let problem = |Complaint { key, reason }| Problem { origin: self.origin(&key), key, reason };
+        let problems = Problems::new(exposed.into_iter().map(problem).collect());
+        Err(Failure::message(Exit::BadConfig, problems))
+    }
+
     /// Adds `offset` to every port that no flag names; a port of 0 stays 0.
     pub(crate) fn shift_ports(&mut self, offset: u16) -> Result<(), Failure> {
         for (name, address) in self.settings.listen.named_mut() {
@@ -196,6 +207,7 @@ fn check(settings: &Settings) -> Vec<Complaint> {
         let reason = format!("{node:?} is no name of a node: up to 64 letters, digits and `-_.`");
         complaints.push(Complaint::new("runtime.node", reason));
     }
+    complaints.extend(settings.tls.check().into_iter().map(|complaint| complaint.under("tls")));
     let database = settings.database.check().into_iter();
     complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));

@@ -10,6 +10,7 @@ mod discovery;
 mod kafka;
 mod load;
 mod otel;
+mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
 pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
+use tls::Tls;
 
 settings! {
     /// Everything that can be set.
@@ -44,6 +46,8 @@ settings! {
         pub(crate) cache: Cache = Cache::default(),
         /// How roles find the replicas of each other.
         pub(crate) discovery: Discovery = Discovery::default(),
+        /// Who the roles are to each other.
+        pub(crate) tls: Tls = Tls::default(),
         /// What the process may use.
         pub(crate) runtime: Runtime = Runtime::default(),
         /// How the process ends.

@@ -26,6 +26,7 @@ pub(crate) fn settings(
     let flags = [args.settings.flags(), args.listen.flags(), args.signals.flags()].concat();
     let mut effective = load(Profile::Up, file, environment, flags)?;
     effective.shift_ports(args.listen.port_offset)?;
+    effective.check_exposure(&Role::ALL)?;
     Ok(effective)
 }
 

@@ -218,6 +218,7 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
         "run",
         "load",
         "config",
+        "certificates",
         "migrate",
         "orders",
         "dead-letters",

@@ -21,8 +21,14 @@ pub fn post_with(url: &str, headers: &[(&str, &str)], json: &str) -> Answer {
 }
 
 pub fn get(url: &str) -> Answer {
+    get_with(url, &[])
+}
+
+/// [`get`] with headers.
+pub fn get_with(url: &str, headers: &[(&str, &str)]) -> Answer {
     let (address, path) = parts(url);
-    send(Request::get(path), address)
+    let request = Request::get(path);
+    send(headers.iter().fold(request, |request, (name, value)| request.header(name, value)), address)
 }
 
 fn parts(url: &str) -> (SocketAddr, &str) {

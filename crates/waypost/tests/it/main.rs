@@ -10,6 +10,7 @@ mod configuration;
 mod environment;
 mod health;
 mod http;
+mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod load;

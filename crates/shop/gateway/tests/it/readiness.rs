@@ -25,6 +25,7 @@ async fn the_gateway_is_ready_when_each_service_says_that_it_is() {
         bound: SocketAddr::from(([127, 0, 0, 1], 8080)),
         rates: Rates::default(),
         discovery: Discovery::default(),
+        identity: None,
     };
     let app = build(&config, &parts).unwrap();
     let health = Health::default();

@@ -86,6 +86,7 @@ impl Shop {
             bound: address,
             rates,
             discovery: Discovery::default(),
+            identity: None,
         };
         let app = build(&config, &parts).unwrap();
         let (trigger, drain) = Drain::new();

@@ -143,6 +143,7 @@ async fn demo_is_refused_outside_loopback() {
         bound,
         rates: Rates::default(),
         discovery: Discovery::default(),
+        identity: None,
     };
     let error = build(&config, &parts).unwrap_err();
     assert!(matches!(error, Error::DemoOutsideLoopback { .. }));
@@ -153,6 +154,7 @@ async fn demo_is_refused_outside_loopback() {
             bound: loopback.parse().unwrap(),
             rates: Rates::default(),
             discovery: Discovery::default(),
+            identity: None,
         };
         assert!(build(&config, &parts).is_ok());
     }

@@ -187,6 +187,7 @@ impl Service {
             node: NODE.to_owned(),
             broker: Arc::clone(&broker) as _,
             discovery: Discovery::default(),
+            identity: None,
         };
         let assembled = waypost_order::orders(config, &parts, Arc::clone(&store), clock).unwrap();
         for worker in assembled.workers {

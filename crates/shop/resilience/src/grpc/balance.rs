@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use tonic::{Status, body::Body, transport::Endpoint};
+use tonic::{Status, body::Body};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_service::Service as _;
 use waypost_telemetry::{grpc::ClientLayer, opentelemetry::KeyValue};
@@ -20,6 +20,7 @@ use super::{
     pool::{Pool, PooledBody},
     replica::Replica,
     replicas::Replicas,
+    secured::{self, Dial},
 };
 use crate::{TARGET, deadline, retry};
 
@@ -59,12 +60,13 @@ impl Lines {
 impl Line {
     fn new(replica: &Arc<Replica>, all: &Replicas) -> Self {
         let options = &all.options;
-        let endpoint = Endpoint::from(replica.address.clone())
+        let endpoint = secured::endpoint(&replica.address, options.tls.as_ref())
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout);
-        let pool = Pool::new(endpoint, options.max_connections, options.calls_per_connection);
+        let dial = Dial::new(endpoint, options.tls.clone());
+        let pool = Pool::new(dial, options.max_connections, options.calls_per_connection);
         let guard = GuardLayer {
             breaker: replica.breaker.clone(),
             counts_timeouts_from: options.counts_timeouts_from,

@@ -21,6 +21,15 @@ pub(super) fn of_connection(error: transport::Error) -> Status {
     rename(Status::from_error(error.into()))
 }
 
+/// Why there was no answer, for people: the code, and the last cause, which knows most.
+pub(super) fn reason(status: &Status) -> String {
+    let first: &(dyn Error + 'static) = status;
+    match std::iter::successors(Some(first), |error| (*error).source()).skip(1).last() {
+        Some(cause) => format!("{:?}: {cause}", status.code()),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
+
 /// Gives the failures of a response's body their names.
 pub(super) fn name_body_faults(
     body: impl http_body::Body<Data = Bytes, Error = Status> + Send + 'static,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use tonic::{Code, Status, transport::Endpoint};
+use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -15,6 +15,7 @@ use waypost_telemetry::grpc::Connection;
 use super::{
     ChannelOptions,
     replica::{Kept, Standing},
+    secured::{self, Dial},
 };
 use crate::backoff::{Backoff, Random};
 
@@ -26,15 +27,16 @@ const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_s
 
 /// Watches a replica for ever. A replica that does not know the protocol gets calls as long as it can be reached.
 pub(super) async fn watch(address: Uri, options: ChannelOptions, kept: std::sync::Arc<Kept>) {
-    let endpoint = Endpoint::from(address)
+    let endpoint = secured::endpoint(&address, options.tls.as_ref())
         .connect_timeout(options.connect_timeout)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PING);
+    let dial = Dial::new(endpoint, options.tls);
     let random = Random::system();
     let mut failures = 0;
     loop {
-        let standing = follow(&endpoint, &kept, &mut failures).await;
+        let standing = follow(&dial, &kept, &mut failures).await;
         kept.set(standing);
         tokio::select! {
             () = kept.doubt.notified() => {}
@@ -45,8 +47,8 @@ pub(super) async fn watch(address: Uri, options: ChannelOptions, kept: std::sync
 }
 
 /// Keeps what the replica says until it says no more. Gives how it stands then.
-async fn follow(endpoint: &Endpoint, kept: &Kept, failures: &mut u32) -> Standing {
-    let mut client = HealthClient::new(Connection::lazy(endpoint));
+async fn follow(dial: &Dial, kept: &Kept, failures: &mut u32) -> Standing {
+    let mut client = HealthClient::new(dial.connection());
     let mut answers = match client.watch(HealthCheckRequest::default()).await {
         Ok(answers) => answers.into_inner(),
         Err(status) if status.code() == Code::Unimplemented => return Standing::Serving,

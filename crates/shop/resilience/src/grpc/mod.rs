@@ -17,6 +17,7 @@ mod health;
 mod pool;
 mod replica;
 mod replicas;
+mod secured;
 mod target;
 
 use std::{
@@ -31,16 +32,18 @@ use std::{
 use http::{Request, Response};
 use tonic::{Status, body::Body};
 use tower_service::Service;
+use waypost_identity::Outgoing;
 use waypost_telemetry::Telemetry;
 
 use crate::{breaker, discovery::Discovery};
 use balance::Lines;
 pub(crate) use balance::NoReplica;
 use replicas::Replicas;
+pub use secured::untraced;
 pub use target::{ChannelError, Target, check_address, check_target};
 
 /// How calls to one target are made.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChannelOptions {
     /// The most time that any call has, and the time of a call without a deadline.
     pub longest: Duration,
@@ -63,6 +66,8 @@ pub struct ChannelOptions {
     pub max_connections: usize,
     /// Calls that are open on a connection before a further one is made. RFC 9113 asks servers for no less than 100.
     pub calls_per_connection: usize,
+    /// Mutual TLS with the role that is called; none, and connections are plain.
+    pub tls: Option<Outgoing>,
 }
 
 impl Default for ChannelOptions {
@@ -77,6 +82,7 @@ impl Default for ChannelOptions {
             counts_timeouts_from: Duration::from_secs(5),
             max_connections: 16,
             calls_per_connection: 100,
+            tls: None,
         }
     }
 }

@@ -21,19 +21,17 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tonic::{
-    Status,
-    body::Body,
-    transport::{self, Endpoint},
-};
+use tonic::{Status, body::Body, transport};
 use tower::{ServiceExt as _, util::Oneshot};
 use tower_service::Service;
 use waypost_telemetry::grpc::Connection;
 
+use super::secured::Dial;
+
 /// Cheap to clone; clones share the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    endpoint: Endpoint,
+    dial: Dial,
     places: Arc<[Place]>,
     /// Calls on one connection before a further one is made.
     full: usize,
@@ -47,9 +45,9 @@ struct Place {
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: Endpoint, max_connections: usize, full: usize) -> Self {
+    pub(super) fn new(dial: Dial, max_connections: usize, full: usize) -> Self {
         let places = (0..max_connections.max(1)).map(|_| Place::default()).collect();
-        Self { endpoint, places, full }
+        Self { dial, places, full }
     }
 
     /// Calls that have not ended, over all connections.
@@ -80,9 +78,9 @@ impl Service<Request<Body>> for Pool {
         let place = self.choose();
         let counted = place.map(|place| Counted::new(&place.calls));
         let connection = match place {
-            Some(place) => place.connection.get_or_init(|| Connection::lazy(&self.endpoint)).clone(),
+            Some(place) => place.connection.get_or_init(|| self.dial.connection()).clone(),
             // There is at least one place, so this is never reached; a connection of its own serves as well.
-            None => Connection::lazy(&self.endpoint),
+            None => self.dial.connection(),
         };
         PooledCall { call: connection.oneshot(request), counted }
     }

@@ -139,7 +139,8 @@ impl Replica {
         options: &ChannelOptions,
     ) -> Self {
         let kept = Arc::new(Kept::new(address.clone(), Arc::clone(target), telemetry));
-        let watcher = waypost_telemetry::spawn(health::watch(address.clone(), *options, Arc::clone(&kept)));
+        let watcher =
+            waypost_telemetry::spawn(health::watch(address.clone(), options.clone(), Arc::clone(&kept)));
         let breaker = breaker(address, telemetry, options);
         let watcher = Some(watcher.abort_handle());
         Self { address: address.clone(), server, breaker, kept: Some(kept), watcher }

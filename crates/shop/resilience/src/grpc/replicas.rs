@@ -7,13 +7,13 @@ use std::{
 };
 
 use http::Uri;
-use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
 use waypost_telemetry::{Telemetry, grpc::Connection, opentelemetry::metrics::Counter};
 
 use super::{
-    ChannelError, ChannelOptions, Target, health,
+    ChannelError, ChannelOptions, Target, faults, health,
     replica::{Replica, Standing},
+    secured,
 };
 use crate::discovery::{Addresses, Discovery};
 
@@ -61,7 +61,7 @@ impl Replicas {
         };
         let form = match &target {
             Target::Fixed(addresses) => match addresses.as_slice() {
-                [address] => Form::Alone(Connection::lazy(&Endpoint::from(address.clone()))),
+                [address] => Form::Alone(secured::to(address, options.tls.clone())),
                 _ => Form::Addresses,
             },
             Target::Dns { host, port } => Form::Name(named(host, *port)?),
@@ -109,7 +109,7 @@ impl Replicas {
             return match health::ask(connection.clone()).await {
                 Ok(ServingStatus::Serving) => Ok(()),
                 Ok(status) => Err(format!("answers {}", status.as_str_name())),
-                Err(status) => Err(format!("{:?}", status.code())),
+                Err(status) => Err(faults::reason(&status)),
             };
         }
         let replicas = self.current();

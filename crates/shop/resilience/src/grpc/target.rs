@@ -55,8 +55,8 @@ pub enum ChannelError {
     },
     /// The target asks for TLS.
     #[error(
-        "the target {target:?} asks for TLS, which is not spoken between services: give http://host:port, and \
-         let a proxy or a mesh beside each service encrypt"
+        "the target {target:?} asks for TLS, which a target does not decide: give http://host:port; between roles, [tls] \
+         turns it on, and elsewhere a proxy beside the service encrypts"
     )]
     TlsTarget {
         /// The target as it was given.
@@ -111,7 +111,8 @@ impl FromStr for Target {
     }
 }
 
-fn address(target: &str) -> Result<Uri, ChannelError> {
+/// An address that is `http://host:port`.
+pub(super) fn address(target: &str) -> Result<Uri, ChannelError> {
     let uri: Uri =
         target.parse().map_err(|source| ChannelError::InvalidTarget { target: target.to_owned(), source })?;
     let has_only_authority = matches!(uri.path(), "" | "/") && uri.query().is_none();

@@ -5,9 +5,10 @@ use super::{
     head::HeadTimer,
     host,
     in_flight::{Counted, InFlight},
+    stream::Stream,
     wire::{Opening, Watch, Wire},
 };
-use crate::{Drain, Limits};
+use crate::{Drain, Limits, Secured};
 use axum::{body::Body, extract::ConnectInfo};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -26,14 +27,16 @@ use std::{
 };
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
+use waypost_identity::Peer;
 
 /// Everything that the connections of one listener share.
 pub(super) struct Server {
     router: axum::Router,
+    secured: Option<Secured>,
     http: auto::Builder<TokioExecutor>,
     header_timeout: Duration,
     write_timeout: Duration,
@@ -46,6 +49,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(
         router: axum::Router,
+        secured: Option<Secured>,
         limits: &Limits,
         drain: Drain,
         cut: CancellationToken,
@@ -54,6 +58,7 @@ impl Server {
         Arc::new(Server {
             // Prepares the router once instead of at each request.
             router: router.with_state(()),
+            secured,
             http: http_builder(limits),
             header_timeout: limits.header_timeout.get(),
             write_timeout: limits.write_timeout.get(),
@@ -68,9 +73,12 @@ impl Server {
     pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: Permit) {
         // Small answers must not wait for a full segment. Fails only when the peer is already gone.
         stream.set_nodelay(true).ok();
+        let Some((stream, identified)) = self.greet(stream, peer).await else { return };
         let (wire, watch) = Wire::new(stream, self.write_timeout);
         let own_requests = InFlight::default();
-        let service = hyper::service::service_fn(|request| self.respond(request, peer, &own_requests));
+        let service = hyper::service::service_fn(|request| {
+            self.respond(request, peer, identified.as_ref(), &own_requests)
+        });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(wire), service));
         let mut alarm = pin!(sleep_until(Instant::now() + self.header_timeout));
         let mut head = pin!(HeadTimer::new(self.header_timeout));
@@ -116,15 +124,43 @@ impl Server {
         }
     }
 
+    /// Finds out who is at the other end, where that matters; `None` when it is nobody who may be there, or says nothing.
+    async fn greet(&self, tcp: TcpStream, peer: SocketAddr) -> Option<(Stream, Option<Arc<Peer>>)> {
+        let Some(secured) = &self.secured else { return Some((Stream::Plain(tcp), None)) };
+        let handshake = async {
+            // Who has not begun to speak when a drain begins is owed nothing.
+            let mut first = [0];
+            let has_begun = tokio::select! {
+                biased;
+                peeked = tcp.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
+                () = self.drain.started() => false,
+            };
+            if !has_begun {
+                return None;
+            }
+            let (stream, identified) = secured.accept(tcp, peer).await?;
+            Some((Stream::Tls(Box::new(stream)), Some(identified)))
+        };
+        tokio::select! {
+            biased;
+            greeted = timeout(self.header_timeout, Box::pin(handshake)) => greeted.ok().flatten(),
+            () = self.cut.cancelled() => None,
+        }
+    }
+
     fn respond(
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
+        identified: Option<&Arc<Peer>>,
         own_requests: &InFlight,
     ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<> {
         let requests = [own_requests.begin(), self.requests.begin()];
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(identified) = identified {
+            request.extensions_mut().insert(Arc::clone(identified));
+        }
         let version = request.version();
         // A router is always ready.
         let response = host::is_named(&request).then(|| self.router.clone().call(request));

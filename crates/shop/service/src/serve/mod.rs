@@ -11,6 +11,7 @@ mod connection;
 mod head;
 mod host;
 mod in_flight;
+mod stream;
 mod wire;
 
 use self::{admission::Admission, connection::Server, in_flight::InFlight};
@@ -45,7 +46,8 @@ pub async fn serve(listener: Listener, router: axum::Router, limits: Limits, dra
     let requests = InFlight::default();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let server = Server::new(router, &limits, drain.clone(), cut.clone(), requests.clone());
+    let Listener { inner: socket, secured, .. } = listener;
+    let server = Server::new(router, secured, &limits, drain.clone(), cut.clone(), requests.clone());
     let mut served = Served::default();
     let mut admit = |stream: TcpStream, peer: SocketAddr| {
         if let Some(permit) = admission.admit(peer.ip()) {
@@ -57,7 +59,6 @@ pub async fn serve(listener: Listener, router: axum::Router, limits: Limits, dra
         }
     };
 
-    let socket = listener.inner;
     loop {
         let accepted = tokio::select! {
             biased;

@@ -10,6 +10,7 @@
 //! Nor has hyper a time-out for writing: a peer that asks for much and reads nothing would hold the answer's memory for
 //! ever. A write that makes no progress for a while fails here, which ends the connection.
 
+use super::stream::Stream;
 use std::{
     io,
     pin::Pin,
@@ -22,7 +23,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
 
@@ -95,10 +95,10 @@ impl Watch {
     }
 }
 
-/// A TCP stream that shows its opening to a [`Watch`] and whose writes do not stall for long.
+/// A stream that shows its opening to a [`Watch`] and whose writes do not stall for long.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     watch: Watch,
     write_timeout: Duration,
     /// Runs while a write waits for the peer.
@@ -106,13 +106,13 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> (Wire, Watch) {
+    pub(super) fn new(stream: Stream, write_timeout: Duration) -> (Wire, Watch) {
         let watch = Watch::default();
         (Wire { stream, watch: watch.clone(), write_timeout, stall: None }, watch)
     }
 
     /// Fails a write that has been waiting for too long.
-    fn watched(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn watched<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -157,7 +157,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // What TLS has taken and not yet sent waits here.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watched(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

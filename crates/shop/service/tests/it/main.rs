@@ -10,4 +10,5 @@ mod health;
 mod limits;
 mod periodic;
 mod process;
+mod secured;
 mod support;

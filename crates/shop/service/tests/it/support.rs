@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
     task::JoinHandle,
 };
-use waypost_service::{Drain, DrainTrigger, Limits, Served, bind, serve};
+use waypost_service::{Drain, DrainTrigger, Limits, Listener, Secured, Served, bind, serve};
 use waypost_test_client::Request;
 
 /// Longest wait for anything that must happen.
@@ -24,7 +24,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(router: Router, limits: Limits) -> Server {
+        Server::serve(bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap(), router, limits)
+    }
+
+    pub(crate) fn start_secured(router: Router, limits: Limits, secured: Secured) -> Server {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Server::serve(listener.secured(secured), router, limits)
+    }
+
+    fn serve(listener: Listener, router: Router, limits: Limits) -> Server {
         let address = listener.address();
         let (trigger, drain) = Drain::new();
         let serving = waypost_telemetry::spawn(serve(listener, router, limits, drain));

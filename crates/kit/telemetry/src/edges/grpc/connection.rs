@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context as TaskContext, Poll, ready};
 
 use http::{Request, Response, Uri};
+use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use opentelemetry::KeyValue;
@@ -67,6 +68,32 @@ impl Connection {
     pub fn lazy_from(endpoint: &Endpoint, local_address: Option<IpAddr>) -> Self {
         let peer = Peer::default();
         let connector = Connector::new(endpoint, local_address, peer.clone());
+        Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
+    }
+
+    /// As [`lazy`](Self::lazy), with something of one's own between TCP and HTTP/2, such as a TLS that tonic does not have.
+    /// `over` is called for each connection that is made, within the endpoint's `connect_timeout`; an error of it is the
+    /// call's.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use hyper_util::rt::TokioIo;
+    /// use tonic::transport::Endpoint;
+    /// use waypost_telemetry::grpc::Connection;
+    ///
+    /// let endpoint = Endpoint::from_static("http://127.0.0.1:9092");
+    /// let connection = Connection::lazy_over(&endpoint, |tcp| async move { Ok(TokioIo::new(tcp)) });
+    /// # drop(connection);
+    /// # });
+    /// ```
+    pub fn lazy_over<F, Fut, Io>(endpoint: &Endpoint, over: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Io, BoxError>> + Send + 'static,
+        Io: Read + Write + Send + Unpin + 'static,
+    {
+        let peer = Peer::default();
+        let connector = Over { tcp: Connector::new(endpoint, None, peer.clone()), over };
         Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
     }
 
@@ -166,9 +193,11 @@ impl Connector {
     }
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 impl Service<Uri> for Connector {
     type Response = TokioIo<TcpStream>;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
@@ -183,6 +212,35 @@ impl Service<Uri> for Connector {
                 peer.set(address);
             }
             Ok(stream)
+        })
+    }
+}
+
+/// A connection with something on top of it.
+struct Over<F> {
+    tcp: Connector,
+    over: F,
+}
+
+impl<F, Fut, Io> Service<Uri> for Over<F>
+where
+    F: Fn(TcpStream) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Io, BoxError>> + Send + 'static,
+    Io: Read + Write + Send + Unpin + 'static,
+{
+    type Response = Io;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Io, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
+        self.tcp.poll_ready(task)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let (connecting, over) = (self.tcp.call(target), self.over.clone());
+        Box::pin(async move {
+            let tcp = connecting.await?.into_inner();
+            over(tcp).await
         })
     }
 }

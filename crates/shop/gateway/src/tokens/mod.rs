@@ -3,13 +3,17 @@
 //! Invariant: one algorithm, HS256; a token must name one of our keys and carry `exp`, `nbf`, `iss`, `aud` and
 //! `sub`, each checked. jsonwebtoken 11 checks neither `nbf` nor `iss` unless told to.
 
-use crate::{
-    Error,
-    config::{SigningKey, TokenSettings},
-};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
+mod keys;
+
+pub(crate) use keys::Keys;
+
+use crate::{Error, config::TokenSettings};
+use jsonwebtoken::{Algorithm, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use waypost_api::{ErrorCode, UserId};
 
 /// Longest token that is looked at; ours have about 300 bytes.
@@ -22,19 +26,13 @@ pub(crate) struct Principal {
     pub(crate) is_admin: bool,
 }
 
-/// The keys in use.
+/// What tokens are made and judged with.
 pub(crate) struct Tokens {
-    keys: Vec<Key>,
+    keys: Arc<Keys>,
     validation: Validation,
     issuer: String,
     audience: String,
     lifetime: Duration,
-}
-
-struct Key {
-    kid: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,12 +54,9 @@ enum Role {
 }
 
 impl Tokens {
-    /// Takes the configured keys, or makes one.
+    /// Takes the keys of the file, those of the configuration, or makes one.
     pub(crate) fn new(settings: &TokenSettings) -> Result<Tokens, Error> {
-        let mut keys: Vec<Key> = settings.keys.iter().map(Key::configured).collect();
-        if keys.is_empty() {
-            keys.push(Key::random()?);
-        }
+        let keys = Arc::new(Keys::open(settings)?);
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.set_issuer(&[&settings.issuer]);
@@ -75,6 +70,11 @@ impl Tokens {
             audience: settings.audience.clone(),
             lifetime: settings.lifetime.get(),
         })
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// Seconds that a token lasts.
@@ -94,7 +94,7 @@ impl Tokens {
             iat: now,
             role: if principal.is_admin { Role::Admin } else { Role::User },
         };
-        let key = self.keys.first().ok_or_else(waypost_api::Error::internal)?;
+        let key = self.keys.signer(SystemTime::now()).ok_or_else(waypost_api::Error::internal)?;
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::HS256) };
         jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|_| waypost_api::Error::internal())
     }
@@ -105,8 +105,8 @@ impl Tokens {
             return Err(ErrorCode::Unauthenticated);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| ErrorCode::Unauthenticated)?;
-        let named = |key: &&Key| header.kid.as_ref() == Some(&key.kid);
-        let key = self.keys.iter().find(named).ok_or(ErrorCode::Unauthenticated)?;
+        let named = header.kid.and_then(|kid| self.keys.named(&kid));
+        let key = named.ok_or(ErrorCode::Unauthenticated)?;
         let decoded = jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation);
         let claims = decoded.map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => ErrorCode::TokenExpired,
@@ -114,21 +114,5 @@ impl Tokens {
         })?;
         let Claims { sub, role, .. } = claims.claims;
         Ok(Principal { user_id: sub, is_admin: role == Role::Admin })
-    }
-}
-
-impl Key {
-    fn configured(key: &SigningKey) -> Key {
-        Key::new(key.kid.clone(), key.secret.expose().as_bytes())
-    }
-
-    fn random() -> Result<Key, Error> {
-        let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret).map_err(|source| Error::RandomKey { source })?;
-        Ok(Key::new("start".to_owned(), &secret))
-    }
-
-    fn new(kid: String, secret: &[u8]) -> Key {
-        Key { kid, encoding: EncodingKey::from_secret(secret), decoding: DecodingKey::from_secret(secret) }
     }
 }
