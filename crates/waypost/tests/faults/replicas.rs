@@ -178,7 +178,7 @@ async fn replicas_are_replaced_one_by_one_and_nobody_notices() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_wakes_after_it_was_replaced_is_refused() {
+async fn a_runner_that_wakes_after_it_was_replaced_changes_nothing() {
     let _alone = alone().await;
     let (servers, collector) = (Servers::start(), Collector::start(Behaviour::Takes).unwrap());
     let fleet = servers.fleet(&REPLICAS, Some(collector.endpoint())).await;
