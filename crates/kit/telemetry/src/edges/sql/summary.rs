@@ -101,6 +101,8 @@ mod tests {
                 "CREATE TABLE orders",
             ),
             ("create unique index orders_by_user on orders (user_id)", "create index orders_by_user"),
+            ("CREATE USER alice IDENTIFIED BY tiger", "CREATE USER"),
+            ("alter role \"alice\" set x = y; DROP USER IF EXISTS alice", "alter role; DROP USER"),
             ("PRAGMA journal_mode = WAL", "PRAGMA journal_mode"),
             ("BEGIN IMMEDIATE", "BEGIN"),
             ("SAVEPOINT unit", "SAVEPOINT"),
