@@ -32,6 +32,7 @@ mod settings;
 mod spans;
 mod sql;
 mod sql_literals;
+mod sqlx;
 mod stalls;
 mod start;
 mod streams;
