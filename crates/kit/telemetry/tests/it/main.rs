@@ -17,6 +17,7 @@ mod grpc_streams;
 mod handles;
 mod http_client;
 mod http_server;
+mod kafka;
 mod ledgers;
 mod log_layers;
 mod log_lines;
