@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use waypost_telemetry::FinishedSpan;
 use waypost_test_servers::etcd;
 use waypost_test_servers::kafka::Topics;
 use waypost_test_servers::postgres::{Database, execute};
@@ -236,9 +237,9 @@ async fn each_order_is_one_trace(verdict: &Verdict, collector: &Collector) {
     let mut whole = 0;
     for span in told() {
         let trace = collector.trace(&span.trace_id().to_string());
-        let services: BTreeSet<&str> = trace.iter().map(|span| span.service_name()).collect();
+        let services: BTreeSet<&str> = trace.iter().map(FinishedSpan::service_name).collect();
         assert!(services.contains("notification-service"), "{services:?}");
-        let ids: HashSet<_> = trace.iter().map(|span| span.span_id()).collect();
+        let ids: HashSet<_> = trace.iter().map(FinishedSpan::span_id).collect();
         let roots = trace.iter().filter(|span| span.parent_id().is_none()).count();
         let orphans =
             trace.iter().filter(|span| span.parent_id().is_some_and(|parent| !ids.contains(&parent))).count();
