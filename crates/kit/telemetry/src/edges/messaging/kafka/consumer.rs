@@ -26,6 +26,7 @@ use crate::core::span::Outcome;
 /// `StreamConsumer`, which it leads to, is as it was: subscriptions, assignments, offsets.
 ///
 /// ```no_run
+/// # async fn write_mail(_: Option<&[u8]>) -> std::io::Result<()> { Ok(()) }
 /// # async fn example(config: rdkafka::ClientConfig) -> Result<(), Box<dyn std::error::Error>> {
 /// use rdkafka::consumer::{CommitMode, Consumer as _};
 /// use rdkafka::message::Message as _;
@@ -35,8 +36,7 @@ use crate::core::span::Outcome;
 /// consumer.subscribe(&["orders"])?;
 /// loop {
 ///     let message = consumer.recv().await?;
-///     let work = async { String::from_utf8(message.payload().unwrap_or_default().to_vec()).map(drop) };
-///     consumer.process(&message, work).await?;
+///     consumer.process(&message, write_mail(message.payload())).await?;
 ///     consumer.commit_message(&message, CommitMode::Async)?;
 /// }
 /// # }
