@@ -77,7 +77,7 @@ const MUTATIONS: [Mutation; 15] = [
         file: "crates/shop/order/src/store/sqlite.rs",
         text: "AND (order_id IS NULL OR ended_at <= ?1) LIMIT ?2)",
         instead: "LIMIT ?2)",
-        tests: &["-p", "waypost-order", "--test", "it", "a_key_is_kept_while_its_order_runs_and_after"],
+        tests: &["-p", "waypost-order", "--test", "it", "a_key_is_kept_while_its_order_runs_and_a_day_after"],
     },
     Mutation {
         name: "retention-of-the-broker",
@@ -232,5 +232,26 @@ mod tests {
             let mutated = mutation.apply(&source).unwrap();
             assert_ne!(source, mutated, "{}", mutation.name);
         }
+    }
+
+    /// Of no test `cargo test` says that it succeeds, and the mutation would seem to go unnoticed.
+    #[test]
+    fn every_mutation_names_tests_that_there_are() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let sources = sources(&root.join("crates"));
+        for mutation in &MUTATIONS {
+            let filter = mutation.tests.last().unwrap();
+            assert!(sources.iter().any(|source| source.contains(filter)), "{}: {filter}", mutation.name);
+        }
+    }
+
+    fn sources(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: PathBuf| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => vec![fs::read_to_string(path).unwrap()],
+            _ => Vec::new(),
+        };
+        entries.flat_map(read).collect()
     }
 }
