@@ -9,13 +9,19 @@
 #![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 
 pub mod etcd;
+pub mod explain;
 pub mod kafka;
 pub mod own_kafka;
+pub mod own_postgres;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
+pub mod small_disk;
 
 /// A superuser's URL of PostgreSQL, such as `postgres://postgres@127.0.0.1:41234/postgres`.
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
+/// The folder of PostgreSQL's programs, for a test that starts one of its own ([`own_postgres::OwnPostgres`]).
+pub const POSTGRES_BIN: &str = "TEST_POSTGRES_BIN";
 /// The URL of a Redis, such as `redis://127.0.0.1:41235`.
 pub const REDIS: &str = "TEST_REDIS_URL";
 /// The program `redis-server`, for tests that need a server of their own.

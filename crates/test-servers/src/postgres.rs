@@ -25,6 +25,19 @@ impl Database {
         Self { server, name }
     }
 
+    /// Drops what is in it, with its connections, so that it is as it was made.
+    pub fn empty(&self) {
+        let name = &self.name;
+        let again = [
+            format!("DROP DATABASE {name} WITH (FORCE)"),
+            format!("CREATE DATABASE {name} TEMPLATE template0"),
+        ];
+        for statement in again {
+            execute(&self.server, statement)
+                .unwrap_or_else(|error| panic!("the database {name} cannot be made anew: {error}"));
+        }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -58,10 +71,49 @@ fn with_database(server: &str, name: &str) -> String {
     format!("{}/{name}{query}", &address[..end])
 }
 
+/// A session of a stranger, who holds locks, takes connections or looks. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Session(PgConnection);
+
+impl Session {
+    /// Connects by a URL.
+    pub async fn connect(url: &str) -> Self {
+        let connected = PgConnection::connect(url).await;
+        Self(connected.unwrap_or_else(|error| panic!("connecting to {url}: {error}")))
+    }
+
+    /// As many as the server has room for, at most so many.
+    pub async fn connect_all(url: &str, max: usize) -> Vec<Self> {
+        let mut sessions = Vec::new();
+        while sessions.len() < max
+            && let Ok(connection) = PgConnection::connect(url).await
+        {
+            sessions.push(Self(connection));
+        }
+        sessions
+    }
+
+    /// Runs statements and gives back what the server refused.
+    pub async fn try_execute(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.0.execute(sqlx::raw_sql(sql)).await.map(drop)
+    }
+
+    /// Runs statements.
+    pub async fn execute(&mut self, sql: &'static str) {
+        self.try_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// The number that a query answers with.
+    pub async fn number(&mut self, sql: &'static str) -> i64 {
+        let number = sqlx::query_scalar(sql).fetch_one(&mut self.0).await;
+        number.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
 /// Runs statements over a connection of its own.
 ///
 /// # Errors
-/// What the server says of the first that fails.
+/// What the server refused, or why it does not answer.
 pub fn execute(url: &str, statement: String) -> Result<(), sqlx::Error> {
     let url = url.to_owned();
     on_own_runtime(async move {

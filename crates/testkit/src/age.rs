@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// Makes every time in every database of a data folder this much older, or younger, and tells how many times there were.
 /// The databases may be open.
-pub fn age(data: &Path, milliseconds: i64) -> anyhow::Result<usize> {
+pub(crate) fn age(data: &Path, milliseconds: i64) -> anyhow::Result<u64> {
     let mut aged = 0;
     for file in std::fs::read_dir(data)? {
         let path = file?.path();
@@ -19,7 +19,7 @@ pub fn age(data: &Path, milliseconds: i64) -> anyhow::Result<usize> {
     Ok(aged)
 }
 
-fn age_database(path: &Path, milliseconds: i64) -> anyhow::Result<usize> {
+fn age_database(path: &Path, milliseconds: i64) -> anyhow::Result<u64> {
     let mut database = Connection::open(path)?;
     database.busy_timeout(Duration::from_secs(30))?;
     let unit = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -43,7 +43,7 @@ fn age_database(path: &Path, milliseconds: i64) -> anyhow::Result<usize> {
         let sql = format!(
             "UPDATE {table} SET {column} = {column} - ?1 WHERE {column} BETWEEN 1600000000000 AND 2200000000000"
         );
-        aged += unit.execute(&sql, [milliseconds])?;
+        aged += u64::try_from(unit.execute(&sql, [milliseconds])?)?;
     }
     for (_, sql) in &triggers {
         unit.execute_batch(sql)?;

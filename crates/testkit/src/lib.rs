@@ -8,10 +8,12 @@
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 
 mod age;
+mod age_server;
 pub mod audit;
 pub mod browser;
 mod collector;
 mod convert;
+mod data;
 mod disk;
 mod fleet;
 pub mod program;
@@ -20,9 +22,9 @@ mod roles;
 mod shop;
 mod viewer;
 
-pub use age::age;
 pub use browser::{Browser, left_out};
 pub use collector::{Behaviour, Collector};
+pub use data::Data;
 pub use disk::{ForgetfulDisk, PowerCut};
 pub use fleet::Fleet;
 pub use roles::{Role, Roles};

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::proxy::{Late, LossyProxy, Seen, Weather};
-use crate::{Client, Process, Stopped, program};
+use crate::{Client, Data, Process, Stopped, program};
 
 /// A role that can be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,7 @@ impl fmt::Display for Role {
 pub struct Roles {
     binary: PathBuf,
     folder: TempDir,
+    data: Data,
     settings: Vec<String>,
     weather: Weather,
     links: Vec<(Role, LossyProxy)>,
@@ -101,6 +102,26 @@ impl Roles {
     /// # Errors
     /// When a port or a folder cannot be had, or the schema cannot be made.
     pub async fn prepare(binary: impl Into<PathBuf>, settings: &[(&str, &str)]) -> anyhow::Result<Roles> {
+        Roles::prepare_on(binary, None, settings).await
+    }
+
+    /// As [`Roles::prepare`], with the data of all roles in this database of a PostgreSQL server, by its URL.
+    ///
+    /// # Errors
+    /// As [`Roles::prepare`].
+    pub async fn prepare_on_postgres(
+        binary: impl Into<PathBuf>,
+        url: &str,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Roles> {
+        Roles::prepare_on(binary, Some(url), settings).await
+    }
+
+    async fn prepare_on(
+        binary: impl Into<PathBuf>,
+        server: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Roles> {
         let (binary, folder, weather) = (binary.into(), tempfile::tempdir()?, Weather::default());
         let mut links = Vec::new();
         let mut set: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -109,9 +130,18 @@ impl Roles {
             set.push(format!("{key}=http://{}", proxy.address()));
             links.push((callee, proxy));
         }
-        set.push(format!("data.folder={}", folder.path().join("data").display()));
+        let data_folder = folder.path().join("data");
+        set.push(format!("data.folder={}", data_folder.display()));
+        let data = match server {
+            Some(url) => {
+                set.extend(["database.kind=postgres".to_owned(), format!("database.url={url}")]);
+                Data::Server { url: url.to_owned(), folder: data_folder }
+            }
+            None => Data::Folder(data_folder),
+        };
         let front = LossyProxy::start("client-gateway", &Weather::default()).await?;
-        let roles = Roles { binary, folder, settings: set, weather, links, front, running: BTreeMap::new() };
+        let running = BTreeMap::new();
+        let roles = Roles { binary, folder, data, settings: set, weather, links, front, running };
         let migrated = roles.spawn(&["migrate"])?.ended().await?;
         anyhow::ensure!(migrated.status.success(), "{}", migrated.output);
         Ok(roles)
@@ -175,6 +205,26 @@ impl Roles {
         Ok(())
     }
 
+    /// Runs another command of the program with the settings of the roles, such as `export DIR`, and waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not end.
+    pub async fn command(&self, words: &[&str]) -> anyhow::Result<Stopped> {
+        self.spawn(words)?.ended().await
+    }
+
+    /// Lets the data of all roles be in this database of a PostgreSQL server from their next start on. The broker's file stays
+    /// where it is.
+    ///
+    /// # Errors
+    /// When it is on a server already.
+    pub fn keep_on_postgres(&mut self, url: &str) -> anyhow::Result<()> {
+        let Data::Folder(folder) = &self.data else { anyhow::bail!("the data is on a server already") };
+        self.data = Data::Server { url: url.to_owned(), folder: folder.clone() };
+        self.settings.extend(["database.kind=postgres".to_owned(), format!("database.url={url}")]);
+        Ok(())
+    }
+
     /// Sends a role a signal by name, such as `STOP`.
     ///
     /// # Errors
@@ -184,9 +234,9 @@ impl Roles {
         running.process.signal(signal)
     }
 
-    /// The folder of the databases.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+    /// Where their data is.
+    pub fn data(&self) -> &Data {
+        &self.data
     }
 
     /// Whether the proxies lose calls.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use waypost_settings::{Duration, Flag};
@@ -75,6 +76,12 @@ pub(crate) enum Command {
     /// Bring the databases to the schema of this version, without starting anything
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Write the data of the roles into a folder, for another database
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(TransferArgs),
+    /// Put exported data into an empty database
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(TransferArgs),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions { shell: Shell },
@@ -143,6 +150,18 @@ const MIGRATE_EXAMPLES: &str = "\
 Examples:
   waypost migrate --dry-run               what would be done, and to which files
   waypost migrate --data /var/lib/waypost";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  waypost export /backup/moved --data /var/lib/waypost
+  waypost export /backup/payments --role payment --config shop.toml
+Stop the roles first: what they write meanwhile is not in it. It holds keys and hashes of passwords.";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  waypost import /backup/moved --config postgres.toml
+  waypost import /backup/moved --role order --role payment
+A role is imported whole or not at all, and only into a database that has nothing of it.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -392,6 +411,19 @@ pub(crate) struct MigrateArgs {
     /// Only say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What is moved, and where to or from.
+#[derive(Args, Debug)]
+pub(crate) struct TransferArgs {
+    /// The folder of the export
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only this role; may be repeated [default: all that keep data]
+    #[arg(long = "role", value_name = "ROLE", value_parser = PossibleValuesParser::new(crate::stores::names()))]
+    pub(crate) roles: Vec<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
 }
 
 impl SettingFlags {

@@ -19,7 +19,9 @@ mod roles;
 mod run;
 mod settings;
 mod shutdown;
+mod stores;
 mod story;
+mod transfer;
 mod up;
 mod viewer;
 
@@ -84,6 +86,14 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
         Command::Migrate(args) => {
             let effective = migrate::settings(&args, file, &environment)?;
             on_runtime(1, migrate::migrate(args, effective))
+        }
+        Command::Export(args) => {
+            let effective = transfer::settings(&args, file, &environment)?;
+            on_runtime(1, transfer::export(args, effective))
+        }
+        Command::Import(args) => {
+            let effective = transfer::settings(&args, file, &environment)?;
+            on_runtime(1, transfer::import(args, effective))
         }
         Command::Orders(args) => {
             let admin = Admin::find(&args.admin.address, file, &environment)?;

@@ -13,19 +13,7 @@ use crate::console::say;
 use crate::exit::{Exit, Failure};
 use crate::roles::{exit_of, prepare};
 use crate::settings::{BrokerKind, Effective, Environment, Profile, load};
-
-/// What brings a database to its schema, wherever it is kept.
-type MigratorOf = fn(&Storage) -> Box<dyn Migrator>;
-
-/// The databases of the system.
-const DATABASES: [(&str, MigratorOf); 6] = [
-    ("order", waypost_order::store::migrator),
-    ("user", waypost_user::store::migrator),
-    ("inventory", waypost_inventory::store::migrator),
-    ("payment", waypost_payment::store::migrator),
-    ("provider", waypost_provider::store::migrator),
-    ("notification", waypost_notification::store::migrator),
-];
+use crate::stores::STORES;
 
 /// The configuration of a migration.
 pub(crate) fn settings(
@@ -48,7 +36,7 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     if !args.dry_run {
         prepare(&data)?;
     }
-    let services = DATABASES.map(|(name, migrator)| (name, migrator(&storage)));
+    let services = STORES.map(|store| (store.content.name, (store.migrator)(&storage)));
     // The broker's files are on this machine wherever the services keep their data.
     let is_embedded = effective.settings.broker.kind == BrokerKind::Embedded;
     let broker = match effective.settings.files() {

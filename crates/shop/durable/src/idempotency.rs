@@ -54,6 +54,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::params;
 
 use crate::clock::{millis, saturating_millis};
+use crate::transfer::{Column, Kind, Table};
 use crate::{Error, Unit};
 
 /// The table, for a service's list of migrations.
@@ -72,6 +73,23 @@ CREATE TABLE idempotency (
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_by_age ON idempotency (created_at);
 ";
+
+/// The table, for a service's list of what is moved to another database.
+pub const TABLE: Table = Table::new(
+    "idempotency",
+    3,
+    &[
+        Column("principal", Kind::Text),
+        Column("route", Kind::Text),
+        Column("key", Kind::Text),
+        Column("fingerprint", Kind::Bytes),
+        Column("fence", Kind::Number),
+        Column("lease_until", Kind::Time),
+        Column("recovery_point", Kind::Bytes),
+        Column("result", Kind::Bytes),
+        Column("created_at", Kind::Time),
+    ],
+);
 
 /// How long a claim holds before another request may take it over.
 pub const LEASE: Duration = Duration::from_secs(30);

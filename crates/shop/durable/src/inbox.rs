@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::params;
 
 use crate::clock::millis;
+use crate::transfer::{Column, Kind, Table};
 use crate::{Error, Unit};
 
 /// The table, for a service's list of migrations.
@@ -22,6 +23,13 @@ CREATE TABLE inbox (
 ) WITHOUT ROWID;
 CREATE INDEX inbox_by_age ON inbox (received_at);
 ";
+
+/// The table, for a service's list of what is moved to another database.
+pub const TABLE: Table = Table::new(
+    "inbox",
+    2,
+    &[Column("consumer", Kind::Text), Column("event_id", Kind::Text), Column("received_at", Kind::Time)],
+);
 
 /// Whether this consumer sees this event for the first time. True exactly once for each pair that is committed.
 pub fn first_time(unit: &mut Unit<'_>, consumer: &str, event_id: &str) -> Result<bool, Error> {

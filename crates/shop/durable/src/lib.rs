@@ -10,6 +10,7 @@
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
 //! - [`broker`]: the port, and an embedded durable broker. [`dead_letters`]: what could not be delivered.
 //! - [`saga`]: steps over several services, resumed after a crash and undone in reverse.
+//! - [`transfer`]: the rows of a store on their way to another database.
 //! - [`settle`]: what became of a unit whose answer is an error.
 //!
 //! Invariants: state, idempotency row and outbox row commit together or not at all; nothing cancels a unit that was
@@ -86,6 +87,7 @@ pub mod relay;
 pub mod saga;
 mod settle;
 mod storage;
+pub mod transfer;
 
 pub use backoff::Backoff;
 pub use clock::Clock;

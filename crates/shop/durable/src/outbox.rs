@@ -27,6 +27,7 @@ use waypost_telemetry::{ErrorType, propagation};
 use crate::Error;
 use crate::broker::Headers;
 use crate::dead_letters::DeadLetters;
+use crate::transfer::{Column, Kind, Table};
 pub use leadership::Leadership;
 pub use sqlite::{SqliteOutbox, append};
 
@@ -70,6 +71,45 @@ pub const PARKED_WITH: &str = "\
 ALTER TABLE outbox ADD COLUMN parked_error_type TEXT;
 ALTER TABLE outbox ADD COLUMN parked_attempts INTEGER;
 ";
+
+/// The table, for a service's list of what is moved to another database.
+pub const TABLE: Table = Table::new(
+    "outbox",
+    1,
+    &[
+        Column("position", Kind::Position),
+        Column("event_id", Kind::Text),
+        Column("topic", Kind::Text),
+        Column("key", Kind::Text),
+        Column("kind", Kind::Text),
+        Column("payload", Kind::Bytes),
+        Column("headers", Kind::Bytes),
+        Column("traceparent", Kind::Text),
+        Column("tracestate", Kind::Text),
+        Column("appended_at", Kind::Time),
+        Column("published_at", Kind::Time),
+        Column("parked_at", Kind::Time),
+        Column("parked_reason", Kind::Text),
+        Column("parked_error_type", Kind::Text),
+        Column("parked_attempts", Kind::Number),
+        Column("replayed_at", Kind::Time),
+        Column("replayed_by", Kind::Text),
+        Column("replay_reason", Kind::Text),
+    ],
+);
+
+/// A parked event's columns, in the order in which the letters of both databases are read.
+macro_rules! select_letters {
+    ($rest:literal) => {
+        concat!(
+            "SELECT position, event_id, topic, key, kind, payload, headers, appended_at, parked_at, parked_reason,
+                    replayed_at, replayed_by, replay_reason, parked_error_type, parked_attempts
+             FROM outbox ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_letters;
 
 /// An event to publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -86,6 +86,10 @@ pub async fn build(config: &Config, parts: Parts) -> Result<Built, Error> {
     store.end_leases(parts.node.clone()).await?;
     let orders = orders(config, &parts, Arc::clone(&store), Clock::system())?;
 
+    // Made by now, so that reading a list later needs no room for it. Without an answer the first list asks again.
+    if let Err(error) = store.token_key().await {
+        tracing::debug!(%error, "the key of page tokens was not made at the start");
+    }
     let outbox = store.outbox();
     let dead_letters = outbox.dead_letters();
     let relay = Relay::new(outbox, Arc::clone(&parts.broker), &parts.telemetry).with_options(RelayOptions {

@@ -68,6 +68,8 @@ settings! {
         pub(crate) connect_timeout: Duration = Duration::from_secs(5),
         /// How long a request waits for a connection that is free.
         pub(crate) acquire_timeout: Duration = Duration::from_secs(2),
+        /// How long a connection is kept that nobody needs.
+        pub(crate) idle_timeout: Duration = Duration::from_secs(60),
         /// How long one statement may take.
         pub(crate) statement_timeout: Duration = Duration::from_secs(15),
         /// How long a statement waits for a lock that another one holds.
@@ -139,6 +141,7 @@ impl Database {
             max_connections: self.max_connections,
             connect_timeout: self.connect_timeout.get(),
             acquire_timeout: self.acquire_timeout.get(),
+            idle_timeout: self.idle_timeout.get(),
             statement_timeout: self.statement_timeout.get(),
             lock_timeout: self.lock_timeout.get(),
         })

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use waypost_testkit::{Role, Roles, age, until};
+use waypost_testkit::{Role, Roles, until};
 
 use crate::alone;
 use crate::course::{Purchase, TIMEOUT, Told};
-use crate::shop::{PLENTY, prepared};
+use crate::shop::{Kind, PLENTY, on_each_kind, prepared};
 use crate::verdict::everything_is_right;
 
 const HOUR: i64 = 3_600_000;
@@ -23,21 +23,24 @@ const PATIENT: [(&str, &str); 4] = [
     ("order.key_purge_interval", "1s"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_running_order_keeps_its_key_when_the_clock_leaps_a_day() {
-    moved_by(25 * HOUR).await;
+on_each_kind! {
+    a_running_order_keeps_its_key_when_the_clock_leaps_a_day
+    orders_go_on_when_the_clock_is_set_back_a_day
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_go_on_when_the_clock_is_set_back_a_day() {
-    moved_by(-25 * HOUR).await;
+async fn a_running_order_keeps_its_key_when_the_clock_leaps_a_day(kind: Kind) {
+    moved_by(&kind, 25 * HOUR).await;
+}
+
+async fn orders_go_on_when_the_clock_is_set_back_a_day(kind: Kind) {
+    moved_by(&kind, -25 * HOUR).await;
 }
 
 /// Orders are under way without a provider, everything is killed, the clock moves, everything but the provider starts
 /// again, the keys are sent again, and at last the provider is back.
-async fn moved_by(milliseconds: i64) {
+async fn moved_by(kind: &Kind, milliseconds: i64) {
     let _alone = alone().await;
-    let mut roles = prepared(0..1, &PATIENT).await;
+    let mut roles = prepared(kind, 0..1, &PATIENT).await;
     roles.start_all().await.unwrap();
     let gateway = roles.gateway();
     roles.kill(Role::Provider).await.unwrap();
@@ -50,7 +53,7 @@ async fn moved_by(milliseconds: i64) {
         .await;
     }
     roles.kill_all().await.unwrap();
-    let aged = age(&roles.data(), milliseconds).unwrap();
+    let aged = roles.data().age(milliseconds).await.unwrap();
     assert!(aged > 50, "only {aged} times were found");
     start_without_provider(&mut roles).await;
 

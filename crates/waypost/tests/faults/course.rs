@@ -27,6 +27,8 @@ pub(crate) struct Purchase {
     pub(crate) told_of_cancel: Vec<Told>,
     /// How it has to end, where that is known.
     pub(crate) end: Option<&'static str>,
+    /// Sendings that were not answered at all in time.
+    pub(crate) unanswered: u32,
     sends: u32,
     begins_after: Duration,
     cancels: bool,
@@ -86,6 +88,7 @@ impl Purchase {
             told: Vec::new(),
             told_of_cancel: Vec::new(),
             end: None,
+            unanswered: 0,
             sends: 0,
             begins_after: Duration::ZERO,
             cancels: false,
@@ -149,7 +152,11 @@ impl Purchase {
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, gateway.post("/api/orders", &headers, &self.body));
-        self.told.push(Told::of(&answer.await.ok()?.ok()?));
+        let Ok(answer) = answer.await else {
+            self.unanswered += 1;
+            return None;
+        };
+        self.told.push(Told::of(&answer.ok()?));
         self.told.last()
     }
 

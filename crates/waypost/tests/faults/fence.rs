@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use waypost_testkit::audit::{Books, Order};
+use waypost_testkit::audit::Order;
 use waypost_testkit::proxy::{Fault, Script};
 use waypost_testkit::{Role, Roles, until};
 
 use crate::alone;
 use crate::course::Purchase;
 use crate::kills::Load;
-use crate::shop::{PLENTY, prepared, tight};
+use crate::shop::{Kind, PLENTY, on_each_kind, prepared, tight};
 use crate::verdict::everything_is_right;
 
 /// A call that an order makes, an order that makes it, and how that has to end.
@@ -38,10 +38,14 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn late_calls_of_a_replaced_runner_are_refused() {
+on_each_kind! {
+    late_calls_of_a_replaced_runner_are_refused
+    no_order_is_lost_or_doubled_while_their_service_sleeps
+}
+
+async fn late_calls_of_a_replaced_runner_are_refused(kind: Kind) {
     let _alone = alone().await;
-    let mut roles = prepared(0..7, &[]).await;
+    let mut roles = prepared(&kind, 0..7, &[]).await;
     roles.start_all().await.unwrap();
     let gateway = roles.gateway();
     let first = Purchase::of(0, 1, "user123", PLENTY, 1).placed(&gateway).await;
@@ -64,10 +68,10 @@ async fn late_calls_of_a_replaced_runner_are_refused() {
     roles.kill(Role::Order).await.unwrap();
     roles.start(Role::Order).await.unwrap();
     until("the end of every order by its second runner", async || {
-        Books::read(&roles.data()).unwrap().orders.values().all(Order::is_settled)
+        roles.data().books().await.unwrap().orders.values().all(Order::is_settled)
     })
     .await;
-    let (before, refused_before) = (Books::read(&roles.data()).unwrap(), refused(&roles).await);
+    let (before, refused_before) = (roles.data().books().await.unwrap(), refused(&roles).await);
 
     roles.weather().let_go();
     until("the arrival of what was held back", async || roles.is_idle()).await;
@@ -79,7 +83,7 @@ async fn late_calls_of_a_replaced_runner_are_refused() {
     }
     assert_eq!(stale, held, "{:?}", roles.late());
     assert_eq!(refused(&roles).await - refused_before, held.values().sum::<usize>());
-    let after = Books::read(&roles.data()).unwrap();
+    let after = roles.data().books().await.unwrap();
     assert_eq!(after.payments, before.payments);
     assert_eq!((after.charges, after.taken, after.held), (before.charges, before.taken, before.held));
     purchases.push(first);
@@ -117,22 +121,21 @@ async fn refused(roles: &Roles) -> usize {
 /// Lease of an order in the test below.
 const LEASE: Duration = Duration::from_secs(1);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_order_is_lost_or_doubled_while_their_service_sleeps() {
+async fn no_order_is_lost_or_doubled_while_their_service_sleeps(kind: Kind) {
     let _alone = alone().await;
-    let mut roles = prepared(0..5000, &[("order.lease", "1s"), ("order.hold_time", "2s")]).await;
+    let mut roles = prepared(&kind, 0..5000, &[("order.lease", "1s"), ("order.hold_time", "2s")]).await;
     roles.start_all().await.unwrap();
     let load = Load::start(&roles);
     let mut interrupted = 0;
     for _ in 0..4 {
         // The moment matters, as something has to be under way, the length as well: both are the subject of the test.
-        until("orders under way", async || under_way(&roles) > 4).await;
+        until("orders under way", async || under_way(&roles).await > 4).await;
         roles.signal(Role::Order, "STOP").unwrap();
-        interrupted += under_way(&roles);
+        interrupted += under_way(&roles).await;
         tokio::time::sleep(3 * LEASE).await;
         roles.signal(Role::Order, "CONT").unwrap();
-        let ended = ended(&roles);
-        until("orders that end after it woke", async || self::ended(&roles) > ended + 20).await;
+        let ended = ended(&roles).await;
+        until("orders that end after it woke", async || self::ended(&roles).await > ended + 20).await;
     }
     let purchases = load.stop().await;
     println!("{interrupted} orders were under way when their service fell asleep");
@@ -140,11 +143,11 @@ async fn no_order_is_lost_or_doubled_while_their_service_sleeps() {
     everything_is_right(&roles, purchases).await;
 }
 
-fn under_way(roles: &Roles) -> usize {
-    let books = Books::read(&roles.data()).unwrap();
+async fn under_way(roles: &Roles) -> usize {
+    let books = roles.data().books().await.unwrap();
     books.orders.values().filter(|order| !order.is_settled()).count()
 }
 
-fn ended(roles: &Roles) -> usize {
-    Books::read(&roles.data()).unwrap().orders.values().filter(|order| order.is_settled()).count()
+async fn ended(roles: &Roles) -> usize {
+    roles.data().books().await.unwrap().orders.values().filter(|order| order.is_settled()).count()
 }

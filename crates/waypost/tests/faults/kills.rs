@@ -7,25 +7,27 @@ use std::time::Duration;
 use waypost_testkit::{Role, Roles};
 
 use crate::course::{Purchase, course};
+use crate::shop::{Kind, on_each_kind};
 use crate::verdict::everything_is_right;
 use crate::{alone, number, shop};
 
-/// Kills unless `KILLS` says otherwise.
+/// Kills unless `KILLS` says otherwise; on a server a quarter of them.
 const KILLS: u64 = 40;
 /// Courses at once.
 const AT_ONCE: usize = 8;
 /// Seeds there is stock for.
 const SEEDS: u64 = 5000;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_are_right_after_kills_of_single_roles() {
+on_each_kind! { orders_are_right_after_kills_of_single_roles }
+
+async fn orders_are_right_after_kills_of_single_roles(kind: Kind) {
     let _alone = alone().await;
     let seed = number("SEED").unwrap_or(1);
-    let mut roles = shop::prepared(0..SEEDS, &[]).await;
+    let mut roles = shop::prepared(&kind, 0..SEEDS, &[]).await;
     roles.start_all().await.unwrap();
     let load = Load::start(&roles);
     let mut random = fastrand::Rng::with_seed(seed);
-    for _ in 0..number("KILLS").unwrap_or(KILLS) {
+    for _ in 0..number("KILLS").unwrap_or(kind.share(KILLS)) {
         // The moments are the subject of the test, not waits for a state.
         tokio::time::sleep(Duration::from_millis(random.u64(50..600))).await;
         let role = Role::ALL[random.usize(..Role::ALL.len())];

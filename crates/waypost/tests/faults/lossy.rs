@@ -3,22 +3,24 @@
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::course::course;
+use crate::shop::{Kind, on_each_kind};
 use crate::verdict::everything_is_right;
 use crate::{alone, number, shop};
 
-/// Seeds that run unless `SEEDS` says otherwise.
+/// Seeds that run unless `SEEDS` says otherwise; on a server a quarter of them.
 const SEEDS: u64 = 200;
 /// Courses at once unless `AT_ONCE` says otherwise. A course is little work and much waiting for what its faults hold back.
 const AT_ONCE: u64 = 64;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_are_right_after_calls_were_lost_late_or_doubled() {
+on_each_kind! { orders_are_right_after_calls_were_lost_late_or_doubled }
+
+async fn orders_are_right_after_calls_were_lost_late_or_doubled(kind: Kind) {
     let _alone = alone().await;
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
+        None => 0..number("SEEDS").unwrap_or(kind.share(SEEDS)),
     };
-    let mut roles = shop::prepared(seeds.start..seeds.end + 1, &[]).await;
+    let mut roles = shop::prepared(&kind, seeds.start..seeds.end + 1, &[]).await;
     roles.start_all().await.unwrap();
     let gateway = roles.gateway();
     // Fair weather until everything is connected.

@@ -6,15 +6,18 @@
 //! more of them than CI does.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "what tests call is a test too")]
 
+mod backup;
 mod clock;
 mod course;
 mod fence;
 mod kills;
 mod lossy;
+mod moved;
 mod pauses;
 #[cfg(feature = "kafka")]
 mod replicas;
 mod scripts;
+mod server;
 mod shop;
 mod verdict;
 

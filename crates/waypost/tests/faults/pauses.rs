@@ -8,6 +8,7 @@ use std::time::Duration;
 use waypost_testkit::Role;
 
 use crate::kills::Load;
+use crate::shop::{Kind, on_each_kind};
 use crate::verdict::everything_is_right;
 use crate::{alone, shop};
 
@@ -16,11 +17,12 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Longer than the lease of a consumer, which is 10 s.
 const LONG_PAUSE: Duration = Duration::from_secs(13);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_are_right_after_a_role_slept_past_its_leases() {
+on_each_kind! { orders_are_right_after_a_role_slept_past_its_leases }
+
+async fn orders_are_right_after_a_role_slept_past_its_leases(kind: Kind) {
     let _alone = alone().await;
     let short = [("order.lease", "1s"), ("order.hold_time", "2s")];
-    let mut roles = shop::prepared(0..5000, &short).await;
+    let mut roles = shop::prepared(&kind, 0..5000, &short).await;
     roles.start_all().await.unwrap();
     let load = Load::start(&roles);
     for role in Role::ALL {

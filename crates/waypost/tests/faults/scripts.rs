@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::StatusCode;
 use waypost_testkit::Roles;
-use waypost_testkit::audit::{Books, Order};
+use waypost_testkit::audit::Order;
 use waypost_testkit::proxy::{Fault, Form, Refusal, Script};
 
 use crate::course::Purchase;
-use crate::shop::PLENTY;
+use crate::shop::{Kind, PLENTY, on_each_kind};
 use crate::verdict::everything_is_right;
 use crate::{alone, shop};
 
@@ -93,10 +93,11 @@ fn bare(status: u16) -> Refusal {
     Refusal { status: StatusCode::from_u16(status).unwrap(), form: Form::Bare }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_are_right_after_a_fault_at_the_worst_place() {
+on_each_kind! { orders_are_right_after_a_fault_at_the_worst_place }
+
+async fn orders_are_right_after_a_fault_at_the_worst_place(kind: Kind) {
     let _alone = alone().await;
-    let mut roles = shop::prepared(101..102, &[("order.hold_time", "2s")]).await;
+    let mut roles = shop::prepared(&kind, 101..102, &[("order.hold_time", "2s")]).await;
     roles.start_all().await.unwrap();
     let gateway = roles.gateway();
     let mut purchases = Vec::new();
@@ -114,7 +115,7 @@ async fn orders_are_right_after_a_fault_at_the_worst_place() {
     let purchases = join_all(placed).await;
     // The faults are there for as long as any order may meet them; what never ends is found by the verdict.
     let ended = async {
-        while !Books::read(&roles.data()).unwrap().orders.values().all(Order::is_settled) {
+        while !roles.data().books().await.unwrap().orders.values().all(Order::is_settled) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

@@ -3,7 +3,52 @@
 use std::ops::Range;
 
 use rusqlite::Connection;
-use waypost_testkit::Roles;
+use waypost_test_servers::postgres::{Database, execute};
+use waypost_testkit::{Data, Roles};
+
+/// Runs each test with the data in files and on a PostgreSQL server.
+macro_rules! on_each_kind {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() { super::$test(crate::shop::Kind::Sqlite).await; }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() { super::$test(crate::shop::Kind::postgres()).await; }
+            )*
+        }
+    };
+}
+pub(crate) use on_each_kind;
+
+/// Where the roles of a test keep their data.
+pub(crate) enum Kind {
+    /// In files.
+    Sqlite,
+    /// In a database of the test's own on a server that all tests share.
+    Postgres(Database),
+    /// On a server of the test's own, by its URL.
+    OwnServer(String),
+}
+
+impl Kind {
+    pub(crate) fn postgres() -> Kind {
+        Kind::Postgres(Database::create())
+    }
+
+    /// How much of a test runs, of so much: on the second kind less, as what differs is the store and not the roles.
+    pub(crate) fn share(&self, of: u64) -> u64 {
+        match self {
+            Kind::Sqlite => of,
+            Kind::Postgres(_) | Kind::OwnServer(_) => of.div_ceil(4),
+        }
+    }
+}
 
 /// What one piece of any of our products costs.
 pub(crate) const PRICE: u32 = 10;
@@ -51,24 +96,43 @@ pub(crate) fn tight(seed: u64) -> String {
 }
 
 /// The roles, prepared and not started, with the stock for these seeds; `more` settings win.
-pub(crate) async fn prepared(seeds: Range<u64>, more: &[(&str, &str)]) -> Roles {
-    let settings = [&SETTINGS[..], more].concat();
-    let roles = Roles::prepare(env!("CARGO_BIN_EXE_waypost"), &settings).await.unwrap();
-    let mut inventory = Connection::open(roles.data().join("inventory.db")).unwrap();
-    let unit = inventory.transaction().unwrap();
-    receive(&unit, PLENTY, 1_000_000);
-    for seed in seeds {
-        receive(&unit, &tight(seed), TIGHT_STOCK);
+pub(crate) async fn prepared(kind: &Kind, seeds: Range<u64>, more: &[(&str, &str)]) -> Roles {
+    let (binary, settings) = (env!("CARGO_BIN_EXE_waypost"), [&SETTINGS[..], more].concat());
+    let roles = match kind {
+        Kind::Sqlite => Roles::prepare(binary, &settings).await,
+        Kind::Postgres(database) => Roles::prepare_on_postgres(binary, &database.url(), &settings).await,
+        Kind::OwnServer(url) => Roles::prepare_on_postgres(binary, url, &settings).await,
+    };
+    let roles = roles.unwrap();
+    match roles.data() {
+        Data::Folder(folder) => {
+            let inventory = Connection::open(folder.join("inventory.db")).unwrap();
+            inventory.execute_batch(&format!("BEGIN; {}; COMMIT", receipt(seeds, "0"))).unwrap();
+        }
+        Data::Server { url, .. } => {
+            let receipt = receipt(seeds, "to_timestamp(0)");
+            execute(url, format!("SET search_path = waypost_inventory; {receipt}")).unwrap();
+        }
     }
-    unit.commit().unwrap();
     roles
 }
 
-fn receive(inventory: &Connection, product: &str, pieces: i64) {
+/// What puts our products into stock, as if it had come in 1970.
+fn receipt(seeds: Range<u64>, epoch: &str) -> String {
+    let few = seeds.map(|seed| (tight(seed), TIGHT_STOCK));
+    let stock: Vec<(String, i64)> = few.chain([(PLENTY.to_owned(), 1_000_000)]).collect();
     let price = i64::from(PRICE) * 10_000;
-    inventory.execute("INSERT INTO products VALUES (?1, ?1, ?2, 'USD')", (product, price)).unwrap();
-    inventory.execute("INSERT INTO stock VALUES (?1, ?2, 0)", (product, pieces)).unwrap();
-    let movement =
-        "INSERT INTO stock_movements (product_id, kind, quantity, at) VALUES (?1, 'received', ?2, 0)";
-    inventory.execute(movement, (product, pieces)).unwrap();
+    let rows = |row: &dyn Fn(&str, i64) -> String| {
+        stock.iter().map(|(product, pieces)| row(product, *pieces)).collect::<Vec<_>>().join(", ")
+    };
+    let insert = |into: &str, rows: String| format!("INSERT INTO {into} VALUES {rows}");
+    let products = rows(&|product, _| format!("('{product}', '{product}', {price}, 'USD')"));
+    let on_hand = rows(&|product, pieces| format!("('{product}', {pieces}, 0)"));
+    let movements = rows(&|product, pieces| format!("('{product}', 'received', {pieces}, {epoch})"));
+    [
+        insert("products", products),
+        insert("stock", on_hand),
+        insert("stock_movements (product_id, kind, quantity, at)", movements),
+    ]
+    .join("; ")
 }

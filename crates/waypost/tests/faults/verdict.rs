@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout};
-use waypost_testkit::audit::{Books, Finding, Order, audit};
+use waypost_testkit::audit::{Books, Finding, Order};
 use waypost_testkit::{Client, Roles, until};
 
 use crate::course::{Purchase, TIMEOUT, Told};
@@ -31,9 +31,8 @@ struct Wrong {
 pub(crate) async fn everything_is_right(roles: &Roles, purchases: Vec<Purchase>) {
     roles.weather().set_foul(false);
     until("the proxies to have sent what they hold back", async || roles.is_idle()).await;
-    let data = roles.data();
-    let verdict =
-        Verdict::reached(&roles.gateway(), async || (audit(&data), Books::read(&data)), purchases).await;
+    let read = async || (roles.data().audit().await, roles.data().books().await);
+    let verdict = Verdict::reached(&roles.gateway(), read, purchases).await;
     println!("faults: {:?}", roles.faults());
     let seen = |seed, order| roles.seen(seed, order).iter().map(ToString::to_string).collect();
     assert!(verdict.wrong.is_empty(), "{}", verdict.report(seen));

@@ -220,6 +220,8 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
         "config",
         "certificates",
         "migrate",
+        "export",
+        "import",
         "orders",
         "dead-letters",
         "health",

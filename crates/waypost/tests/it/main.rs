@@ -23,5 +23,6 @@ mod redis;
 mod run;
 mod space;
 mod stopping;
+mod transfer;
 mod trouble;
 mod up;

@@ -56,7 +56,7 @@ impl Files {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         open(&self.path, flags, options.busy_timeout)
-            .and_then(|connection| set_up_writer(connection, options))
+            .and_then(|connection| set_up_writer(connection, options.max_pages))
             .map_err(|error| self.explain(error))
     }
 
@@ -83,6 +83,26 @@ pub(crate) fn open_existing(path: &Path) -> Result<Connection, Error> {
     open(path, flags, Duration::from_secs(5)).map_err(|error| explain(path, error))
 }
 
+/// A database that exists and that no other process has open for as long as this is there.
+pub(crate) struct Alone {
+    /// The way into it.
+    pub(crate) connection: Connection,
+    _lock: File,
+}
+
+/// Opens a database that exists, for its rows to be moved.
+pub(crate) fn open_alone(path: &Path) -> Result<Alone, Error> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    if !path.exists() {
+        return Err(open_error(path, "there is no such file; choose the data folder that has it", missing()));
+    }
+    let lock = lock(path, Sharing::Exclusive)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        open(path, flags, Duration::from_secs(5)).and_then(|connection| set_up_writer(connection, None));
+    Ok(Alone { connection: connection.map_err(|error| explain(path, error))?, _lock: lock })
+}
+
 pub(super) fn no_thread(path: &Path, error: io::Error) -> Error {
     open_error(path, "the system refused another thread; raise the limit of threads", error)
 }
@@ -96,7 +116,7 @@ fn open(path: &Path, flags: OpenFlags, busy_timeout: Duration) -> Result<Connect
     Ok(connection)
 }
 
-fn set_up_writer(connection: Connection, options: &DatabaseOptions) -> Result<Connection, Error> {
+fn set_up_writer(connection: Connection, max_pages: Option<u32>) -> Result<Connection, Error> {
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(Error::from(rusqlite::Error::SqliteFailure(
@@ -110,7 +130,7 @@ fn set_up_writer(connection: Connection, options: &DatabaseOptions) -> Result<Co
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {LOG_SIZE_LIMIT}"), (), |_| Ok(()))?;
-    if let Some(pages) = options.max_pages {
+    if let Some(pages) = max_pages {
         connection.query_row(&format!("PRAGMA max_page_count = {pages}"), (), |_| Ok(()))?;
     }
     Ok(connection)

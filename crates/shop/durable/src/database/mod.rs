@@ -32,7 +32,7 @@ use job::Message;
 pub use unit::Unit;
 
 pub use files::make_folder;
-pub(crate) use files::{explain, open_existing};
+pub(crate) use files::{explain, open_alone, open_existing};
 
 /// Where a database lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

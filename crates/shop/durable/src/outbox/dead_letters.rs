@@ -8,23 +8,11 @@ use rusqlite::params;
 use rusqlite::types::ValueRef;
 
 use super::sqlite::{SqliteOutbox, sql_limit, wake_relay};
-use super::{Outbox as _, letter_reference, position_of};
+use super::{Outbox as _, letter_reference, position_of, select_letters};
 use crate::broker::{KIND_HEADER, Record};
 use crate::clock::{from_millis, millis};
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
 use crate::{Error, Unit, headers};
-
-/// A letter's columns, for [`read`].
-macro_rules! select_letters {
-    ($rest:literal) => {
-        concat!(
-            "SELECT position, event_id, topic, key, kind, payload, headers, appended_at, parked_at, parked_reason,
-                    replayed_at, replayed_by, replay_reason, parked_error_type, parked_attempts
-             FROM outbox ",
-            $rest
-        )
-    };
-}
 
 impl DeadLetters for SqliteOutbox {
     fn waiting<'a>(

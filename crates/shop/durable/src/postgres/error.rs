@@ -26,6 +26,9 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// `too_many_connections`: the server has none left.
+pub(super) const NO_CONNECTION_LEFT: &str = "53300";
+
 /// The table of SQLSTATE codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn of_server(refused: &dyn DatabaseError) -> Error {
     let code = refused.code().unwrap_or(Cow::Borrowed("XX000")).into_owned();
@@ -79,6 +82,15 @@ pub(super) fn unanswered() -> Error {
     let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server did not answer in time");
     Error::Unavailable(Cause::new("timeout", silent))
 }
+
+/// A server that takes no writes: a standby that has not taken over, or one that was told not to.
+pub(super) fn read_only() -> Error {
+    Error::Unavailable(Cause::new("25006", ReadOnly))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the server takes no writes: it is a standby, or default_transaction_read_only is on")]
+struct ReadOnly;
 
 /// What an error means that came after the commit was sent: the server may have carried it out, unless it said that it did
 /// not.

@@ -153,7 +153,7 @@ async fn recorded(connection: &mut PgConnection, schema: &str) -> Result<Vec<Rec
 }
 
 /// A connection that is not counted, to a server that is new enough.
-async fn connect(server: &Server, name: &str) -> Result<PgConnection, Error> {
+pub(crate) async fn connect(server: &Server, name: &str) -> Result<PgConnection, Error> {
     let options = server.connect_options(name);
     let connected = match timeout(server.connect_timeout, options.connect()).await {
         Ok(connected) => connected.map_err(Error::from),

@@ -38,7 +38,9 @@ use waypost_telemetry::{ErrorType, Telemetry, sql};
 use crate::{Backoff, Error, Migration};
 use error::of_commit;
 pub use migration::PostgresMigrator;
+pub(crate) use migration::connect as open_session;
 use pool::Pool;
+pub(crate) use pool::close as close_session;
 pub use server::{Address, Password, Server, Tls, TlsMode, parse_url};
 pub use unit::Unit;
 pub use values::{At, Params, Row, millis_of};
@@ -90,6 +92,22 @@ enum Mode {
     Single,
 }
 
+/// The code of a unit: it is lent the inside of the unit and what it works on, and may be run more than once.
+pub trait Work<A, T, E>:
+    for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static
+{
+}
+
+impl<A, T, E, F> Work<A, T, E> for F where
+    F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static
+{
+}
+
+/// What a unit may fail with: its service's error, which an error of the database can become.
+pub trait UnitError: From<Error> + ErrorType + Send + 'static {}
+
+impl<E: From<Error> + ErrorType + Send + 'static> UnitError for E {}
+
 impl Database {
     /// Connects, makes the schema when it is missing, and applies the migrations that it lacks.
     ///
@@ -111,7 +129,7 @@ impl Database {
         };
         opening.await.map_err(|error| panicked("open", &error))??;
         let options = server.connect_options(name);
-        let pool = Arc::new(Pool::new(name, &server, options));
+        let pool = Pool::new(name, &server, options, telemetry);
         let spans = telemetry
             .sql("postgresql", server.namespace(name))
             .server(server.address.host.clone(), server.address.port);
@@ -144,12 +162,16 @@ impl Database {
     /// is lent to each run. An `Err` of the unit rolls back what it did.
     ///
     /// Cancel safety: once the future has been polled, the unit runs to its end whether or not the future is still there.
-    pub async fn write<A, T, E, F>(&self, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    pub async fn write<A, T, E>(
+        &self,
+        operation: &'static str,
+        args: A,
+        unit: impl Work<A, T, E>,
+    ) -> Result<T, E>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,
-        E: From<Error> + ErrorType + Send + 'static,
-        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+        E: UnitError,
     {
         self.run(Mode::Write, operation, args, unit).await
     }
@@ -158,12 +180,16 @@ impl Database {
     /// would not commit with the first.
     ///
     /// Cancel safety: as [`Database::write`].
-    pub async fn statement<A, T, E, F>(&self, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    pub async fn statement<A, T, E>(
+        &self,
+        operation: &'static str,
+        args: A,
+        unit: impl Work<A, T, E>,
+    ) -> Result<T, E>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,
-        E: From<Error> + ErrorType + Send + 'static,
-        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+        E: UnitError,
     {
         self.run(Mode::Statement, operation, args, unit).await
     }
@@ -171,12 +197,16 @@ impl Database {
     /// Runs a query of one statement.
     ///
     /// Cancel safety: as [`Database::write`].
-    pub async fn read<A, T, E, F>(&self, operation: &'static str, args: A, query: F) -> Result<T, E>
+    pub async fn read<A, T, E>(
+        &self,
+        operation: &'static str,
+        args: A,
+        query: impl Work<A, T, E>,
+    ) -> Result<T, E>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,
-        E: From<Error> + ErrorType + Send + 'static,
-        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+        E: UnitError,
     {
         self.run(Mode::Single, operation, args, query).await
     }
@@ -184,12 +214,16 @@ impl Database {
     /// Runs a query of several statements, which all see one state. Statements that write are refused.
     ///
     /// Cancel safety: as [`Database::write`].
-    pub async fn snapshot<A, T, E, F>(&self, operation: &'static str, args: A, query: F) -> Result<T, E>
+    pub async fn snapshot<A, T, E>(
+        &self,
+        operation: &'static str,
+        args: A,
+        query: impl Work<A, T, E>,
+    ) -> Result<T, E>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,
-        E: From<Error> + ErrorType + Send + 'static,
-        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+        E: UnitError,
     {
         self.run(Mode::Snapshot, operation, args, query).await
     }
@@ -212,22 +246,30 @@ impl Database {
         self.shared.server.schema(self.shared.name)
     }
 
-    /// Fails when the server does not answer.
+    /// Fails when the server does not answer, or takes no writes.
     ///
     /// Cancel safety: nothing is written.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.read("ping", (), |unit, ()| {
-            Box::pin(async move { unit.query_row("SELECT 1", Params::new(), |_| Ok(())).await })
-        })
-        .await
+        let is_read_only = self.read("ping", (), |unit, ()| {
+            Box::pin(async move {
+                let asked = "SELECT current_setting('transaction_read_only')::boolean";
+                unit.query_row(asked, Params::new(), |row| row.get::<bool>(0)).await
+            })
+        });
+        if is_read_only.await? { Err(error::read_only()) } else { Ok(()) }
     }
 
-    async fn run<A, T, E, F>(&self, mode: Mode, operation: &'static str, args: A, unit: F) -> Result<T, E>
+    async fn run<A, T, E>(
+        &self,
+        mode: Mode,
+        operation: &'static str,
+        args: A,
+        unit: impl Work<A, T, E>,
+    ) -> Result<T, E>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,
-        E: From<Error> + ErrorType + Send + 'static,
-        F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+        E: UnitError,
     {
         let shared = Arc::clone(&self.shared);
         if shared.tasks.is_closed() {
@@ -249,18 +291,17 @@ impl Database {
 }
 
 /// Runs a unit, again as long as nothing of it is written and it can succeed.
-async fn run_until_settled<A, T, E, F>(
+async fn run_until_settled<A, T, E>(
     shared: Arc<Shared>,
     mode: Mode,
     mut span: sql::Operation,
     args: A,
-    unit: F,
+    unit: impl Work<A, T, E>,
 ) -> Result<T, E>
 where
     A: Send + Sync + 'static,
     T: Send + 'static,
-    E: From<Error> + ErrorType + Send + 'static,
-    F: for<'u> Fn(&'u mut Unit, &'u A) -> BoxFuture<'u, Result<T, E>> + Send + Sync + 'static,
+    E: UnitError,
 {
     let submitted = Instant::now();
     for runs_left in (0..MAX_RUNS).rev() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::error::NO_CONNECTION_LEFT;
 use crate::Error;
 
 /// The oldest version of the server that there are tests of: `server_version_num` of 14.0.
@@ -29,6 +30,8 @@ pub struct Server {
     pub connect_timeout: Duration,
     /// How long a unit waits for a connection that is free.
     pub acquire_timeout: Duration,
+    /// How long a connection is kept that nobody needs.
+    pub idle_timeout: Duration,
     /// How long one statement may take.
     pub statement_timeout: Duration,
     /// How long a statement waits for a lock of another unit.
@@ -105,6 +108,7 @@ impl Server {
             max_connections: 10,
             connect_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_mins(1),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(5),
         }
@@ -182,7 +186,7 @@ impl Server {
                 "the user may not do that; let it create a schema in the database, or make the service's schema and give \
                  it to the user"
             }
-            "53300" => {
+            NO_CONNECTION_LEFT => {
                 "the server has no connection left; raise its max_connections, or lower database.max_connections"
             }
             _ => {

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgArguments, PgHasArrayType, PgRow, PgTypeInfo, PgValueFormat, PgValueRef,
+};
 use sqlx::{Arguments as _, Decode, Encode, Postgres, Row as _, Type};
 
 use crate::Error;
@@ -100,6 +102,12 @@ impl Type<Postgres> for At {
 
     fn compatible(of: &PgTypeInfo) -> bool {
         *of == Self::type_info()
+    }
+}
+
+impl PgHasArrayType for At {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(1185))
     }
 }
 

@@ -4,10 +4,11 @@
 //! in the same unit, so that no two requests judge by the same state. All of them pass the same tests
 //! (`tests/it/store.rs`).
 
+mod content;
 mod postgres;
 mod sqlite;
 
-pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,

@@ -125,11 +125,6 @@ impl Store for PostgresStore {
     }
 }
 
-/// The time by the server's clock.
-async fn now(unit: &mut Unit) -> Result<Timestamp, Error> {
-    Ok(Timestamp::from(unit.now().await?))
-}
-
 async fn add_product(unit: &mut Unit, product: &NewProduct) -> Result<(), Error> {
     let (id, price) = (product.id.as_str(), product.unit_price);
     let added = unit
@@ -168,7 +163,7 @@ async fn find_product(unit: &mut Unit, id: &ProductId) -> Result<Option<Product>
 }
 
 async fn reserve(unit: &mut Unit, wish: &Wish) -> Result<Reservation, Error> {
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     let newest = newest(unit, &wish.order).await?;
     domain::admit(&wish.order, newest.as_ref(), wish.epoch)?;
     match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
@@ -253,7 +248,7 @@ async fn take(unit: &mut Unit, line: &Line) -> Result<(), Error> {
 }
 
 async fn commit(unit: &mut Unit, order: &OrderId, epoch: Epoch) -> Result<Reservation, Error> {
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     let newest = newest(unit, order).await?;
     domain::admit(order, newest.as_ref(), epoch)?;
     let step = domain::commit(order, newest.as_ref(), now)?;

@@ -3,10 +3,11 @@
 //! Invariants: I16, an event has its effect once for each consumer; I18, there is one notification an order, kind and
 //! channel. What every store has to keep is in `tests/it/store.rs`.
 
+mod content;
 mod postgres;
 mod sqlite;
 
-pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,

@@ -1,5 +1,7 @@
 //! The contract of a store.
 
+mod plans;
+
 use std::sync::Arc;
 
 use waypost_api::{

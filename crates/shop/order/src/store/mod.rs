@@ -5,11 +5,12 @@
 //! rows that are there (the number of rows is the fence). All implementations pass the same tests
 //! (`tests/it/store.rs`).
 
+mod content;
 pub mod operator;
 mod postgres;
 mod sqlite;
 
-pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 pub use waypost_durable::saga::host::Lease;
 
 use crate::{

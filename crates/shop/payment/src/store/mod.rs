@@ -4,11 +4,12 @@
 //! and carry the judgement out in the same unit. No unit waits for the provider. All stores pass the same tests
 //! (`tests/it/store.rs`).
 
+mod content;
 mod postgres;
 mod rows;
 mod sqlite;
 
-pub use self::{postgres::PostgresStore, sqlite::SqliteStore};
+pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,

@@ -159,11 +159,6 @@ impl Store for PostgresStore {
     }
 }
 
-/// The time by the server's clock.
-async fn now(unit: &mut Unit) -> Result<Timestamp, Error> {
-    Ok(Timestamp::from(unit.now().await?))
-}
-
 /// Keeps everybody else from judging this order's payment until the unit ends.
 async fn lock(unit: &mut Unit, order: &OrderId) -> Result<(), Error> {
     unit.execute(
@@ -190,7 +185,7 @@ async fn begin(unit: &mut Unit, intent: &Intent, times: &ReviewTimes) -> Result<
         see(unit, &mut payment, intent.epoch).await?;
         return Ok(Begun { payment, is_new: false });
     }
-    let payment = Payment::begin(intent.clone(), now(unit).await?, times);
+    let payment = Payment::begin(intent.clone(), Timestamp::from(unit.now().await?), times);
     insert_payment(unit, &payment).await?;
     Ok(Begun { payment, is_new: true })
 }
@@ -211,7 +206,7 @@ async fn give_up(
     times: &ReviewTimes,
 ) -> Result<Option<Payment>, Error> {
     lock(unit, order).await?;
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     let newest = newest(unit, order).await?;
     let step = domain::void(newest.as_ref(), generation);
     let voided_in = unit.query_row(
@@ -245,7 +240,7 @@ async fn record(
     finding: &Finding,
     times: &ReviewTimes,
 ) -> Result<Recorded, Error> {
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     let (order, generation) = (payment.order.as_str(), i64::from(payment.generation.number()));
     match payment.after(finding, now, times) {
         Ok(change) => {
@@ -279,7 +274,7 @@ async fn begin_refund(
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
     lock(unit, &wish.order).await?;
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     if let Some(epoch) = epoch {
         admit(unit, &wish.order, epoch).await?;
     }
@@ -331,7 +326,7 @@ async fn end_refund(
     outcome: &RefundOutcome,
     times: &ReviewTimes,
 ) -> Result<Recorded, Error> {
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     // A refund stays its order's.
     let order =
         unit.query_optional("SELECT order_id FROM refunds WHERE step_key = $1", params![key], |row| {
@@ -381,7 +376,7 @@ async fn end_refund(
 }
 
 async fn due(unit: &mut Unit, most: u32) -> Result<Due, Error> {
-    let now = now(unit).await?;
+    let now = Timestamp::from(unit.now().await?);
     let payments = unit
         .query_all(
             select_payment!("WHERE review_at IS NOT NULL AND review_at <= $1 ORDER BY review_at LIMIT $2"),

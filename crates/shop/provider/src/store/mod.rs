@@ -1,8 +1,10 @@
 //! The provider's ledger as a port: each method is one atomic unit.
 
+mod content;
 mod postgres;
 mod sqlite;
 
+pub use content::CONTENT;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 

@@ -1,5 +1,7 @@
 //! The contract of a store.
 
+mod plans;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

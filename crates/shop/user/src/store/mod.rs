@@ -1,8 +1,10 @@
 //! Where users are kept: each method is one atomic unit. What every store has to keep is in `tests/it/store.rs`.
 
+mod content;
 mod postgres;
 mod sqlite;
 
+pub use content::CONTENT;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 

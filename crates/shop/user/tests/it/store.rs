@@ -1,5 +1,7 @@
 //! The contract of a store.
 
+mod plans;
+
 use waypost_durable::Files;
 use waypost_durable::postgres::testing;
 use waypost_telemetry::Telemetry;

@@ -5,21 +5,9 @@ use futures_util::future::BoxFuture;
 use super::{PostgresOutbox, sql_limit};
 use crate::broker::{KIND_HEADER, Record};
 use crate::dead_letters::{DeadLetter, DeadLetters, Replay, Replayed};
-use crate::outbox::{Outbox as _, letter_reference, position_of};
+use crate::outbox::{Outbox as _, letter_reference, position_of, select_letters};
 use crate::postgres::{At, Row, Unit, params};
 use crate::{Error, headers};
-
-/// A letter's columns, for [`read`].
-macro_rules! select_letters {
-    ($rest:literal) => {
-        concat!(
-            "SELECT position, event_id, topic, key, kind, payload, headers, appended_at, parked_at, parked_reason,
-                    replayed_at, replayed_by, replay_reason, parked_error_type, parked_attempts
-             FROM outbox ",
-            $rest
-        )
-    };
-}
 
 impl DeadLetters for PostgresOutbox {
     fn waiting<'a>(

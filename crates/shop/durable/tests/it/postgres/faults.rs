@@ -8,8 +8,8 @@ use waypost_durable::postgres::testing;
 use waypost_durable::postgres::{Database, Password, Server, params};
 use waypost_durable::{Error, settle};
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::proxy::Proxy;
 
-use super::proxy::Proxy;
 use super::{NOTES, insert, names, notes};
 
 #[tokio::test]
@@ -17,15 +17,15 @@ async fn a_connection_that_breaks_at_the_commit_leaves_the_outcome_open_and_sett
     let notes = notes().await;
     let proxy = Proxy::to(notes.server.address.port).await;
     let mut server = notes.server.clone();
-    server.address.port = proxy.address.port();
+    server.address.port = proxy.address().port();
     let database = Database::open(&server, "test", &Telemetry::disabled(), NOTES).await.unwrap();
 
-    proxy.breaks_at_commit.store(true, Ordering::SeqCst);
+    proxy.break_at_commit();
     let open = insert(&database, "one").await.unwrap_err();
     assert!(matches!(open, Error::OutcomeUnknown(_)), "{open:?}");
     assert_eq!(names(&database).await, ["one"], "it is kept, and was not made again");
 
-    proxy.breaks_at_commit.store(true, Ordering::SeqCst);
+    proxy.break_at_commit();
     let runs = AtomicU32::new(0);
     let unit = || {
         runs.fetch_add(1, Ordering::Relaxed);

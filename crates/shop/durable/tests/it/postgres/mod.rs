@@ -4,7 +4,7 @@
 mod faults;
 mod leader;
 mod migration;
-mod proxy;
+mod pool;
 mod units;
 
 use std::sync::Arc;

@@ -2,12 +2,16 @@
 
 use crate::world::{first, order, product, wish};
 use std::time::Duration;
-use waypost_durable::{Epoch, postgres::testing};
+use waypost_durable::{
+    Epoch,
+    postgres::{Server, testing},
+};
 use waypost_inventory::{
     domain::{Generation, Wish},
     store::{PostgresStore, Store},
 };
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::explain;
 use waypost_test_servers::postgres::Database;
 
 /// Holds that ended long ago, of many products.
@@ -20,15 +24,12 @@ const MANY: &str = "
     SELECT 'p-' || (1 + n % 5000), 'committed', 1, 'old-' || n, 1, now() FROM generate_series(1, 20000) AS n;
     ANALYZE";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
-    let database = Database::create();
-    let server = testing::server(&database.url());
-    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
-    testing::execute(&server, "inventory", MANY.to_owned());
-    let before = testing::sequential_scans(&server, "inventory");
+/// Tables that grow with the orders.
+const TABLES: &[&str] = &["products", "stock", "reservations", "reservation_lines", "stock_movements"];
 
-    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+/// What a shop asks of the store for every order.
+async fn hot_path(server: &Server) {
+    let store = PostgresStore::open(server, &Telemetry::disabled()).await.unwrap();
     for number in 0..20 {
         let name = format!("order-{number}");
         store.product(product("p-7")).await.unwrap().unwrap();
@@ -48,8 +49,36 @@ async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
         store.release(order(&format!("never-{number}")), first(), Epoch::FIRST).await.unwrap();
     }
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
+    testing::execute(&server, "inventory", MANY.to_owned());
+    let before = testing::sequential_scans(&server, "inventory");
+    hot_path(&server).await;
     let after = testing::sequential_scans(&server, "inventory");
-    for table in ["products", "stock", "reservations", "reservation_lines", "stock_movements"] {
-        assert_eq!(after[table], before[table], "{table} was read as a whole");
+    for table in TABLES {
+        assert_eq!(after[*table], before[*table], "{table} was read as a whole");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a million rows take minutes; benches/README.md has what it printed"]
+async fn plans_of_the_hot_path_on_a_million_rows() {
+    let own = explain::start();
+    let server = testing::server(&own.url());
+    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
+    testing::execute(
+        &server,
+        "inventory",
+        format!("SET statement_timeout = 0; {}", MANY.replace("20000", "1000000")),
+    );
+    hot_path(&server).await;
+    let plans = explain::plans(&own.log());
+    println!("{}", explain::table(&plans));
+    assert!(plans.len() > 2, "{}", own.log());
+    assert_eq!(explain::scans(&plans, TABLES), Vec::<&explain::Plan>::new());
 }

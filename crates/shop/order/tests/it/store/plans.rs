@@ -2,12 +2,17 @@
 
 use super::{at, confirmed, ended, key, lease, order, placement, viewer};
 use std::time::Duration;
-use waypost_durable::{Epoch, postgres::testing, saga::Ending};
+use waypost_durable::{
+    Epoch,
+    postgres::{Server, testing},
+    saga::Ending,
+};
 use waypost_order::{
     domain::Cursor,
     store::{Placed, Placement, PostgresStore, Store},
 };
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::explain;
 use waypost_test_servers::postgres::Database;
 
 /// Orders of many users that ended long ago, with all that belongs to them.
@@ -28,15 +33,12 @@ const MANY: &str = "
     SELECT 'event-' || n, 't', 'old-' || n, 'k', '', '', now(), now() FROM generate_series(1, 20000) AS n;
     ANALYZE";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
-    let database = Database::create();
-    let server = testing::server(&database.url());
-    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
-    testing::execute(&server, "order", MANY.to_owned());
-    let before = testing::sequential_scans(&server, "order");
+/// Tables that grow with the orders.
+const TABLES: &[&str] = &["orders", "order_history", "order_journal", "idempotency", "outbox"];
 
-    let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+/// What a shop asks of the store for every order.
+async fn hot_path(server: &Server) {
+    let store = PostgresStore::open(server, &Telemetry::disabled()).await.unwrap();
     let outbox = store.outbox();
     for number in 0..20 {
         let placed = order(&format!("order-{number}"), number);
@@ -69,8 +71,36 @@ async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
     drop(outbox);
     // What a session has counted is told at its end.
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
+    testing::execute(&server, "order", MANY.to_owned());
+    let before = testing::sequential_scans(&server, "order");
+    hot_path(&server).await;
     let after = testing::sequential_scans(&server, "order");
-    for table in ["orders", "order_history", "order_journal", "idempotency", "outbox"] {
-        assert_eq!(after[table], before[table], "{table} was read as a whole");
+    for table in TABLES {
+        assert_eq!(after[*table], before[*table], "{table} was read as a whole");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a million rows take minutes; benches/README.md has what it printed"]
+async fn plans_of_the_hot_path_on_a_million_rows() {
+    let own = explain::start();
+    let server = testing::server(&own.url());
+    PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap().close().await;
+    testing::execute(
+        &server,
+        "order",
+        format!("SET statement_timeout = 0; {}", MANY.replace("20000", "1000000")),
+    );
+    hot_path(&server).await;
+    let plans = explain::plans(&own.log());
+    println!("{}", explain::table(&plans));
+    assert!(plans.len() > 2, "{}", own.log());
+    assert_eq!(explain::scans(&plans, TABLES), Vec::<&explain::Plan>::new());
 }

@@ -52,8 +52,8 @@ const DELETE_PAYMENTS: &str = "DELETE FROM payments \
      USING unnest($1::text[], $2::bigint[]) AS ended (order_id, generation) \
      WHERE payments.order_id = ended.order_id AND payments.generation = ended.generation";
 /// As long as a payment is there, what was given up must stay given up.
-const DELETE_VOIDED: &str = "DELETE FROM voided_orders WHERE order_id IN ( \
-     SELECT order_id FROM voided_orders \
+const DELETE_VOIDED: &str = "DELETE FROM voided_orders WHERE ctid = ANY(ARRAY( \
+     SELECT ctid FROM voided_orders \
      WHERE voided_at < $1 \
        AND NOT EXISTS (SELECT 1 FROM payments WHERE payments.order_id = voided_orders.order_id) \
-     ORDER BY voided_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+     ORDER BY voided_at LIMIT $2 FOR UPDATE SKIP LOCKED))";

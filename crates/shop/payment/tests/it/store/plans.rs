@@ -1,12 +1,16 @@
 //! How the statements of the hot path find their rows, on tables of many.
 
 use crate::world::{AMOUNT, charge, dollars, first, intent, order};
-use waypost_durable::{Epoch, postgres::testing};
+use waypost_durable::{
+    Epoch,
+    postgres::{Server, testing},
+};
 use waypost_payment::{
     domain::{ChargeStatus, Finding, RefundWish, ReviewTimes},
     store::{PostgresStore, RefundOutcome, Store},
 };
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::explain;
 use waypost_test_servers::postgres::Database;
 
 /// Payments that were taken long ago.
@@ -22,17 +26,12 @@ const MANY: &str = "
     INSERT INTO voided_orders SELECT 'void-' || n, 1, now(), 1 FROM generate_series(1, 20000) AS n;
     ANALYZE";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
-    let database = Database::create();
-    let server = testing::server(&database.url());
-    let open =
-        async || PostgresStore::open(&server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap();
-    open().await.close().await;
-    testing::execute(&server, "payment", MANY.to_owned());
-    let before = testing::sequential_scans(&server, "payment");
+/// Tables that grow with the orders.
+const TABLES: &[&str] = &["payments", "refunds", "ledger_entries", "voided_orders"];
 
-    let store = open().await;
+/// What a shop asks of the store for every order.
+async fn hot_path(server: &Server) {
+    let store = PostgresStore::open(server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap();
     for number in 0..20 {
         let name = format!("order-{number}");
         let payment = store.begin(intent(&name, 1)).await.unwrap().payment;
@@ -50,8 +49,36 @@ async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
         store.due(10).await.unwrap();
     }
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
+    let database = Database::create();
+    let server = testing::server(&database.url());
+    PostgresStore::open(&server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap().close().await;
+    testing::execute(&server, "payment", MANY.to_owned());
+    let before = testing::sequential_scans(&server, "payment");
+    hot_path(&server).await;
     let after = testing::sequential_scans(&server, "payment");
-    for table in ["payments", "refunds", "ledger_entries", "voided_orders"] {
-        assert_eq!(after[table], before[table], "{table} was read as a whole");
+    for table in TABLES {
+        assert_eq!(after[*table], before[*table], "{table} was read as a whole");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a million rows take minutes; benches/README.md has what it printed"]
+async fn plans_of_the_hot_path_on_a_million_rows() {
+    let own = explain::start();
+    let server = testing::server(&own.url());
+    PostgresStore::open(&server, &Telemetry::disabled(), ReviewTimes::default()).await.unwrap().close().await;
+    testing::execute(
+        &server,
+        "payment",
+        format!("SET statement_timeout = 0; {}", MANY.replace("20000", "1000000")),
+    );
+    hot_path(&server).await;
+    let plans = explain::plans(&own.log());
+    println!("{}", explain::table(&plans));
+    assert!(plans.len() > 2, "{}", own.log());
+    assert_eq!(explain::scans(&plans, TABLES), Vec::<&explain::Plan>::new());
 }

@@ -1,17 +1,13 @@
 //! A whole shop whose data is on a PostgreSQL server.
 
-mod server;
-
 use std::fs;
 
-use futures_util::future::join_all;
 use tempfile::tempdir;
-use waypost_test_servers::postgres::Database;
+use waypost_test_servers::postgres::{Database, execute};
 use waypost_testkit::audit::{Books, audit_server};
 use waypost_testkit::{Answer, Behaviour, Client, Collector, Roles, Shop, ShopBuilder, until};
 
-use super::program::{ended, waypost};
-use server::OwnServer;
+use crate::program::{ended, waypost};
 
 const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 const DECLINED: &str = r#"{"user_id":"user-declined","product_id":"prod456","quantity":2,"amount":99.99}"#;
@@ -72,63 +68,18 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
     assert!(!files.iter().any(|file| file == "order.db"), "{files:?}");
 }
 
-/// Twenty-five orders, each sent until it has its definite answer; their ids.
-async fn place_until_answered(gateway: Client, client: usize) -> Vec<String> {
-    let mut answered = Vec::new();
-    for number in 0..25 {
-        let key = format!("client-{client}-order-{number}");
-        until(&format!("a definite answer to {key}"), async || {
-            let answer = gateway.post("/api/orders", &[("idempotency-key", key.as_str())], ORDER).await;
-            let Some(answer) = answer.ok().filter(|answer| answer.status == 201) else { return false };
-            answered.push(answer.json["order_id"].as_str().unwrap().to_owned());
-            true
-        })
-        .await;
-    }
-    answered
-}
-
-/// Killed in the middle of a load, and started again a moment later on the same data.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_order_is_lost_or_doubled_when_the_server_is_killed_and_comes_back() {
-    let mut server = OwnServer::start().await;
-    let url = server.url();
-    let running = shop(&url).set("gateway.rate_limit.enabled", "false").start().await.unwrap();
-    let gateway = running.client("gateway");
-    let clients = (0..8).map(|client| place_until_answered(gateway.clone(), client));
-    let kill = async {
-        let orders = async || Books::read_server(&url).await.map_or(0, |books| books.orders.len());
-        until("orders to be under way", async || orders().await > 10).await;
-        server.kill().await;
-        let away = post(&gateway, "while-away", ORDER).await;
-        assert_eq!(away.status, 503, "{}", away.json);
-        assert!(away.headers.contains_key("retry-after"), "{:?}", away.headers);
-        server.start_again().await;
-    };
-    let (told, ()) = tokio::join!(join_all(clients), kill);
-    let told = told.concat();
-    assert_eq!(told.len(), 200);
-    let books = settles_with_right_books(&url).await;
-    // "while-away" may have been written or not; nothing else is there.
-    assert!((200..=201).contains(&books.orders.len()), "{}", books.orders.len());
-    assert!(told.iter().all(|order| books.orders[order].status == "completed"));
-    running.stop().await.unwrap();
-}
-
 /// As in production: a process a role.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_in_processes_of_their_own_share_a_server() {
     let database = Database::create();
     let url = database.url();
     let settings = [
-        ("database.kind", "postgres"),
-        ("database.url", url.as_str()),
         ("user.seed", "true"),
         ("inventory.seed", "true"),
         ("gateway.auth", "demo"),
         ("runtime.worker_threads", "1"),
     ];
-    let mut roles = Roles::prepare(env!("CARGO_BIN_EXE_waypost"), &settings).await.unwrap();
+    let mut roles = Roles::prepare_on_postgres(env!("CARGO_BIN_EXE_waypost"), &url, &settings).await.unwrap();
     roles.start_all().await.unwrap();
     let gateway = roles.gateway();
     assert_eq!(post(&gateway, "ok", ORDER).await.status, 201);
@@ -190,7 +141,7 @@ fn a_start_that_cannot_use_the_server_says_why_and_ends_with_its_code() {
     migrate.arg("migrate").env("WAYPOST_DATABASE__KIND", "postgres").env("WAYPOST_DATABASE__URL", &url);
     assert_eq!(ended(&mut migrate).code, 0);
     let newer = "INSERT INTO schema_migrations (id, checksum) VALUES ('9999_future', 'x')".to_owned();
-    server::execute(&url, &format!("SET search_path = waypost_user; {newer}"));
+    execute(&url, format!("SET search_path = waypost_user; {newer}")).unwrap();
     let ended = start(&[("URL", url.as_str())]);
     assert_eq!(ended.code, 73, "{ended:?}");
     assert!(ended.err.contains("newer version"), "{}", ended.err);

@@ -1,0 +1,110 @@
+//! A way to a server that a test breaks where it wants to.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// Passes bytes on between clients and a server of this machine. Its connections end when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    /// The task that accepts; it ends with this.
+    _accepting: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The port that it leads to.
+    port: AtomicU16,
+    breaks_at_commit: AtomicBool,
+    passing: Mutex<JoinSet<()>>,
+}
+
+impl Proxy {
+    /// One that leads to this port.
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.unwrap_or_else(|error| panic!("no port for a proxy: {error}"));
+        let address = listener.local_addr().unwrap_or_else(|error| panic!("no address of a proxy: {error}"));
+        let shared = Arc::new(Shared {
+            port: AtomicU16::new(port),
+            breaks_at_commit: AtomicBool::new(false),
+            passing: Mutex::default(),
+        });
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(listener, Arc::clone(&shared)));
+        Self { address, shared, _accepting: accepting }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Lets new connections lead to another port.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.port.store(port, Ordering::SeqCst);
+    }
+
+    /// Ends every connection; new ones are passed on.
+    pub fn cut(&self) {
+        self.shared.passing.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// The next connection that says COMMIT ends once the server has heard it and before its answer gets through.
+    pub fn break_at_commit(&self) {
+        self.shared.breaks_at_commit.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let port = shared.port.load(Ordering::SeqCst);
+        let passing = pass(client, port, Arc::clone(&shared));
+        let mut all = shared.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        while all.try_join_next().is_some() {}
+        all.spawn(passing);
+    }
+}
+
+async fn pass(client: TcpStream, port: u16, shared: Arc<Shared>) {
+    // Without a server the client's connection ends, as one does that is refused.
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let (mut asked, mut said) = (vec![0; 8192], vec![0; 8192]);
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut asked) => {
+                let Ok(length @ 1..) = read else { return };
+                let bytes = asked.get(..length).unwrap_or_default();
+                if to_server.write_all(bytes).await.is_err() {
+                    return;
+                }
+                let is_commit = bytes.windows(7).any(|window| window == b"COMMIT\0");
+                if is_commit && shared.breaks_at_commit.swap(false, Ordering::SeqCst) {
+                    // The answer comes here and goes no further.
+                    let _ = from_server.read(&mut said).await;
+                    return;
+                }
+            }
+            read = from_server.read(&mut said) => {
+                let Ok(length @ 1..) = read else { return };
+                if to_client.write_all(said.get(..length).unwrap_or_default()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
