@@ -16,7 +16,7 @@ use waypost_testkit::audit::{Books, audit_server};
 use waypost_testkit::{Behaviour, Client, Collector, Fleet, Role, until};
 
 use crate::course::{Purchase, Told, course};
-use crate::shop::{PLENTY, PRICE, tight};
+use crate::shop::receipt;
 use crate::verdict::Verdict;
 use crate::{alone, number};
 
@@ -93,7 +93,8 @@ impl Servers {
         ];
         let settings = [&SETTINGS[..], &servers].concat();
         let mut fleet = Fleet::prepare(env!("CARGO_BIN_EXE_waypost"), &settings, export).await.unwrap();
-        execute(&url, receipt()).unwrap();
+        let receipt = receipt(0..SEEDS, "to_timestamp(0)");
+        execute(&url, format!("SET search_path = waypost_inventory; {receipt}")).unwrap();
         for (role, count) in replicas {
             for _ in 0..*count {
                 fleet.add(*role).await.unwrap();
@@ -110,23 +111,6 @@ impl Servers {
         verdict.assert_right();
         verdict
     }
-}
-
-/// What puts our products into stock.
-fn receipt() -> String {
-    let stock = (0..SEEDS).map(|seed| (tight(seed), 3)).chain([(PLENTY.to_owned(), 1_000_000)]);
-    let stock: Vec<(String, i64)> = stock.collect();
-    let rows = |row: &dyn Fn(&str, i64) -> String| {
-        stock.iter().map(|(product, pieces)| row(product, *pieces)).collect::<Vec<_>>().join(", ")
-    };
-    let price = i64::from(PRICE) * 10_000;
-    let products = rows(&|product, _| format!("('{product}', '{product}', {price}, 'USD')"));
-    let on_hand = rows(&|product, pieces| format!("('{product}', {pieces}, 0)"));
-    let movements = rows(&|product, pieces| format!("('{product}', 'received', {pieces}, to_timestamp(0))"));
-    format!(
-        "SET search_path = waypost_inventory; INSERT INTO products VALUES {products}; INSERT INTO stock VALUES \
-         {on_hand}; INSERT INTO stock_movements (product_id, kind, quantity, at) VALUES {movements}"
-    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

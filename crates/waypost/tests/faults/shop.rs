@@ -118,7 +118,7 @@ pub(crate) async fn prepared(kind: &Kind, seeds: Range<u64>, more: &[(&str, &str
 }
 
 /// What puts our products into stock, as if it had come in 1970.
-fn receipt(seeds: Range<u64>, epoch: &str) -> String {
+pub(crate) fn receipt(seeds: Range<u64>, epoch: &str) -> String {
     let few = seeds.map(|seed| (tight(seed), TIGHT_STOCK));
     let stock: Vec<(String, i64)> = few.chain([(PLENTY.to_owned(), 1_000_000)]).collect();
     let price = i64::from(PRICE) * 10_000;
