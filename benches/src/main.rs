@@ -12,7 +12,6 @@
 #![allow(clippy::print_stdout, reason = "printing is what a measurement is for")]
 
 #[path = "../../crates/testkit/src/age.rs"]
-#[expect(unreachable_pub, reason = "the file belongs to the testkit, which shows it to tests")]
 mod age;
 mod orders;
 mod process;

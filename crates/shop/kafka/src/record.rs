@@ -3,6 +3,7 @@
 //! Key, value, headers and timestamp are what clients of other languages expect; the event's id is a header. A record
 //! that somebody else wrote without one is known by its place, so that a repetition is told there as well.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -29,9 +30,11 @@ pub(crate) fn headers(record: &Record) -> OwnedHeaders {
 pub(crate) fn delivery(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Delivery {
     let partition = u32::try_from(message.partition()).unwrap_or_default();
     let offset = u64::try_from(message.offset()).unwrap_or_default();
-    let mut headers: Headers = message
-        .headers()
-        .map_or_else(Vec::new, |headers| headers.iter().map(|header| owned(&header)).collect());
+    let mut headers: Headers = message.headers().map_or_else(Vec::new, |headers| {
+        // rdkafka panics on a name that is not UTF-8. Whoever wrote that, the record is read without it.
+        let read = |place| catch_unwind(AssertUnwindSafe(|| owned(&headers.get(place)))).ok();
+        (0..headers.count()).filter_map(read).collect()
+    });
     let id = headers.iter().position(|(name, _)| name == ID_HEADER).map(|place| headers.remove(place).1);
     let id = id
         .and_then(|id| String::from_utf8(id).ok())

@@ -1,4 +1,5 @@
 //! Against a real etcd.
+#![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 use std::{
     sync::Arc,
