@@ -1,4 +1,4 @@
-//! The server has too few connections.
+//! The server has no connection left.
 
 use waypost_test_servers::own_postgres::OwnPostgres;
 use waypost_test_servers::postgres::Session;
@@ -23,24 +23,6 @@ async fn roles_recover_when_strangers_had_all_connections() {
     drop(strangers);
     running.recovers(vec![order]).await;
 }
-
-/// The roles have fewer than they would take: those that there are wander to where they are needed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_end_when_the_roles_share_too_few_connections() {
-    let _alone = alone().await;
-    let server = OwnPostgres::start(&[("max_connections", "70")]);
-    let running = Running::on(&server, &[("database.idle_timeout", "1s")]).await;
-    let mut strangers = all_connections(&server.url()).await;
-    strangers.truncate(strangers.len() - FEW);
-    running.end_more_orders(60).await;
-    drop(strangers);
-    let refused = server.log().matches("too many clients").count();
-    println!("{refused} connections were refused");
-    running.recovers(Vec::new()).await;
-}
-
-/// For six roles, of which one wants two for its relay, and for whoever looks at the books.
-const FEW: usize = 14;
 
 /// Sessions that have all connections of a server.
 async fn all_connections(url: &str) -> Vec<Session> {
