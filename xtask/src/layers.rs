@@ -43,6 +43,7 @@ const EVERYTHING: &[&str] = &[
     "waypost-resilience",
     "waypost-cache",
     "waypost-redis",
+    "waypost-etcd",
     "waypost-durable",
     "waypost-kafka",
     "waypost-service",
@@ -73,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "waypost-redis",
         &["waypost-settings", "waypost-telemetry", "waypost-cache", "waypost-resilience", "waypost-service"],
     ),
+    ("waypost-etcd", &["waypost-settings", "waypost-telemetry", "waypost-resilience"]),
     ("waypost-durable", &["waypost-telemetry", "waypost-resilience", "waypost-errors"]),
     ("waypost-kafka", &["waypost-telemetry", "waypost-durable"]),
     (

@@ -43,13 +43,7 @@ const MUTATIONS: [Mutation; 13] = [
         file: "crates/shop/identity/src/material.rs",
         text: "if is_any(&self.names, &read.names) {",
         instead: "if is_any(&self.names, &read.names) || true {",
-        tests: &[
-            "-p",
-            "waypost-identity",
-            "--test",
-            "it",
-            "a_server_is_the_role_that_was_called_or_nobody",
-        ],
+        tests: &["-p", "waypost-identity", "--test", "it", "a_server_is_the_role_that_was_called_or_nobody"],
     },
     Mutation {
         name: "refund-of-the-unwanted",

@@ -8,6 +8,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 #![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 
+pub mod etcd;
 pub mod kafka;
 pub mod own_kafka;
 pub mod postgres;
@@ -19,6 +20,8 @@ pub const POSTGRES: &str = "TEST_POSTGRES_URL";
 pub const REDIS: &str = "TEST_REDIS_URL";
 /// The program `redis-server`, for tests that need a server of their own.
 pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
+/// The program `etcd`, for tests that start one of their own.
+pub const ETCD_SERVER: &str = "TEST_ETCD_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.
 pub const KAFKA: &str = "TEST_KAFKA";
 /// The jars of Kafka, as `java -cp` takes them, for a test that starts one of its own ([`own_kafka::OwnKafka`]).

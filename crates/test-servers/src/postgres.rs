@@ -58,8 +58,11 @@ fn with_database(server: &str, name: &str) -> String {
     format!("{}/{name}{query}", &address[..end])
 }
 
-/// Runs one statement over a connection of its own.
-fn execute(url: &str, statement: String) -> Result<(), sqlx::Error> {
+/// Runs statements over a connection of its own.
+///
+/// # Errors
+/// What the server says of the first that fails.
+pub fn execute(url: &str, statement: String) -> Result<(), sqlx::Error> {
     let url = url.to_owned();
     on_own_runtime(async move {
         let mut connection = PgConnection::connect(&url).await?;

@@ -1,4 +1,4 @@
-//! Private PostgreSQL, Redis and Kafka: found or installed, started on free ports of 127.0.0.1, and ended with whoever
+//! Private PostgreSQL, Redis, Kafka and etcd: found or installed, started on free ports of 127.0.0.1, and ended with whoever
 //! started them.
 //!
 //! For `cargo xtask test` and `cargo xtask stack`. Each server is a child with a folder of its own that holds its data and
@@ -10,6 +10,7 @@
 //! - A server counts as started when it answers, not before.
 //! - A variable that is set already is taken as it is, and its server is not started.
 
+mod etcd;
 mod folder;
 mod kafka;
 mod port;
@@ -43,10 +44,11 @@ struct Kind {
     find: fn(target: &Path) -> anyhow::Result<Box<dyn Program>>,
 }
 
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind { name: "PostgreSQL", variable: "TEST_POSTGRES_URL", find: postgres::find },
     Kind { name: "Redis", variable: "TEST_REDIS_URL", find: redis::find },
     Kind { name: "Kafka", variable: "TEST_KAFKA", find: kafka::find },
+    Kind { name: "etcd", variable: "TEST_ETCD_URL", find: etcd::find },
 ];
 
 /// An installed server.

@@ -22,7 +22,7 @@ use place::Place;
 const HELP: &str = "\
 cargo xtask stack <command>
 
-  up              start PostgreSQL, Redis and Kafka on free ports of 127.0.0.1 and print the settings to use; the servers that
+  up              start PostgreSQL, Redis, Kafka and etcd on free ports of 127.0.0.1 and print the settings to use; the servers that
                   are up already are left as they are. For a shell: eval \"$(cargo xtask stack up)\"
   run <command>   run a command with those settings, on the servers that are up, else on its own, which end with it
   status          print what is up, and what has ended
@@ -124,10 +124,16 @@ fn print(state: &State) {
 }
 
 /// What makes `waypost` use a server, by the variable that leads tests to it.
-const SETTINGS: [(&str, &str); 1] = [(
-    "TEST_REDIS_URL",
-    "waypost: WAYPOST_CACHE__KIND=redis WAYPOST_CACHE__REDIS__URLS={} shares rates and copies there\n",
-)];
+const SETTINGS: [(&str, &str); 2] = [
+    (
+        "TEST_REDIS_URL",
+        "waypost: WAYPOST_CACHE__KIND=redis WAYPOST_CACHE__REDIS__URLS={} shares rates and copies there\n",
+    ),
+    (
+        "TEST_ETCD_URL",
+        "waypost: WAYPOST_DISCOVERY__ETCD__ENDPOINTS={} registers roles there, for targets such as etcd:///order\n",
+    ),
+];
 
 #[cfg(test)]
 mod tests;

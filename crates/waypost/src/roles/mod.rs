@@ -6,6 +6,7 @@
 mod broker;
 mod build;
 mod cache;
+mod discovery;
 mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;

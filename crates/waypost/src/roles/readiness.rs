@@ -49,6 +49,11 @@ impl Readiness {
         }
     }
 
+    /// Starts when no role is ready any more.
+    pub(super) fn end(&self) -> &Drain {
+        &self.drain
+    }
+
     /// No role is ready any more.
     pub(super) fn drain(&self) {
         self.stop.start();

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
 use waypost_durable::make_folder;
+use waypost_etcd::Registration;
 use waypost_identity::Identity;
-use waypost_resilience::discovery::Discovery;
 use waypost_service::operator::guarded;
 use waypost_service::{
     App, Check, DataDir, Drained, Limits, Pacing, Process, Secured, Tasks, Watching, admin, watch,
@@ -20,6 +20,7 @@ use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry}
 
 use super::broker::OpenBroker;
 use super::build::{Loan, Service, build, exit_of};
+use super::discovery::{Finding, Registered};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets, identity, node};
@@ -32,6 +33,7 @@ use crate::settings::{Effective, Settings};
 pub(crate) struct System {
     process: Process,
     readiness: Readiness,
+    registered: Registered,
     telemetry: Vec<Telemetry>,
     addresses: Vec<(&'static str, SocketAddr)>,
     urls: Vec<(Role, String)>,
@@ -70,7 +72,7 @@ impl System {
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
-        let discovery = Discovery::default();
+        let finding = Finding::new(&settings.discovery);
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -87,12 +89,14 @@ impl System {
                     storage: storage.clone(),
                     node: node.clone(),
                     broker,
-                    discovery: discovery.clone(),
+                    discovery: finding.discovery.clone(),
                     identity: identity::of(*role, &settings)?,
                 },
             ))
         };
         let loans = roles.iter().enumerate().map(lend).collect::<Result<Vec<_>, Failure>>()?;
+        let registrations = roles.iter().map(|role| finding.registration(*role, sockets.address(*role)));
+        let registrations: Vec<Option<Registration>> = registrations.collect::<Result<_, Failure>>()?;
         let built = loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan));
         let built = try_join_all(built).await?;
 
@@ -101,9 +105,11 @@ impl System {
         let urls = roles.iter().filter_map(|role| Some((*role, sockets.url(*role)?))).collect();
         let (process, readiness) = launch(&settings, built, broker, sockets);
         readiness.started().await;
+        let registered = Registered::keep(registrations.into_iter().flatten().collect(), readiness.end());
         Ok(System {
             process,
             readiness,
+            registered,
             telemetry,
             addresses,
             urls,
@@ -146,7 +152,7 @@ impl System {
     /// Ends everything in order, telemetry last, and says what could not be finished.
     pub(crate) async fn stop(self) -> Exit {
         self.readiness.drain();
-        let drained = self.process.drain(&self.pacing).await;
+        let (drained, ()) = join(self.process.drain(&self.pacing), self.registered.gone()).await;
         let reports =
             join_all(self.telemetry.iter().map(|telemetry| telemetry.shutdown(self.flush_timeout))).await;
         account_for(&reports);

@@ -211,6 +211,7 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     let database = settings.database.check().into_iter();
     complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));
+    complaints.extend(settings.discovery.check().into_iter().map(|complaint| complaint.under("discovery")));
     if settings.cache.kind == CacheKind::Redis {
         let redis = settings.cache.redis.check().into_iter();
         complaints.extend(redis.map(|complaint| complaint.under("cache.redis")));

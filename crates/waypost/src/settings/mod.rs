@@ -6,6 +6,7 @@
 //! ([`Environment`]).
 
 mod database;
+mod discovery;
 mod kafka;
 mod load;
 mod otel;
@@ -23,6 +24,7 @@ use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 use crate::exit::{Exit, Failure};
 
 use database::{Database, DatabaseKind};
+pub(crate) use discovery::Discovery;
 pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
@@ -42,6 +44,8 @@ settings! {
         pub(crate) broker: Broker = Broker::default(),
         /// Where rates of callers and copies of users are kept. Nothing is lost with them.
         pub(crate) cache: Cache = Cache::default(),
+        /// How roles find the replicas of each other.
+        pub(crate) discovery: Discovery = Discovery::default(),
         /// Who the roles are to each other.
         pub(crate) tls: Tls = Tls::default(),
         /// What the process may use.

@@ -12,6 +12,8 @@ mod fence;
 mod kills;
 mod lossy;
 mod pauses;
+#[cfg(feature = "kafka")]
+mod replicas;
 mod scripts;
 mod shop;
 mod verdict;

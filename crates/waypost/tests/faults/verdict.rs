@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep, timeout};
-use waypost_testkit::audit::{Books, Order, audit};
+use waypost_testkit::audit::{Books, Finding, Order, audit};
 use waypost_testkit::{Client, Roles, until};
 
 use crate::course::{Purchase, TIMEOUT, Told};
@@ -29,42 +29,95 @@ struct Wrong {
 
 /// Stops the faults, lets everything settle, asks every key once more, and fails with all that is wrong.
 pub(crate) async fn everything_is_right(roles: &Roles, purchases: Vec<Purchase>) {
-    let begun = Instant::now();
     roles.weather().set_foul(false);
     until("the proxies to have sent what they hold back", async || roles.is_idle()).await;
-    let gateway = roles.gateway();
-    let asking = stream::iter(purchases).map(|purchase| asked_again(&gateway, purchase));
-    let purchases: Vec<Purchase> = asking.buffer_unordered(CLIENTS).collect().await;
+    let data = roles.data();
+    let verdict =
+        Verdict::reached(&roles.gateway(), async || (audit(&data), Books::read(&data)), purchases).await;
+    println!("faults: {:?}", roles.faults());
+    let seen = |seed, order| roles.seen(seed, order).iter().map(ToString::to_string).collect();
+    assert!(verdict.wrong.is_empty(), "{}", verdict.report(seen));
+}
 
-    let end = Instant::now() + SETTLE_TIMEOUT;
-    let mut findings = audit(&roles.data()).unwrap();
-    while !findings.is_empty() && Instant::now() < end {
-        sleep(Duration::from_millis(250)).await;
-        findings = audit(&roles.data()).unwrap();
+/// Once everything has settled.
+pub(crate) struct Verdict {
+    pub(crate) purchases: Vec<Purchase>,
+    pub(crate) books: Books,
+    wrong: Vec<Wrong>,
+}
+
+impl Verdict {
+    /// Asks every key once more, and waits until `read` finds nothing wrong in the books or has done so for long enough.
+    pub(crate) async fn reached(
+        gateway: &Client,
+        read: impl AsyncFn() -> (anyhow::Result<Vec<Finding>>, anyhow::Result<Books>),
+        purchases: Vec<Purchase>,
+    ) -> Verdict {
+        let begun = Instant::now();
+        let asking = stream::iter(purchases).map(|purchase| asked_again(gateway, purchase));
+        let purchases: Vec<Purchase> = asking.buffer_unordered(CLIENTS).collect().await;
+
+        let end = Instant::now() + SETTLE_TIMEOUT;
+        let (mut findings, mut books) = read().await;
+        while !findings.as_ref().is_ok_and(Vec::is_empty) && Instant::now() < end {
+            sleep(Duration::from_millis(250)).await;
+            (findings, books) = read().await;
+        }
+        let (findings, books) = (findings.unwrap(), books.unwrap());
+        let mut wrong: Vec<Wrong> =
+            purchases.iter().flat_map(|purchase| of_answers(purchase, &books)).collect();
+        wrong.extend(of_keys(&purchases, &books));
+        let by_order: BTreeMap<&str, &Purchase> = purchases
+            .iter()
+            .flat_map(|purchase| {
+                purchase.told.iter().filter_map(move |told| Some((told.order.as_deref()?, purchase)))
+            })
+            .collect();
+        wrong.extend(findings.into_iter().map(|finding| {
+            let purchase = finding.order.as_deref().and_then(|order| by_order.get(order));
+            let kind = format!("books, {}", finding.guarantee);
+            Wrong { kind, seed: purchase.map(|purchase| purchase.place()), what: finding.to_string() }
+        }));
+        println!("{} orders, settled within {:?}", purchases.len(), begun.elapsed());
+        println!("ended: {:?}", endings(&books));
+        wrong.sort();
+        Verdict { purchases, books, wrong }
     }
-    let books = Books::read(&roles.data()).unwrap();
-    let mut wrong: Vec<Wrong> = purchases.iter().flat_map(|purchase| of_answers(purchase, &books)).collect();
-    wrong.extend(of_keys(&purchases, &books));
-    let by_order: BTreeMap<&str, &Purchase> = purchases
-        .iter()
-        .flat_map(|purchase| {
-            purchase.told.iter().filter_map(move |told| Some((told.order.as_deref()?, purchase)))
-        })
-        .collect();
-    wrong.extend(findings.into_iter().map(|finding| {
-        let purchase = finding.order.as_deref().and_then(|order| by_order.get(order));
-        let kind = format!("books, {}", finding.guarantee);
-        Wrong { kind, seed: purchase.map(|purchase| purchase.place()), what: finding.to_string() }
-    }));
-    println!(
-        "{} orders, settled within {:?}; faults: {:?}",
-        purchases.len(),
-        begun.elapsed(),
-        roles.faults()
-    );
-    println!("ended: {:?}", endings(&books));
-    wrong.sort();
-    assert!(wrong.is_empty(), "{}", report(roles, &purchases, &wrong));
+
+    /// Fails with all that is wrong.
+    pub(crate) fn assert_right(&self) {
+        assert!(self.wrong.is_empty(), "{}", self.report(|_, _| Vec::new()));
+    }
+
+    /// All that is wrong, with what was `seen` of one order of each kind.
+    fn report(&self, seen: impl Fn(u64, u32) -> Vec<String>) -> String {
+        let mut text = String::new();
+        let mut kinds: BTreeMap<&str, Vec<&Wrong>> = BTreeMap::new();
+        for one in &self.wrong {
+            kinds.entry(&one.kind).or_default().push(one);
+        }
+        for (kind, all) in &kinds {
+            let _ = writeln!(text, "\n{} x {kind}", all.len());
+            for one in all.iter().take(12) {
+                let seed =
+                    one.seed.map(|(seed, order)| format!("SEED={seed} order {order}: ")).unwrap_or_default();
+                let _ = writeln!(text, "  {seed}{}", one.what);
+            }
+        }
+        // One of each kind, so that no kind hides the others.
+        let shown = kinds.values().filter_map(|all| all.iter().find_map(|one| one.seed)).take(SHOWN_SEEDS);
+        for (seed, order) in shown.collect::<BTreeSet<_>>() {
+            let _ = writeln!(text, "\nSEED={seed} order {order}");
+            for seen in seen(seed, order) {
+                let _ = writeln!(text, "  {seen}");
+            }
+            let of_order = |purchase: &&Purchase| purchase.place() == (seed, order);
+            for told in self.purchases.iter().filter(of_order).flat_map(|purchase| &purchase.told) {
+                let _ = writeln!(text, "  told {}", told.summary());
+            }
+        }
+        text
+    }
 }
 
 /// Until its answer is definite, and then once more.
@@ -172,35 +225,6 @@ fn endings(books: &Books) -> BTreeMap<String, usize> {
     endings
 }
 
-fn report(roles: &Roles, purchases: &[Purchase], wrong: &[Wrong]) -> String {
-    let mut text = String::new();
-    let mut kinds: BTreeMap<&str, Vec<&Wrong>> = BTreeMap::new();
-    for one in wrong {
-        kinds.entry(&one.kind).or_default().push(one);
-    }
-    for (kind, all) in &kinds {
-        let _ = writeln!(text, "\n{} x {kind}", all.len());
-        for one in all.iter().take(12) {
-            let seed =
-                one.seed.map(|(seed, order)| format!("SEED={seed} order {order}: ")).unwrap_or_default();
-            let _ = writeln!(text, "  {seed}{}", one.what);
-        }
-    }
-    // One of each kind, so that no kind hides the others.
-    let shown = kinds.values().filter_map(|all| all.iter().find_map(|one| one.seed)).take(SHOWN_SEEDS);
-    for (seed, order) in shown.collect::<BTreeSet<_>>() {
-        let _ = writeln!(text, "\nSEED={seed} order {order}");
-        for seen in roles.seen(seed, order) {
-            let _ = writeln!(text, "  {seen}");
-        }
-        let of_order = |purchase: &&Purchase| purchase.place() == (seed, order);
-        for told in purchases.iter().filter(of_order).flat_map(|purchase| &purchase.told) {
-            let _ = writeln!(text, "  told {}", told.summary());
-        }
-    }
-    text
-}
-
 impl Purchase {
     fn place(&self) -> (u64, u32) {
         (self.seed, self.number)
@@ -208,7 +232,7 @@ impl Purchase {
 }
 
 impl Told {
-    fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let Told { status, code, order, order_status, is_replay, has_retry_after, .. } = self;
         let replayed = if *is_replay { ", replayed" } else { "" };
         let again = if *has_retry_after { ", Retry-After" } else { "" };

@@ -3,8 +3,9 @@
 //! A [`Discovery`] turns a [`Target`] into [`Addresses`] that change while the process runs. It knows fixed lists and
 //! DNS by itself; registries ([`Registry`]) are handed in by whoever puts a process together.
 //!
-//! Invariant: a lookup that fails, or finds nobody, takes no address away. Addresses that answer no more are found out by
-//! whoever calls them, and a registry that is down must not take the services down with it.
+//! Invariant: a lookup that fails, or finds nobody, takes no address away, and an address that is found no more is called
+//! for as long as its replica says that it takes calls. Replicas that answer no more are found out by whoever calls them, and
+//! a registry that is down must not take the services down with it. (Envoy treats discovery and health checks alike.)
 
 mod dns;
 

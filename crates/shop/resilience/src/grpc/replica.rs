@@ -146,6 +146,11 @@ impl Replica {
         Self { address: address.clone(), server, breaker, kept: Some(kept), watcher }
     }
 
+    /// Whether it says that it takes calls.
+    pub(super) fn serves(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.get() == Standing::Serving)
+    }
+
     /// Whether it may be called at all, and besides has nothing against it.
     pub(super) fn usable(&self) -> (bool, bool) {
         let admits = self.breaker.admits();

@@ -43,6 +43,8 @@ enum Form {
 struct Known {
     addresses: Addresses,
     replicas: Arc<[Arc<Replica>]>,
+    /// Some of them are found no more, and say all the same that they take calls.
+    has_unfound: bool,
 }
 
 impl Replicas {
@@ -77,7 +79,7 @@ impl Replicas {
             options,
             failovers,
             form,
-            known: Mutex::new(Known { addresses, replicas: Arc::from([]) }),
+            known: Mutex::new(Known { addresses, replicas: Arc::from([]), has_unfound: false }),
         };
         replicas.learn(&mut replicas.lock());
         Ok(replicas)
@@ -87,7 +89,7 @@ impl Replicas {
     pub(super) fn current(&self) -> Arc<[Arc<Replica>]> {
         let mut known = self.lock();
         // An error says that nobody looks any more; what is known stays.
-        if known.addresses.has_changed().unwrap_or(false) {
+        if known.addresses.has_changed().unwrap_or(false) || known.has_unfound {
             self.learn(&mut known);
         }
         Arc::clone(&known.replicas)
@@ -124,6 +126,8 @@ impl Replicas {
         if none.is_empty() { Err("no replica is known".to_owned()) } else { Err(none) }
     }
 
+    /// Takes over what was found. Who is found no more is given up when it says no more that it takes calls: a registry or a
+    /// name server that restarts, or was away for longer than its entries live, must not take healthy replicas away.
     fn learn(&self, known: &mut Known) {
         let addresses = Arc::clone(&known.addresses.borrow_and_update());
         if addresses.is_empty() && !known.replicas.is_empty() {
@@ -133,7 +137,16 @@ impl Replicas {
             let kept = known.replicas.iter().find(|replica| replica.address == *address);
             kept.map_or_else(|| Arc::new(self.replica(address)), Arc::clone)
         };
-        known.replicas = addresses.iter().map(replica).collect();
+        let unfound = known.replicas.iter().filter(|replica| !addresses.contains(&replica.address));
+        let unfound: Vec<Arc<Replica>> = unfound.filter(|replica| replica.serves()).cloned().collect();
+        let has_unfound = !unfound.is_empty();
+        let all: Vec<Arc<Replica>> = addresses.iter().map(replica).chain(unfound).collect();
+        let is_same = all.len() == known.replicas.len()
+            && all.iter().zip(known.replicas.iter()).all(|(one, other)| Arc::ptr_eq(one, other));
+        if !is_same {
+            known.replicas = all.into();
+        }
+        known.has_unfound = has_unfound;
     }
 
     fn replica(&self, address: &Uri) -> Replica {

@@ -222,10 +222,21 @@ async fn replicas_come_and_go_while_calls_are_made() {
         (one.calls(), other.calls())
     };
     assert_eq!(ten_calls().await, (10, 0));
+    // Found no more, it is called for as long as it says that it takes calls.
+    settle("its health is known", async || channel.serving().await.is_ok()).await;
     register.0.lock().unwrap().send_replace(Arc::from([uri(&other)]));
-    assert_eq!(ten_calls().await, (10, 10));
+    settle("both are called", async || {
+        call(&channel).await.unwrap();
+        one.calls() > 10 && other.calls() > 0
+    })
+    .await;
+    one.says_that_it_is(ServingStatus::NotServing).await;
+    settle("it is given up", async || channel.breakers().len() == 1).await;
+    let before = (one.calls(), other.calls());
+    assert_eq!(ten_calls().await, (before.0, before.1 + 10));
+    one.says_that_it_is(ServingStatus::Serving).await;
     // A registry that knows nobody any more takes nobody away.
     register.0.lock().unwrap().send_replace(Arc::from([]));
-    assert_eq!(ten_calls().await, (10, 20));
+    assert_eq!(ten_calls().await, (before.0, before.1 + 20));
     assert!(matches!(open("etcd:///users"), Err(ChannelError::NoRegistry { .. })));
 }

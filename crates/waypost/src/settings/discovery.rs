@@ -1,0 +1,35 @@
+//! How roles find the replicas of each other.
+
+use waypost_settings::{Complaint, Duration, settings};
+
+settings! {
+    /// How roles find the replicas of each other. A target such as `order.inventory_target` is `http://host:port`; several
+    /// of them with commas between, one for each replica; `dns:///host:port`, one replica for each address of the name; or
+    /// `etcd:///inventory`, every replica that has registered itself.
+    pub(crate) struct Discovery {
+        /// How often the name of a `dns:///` target is looked up.
+        pub(crate) dns_refresh: Duration = Duration::from_secs(5),
+        /// The host name or address under which others call the roles of this process, for the registry. Empty takes the
+        /// address that a role listens at, which must then not be 0.0.0.0 or ::.
+        pub(crate) advertise: String = String::new(),
+        /// etcd. With endpoints, the roles of this process register there as `order`, `user`, `inventory` and `payment`.
+        pub(crate) etcd: waypost_etcd::Settings = waypost_etcd::Settings::default(),
+    }
+}
+
+impl Discovery {
+    /// What cannot be used.
+    pub(crate) fn check(&self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let is_host = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
+        if !self.advertise.chars().all(is_host) {
+            complaints
+                .push(Complaint::new("advertise", "must be a host name or an IP address, without a port"));
+        }
+        if self.dns_refresh.is_zero() {
+            complaints.push(Complaint::new("dns_refresh", "must be more than 0s"));
+        }
+        complaints.extend(self.etcd.check().into_iter().map(|complaint| complaint.under("etcd")));
+        complaints
+    }
+}

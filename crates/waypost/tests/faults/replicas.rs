@@ -1,0 +1,221 @@
+//! The shop many replicas wide, on PostgreSQL, Redis and Kafka, found through etcd: one replica after the other is killed
+//! under load, and nobody notices.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use waypost_test_servers::etcd;
+use waypost_test_servers::kafka::Topics;
+use waypost_test_servers::postgres::{Database, execute};
+use waypost_test_servers::redis::Keys;
+use waypost_testkit::audit::{Books, audit_server};
+use waypost_testkit::{Behaviour, Client, Collector, Fleet, Role, until};
+
+use crate::course::{Purchase, Told, course};
+use crate::shop::{PLENTY, PRICE, tight};
+use crate::verdict::Verdict;
+use crate::{alone, number};
+
+/// Kills unless `KILLS` says otherwise; 120 take about five minutes.
+const KILLS: u64 = 12;
+/// Courses at once.
+const AT_ONCE: usize = 6;
+/// Seeds there is stock for.
+const SEEDS: u64 = 20_000;
+
+/// How many of each role there are. Of the provider, which is outside, and of users and notifications there is one.
+const REPLICAS: [(Role, usize); 7] = [
+    (Role::Provider, 1),
+    (Role::User, 1),
+    (Role::Inventory, 2),
+    (Role::Payment, 2),
+    (Role::Order, 3),
+    (Role::Notification, 1),
+    (Role::Gateway, 2),
+];
+
+const SETTINGS: [(&str, &str); 16] = [
+    ("runtime.worker_threads", "1"),
+    ("database.kind", "postgres"),
+    ("database.max_connections", "6"),
+    ("broker.kind", "kafka"),
+    ("cache.kind", "redis"),
+    ("gateway.order_service", "etcd:///order"),
+    ("gateway.user_service", "etcd:///user"),
+    ("gateway.inventory_service", "etcd:///inventory"),
+    ("order.inventory_target", "etcd:///inventory"),
+    ("order.payment_target", "etcd:///payment"),
+    ("gateway.auth", "demo"),
+    ("gateway.rate_limit.enabled", "false"),
+    ("user.seed", "true"),
+    ("order.lease", "2s"),
+    ("order.sweep_interval", "200ms"),
+    ("telemetry.logs.filter", "warn,waypost=info"),
+];
+
+/// Everything that the replicas share.
+struct Servers {
+    database: Database,
+    keys: Keys,
+    topics: Topics,
+    etcd: etcd::Server,
+}
+
+impl Servers {
+    fn start() -> Servers {
+        Servers {
+            database: Database::create(),
+            keys: Keys::own(),
+            topics: Topics::own(),
+            etcd: etcd::Server::start(),
+        }
+    }
+
+    /// The replicas, started, with stock for the courses.
+    async fn fleet(&self, replicas: &[(Role, usize)], export: Option<String>) -> Fleet {
+        let (url, etcd) = (self.database.url(), self.etcd.url());
+        let topics = self.topics.name("");
+        let servers = [
+            ("database.url", url.as_str()),
+            ("broker.kafka.brokers", self.topics.bootstrap()),
+            ("broker.kafka.prefix", &topics),
+            ("cache.redis.urls", self.keys.url()),
+            ("cache.redis.prefix", self.keys.prefix()),
+            ("discovery.etcd.endpoints", &etcd),
+        ];
+        let settings = [&SETTINGS[..], &servers].concat();
+        let mut fleet = Fleet::prepare(env!("CARGO_BIN_EXE_waypost"), &settings, export).await.unwrap();
+        execute(&url, receipt()).unwrap();
+        for (role, count) in replicas {
+            for _ in 0..*count {
+                fleet.add(*role).await.unwrap();
+            }
+        }
+        fleet
+    }
+}
+
+/// What puts our products into stock.
+fn receipt() -> String {
+    let stock = (0..SEEDS).map(|seed| (tight(seed), 3)).chain([(PLENTY.to_owned(), 1_000_000)]);
+    let stock: Vec<(String, i64)> = stock.collect();
+    let rows = |row: &dyn Fn(&str, i64) -> String| {
+        stock.iter().map(|(product, pieces)| row(product, *pieces)).collect::<Vec<_>>().join(", ")
+    };
+    let price = i64::from(PRICE) * 10_000;
+    let products = rows(&|product, _| format!("('{product}', '{product}', {price}, 'USD')"));
+    let on_hand = rows(&|product, pieces| format!("('{product}', {pieces}, 0)"));
+    let movements = rows(&|product, pieces| format!("('{product}', 'received', {pieces}, to_timestamp(0))"));
+    format!(
+        "SET search_path = waypost_inventory; INSERT INTO products VALUES {products}; INSERT INTO stock VALUES \
+         {on_hand}; INSERT INTO stock_movements (product_id, kind, quantity, at) VALUES {movements}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_killed_under_load_and_nobody_notices() {
+    let _alone = alone().await;
+    let (servers, collector) = (Servers::start(), Collector::start(Behaviour::Takes).unwrap());
+    let mut fleet = servers.fleet(&REPLICAS, Some(collector.endpoint())).await;
+    let roles: Vec<Role> = REPLICAS.iter().flat_map(|(role, count)| vec![*role; *count]).collect();
+    let is_twin = |role: &Role| roles.iter().filter(|other| *other == role).count() > 1;
+    let killable: Vec<usize> = (0..roles.len()).filter(|place| is_twin(&roles[*place])).collect();
+    let load = Load::start(&fleet.gateway());
+    let mut random = fastrand::Rng::with_seed(number("SEED").unwrap_or(1));
+    let mut killed: BTreeMap<Role, usize> = BTreeMap::new();
+    for _ in 0..number("KILLS").unwrap_or(KILLS) {
+        // The moments are the subject of the test, not waits for a state.
+        tokio::time::sleep(Duration::from_millis(random.u64(500..2000))).await;
+        let place = killable[random.usize(..killable.len())];
+        *killed.entry(roles[place]).or_default() += 1;
+        fleet.kill(place).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(random.u64(0..1500))).await;
+        fleet.start(place).await.unwrap();
+    }
+    let purchases = load.stop().await;
+    println!("killed: {killed:?}");
+
+    let url = servers.database.url();
+    let read = async || (audit_server(&url).await, Books::read_server(&url).await);
+    let verdict = Verdict::reached(&fleet.gateway(), read, purchases).await;
+    verdict.assert_right();
+    let at_once =
+        verdict.purchases.iter().filter(|purchase| purchase.told.first().is_some_and(Told::is_in_use));
+    println!("{} orders were told at the first answer that their key is in use", at_once.count());
+    let failed: Vec<String> = verdict.purchases.iter().flat_map(Purchase::failed_requests).collect();
+    assert!(failed.is_empty(), "{} requests with a key failed: {failed:#?}", failed.len());
+    each_order_is_one_trace(&verdict, &collector).await;
+}
+
+impl Purchase {
+    /// Answers that say nothing of the order. That its key is in use does: it was accepted, and runs. A connection to a
+    /// gateway that was killed was no answer.
+    fn failed_requests(&self) -> Vec<String> {
+        self.told.iter().filter(|told| told.is_no_answer() && !told.is_in_use()).map(Told::summary).collect()
+    }
+}
+
+/// All that was done for an order, by whichever replica, is in the trace of the request that created it: from the gateway to
+/// the message to the user. A replica that is killed takes the spans along that it has not sent, so not every span has
+/// its parent.
+async fn each_order_is_one_trace(verdict: &Verdict, collector: &Collector) {
+    let completed: Vec<&str> = {
+        let completed = verdict.books.orders.values().filter(|order| order.status == "completed");
+        completed.map(|order| order.id.as_str()).collect()
+    };
+    let told = || collector.spans().into_iter().filter(|span| span.name() == "process order-events");
+    until("every order that was completed to be told", async || {
+        let of: BTreeSet<String> =
+            told().filter_map(|span| span.attribute("order.id").map(ToString::to_string)).collect();
+        completed.iter().all(|order| of.contains(*order))
+    })
+    .await;
+    let mut whole = 0;
+    for span in told() {
+        let trace = collector.trace(&span.trace_id().to_string());
+        let services: BTreeSet<&str> = trace.iter().map(|span| span.service_name()).collect();
+        assert!(services.contains("notification-service"), "{services:?}");
+        let ids: HashSet<_> = trace.iter().map(|span| span.span_id()).collect();
+        let roots = trace.iter().filter(|span| span.parent_id().is_none()).count();
+        let orphans =
+            trace.iter().filter(|span| span.parent_id().is_some_and(|parent| !ids.contains(&parent))).count();
+        whole += usize::from(roots == 1 && orphans == 0);
+    }
+    println!("{} orders completed, {whole} of their traces without a hole", completed.len());
+    assert!(whole * 10 > completed.len() * 8, "only {whole} of {} traces are whole", completed.len());
+}
+
+/// Courses one after the other, several at once, until they are stopped.
+struct Load {
+    ends: Arc<AtomicBool>,
+    courses: JoinSet<Vec<Purchase>>,
+}
+
+impl Load {
+    fn start(gateway: &Client) -> Load {
+        let (next, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut courses = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (gateway, next, ends) = (gateway.clone(), Arc::clone(&next), Arc::clone(&ends));
+            courses.spawn(async move {
+                let mut purchases = Vec::new();
+                while !ends.load(Ordering::SeqCst) {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    assert!(seed < SEEDS, "there is no stock for more");
+                    purchases.extend(course(seed, gateway.clone()).await);
+                }
+                purchases
+            });
+        }
+        Load { ends, courses }
+    }
+
+    /// Lets the courses under way end.
+    async fn stop(self) -> Vec<Purchase> {
+        self.ends.store(true, Ordering::SeqCst);
+        self.courses.join_all().await.into_iter().flatten().collect()
+    }
+}
