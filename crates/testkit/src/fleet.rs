@@ -179,11 +179,11 @@ impl Balancer {
         let address = listener.local_addr()?;
         let targets: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
         let known = Arc::clone(&targets);
-        let accepting = tokio::spawn(async move {
+        let accepting = waypost_telemetry::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut targets = known.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 fastrand::shuffle(&mut targets);
-                tokio::spawn(forward(client, targets));
+                waypost_telemetry::spawn(forward(client, targets));
             }
         });
         Ok(Balancer { address, targets, accepting: accepting.abort_handle() })
