@@ -23,7 +23,7 @@ struct Mutation {
     tests: &'static [&'static str],
 }
 
-const MUTATIONS: [Mutation; 13] = [
+const MUTATIONS: [Mutation; 15] = [
     Mutation {
         name: "open-step",
         file: "crates/shop/durable/src/saga/runner.rs",
@@ -134,6 +134,20 @@ const MUTATIONS: [Mutation; 13] = [
         text: "matches!(self, Failure::Retry(error) if is_elsewhere(error.class()))",
         instead: "matches!(self, Failure::Retry(error) if is_elsewhere(error.class()) && false)",
         tests: &["-p", "waypost-durable", "--test", "it", "a_record_waits_for_what_its_handler_needs"],
+    },
+    Mutation {
+        name: "fail-over",
+        file: "crates/shop/resilience/src/grpc/balance.rs",
+        text: "if not_sent.is_none() {",
+        instead: "if not_sent.is_none() || true {",
+        tests: &["-p", "waypost-resilience", "--test", "it", "a_call_that_cannot_be_sent_goes_on_to_another"],
+    },
+    Mutation {
+        name: "word-of-a-replica",
+        file: "crates/shop/resilience/src/grpc/replica.rs",
+        text: ".is_none_or(|kept| matches!(kept.get(), Standing::Serving | Standing::Unknown));",
+        instead: ".is_none_or(|_| true);",
+        tests: &["-p", "waypost-resilience", "--test", "it", "a_replica_that_asks_for_no_calls_gets_none"],
     },
 ];
 

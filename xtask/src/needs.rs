@@ -1,8 +1,8 @@
 //! What the tests use beside Rust: found, or installed where that is possible, and said.
 //!
 //! - Chromium and chromedriver: on the path, else from Debian's packages.
-//! - Clients that no one here wrote (OpenTelemetry's SDKs for Python and JavaScript, Zipkin's clients): with `python3` and
-//!   `node`, into `target/test-clients`.
+//! - Clients that no one here wrote (OpenTelemetry's SDKs for Python and JavaScript, Zipkin's clients, a Kafka client in
+//!   Python): with `python3` and `node`, into `target/test-clients`.
 //! - The servers that `deploy/` has files for (Nginx, HAProxy, Envoy, Prometheus): as `cargo xtask deploy` finds them.
 //!
 //! The servers that tests talk to are found by `servers`, in the same way.

@@ -1,7 +1,7 @@
 //! A service as many teams have it: axum, sqlx, reqwest, `#[instrument]` and tower-http's `TraceLayer`.
 //!
-//! What the kit adds is marked with `// kit`: one layer, one helper for outgoing headers and two spans around what has a
-//! typed error. Everything else is as it was, and is in the trace all the same.
+//! What the kit adds is marked with `// kit`: one layer, a pool that is wrapped, and a span with headers around what it
+//! asks of another service. Everything else is as it was, and is in the trace all the same.
 
 use std::sync::Arc;
 
@@ -16,13 +16,14 @@ use tracing::{Level, info, instrument};
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::propagation::{HeaderInjector, inject};
+use waypost_telemetry::sqlx::Traced;
 use waypost_telemetry::{ErrorType, Telemetry, span};
 
 /// What the routes share.
 #[derive(Debug)]
 pub struct Shop {
     /// Where orders are kept.
-    pub orders: SqlitePool,
+    pub orders: Traced<SqlitePool>, // kit
     /// For calls to the stock service.
     pub client: reqwest::Client,
     /// Its address, without a slash at the end.
@@ -65,7 +66,7 @@ pub fn client() -> reqwest::Client {
 }
 
 /// Makes the table of orders.
-pub async fn prepare(orders: &SqlitePool) -> Result<(), sqlx::Error> {
+pub async fn prepare(orders: &Traced<SqlitePool>) -> Result<(), sqlx::Error> {
     sqlx::query("CREATE TABLE orders (id INTEGER PRIMARY KEY, stock INTEGER NOT NULL)")
         .execute(orders)
         .await?;
@@ -95,13 +96,9 @@ async fn ask_stock(shop: &Shop, id: u32) -> Result<u32, Error> {
 }
 
 #[instrument(skip(orders))]
-async fn save(orders: &SqlitePool, id: u32, left: u32) -> Result<(), Error> {
-    // kit: sqlx's errors have their codes as `error.type`
-    let insert = span("INSERT orders").kind(SpanKind::Client).run(async {
-        let insert = sqlx::query("INSERT INTO orders (id, stock) VALUES (?, ?)").bind(id).bind(left);
-        insert.execute(orders).await
-    });
-    insert.await?;
+async fn save(orders: &Traced<SqlitePool>, id: u32, left: u32) -> Result<(), Error> {
+    let insert = sqlx::query("INSERT INTO orders (id, stock) VALUES (?, ?)").bind(id).bind(left);
+    insert.execute(orders).await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use sqlx::SqlitePool;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = waypost_telemetry::start("existing-service")?; // kit
 
-    let orders = SqlitePool::connect("sqlite::memory:").await?;
+    let orders = telemetry.sqlx().wrap(SqlitePool::connect("sqlite::memory:").await?); // kit
     prepare(&orders).await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     let stock = format!("http://{}", listener.local_addr()?);

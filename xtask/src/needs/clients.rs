@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use super::packages::made_once;
 use super::{Found, on_path, output};
 
-const PYTHON: [&str; 4] = [
+const PYTHON: [&str; 5] = [
+    "kafka-python==3.0.12",
     "opentelemetry-sdk==1.45.2",
     "opentelemetry-exporter-otlp-proto-grpc==1.45.2",
     "opentelemetry-exporter-otlp-proto-http==1.45.2",

@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`redis`], [`messaging`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | settings | [`Settings`], [`config`] |
@@ -86,10 +86,14 @@ pub use crate::edges::http;
 pub use crate::edges::logs;
 #[cfg(feature = "messaging")]
 pub use crate::edges::messaging;
+#[cfg(feature = "kafka")]
+pub use crate::edges::messaging::kafka;
 #[cfg(feature = "redis")]
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
 pub use crate::edges::sql;
+#[cfg(feature = "sqlx")]
+pub use crate::edges::sql::sqlx;
 
 #[cfg(feature = "macros")]
 pub use waypost_telemetry_macros::traced;
@@ -143,9 +147,17 @@ pub mod guide {
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}
 
+    #[cfg(feature = "kafka")]
+    #[doc = include_str!("../docs/kafka.md")]
+    pub mod kafka {}
+
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/redis.md")]
     pub mod redis {}
+
+    #[cfg(feature = "sqlx")]
+    #[doc = include_str!("../docs/sqlx.md")]
+    pub mod sqlx {}
 
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}

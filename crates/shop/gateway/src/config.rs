@@ -33,11 +33,12 @@ impl fmt::Display for Auth {
 settings! {
     /// The public HTTP edge.
     pub struct Config {
-        /// Where the order service answers.
+        /// Where the order service answers: `http://host:port`, several with commas between, `dns:///host:port` or
+        /// `etcd:///name`; see `[discovery]`.
         pub order_service: String = "http://127.0.0.1:9090".to_owned(),
-        /// Where the user service answers.
+        /// Where the user service answers, in the same forms.
         pub user_service: String = "http://127.0.0.1:9091".to_owned(),
-        /// Where the inventory service answers.
+        /// Where the inventory service answers, in the same forms.
         pub inventory_service: String = "http://127.0.0.1:9092".to_owned(),
         /// `required`: callers need a token. `demo`: a request without a token acts for the user that it names;
         /// refused unless bound to loopback.

@@ -7,9 +7,10 @@ use waypost_settings::{Complaint, Duration, settings};
 settings! {
     /// The order service.
     pub struct Config {
-        /// Where the inventory service is called.
+        /// Where the inventory service is called: `http://host:port`, several with commas between, `dns:///host:port` or
+        /// `etcd:///name`; see `[discovery]`.
         pub inventory_target: String = "http://127.0.0.1:9092".to_owned(),
-        /// Where the payment service is called.
+        /// Where the payment service is called, in the same forms.
         pub payment_target: String = "http://127.0.0.1:9093".to_owned(),
         /// Sees to stock and payment side by side; otherwise first to the stock, then to the payment.
         pub parallel_checks: bool = true,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use waypost_telemetry::FinishedSpan;
 use waypost_test_servers::etcd;
 use waypost_test_servers::kafka::Topics;
 use waypost_test_servers::postgres::{Database, execute};
@@ -25,6 +26,9 @@ const KILLS: u64 = 12;
 const AT_ONCE: usize = 6;
 /// Seeds there is stock for.
 const SEEDS: u64 = 20_000;
+
+/// How long an order belongs to its runner without a sign of life.
+const LEASE: Duration = Duration::from_secs(2);
 
 /// How many of each role there are. Of the provider, which is outside, and of users and notifications there is one.
 const REPLICAS: [(Role, usize); 7] = [
@@ -51,6 +55,7 @@ const SETTINGS: [(&str, &str); 16] = [
     ("gateway.auth", "demo"),
     ("gateway.rate_limit.enabled", "false"),
     ("user.seed", "true"),
+    // `LEASE`.
     ("order.lease", "2s"),
     ("order.sweep_interval", "200ms"),
     ("telemetry.logs.filter", "warn,waypost=info"),
@@ -96,6 +101,15 @@ impl Servers {
         }
         fleet
     }
+
+    /// What the books and the clients say in the end, which has to be right.
+    async fn verdict(&self, fleet: &Fleet, purchases: Vec<Purchase>) -> Verdict {
+        let url = self.database.url();
+        let read = async || (audit_server(&url).await, Books::read_server(&url).await);
+        let verdict = Verdict::reached(&fleet.gateway(), read, purchases).await;
+        verdict.assert_right();
+        verdict
+    }
 }
 
 /// What puts our products into stock.
@@ -120,7 +134,7 @@ async fn replicas_are_killed_under_load_and_nobody_notices() {
     let _alone = alone().await;
     let (servers, collector) = (Servers::start(), Collector::start(Behaviour::Takes).unwrap());
     let mut fleet = servers.fleet(&REPLICAS, Some(collector.endpoint())).await;
-    let roles: Vec<Role> = REPLICAS.iter().flat_map(|(role, count)| vec![*role; *count]).collect();
+    let roles = places();
     let is_twin = |role: &Role| roles.iter().filter(|other| *other == role).count() > 1;
     let killable: Vec<usize> = (0..roles.len()).filter(|place| is_twin(&roles[*place])).collect();
     let load = Load::start(&fleet.gateway());
@@ -138,16 +152,63 @@ async fn replicas_are_killed_under_load_and_nobody_notices() {
     let purchases = load.stop().await;
     println!("killed: {killed:?}");
 
-    let url = servers.database.url();
-    let read = async || (audit_server(&url).await, Books::read_server(&url).await);
-    let verdict = Verdict::reached(&fleet.gateway(), read, purchases).await;
-    verdict.assert_right();
+    let verdict = servers.verdict(&fleet, purchases).await;
     let at_once =
         verdict.purchases.iter().filter(|purchase| purchase.told.first().is_some_and(Told::is_in_use));
     println!("{} orders were told at the first answer that their key is in use", at_once.count());
+    no_request_failed(&verdict);
+    each_order_is_one_trace(&verdict, &collector).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_replaced_one_by_one_and_nobody_notices() {
+    let _alone = alone().await;
+    let servers = Servers::start();
+    let mut fleet = servers.fleet(&REPLICAS, None).await;
+    let roles = places();
+    let load = Load::start(&fleet.gateway());
+    for (place, role) in roles.iter().enumerate() {
+        if roles.iter().filter(|other| *other == role).count() > 1 {
+            // As a deployment does: the next one is stopped when this one is ready again.
+            fleet.stop(place).await.unwrap();
+            fleet.start(place).await.unwrap();
+        }
+    }
+    let verdict = servers.verdict(&fleet, load.stop().await).await;
+    no_request_failed(&verdict);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_wakes_after_it_was_replaced_changes_nothing() {
+    let _alone = alone().await;
+    let (servers, collector) = (Servers::start(), Collector::start(Behaviour::Takes).unwrap());
+    let fleet = servers.fleet(&REPLICAS, Some(collector.endpoint())).await;
+    let roles = places();
+    let orders: Vec<usize> = (0..roles.len()).filter(|place| roles[*place] == Role::Order).collect();
+    let load = Load::start(&fleet.gateway());
+    for place in orders.iter().cycle().take(number("STOPS").unwrap_or(4).try_into().unwrap()) {
+        // The moment and the length, longer than the lease of an order, are the subject of the test.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        fleet.signal(*place, "STOP").unwrap();
+        tokio::time::sleep(2 * LEASE).await;
+        fleet.signal(*place, "CONT").unwrap();
+    }
+    servers.verdict(&fleet, load.stop().await).await;
+    let refused = collector
+        .spans()
+        .into_iter()
+        .filter(|span| span.attribute("error.type").is_some_and(|value| value.as_str() == "stale_runner"));
+    println!("{} calls of runners that were replaced were refused", refused.count());
+}
+
+/// The role of each replica.
+fn places() -> Vec<Role> {
+    REPLICAS.iter().flat_map(|(role, count)| vec![*role; *count]).collect()
+}
+
+fn no_request_failed(verdict: &Verdict) {
     let failed: Vec<String> = verdict.purchases.iter().flat_map(Purchase::failed_requests).collect();
     assert!(failed.is_empty(), "{} requests with a key failed: {failed:#?}", failed.len());
-    each_order_is_one_trace(&verdict, &collector).await;
 }
 
 impl Purchase {
@@ -176,9 +237,9 @@ async fn each_order_is_one_trace(verdict: &Verdict, collector: &Collector) {
     let mut whole = 0;
     for span in told() {
         let trace = collector.trace(&span.trace_id().to_string());
-        let services: BTreeSet<&str> = trace.iter().map(|span| span.service_name()).collect();
+        let services: BTreeSet<&str> = trace.iter().map(FinishedSpan::service_name).collect();
         assert!(services.contains("notification-service"), "{services:?}");
-        let ids: HashSet<_> = trace.iter().map(|span| span.span_id()).collect();
+        let ids: HashSet<_> = trace.iter().map(FinishedSpan::span_id).collect();
         let roots = trace.iter().filter(|span| span.parent_id().is_none()).count();
         let orphans =
             trace.iter().filter(|span| span.parent_id().is_some_and(|parent| !ids.contains(&parent))).count();

@@ -26,6 +26,7 @@ impl Running {
         let telemetry = TestTelemetry::new("shop");
 
         let orders = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
+        let orders = telemetry.sqlx().wrap(orders);
         prepare(&orders).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -66,7 +67,7 @@ async fn a_request_is_one_trace_with_the_right_parents() {
                      request INTERNAL shop uri=/stock/7
                        stock INTERNAL shop
                save INTERNAL shop id=7 left=3
-                 INSERT orders CLIENT shop",
+                 \"INSERT orders\" CLIENT shop db.system.name=sqlite",
     );
     checks::assert_sound(&[&running.telemetry]);
 
@@ -93,11 +94,11 @@ async fn a_failure_of_the_database_has_its_code() {
                ask_stock INTERNAL shop
                  ...
                save INTERNAL shop
-                 INSERT orders CLIENT shop ERROR error.type=1555",
+                 \"INSERT orders\" CLIENT shop ERROR error.type=1555 db.response.status_code=1555",
     );
-    let logs = running.telemetry.finished_logs();
-    let failed = logs.iter().find(|log| log.attribute("error.type") == Some(&"1555".into())).unwrap();
-    assert_eq!(failed.span_context().span_id(), running.telemetry.only_span("INSERT orders").span_id());
+    let text = "INSERT INTO orders (id, stock) VALUES (?, ?)";
+    let insert = running.telemetry.only_span("INSERT orders");
+    assert_eq!(insert.attribute("db.query.text"), Some(&text.into()));
 }
 
 #[tokio::test]

@@ -89,6 +89,18 @@ async fn database_errors_have_codes() {
 }
 
 #[tokio::test]
+async fn errors_of_kafka_have_its_codes() {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+    let timed_out = KafkaError::MessageProduction(Code::MessageTimedOut);
+    assert_eq!(timed_out.class(), ErrorClass::Timeout);
+    assert_eq!(recorded(timed_out).await.1, "message_timed_out");
+    assert_eq!(KafkaError::MessageProduction(Code::QueueFull).class(), ErrorClass::Overload);
+    let unknown = anyhow::Error::new(KafkaError::Global(Code::UnknownTopicOrPartition)).context("relaying");
+    assert_eq!(recorded(unknown).await.1, "unknown_topic_or_partition");
+    assert_eq!(recorded(KafkaError::Canceled).await.1, "canceled");
+}
+
+#[tokio::test]
 async fn http_client_errors_say_which_step_failed() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = reqwest::Client::builder().build().unwrap();

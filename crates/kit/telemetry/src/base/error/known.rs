@@ -25,6 +25,8 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         #[cfg(feature = "_tonic")]
         tonic::Status,
         tokio::time::error::Elapsed,
+        #[cfg(feature = "kafka")]
+        rdkafka::error::KafkaError,
         #[cfg(feature = "sqlx")]
         sqlx::Error,
         #[cfg(feature = "rusqlite")]

@@ -3,6 +3,7 @@
 //! `error.type` is from a small fixed set: codes and variants, never texts, names of columns or addresses.
 
 #[cfg(any(
+    feature = "kafka",
     feature = "sqlx",
     feature = "redis",
     feature = "rusqlite",
@@ -10,9 +11,10 @@
     feature = "hyper"
 ))]
 use super::ErrorClass;
-#[cfg(any(feature = "redis", feature = "rusqlite", feature = "serde_json"))]
+#[cfg(any(feature = "kafka", feature = "redis", feature = "rusqlite", feature = "serde_json"))]
 use super::known;
 #[cfg(any(
+    feature = "kafka",
     feature = "sqlx",
     feature = "redis",
     feature = "rusqlite",
@@ -58,6 +60,44 @@ impl ErrorType for sqlx::Error {
             Error::PoolTimedOut => ErrorClass::Overload,
             Error::Io(_) | Error::Tls(_) | Error::PoolClosed | Error::Protocol(_) => ErrorClass::Dependency,
             _ => ErrorClass::Internal,
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl ErrorType for rdkafka::error::KafkaError {
+    /// The code of Kafka or librdkafka, for example `unknown_topic_or_partition` or `message_timed_out`; without one what
+    /// failed: `client_config`, `canceled`.
+    fn error_type(&self) -> Cow<'static, str> {
+        use rdkafka::error::KafkaError;
+        if let Some(code) = self.rdkafka_error_code() {
+            return known::snake_case(&format!("{code:?}")).into();
+        }
+        match self {
+            KafkaError::AdminOpCreation(_) => "admin_op_creation".into(),
+            KafkaError::Canceled => "canceled".into(),
+            KafkaError::ClientConfig(..) => "client_config".into(),
+            KafkaError::ClientCreation(_) => "client_creation".into(),
+            KafkaError::NoMessageReceived => "no_message_received".into(),
+            KafkaError::Nul(_) => "nul".into(),
+            KafkaError::PartitionEOF(_) => "partition_eof".into(),
+            KafkaError::PauseResume(_) => "pause_resume".into(),
+            KafkaError::Seek(_) => "seek".into(),
+            KafkaError::Subscription(_) => "subscription".into(),
+            _ => "kafka".into(),
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+        match self.rdkafka_error_code() {
+            Some(Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut) => {
+                ErrorClass::Timeout
+            }
+            Some(Code::QueueFull) => ErrorClass::Overload,
+            Some(_) => ErrorClass::Dependency,
+            None if matches!(self, KafkaError::Canceled) => ErrorClass::Dependency,
+            None => ErrorClass::Internal,
         }
     }
 }

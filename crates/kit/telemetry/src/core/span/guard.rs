@@ -75,7 +75,7 @@ impl SpanGuard {
     }
 
     /// No span of its own: a context that is only carried on.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "http", feature = "sqlx"))]
     pub(crate) fn ended(context: Context) -> Self {
         Self { context, records: false, ended: true, cancelled_on_drop: false }
     }

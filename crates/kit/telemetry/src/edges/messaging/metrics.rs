@@ -92,6 +92,37 @@ impl Metrics {
         self.record_operation("receive", labels, elapsed);
     }
 
+    /// Messages came to the program that nobody can say how long they were asked for: counted, not timed.
+    ///
+    /// ```
+    /// # use waypost_telemetry::{messaging::Metrics, testing::TestTelemetry};
+    /// let telemetry = TestTelemetry::new("mail");
+    /// Metrics::new(&telemetry, "kafka").delivered("orders", "mail", 1);
+    /// ```
+    pub fn delivered(&self, destination: &str, group: &str, messages: u64) {
+        self.consumed.add(messages, &self.labels("receive", destination, Some(group), None));
+    }
+
+    /// A broker was told what became of messages, or could not be. `operation` is what the system calls that.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use waypost_telemetry::{messaging::Metrics, testing::TestTelemetry};
+    /// let telemetry = TestTelemetry::new("mail");
+    /// Metrics::new(&telemetry, "kafka").settled("commit", "orders", "mail", Duration::from_millis(2), None);
+    /// ```
+    pub fn settled(
+        &self,
+        operation: &'static str,
+        destination: &str,
+        group: &str,
+        elapsed: Duration,
+        failure: Option<&dyn ErrorType>,
+    ) {
+        let labels = self.labels(operation, destination, Some(group), failure);
+        self.record_operation("settle", labels, elapsed);
+    }
+
     /// A message was processed, or could not be.
     pub fn processed(
         &self,
@@ -122,7 +153,7 @@ impl Metrics {
         labels.push(KeyValue::new("messaging.system", self.system));
         labels.push(KeyValue::new("messaging.operation.name", operation));
         labels.push(KeyValue::new("messaging.destination.name", destination.to_owned()));
-        if let Some(group) = group {
+        if let Some(group) = group.filter(|group| !group.is_empty()) {
             labels.push(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
         }
         if let Some(failure) = failure {

@@ -31,6 +31,8 @@
 //! ```
 
 mod carrier;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod metrics;
 
 use std::future::Future;
@@ -236,14 +238,37 @@ pub struct MessageSpan {
 
 impl MessageSpan {
     fn new(kind: SpanKind, system: &'static str, operation: &'static str, destination: &str) -> Self {
+        Self::of_type(kind, system, operation, operation, destination)
+    }
+
+    /// `operation` is what the system calls it, `operation_type` what the conventions do.
+    fn of_type(
+        kind: SpanKind,
+        system: &'static str,
+        operation: &'static str,
+        operation_type: &'static str,
+        destination: &str,
+    ) -> Self {
         let name = names::name(Kind::Destination, operation, destination);
         let span = span(name.full)
             .kind(kind)
             .attr("messaging.system", system)
             .attr("messaging.operation.name", operation)
-            .attr("messaging.operation.type", operation)
+            .attr("messaging.operation.type", operation_type)
             .attr("messaging.destination.name", name.target);
         Self { system, operation, span }
+    }
+
+    /// A CLIENT span for handing on a message that has a context already.
+    #[cfg(feature = "kafka")]
+    fn handing_on(system: &'static str, destination: &str) -> Self {
+        Self::new(SpanKind::Client, system, "send", destination)
+    }
+
+    /// A CLIENT span for telling Kafka how far it was read.
+    #[cfg(feature = "kafka")]
+    fn committing(system: &'static str, destination: &str) -> Self {
+        Self::of_type(SpanKind::Client, system, "commit", "settle", destination)
     }
 
     /// A link to each of these contexts, and their number.

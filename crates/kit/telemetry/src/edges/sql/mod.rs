@@ -5,7 +5,7 @@
 //! sent to another thread and ends there, and ends exactly once: dropped without a word it was cancelled.
 //! The text of a statement with parameters is recorded as it stands and its parameters never are; of a text that holds
 //! values ([`Operation::dynamic_statement`]) every literal is taken out first.
-//! Left out: connection pools and the drivers themselves.
+//! Left out: connection pools and the drivers themselves, but for sqlx, whose pools [`sqlx`] wraps.
 //!
 //! ```
 //! use waypost_telemetry::testing::TestTelemetry;
@@ -27,10 +27,13 @@ mod dialect;
 mod operation;
 mod reader;
 mod sanitize;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
 mod statement;
 mod summary;
 mod tokens;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -143,14 +146,19 @@ impl Database {
     /// telemetry.tree().assert_matches("unit INTERNAL order-service\n  sweep CLIENT order-service");
     /// ```
     pub fn start_within(&self, parent: &Context, operation: &'static str) -> Operation {
+        let mut span = self.span(parent, operation.into());
+        span.put_text("waypost.db.operation", operation);
+        Operation::new(self.clone(), operation, span.start())
+    }
+
+    /// A span with what all operations have in common.
+    fn span(&self, parent: &Context, name: Cow<'static, str>) -> SpanBuilder {
         let shared = &self.shared;
-        let mut span = SpanBuilder::new(shared.telemetry.clone(), parent.clone(), operation.into())
-            .kind(SpanKind::Client)
-            .decided();
+        let mut span =
+            SpanBuilder::new(shared.telemetry.clone(), parent.clone(), name).kind(SpanKind::Client).decided();
         if span.keeps() {
             span.put_text("db.system.name", shared.system);
             span.put_text("db.namespace", shared.namespace.as_str());
-            span.put_text("waypost.db.operation", operation);
             if let Some(server) = &shared.server {
                 span.put_text("server.address", server.address.as_str());
                 if let Some(port) = server.port {
@@ -158,7 +166,7 @@ impl Database {
                 }
             }
         }
-        Operation::new(self.clone(), operation, span.start())
+        span
     }
 }
 

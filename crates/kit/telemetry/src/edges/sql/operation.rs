@@ -42,6 +42,8 @@ pub struct Operation {
     /// Where this one ran, if it is not where all of the database do.
     server: Option<Server>,
     status_code: Option<Cow<'static, str>>,
+    /// Whether the span was started with its statement, and nothing is left to say of it.
+    is_told: bool,
     /// Taken when it ends.
     span: Option<SpanGuard>,
 }
@@ -49,7 +51,39 @@ pub struct Operation {
 impl Operation {
     pub(super) fn new(database: Database, purpose: &'static str, span: SpanGuard) -> Self {
         let (started, statements) = (Instant::now(), Statements::default());
-        Self { database, purpose, started, statements, server: None, status_code: None, span: Some(span) }
+        Self {
+            database,
+            purpose,
+            started,
+            statements,
+            server: None,
+            status_code: None,
+            is_told: false,
+            span: Some(span),
+        }
+    }
+
+    /// An operation that runs this one statement, whose span has been told of it.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn told(database: Database, summary: Cow<'static, str>, span: SpanGuard) -> Self {
+        let mut operation = Self::new(database, "", span);
+        operation.statements.add_made(summary, String::new());
+        operation.is_told = true;
+        operation
+    }
+
+    /// The context that its work belongs in.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn context(&self) -> opentelemetry::Context {
+        self.span.as_ref().map_or_else(opentelemetry::Context::current, |span| span.context().clone())
+    }
+
+    /// Adds an event to its span.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn event(&self, name: &'static str, attributes: Vec<KeyValue>) {
+        if let Some(span) = self.span.as_ref().filter(|span| span.records()) {
+            span.event(name, attributes);
+        }
     }
 
     /// A statement that ran, with placeholders in place of values. It is recorded as it stands, so it must hold
@@ -154,14 +188,18 @@ impl Operation {
             let elapsed = self.started.elapsed();
             let summary = self.statements.summary(self.database.shared.dialect);
             if span.records() {
-                span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
-                let text = |summary: &Cow<'static, str>| {
-                    let text = KeyValue::new("db.query.text", self.statements.text());
-                    [KeyValue::new("db.query.summary", summary.clone()), text]
-                };
                 let code =
                     self.status_code.clone().map(|code| KeyValue::new("db.response.status_code", code));
-                span.set_each(summary.as_ref().map(text).into_iter().flatten().chain(code));
+                if self.is_told {
+                    span.set_each(code);
+                } else {
+                    span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
+                    let text = |summary: &Cow<'static, str>| {
+                        let text = KeyValue::new("db.query.text", self.statements.text());
+                        [KeyValue::new("db.query.summary", summary.clone()), text]
+                    };
+                    span.set_each(summary.as_ref().map(text).into_iter().flatten().chain(code));
+                }
             }
             if is_measured {
                 self.measure(elapsed, summary, &outcome);

@@ -5,6 +5,7 @@
 //! the text, quotes and letter case included.
 
 use super::dialect::Dialect;
+use super::sanitize::BARE_KINDS;
 use super::summary::MAX_SUMMARY;
 use super::tokens::{Token, Tokens};
 
@@ -185,8 +186,11 @@ impl<'a> Reader<'a> {
                 if let Some(Token::Word(kind)) = self.peek() {
                     self.next();
                     self.push(kind);
-                    self.skip_words(&["CONCURRENTLY", "IF", "NOT", "EXISTS"]);
-                    self.table();
+                    // What these are called is not of the schema: it names persons, hosts, secrets.
+                    if !BARE_KINDS.iter().any(|bare| is(kind, bare)) {
+                        self.skip_words(&["CONCURRENTLY", "IF", "NOT", "EXISTS"]);
+                        self.table();
+                    }
                 }
                 self.skip_statement();
             }

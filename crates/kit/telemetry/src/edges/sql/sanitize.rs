@@ -44,7 +44,7 @@ const PLAIN: [&str; 29] = [
 const BARE: [&str; 5] = ["EXEC", "EXECUTE", "IDENTIFIED", "OPTIONS", "PASSWORD"];
 
 /// The same behind CREATE or ALTER.
-const BARE_KINDS: [&str; 9] =
+pub(super) const BARE_KINDS: [&str; 9] =
     ["USER", "ROLE", "LOGIN", "SERVER", "SUBSCRIPTION", "CREDENTIAL", "SECRET", "DATABASE", "SYSTEM"];
 
 /// `sql` without literals, at most `max` bytes of it.

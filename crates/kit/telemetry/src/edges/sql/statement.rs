@@ -24,8 +24,8 @@ pub(super) struct Statements {
 enum Statement {
     /// Text of the program, recorded as it stands.
     Static(&'static str),
-    /// Summary and text, ready to be shown.
-    Made(String, String),
+    /// Summary and text, ready to be shown. There is no text where nobody is to see it.
+    Made(Cow<'static, str>, String),
 }
 
 impl Statements {
@@ -39,7 +39,7 @@ impl Statements {
             }
             Cow::Owned(sql) => {
                 let text = redact::bounded_to(&sql, MAX_TEXT).to_owned();
-                self.push_new(Statement::Made(summary::of(&sql, dialect), text));
+                self.push_new(Statement::Made(summary::of(&sql, dialect).into(), text));
             }
         }
     }
@@ -47,7 +47,13 @@ impl Statements {
     /// A text that holds values. `wants_text` is false where nobody will see it.
     pub(super) fn add_dynamic(&mut self, sql: &str, dialect: Dialect, wants_text: bool) {
         let text = if wants_text { sanitize::sanitized(sql, dialect, MAX_TEXT) } else { String::new() };
-        self.push_new(Statement::Made(summary::of(sql, dialect), text));
+        self.push_new(Statement::Made(summary::of(sql, dialect).into(), text));
+    }
+
+    /// A statement of which both are made already.
+    #[cfg(feature = "sqlx")]
+    pub(super) fn add_made(&mut self, summary: Cow<'static, str>, text: String) {
+        self.push_new(Statement::Made(summary, text));
     }
 
     fn push_new(&mut self, statement: Statement) {
@@ -72,7 +78,7 @@ impl Statements {
     pub(super) fn summary(&self, dialect: Dialect) -> Option<Cow<'static, str>> {
         let summary = |statement: &Statement| match statement {
             Statement::Static(sql) => summary::of_static(sql, dialect),
-            Statement::Made(summary, _) => summary.clone().into(),
+            Statement::Made(summary, _) => summary.clone(),
         };
         if let (Some(only), []) = (&self.first, self.further.as_slice()) {
             return Some(summary(only)).filter(|summary| !summary.is_empty());

@@ -4,7 +4,8 @@
 //! `SELECT orders order_items`, `UPDATE stock INSERT holds` for a statement with data-changing parts. Operations and
 //! tables are as the program wrote them, as the conventions ask; only a table in single quotes, which some products
 //! allow, is left out, because a literal looks like that. Common table expressions are not tables and do not appear.
-//! The summary of a static statement is kept by the statement's address for the life of the process.
+//! The summary of a static statement is kept by the statement's address for the life of the process, and that of one
+//! whose values come apart from it by its text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,6 +36,33 @@ pub(super) fn of_static(sql: &'static str, dialect: Dialect) -> Cow<'static, str
         return summary.into();
     }
     (*kept.entry(address).or_insert_with(|| summary.leak())).into()
+}
+
+/// Summaries kept by text, and the longest text that is. Both are small, as each text is kept, too.
+#[cfg(feature = "sqlx")]
+const MAX_TEXTS: usize = 1024;
+#[cfg(feature = "sqlx")]
+const MAX_KEPT_TEXT: usize = 4096;
+
+#[cfg(feature = "sqlx")]
+type Texts = HashMap<Dialect, HashMap<Box<str>, &'static str>>;
+
+#[cfg(feature = "sqlx")]
+static TEXTS: LazyLock<RwLock<Texts>> = LazyLock::new(RwLock::default);
+
+/// The summary of a statement with parameters, of which there are as many as the program's code has.
+#[cfg(feature = "sqlx")]
+pub(super) fn of_template(sql: &str, dialect: Dialect) -> Cow<'static, str> {
+    let known = |texts: &Texts| texts.get(&dialect).and_then(|texts| texts.get(sql)).copied();
+    if let Some(known) = known(&TEXTS.read().unwrap_or_else(PoisonError::into_inner)) {
+        return known.into();
+    }
+    let summary = of(sql, dialect);
+    let mut texts = TEXTS.write().unwrap_or_else(PoisonError::into_inner);
+    if sql.len() > MAX_KEPT_TEXT || texts.values().map(HashMap::len).sum::<usize>() >= MAX_TEXTS {
+        return summary.into();
+    }
+    (*texts.entry(dialect).or_default().entry(sql.into()).or_insert_with(|| summary.leak())).into()
 }
 
 /// The summary of any text.
@@ -101,6 +129,8 @@ mod tests {
                 "CREATE TABLE orders",
             ),
             ("create unique index orders_by_user on orders (user_id)", "create index orders_by_user"),
+            ("CREATE USER alice IDENTIFIED BY tiger", "CREATE USER"),
+            ("alter role \"alice\" set x = y; DROP USER IF EXISTS alice", "alter role; DROP USER"),
             ("PRAGMA journal_mode = WAL", "PRAGMA journal_mode"),
             ("BEGIN IMMEDIATE", "BEGIN"),
             ("SAVEPOINT unit", "SAVEPOINT"),
@@ -151,5 +181,19 @@ mod tests {
         let first = of_static("SELECT * FROM kept", Dialect::Sqlite);
         let again = of_static("SELECT * FROM kept", Dialect::Sqlite);
         assert!(std::ptr::eq(first.as_ref(), again.as_ref()));
+    }
+
+    #[cfg(feature = "sqlx")]
+    #[test]
+    fn the_summary_of_a_template_is_read_once_for_each_product() {
+        let text = String::from("SELECT * FROM `a template` WHERE id = $1");
+        let first = of_template(&text, Dialect::Sqlite);
+        let again = of_template(&text.clone(), Dialect::Sqlite);
+        assert_eq!(first, "SELECT `a template`");
+        assert!(std::ptr::eq(first.as_ref(), again.as_ref()));
+        assert_eq!(of_template(&text, Dialect::Postgres), "SELECT");
+        let long = format!("SELECT * FROM t WHERE {}", "a = $1 AND ".repeat(1_000));
+        let (first, again) = (of_template(&long, Dialect::Sqlite), of_template(&long, Dialect::Sqlite));
+        assert!(first == "SELECT t" && !std::ptr::eq(first.as_ref(), again.as_ref()), "it is not kept");
     }
 }

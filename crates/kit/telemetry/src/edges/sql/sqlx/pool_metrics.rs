@@ -1,0 +1,213 @@
+//! What a pool is doing: the metrics `db.client.connection.*` of the conventions.
+//!
+//! How many connections there are is read from the pool when somebody asks. How long a connection was waited for, made
+//! and used is measured around [`Traced`](super::Traced), so what is taken from the pool behind its back is not seen.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
+use sqlx::{Database, Pool};
+
+use crate::core::handle::Telemetry;
+use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::series::{self, DurationSeries};
+
+const POOL: &str = "db.client.connection.pool.name";
+const STATE: &str = "db.client.connection.state";
+
+/// A pool as far as it is counted.
+trait Counted: Send + Sync {
+    fn size(&self) -> i64;
+    fn idle(&self) -> i64;
+    fn max(&self) -> i64;
+    fn min(&self) -> i64;
+}
+
+impl<DB: Database> Counted for Pool<DB> {
+    fn size(&self) -> i64 {
+        self.size().into()
+    }
+
+    fn idle(&self) -> i64 {
+        i64::try_from(self.num_idle()).unwrap_or(i64::MAX)
+    }
+
+    fn max(&self) -> i64 {
+        self.options().get_max_connections().into()
+    }
+
+    fn min(&self) -> i64 {
+        self.options().get_min_connections().into()
+    }
+}
+
+/// The instruments of one pool.
+pub(super) struct PoolMetrics {
+    name: Arc<str>,
+    counted: Box<dyn Counted>,
+    pending: AtomicI64,
+    timeouts: Counter<u64>,
+    created: DurationSeries<Name>,
+    waited: DurationSeries<Name>,
+    used: DurationSeries<Name>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name(Arc<str>);
+
+impl series::Labels for Name {
+    fn build(&self) -> Vec<KeyValue> {
+        vec![KeyValue::new(POOL, Arc::clone(&self.0))]
+    }
+}
+
+impl PoolMetrics {
+    /// Instruments that show the pool until the last one who uses it is gone.
+    pub(super) fn observed<DB: Database>(telemetry: &Telemetry, name: Arc<str>, pool: Pool<DB>) -> Arc<Self> {
+        let meter = telemetry.meter();
+        let duration = |name, description| {
+            DurationSeries::new(durations(meter, name, description, &DATABASE_SECONDS), telemetry)
+        };
+        let metrics = Arc::new(Self {
+            name,
+            counted: Box::new(pool),
+            pending: AtomicI64::new(0),
+            timeouts: meter
+                .u64_counter("db.client.connection.timeouts")
+                .with_unit("{timeout}")
+                .with_description(
+                    "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
+                )
+                .build(),
+            created: duration(
+                "db.client.connection.create_time",
+                "The time it took to create a new connection.",
+            ),
+            waited: duration(
+                "db.client.connection.wait_time",
+                "The time it took to obtain an open connection from the pool.",
+            ),
+            used: duration(
+                "db.client.connection.use_time",
+                "The time between borrowing a connection and returning it to the pool.",
+            ),
+        });
+        if telemetry.metrics().is_on() {
+            observe(meter, &metrics);
+        }
+        metrics
+    }
+
+    /// Somebody waits for a connection from here on.
+    pub(super) fn ask(self: &Arc<Self>) -> Asked {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        let makes_one = self.counted.idle() == 0 && self.counted.size() < self.counted.max();
+        Asked { pool: Arc::clone(self), since: Instant::now(), makes_one }
+    }
+
+    fn labels(&self) -> Name {
+        Name(Arc::clone(&self.name))
+    }
+}
+
+/// One who waits for a connection.
+pub(super) struct Asked {
+    pool: Arc<PoolMetrics>,
+    since: Instant,
+    /// No connection was idle and there was room for another, so this one made its own.
+    makes_one: bool,
+}
+
+impl Asked {
+    /// It has its connection. Tells how long it waited.
+    pub(super) fn served(self) -> (InUse, Duration) {
+        let (pool, waited) = (&self.pool, self.since.elapsed());
+        pool.waited.record(pool.labels(), waited.as_secs_f64());
+        if self.makes_one {
+            pool.created.record(pool.labels(), waited.as_secs_f64());
+        }
+        (InUse { pool: Arc::clone(pool), since: Instant::now() }, waited)
+    }
+
+    /// It has none.
+    pub(super) fn failed(self, error: &sqlx::Error) {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            self.pool.timeouts.add(1, &[KeyValue::new(POOL, Arc::clone(&self.pool.name))]);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.pool.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that is used.
+pub(super) struct InUse {
+    pool: Arc<PoolMetrics>,
+    since: Instant,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.pool.used.record(self.pool.labels(), self.since.elapsed().as_secs_f64());
+    }
+}
+
+fn observe(meter: &Meter, metrics: &Arc<PoolMetrics>) {
+    let pool = Arc::downgrade(metrics);
+    let count = "The number of connections that are currently in state described by the state attribute.";
+    level(meter, "db.client.connection.count", "{connection}", count, pool, |pool, observer| {
+        let (size, idle) = (pool.counted.size(), pool.counted.idle());
+        // The two are read one after the other.
+        for (state, count) in [("idle", idle), ("used", (size - idle).max(0))] {
+            let labels = [KeyValue::new(POOL, Arc::clone(&pool.name)), KeyValue::new(STATE, state)];
+            observer.observe(count, &labels);
+        }
+    });
+    let one = |name, unit, description, read: fn(&PoolMetrics) -> i64| {
+        level(meter, name, unit, description, Arc::downgrade(metrics), move |pool, observer| {
+            observer.observe(read(pool), &[KeyValue::new(POOL, Arc::clone(&pool.name))]);
+        });
+    };
+    let connection = "{connection}";
+    let idle_max = "The maximum number of idle open connections allowed.";
+    one("db.client.connection.idle.max", connection, idle_max, |pool| pool.counted.max());
+    let idle_min = "The minimum number of idle open connections allowed.";
+    one("db.client.connection.idle.min", connection, idle_min, |pool| pool.counted.min());
+    let max = "The maximum number of open connections allowed.";
+    one("db.client.connection.max", connection, max, |pool| pool.counted.max());
+    let pending = "The number of current pending requests for an open connection.";
+    one("db.client.connection.pending_requests", "{request}", pending, |pool| {
+        pool.pending.load(Ordering::Relaxed)
+    });
+}
+
+/// A level that is read while there is a pool.
+fn level(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    pool: Weak<PoolMetrics>,
+    read: impl Fn(&PoolMetrics, &dyn AsyncInstrument<i64>) + Send + Sync + 'static,
+) {
+    let observe = move |observer: &dyn AsyncInstrument<i64>| {
+        if let Some(pool) = pool.upgrade() {
+            read(&pool, observer);
+        }
+    };
+    let level = meter.i64_observable_up_down_counter(name).with_unit(unit).with_description(description);
+    level.with_callback(observe).build();
+}
+
+impl fmt::Debug for PoolMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolMetrics").field("name", &self.name).finish_non_exhaustive()
+    }
+}
