@@ -1,6 +1,11 @@
 //! Connections of the other roles.
 
-use crate::{Identity, Peer, certificate::Certificate, plain, words};
+use crate::{
+    Identity, Peer,
+    certificate::Certificate,
+    plain::{self, Answer},
+    words,
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -48,14 +53,15 @@ impl Incoming {
         let mut first = [0; plain::SEEN];
         let seen = tcp.peek(&mut first).await.unwrap_or_default();
         if let Some(answer) = plain::answer(first.get(..seen).unwrap_or_default()) {
-            farewell(tcp, &answer).await;
+            // It may be gone already, which is as good.
+            let _ = timeout(FAREWELL, told(tcp, answer)).await;
             return Err(Refused { kind: "not_tls", reason: "it does not speak TLS".to_owned() });
         }
         let acceptor = TlsAcceptor::from(Arc::clone(&self.identity.material().server));
         let stream = match acceptor.accept(tcp).into_fallible().await {
             Ok(stream) => stream,
             Err((error, tcp)) => {
-                farewell(tcp, &[]).await;
+                let _ = timeout(FAREWELL, left(tcp)).await;
                 return Err(self.refused(&error));
             }
         };
@@ -73,19 +79,31 @@ impl Incoming {
     }
 }
 
+/// Bytes of a client without TLS that are looked at.
+const MAX_SEEN: usize = 4096;
+
 /// How long the other end has to read why it was refused.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Says the last words and waits for the other end to leave. Closing at once, with unread bytes of it around, would make
-/// the system throw away what was said to it last.
-async fn farewell(mut tcp: TcpStream, words: &[u8]) {
-    let leaving = async {
-        tcp.write_all(words).await?;
-        tcp.shutdown().await?;
-        let mut rest = [0; 1024];
-        while tcp.read(&mut rest).await? > 0 {}
-        Ok::<(), io::Error>(())
-    };
-    // It may be gone already, which is as good.
-    let _ = timeout(FAREWELL, leaving).await;
+/// Tells a client without TLS that this is no place for it.
+async fn told(mut tcp: TcpStream, answer: Answer) -> io::Result<()> {
+    match answer {
+        Answer::Http1(words) => tcp.write_all(&words).await?,
+        Answer::Http2(first, then) => {
+            tcp.write_all(&first).await?;
+            let mut seen = Vec::new();
+            while !plain::has_request(&seen) && seen.len() < MAX_SEEN && tcp.read_buf(&mut seen).await? > 0 {}
+            tcp.write_all(&then).await?;
+        }
+    }
+    left(tcp).await
+}
+
+/// Waits for the other end to leave. Closing at once, with unread bytes of it around, would make the system throw away what
+/// was said to it last.
+async fn left(mut tcp: TcpStream) -> io::Result<()> {
+    tcp.shutdown().await?;
+    let mut rest = [0; 1024];
+    while tcp.read(&mut rest).await? > 0 {}
+    Ok(())
 }

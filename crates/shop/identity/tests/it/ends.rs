@@ -170,7 +170,10 @@ async fn who_does_not_speak_tls_is_told_so() {
     let (inventory, _files) = identity("inventory", &authority);
     for (request, expected) in [
         (&b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..], "HTTP/1.1 400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "takes TLS with a certificate of a role"),
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x01\x05\0\0\0\x01",
+            "takes TLS with a certificate of a role",
+        ),
     ] {
         let plain = async |mut tcp: TcpStream| {
             tcp.write_all(request).await?;

@@ -8,7 +8,8 @@ use tempfile::tempdir;
 
 use super::authority::{Authority, shown};
 use super::{Shop, certificates, readiness_line, renew, roles, wait_until};
-use crate::program::Program;
+use crate::http::get;
+use crate::program::{Program, ended, waypost};
 use crate::run::address_of;
 
 /// The certificate that a client is shown at this moment.
@@ -88,4 +89,46 @@ async fn half_a_pair_is_told_and_not_taken() {
     fs::write(&new_certificate, &new).unwrap();
     readiness_line(&admin, "ok inventory/certificate");
     assert_eq!(of(&address, tls_folder.path()).await, renewed);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of() {
+    let (folder, tls_folder) = (tempdir().unwrap(), tempdir().unwrap());
+    let made = ended(waypost(tls_folder.path()).args(["certificates", ".", "--days", "3"]));
+    assert_eq!(made.code, 0, "{made:?}");
+    let mut inventory = Program::start(&mut roles(folder.path(), Some(tls_folder.path()), &["inventory"]));
+    let admin = address_of(&mut inventory, "admin");
+    inventory.line_with("\"ready\"");
+    let line = readiness_line(&admin, "inventory/certificate");
+    assert!(line.starts_with("warn inventory/certificate: the certificate in "), "{line}");
+    assert!(line.ends_with("inventory.pem ends in 2 days"), "{line}");
+    assert_eq!(get(&format!("http://{admin}/readyz")).status, 200, "a warning makes nothing unready");
+}
+
+#[test]
+fn replicas_of_a_role_are_found_and_called_with_tls() {
+    let (folder, tls_folder) = (tempdir().unwrap(), certificates());
+    let start = |name: &str| {
+        let own = folder.path().join(name);
+        fs::create_dir(&own).unwrap();
+        let mut replica = Program::start(&mut roles(&own, Some(tls_folder.path()), &["inventory"]));
+        let address = format!("http://{}", address_of(&mut replica, "inventory"));
+        replica.line_with("\"ready\"");
+        (replica, address)
+    };
+    let ((one, first), (other, second)) = (start("one"), start("other"));
+    let mut gateway = Program::start(
+        roles(folder.path(), Some(tls_folder.path()), &["gateway"])
+            .env("WAYPOST_GATEWAY__INVENTORY_SERVICE", format!("{first},{second}")),
+    );
+    let product = format!("http://{}/api/products/prod456", address_of(&mut gateway, "gateway"));
+    let admin = address_of(&mut gateway, "admin");
+    readiness_line(&admin, "ok gateway/inventory-service");
+    assert_eq!(get(&product).status, 200);
+    drop(one);
+    for _ in 0..8 {
+        assert_eq!(get(&product).status, 200, "the other one takes all calls");
+    }
+    drop(other);
+    assert_eq!(get(&product).status, 503);
 }
