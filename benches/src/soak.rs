@@ -110,8 +110,8 @@ fn judge(readings: &[Reading]) -> anyhow::Result<()> {
     let (before, after) = (&readings[quarter..half], &readings[half..]);
     let mut grown = Vec::new();
     let mut compare = |what: &str, tolerance: f64, value: &dyn Fn(&Reading) -> f64| {
-        let most = |readings: &[Reading]| readings.iter().map(value).fold(0.0, f64::max);
-        let (before, after) = (most(before), most(after));
+        let max = |readings: &[Reading]| readings.iter().map(value).fold(0.0, f64::max);
+        let (before, after) = (max(before), max(after));
         if after > before * tolerance {
             grown.push(format!("{what}: {before:.1} before, {after:.1} in the second half"));
         }

@@ -79,8 +79,8 @@ impl Spans {
     ) -> Span {
         let route = self.random.choice(ROUTES).unwrap_or("/");
         let has_failed = self.random.u8(..) == 0;
-        let most = 1 << self.random.u32(10..24);
-        let duration = 400_000 + self.random.u64(..most);
+        let max = 1 << self.random.u32(10..24);
+        let duration = 400_000 + self.random.u64(..max);
         let status = if has_failed { 500 } else { 200 };
         let attributes = vec![
             text("http.request.method", self.random.choice(["GET", "POST"]).unwrap_or("GET")),

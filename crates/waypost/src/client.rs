@@ -122,7 +122,7 @@ impl Answer {
 #[derive(Debug)]
 pub(crate) struct Client<'a> {
     target: &'a Target,
-    patience: Duration,
+    max_wait: Duration,
     open: Option<Open>,
 }
 
@@ -141,9 +141,9 @@ enum Unanswered {
 }
 
 impl<'a> Client<'a> {
-    /// `patience` bounds each exchange, connecting included.
-    pub(crate) fn new(target: &'a Target, patience: Duration) -> Client<'a> {
-        Client { target, patience, open: None }
+    /// `max_wait` bounds each exchange, connecting included.
+    pub(crate) fn new(target: &'a Target, max_wait: Duration) -> Client<'a> {
+        Client { target, max_wait, open: None }
     }
 
     /// Posts JSON and waits for the whole answer.
@@ -198,8 +198,8 @@ impl<'a> Client<'a> {
             request = request.header(IDEMPOTENCY_KEY, key);
         }
         let request = request.body(Full::new(json))?;
-        let answer = tokio::time::timeout(self.patience, self.exchange(request)).await;
-        let answer = answer.unwrap_or(Err(ClientError::TimedOut(self.patience)));
+        let answer = tokio::time::timeout(self.max_wait, self.exchange(request)).await;
+        let answer = answer.unwrap_or(Err(ClientError::TimedOut(self.max_wait)));
         if answer.is_err() {
             // What is left of the broken exchange must not be taken for the next answer.
             self.open = None;

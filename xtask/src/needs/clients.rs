@@ -57,10 +57,10 @@ pub(super) fn node(clients: &Path) -> Found {
     let version = output(Command::new(&node).arg("--version"))?;
     let folder = clients.join("node");
     let quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
-    let patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"];
+    let max_wait = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"];
     made_once(&folder, &stamp("node", &version, &NODE), |folder| {
         fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-        output(Command::new(&npm).current_dir(folder).arg("install").args(quiet).args(patience).args(NODE))
+        output(Command::new(&npm).current_dir(folder).arg("install").args(quiet).args(max_wait).args(NODE))
     })?;
     let modules = folder.join("node_modules");
     Ok(vec![("TEST_NODE", node.into_os_string()), ("TEST_NODE_MODULES", modules.into_os_string())])

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Longest key of a step, in bytes.
-const LONGEST_KEY: usize = 255;
+const MAX_KEY_LENGTH: usize = 255;
 
 /// Which attempt of an order's saga a request belongs to: the last part of each step's key (`order:step:generation`).
 ///
@@ -19,7 +19,7 @@ impl Generation {
 
     /// The generation of a step's key: 2 of `order:reserve:2`. `None` when the text is no such key.
     pub fn of_key(key: &str) -> Option<Generation> {
-        let is_plain = key.len() <= LONGEST_KEY && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_plain = key.len() <= MAX_KEY_LENGTH && key.bytes().all(|byte| byte.is_ascii_graphic());
         let (_, number) = key.rsplit_once(':')?;
         let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         number.parse().ok().filter(|_| is_plain && is_number).map(Generation)

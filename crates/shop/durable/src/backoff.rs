@@ -10,20 +10,19 @@ pub struct Backoff {
     /// The longest wait after the first failure.
     pub first: Duration,
     /// The longest wait of all.
-    pub most: Duration,
+    pub max: Duration,
 }
 
 impl Backoff {
     /// How long to wait after this many failures in a row.
     pub fn delay(self, failures: u32) -> Duration {
-        backoff::Backoff::new(self.first, self.most)
-            .half_jitter(failures.saturating_sub(1), &Random::system())
+        backoff::Backoff::new(self.first, self.max).half_jitter(failures.saturating_sub(1), &Random::system())
     }
 }
 
 impl Default for Backoff {
     /// 50 ms to 5 s.
     fn default() -> Backoff {
-        Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) }
+        Backoff { first: Duration::from_millis(50), max: Duration::from_secs(5) }
     }
 }

@@ -38,14 +38,14 @@ impl Budget {
         }
     }
 
-    fn of(headers: &HeaderMap, default: Duration, longest: Duration) -> Result<Budget, Error> {
+    fn of(headers: &HeaderMap, default: Duration, max: Duration) -> Result<Budget, Error> {
         let asked = match (headers.get(SECONDS_HEADER), headers.get(MILLISECONDS_HEADER)) {
             (None, None) => return Ok(Budget(default)),
             (Some(seconds), _) => {
                 let seconds = seconds.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok());
                 // Not finite, or more than a Duration holds: the first is nonsense, the second is only long.
                 let seconds = seconds.filter(|seconds| seconds.is_finite());
-                let bounded = seconds.map(|seconds| seconds.min(longest.as_secs_f64()));
+                let bounded = seconds.map(|seconds| seconds.min(max.as_secs_f64()));
                 bounded.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             }
             (None, Some(milliseconds)) => {
@@ -61,7 +61,7 @@ impl Budget {
             );
             Error::new(ErrorCode::InvalidRequest, detail)
         })?;
-        Ok(Budget(asked.min(longest)))
+        Ok(Budget(asked.min(max)))
     }
 }
 
@@ -69,7 +69,7 @@ impl FromRequestParts<Edge> for Budget {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Budget, Refusal> {
-        Ok(Budget::of(&parts.headers, edge.budget, edge.longest_budget)?)
+        Ok(Budget::of(&parts.headers, edge.budget, edge.max_budget)?)
     }
 }
 

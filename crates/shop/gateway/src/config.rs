@@ -63,7 +63,7 @@ settings! {
         /// Time for a request, from when it is read to its answer.
         pub budget: Duration = Duration::from_secs(5),
         /// Longest time that a client may ask for with `Request-Timeout` or `x-waypost-timeout-ms`.
-        pub longest_budget: Duration = Duration::from_secs(10),
+        pub max_budget: Duration = Duration::from_secs(10),
         /// Largest body.
         pub body_size: ByteSize = ByteSize::kib(64),
         /// Time for a body to arrive.
@@ -177,11 +177,9 @@ impl Config {
                 complaints.push(Complaint::new(key, error.to_string()));
             }
         }
-        if self.budget > self.longest_budget {
-            complaints.push(Complaint::new(
-                "budget",
-                format!("must not exceed longest_budget ({})", self.longest_budget),
-            ));
+        if self.budget > self.max_budget {
+            complaints
+                .push(Complaint::new("budget", format!("must not exceed max_budget ({})", self.max_budget)));
         }
         for (key, limit) in [("rate_limit", &self.rate_limit), ("login_limit", &self.login_limit)] {
             if limit.enabled && (limit.requests == 0 || limit.per.is_zero()) {

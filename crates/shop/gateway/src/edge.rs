@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) names: Option<Names>,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     pub(crate) budget: Duration,
-    pub(crate) longest_budget: Duration,
+    pub(crate) max_budget: Duration,
     pub(crate) bodies: Bodies,
     /// The OpenAPI document, as it is sent.
     pub(crate) document: Bytes,
@@ -74,7 +74,7 @@ impl Edge {
             names: (config.auth == Auth::Demo).then(|| Names::new(parts.bound, &config.hosts)),
             trusted_proxies: config.trusted_proxies.clone(),
             budget: config.budget.get(),
-            longest_budget: config.longest_budget.get(),
+            max_budget: config.max_budget.get(),
             bodies: Bodies::new(config),
             document,
         })))

@@ -11,7 +11,7 @@ use waypost_api::{Error, ErrorCode, http_bodies::CreateOrderBody, order::v1::Ide
 pub(crate) const HEADER: &str = "idempotency-key";
 /// Set on an answer that is the one to an earlier request with the same key.
 pub(crate) const REPLAYED: &str = "idempotent-replayed";
-const LONGEST_KEY: usize = 255;
+const MAX_KEY_LENGTH: usize = 255;
 
 /// What the client's key binds, if it sent one.
 pub(crate) fn read(
@@ -42,11 +42,11 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Error> {
         None => Some(text.to_owned()),
     });
     let is_fit = |key: &String| {
-        (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=MAX_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
     };
     key.filter(is_fit).map(Some).ok_or_else(|| {
         let detail =
-            format!("Idempotency-Key takes one value of 1 to {LONGEST_KEY} visible ASCII characters");
+            format!("Idempotency-Key takes one value of 1 to {MAX_KEY_LENGTH} visible ASCII characters");
         Error::new(ErrorCode::InvalidRequest, detail)
     })
 }

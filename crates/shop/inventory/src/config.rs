@@ -11,7 +11,7 @@ settings! {
         /// How long a hold lasts when the order does not say. Must be longer than an order may take.
         pub hold_time: Duration = Duration::from_secs(300),
         /// The longest hold that an order can ask for; a longer wish is shortened.
-        pub longest_hold_time: Duration = Duration::from_secs(3600),
+        pub max_hold_time: Duration = Duration::from_secs(3600),
         /// How often holds that have run out are looked for and given back.
         pub sweep_interval: Duration = Duration::from_secs(1),
         /// How many of them are given back in one transaction.

@@ -19,8 +19,8 @@ pub use self::{
     lines::{HeldLine, Line, Lines},
     refusal::Refusal,
     reservation::{
-        CommitStep, ReleaseStep, Reservation, ReservationState, ReserveStep, Wish, admit, commit, hold_time,
-        release, reserve,
+        CommitStep, NewReservation, ReleaseStep, Reservation, ReservationState, ReserveStep, admit, commit,
+        hold_time, release, reserve,
     },
     stock::{NewProduct, Product, StockCount, check_price, refuse},
 };

@@ -97,7 +97,7 @@ fn read_lines(lines: Vec<v1::Line>) -> Result<Lines, Error> {
     let mut problems = Vec::new();
     let mut read = Vec::new();
     // One more than is allowed, so that too many are told as such; the rest is not looked at.
-    for (position, line) in lines.into_iter().take(Lines::MOST + 1).enumerate() {
+    for (position, line) in lines.into_iter().take(Lines::MAX + 1).enumerate() {
         let mut wrong = |name: &str, code, detail: String| {
             problems.push(FieldError::new(format!("/lines/{position}/{name}"), code, detail));
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Error,
-    domain::{Generation, Lines, NewProduct, Product, Refusal, Reservation, Wish, hold_time},
+    domain::{Generation, Lines, NewProduct, NewReservation, Product, Refusal, Reservation, hold_time},
     store::Store,
 };
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use waypost_telemetry::{Telemetry, opentelemetry::Context, span, with_context};
 pub struct Inventory {
     store: Arc<dyn Store>,
     hold_time: Duration,
-    longest_hold_time: Duration,
+    max_hold_time: Duration,
     sweep_batch: u32,
 }
 
@@ -26,7 +26,7 @@ impl Inventory {
         Inventory {
             store,
             hold_time: config.hold_time.get(),
-            longest_hold_time: config.longest_hold_time.get(),
+            max_hold_time: config.max_hold_time.get(),
             sweep_batch: config.sweep_batch.max(1),
         }
     }
@@ -51,8 +51,8 @@ impl Inventory {
         asked: Option<Duration>,
         epoch: Epoch,
     ) -> Result<Reservation, Error> {
-        let lasts = hold_time(asked, self.hold_time, self.longest_hold_time);
-        self.store.reserve(Wish { order, generation, lines, lasts, epoch }).await
+        let lasts = hold_time(asked, self.hold_time, self.max_hold_time);
+        self.store.reserve(NewReservation { order, generation, lines, lasts, epoch }).await
     }
 
     /// Takes the stock of an order's hold for good.

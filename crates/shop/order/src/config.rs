@@ -15,7 +15,7 @@ settings! {
         /// Sees to stock and payment side by side; otherwise first to the stock, then to the payment.
         pub parallel_checks: bool = true,
         /// How long a caller without a deadline waits for an order's end before it is told how the order stands.
-        pub longest_wait: Duration = Duration::from_secs(10),
+        pub max_wait: Duration = Duration::from_secs(10),
         /// What is kept back of a caller's deadline, so that the answer still arrives.
         pub answer_margin: Duration = Duration::from_millis(100),
         /// What is kept back besides for each caller that waits already, so that those whose time ends at the same moment are
@@ -38,7 +38,7 @@ settings! {
         /// When an order is tried again whose undoing kept failing. Doubled with each further time.
         pub stuck_retry: Duration = Duration::from_secs(30),
         /// Longest pause until such an order is tried again.
-        pub longest_stuck_retry: Duration = Duration::from_secs(3600),
+        pub max_stuck_retry: Duration = Duration::from_secs(3600),
         /// How often old idempotency keys are forgotten.
         pub key_purge_interval: Duration = Duration::from_secs(600),
         /// How long the journal of an order is kept that has ended: what was done for it, step by step.
@@ -66,7 +66,7 @@ settings! {
         /// Pause after the first failed try; doubled with each further one.
         pub first_pause: Duration = Duration::from_millis(50),
         /// Longest pause between two tries.
-        pub longest_pause: Duration = Duration::from_secs(2),
+        pub max_pause: Duration = Duration::from_secs(2),
         /// Tries of undoing a step before the order is parked.
         pub undo_attempts: u32 = 8,
     }

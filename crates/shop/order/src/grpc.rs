@@ -26,7 +26,7 @@ const CREATE_ROUTE: &str = "waypost.order.v1.OrderService/CreateOrder";
 /// Length of a SHA-256.
 const FINGERPRINT_LENGTH: usize = 32;
 /// Longest key, principal or token, in bytes.
-const LONGEST_TEXT: usize = 255;
+const MAX_TEXT_LENGTH: usize = 255;
 
 /// Who may call what, where callers are known by their certificates.
 pub const CALLERS: Callers = &[
@@ -54,8 +54,8 @@ impl OrderService for Interface {
         &self,
         request: Request<CreateOrderRequest>,
     ) -> Result<Response<CreateOrderResponse>, Status> {
-        let wish = read_wish(request.into_inner())?;
-        let created = self.orders.create(wish).await.map_err(status)?;
+        let request = read_wish(request.into_inner())?;
+        let created = self.orders.create(request).await.map_err(status)?;
         set(ORDER_ID, &created.order.id);
         let response =
             CreateOrderResponse { order: Some(message(created.order)), replayed: created.replayed };
@@ -124,7 +124,7 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
         None => Some(None),
         Some(idempotency) => read_key(&mut fields, idempotency).map(Some),
     };
-    let wish = (|| {
+    let request = (|| {
         Some(NewOrder {
             caller: caller?,
             user: user?,
@@ -135,7 +135,7 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
             key: key?,
         })
     })();
-    fields.finish(wish)
+    fields.finish(request)
 }
 
 fn read_by_key(request: GetOrderByKeyRequest) -> Result<(Viewer, UserId, Key), waypost_api::Error> {
@@ -163,8 +163,8 @@ fn read_text(fields: &mut RequestFields, name: &str, text: String) -> Option<Str
     if text.is_empty() {
         return fields.fail(name, FieldCode::Required, "is required");
     }
-    if text.len() > LONGEST_TEXT || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let detail = format!("must be at most {LONGEST_TEXT} visible ASCII characters");
+    if text.len() > MAX_TEXT_LENGTH || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let detail = format!("must be at most {MAX_TEXT_LENGTH} visible ASCII characters");
         return fields.fail(name, FieldCode::BadFormat, detail);
     }
     Some(text)

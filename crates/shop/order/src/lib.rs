@@ -144,7 +144,7 @@ pub fn orders(
     let runner = Runner::new(saga, plan(config.parallel_checks), policy(&config.steps))?;
     let options = Options {
         lease: config.lease.get(),
-        stuck_retry: Backoff { first: config.stuck_retry.get(), most: config.longest_stuck_retry.get() },
+        stuck_retry: Backoff { first: config.stuck_retry.get(), max: config.max_stuck_retry.get() },
         max_running: config.max_running,
     };
     let name = runner_name(&parts.node, Uuid::now_v7());
@@ -153,7 +153,7 @@ pub fn orders(
 
     let catalogue = Catalogue::new(inventory, config.price_time_to_live.get(), config.price_capacity);
     let waiting = logic::Waiting {
-        longest: config.longest_wait.get(),
+        max: config.max_wait.get(),
         margin: config.answer_margin.get(),
         spacing: config.answer_spacing.get(),
     };
@@ -207,8 +207,8 @@ fn policy(steps: &Steps) -> Policy {
         attempts: steps.attempts.max(1),
         budget: steps.budget.get(),
         attempt_timeout: steps.attempt_timeout.get(),
-        pause: Backoff { first: steps.first_pause.get(), most: steps.longest_pause.get() },
+        pause: Backoff { first: steps.first_pause.get(), max: steps.max_pause.get() },
         undo_attempts: steps.undo_attempts.max(1),
-        round_pause: Backoff { first: steps.longest_pause.get(), most: steps.longest_pause.get() * 8 },
+        round_pause: Backoff { first: steps.max_pause.get(), max: steps.max_pause.get() * 8 },
     }
 }

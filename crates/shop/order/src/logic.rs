@@ -87,7 +87,7 @@ pub struct Page {
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting {
     /// The longest wait for an order's end when the caller has no deadline.
-    pub longest: Duration,
+    pub max: Duration,
     /// What is kept back of the caller's deadline, so that the answer still arrives.
     pub margin: Duration,
     /// What is kept back besides for each caller that waits already: an answer is work, and those whose deadlines are the
@@ -100,11 +100,11 @@ impl Waiting {
     /// long to be accepted. A machine that is slow to take requests on is as slow to answer them, and the answer passes the
     /// gateway too. A caller waits for half of its time at least.
     fn of(&self, left: Option<Duration>, took: Duration, others: usize) -> Duration {
-        let Some(left) = left else { return self.longest };
+        let Some(left) = left else { return self.max };
         let time = left.saturating_sub(self.margin);
         let spread = self.spacing.saturating_mul(u32::try_from(others).unwrap_or(u32::MAX));
         let kept_back = spread.max(took.saturating_mul(2));
-        time.saturating_sub(kept_back.min(time / 2)).min(self.longest)
+        time.saturating_sub(kept_back.min(time / 2)).min(self.max)
     }
 }
 
@@ -156,35 +156,35 @@ impl Orders {
     /// Accepts an order and waits for its end, as long as the caller can.
     ///
     /// Cancel safety: once the order is stored it goes on, whether or not the caller is still there.
-    pub async fn create(&self, wish: NewOrder) -> Result<Created, Error> {
-        let creating = span("create-order").attr(USER_ID, &wish.user).attr(PRODUCT_ID, &wish.product);
-        creating.run(self.create_within_span(wish)).await
+    pub async fn create(&self, request: NewOrder) -> Result<Created, Error> {
+        let creating = span("create-order").attr(USER_ID, &request.user).attr(PRODUCT_ID, &request.product);
+        creating.run(self.create_within_span(request)).await
     }
 
-    async fn create_within_span(&self, wish: NewOrder) -> Result<Created, Error> {
-        if !wish.caller.may_see(&wish.user) {
+    async fn create_within_span(&self, request: NewOrder) -> Result<Created, Error> {
+        if !request.caller.may_see(&request.user) {
             return Err(ErrorCode::Forbidden.into());
         }
         let begun = Instant::now();
         // Before anything is stored: what is accepted is also carried on.
         let admission = self.sagas.admit();
-        if admission.is_err() || !self.is_priced_at_hand(&wish).await {
+        if admission.is_err() || !self.is_priced_at_hand(&request).await {
             // I2: before anybody is asked and anything refused. With all at hand the unit that stores the order is
             // the one that looks the key up.
-            if let Some(before) = self.placed_before(wish.key.clone()).await? {
+            if let Some(before) = self.placed_before(request.key.clone()).await? {
                 return replay(before);
             }
         }
         let admission = admission?;
-        let unit_price = match span("validate-order").run(self.validate(&wish)).await {
+        let unit_price = match span("validate-order").run(self.validate(&request)).await {
             Ok(unit_price) => unit_price,
             // The first request with this key may have been right at its time.
-            Err(refused) => return self.created_before(wish.key, refused).await,
+            Err(refused) => return self.created_before(request.key, refused).await,
         };
 
-        let order = self.new_order(&wish, unit_price);
+        let order = self.new_order(&request, unit_price);
         set(ORDER_ID, &order.id);
-        match self.sagas.accept(order, wish.key, admission).await? {
+        match self.sagas.accept(order, request.key, admission).await? {
             Accepted::New(watching) => {
                 let order = self.settled(watching, begun.elapsed()).await;
                 describe(&order);
@@ -196,21 +196,21 @@ impl Orders {
 
     /// True when the price that is remembered agrees with the total that the client expects, so that nobody has to be
     /// asked for it.
-    async fn is_priced_at_hand(&self, wish: &NewOrder) -> bool {
-        let price = self.catalogue.remembered(&wish.product).await;
-        price.is_some_and(|price| check_amount(price.unit_price, wish.quantity, wish.amount).is_ok())
+    async fn is_priced_at_hand(&self, request: &NewOrder) -> bool {
+        let price = self.catalogue.remembered(&request.product).await;
+        price.is_some_and(|price| check_amount(price.unit_price, request.quantity, request.amount).is_ok())
     }
 
     /// The unit price, when the catalogue agrees with the total that the client expects.
-    async fn validate(&self, wish: &NewOrder) -> Result<Money, Error> {
-        let price = self.catalogue.price(&wish.product).await?;
-        match check_amount(price.unit_price, wish.quantity, wish.amount) {
+    async fn validate(&self, request: &NewOrder) -> Result<Money, Error> {
+        let price = self.catalogue.price(&request.product).await?;
+        match check_amount(price.unit_price, request.quantity, request.amount) {
             Ok(()) => Ok(price.unit_price),
             Err(refused) if price.is_fresh() => Err(refused.into()),
             // The client may know a newer price than we do.
             Err(_) => {
-                let price = self.catalogue.price_after(price, &wish.product).await?;
-                check_amount(price.unit_price, wish.quantity, wish.amount)?;
+                let price = self.catalogue.price_after(price, &request.product).await?;
+                check_amount(price.unit_price, request.quantity, request.amount)?;
                 Ok(price.unit_price)
             }
         }
@@ -242,17 +242,17 @@ impl Orders {
         }
     }
 
-    fn new_order(&self, wish: &NewOrder, unit_price: Money) -> Order {
+    fn new_order(&self, request: &NewOrder, unit_price: Money) -> Order {
         let now = Timestamp::from(self.clock.now());
         let context = Context::current();
         Order {
             id: OrderId::new(Uuid::now_v7()),
-            user: wish.user.clone(),
-            product: wish.product.clone(),
-            quantity: wish.quantity,
+            user: request.user.clone(),
+            product: request.product.clone(),
+            quantity: request.quantity,
             unit_price,
-            amount: wish.amount,
-            payment_method: wish.payment_method.clone(),
+            amount: request.amount,
+            payment_method: request.payment_method.clone(),
             status: OrderStatus::Pending,
             failure_code: None,
             decline_code: None,
@@ -319,10 +319,10 @@ impl Orders {
     /// The order at its end, or as it stands when the caller's time is over or nobody works on it here any more.
     async fn settled(&self, mut watching: watch::Receiver<Order>, took: Duration) -> Order {
         let (_waiter, others) = Waiter::enter(&self.waiters);
-        let patience = self.waiting.of(deadline::remaining(), took, others);
+        let max_wait = self.waiting.of(deadline::remaining(), took, others);
         let end = watching.wait_for(|order| order.status.is_terminal());
         // Whichever way the wait ends, the last state counts.
-        let _ = timeout(patience, end).await;
+        let _ = timeout(max_wait, end).await;
         watching.borrow().clone()
     }
 }
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn callers_with_one_deadline_are_answered_one_after_the_other() {
         let ms = Duration::from_millis;
-        let waiting = Waiting { longest: ms(8000), margin: ms(100), spacing: ms(3) };
+        let waiting = Waiting { max: ms(8000), margin: ms(100), spacing: ms(3) };
         let of = |left, took, others| waiting.of(Some(ms(left)), ms(took), others);
         assert_eq!([of(5000, 0, 0), of(5000, 1, 1), of(5000, 9, 500)], [ms(4900), ms(4897), ms(3400)]);
         // A slow machine needs longer for each of them.

@@ -72,7 +72,7 @@ settings! {
         /// A payment that the provider still knows nothing of after this time never happened.
         pub give_up_after: Duration = ReviewTimes::default().give_up_after.into(),
         /// The longest pause between two looks at the same payment.
-        pub longest_pause: Duration = ReviewTimes::default().longest_pause.into(),
+        pub max_pause: Duration = ReviewTimes::default().max_pause.into(),
     }
 }
 
@@ -85,7 +85,7 @@ impl ReviewConfig {
             late_charge_after: self.late_charge_after.get(),
             late_for: self.late_for.get(),
             give_up_after: self.give_up_after.get(),
-            longest_pause: self.longest_pause.get(),
+            max_pause: self.max_pause.get(),
         }
     }
 }

@@ -18,7 +18,7 @@ pub use self::{
     charge::{Charge, ChargeStatus, Contradiction},
     ledger::{Account, Entry, Posting, Totals},
     payment::{Payment, PaymentState},
-    refund::{Refund, RefundState, RefundWish},
+    refund::{NewRefund, Refund, RefundState},
     request::{
         AuthorizeStep, CaptureStep, Intent, Refusal, VoidStep, admit, authorize, capture, refund, void,
     },

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    domain::{Generation, Payment, PaymentState, RefundWish},
+    domain::{Generation, NewRefund, Payment, PaymentState},
     logic::{Authorization, Payments},
 };
 use tonic::{Request, Response, Status, service::Routes};
@@ -42,9 +42,9 @@ struct Interface {
 #[tonic::async_trait]
 impl PaymentService for Interface {
     async fn authorize(&self, request: Request<AuthorizeRequest>) -> Result<Response<v1::Payment>, Status> {
-        let wish = read_authorization(request.into_inner())?;
-        set(ORDER_ID, &wish.order);
-        let payment = self.payments.authorize(wish).await.map_err(status)?;
+        let request = read_authorization(request.into_inner())?;
+        set(ORDER_ID, &request.order);
+        let payment = self.payments.authorize(request).await.map_err(status)?;
         Ok(Response::new(message(payment)))
     }
 
@@ -68,9 +68,9 @@ impl PaymentService for Interface {
     async fn refund(&self, request: Request<RefundRequest>) -> Result<Response<v1::Payment>, Status> {
         let request = request.into_inner();
         let epoch = Epoch::new(request.lease_epoch);
-        let wish = read_refund(request)?;
-        set(ORDER_ID, &wish.order);
-        let payment = self.payments.refund(wish, Some(epoch)).await.map_err(status)?;
+        let request = read_refund(request)?;
+        set(ORDER_ID, &request.order);
+        let payment = self.payments.refund(request, Some(epoch)).await.map_err(status)?;
         Ok(Response::new(message(payment)))
     }
 
@@ -100,13 +100,13 @@ fn read_authorization(request: AuthorizeRequest) -> Result<Authorization, waypos
     Ok(Authorization { order, generation, key: request.key, user, amount, method, epoch })
 }
 
-fn read_refund(request: RefundRequest) -> Result<RefundWish, waypost_api::Error> {
+fn read_refund(request: RefundRequest) -> Result<NewRefund, waypost_api::Error> {
     let mut fields = RequestFields::default();
     let order = fields.text::<OrderId>("order_id", &request.order_id);
     let generation = read_key(&mut fields, &request.key);
     let amount = fields.positive_money("amount", request.amount);
     let ((order, _), amount) = fields.finish(order.zip(generation).zip(amount))?;
-    Ok(RefundWish { order, key: request.key, amount })
+    Ok(NewRefund { order, key: request.key, amount })
 }
 
 fn order_and_generation(order: &str, key: &str) -> Result<(OrderId, Generation), waypost_api::Error> {

@@ -7,8 +7,8 @@
 use crate::{
     Config, Error,
     domain::{
-        self, CaptureStep, ChargeStatus, Finding, Generation, Intent, Payment, PaymentState, RefundState,
-        RefundWish, Refusal,
+        self, CaptureStep, ChargeStatus, Finding, Generation, Intent, NewRefund, Payment, PaymentState,
+        RefundState, Refusal,
     },
     provider::{Provider, ProviderError},
     store::{BegunRefund, RefundOutcome, Store},
@@ -55,17 +55,17 @@ impl Payments {
     }
 
     /// Has an amount set aside at the provider.
-    pub async fn authorize(&self, wish: Authorization) -> Result<Payment, Error> {
+    pub async fn authorize(&self, request: Authorization) -> Result<Payment, Error> {
         let intent = Intent {
             id: PaymentId::new(uuid::Uuid::now_v7()),
-            order: wish.order,
-            generation: wish.generation,
-            key: wish.key,
-            user: wish.user,
-            method: wish.method,
-            amount: wish.amount,
+            order: request.order,
+            generation: request.generation,
+            key: request.key,
+            user: request.user,
+            method: request.method,
+            amount: request.amount,
             traceparent: propagation::traceparent(&Context::current()),
-            epoch: wish.epoch,
+            epoch: request.epoch,
         };
         let begun = self.store.begin(intent).await?;
         let mut payment = begun.payment;
@@ -178,7 +178,7 @@ impl Payments {
         let (order, refunded) = (&payment.order, payment.refunded);
         let key = format!("{order}:refund-unwanted-{refunded}:{}", payment.generation);
         let amount = Money::new(payment.captured - refunded, payment.amount.currency());
-        self.refund(RefundWish { order: order.clone(), key, amount }, None).await
+        self.refund(NewRefund { order: order.clone(), key, amount }, None).await
     }
 
     /// Gives a charge up at the provider.
@@ -197,8 +197,8 @@ impl Payments {
     }
 
     /// Gives money back. Without an epoch on our own account: what follows from a request that was admitted.
-    pub async fn refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Result<Payment, Error> {
-        let begun = self.store.begin_refund(wish, epoch).await?;
+    pub async fn refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Result<Payment, Error> {
+        let begun = self.store.begin_refund(request, epoch).await?;
         match begun.refund.state {
             RefundState::Done => Ok(begun.payment),
             RefundState::Rejected => Err(rejected_refund("rejected before")),
@@ -214,7 +214,7 @@ impl Payments {
             describe(&begun.payment);
             let asked = self
                 .provider
-                .refund(charge, refund.wish.amount.ten_thousandths(), &refund.provider_key())
+                .refund(charge, refund.request.amount.ten_thousandths(), &refund.provider_key())
                 .await;
             let (outcome, error) = match asked {
                 Ok(charge) => (RefundOutcome::Done(charge), None),
@@ -226,7 +226,7 @@ impl Payments {
                 // An earlier try may have got through, or may yet: the same key is asked again.
                 Err(error) => return Err(Error::OutcomeUnknown(error)),
             };
-            let payment = self.store.end_refund(refund.wish.key.clone(), refund.number, outcome).await?;
+            let payment = self.store.end_refund(refund.request.key.clone(), refund.number, outcome).await?;
             error.map_or(Ok(payment), Err)
         };
         payment_span("refund-charge", &begun.payment).run(work).await

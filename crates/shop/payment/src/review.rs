@@ -83,7 +83,7 @@ impl Payments {
 
     async fn review_refund(&self, begun: BegunRefund) {
         let origin = propagation::context_from(begun.payment.traceparent.as_deref(), None);
-        let (key, number) = (begun.refund.wish.key.clone(), begun.refund.number);
+        let (key, number) = (begun.refund.request.key.clone(), begun.refund.number);
         if let Err(error) = with_context(origin, self.carry_out(&begun)).await {
             let order = &begun.payment.order;
             warn(&error, Some(order), "a refund is not settled; it is sent again later");

@@ -23,7 +23,7 @@ use crate::store::{Answer, Late};
 /// Says that an answer is a repetition.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LARGEST_BODY: usize = 16 * 1024;
-const LONGEST_TEXT: usize = 255;
+const MAX_TEXT_LENGTH: usize = 255;
 
 #[derive(Clone, Debug)]
 struct Shared {
@@ -276,11 +276,11 @@ fn visible(field: Field<'_>) -> Result<String, (FieldCode, String)> {
     if is_reference(&text.as_str()) {
         return Ok(text);
     }
-    Err((FieldCode::BadFormat, format!("must be 1 to {LONGEST_TEXT} visible ASCII characters")))
+    Err((FieldCode::BadFormat, format!("must be 1 to {MAX_TEXT_LENGTH} visible ASCII characters")))
 }
 
 fn is_reference(text: &&str) -> bool {
-    (1..=LONGEST_TEXT).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=MAX_TEXT_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// An error as an outside company shows it: a problem document with its own codes.

@@ -14,7 +14,7 @@ const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$RyPBjipwGPRnCeOiTA0Rbw$1wdB7XP7yaRZhpKXJBJSWVSBXM/hLz0KebXU2B0p7k8";
 
 /// How long a login waits for its turn before it is told to come back.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// Checks passwords, so many at once.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Passwords {
     ///
     /// Cancel safety: a check that has begun ends on its own and keeps its turn until then.
     pub async fn check(&self, password: String, hash: Option<String>) -> Result<bool, Error> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = tokio::time::timeout(MAX_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             return Err(Error::Overloaded);
         };

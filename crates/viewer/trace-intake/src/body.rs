@@ -34,7 +34,7 @@ async fn collect(body: &mut Body, limit: usize, reservation: &mut Reservation) -
     let mut whole: Vec<u8> = Vec::new();
     take_room(&mut whole, announced.min(ANNOUNCED), reservation)?;
     // A body that keeps its word ends with just the room that it needs.
-    let most = if announced > 0 { announced } else { limit };
+    let max = if announced > 0 { announced } else { limit };
     while let Some(frame) = body.frame().await {
         // Bytes that did not come cannot be counted; an encoding of the transfer that is wrong ends here as well.
         let frame = frame.map_err(|_| Refused::Interrupted)?;
@@ -44,7 +44,7 @@ async fn collect(body: &mut Body, limit: usize, reservation: &mut Reservation) -
             return Err(Refused::TooLarge { limit });
         }
         if length > whole.capacity() {
-            let larger = (2 * whole.capacity()).max(FIRST).min(most).max(length);
+            let larger = (2 * whole.capacity()).max(FIRST).min(max).max(length);
             take_room(&mut whole, larger, reservation)?;
         }
         whole.extend_from_slice(&data);

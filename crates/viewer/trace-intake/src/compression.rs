@@ -56,7 +56,7 @@ pub(crate) fn decompress(
 
 fn read(mut decoder: impl Read, limit: usize, reservation: &mut Reservation) -> Result<Bytes, Refused> {
     // One byte more than the limit has room, so that a body of just the limit is told from a larger one.
-    let most = limit.saturating_add(1);
+    let max = limit.saturating_add(1);
     let mut plain: Vec<u8> = Vec::new();
     let mut filled = 0;
     loop {
@@ -64,7 +64,7 @@ fn read(mut decoder: impl Read, limit: usize, reservation: &mut Reservation) -> 
             return Err(Refused::TooLarge { limit });
         }
         if filled == plain.len() {
-            let larger = (2 * plain.len()).max(FIRST).min(most);
+            let larger = (2 * plain.len()).max(FIRST).min(max);
             if !reservation.grow(larger - plain.len()) {
                 return Err(Refused::Overloaded);
             }

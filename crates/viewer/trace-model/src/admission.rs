@@ -132,8 +132,8 @@ impl<'l> Admission<'l> {
     }
 
     #[inline]
-    fn part(&mut self, have: usize, most: usize, reason: RefusalReason) -> Result<(), RefusalReason> {
-        if have >= most {
+    fn part(&mut self, have: usize, max: usize, reason: RefusalReason) -> Result<(), RefusalReason> {
+        if have >= max {
             return Err(reason);
         }
         self.parts = self.parts.checked_sub(1).ok_or(reason)?;

@@ -5,7 +5,7 @@ use waypost_trace_model::{SpanId, Trace, TraceId, TraceSummary};
 use waypost_trace_store::TraceStore;
 
 /// The most spans in one answer.
-pub(crate) const MOST_SPANS: u64 = 100_000;
+pub(crate) const MAX_SPANS: u64 = 100_000;
 
 /// Spans that are loaded at once, unless one trace alone has more.
 const SPANS_AT_ONCE: u64 = 5_000;
@@ -25,7 +25,7 @@ pub(crate) struct Room(u64);
 impl Room {
     /// That of a whole answer.
     pub(crate) fn new() -> Room {
-        Room(MOST_SPANS)
+        Room(MAX_SPANS)
     }
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn traces(
 ) -> Result<Option<String>, Error> {
     let summaries = store.summaries(ids)?;
     let fitting = fitting(&summaries, room);
-    if let (0, MOST_SPANS, Some(first)) = (fitting, room.0, summaries.first()) {
+    if let (0, MAX_SPANS, Some(first)) = (fitting, room.0, summaries.first()) {
         if let Some(loaded) = beginning(store, first)? {
             each(loaded)?;
         }
@@ -100,14 +100,14 @@ fn parts(summaries: &[TraceSummary]) -> Vec<Vec<TraceId>> {
 /// The earliest spans of a trace.
 fn beginning(store: &dyn TraceStore, summary: &TraceSummary) -> Result<Option<Loaded>, Error> {
     let Some(skeleton) = store.skeleton(summary.id)? else { return Ok(None) };
-    let most = usize::try_from(MOST_SPANS).unwrap_or(usize::MAX);
-    let ids: Vec<SpanId> = skeleton.nodes.iter().take(most).map(|node| node.span_id).collect();
+    let max = usize::try_from(MAX_SPANS).unwrap_or(usize::MAX);
+    let ids: Vec<SpanId> = skeleton.nodes.iter().take(max).map(|node| node.span_id).collect();
     let all = skeleton.nodes.len();
     drop(skeleton.nodes);
     let (mut spans, _) = store.spans(summary.id, &ids)?;
     spans.sort_by_key(|span| (span.start, span.span_id));
     // An id that occurs twice brings both of its spans.
-    spans.truncate(most);
+    spans.truncate(max);
     let cut = format!(
         "this trace has {all} spans; the first {} are given, which is the most in one answer",
         spans.len()
@@ -119,7 +119,7 @@ fn beginning(store: &dyn TraceStore, summary: &TraceSummary) -> Result<Option<Lo
 fn left_out(traces: usize) -> Option<String> {
     (traces > 0).then(|| {
         format!(
-            "traces found and left out: {traces}; an answer has at most {MOST_SPANS} spans, ask for fewer traces"
+            "traces found and left out: {traces}; an answer has at most {MAX_SPANS} spans, ask for fewer traces"
         )
     })
 }
@@ -158,7 +158,7 @@ mod tests {
         let all = [summary(1, 3_000), summary(2, 2_000), summary(3, 1), summary(4, 94_999), summary(5, 1)];
         assert_eq!(fitting(&all, &Room::new()), 4);
         assert_eq!(fitting(&all, &Room(5_000)), 2);
-        assert_eq!(fitting(&[summary(1, MOST_SPANS + 1), summary(2, 1)], &Room::new()), 0);
+        assert_eq!(fitting(&[summary(1, MAX_SPANS + 1), summary(2, 1)], &Room::new()), 0);
         let shape: Vec<Vec<u8>> =
             parts(&all).iter().map(|part| part.iter().map(|id| id.as_bytes()[0]).collect()).collect();
         assert_eq!(shape, [vec![1, 2], vec![3], vec![4], vec![5]]);

@@ -6,17 +6,17 @@ use waypost_trace_model::TraceId;
 use waypost_trace_store::{Match, Query, TraceStore};
 
 /// The most traces in one answer.
-pub(crate) const MOST_TRACES: usize = 1_000;
+pub(crate) const MAX_TRACES: usize = 1_000;
 
 /// Pages that one query may take: a store that stops early to stay quick is asked again this often.
-const MOST_PAGES: usize = 64;
+const MAX_PAGES: usize = 64;
 
 /// What is looked for: traces that any of the queries finds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Search {
     /// Empty: nothing can be found.
     pub(crate) queries: Vec<Query>,
-    /// How many traces were asked for; more than [`MOST_TRACES`] are not given.
+    /// How many traces were asked for; more than [`MAX_TRACES`] are not given.
     pub(crate) limit: usize,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Hits {
 impl Search {
     /// The newest traces that are found.
     pub(crate) fn run(&self, store: &dyn TraceStore) -> Result<Hits, Error> {
-        let limit = self.limit.min(MOST_TRACES);
+        let limit = self.limit.min(MAX_TRACES);
         let mut notes = Vec::new();
         let mut matches = Vec::new();
         let mut has_more = false;
@@ -54,7 +54,7 @@ impl Search {
             matches.into_iter().map(|found| found.trace_id).filter(|id| seen.insert(*id)).collect();
         has_more |= traces.len() > limit;
         traces.truncate(limit);
-        if self.limit > MOST_TRACES && has_more {
+        if self.limit > MAX_TRACES && has_more {
             notes.push(format!("only the newest {limit} traces are given, which is the most in one answer"));
         }
         notes.dedup();
@@ -67,7 +67,7 @@ pub(crate) fn stopped(at: u64) -> String {
     format!("the search ended early to stay quick: traces from before {} were not looked at", time_text(at))
 }
 
-/// The pages of one query, at most [`MOST_PAGES`].
+/// The pages of one query, at most [`MAX_PAGES`].
 #[derive(Debug)]
 pub(crate) struct Pages {
     query: Query,
@@ -78,7 +78,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn new(query: Query) -> Pages {
-        Pages { query, left: MOST_PAGES, is_done: false, scanned_to: None }
+        Pages { query, left: MAX_PAGES, is_done: false, scanned_to: None }
     }
 
     /// The next page of at most `limit` matches, which may be empty; `None` when there is no more to look at.

@@ -160,8 +160,8 @@ fn bucket_at(list: &mut VecDeque<Bucket>, moment: u64, width: u64) -> &mut Bucke
     &mut list[at]
 }
 
-fn roll_up(fine: &mut VecDeque<Bucket>, coarse: &mut VecDeque<Bucket>, oldest: u64, most: usize, width: u64) {
-    while fine.front().is_some_and(|bucket| bucket.end <= oldest) || fine.len() > most {
+fn roll_up(fine: &mut VecDeque<Bucket>, coarse: &mut VecDeque<Bucket>, oldest: u64, max: usize, width: u64) {
+    while fine.front().is_some_and(|bucket| bucket.end <= oldest) || fine.len() > max {
         let Some(bucket) = fine.pop_front() else { return };
         bucket_at(coarse, bucket.start, width).merge(&bucket);
     }

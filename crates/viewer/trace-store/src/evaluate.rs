@@ -95,7 +95,7 @@ impl<'a> Check<'a> {
         match self {
             Check::Exists => true,
             Check::AtLeast(least) => value.as_number().is_some_and(|number| number >= *least),
-            Check::AtMost(most) => value.as_number().is_some_and(|number| number <= *most),
+            Check::AtMost(max) => value.as_number().is_some_and(|number| number <= *max),
             _ => self.holds_text(&value.display()),
         }
     }
@@ -109,7 +109,7 @@ impl<'a> Check<'a> {
             Check::Differs(unwanted) => text != *unwanted,
             Check::Contains(needle) => needle.is_in(text),
             Check::AtLeast(least) => number().is_some_and(|number| number >= *least),
-            Check::AtMost(most) => number().is_some_and(|number| number <= *most),
+            Check::AtMost(max) => number().is_some_and(|number| number <= *max),
         }
     }
 }

@@ -19,7 +19,7 @@ const SAMPLES: usize = 31;
 const FEWEST_SPANS: u64 = 1000;
 
 /// The longest time that is told: a hundred years.
-const LONGEST: f64 = 100.0 * 365.25 * 24.0 * 3600.0 * 1e9;
+const MAX: f64 = 100.0 * 365.25 * 24.0 * 3600.0 * 1e9;
 
 /// Samples of the number of spans that were ever kept. Cheap to clone; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl Throughput {
         let [spans, time, bytes, kept, budget] =
             [spans, time, usage.bytes, usage.spans, usage.budget].map(|number| number as f64);
         let bytes_per_nanosecond = bytes / kept * (spans / time);
-        let held = (budget / bytes_per_nanosecond).min(LONGEST);
+        let held = (budget / bytes_per_nanosecond).min(MAX);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

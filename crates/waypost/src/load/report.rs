@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// More codes than this are counted together: an answer must not make the report grow without bound.
-const MOST_CODES: usize = 64;
+const MAX_CODES: usize = 64;
 
 /// Counts and latencies while the run goes on.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct Outcome {
 impl Tally {
     pub(crate) fn record(&mut self, code: &str, latency: Duration, is_expected: bool) {
         self.answered += 1;
-        let is_full = self.outcomes.len() >= MOST_CODES && !self.outcomes.contains_key(code);
+        let is_full = self.outcomes.len() >= MAX_CODES && !self.outcomes.contains_key(code);
         let code = if is_full { "other" } else { code };
         if !self.outcomes.contains_key(code) {
             let Ok(latency) = Histogram::new(3) else { return };
@@ -182,7 +182,7 @@ mod tests {
             tally.record(&format!("code-{code}"), Duration::from_millis(1), false);
         }
         let report = tally.report(Duration::from_secs(1), 1, None);
-        assert!(report.outcomes.len() <= MOST_CODES + 1);
+        assert!(report.outcomes.len() <= MAX_CODES + 1);
         assert_eq!(report.unexpected, 1000);
     }
 }

@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure, OrExit as _};
 use crate::settings::{Broker as Settings, KafkaMechanism};
 
 /// How long the topics are waited for between two tries.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(5) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// Sets Kafka up, and makes the topics if it answers.
 pub(super) async fn open(settings: &Settings) -> Result<OpenBroker, Failure> {

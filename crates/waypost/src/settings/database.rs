@@ -78,7 +78,7 @@ settings! {
 }
 
 /// The longest prefix: names of the server have 63 bytes, and a role's name and `_outbox` follow.
-const LONGEST_PREFIX: usize = 40;
+const MAX_PREFIX_LENGTH: usize = 40;
 
 impl Database {
     /// Rules that no type can state.
@@ -89,8 +89,8 @@ impl Database {
             complain("url", format!("it cannot be read: {problem}"));
         }
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if self.schema_prefix.len() > LONGEST_PREFIX || !self.schema_prefix.chars().all(is_plain) {
-            let reason = format!("a prefix has up to {LONGEST_PREFIX} lower-case letters, digits and `_`");
+        if self.schema_prefix.len() > MAX_PREFIX_LENGTH || !self.schema_prefix.chars().all(is_plain) {
+            let reason = format!("a prefix has up to {MAX_PREFIX_LENGTH} lower-case letters, digits and `_`");
             complain("schema_prefix", reason);
         }
         if self.max_connections == 0 {

@@ -84,7 +84,7 @@ pub(crate) enum KafkaMechanism {
 }
 
 /// Half the lease of a relay.
-const LONGEST_PUBLISHING: std::time::Duration = std::time::Duration::from_secs(5);
+const MAX_PUBLISH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Kafka {
     /// What cannot be used, for a broker of this kind.
@@ -112,7 +112,7 @@ impl Kafka {
                 "must be up to 100 letters, digits and `._-`, as in the names of topics",
             );
         }
-        if self.publish_timeout.get() >= LONGEST_PUBLISHING || self.publish_timeout.get().is_zero() {
+        if self.publish_timeout.get() >= MAX_PUBLISH_TIMEOUT || self.publish_timeout.get().is_zero() {
             complain("kafka.publish_timeout", "must be more than 0s and less than 5s");
         }
         if self.poll_timeout < self.session_timeout {

@@ -72,7 +72,7 @@ const SETTINGS: [(&str, &str); 27] = [
     ("order.hold_time", "4s"),
     ("order.steps.attempt_timeout", "800ms"),
     ("order.steps.budget", "8s"),
-    ("order.steps.longest_pause", "300ms"),
+    ("order.steps.max_pause", "300ms"),
     ("inventory.sweep_interval", "200ms"),
     ("payment.provider.timeout", "600ms"),
     ("payment.provider.connect_timeout", "200ms"),
@@ -82,7 +82,7 @@ const SETTINGS: [(&str, &str); 27] = [
     // A proxy may hold a charge back longer than this: a late one is to be looked for more than once.
     ("payment.review.late_charge_after", "1s"),
     ("payment.review.give_up_after", "20s"),
-    ("payment.review.longest_pause", "2s"),
+    ("payment.review.max_pause", "2s"),
     ("provider.faults.slow", "500ms"),
     ("provider.faults.hang", "1200ms"),
     ("health.interval", "500ms"),

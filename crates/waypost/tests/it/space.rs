@@ -60,12 +60,12 @@ async fn published_events_leave_the_outbox_while_orders_come() {
     let folder = tempdir().unwrap();
     let shop = shop(folder.path()).set("order.outbox_retention", "1ms").start().await.unwrap();
     let outbox = File::of(folder.path(), "order");
-    let mut most = 0;
+    let mut max = 0;
     for _ in 0..20 {
         place_orders(&shop, 2).await;
-        most = most.max(outbox.number("SELECT count(*) FROM outbox"));
+        max = max.max(outbox.number("SELECT count(*) FROM outbox"));
     }
-    assert!(most < 20, "{most} of 40 events were in the outbox at once");
+    assert!(max < 20, "{max} of 40 events were in the outbox at once");
     until("the last ones are gone", async || outbox.number("SELECT count(*) FROM outbox") == 0).await;
     assert!(shop.stop().await.unwrap().status.success());
 }

@@ -32,7 +32,7 @@ async fn an_order_that_waits_does_not_hold_up_the_end() {
         .set("order.steps.attempts", 1000)
         .set("order.steps.budget", "1h")
         .set("order.steps.first_pause", "10m")
-        .set("order.steps.longest_pause", "10m")
+        .set("order.steps.max_pause", "10m")
         .start()
         .await
         .unwrap();

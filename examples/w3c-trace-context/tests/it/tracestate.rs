@@ -83,9 +83,9 @@ async fn keys_and_values_have_up_to_256_characters() {
 async fn a_list_has_up_to_32_members() {
     let mut harness = Harness::start().await;
     let members = |count: usize| (1..=count).map(|n| format!("bar{n:02}={n}")).collect::<Vec<_>>();
-    let most = members(32);
-    let (first, rest) = most.split_at(20);
-    assert_eq!(harness.state(&[&first.join(","), &rest.join(",")]).await, Some(most.join(",")));
+    let max = members(32);
+    let (first, rest) = max.split_at(20);
+    assert_eq!(harness.state(&[&first.join(","), &rest.join(",")]).await, Some(max.join(",")));
     assert_eq!(harness.state(&[&members(33).join(",")]).await, None);
 }
 

@@ -74,15 +74,15 @@ fn what_is_not_exact_money_says_why() {
 
 #[test]
 fn arithmetic_never_gives_a_wrong_sum() {
-    let most = Money::new(i64::MAX, Currency::USD);
-    assert_eq!(most.checked_add(Money::new(1, Currency::USD)), Err(MoneyError::OutOfRange));
-    assert_eq!(most.checked_mul(2), Err(MoneyError::OutOfRange));
-    assert_eq!(Money::new(i64::MIN, Currency::USD).checked_sub(most), Err(MoneyError::OutOfRange));
+    let max = Money::new(i64::MAX, Currency::USD);
+    assert_eq!(max.checked_add(Money::new(1, Currency::USD)), Err(MoneyError::OutOfRange));
+    assert_eq!(max.checked_mul(2), Err(MoneyError::OutOfRange));
+    assert_eq!(Money::new(i64::MIN, Currency::USD).checked_sub(max), Err(MoneyError::OutOfRange));
 
     let euro: Currency = "EUR".parse().unwrap();
     let mixed = Err(MoneyError::CurrencyMismatch(Currency::USD, euro));
-    assert_eq!(most.checked_add(Money::zero(euro)), mixed);
-    assert!(most.checked_cmp(Money::zero(euro)).is_err());
+    assert_eq!(max.checked_add(Money::zero(euro)), mixed);
+    assert!(max.checked_cmp(Money::zero(euro)).is_err());
 }
 
 #[test]

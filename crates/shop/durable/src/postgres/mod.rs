@@ -51,7 +51,7 @@ pub use crate::postgres_params as params;
 const MAX_RUNS: u32 = 5;
 
 /// The pauses before a unit runs again: random, so that two that lost against each other do not meet again.
-const PAUSE: Backoff = Backoff { first: Duration::from_millis(5), most: Duration::from_millis(80) };
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(5), max: Duration::from_millis(80) };
 
 /// How much longer than the server's own time-out an answer is waited for.
 const GRACE: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     pool: Arc<Pool>,
     tasks: TaskTracker,
     /// How long an answer is waited for.
-    patience: Duration,
+    max_wait: Duration,
     /// Rises with each commit of this process that appended to the outbox.
     appended: Arc<watch::Sender<u64>>,
     closing: CancellationToken,
@@ -135,7 +135,7 @@ impl Database {
             .server(server.address.host.clone(), server.address.port);
         let shared = Arc::new(Shared {
             name,
-            patience: server.statement_timeout + GRACE,
+            max_wait: server.statement_timeout + GRACE,
             server,
             pool,
             tasks: TaskTracker::new(),

@@ -185,8 +185,8 @@ impl Lease {
     }
 }
 
-async fn answers(connection: &mut PgConnection, patience: Duration) -> bool {
-    matches!(timeout(patience, connection.ping()).await, Ok(Ok(())))
+async fn answers(connection: &mut PgConnection, max_wait: Duration) -> bool {
+    matches!(timeout(max_wait, connection.ping()).await, Ok(Ok(())))
 }
 
 pub(crate) async fn close(connection: PgConnection) {

@@ -53,7 +53,7 @@ impl Unit {
             let rows = self.lease.connection.fetch_all(sqlx::raw_sql(sql)).await?;
             rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get::<i64, _>(0)
         };
-        let began = within(self.shared.patience, began).await;
+        let began = within(self.shared.max_wait, began).await;
         let millis = began.inspect_err(|error| self.failure = Some(error.clone()))?;
         self.now = Some(from_millis(millis));
         Ok(())
@@ -78,7 +78,7 @@ impl Unit {
     pub async fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, Error> {
         self.operation.statement(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
-        let done = within(self.shared.patience, self.lease.connection.execute(query)).await;
+        let done = within(self.shared.max_wait, self.lease.connection.execute(query)).await;
         self.noted(done).map(|done| done.rows_affected())
     }
 
@@ -104,7 +104,7 @@ impl Unit {
     ) -> Result<Option<T>, Error> {
         self.operation.statement(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
-        let found = within(self.shared.patience, self.lease.connection.fetch_optional(query)).await;
+        let found = within(self.shared.max_wait, self.lease.connection.fetch_optional(query)).await;
         let found = self.noted(found)?;
         self.rows += u64::from(found.is_some());
         found.map(|row| map(&Row(row))).transpose()
@@ -123,7 +123,7 @@ impl Unit {
         self.operation.statement(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
         let rows = self.lease.connection.fetch(query).try_collect::<Vec<_>>();
-        let rows = within(self.shared.patience, rows).await;
+        let rows = within(self.shared.max_wait, rows).await;
         let rows = self.noted(rows)?;
         self.rows += rows.len() as u64;
         rows.into_iter().map(|row| map(&Row(row))).collect()
@@ -171,7 +171,7 @@ impl Unit {
         if is_lost {
             return (self.operation, Ok(Vec::new()));
         }
-        let ended = within(self.shared.patience, self.lease.connection.execute(sqlx::raw_sql(sql))).await;
+        let ended = within(self.shared.max_wait, self.lease.connection.execute(sqlx::raw_sql(sql))).await;
         match ended {
             Ok(_) => {
                 self.lease.give_back();
@@ -184,10 +184,10 @@ impl Unit {
 
 /// The answer of a statement, unless the server is silent.
 pub(super) async fn within<T>(
-    patience: Duration,
+    max_wait: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
 ) -> Result<T, Error> {
-    match timeout(patience, answer).await {
+    match timeout(max_wait, answer).await {
         Ok(answer) => answer.map_err(Error::from),
         Err(_) => Err(unanswered()),
     }

@@ -31,9 +31,9 @@ impl Default for Policy {
             attempts: 6,
             budget: Duration::from_secs(20),
             attempt_timeout: Duration::from_secs(5),
-            pause: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(2) },
+            pause: Backoff { first: Duration::from_millis(50), max: Duration::from_secs(2) },
             undo_attempts: 8,
-            round_pause: Backoff { first: Duration::from_secs(2), most: Duration::from_secs(15) },
+            round_pause: Backoff { first: Duration::from_secs(2), max: Duration::from_secs(15) },
         }
     }
 }

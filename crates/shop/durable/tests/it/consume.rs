@@ -66,7 +66,7 @@ const OPTIONS: ConsumeOptions = ConsumeOptions {
     correlation: Correlation::Parent,
     attempts: 3,
     batch: 8,
-    backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
+    backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(5) },
     commit_delay: Duration::from_millis(20),
     // Longer than any test.
     revoke_timeout: Duration::from_mins(1),
@@ -251,7 +251,7 @@ async fn a_record_waits_for_what_its_handler_needs() {
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
     subscription.options = ConsumeOptions {
         attempts: 2,
-        backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(2) },
+        backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) },
         ..ConsumeOptions::default()
     };
     let standstill = subscription.standstill.clone();

@@ -23,7 +23,7 @@ const SLOW: RelayOptions = RelayOptions {
     batch: 4,
     interval: Duration::from_hours(1),
     lease: Duration::from_hours(1),
-    backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) },
+    backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(5) },
     keep_published: Duration::from_mins(10),
 };
 

@@ -374,11 +374,11 @@ struct Process {
 
 impl Process {
     fn new(name: &str, trips: &Trips, agency: &Agency) -> Process {
-        let moment = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(1) };
+        let moment = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(1) };
         let policy = Policy { attempts: 1, undo_attempts: 1, pause: moment, ..Policy::default() };
         let plan = saga("book-trip").step(step(BookRoom).undo(CancelRoom)).step(BookFlight).local(Booked);
         let runner = Runner::new(agency.clone(), plan, policy).unwrap();
-        let stuck_retry = Backoff { first: PAUSE, most: PAUSE };
+        let stuck_retry = Backoff { first: PAUSE, max: PAUSE };
         let options = Options { lease: LEASE, stuck_retry, max_running: 2 };
         let (tasks, telemetry) = (Tasks::new(), Telemetry::disabled());
         let host = Host::new(trips.clone(), runner, name.to_owned(), options, tasks.clone(), &telemetry);

@@ -94,7 +94,7 @@ async fn units_of_one_commit_say_how_many_they_were_and_how_long_they_waited() {
     };
     let started = Instant::now();
     let (held, written) = with_context(telemetry.context(), async { tokio::join!(held, writes) }).await;
-    let longest_wait = started.elapsed();
+    let max_wait = started.elapsed();
     held.unwrap();
     written.into_iter().for_each(Result::unwrap);
     let spans = telemetry.finished_spans();
@@ -103,7 +103,7 @@ async fn units_of_one_commit_say_how_many_they_were_and_how_long_they_waited() {
     for insert in inserts {
         assert_eq!(insert.attribute("waypost.db.commit.units").unwrap().as_str(), "8");
         let waited: f64 = insert.attribute("waypost.db.wait_duration").unwrap().as_str().parse().unwrap();
-        assert!((shortest_wait.as_secs_f64()..longest_wait.as_secs_f64()).contains(&waited), "{waited}");
+        assert!((shortest_wait.as_secs_f64()..max_wait.as_secs_f64()).contains(&waited), "{waited}");
     }
 }
 
@@ -202,7 +202,7 @@ impl Pipeline {
     where
         F: Future<Output = Result<(), Failure<Error>>> + Send + 'static,
     {
-        let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(2) };
+        let backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) };
         let options = RelayOptions { backoff, interval: Duration::from_hours(1), ..RelayOptions::default() };
         let relay = Relay::new(Arc::new(SqliteOutbox::new(orders.0)), Arc::clone(&broker), orders.1)
             .with_options(options);
@@ -321,7 +321,7 @@ async fn a_broker_outage_is_one_producer_span_and_not_one_a_try() {
     in_request(&telemetry, place(&database, "order-1")).await.unwrap();
     let relay = Relay::new(Arc::new(SqliteOutbox::new(&database)), Arc::new(broker.clone()), &telemetry)
         .with_options(RelayOptions {
-            backoff: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(1) },
+            backoff: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(1) },
             ..RelayOptions::default()
         });
     let drain = CancellationToken::new();

@@ -24,7 +24,7 @@ use super::{NOTES, ephemeral, eventually, names};
 
 const KEYS: usize = 10;
 const EVENTS: usize = 120;
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(5) };
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(5) };
 
 /// Numbers that depend on the seed alone (SplitMix64).
 struct Dice(AtomicU64);

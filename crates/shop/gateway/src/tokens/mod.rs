@@ -17,7 +17,7 @@ use std::{
 use waypost_api::{ErrorCode, UserId};
 
 /// Longest token that is looked at; ours have about 300 bytes.
-const LONGEST_TOKEN: usize = 2048;
+const MAX_TOKEN_LENGTH: usize = 2048;
 
 /// Who a token was issued to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Tokens {
 
     /// Who a token was issued to, or why it is refused: `token_expired` or, for all else, `unauthenticated`.
     pub(crate) fn verify(&self, token: &str) -> Result<Principal, ErrorCode> {
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN_LENGTH {
             return Err(ErrorCode::Unauthenticated);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| ErrorCode::Unauthenticated)?;

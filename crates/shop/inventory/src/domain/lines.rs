@@ -21,9 +21,9 @@ pub struct Lines(Vec<Line>);
 
 impl Lines {
     /// Most lines of one reservation.
-    pub const MOST: usize = 100;
+    pub const MAX: usize = 100;
     /// Most pieces of one line.
-    pub const MOST_PIECES: u32 = 1_000_000;
+    pub const MAX_PIECES: u32 = 1_000_000;
 
     /// Checks and sorts; the error names every bad field.
     pub fn new(mut lines: Vec<Line>) -> Result<Lines, Vec<FieldError>> {
@@ -35,8 +35,8 @@ impl Lines {
                 "must have at least one line".into(),
             )]);
         }
-        if lines.len() > Self::MOST {
-            let detail = format!("must have at most {} lines", Self::MOST);
+        if lines.len() > Self::MAX {
+            let detail = format!("must have at most {} lines", Self::MAX);
             return Err(vec![wrong("/lines".into(), FieldCode::TooLarge, detail)]);
         }
         let mut problems = Vec::new();
@@ -45,8 +45,8 @@ impl Lines {
             if line.quantity == 0 {
                 problems.push(wrong(field("quantity"), FieldCode::TooSmall, "must be at least 1".into()));
             }
-            if line.quantity > Self::MOST_PIECES {
-                let detail = format!("must be at most {}", Self::MOST_PIECES);
+            if line.quantity > Self::MAX_PIECES {
+                let detail = format!("must be at most {}", Self::MAX_PIECES);
                 problems.push(wrong(field("quantity"), FieldCode::TooLarge, detail));
             }
             if line.unit_price.is_some_and(|price| price.ten_thousandths() < 0) {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn no_line_and_too_many_lines_are_refused() {
         assert_eq!(Lines::new(Vec::new()).unwrap_err()[0].pointer, "/lines");
-        let many = (0..=Lines::MOST).map(|number| line(&format!("p{number}"), 1)).collect();
+        let many = (0..=Lines::MAX).map(|number| line(&format!("p{number}"), 1)).collect();
         assert_eq!(Lines::new(many).unwrap_err()[0].code, FieldCode::TooLarge);
     }
 }

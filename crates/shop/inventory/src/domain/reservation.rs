@@ -66,7 +66,7 @@ impl Reservation {
 
 /// A wish to hold stock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct NewReservation {
     /// For which order.
     pub order: OrderId,
     /// Of which attempt.
@@ -171,9 +171,9 @@ pub fn release(newest: Option<&Reservation>, generation: Generation) -> Result<R
     }
 }
 
-/// How long a hold lasts: as long as asked, at most `longest`; `usual` when nothing was asked.
-pub fn hold_time(asked: Option<Duration>, usual: Duration, longest: Duration) -> Duration {
-    asked.unwrap_or(usual).min(longest)
+/// How long a hold lasts: as long as asked, at most `max`; `usual` when nothing was asked.
+pub fn hold_time(asked: Option<Duration>, usual: Duration, max: Duration) -> Duration {
+    asked.unwrap_or(usual).min(max)
 }
 
 #[cfg(test)]
@@ -266,9 +266,9 @@ mod tests {
 
     #[test]
     fn a_hold_lasts_as_long_as_asked_within_the_limit() {
-        let (usual, longest) = (Duration::from_secs(10), Duration::from_mins(1));
-        assert_eq!(hold_time(None, usual, longest), usual);
-        assert_eq!(hold_time(Some(Duration::from_secs(20)), usual, longest), Duration::from_secs(20));
-        assert_eq!(hold_time(Some(Duration::MAX), usual, longest), longest);
+        let (usual, max) = (Duration::from_secs(10), Duration::from_mins(1));
+        assert_eq!(hold_time(None, usual, max), usual);
+        assert_eq!(hold_time(Some(Duration::from_secs(20)), usual, max), Duration::from_secs(20));
+        assert_eq!(hold_time(Some(Duration::MAX), usual, max), max);
     }
 }

@@ -12,7 +12,7 @@ pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,
-    domain::{Generation, NewProduct, Product, Reservation, StockCount, Wish},
+    domain::{Generation, NewProduct, NewReservation, Product, Reservation, StockCount},
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{OrderId, ProductId};
@@ -68,7 +68,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     // of the one that asks, in the unit of the effect: what is refused leaves no trace.
 
     /// Holds all lines of a wish, or none (see [`crate::domain::reserve`]).
-    fn reserve(&self, wish: Wish) -> Answer<'_, Reservation>;
+    fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation>;
 
     /// Takes the stock of an order's hold for good (see [`crate::domain::commit`]).
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation>;
@@ -80,8 +80,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Whether any hold has run out and still has its stock.
     fn has_run_out(&self) -> Answer<'_, bool>;
 
-    /// Ends holds that have run out and gives their stock back, the oldest first, at most `most`. Tells how many.
-    fn expire(&self, most: u32) -> Answer<'_, u32>;
+    /// Ends holds that have run out and gives their stock back, the oldest first, at most `max`. Tells how many.
+    fn expire(&self, max: u32) -> Answer<'_, u32>;
 
     /// Deletes holds that ended longer ago than `age`, some at a time, and tells how many. An order's late request finds no
     /// trace of them any more, so it must be longer than any request can be late.

@@ -9,8 +9,8 @@ use super::{Answer, Store};
 use crate::{
     Error,
     domain::{
-        self, CommitStep, Generation, HeldLine, Line, NewProduct, Product, Refusal, ReleaseStep, Reservation,
-        ReservationState, ReserveStep, StockCount, Wish,
+        self, CommitStep, Generation, HeldLine, Line, NewProduct, NewReservation, Product, Refusal,
+        ReleaseStep, Reservation, ReservationState, ReserveStep, StockCount,
     },
 };
 use std::time::Duration;
@@ -65,8 +65,8 @@ impl Store for PostgresStore {
         Box::pin(self.database.read("product", id, |unit, id| Box::pin(find_product(unit, id))))
     }
 
-    fn reserve(&self, wish: Wish) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("reserve", wish, |unit, wish| Box::pin(reserve(unit, wish))))
+    fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("reserve", request, |unit, request| Box::pin(reserve(unit, request))))
     }
 
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
@@ -95,8 +95,8 @@ impl Store for PostgresStore {
         }))
     }
 
-    fn expire(&self, most: u32) -> Answer<'_, u32> {
-        Box::pin(self.database.write("expire", most, |unit, most| Box::pin(expire(unit, *most))))
+    fn expire(&self, max: u32) -> Answer<'_, u32> {
+        Box::pin(self.database.write("expire", max, |unit, max| Box::pin(expire(unit, *max))))
     }
 
     fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
@@ -162,38 +162,38 @@ async fn find_product(unit: &mut Unit, id: &ProductId) -> Result<Option<Product>
     Ok(Some(Product { id: id.clone(), name, unit_price: Money::new(price, currency), available }))
 }
 
-async fn reserve(unit: &mut Unit, wish: &Wish) -> Result<Reservation, Error> {
+async fn reserve(unit: &mut Unit, request: &NewReservation) -> Result<Reservation, Error> {
     let now = Timestamp::from(unit.now().await?);
-    let newest = newest(unit, &wish.order).await?;
-    domain::admit(&wish.order, newest.as_ref(), wish.epoch)?;
-    match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
+    let newest = newest(unit, &request.order).await?;
+    domain::admit(&request.order, newest.as_ref(), request.epoch)?;
+    match (domain::reserve(newest.as_ref(), request.generation, now)?, newest) {
         (ReserveStep::Repeat, Some(existing)) => {
-            let is_same_key = existing.generation == wish.generation;
-            if is_same_key && !wish.lines.are_held_as(&held_lines(unit, &existing).await?) {
+            let is_same_key = existing.generation == request.generation;
+            if is_same_key && !request.lines.are_held_as(&held_lines(unit, &existing).await?) {
                 return Err(Refusal::KeyReused.into());
             }
-            see(unit, &existing, wish.epoch).await?;
+            see(unit, &existing, request.epoch).await?;
             return Ok(existing);
         }
         (ReserveStep::HoldInstead(ends_as), Some(older)) => {
-            lock_stock(unit, wish, older.generation).await?;
-            end(unit, &older, ends_as, wish.epoch).await?;
+            lock_stock(unit, request, older.generation).await?;
+            end(unit, &older, ends_as, request.epoch).await?;
         }
         (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
     }
     // All lines or none: a refusal rolls the whole unit back.
-    for line in wish.lines.iter() {
+    for line in request.lines.iter() {
         take(unit, line).await?;
     }
     let reservation = Reservation {
-        order: wish.order.clone(),
-        generation: wish.generation,
+        order: request.order.clone(),
+        generation: request.generation,
         state: ReservationState::Held,
-        expires_at: now.plus(wish.lasts),
-        epoch: wish.epoch,
+        expires_at: now.plus(request.lasts),
+        epoch: request.epoch,
     };
-    let products: Vec<&str> = wish.lines.iter().map(|line| line.product.as_str()).collect();
-    let quantities: Vec<i64> = wish.lines.iter().map(|line| i64::from(line.quantity)).collect();
+    let products: Vec<&str> = request.lines.iter().map(|line| line.product.as_str()).collect();
+    let quantities: Vec<i64> = request.lines.iter().map(|line| i64::from(line.quantity)).collect();
     unit.execute(
         "WITH hold AS ( \
            INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at, lease_epoch) \
@@ -215,14 +215,14 @@ async fn reserve(unit: &mut Unit, wish: &Wish) -> Result<Reservation, Error> {
 }
 
 /// Locks the stock of an older hold and of a wish together, in the order of its products.
-async fn lock_stock(unit: &mut Unit, wish: &Wish, older: Generation) -> Result<(), Error> {
-    let products: Vec<&str> = wish.lines.iter().map(|line| line.product.as_str()).collect();
+async fn lock_stock(unit: &mut Unit, request: &NewReservation, older: Generation) -> Result<(), Error> {
+    let products: Vec<&str> = request.lines.iter().map(|line| line.product.as_str()).collect();
     unit.query_all(
         "SELECT 1 FROM stock WHERE product_id IN ( \
            SELECT unnest($1::text[]) UNION \
            SELECT product_id FROM reservation_lines WHERE order_id = $2 AND generation = $3) \
          ORDER BY product_id FOR UPDATE",
-        params![products, wish.order.as_str(), i64::from(older.number())],
+        params![products, request.order.as_str(), i64::from(older.number())],
         |_| Ok(()),
     )
     .await?;
@@ -302,13 +302,13 @@ async fn release(
     Ok(gives_back)
 }
 
-async fn expire(unit: &mut Unit, most: u32) -> Result<u32, Error> {
+async fn expire(unit: &mut Unit, max: u32) -> Result<u32, Error> {
     let now = At(unit.now().await?);
     // Whoever is about to end a hold has locked it.
     let due = unit.query_all(
         "SELECT order_id, generation, state, expires_at, lease_epoch FROM reservations \
          WHERE state = 'held' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-        params![now, i64::from(most)],
+        params![now, i64::from(max)],
         |row| Ok((row.get::<String>(0)?, StoredReservation::read(row, 1)?)),
     );
     let mut held = Vec::new();

@@ -9,8 +9,8 @@ use super::{Answer, Store};
 use crate::{
     Error,
     domain::{
-        self, CommitStep, Generation, HeldLine, Line, NewProduct, Product, Refusal, ReleaseStep, Reservation,
-        ReservationState, ReserveStep, StockCount, Wish,
+        self, CommitStep, Generation, HeldLine, Line, NewProduct, NewReservation, Product, Refusal,
+        ReleaseStep, Reservation, ReservationState, ReserveStep, StockCount,
     },
 };
 use rusqlite::{Row, params};
@@ -70,8 +70,8 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("product", move |unit| find_product(unit, &id)))
     }
 
-    fn reserve(&self, wish: Wish) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("reserve", move |unit| reserve(unit, wish)))
+    fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write("reserve", move |unit| reserve(unit, request)))
     }
 
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
@@ -90,8 +90,8 @@ impl Store for SqliteStore {
         }))
     }
 
-    fn expire(&self, most: u32) -> Answer<'_, u32> {
-        Box::pin(self.database.write("expire", move |unit| expire(unit, most)))
+    fn expire(&self, max: u32) -> Answer<'_, u32> {
+        Box::pin(self.database.write("expire", move |unit| expire(unit, max)))
     }
 
     fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
@@ -157,35 +157,35 @@ fn find_product(unit: &mut Unit<'_>, id: &ProductId) -> Result<Option<Product>, 
     Ok(Some(Product { id: id.clone(), name, unit_price: Money::new(price, currency), available }))
 }
 
-fn reserve(unit: &mut Unit<'_>, wish: Wish) -> Result<Reservation, Error> {
+fn reserve(unit: &mut Unit<'_>, request: NewReservation) -> Result<Reservation, Error> {
     let now = now(unit);
-    let newest = newest(unit, &wish.order)?;
-    domain::admit(&wish.order, newest.as_ref(), wish.epoch)?;
-    match (domain::reserve(newest.as_ref(), wish.generation, now)?, newest) {
+    let newest = newest(unit, &request.order)?;
+    domain::admit(&request.order, newest.as_ref(), request.epoch)?;
+    match (domain::reserve(newest.as_ref(), request.generation, now)?, newest) {
         (ReserveStep::Repeat, Some(existing)) => {
-            let is_same_key = existing.generation == wish.generation;
-            if is_same_key && !wish.lines.are_held_as(&held_lines(unit, &existing)?) {
+            let is_same_key = existing.generation == request.generation;
+            if is_same_key && !request.lines.are_held_as(&held_lines(unit, &existing)?) {
                 return Err(Refusal::KeyReused.into());
             }
-            see(unit, &existing, wish.epoch)?;
+            see(unit, &existing, request.epoch)?;
             return Ok(existing);
         }
-        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, wish.epoch)?,
+        (ReserveStep::HoldInstead(ends_as), Some(older)) => end(unit, &older, ends_as, request.epoch)?,
         (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
     }
     // All lines or none: a refusal rolls the whole unit back.
-    for line in wish.lines.iter() {
+    for line in request.lines.iter() {
         take(unit, line)?;
     }
     let reservation = Reservation {
-        order: wish.order,
-        generation: wish.generation,
+        order: request.order,
+        generation: request.generation,
         state: ReservationState::Held,
-        expires_at: now.plus(wish.lasts),
-        epoch: wish.epoch,
+        expires_at: now.plus(request.lasts),
+        epoch: request.epoch,
     };
     insert(unit, &reservation)?;
-    for line in wish.lines.iter() {
+    for line in request.lines.iter() {
         unit.execute(
             "INSERT INTO reservation_lines (order_id, generation, product_id, quantity) VALUES (?1, ?2, ?3, ?4)",
             params![
@@ -264,12 +264,12 @@ fn release(unit: &mut Unit<'_>, order: OrderId, generation: Generation, epoch: E
     Ok(gives_back)
 }
 
-fn expire(unit: &mut Unit<'_>, most: u32) -> Result<u32, Error> {
+fn expire(unit: &mut Unit<'_>, max: u32) -> Result<u32, Error> {
     let now = now(unit).unix_millis();
     let due = unit.query_all(
         "SELECT order_id, generation, state, expires_at, lease_epoch FROM reservations \
          WHERE state = 'held' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
-        params![now, most],
+        params![now, max],
         |row| Ok((row.get::<_, String>(0)?, StoredReservation::read(row, 1)?)),
     )?;
     let mut ended = 0;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 use waypost_api::Timestamp;
 use waypost_durable::Epoch;
-use waypost_inventory::domain::{Generation, ReservationState, Wish};
+use waypost_inventory::domain::{Generation, NewReservation, ReservationState};
 
 /// One request, or the passing of time before it.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ enum Step {
     Reserve { order: u8, generation: u32, wanted: Vec<(&'static str, u32)>, holds: i64 },
     Commit { order: u8 },
     Release { order: u8, generation: u32 },
-    Sweep { most: u32 },
+    Sweep { max: u32 },
     Wait { millis: i64 },
 }
 
@@ -31,7 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(order, generation, wanted, holds)| Step::Reserve { order, generation, wanted, holds }),
         3 => (0..4_u8).prop_map(|order| Step::Commit { order }),
         2 => (0..4_u8, 1..4_u32).prop_map(|(order, generation)| Step::Release { order, generation }),
-        1 => (1..3_u32).prop_map(|most| Step::Sweep { most }),
+        1 => (1..3_u32).prop_map(|max| Step::Sweep { max }),
         2 => (1..40_i64).prop_map(|millis| Step::Wait { millis }),
     ]
 }
@@ -44,14 +44,14 @@ async fn carry_out(store: &Timed, step: &Step, now: Timestamp) -> String {
     let name = |order: u8| crate::world::order(&format!("order-{order}"));
     match step {
         Step::Reserve { order, generation, wanted, holds } => {
-            let wish = Wish {
+            let request = NewReservation {
                 order: name(*order),
                 generation: Generation::new(*generation),
                 lines: lines(wanted),
                 lasts: std::time::Duration::from_millis(u64::try_from(*holds).unwrap()),
                 epoch: Epoch::FIRST,
             };
-            told(store.when(now).reserve(wish).await.map(|held| format!("{held:?}")))
+            told(store.when(now).reserve(request).await.map(|held| format!("{held:?}")))
         }
         Step::Commit { order } => {
             told(store.when(now).commit(name(*order), Epoch::FIRST).await.map(|held| format!("{held:?}")))
@@ -66,7 +66,7 @@ async fn carry_out(store: &Timed, step: &Step, now: Timestamp) -> String {
                     .map(|released| released.to_string()),
             )
         }
-        Step::Sweep { most } => told(store.when(now).expire(*most).await.map(|ended| ended.to_string())),
+        Step::Sweep { max } => told(store.when(now).expire(*max).await.map(|ended| ended.to_string())),
         Step::Wait { .. } => String::new(),
     }
 }

@@ -1,12 +1,14 @@
 //! The contract of a store, run on each of them.
 
-use crate::world::{PRICE, Timed, assert_adds_up, at, first, new_product, order, product, sqlite_in, wish};
+use crate::world::{
+    PRICE, Timed, assert_adds_up, at, first, new_product, order, product, request, sqlite_in,
+};
 use std::time::Duration;
 use waypost_api::{Currency, ErrorCode, Money};
 use waypost_durable::{Epoch, Files, postgres::testing};
 use waypost_inventory::{
     Error,
-    domain::{Generation, Line, Lines, ReservationState, Wish},
+    domain::{Generation, Line, Lines, NewReservation, ReservationState},
     store::{PostgresStore, Store},
 };
 use waypost_telemetry::Telemetry;
@@ -66,7 +68,7 @@ async fn available(store: &dyn Store, name: &str) -> u64 {
 
 async fn a_product_is_added_once_and_keeps_its_stock(store: Timed) {
     with_stock(&store, &[("a", 5), ("none", 0)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     store.when(at(1)).add_products(vec![new_product("a", 100)]).await.unwrap();
 
     let found = store.product(product("a")).await.unwrap().unwrap();
@@ -79,7 +81,7 @@ async fn a_product_is_added_once_and_keeps_its_stock(store: Timed) {
 
 async fn a_hold_sets_stock_aside_and_a_commit_takes_it(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    let held = store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    let held = store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     assert_eq!((held.state, held.expires_at), (ReservationState::Held, at(1000)));
     assert_eq!(available(&*store, "a").await, 3);
     assert_adds_up(&*store).await;
@@ -100,33 +102,33 @@ async fn a_hold_sets_stock_aside_and_a_commit_takes_it(store: Timed) {
 
 async fn all_lines_are_held_or_none(store: Timed) {
     with_stock(&store, &[("a", 5), ("b", 1)]).await;
-    let refused = store.when(at(0)).reserve(wish("one", &[("b", 2), ("a", 1)])).await.unwrap_err();
+    let refused = store.when(at(0)).reserve(request("one", &[("b", 2), ("a", 1)])).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::OutOfStock);
     assert_eq!(refused.to_string(), "2 of b were asked for, 1 are left");
     assert_eq!((available(&*store, "a").await, available(&*store, "b").await), (5, 1));
     assert_adds_up(&*store).await;
     // Nothing is left of the refusal: the same key may find stock later.
-    store.when(at(0)).reserve(wish("one", &[("b", 1), ("a", 1)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("b", 1), ("a", 1)])).await.unwrap();
     assert_adds_up(&*store).await;
 }
 
 async fn a_repeated_reserve_holds_once(store: Timed) {
     with_stock(&store, &[("a", 5), ("b", 5)]).await;
-    let held = store.when(at(0)).reserve(wish("one", &[("a", 2), ("b", 1)])).await.unwrap();
+    let held = store.when(at(0)).reserve(request("one", &[("a", 2), ("b", 1)])).await.unwrap();
     // Later, with another wish for its end, and the lines in another order: the first hold stands.
-    let late = Wish { lasts: Duration::from_secs(5), ..wish("one", &[("b", 1), ("a", 2)]) };
+    let late = NewReservation { lasts: Duration::from_secs(5), ..request("one", &[("b", 1), ("a", 2)]) };
     assert_eq!(store.when(at(10)).reserve(late).await.unwrap(), held);
     assert_eq!((available(&*store, "a").await, available(&*store, "b").await), (3, 4));
     store.when(at(20)).commit(order("one"), Epoch::FIRST).await.unwrap();
-    let again = store.when(at(2000)).reserve(wish("one", &[("a", 2), ("b", 1)])).await.unwrap();
+    let again = store.when(at(2000)).reserve(request("one", &[("a", 2), ("b", 1)])).await.unwrap();
     assert_eq!(again.state, ReservationState::Committed);
     assert_adds_up(&*store).await;
 }
 
 async fn the_same_key_with_other_lines_is_refused(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
-    let other = store.when(at(0)).reserve(wish("one", &[("a", 3)])).await;
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
+    let other = store.when(at(0)).reserve(request("one", &[("a", 3)])).await;
     assert_eq!(code(other), ErrorCode::IdempotencyKeyReused);
     assert_eq!(available(&*store, "a").await, 3);
 }
@@ -135,21 +137,24 @@ async fn a_changed_price_and_an_unknown_product_are_refused(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
     let priced = |unit_price| {
         let line = Line { product: product("a"), quantity: 1, unit_price };
-        Wish { lines: Lines::new(vec![line]).unwrap(), ..wish("one", &[("a", 1)]) }
+        NewReservation { lines: Lines::new(vec![line]).unwrap(), ..request("one", &[("a", 1)]) }
     };
     assert_eq!(
         code(store.when(at(0)).reserve(priced(Some(Money::new(PRICE - 1, Currency::USD)))).await),
         ErrorCode::PriceChanged
     );
     assert_eq!(available(&*store, "a").await, 5);
-    assert_eq!(code(store.when(at(0)).reserve(wish("one", &[("z", 1)])).await), ErrorCode::ProductNotFound);
+    assert_eq!(
+        code(store.when(at(0)).reserve(request("one", &[("z", 1)])).await),
+        ErrorCode::ProductNotFound
+    );
     store.when(at(0)).reserve(priced(None)).await.unwrap();
     assert_adds_up(&*store).await;
 }
 
 async fn a_release_gives_the_stock_back_once(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     assert!(store.when(at(1)).release(order("one"), first(), Epoch::FIRST).await.unwrap());
     assert!(!store.when(at(2)).release(order("one"), first(), Epoch::FIRST).await.unwrap());
     assert_eq!(available(&*store, "a").await, 5);
@@ -165,16 +170,16 @@ async fn a_reserve_that_arrives_after_its_release_holds_nothing(store: Timed) {
     assert!(!store.when(at(0)).release(order("one"), first(), Epoch::FIRST).await.unwrap());
     assert!(!store.when(at(0)).release(order("one"), first(), Epoch::FIRST).await.unwrap());
     for _ in 0..2 {
-        let late = store.when(at(1)).reserve(wish("one", &[("a", 2)])).await;
+        let late = store.when(at(1)).reserve(request("one", &[("a", 2)])).await;
         assert_eq!(code(late), ErrorCode::ReservationConflict);
     }
     assert_eq!(available(&*store, "a").await, 5);
     // A new attempt is another matter.
-    let next = Wish { generation: Generation::new(2), ..wish("one", &[("a", 2)]) };
+    let next = NewReservation { generation: Generation::new(2), ..request("one", &[("a", 2)]) };
     store.when(at(2)).reserve(next).await.unwrap();
     assert_eq!(available(&*store, "a").await, 3);
     assert_eq!(
-        code(store.when(at(3)).reserve(wish("one", &[("a", 2)])).await),
+        code(store.when(at(3)).reserve(request("one", &[("a", 2)])).await),
         ErrorCode::ReservationConflict
     );
     assert_adds_up(&*store).await;
@@ -182,7 +187,7 @@ async fn a_reserve_that_arrives_after_its_release_holds_nothing(store: Timed) {
 
 async fn a_committed_hold_cannot_be_released(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     store.when(at(1)).commit(order("one"), Epoch::FIRST).await.unwrap();
     assert_eq!(
         code(store.when(at(2)).release(order("one"), first(), Epoch::FIRST).await),
@@ -194,7 +199,7 @@ async fn a_committed_hold_cannot_be_released(store: Timed) {
 
 async fn a_hold_that_ran_out_is_not_committed_even_before_the_sweep(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     assert!(!store.when(at(999)).has_run_out().await.unwrap());
     assert!(store.when(at(1000)).has_run_out().await.unwrap());
     assert_eq!(
@@ -207,7 +212,7 @@ async fn a_hold_that_ran_out_is_not_committed_even_before_the_sweep(store: Timed
         ErrorCode::ReservationExpired
     );
     assert_eq!(
-        code(store.when(at(1001)).reserve(wish("one", &[("a", 2)])).await),
+        code(store.when(at(1001)).reserve(request("one", &[("a", 2)])).await),
         ErrorCode::ReservationExpired
     );
     assert!(!store.when(at(1002)).release(order("one"), first(), Epoch::FIRST).await.unwrap());
@@ -217,9 +222,10 @@ async fn a_hold_that_ran_out_is_not_committed_even_before_the_sweep(store: Timed
 
 async fn a_newer_attempt_takes_the_place_of_the_older_hold(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     let second = Generation::new(2);
-    let next = Wish { generation: second, lasts: Duration::from_secs(3), ..wish("one", &[("a", 3)]) };
+    let next =
+        NewReservation { generation: second, lasts: Duration::from_secs(3), ..request("one", &[("a", 3)]) };
     store.when(at(1)).reserve(next.clone()).await.unwrap();
     assert_eq!(available(&*store, "a").await, 2);
     assert_eq!(store.when(at(2)).reserve(next).await.unwrap().generation, second);
@@ -233,8 +239,9 @@ async fn a_newer_attempt_takes_the_place_of_the_older_hold(store: Timed) {
 
 async fn a_newer_attempt_may_use_the_stock_of_the_older_hold(store: Timed) {
     with_stock(&store, &[("a", 3)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
-    let second = |quantity| Wish { generation: Generation::new(2), ..wish("one", &[("a", quantity)]) };
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
+    let second =
+        |quantity| NewReservation { generation: Generation::new(2), ..request("one", &[("a", quantity)]) };
     // A refusal leaves the older hold as it was.
     assert_eq!(code(store.when(at(1)).reserve(second(4)).await), ErrorCode::OutOfStock);
     assert_eq!(available(&*store, "a").await, 1);
@@ -242,7 +249,7 @@ async fn a_newer_attempt_may_use_the_stock_of_the_older_hold(store: Timed) {
     assert_eq!(available(&*store, "a").await, 0);
     // A release of a still newer attempt ends this one, and the newer one before it begins.
     assert!(store.when(at(2)).release(order("one"), Generation::new(3), Epoch::FIRST).await.unwrap());
-    let third = Wish { generation: Generation::new(3), ..wish("one", &[("a", 1)]) };
+    let third = NewReservation { generation: Generation::new(3), ..request("one", &[("a", 1)]) };
     assert_eq!(code(store.when(at(3)).reserve(third).await), ErrorCode::ReservationConflict);
     assert_eq!(available(&*store, "a").await, 3);
     assert_adds_up(&*store).await;
@@ -253,8 +260,8 @@ async fn fifty_orders_at_once_share_the_last_five_pieces(store: Timed) {
     let tasks: Vec<_> = (0..50)
         .map(|number| {
             let store = store.clone();
-            let wish = wish(&format!("order-{number}"), &[("a", 1)]);
-            waypost_telemetry::spawn(async move { store.when(at(0)).reserve(wish).await })
+            let request = request(&format!("order-{number}"), &[("a", 1)]);
+            waypost_telemetry::spawn(async move { store.when(at(0)).reserve(request).await })
         })
         .collect();
     let mut held = 0;
@@ -277,7 +284,7 @@ async fn many_copies_of_one_request_have_one_effect(store: Timed) {
                 let store = store.clone();
                 waypost_telemetry::spawn(async move {
                     match step {
-                        "reserve" => store.when(at(0)).reserve(wish("one", &[("a", 2)])).await,
+                        "reserve" => store.when(at(0)).reserve(request("one", &[("a", 2)])).await,
                         _ => store.when(at(1)).commit(order("one"), Epoch::FIRST).await,
                     }
                 })
@@ -294,8 +301,8 @@ async fn many_copies_of_one_request_have_one_effect(store: Timed) {
 async fn the_sweep_ends_the_oldest_first_and_no_more_than_asked(store: Timed) {
     with_stock(&store, &[("a", 5)]).await;
     for (name, end) in [("late", 300), ("early", 100), ("middle", 200), ("alive", 900)] {
-        let wish = Wish { lasts: Duration::from_millis(end), ..wish(name, &[("a", 1)]) };
-        store.when(at(0)).reserve(wish).await.unwrap();
+        let request = NewReservation { lasts: Duration::from_millis(end), ..request(name, &[("a", 1)]) };
+        store.when(at(0)).reserve(request).await.unwrap();
     }
     assert_eq!(store.when(at(500)).expire(2).await.unwrap(), 2);
     // The later one of the three is still held, though it has run out.
@@ -313,7 +320,7 @@ async fn holds_and_stock_survive_a_restart() {
     let data = Files::Folder(folder.path().to_owned());
     let store = sqlite_in(&data, &Telemetry::disabled());
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     store.close().await;
 
     let store = sqlite_in(&data, &Telemetry::disabled());
@@ -328,9 +335,9 @@ async fn the_database_itself_keeps_the_rules() {
     let folder = tempfile::tempdir().unwrap();
     let store = sqlite_in(&Files::Folder(folder.path().to_owned()), &Telemetry::disabled());
     with_stock(&store, &[("a", 5)]).await;
-    store.when(at(0)).reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("one", &[("a", 2)])).await.unwrap();
     store.when(at(1)).release(order("one"), first(), Epoch::FIRST).await.unwrap();
-    store.when(at(0)).reserve(wish("two", &[("a", 2)])).await.unwrap();
+    store.when(at(0)).reserve(request("two", &[("a", 2)])).await.unwrap();
     store.close().await;
 
     let file = folder.path().join("inventory.db");
@@ -360,9 +367,9 @@ async fn a_schema_of_postgres_keeps_the_rules() {
     let server = testing::server(&database.url());
     let store = PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
     store.add_products(vec![new_product("a", 5)]).await.unwrap();
-    store.reserve(wish("one", &[("a", 2)])).await.unwrap();
+    store.reserve(request("one", &[("a", 2)])).await.unwrap();
     store.release(order("one"), first(), Epoch::FIRST).await.unwrap();
-    store.reserve(wish("two", &[("a", 2)])).await.unwrap();
+    store.reserve(request("two", &[("a", 2)])).await.unwrap();
     let refusals = [
         ("UPDATE stock SET reserved = 6", "reserved_is_on_hand"),
         ("UPDATE stock SET on_hand = 1", "reserved_is_on_hand"),
@@ -385,14 +392,14 @@ async fn a_schema_of_postgres_keeps_the_rules() {
 async fn only_holds_that_ended_long_ago_are_deleted(store: Timed) {
     with_stock(&store, &[("a", 9), ("b", 9)]).await;
     for (id, ends) in [("committed", 10), ("released", 20), ("late", 90)] {
-        store.when(at(0)).reserve(wish(id, &[("a", 2), ("b", 1)])).await.unwrap();
+        store.when(at(0)).reserve(request(id, &[("a", 2), ("b", 1)])).await.unwrap();
         if id == "released" {
             store.when(at(ends)).release(order(id), first(), Epoch::FIRST).await.unwrap();
         } else {
             store.when(at(ends)).commit(order(id), Epoch::FIRST).await.unwrap();
         }
     }
-    store.when(at(0)).reserve(wish("held", &[("a", 1)])).await.unwrap();
+    store.when(at(0)).reserve(request("held", &[("a", 1)])).await.unwrap();
     let before = store.count().await.unwrap();
     assert_eq!(store.when(at(5)).delete_ended(Duration::ZERO).await.unwrap(), 0);
     assert_eq!(store.when(at(50)).delete_ended(Duration::ZERO).await.unwrap(), 2);

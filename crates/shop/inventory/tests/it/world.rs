@@ -8,7 +8,7 @@ use waypost_durable::{
     postgres::testing::{self, ServerClock, TestClock},
 };
 use waypost_inventory::{
-    domain::{Generation, Line, Lines, NewProduct, Wish},
+    domain::{Generation, Line, Lines, NewProduct, NewReservation},
     store::{PostgresStore, SqliteStore, Store},
 };
 use waypost_telemetry::Telemetry;
@@ -53,8 +53,8 @@ pub(crate) fn lines(wanted: &[(&str, u32)]) -> Lines {
 }
 
 /// A wish of an order's first attempt that holds for a second.
-pub(crate) fn wish(name: &str, wanted: &[(&str, u32)]) -> Wish {
-    Wish {
+pub(crate) fn request(name: &str, wanted: &[(&str, u32)]) -> NewReservation {
+    NewReservation {
         order: order(name),
         generation: first(),
         lines: lines(wanted),

@@ -153,12 +153,12 @@ impl Operator {
     /// refuses, and the operator looks again.
     async fn carry_out(&self, record: &Record, refund: RefundAttempt, asked: Asked) -> Result<Action, Error> {
         let (id, currency) = (&record.order.id, record.order.amount.currency());
-        let wish = Action {
+        let planned = Action {
             outcome: Outcome::Asked,
             refund: Some(refund),
             ..self.action(ActionKind::Refund, asked, Vec::new())
         };
-        self.store.note(id.clone(), wish.clone()).await?;
+        self.store.note(id.clone(), planned.clone()).await?;
         let request = RefundRequest {
             order_id: id.into(),
             key: format!("{id}:operator-refund:{}", refund.number),
@@ -170,7 +170,7 @@ impl Operator {
             Ok(payment) => (Outcome::Done, vec![format!("the payment is {}", payment.state().word())]),
             Err(error) => (rules::refused_outcome(error.code), vec![described(&error)]),
         };
-        let action = Action { outcome, notes, at: self.now(), ..wish };
+        let action = Action { outcome, notes, at: self.now(), ..planned };
         self.store.note(id.clone(), action.clone()).await?;
         Ok(action)
     }

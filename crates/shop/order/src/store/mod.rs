@@ -174,8 +174,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn find(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Order>>;
 
     /// A user's orders as far as the viewer may see them, from the newest to the oldest, those after `after`, at most
-    /// `most`.
-    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>>;
+    /// `max`.
+    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, max: u32) -> Answer<'_, Vec<Order>>;
 
     /// Notes the wish to cancel an order that the viewer may see, if its saga can still turn back; `None` when there
     /// is no such order.
@@ -192,8 +192,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// An order with its journal, if the runner of this epoch still has it.
     fn reload(&self, id: OrderId, epoch: Epoch) -> Answer<'_, Option<Taken>>;
 
-    /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `most`.
-    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>>;
+    /// Sagas that have not ended and whose lease ran out, those that wait longest first, at most `max`.
+    fn unfinished(&self, max: u32) -> Answer<'_, Vec<Unfinished>>;
 
     /// Ends the leases of the runners of this node, so that its sagas need not wait for them to run out. To be called
     /// once, before the first runner of the process: whoever held one under this name is gone. Leases of other nodes

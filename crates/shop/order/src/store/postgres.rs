@@ -82,11 +82,11 @@ impl Store for PostgresStore {
         )
     }
 
-    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
+    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, max: u32) -> Answer<'_, Vec<Order>> {
         Box::pin(self.database.read(
             "page",
-            (user, viewer, after, most),
-            |unit, (user, viewer, after, most)| Box::pin(page(unit, user, viewer, after.as_ref(), *most)),
+            (user, viewer, after, max),
+            |unit, (user, viewer, after, max)| Box::pin(page(unit, user, viewer, after.as_ref(), *max)),
         ))
     }
 
@@ -125,8 +125,8 @@ impl Store for PostgresStore {
         )
     }
 
-    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        Box::pin(self.untraced.read("unfinished", most, |unit, most| Box::pin(unfinished(unit, *most))))
+    fn unfinished(&self, max: u32) -> Answer<'_, Vec<Unfinished>> {
+        Box::pin(self.untraced.read("unfinished", max, |unit, max| Box::pin(unfinished(unit, *max))))
     }
 
     fn end_leases(&self, node: String) -> Answer<'_, ()> {
@@ -313,24 +313,23 @@ async fn page(
     user: &UserId,
     viewer: &Viewer,
     after: Option<&Cursor>,
-    most: u32,
+    max: u32,
 ) -> Result<Vec<Order>, Error> {
     let (user, viewer_user, is_admin) = (user.as_str(), viewer.user.as_str(), viewer.is_admin);
-    let most = i64::from(most);
+    let max = i64::from(max);
     let rows = match after {
         None => {
             let sql = select_order!(
                 "WHERE user_id = $1 AND (user_id = $2 OR $3) ORDER BY created_at DESC, order_id DESC LIMIT $4"
             );
-            unit.query_all(sql, params![user, viewer_user, is_admin, most], order_of_row).await?
+            unit.query_all(sql, params![user, viewer_user, is_admin, max], order_of_row).await?
         }
         Some(cursor) => {
             let sql = select_order!(
                 "WHERE user_id = $1 AND (user_id = $2 OR $3) AND (created_at, order_id) < ($5, $6) \
                  ORDER BY created_at DESC, order_id DESC LIMIT $4"
             );
-            let params =
-                params![user, viewer_user, is_admin, most, at(cursor.created_at), cursor.id.as_str()];
+            let params = params![user, viewer_user, is_admin, max, at(cursor.created_at), cursor.id.as_str()];
             unit.query_all(sql, params, order_of_row).await?
         }
     };
@@ -490,11 +489,11 @@ async fn taken(unit: &mut Unit, id: &OrderId, epoch: Epoch) -> Result<Option<Tak
     Ok(Some(Taken { order, epoch, log: Log::new(rows.concat(), rows.len() as u64) }))
 }
 
-async fn unfinished(unit: &mut Unit, most: u32) -> Result<Vec<Unfinished>, Error> {
+async fn unfinished(unit: &mut Unit, max: u32) -> Result<Vec<Unfinished>, Error> {
     let rows = unit.query_all(
         "SELECT order_id, trace_id, traceparent, tracestate FROM orders \
          WHERE phase <> 'ended' AND lease_until <= waypost_now() ORDER BY lease_until LIMIT $1",
-        params![i64::from(most)],
+        params![i64::from(max)],
         |row| {
             let origin = Origin { trace_id: row.get(1)?, traceparent: row.get(2)?, tracestate: row.get(3)? };
             Ok(Unfinished { id: parsed(row.get(0)?, "orders.order_id")?, origin })

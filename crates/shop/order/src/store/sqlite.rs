@@ -91,8 +91,8 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("find", move |unit| find(unit, &id, &viewer)))
     }
 
-    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, most: u32) -> Answer<'_, Vec<Order>> {
-        Box::pin(self.database.scan("page", move |unit| page(unit, &user, &viewer, after.as_ref(), most)))
+    fn page(&self, user: UserId, viewer: Viewer, after: Option<Cursor>, max: u32) -> Answer<'_, Vec<Order>> {
+        Box::pin(self.database.scan("page", move |unit| page(unit, &user, &viewer, after.as_ref(), max)))
     }
 
     fn cancel(&self, id: OrderId, viewer: Viewer) -> Answer<'_, Option<Cancelling>> {
@@ -111,8 +111,8 @@ impl Store for SqliteStore {
         Box::pin(self.database.read("reload", move |unit| taken(unit, &id, epoch)))
     }
 
-    fn unfinished(&self, most: u32) -> Answer<'_, Vec<Unfinished>> {
-        Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, most)))
+    fn unfinished(&self, max: u32) -> Answer<'_, Vec<Unfinished>> {
+        Box::pin(self.untraced.scan("unfinished", move |unit| unfinished(unit, max)))
     }
 
     fn end_leases(&self, node: String) -> Answer<'_, ()> {
@@ -301,7 +301,7 @@ fn page(
     user: &UserId,
     viewer: &Viewer,
     after: Option<&Cursor>,
-    most: u32,
+    max: u32,
 ) -> Result<Vec<Order>, Error> {
     let (user, viewer_user, is_admin) = (user.as_str(), viewer.user.as_str(), viewer.is_admin);
     let rows = match after {
@@ -309,7 +309,7 @@ fn page(
             select_order!(
                 "WHERE user_id = ?1 AND (user_id = ?2 OR ?3) ORDER BY created_at DESC, order_id DESC LIMIT ?4"
             ),
-            params![user, viewer_user, is_admin, most],
+            params![user, viewer_user, is_admin, max],
             StoredOrder::read,
         )?,
         Some(cursor) => unit.query_all(
@@ -317,7 +317,7 @@ fn page(
                 "WHERE user_id = ?1 AND (user_id = ?2 OR ?3) AND (created_at, order_id) < (?5, ?6) \
                  ORDER BY created_at DESC, order_id DESC LIMIT ?4"
             ),
-            params![user, viewer_user, is_admin, most, cursor.created_at.unix_millis(), cursor.id.as_str()],
+            params![user, viewer_user, is_admin, max, cursor.created_at.unix_millis(), cursor.id.as_str()],
             StoredOrder::read,
         )?,
     };
@@ -436,12 +436,12 @@ fn taken(unit: &mut Unit<'_>, id: &OrderId, epoch: Epoch) -> Result<Option<Taken
     Ok(Some(Taken { order: row.try_into()?, epoch, log: Log::new(facts.concat(), journal_rows) }))
 }
 
-fn unfinished(unit: &mut Unit<'_>, most: u32) -> Result<Vec<Unfinished>, Error> {
+fn unfinished(unit: &mut Unit<'_>, max: u32) -> Result<Vec<Unfinished>, Error> {
     let now = now(unit).unix_millis();
     let rows = unit.query_all(
         "SELECT order_id, trace_id, traceparent, tracestate FROM orders \
          WHERE phase <> 'ended' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2",
-        params![now, most],
+        params![now, max],
         |row| {
             let origin = Origin { trace_id: row.get(1)?, traceparent: row.get(2)?, tracestate: row.get(3)? };
             Ok((row.get::<_, String>(0)?, origin))

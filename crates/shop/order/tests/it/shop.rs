@@ -79,7 +79,7 @@ impl Neighbours {
             steps: Steps {
                 attempts: 3,
                 first_pause: millis(2),
-                longest_pause: millis(10),
+                max_pause: millis(10),
                 undo_attempts: 3,
                 ..Steps::default()
             },

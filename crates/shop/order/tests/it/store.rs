@@ -415,8 +415,8 @@ async fn a_list_runs_from_the_newest_to_the_oldest(subject: Subject) {
     let theirs = Order { user: "user456".parse().unwrap(), ..order("order-5", 9) };
     place(&subject, &theirs).await;
     let user = || -> UserId { "user123".parse().unwrap() };
-    let page = async |viewed_by: &str, after, most| {
-        let orders = subject.store.page(user(), viewer(viewed_by), after, most).await.unwrap();
+    let page = async |viewed_by: &str, after, max| {
+        let orders = subject.store.page(user(), viewer(viewed_by), after, max).await.unwrap();
         orders.into_iter().map(|order| order.id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(page("user123", None, 3).await, ["order-4", "order-3", "order-2"]);

@@ -80,8 +80,8 @@ impl Charge {
             return Err(Contradiction::OtherCharge(self.id.clone()));
         }
         let may_capture = matches!(self.status, ChargeStatus::Captured | ChargeStatus::Refunded);
-        let most = if may_capture { self.amount.ten_thousandths() } else { 0 };
-        let is_bounded = (0..=most).contains(&self.captured) && (0..=self.captured).contains(&self.refunded);
+        let max = if may_capture { self.amount.ten_thousandths() } else { 0 };
+        let is_bounded = (0..=max).contains(&self.captured) && (0..=self.captured).contains(&self.refunded);
         let is_whole = match self.status {
             ChargeStatus::Captured => self.captured > 0 && self.refunded < self.captured,
             ChargeStatus::Refunded => self.captured > 0 && self.refunded == self.captured,

@@ -5,7 +5,7 @@ use waypost_api::{Money, OrderId, Timestamp};
 
 /// A wish to give money back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefundWish {
+pub struct NewRefund {
     /// Of which order's payment.
     pub order: OrderId,
     /// The key of the step.
@@ -18,7 +18,7 @@ pub struct RefundWish {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     /// What was wished for.
-    pub wish: RefundWish,
+    pub request: NewRefund,
     /// How often it was begun: once, and anew each time after it was rejected.
     pub number: u32,
     /// How far it is.
@@ -33,8 +33,8 @@ pub struct Refund {
 
 impl Refund {
     /// A refund that is about to be asked for the first time.
-    pub fn begin(wish: RefundWish, now: Timestamp) -> Refund {
-        Refund { wish, number: 1, state: RefundState::Pending, reviews: 0, begun_at: now, updated_at: now }
+    pub fn begin(request: NewRefund, now: Timestamp) -> Refund {
+        Refund { request, number: 1, state: RefundState::Pending, reviews: 0, begun_at: now, updated_at: now }
     }
 
     /// The same wish under a new number, once a rejected refund has rested: longer after each rejection. The provider
@@ -42,12 +42,16 @@ impl Refund {
     pub fn anew(&self, now: Timestamp, times: &ReviewTimes) -> Option<Refund> {
         let rest = times.pause(times.unknown_after, self.number);
         let is_due = self.state == RefundState::Rejected && now.since(self.updated_at) >= rest;
-        is_due.then(|| Refund { number: self.number + 1, ..Refund::begin(self.wish.clone(), now) })
+        is_due.then(|| Refund { number: self.number + 1, ..Refund::begin(self.request.clone(), now) })
     }
 
     /// What the provider gets as `Idempotency-Key`: another for each number, the same for each repetition.
     pub fn provider_key(&self) -> String {
-        if self.number == 1 { self.wish.key.clone() } else { format!("{}.{}", self.wish.key, self.number) }
+        if self.number == 1 {
+            self.request.key.clone()
+        } else {
+            format!("{}.{}", self.request.key, self.number)
+        }
     }
 
     /// Whether a no of the provider counts: nothing that was sent before, without an answer, can have its effect.
@@ -100,7 +104,7 @@ mod tests {
         let times = ReviewTimes::default();
         let order = OrderId::parse("order-1").unwrap();
         let first = Refund::begin(
-            RefundWish { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
+            NewRefund { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
             at(0),
         );
         assert_eq!(
@@ -119,7 +123,7 @@ mod tests {
         let times = ReviewTimes::default();
         let order = OrderId::parse("order-1").unwrap();
         let refund = Refund::begin(
-            RefundWish { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
+            NewRefund { order, key: "order-1:refund:1".to_owned(), amount: Money::new(5, Currency::USD) },
             at(0),
         );
         assert!(refund.may_be_rejected(true, at(0), &times));

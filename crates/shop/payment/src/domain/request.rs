@@ -1,6 +1,6 @@
 //! What the order service may ask, judged by the order's newest payment.
 
-use super::{Generation, Payment, PaymentState, RefundWish};
+use super::{Generation, NewRefund, Payment, PaymentState};
 use waypost_api::{Currency, ErrorCode, Money, OrderId, PaymentId, UserId};
 use waypost_durable::Epoch;
 
@@ -111,14 +111,14 @@ pub fn void(newest: Option<&Payment>, generation: Generation) -> VoidStep {
 }
 
 /// Judges a refund that is new, or is made anew. `pending` is the sum of refunds whose outcome is not known yet.
-pub fn refund(wish: &RefundWish, newest: Option<&Payment>, pending: i64) -> Result<(), Refusal> {
-    let Some(newest) = newest else { return Err(Refusal::NoPayment(wish.order.clone())) };
+pub fn refund(request: &NewRefund, newest: Option<&Payment>, pending: i64) -> Result<(), Refusal> {
+    let Some(newest) = newest else { return Err(Refusal::NoPayment(request.order.clone())) };
     let currency = newest.amount.currency();
-    if wish.amount.currency() != currency {
+    if request.amount.currency() != currency {
         return Err(Refusal::OtherCurrency(currency));
     }
     let left = newest.captured - newest.refunded - pending;
-    if wish.amount.ten_thousandths() <= left {
+    if request.amount.ten_thousandths() <= left {
         Ok(())
     } else {
         Err(Refusal::RefundTooLarge { left: left.max(0) })
@@ -273,14 +273,14 @@ mod tests {
     #[test]
     fn refunds_never_exceed_what_was_captured() {
         let captured = Payment { captured: 100, refunded: 30, ..payment(PaymentState::Captured) };
-        let wish = |amount| RefundWish {
+        let request = |amount| NewRefund {
             order: OrderId::parse("order-1").unwrap(),
             key: "order-1:refund:1".to_owned(),
             amount: Money::new(amount, Currency::USD),
         };
-        assert_eq!(refund(&wish(50), Some(&captured), 20), Ok(()));
-        assert_eq!(refund(&wish(51), Some(&captured), 20), Err(Refusal::RefundTooLarge { left: 50 }));
-        let euros = RefundWish { amount: Money::new(50, "EUR".parse().unwrap()), ..wish(50) };
+        assert_eq!(refund(&request(50), Some(&captured), 20), Ok(()));
+        assert_eq!(refund(&request(51), Some(&captured), 20), Err(Refusal::RefundTooLarge { left: 50 }));
+        let euros = NewRefund { amount: Money::new(50, "EUR".parse().unwrap()), ..request(50) };
         assert_eq!(refund(&euros, Some(&captured), 20), Err(Refusal::OtherCurrency(Currency::USD)));
     }
 }

@@ -20,7 +20,7 @@ pub struct ReviewTimes {
     /// A payment that the provider still knows nothing of after this time never happened.
     pub give_up_after: Duration,
     /// The longest pause between two looks at the same payment.
-    pub longest_pause: Duration,
+    pub max_pause: Duration,
 }
 
 impl Default for ReviewTimes {
@@ -31,7 +31,7 @@ impl Default for ReviewTimes {
             late_charge_after: Duration::from_mins(1),
             late_for: Duration::from_hours(24),
             give_up_after: Duration::from_mins(15),
-            longest_pause: Duration::from_mins(5),
+            max_pause: Duration::from_mins(5),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Default for ReviewTimes {
 impl ReviewTimes {
     /// The pause before the next try after so many that found nothing out.
     pub fn pause(&self, first: Duration, tries: u32) -> Duration {
-        first.saturating_mul(1 << tries.min(10)).min(self.longest_pause.max(first))
+        first.saturating_mul(1 << tries.min(10)).min(self.max_pause.max(first))
     }
 }
 

@@ -163,7 +163,7 @@ fn silence_is_asked_again_later_each_time() {
     assert_eq!(first.review_at, Some(at(10).plus(times.unknown_after)));
     assert_eq!(second.review_at, Some(at(10).plus(times.unknown_after * 2)));
     let tired = Payment { reviews: 1000, ..unknown() };
-    assert_eq!(after(&tired, &Finding::NoAnswer).review_at, Some(at(10).plus(times.longest_pause)));
+    assert_eq!(after(&tired, &Finding::NoAnswer).review_at, Some(at(10).plus(times.max_pause)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use waypost_api::{Amount, Currency, Money, PaymentId, TransactionId};
 
 /// Longest code of the provider that is kept.
-const LONGEST_CODE: usize = 64;
+const MAX_CODE_LENGTH: usize = 64;
 
 /// A charge as the provider writes it. Fields that we do not know are its own business.
 #[derive(Debug, Deserialize)]
@@ -142,7 +142,7 @@ pub(super) fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Resu
 
 /// The code if it is fit for a header, a row and a span.
 fn plain(code: String) -> Option<String> {
-    let is_plain = (1..=LONGEST_CODE).contains(&code.len())
+    let is_plain = (1..=MAX_CODE_LENGTH).contains(&code.len())
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
     is_plain.then_some(code)
 }

@@ -13,7 +13,7 @@ pub use self::{content::CONTENT, postgres::PostgresStore, sqlite::SqliteStore};
 
 use crate::{
     Error,
-    domain::{Charge, Finding, Generation, Intent, Payment, Refund, RefundWish, ReviewTimes, Totals},
+    domain::{Charge, Finding, Generation, Intent, NewRefund, Payment, Refund, ReviewTimes, Totals},
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{Currency, OrderId, Timestamp};
@@ -136,7 +136,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
     /// rejected is begun anew when it has rested (see [`Refund::anew`]). Without an epoch whoever asks was admitted before.
-    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund>;
+    fn begin_refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Answer<'_, BegunRefund>;
 
     /// Ends the refund of this key and number, or puts it off; gives its payment. What was done stays done. The charge that it
     /// led to is marked as by [`Store::record`] when it contradicts our books.
@@ -145,8 +145,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// How many payments are marked because the provider's last answer contradicts our books.
     fn contradictions(&self) -> Answer<'_, u64>;
 
-    /// What is to be looked into, the longest due first, at most `most` of each kind.
-    fn due(&self, most: u32) -> Answer<'_, Due>;
+    /// What is to be looked into, the longest due first, at most `max` of each kind.
+    fn due(&self, max: u32) -> Answer<'_, Due>;
 
     /// Deletes some payments that ended longer ago than `age`, with their refunds and ledger entries, and tells how many; what
     /// they add up to is kept. Nothing that may still move goes. Repeated until it is none, all of it is gone.

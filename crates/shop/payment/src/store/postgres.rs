@@ -10,8 +10,8 @@ use super::{Answer, Begun, BegunRefund, Due, RefundOutcome, Store};
 use crate::{
     Error,
     domain::{
-        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, Payment, Refund, RefundWish,
-        Refusal, ReviewTimes, Totals, VoidStep,
+        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, NewRefund, Payment, Refund, Refusal,
+        ReviewTimes, Totals, VoidStep,
     },
 };
 use rows::{
@@ -98,11 +98,11 @@ impl Store for PostgresStore {
         Box::pin(async move { Ok(unit.await??) })
     }
 
-    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
+    fn begin_refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
         Box::pin(self.database.write(
             "begin_refund",
-            (wish, epoch, self.times),
-            |unit, (wish, epoch, times)| Box::pin(begin_refund(unit, wish, *epoch, times)),
+            (request, epoch, self.times),
+            |unit, (request, epoch, times)| Box::pin(begin_refund(unit, request, *epoch, times)),
         ))
     }
 
@@ -127,8 +127,8 @@ impl Store for PostgresStore {
         })
     }
 
-    fn due(&self, most: u32) -> Answer<'_, Due> {
-        Box::pin(self.database.snapshot("due", most, |unit, most| Box::pin(due(unit, *most))))
+    fn due(&self, max: u32) -> Answer<'_, Due> {
+        Box::pin(self.database.snapshot("due", max, |unit, max| Box::pin(due(unit, *max))))
     }
 
     fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
@@ -269,32 +269,32 @@ async fn record(
 
 async fn begin_refund(
     unit: &mut Unit,
-    wish: &RefundWish,
+    request: &NewRefund,
     epoch: Option<Epoch>,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
-    lock(unit, &wish.order).await?;
+    lock(unit, &request.order).await?;
     let now = Timestamp::from(unit.now().await?);
     if let Some(epoch) = epoch {
-        admit(unit, &wish.order, epoch).await?;
+        admit(unit, &request.order, epoch).await?;
     }
-    let (new, payment) = match refund(unit, &wish.key).await? {
-        Some((before, _)) if before.wish != *wish => return Err(Refusal::KeyReused.into()),
+    let (new, payment) = match refund(unit, &request.key).await? {
+        Some((before, _)) if before.request != *request => return Err(Refusal::KeyReused.into()),
         Some((before, payment)) => {
             let Some(anew) = before.anew(now, times) else {
                 return Ok(BegunRefund { refund: before, payment, is_new: false, as_of: now });
             };
             (anew, Some(payment))
         }
-        None => (Refund::begin(wish.clone(), now), newest(unit, &wish.order).await?),
+        None => (Refund::begin(request.clone(), now), newest(unit, &request.order).await?),
     };
     let pending = unit.query_row(
         "SELECT coalesce(sum(amount), 0)::bigint FROM refunds WHERE order_id = $1 AND state = 'pending'",
-        params![wish.order.as_str()],
+        params![request.order.as_str()],
         |row| row.get(0),
     );
-    domain::refund(wish, payment.as_ref(), pending.await?)?;
-    let Some(payment) = payment else { return Err(Refusal::NoPayment(wish.order.clone()).into()) };
+    domain::refund(request, payment.as_ref(), pending.await?)?;
+    let Some(payment) = payment else { return Err(Refusal::NoPayment(request.order.clone()).into()) };
     let inserted = unit.execute(
         "INSERT INTO refunds \
          (step_key, order_id, generation, amount, state, number, review_at, created_at, updated_at) \
@@ -303,10 +303,10 @@ async fn begin_refund(
          review_at = excluded.review_at, created_at = excluded.created_at, updated_at = excluded.updated_at \
          WHERE refunds.order_id = excluded.order_id",
         params![
-            &wish.key,
-            wish.order.as_str(),
+            &request.key,
+            request.order.as_str(),
             i64::from(payment.generation.number()),
-            wish.amount.ten_thousandths(),
+            request.amount.ten_thousandths(),
             i64::from(new.number),
             at(now.plus(times.unknown_after)),
             at(now),
@@ -375,19 +375,19 @@ async fn end_refund(
     }
 }
 
-async fn due(unit: &mut Unit, most: u32) -> Result<Due, Error> {
+async fn due(unit: &mut Unit, max: u32) -> Result<Due, Error> {
     let now = Timestamp::from(unit.now().await?);
     let payments = unit
         .query_all(
             select_payment!("WHERE review_at IS NOT NULL AND review_at <= $1 ORDER BY review_at LIMIT $2"),
-            params![at(now), i64::from(most)],
+            params![at(now), i64::from(max)],
             payment_of_row,
         )
         .await?;
     let stored = unit
         .query_all(
             select_refund!("WHERE review_at IS NOT NULL AND review_at <= $1 ORDER BY review_at LIMIT $2"),
-            params![at(now), i64::from(most)],
+            params![at(now), i64::from(max)],
             StoredRefund::read,
         )
         .await?;

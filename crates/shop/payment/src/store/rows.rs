@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    domain::{Change, Generation, Payment, PaymentState, Refund, RefundState, RefundWish},
+    domain::{Change, Generation, NewRefund, Payment, PaymentState, Refund, RefundState},
 };
 use rusqlite::{Row, params};
 use waypost_api::{Money, OrderId, Timestamp, TransactionId};
@@ -256,7 +256,7 @@ impl StoredRefund {
     /// The refund, whose currency is its payment's.
     pub(super) fn of(self, payment: &Payment) -> Result<Refund, Error> {
         Ok(Refund {
-            wish: RefundWish {
+            request: NewRefund {
                 order: payment.order.clone(),
                 key: self.key,
                 amount: Money::new(self.amount, payment.amount.currency()),

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     Error,
     domain::{
-        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, Payment, Refund, RefundWish,
-        Refusal, ReviewTimes, Totals, VoidStep,
+        self, AuthorizeStep, Contradiction, Finding, Generation, Intent, NewRefund, Payment, Refund, Refusal,
+        ReviewTimes, Totals, VoidStep,
     },
 };
 use rusqlite::params;
@@ -98,9 +98,9 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(unit.await??) })
     }
 
-    fn begin_refund(&self, wish: RefundWish, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
+    fn begin_refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
         let times = self.times;
-        Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, wish, epoch, &times)))
+        Box::pin(self.database.write("begin_refund", move |unit| begin_refund(unit, request, epoch, &times)))
     }
 
     fn end_refund(&self, key: String, number: u32, outcome: RefundOutcome) -> Answer<'_, Payment> {
@@ -122,8 +122,8 @@ impl Store for SqliteStore {
         })
     }
 
-    fn due(&self, most: u32) -> Answer<'_, Due> {
-        Box::pin(self.database.read("due", move |unit| due(unit, most)))
+    fn due(&self, max: u32) -> Answer<'_, Due> {
+        Box::pin(self.database.read("due", move |unit| due(unit, max)))
     }
 
     fn delete_ended(&self, age: Duration) -> Answer<'_, usize> {
@@ -246,31 +246,31 @@ fn record(
 
 fn begin_refund(
     unit: &mut Unit<'_>,
-    wish: RefundWish,
+    request: NewRefund,
     epoch: Option<Epoch>,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
     let now = now(unit);
     if let Some(epoch) = epoch {
-        admit(unit, &wish.order, epoch)?;
+        admit(unit, &request.order, epoch)?;
     }
-    let (new, payment) = match refund(unit, &wish.key)? {
-        Some((before, _)) if before.wish != wish => return Err(Refusal::KeyReused.into()),
+    let (new, payment) = match refund(unit, &request.key)? {
+        Some((before, _)) if before.request != request => return Err(Refusal::KeyReused.into()),
         Some((before, payment)) => {
             let Some(anew) = before.anew(now, times) else {
                 return Ok(BegunRefund { refund: before, payment, is_new: false, as_of: now });
             };
             (anew, Some(payment))
         }
-        None => (Refund::begin(wish.clone(), now), newest(unit, &wish.order)?),
+        None => (Refund::begin(request.clone(), now), newest(unit, &request.order)?),
     };
     let pending = unit.query_row(
         "SELECT coalesce(sum(amount), 0) FROM refunds WHERE order_id = ?1 AND state = 'pending'",
-        [wish.order.as_str()],
+        [request.order.as_str()],
         |row| row.get(0),
     )?;
-    domain::refund(&wish, payment.as_ref(), pending)?;
-    let Some(payment) = payment else { return Err(Refusal::NoPayment(wish.order).into()) };
+    domain::refund(&request, payment.as_ref(), pending)?;
+    let Some(payment) = payment else { return Err(Refusal::NoPayment(request.order).into()) };
     unit.execute(
         "INSERT INTO refunds \
          (step_key, order_id, generation, amount, state, number, review_at, created_at, updated_at) \
@@ -278,10 +278,10 @@ fn begin_refund(
          ON CONFLICT (step_key) DO UPDATE SET state = 'pending', number = excluded.number, reviews = 0, \
          review_at = excluded.review_at, created_at = excluded.created_at, updated_at = excluded.updated_at",
         params![
-            wish.key,
-            wish.order.as_str(),
+            request.key,
+            request.order.as_str(),
             payment.generation.number(),
-            wish.amount.ten_thousandths(),
+            request.amount.ten_thousandths(),
             new.number,
             now.plus(times.unknown_after).unix_millis(),
             now.unix_millis(),
@@ -332,7 +332,7 @@ fn end_refund(
     Ok(Ok(payment))
 }
 
-fn due(unit: &mut Unit<'_>, most: u32) -> Result<Due, Error> {
+fn due(unit: &mut Unit<'_>, max: u32) -> Result<Due, Error> {
     let now = now(unit);
     let payments = unit.query_all(
         concat!(
@@ -340,7 +340,7 @@ fn due(unit: &mut Unit<'_>, most: u32) -> Result<Due, Error> {
             payment_columns!(),
             " FROM payments WHERE review_at IS NOT NULL AND review_at <= ?1 ORDER BY review_at LIMIT ?2"
         ),
-        params![now.unix_millis(), most],
+        params![now.unix_millis(), max],
         StoredPayment::read,
     )?;
     let refunds = unit.query_all(
@@ -349,7 +349,7 @@ fn due(unit: &mut Unit<'_>, most: u32) -> Result<Due, Error> {
             refund_columns!(),
             " FROM refunds WHERE review_at IS NOT NULL AND review_at <= ?1 ORDER BY review_at LIMIT ?2"
         ),
-        params![now.unix_millis(), most],
+        params![now.unix_millis(), max],
         StoredRefund::read,
     )?;
     let mut due = Due::default();

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use waypost_durable::Files;
 use waypost_payment::{
     Error,
-    domain::{ChargeStatus, Finding, PaymentState, RefundState, RefundWish},
+    domain::{ChargeStatus, Finding, NewRefund, PaymentState, RefundState},
     store::RefundOutcome,
 };
 use waypost_telemetry::Telemetry;
@@ -62,16 +62,16 @@ async fn a_refund_that_contradicts_is_not_done() {
     let payment = store.when(at(0)).begin(intent("one", 1)).await.unwrap().payment;
     let captured = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
     store.record(payment.order.clone(), payment.generation, captured).await.unwrap();
-    let wish = RefundWish { order: payment.order.clone(), key: "back".to_owned(), amount: dollars(100) };
-    let number = store.begin_refund(wish.clone(), None).await.unwrap().refund.number;
+    let request = NewRefund { order: payment.order.clone(), key: "back".to_owned(), amount: dollars(100) };
+    let number = store.begin_refund(request.clone(), None).await.unwrap().refund.number;
     let end = |refunded| {
         let charge = charge(&payment, ChargeStatus::Captured, refunded);
-        store.end_refund(wish.key.clone(), number, RefundOutcome::Done(charge))
+        store.end_refund(request.key.clone(), number, RefundOutcome::Done(charge))
     };
     let contradicted = end(AMOUNT + 1).await;
     assert!(matches!(contradicted, Err(Error::Contradiction(_))), "{contradicted:?}");
     assert_eq!(store.contradictions().await.unwrap(), 1);
-    assert!(store.begin_refund(wish.clone(), None).await.unwrap().refund.state == RefundState::Pending);
+    assert!(store.begin_refund(request.clone(), None).await.unwrap().refund.state == RefundState::Pending);
 
     assert_eq!(end(100).await.unwrap().refunded, 100);
     assert_eq!(store.contradictions().await.unwrap(), 0);

@@ -10,7 +10,7 @@ use waypost_api::{Currency, ErrorCode};
 use waypost_durable::Epoch;
 use waypost_payment::{
     Config, Error, ProviderConfig,
-    domain::{PaymentState, RefundWish},
+    domain::{NewRefund, PaymentState},
     logic::{Authorization, Payments},
     provider::Provider,
 };
@@ -48,9 +48,9 @@ impl Shop {
     }
 
     pub(crate) async fn refund(&self, amount: i64) -> Result<i64, Error> {
-        let wish =
-            RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(amount) };
-        self.payments.refund(wish, Some(Epoch::FIRST)).await.map(|payment| payment.refunded)
+        let request =
+            NewRefund { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(amount) };
+        self.payments.refund(request, Some(Epoch::FIRST)).await.map(|payment| payment.refunded)
     }
 
     /// One charge at the provider, whatever was tried, always by one reference and one key.
@@ -89,9 +89,9 @@ async fn an_amount_is_set_aside_taken_and_given_back() {
 #[tokio::test]
 async fn a_decline_is_told_with_the_providers_reason_every_time() {
     let shop = shop();
-    let wish = Authorization { method: "pm_card_declined".to_owned(), ..authorization("one") };
+    let request = Authorization { method: "pm_card_declined".to_owned(), ..authorization("one") };
     for _ in 0..2 {
-        let declined = shop.payments.authorize(wish.clone()).await.unwrap_err();
+        let declined = shop.payments.authorize(request.clone()).await.unwrap_err();
         let answer = waypost_api::Error::from(declined);
         assert_eq!(answer.code, ErrorCode::PaymentDeclined);
         assert_eq!(answer.provider_code.as_deref(), Some("insufficient_funds"));

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use waypost_api::ErrorCode;
 use waypost_durable::Epoch;
 use waypost_payment::{
-    domain::{PaymentState, RefundWish},
+    domain::{NewRefund, PaymentState},
     logic::Payments,
     provider::Provider,
 };
@@ -106,7 +106,7 @@ async fn a_refund_that_the_provider_refuses_frees_its_amount() {
         assert_eq!(code(shop.refund(AMOUNT).await), ErrorCode::PaymentConflict);
     }
     assert_eq!(shop.provider.count("refund"), 1, "a rejected refund rests");
-    let other = RefundWish { order: order("one"), key: "one:refund:2".to_owned(), amount: dollars(AMOUNT) };
+    let other = NewRefund { order: order("one"), key: "one:refund:2".to_owned(), amount: dollars(AMOUNT) };
     assert_eq!(shop.payments.refund(other, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
 }
 
@@ -121,15 +121,15 @@ async fn a_rejected_refund_is_made_anew_under_another_key() {
     let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
-    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
+    let request = NewRefund { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(rejected_refund());
-    assert_eq!(code(payments.refund(wish.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentConflict);
+    assert_eq!(code(payments.refund(request.clone(), Some(Epoch::FIRST)).await), ErrorCode::PaymentConflict);
     store.move_on(3600);
     assert_eq!(
-        payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap().state,
+        payments.refund(request.clone(), Some(Epoch::FIRST)).await.unwrap().state,
         PaymentState::Refunded
     );
-    assert_eq!(payments.refund(wish, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
+    assert_eq!(payments.refund(request, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
     let refunds = provider.seen().into_iter().filter(|seen| seen.call == "refund");
     let keys: Vec<_> = refunds.filter_map(|seen| seen.key).collect();
     assert_eq!(keys, ["one:refund:1", "one:refund:1.2"]);
@@ -143,8 +143,7 @@ async fn a_refund_rejected_after_an_open_try_is_not_made_twice() {
     let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
-    let half =
-        RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT / 2) };
+    let half = NewRefund { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT / 2) };
     // It got through, its answer did not, and then the provider says no to the same key.
     provider.is_next(Mood::SilentAfter);
     provider.is_next(rejected_refund());

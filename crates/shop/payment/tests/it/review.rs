@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use waypost_api::ErrorCode;
 use waypost_durable::{Epoch, Files};
 use waypost_payment::{
-    domain::{PaymentState, RefundWish},
+    domain::{NewRefund, PaymentState},
     logic::Payments,
     provider::Provider,
 };
@@ -162,13 +162,13 @@ async fn a_refund_without_an_answer_is_sent_again() {
     let payments = payments(&store, &provider);
     payments.authorize(authorization("one")).await.unwrap();
     payments.capture(order("one"), "one:capture:1", Epoch::FIRST).await.unwrap();
-    let wish = RefundWish { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
+    let request = NewRefund { order: order("one"), key: "one:refund:1".to_owned(), amount: dollars(AMOUNT) };
     provider.is_next(Mood::SilentAfter);
-    payments.refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap_err();
+    payments.refund(request.clone(), Some(Epoch::FIRST)).await.unwrap_err();
     store.move_on(5);
     assert_eq!(payments.review().await.unwrap(), 1);
     assert_eq!(state(&payments).await, PaymentState::Refunded);
-    assert_eq!(payments.refund(wish, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
+    assert_eq!(payments.refund(request, Some(Epoch::FIRST)).await.unwrap().refunded, AMOUNT);
     assert_eq!(provider.count("refund"), 2);
 }
 

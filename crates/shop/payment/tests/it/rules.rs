@@ -10,8 +10,7 @@ use waypost_durable::Epoch;
 use waypost_payment::{
     Error,
     domain::{
-        Charge, ChargeStatus, Finding, Generation, Payment, PaymentState, RefundState, RefundWish,
-        ReviewTimes,
+        Charge, ChargeStatus, Finding, Generation, NewRefund, Payment, PaymentState, RefundState, ReviewTimes,
     },
     store::RefundOutcome,
 };
@@ -203,15 +202,16 @@ impl World {
     }
 
     async fn refund(&mut self, number: usize, key: &str, amount: i64) {
-        let wish = RefundWish { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
-        let Ok(begun) = self.store.when(self.now).begin_refund(wish.clone(), Some(Epoch::FIRST)).await else {
+        let request = NewRefund { order: order(NAMES[number]), key: key.to_owned(), amount: dollars(amount) };
+        let Ok(begun) = self.store.when(self.now).begin_refund(request.clone(), Some(Epoch::FIRST)).await
+        else {
             return;
         };
         let account = self.accounts.entry((number, begun.payment.generation)).or_default();
         let Some(charge) = &account.now else { panic!("a refund of nothing: {begun:?}") };
         let provider_key = begun.refund.provider_key();
         if begun.refund.state == RefundState::Pending && !account.refunds.contains(&provider_key) {
-            let refunded = charge.refunded + begun.refund.wish.amount.ten_thousandths();
+            let refunded = charge.refunded + begun.refund.request.amount.ten_thousandths();
             // I8: the provider never has to refuse.
             assert!(refunded <= charge.captured, "{begun:?}");
             let status =
@@ -226,8 +226,9 @@ impl World {
 
     async fn reject_refund(&mut self, number: usize, count: u32, amount: i64) {
         let key = format!("{}:refund:{count}", NAMES[number]);
-        let wish = RefundWish { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
-        let Ok(begun) = self.store.when(self.now).begin_refund(wish.clone(), Some(Epoch::FIRST)).await else {
+        let request = NewRefund { order: order(NAMES[number]), key: key.clone(), amount: dollars(amount) };
+        let Ok(begun) = self.store.when(self.now).begin_refund(request.clone(), Some(Epoch::FIRST)).await
+        else {
             return;
         };
         let counts = begun.refund.may_be_rejected(begun.is_new, self.now, &ReviewTimes::default());

@@ -7,7 +7,7 @@ use waypost_durable::{Epoch, Files};
 use waypost_payment::{
     Error,
     domain::{
-        Charge, ChargeStatus, Finding, Generation, Intent, Payment, PaymentState, RefundState, RefundWish,
+        Charge, ChargeStatus, Finding, Generation, Intent, NewRefund, Payment, PaymentState, RefundState,
     },
     store::RefundOutcome,
 };
@@ -70,26 +70,26 @@ async fn captured(store: &Timed, name: &str) -> Payment {
     record(store, name, charge(&payment, ChargeStatus::Captured, 0)).await.unwrap()
 }
 
-fn refund(name: &str, number: u32, amount: i64) -> RefundWish {
-    RefundWish { order: order(name), key: format!("{name}:refund:{number}"), amount: dollars(amount) }
+fn refund(name: &str, number: u32, amount: i64) -> NewRefund {
+    NewRefund { order: order(name), key: format!("{name}:refund:{number}"), amount: dollars(amount) }
 }
 
 async fn an_intent_is_written_once_and_found_again(store: Timed) {
-    let wish = Intent { traceparent: Some("00-01-02-01".to_owned()), ..intent("one", 1) };
-    let begun = store.when(at(0)).begin(wish.clone()).await.unwrap();
+    let request = Intent { traceparent: Some("00-01-02-01".to_owned()), ..intent("one", 1) };
+    let begun = store.when(at(0)).begin(request.clone()).await.unwrap();
     assert!(begun.is_new);
     assert_eq!((begun.payment.state, begun.payment.version), (PaymentState::Unknown, 1));
     assert_eq!(begun.payment.traceparent.as_deref(), Some("00-01-02-01"));
 
     // Another id and another trace, as a retry has them: the first payment stands.
-    let retry = Intent { id: intent("other", 9).id, traceparent: None, ..wish.clone() };
+    let retry = Intent { id: intent("other", 9).id, traceparent: None, ..request.clone() };
     let again = store.when(at(9)).begin(retry).await.unwrap();
     assert!(!again.is_new);
     assert_eq!(again.payment, begun.payment);
     assert_eq!(store.newest(order("one")).await.unwrap(), Some(begun.payment));
     assert_eq!(store.newest(order("two")).await.unwrap(), None);
 
-    let dearer = Intent { amount: dollars(AMOUNT + 1), ..wish };
+    let dearer = Intent { amount: dollars(AMOUNT + 1), ..request };
     assert_eq!(code(store.when(at(9)).begin(dearer).await), ErrorCode::IdempotencyKeyReused);
     store.ping().await.unwrap();
 }
@@ -191,7 +191,7 @@ async fn refunds_add_up_to_what_was_captured_and_no_further(store: Timed) {
         store.when(at(4)).begin_refund(part.clone(), Some(Epoch::FIRST)).await.unwrap().refund.state,
         RefundState::Done
     );
-    let other = RefundWish { amount: dollars(1), ..part };
+    let other = NewRefund { amount: dollars(1), ..part };
     assert_eq!(
         code(store.when(at(4)).begin_refund(other, Some(Epoch::FIRST)).await),
         ErrorCode::IdempotencyKeyReused
@@ -222,7 +222,7 @@ async fn a_refund_whose_outcome_is_open_holds_its_amount(store: Timed) {
     // Silence changes nothing but the time of the next look.
     store.when(at(100)).end_refund(open.key.clone(), 1, RefundOutcome::NoAnswer).await.unwrap();
     assert!(store.when(at(100)).due(9).await.unwrap().refunds.is_empty());
-    assert_eq!(store.when(at(1000)).due(9).await.unwrap().refunds[0].refund.wish, open);
+    assert_eq!(store.when(at(1000)).due(9).await.unwrap().refunds[0].refund.request, open);
     assert_eq!(
         code(store.when(at(3)).begin_refund(refund("one", 2, 400_000), Some(Epoch::FIRST)).await),
         ErrorCode::RefundTooLarge
@@ -266,8 +266,8 @@ async fn many_copies_of_one_request_begin_one_payment(store: Timed) {
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             let store = store.clone();
-            let wish = Intent { id: intent("copy", number).id, ..intent("one", 1) };
-            waypost_telemetry::spawn(async move { store.when(at(0)).begin(wish).await.unwrap() })
+            let request = Intent { id: intent("copy", number).id, ..intent("one", 1) };
+            waypost_telemetry::spawn(async move { store.when(at(0)).begin(request).await.unwrap() })
         })
         .collect();
     let mut ids = HashSet::new();

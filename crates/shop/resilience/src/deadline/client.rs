@@ -29,7 +29,7 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientLayer {
     /// The time of a call that has no deadline, and the most that any has.
-    pub(crate) longest: Duration,
+    pub(crate) max: Duration,
     /// What is kept back at most; never more than a quarter of what is left.
     pub(crate) margin: Duration,
 }
@@ -63,7 +63,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let now = Instant::now();
-        let asked = header::read(request.headers()).unwrap_or(self.layer.longest).min(self.layer.longest);
+        let asked = header::read(request.headers()).unwrap_or(self.layer.max).min(self.layer.max);
         let deadline = earlier(now.checked_add(asked), current());
         let left = deadline.map_or(asked, |deadline| deadline.saturating_duration_since(now));
         if left.is_zero() {

@@ -23,7 +23,7 @@ use super::{Expired, ServerBody, body::Limit, current, earlier, header, scope};
 /// that must not stop there runs in a task of its own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ServerLayer {
-    longest: Option<Duration>,
+    max: Option<Duration>,
 }
 
 impl ServerLayer {
@@ -34,8 +34,8 @@ impl ServerLayer {
 
     /// Gives every call at most this long, also those without a deadline.
     #[must_use]
-    pub fn longest(mut self, longest: Duration) -> Self {
-        self.longest = Some(longest);
+    pub fn max(mut self, max: Duration) -> Self {
+        self.max = Some(max);
         self
     }
 }
@@ -44,7 +44,7 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, inner: S) -> ServerService<S> {
-        ServerService { inner, longest: self.longest }
+        ServerService { inner, max: self.max }
     }
 }
 
@@ -52,7 +52,7 @@ impl<S> Layer<S> for ServerLayer {
 #[derive(Debug, Clone)]
 pub struct ServerService<S> {
     inner: S,
-    longest: Option<Duration>,
+    max: Option<Duration>,
 }
 
 impl<S, B, R> Service<Request<B>> for ServerService<S>
@@ -70,7 +70,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let now = Instant::now();
         let asked = header::read(request.headers());
-        let timeout = [asked, self.longest].into_iter().flatten().min();
+        let timeout = [asked, self.max].into_iter().flatten().min();
         let deadline = earlier(timeout.and_then(|timeout| now.checked_add(timeout)), current());
         if deadline.is_some_and(|deadline| deadline <= now) {
             return ServerFuture { work: None, limit: None };

@@ -81,7 +81,7 @@ impl Line {
             // shows as DEADLINE_EXCEEDED and not as cancelled.
             .layer(ClientLayer::new(&all.telemetry).target(&replica.server))
             // Around the connections, so that waiting for one counts too.
-            .layer(deadline::ClientLayer { longest: options.longest, margin: options.margin })
+            .layer(deadline::ClientLayer { max: options.max, margin: options.margin })
             // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
             .map_response(|response: Response<PooledBody>| response.map(faults::name_body_faults))
             .map_err(faults::of_connection)
@@ -112,7 +112,7 @@ pub(super) fn call(
     let (replicas, lines) = (Arc::clone(replicas), Arc::clone(lines));
     Box::pin(async move {
         let known = if known.is_empty() {
-            let left = deadline::remaining().unwrap_or(replicas.options.longest);
+            let left = deadline::remaining().unwrap_or(replicas.options.max);
             replicas.first(left.min(replicas.options.connect_timeout)).await
         } else {
             known

@@ -46,7 +46,7 @@ pub use target::{ChannelError, Target, check_address, check_target};
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelOptions {
     /// The most time that any call has, and the time of a call without a deadline.
-    pub longest: Duration,
+    pub max: Duration,
     /// What is kept back of the time, so that the answer "too late" arrives in time; at most a quarter of it.
     pub margin: Duration,
     /// How long a connection may take to be made.
@@ -73,7 +73,7 @@ pub struct ChannelOptions {
 impl Default for ChannelOptions {
     fn default() -> Self {
         Self {
-            longest: Duration::from_secs(10),
+            max: Duration::from_secs(10),
             margin: Duration::from_millis(20),
             connect_timeout: Duration::from_secs(1),
             keep_alive_interval: Duration::from_secs(10),

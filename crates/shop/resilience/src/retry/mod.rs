@@ -55,12 +55,12 @@ pub struct Policy {
 
 impl Policy {
     /// At most this many attempts, whatever is asked for: more only make an overload worse.
-    pub const MOST_ATTEMPTS: u32 = 3;
+    pub const MAX_ATTEMPTS: u32 = 3;
 
     /// Three attempts, 50 ms to 1 s apart with full jitter, of calls that never left.
     pub fn new() -> Self {
         Self {
-            max_attempts: Self::MOST_ATTEMPTS,
+            max_attempts: Self::MAX_ATTEMPTS,
             is_idempotent: false,
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
             random: Random::system(),
@@ -74,10 +74,10 @@ impl Policy {
         self
     }
 
-    /// Attempts in all, 1 to [`Policy::MOST_ATTEMPTS`].
+    /// Attempts in all, 1 to [`Policy::MAX_ATTEMPTS`].
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts.clamp(1, Self::MOST_ATTEMPTS);
+        self.max_attempts = attempts.clamp(1, Self::MAX_ATTEMPTS);
         self
     }
 

@@ -38,8 +38,8 @@ impl Lane {
             return Ok(permit);
         }
         let _waiting = Waiting::begin(&self.waiting, settings.max_waiting).ok_or(Reason::TooManyWait)?;
-        let longest = Instant::now() + settings.max_wait;
-        let until = deadline::current().map_or(longest, |deadline| deadline.min(longest));
+        let max = Instant::now() + settings.max_wait;
+        let until = deadline::current().map_or(max, |deadline| deadline.min(max));
         match timeout_at(until, Arc::clone(&self.places).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             // The semaphore is never closed, so this is the time-out.

@@ -139,11 +139,8 @@ async fn a_target_that_hangs_shuts_the_breaker() {
     let server = Server::start().await;
     server.never_answers();
     let time = Duration::from_millis(30);
-    let options = ChannelOptions {
-        longest: time,
-        counts_timeouts_from: Duration::from_millis(10),
-        ..nervous(FOR_GOOD)
-    };
+    let options =
+        ChannelOptions { max: time, counts_timeouts_from: Duration::from_millis(10), ..nervous(FOR_GOOD) };
     let channel = server.channel(options);
     for _ in 0..2 {
         assert_eq!(call(&channel).await.unwrap_err().code(), Code::DeadlineExceeded);

@@ -88,8 +88,7 @@ async fn the_callee_stops_working_when_the_time_is_over() {
             Ok(User::default())
         })
     });
-    let channel =
-        server.channel(ChannelOptions { longest: Duration::from_millis(100), ..Default::default() });
+    let channel = server.channel(ChannelOptions { max: Duration::from_millis(100), ..Default::default() });
     assert_eq!(call(&channel).await.unwrap_err().code(), Code::DeadlineExceeded);
     tokio::time::timeout(Duration::from_secs(10), stopped.notified()).await.unwrap();
 }
@@ -110,7 +109,7 @@ async fn waiting_for_a_connection_counts() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = format!("http://{}", listener.local_addr().unwrap());
     let telemetry = waypost_telemetry::Telemetry::disabled();
-    let options = ChannelOptions { longest: Duration::from_millis(100), ..Default::default() };
+    let options = ChannelOptions { max: Duration::from_millis(100), ..Default::default() };
     let channel = waypost_resilience::grpc::Channel::connect_lazy(&telemetry, &target, options).unwrap();
     assert_eq!(call(&channel).await.unwrap_err().code(), Code::DeadlineExceeded);
     drop(listener);
@@ -123,7 +122,7 @@ async fn serve(timeout: &'static str, work: Duration) -> Response<deadline::Serv
         Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(b"done"))))
     });
     let request = Request::builder().header("grpc-timeout", timeout).body(Empty::new()).unwrap();
-    ServerLayer::new().longest(Duration::from_secs(30)).layer(handler).oneshot(request).await.unwrap()
+    ServerLayer::new().max(Duration::from_secs(30)).layer(handler).oneshot(request).await.unwrap()
 }
 
 fn grpc_status<B>(response: &Response<B>) -> Option<Code> {

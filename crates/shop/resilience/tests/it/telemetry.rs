@@ -55,7 +55,7 @@ async fn a_call_that_ran_out_of_time_shows_so_and_not_as_cancelled() {
     let telemetry = TestTelemetry::new("order-service");
     let server = Server::start().await;
     server.never_answers();
-    let options = ChannelOptions { longest: Duration::from_millis(50), ..ChannelOptions::default() };
+    let options = ChannelOptions { max: Duration::from_millis(50), ..ChannelOptions::default() };
     let channel = server.traced_channel(&telemetry, options);
     call(&channel).await.unwrap_err();
     telemetry.tree().assert_matches(

@@ -57,17 +57,16 @@ impl<'a> Reader<'a> {
         Ok(Some((number, raw)))
     }
 
-    /// How many fields with the tag of the last one stand together, that one included, as far as `most`: the room that
+    /// How many fields with the tag of the last one stand together, that one included, as far as `max`: the room that
     /// a list needs.
     #[inline]
-    pub(crate) fn run(&self, most: usize) -> usize {
+    pub(crate) fn run(&self, max: usize) -> usize {
         let mut ahead = self.clone();
         let mut count = 1;
-        while count < most && ahead.rest.first() == self.field.first() && matches!(ahead.next(), Ok(Some(_)))
-        {
+        while count < max && ahead.rest.first() == self.field.first() && matches!(ahead.next(), Ok(Some(_))) {
             count += 1;
         }
-        count.min(most)
+        count.min(max)
     }
 
     /// A reader of the message in the last field.

@@ -81,12 +81,12 @@ impl IntoResponse for Reply {
 }
 
 /// Bytes of an answer that is indented when it is asked for.
-const MOST_INDENTED: usize = 4 << 20;
+const MAX_INDENTED: usize = 4 << 20;
 
 /// The same, indented, if it is for a person to read: a large answer stays as it is, for the time and memory it would
 /// take. Takes a turn of its own.
 pub(crate) async fn pretty(reads: &Reads, written: Written) -> Result<Written, Error> {
-    if written.body.len() > MOST_INDENTED {
+    if written.body.len() > MAX_INDENTED {
         return Ok(written);
     }
     reads.ask(move |_| indented(&written)).await

@@ -28,7 +28,7 @@ use waypost_trace_model::{Batch, Kind, Limits, Text, Trace, TraceId, TraceLosses
 use waypost_trace_store::{TraceStore, now};
 
 /// The largest body of `POST /api/transform`.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 pub(super) fn routes() -> Router<Reads> {
     Router::new()
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/api/traces", get(search))
         .route("/api/traces/{id}", get(trace))
         .route("/api/dependencies", get(links))
-        .route("/api/transform", post(transform).layer(DefaultBodyLimit::max(MOST_BYTES)))
+        .route("/api/transform", post(transform).layer(DefaultBodyLimit::max(MAX_BYTES)))
         .route("/api/archive/{id}", post(archive))
         .route("/api/metrics/latencies", get(latencies))
         .route("/api/metrics/calls", get(rates))

@@ -5,7 +5,7 @@ use super::conditions::Conditions;
 use crate::{
     error::Error,
     parameters::{self, Parameters},
-    search::MOST_TRACES,
+    search::MAX_TRACES,
     trace_id,
 };
 use std::{
@@ -41,23 +41,23 @@ pub(super) fn traces(parameters: &Parameters, now: u64) -> Result<Asked, Error> 
     };
     let least =
         parameters.text("minDuration").map(|value| parameters::duration("minDuration", value)).transpose()?;
-    let most =
+    let max =
         parameters.text("maxDuration").map(|value| parameters::duration("maxDuration", value)).transpose()?;
     let ids = parameters
         .all("traceID")
         .map(|text| trace_id::hex_or_base64("traceID", text))
         .collect::<Result<Vec<_>, _>>()?;
-    if ids.len() > MOST_TRACES {
+    if ids.len() > MAX_TRACES {
         return Err(Error::parameter(
             "traceID",
-            format!("at most {MOST_TRACES} traces can be asked for at once"),
+            format!("at most {MAX_TRACES} traces can be asked for at once"),
         ));
     }
     let conditions = Conditions {
         service: parameters.text("service").map(str::to_owned),
         operation: parameters.text("operation").map(str::to_owned),
         range: start..=end,
-        duration: durations("maxDuration", least, most)?,
+        duration: durations("maxDuration", least, max)?,
         tags: tags(parameters)?,
         limit: parameters.whole("limit")?.map_or(Ok(DEFAULT_LIMIT), |limit| positive("limit", limit))?,
     };
@@ -99,14 +99,14 @@ pub(super) fn metrics(parameters: &Parameters, has_quantile: bool) -> Result<(),
 pub(super) fn durations(
     name: &'static str,
     least: Option<u64>,
-    most: Option<u64>,
+    max: Option<u64>,
 ) -> Result<RangeInclusive<u64>, Error> {
     let least = least.unwrap_or(0);
-    match most.filter(|most| *most > 0) {
-        Some(most) if most < least => {
+    match max.filter(|max| *max > 0) {
+        Some(max) if max < least => {
             Err(Error::parameter(name, "it is less than the shortest duration asked for"))
         }
-        most => Ok(least..=most.unwrap_or(u64::MAX)),
+        max => Ok(least..=max.unwrap_or(u64::MAX)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     answer::Written,
     error::Error,
     load::{self, Room},
-    search::{MOST_TRACES, Pages, stopped},
+    search::{MAX_TRACES, Pages, stopped},
 };
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, ops::RangeInclusive};
@@ -78,7 +78,7 @@ fn is_event(annotation: &str, name: &str) -> bool {
 
 /// A list of traces, newest first.
 pub(super) fn run(store: &dyn TraceStore, asked: &Asked) -> Result<Written, Error> {
-    let limit = asked.limit.min(MOST_TRACES);
+    let limit = asked.limit.min(MAX_TRACES);
     let is_checked = !asked.terms.are_met();
     let mut pages = Pages::new(query(asked));
     let mut room = Room::new();
@@ -101,7 +101,7 @@ pub(super) fn run(store: &dyn TraceStore, asked: &Asked) -> Result<Written, Erro
     }
     if traces.len() < limit {
         notes.extend(pages.stopped_at().map(stopped));
-    } else if asked.limit > MOST_TRACES && !pages.is_done() {
+    } else if asked.limit > MAX_TRACES && !pages.is_done() {
         notes.push(format!("only the newest {limit} traces are given, which is the most in one answer"));
     }
     notes.extend(left_out);

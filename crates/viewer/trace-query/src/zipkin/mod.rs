@@ -26,7 +26,7 @@ use waypost_trace_statistics::{AttributeScope, Suggestions};
 use waypost_trace_store::{TraceStore, now};
 
 /// The most names in one answer.
-const MOST_NAMES: usize = 500;
+const MAX_NAMES: usize = 500;
 
 /// Spans that are JSON values at once, before they are text.
 const SPANS_AT_ONCE: usize = 2_000;
@@ -97,7 +97,7 @@ async fn remote_services(State(reads): State<Reads>, RawQuery(query): RawQuery) 
         let mut all = Suggestions::default();
         if statistics.services().iter().any(|known| **known == *service) {
             for key in REMOTE {
-                let some = statistics.values(Some(AttributeScope::Span), key, "", MOST_NAMES);
+                let some = statistics.values(Some(AttributeScope::Span), key, "", MAX_NAMES);
                 all.names.extend(some.names);
                 all.is_partial |= some.is_partial;
             }
@@ -167,13 +167,13 @@ async fn links(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<
 }
 
 async fn keys(State(reads): State<Reads>) -> Result<Written, Refused> {
-    Ok(reads.ask(|store| names(store.statistics().keys(Some(AttributeScope::Span), "", MOST_NAMES))).await?)
+    Ok(reads.ask(|store| names(store.statistics().keys(Some(AttributeScope::Span), "", MAX_NAMES))).await?)
 }
 
 async fn values(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Result<Written, Refused> {
     let key = required(query.as_deref(), "key")?;
     let list = move |store: &dyn TraceStore| {
-        names(store.statistics().values(Some(AttributeScope::Span), &key, "", MOST_NAMES))
+        names(store.statistics().values(Some(AttributeScope::Span), &key, "", MAX_NAMES))
     };
     Ok(reads.ask(list).await?)
 }

@@ -1,7 +1,7 @@
 //! Parameters of Zipkin's API. Points in time are milliseconds, durations of spans microseconds.
 
 use super::find::{Asked, Terms};
-use crate::{error::Error, parameters::Parameters, search::MOST_TRACES};
+use crate::{error::Error, parameters::Parameters, search::MAX_TRACES};
 use std::{
     collections::{BTreeMap, HashSet},
     ops::{Range, RangeInclusive},
@@ -14,7 +14,7 @@ const MILLISECOND: u64 = 1_000_000;
 const MICROSECOND: u64 = 1_000;
 
 /// The most conditions in one `annotationQuery`.
-const MOST_TERMS: usize = 100;
+const MAX_TERMS: usize = 100;
 
 /// What `GET /api/v2/traces` was asked.
 pub(super) fn traces(parameters: &Parameters, now: u64) -> Result<Asked, Error> {
@@ -63,11 +63,10 @@ pub(super) fn ids(text: &str) -> Result<Vec<TraceId>, Error> {
     }
     match ids.len() {
         1 => Err(Error::parameter("traceIds", "ask /api/v2/trace/{traceId} for a single trace")),
-        2..=MOST_TRACES => Ok(ids),
-        _ => Err(Error::parameter(
-            "traceIds",
-            format!("at most {MOST_TRACES} traces can be asked for at once"),
-        )),
+        2..=MAX_TRACES => Ok(ids),
+        _ => {
+            Err(Error::parameter("traceIds", format!("at most {MAX_TRACES} traces can be asked for at once")))
+        }
     }
 }
 
@@ -85,10 +84,10 @@ fn terms(text: &str) -> Result<BTreeMap<String, Option<String>>, Error> {
             }
         }
     }
-    if terms.len() > MOST_TERMS || terms.contains_key("") {
+    if terms.len() > MAX_TERMS || terms.contains_key("") {
         return Err(Error::parameter(
             "annotationQuery",
-            format!("it must be at most {MOST_TERMS} times `word` or `key=value`"),
+            format!("it must be at most {MAX_TERMS} times `word` or `key=value`"),
         ));
     }
     Ok(terms)
@@ -96,16 +95,16 @@ fn terms(text: &str) -> Result<BTreeMap<String, Option<String>>, Error> {
 
 fn durations(parameters: &Parameters) -> Result<Option<RangeInclusive<u64>>, Error> {
     let least = positive(parameters, "minDuration")?;
-    let most = positive(parameters, "maxDuration")?;
-    match (least, most) {
+    let max = positive(parameters, "maxDuration")?;
+    match (least, max) {
         (None, Some(_)) => Err(Error::parameter("maxDuration", "it is only valid with minDuration")),
-        (Some(least), Some(most)) if most < least => {
+        (Some(least), Some(max)) if max < least => {
             Err(Error::parameter("maxDuration", "it is less than minDuration"))
         }
-        (least, most) => Ok(least.map(|least| {
+        (least, max) => Ok(least.map(|least| {
             // The whole microsecond counts: durations in answers are whole ones.
-            let most = most.map_or(u64::MAX, |most| nanos(most, MICROSECOND).saturating_add(MICROSECOND - 1));
-            nanos(least, MICROSECOND)..=most
+            let max = max.map_or(u64::MAX, |max| nanos(max, MICROSECOND).saturating_add(MICROSECOND - 1));
+            nanos(least, MICROSECOND)..=max
         })),
     }
 }

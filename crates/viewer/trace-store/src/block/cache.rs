@@ -56,13 +56,13 @@ impl Cache {
 }
 
 impl Generations {
-    fn insert(&mut self, key: Key, entry: Entry, most: usize) {
+    fn insert(&mut self, key: Key, entry: Entry, max: usize) {
         // What an entry takes beside its own bytes.
         let size = entry.1 + 128;
-        if size > most {
+        if size > max {
             return;
         }
-        if self.young_bytes + size > most {
+        if self.young_bytes + size > max {
             self.old = std::mem::replace(&mut self.young, HashMap::new());
             self.young_bytes = 0;
         }

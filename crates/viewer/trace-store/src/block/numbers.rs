@@ -76,8 +76,8 @@ pub(crate) fn put(out: &mut Vec<u8>, numbers: &[u64], hint: Hint) {
 
 /// The different numbers and the place of each, when a byte is enough for the place and it pays.
 fn dictionary(numbers: &[u64]) -> Option<(Vec<u64>, Vec<u8>)> {
-    let most = (numbers.len() / 4).min(256);
-    if most == 0 {
+    let max = (numbers.len() / 4).min(256);
+    if max == 0 {
         return None;
     }
     let mut places: HashMap<u64, u8> = HashMap::new();
@@ -91,7 +91,7 @@ fn dictionary(numbers: &[u64]) -> Option<(Vec<u64>, Vec<u8>)> {
                 if let Some(id) = places.get(number) {
                     *id
                 } else {
-                    let id = u8::try_from(values.len()).ok().filter(|_| values.len() < most)?;
+                    let id = u8::try_from(values.len()).ok().filter(|_| values.len() < max)?;
                     places.insert(*number, id);
                     values.push(*number);
                     id

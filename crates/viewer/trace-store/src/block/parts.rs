@@ -14,7 +14,7 @@ use zstd::{
 const SMALL: usize = 512;
 
 /// No part is longer than this, or something is wrong.
-const LONGEST: usize = 1 << 30;
+const MAX: usize = 1 << 30;
 
 /// Level 3 is where more time begins to buy little.
 const LEVEL: i32 = 3;
@@ -133,7 +133,7 @@ thread_local! {
 pub(crate) fn unpack(part: Vec<u8>) -> Result<Bytes, Damaged> {
     let mut reader = Reader::new(part.into());
     let length = reader.count()?;
-    if length > LONGEST {
+    if length > MAX {
         return Err(Damaged("a part is too long"));
     }
     let packed = reader.take(reader.left())?;

@@ -270,8 +270,8 @@ fn narrow(number: u64) -> u32 {
 }
 
 /// The ranges as one list of places.
-fn places(ranges: &[Range<usize>], most: usize) -> Vec<usize> {
-    ranges.iter().flat_map(|range| range.start.min(most)..range.end.min(most)).collect()
+fn places(ranges: &[Range<usize>], max: usize) -> Vec<usize> {
+    ranges.iter().flat_map(|range| range.start.min(max)..range.end.min(max)).collect()
 }
 
 fn events(reader: &BlockReader<'_>, rows: &[u32], lines: &[Line]) -> Result<Vec<Vec<Event>>, ReadError> {

@@ -39,8 +39,8 @@ pub(crate) struct Files {
     folder: PathBuf,
     list: Vec<FileState>,
     next_number: u64,
-    most_bytes: u64,
-    most_age: u64,
+    max_bytes: u64,
+    max_age: u64,
     sums: Arc<Sums>,
 }
 
@@ -91,8 +91,8 @@ impl Files {
             folder,
             list: Vec::new(),
             next_number: 1,
-            most_bytes: FILE_BYTES.min(settings.budget_bytes / 16),
-            most_age: if age == 0 { u64::MAX } else { age },
+            max_bytes: FILE_BYTES.min(settings.budget_bytes / 16),
+            max_age: if age == 0 { u64::MAX } else { age },
             sums: Arc::default(),
         }
     }
@@ -102,7 +102,7 @@ impl Files {
     }
 
     fn log_pages(&self) -> u64 {
-        (self.most_bytes / 8 / 4096).clamp(4, 1024)
+        (self.max_bytes / 8 / 4096).clamp(4, 1024)
     }
 
     /// Takes a file that was there when the store was opened, with its blocks.
@@ -165,8 +165,8 @@ impl Files {
         if let Some(place) = place
             && let Some(state) = self.list.get_mut(place)
         {
-            let is_young = arrival.saturating_sub(state.first_arrival) < self.most_age;
-            if state.counts.is_empty() || (state.bytes < self.most_bytes && is_young) {
+            let is_young = arrival.saturating_sub(state.first_arrival) < self.max_age;
+            if state.counts.is_empty() || (state.bytes < self.max_bytes && is_young) {
                 return Ok(place);
             }
             state.file.seal()?;

@@ -64,8 +64,8 @@ pub(crate) fn is_full(head: &Generation, settings: &Settings) -> bool {
 
 /// Whether it is full to a half, a third, and so on.
 fn is_full_to(head: &Generation, settings: &Settings, part: usize) -> bool {
-    let most_bytes = HEAD_BYTES.min(settings.budget_bytes / 16).max(1);
-    head.records * part >= settings.head_spans || (head.bytes * part) as u64 >= most_bytes
+    let max_bytes = HEAD_BYTES.min(settings.budget_bytes / 16).max(1);
+    head.records * part >= settings.head_spans || (head.bytes * part) as u64 >= max_bytes
 }
 
 /// The thread's state.

@@ -162,10 +162,10 @@ impl BlockStore {
     fn has_room(&self, bytes: usize) -> bool {
         let settings = &self.shared.settings;
         let waiting = self.shared.pending.fetch_add(bytes, Ordering::Relaxed);
-        let most_bytes = HEAD_BYTES.min(usize::try_from(settings.budget_bytes).unwrap_or(usize::MAX));
+        let max_bytes = HEAD_BYTES.min(usize::try_from(settings.budget_bytes).unwrap_or(usize::MAX));
         let has_head_room = {
             let current = &self.shared.view.read().current;
-            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < most_bytes
+            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < max_bytes
         };
         let has_room = (waiting == 0 || waiting + bytes <= settings.pending_bytes) && has_head_room;
         if !has_room {

@@ -316,12 +316,12 @@ fn many_different_spans_of_one_id_are_all_kept_and_equal_ones_once() {
 #[test]
 fn a_service_with_an_endless_name_is_accounted_for_with_the_others() {
     each_store(&settings(), |store, settle| {
-        let (most, beyond) = ("n".repeat(1024), "n".repeat(1025));
-        keep(store, vec![span(&most, 1, 10), span(&beyond, 1, 11), span(&beyond, 2, 12)]);
+        let (max, beyond) = ("n".repeat(1024), "n".repeat(1025));
+        keep(store, vec![span(&max, 1, 10), span(&beyond, 1, 11), span(&beyond, 2, 12)]);
         settle();
         let accounts: Vec<_> =
             store.ledger().services.iter().map(|one| (one.service.to_string(), one.stored)).collect();
-        assert_eq!(accounts, [("(other)".to_owned(), 2), (most, 1)]);
+        assert_eq!(accounts, [("(other)".to_owned(), 2), (max, 1)]);
         assert_eq!(balance(store), (3, 3, 0, 0));
         let trace = store.traces(&[trace_id(2)]).unwrap().remove(0);
         assert_eq!(trace.spans[0].service(), beyond.as_str(), "the span itself keeps its name");

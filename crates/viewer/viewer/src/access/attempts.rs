@@ -18,7 +18,7 @@ const ALLOWED: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// Addresses that are counted apart.
-const MOST_ADDRESSES: usize = 1024;
+const MAX_ADDRESSES: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Attempts(Mutex<HashMap<IpAddr, Failures>>);
@@ -42,11 +42,11 @@ impl Attempts {
     /// A wrong token came from the address.
     pub(super) fn failed(&self, address: IpAddr, now: Instant) {
         let mut counted = self.counted();
-        if counted.len() >= MOST_ADDRESSES {
+        if counted.len() >= MAX_ADDRESSES {
             counted.retain(|_, failures| now.duration_since(failures.since) < WINDOW);
         }
         let mut key = one_holder(address);
-        if counted.len() >= MOST_ADDRESSES && !counted.contains_key(&key) {
+        if counted.len() >= MAX_ADDRESSES && !counted.contains_key(&key) {
             key = REST;
         }
         let failures = counted.entry(key).or_insert(Failures { count: 0, since: now });
@@ -90,7 +90,7 @@ mod tests {
         for number in 0..3000 {
             attempts.failed(Ipv4Addr::from_bits(number).into(), start);
         }
-        assert_eq!(attempts.counted().len(), MOST_ADDRESSES + 1);
+        assert_eq!(attempts.counted().len(), MAX_ADDRESSES + 1);
         assert!(attempts.wait(Ipv4Addr::from_bits(2999).into(), start).is_some(), "the rest share a count");
         assert_eq!(attempts.wait(Ipv4Addr::from_bits(5).into(), start), None);
         attempts.failed(Ipv4Addr::from_bits(9999).into(), start + WINDOW);

@@ -11,10 +11,10 @@ use waypost_trace_statistics::AttributeScope;
 use waypost_trace_store::{AttributeFilter, SpanFilter, Test};
 
 /// Conditions on attributes in one filter.
-const MOST_CONDITIONS: usize = 16;
+const MAX_CONDITIONS: usize = 16;
 
 /// Filters on other spans of the trace.
-const MOST_OTHERS: usize = 8;
+const MAX_OTHERS: usize = 8;
 
 pub(super) const SCOPES: [(&str, AttributeScope); 4] = [
     ("span", AttributeScope::Span),
@@ -53,7 +53,7 @@ pub(super) fn span(parameters: &mut Parameters) -> Result<SpanFilter, Problem> {
 
 /// Takes the filters on other spans of the same trace, each a query string of its own.
 pub(super) fn others(parameters: &mut Parameters) -> Result<Vec<SpanFilter>, Problem> {
-    let queries = parameters.repeated("with", MOST_OTHERS)?;
+    let queries = parameters.repeated("with", MAX_OTHERS)?;
     let filter = |query: String| {
         let mut inner = Parameters::of(&query, parameters.now())?;
         let filter = span(&mut inner)?;
@@ -65,7 +65,7 @@ pub(super) fn others(parameters: &mut Parameters) -> Result<Vec<SpanFilter>, Pro
 }
 
 fn attributes(parameters: &mut Parameters) -> Result<Vec<AttributeFilter>, Problem> {
-    let conditions = parameters.repeated("attr", MOST_CONDITIONS)?;
+    let conditions = parameters.repeated("attr", MAX_CONDITIONS)?;
     let refused = |reason| Problem::parameter("attr", reason);
     conditions.iter().map(|text| condition(text).map_err(refused)).collect()
 }

@@ -8,7 +8,7 @@ use waypost_trace_model::{Kind, Text};
 use waypost_trace_statistics::Suggestions;
 
 /// Names in one answer.
-const MOST: usize = 500;
+const MAX: usize = 500;
 
 /// Keys and values when no limit is given: what fits below a search box.
 const BELOW_A_BOX: usize = 20;
@@ -44,7 +44,7 @@ pub(super) async fn services(
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     let part = parameters.text("part")?.unwrap_or_default().to_lowercase();
-    let limit = parameters.count("limit", MOST, 1..=MOST)?;
+    let limit = parameters.count("limit", MAX, 1..=MAX)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
         let mut names = store.statistics().services();
@@ -60,7 +60,7 @@ pub(super) async fn operations(
 ) -> Result<Response, Problem> {
     let service = parameters.required("service")?;
     let part = parameters.text("part")?.unwrap_or_default().to_lowercase();
-    let limit = parameters.count("limit", MOST, 1..=MOST)?;
+    let limit = parameters.count("limit", MAX, 1..=MAX)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
         let mut names = store.statistics().operations(&service);
@@ -74,7 +74,7 @@ pub(super) async fn operations(
 pub(super) async fn keys(State(api): State<Api>, mut parameters: Parameters) -> Result<Response, Problem> {
     let scope = parameters.choice("scope", &SCOPES)?;
     let part = parameters.text("part")?.unwrap_or_default();
-    let limit = parameters.count("limit", BELOW_A_BOX, 1..=MOST)?;
+    let limit = parameters.count("limit", BELOW_A_BOX, 1..=MAX)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
         Ok(Names::from(store.statistics().keys(scope, &part, limit)))
@@ -86,7 +86,7 @@ pub(super) async fn values(State(api): State<Api>, mut parameters: Parameters) -
     let scope = parameters.choice("scope", &SCOPES)?;
     let key = parameters.required("key")?;
     let part = parameters.text("part")?.unwrap_or_default();
-    let limit = parameters.count("limit", BELOW_A_BOX, 1..=MOST)?;
+    let limit = parameters.count("limit", BELOW_A_BOX, 1..=MAX)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
         Ok(Names::from(store.statistics().values(scope, &key, &part, limit)))

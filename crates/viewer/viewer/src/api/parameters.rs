@@ -35,13 +35,13 @@ impl Parameters {
         self.now
     }
 
-    /// Every value of a parameter that may be repeated, at most `most`.
-    pub(crate) fn repeated(&mut self, name: &'static str, most: usize) -> Result<Vec<String>, Problem> {
+    /// Every value of a parameter that may be repeated, at most `max`.
+    pub(crate) fn repeated(&mut self, name: &'static str, max: usize) -> Result<Vec<String>, Problem> {
         self.known.push(name);
         let mut values = self.values.remove(name).unwrap_or_default();
         values.retain(|value| !value.is_empty());
-        if values.len() > most {
-            return Err(Problem::parameter(name, format!("may be given at most {most} times")));
+        if values.len() > max {
+            return Err(Problem::parameter(name, format!("may be given at most {max} times")));
         }
         Ok(values)
     }
@@ -81,24 +81,20 @@ impl Parameters {
         bounds: RangeInclusive<usize>,
     ) -> Result<usize, Problem> {
         let Some(text) = self.text(name)? else { return Ok(default) };
-        let (least, most) = (bounds.start(), bounds.end());
-        let refused = || Problem::parameter(name, format!("must be a whole number from {least} to {most}"));
+        let (least, max) = (bounds.start(), bounds.end());
+        let refused = || Problem::parameter(name, format!("must be a whole number from {least} to {max}"));
         text.parse().ok().filter(|count| bounds.contains(count)).ok_or_else(refused)
     }
 
     /// Two durations, both ends included.
-    pub(crate) fn durations(
-        &mut self,
-        least: &'static str,
-        most: &'static str,
-    ) -> Result<NanoRange, Problem> {
+    pub(crate) fn durations(&mut self, least: &'static str, max: &'static str) -> Result<NanoRange, Problem> {
         let mut read = |name| -> Result<Option<u64>, Problem> {
             let Some(text) = self.text(name)? else { return Ok(None) };
             units::duration(&text).map(Some).map_err(|reason| Problem::parameter(name, reason))
         };
-        let (from, to) = (read(least)?.unwrap_or(0), read(most)?.unwrap_or(u64::MAX));
+        let (from, to) = (read(least)?.unwrap_or(0), read(max)?.unwrap_or(u64::MAX));
         if from > to {
-            return Err(Problem::parameter(least, format!("is more than `{most}`")));
+            return Err(Problem::parameter(least, format!("is more than `{max}`")));
         }
         Ok(from..=to)
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use waypost_trace_model::{SpanId, StatusCode, TraceId};
 
 /// Matches of one trace in one answer.
-const MOST_MATCHES: usize = 10_000;
+const MAX_MATCHES: usize = 10_000;
 
 #[derive(Serialize)]
 struct Scatter {
@@ -60,9 +60,9 @@ pub(super) async fn matches(
     let filter = filter::span(&mut parameters)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
-        let mut span_ids = store.matching(trace, &filter, MOST_MATCHES + 1)?;
-        let is_partial = span_ids.len() > MOST_MATCHES;
-        span_ids.truncate(MOST_MATCHES);
+        let mut span_ids = store.matching(trace, &filter, MAX_MATCHES + 1)?;
+        let is_partial = span_ids.len() > MAX_MATCHES;
+        span_ids.truncate(MAX_MATCHES);
         Ok(Matches { span_ids, is_partial })
     };
     api.reads.answer(read).await

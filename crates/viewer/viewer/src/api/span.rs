@@ -12,13 +12,13 @@ use waypost_trace_model::{Event, Link, LogRecord, Resource, Scope, Span, SpanId,
 use waypost_trace_store::{Query, SpanFilter, TraceStore};
 
 /// Traces whose links back are looked at.
-const MOST_LINKING_TRACES: usize = 20;
+const MAX_LINKING_TRACES: usize = 20;
 
 /// Spans of one such trace that are looked at.
-const MOST_LINKING_SPANS: usize = 100;
+const MAX_LINKING_SPANS: usize = 100;
 
 /// Linked traces of which it is said whether they are kept.
-const MOST_LINKED_TRACES: usize = 256;
+const MAX_LINKED_TRACES: usize = 256;
 
 pub(super) async fn span(State(api): State<Api>, path: Path, _: NoParameters) -> Result<Response, Problem> {
     let (trace, span) = (path.trace()?, path.span()?);
@@ -52,7 +52,7 @@ impl Details {
         let mut linked: Vec<TraceId> = links.map(|link| link.trace_id).collect();
         linked.sort_unstable();
         linked.dedup();
-        linked.truncate(MOST_LINKED_TRACES);
+        linked.truncate(MAX_LINKED_TRACES);
         let kept = store.summaries(&linked)?.into_iter().map(|summary| summary.id).collect();
         let (linked_from, linked_from_is_partial) = linked_from(store, trace, span)?;
         let looked_for = linked.into_iter().collect();
@@ -73,14 +73,14 @@ fn linked_from(
     span: SpanId,
 ) -> Result<(Vec<LinkedFrom>, bool), Problem> {
     let filter = SpanFilter { linked_trace: Some(trace), ..SpanFilter::default() };
-    let query = Query { spans: vec![filter.clone()], limit: MOST_LINKING_TRACES, ..Query::default() };
+    let query = Query { spans: vec![filter.clone()], limit: MAX_LINKING_TRACES, ..Query::default() };
     let found = store.find(&query)?;
     let mut is_partial = found.next.is_some();
     let mut linking = Vec::new();
     for found in found.matches {
-        let mut ids = store.matching(found.trace_id, &filter, MOST_LINKING_SPANS + 1)?;
-        is_partial |= ids.len() > MOST_LINKING_SPANS;
-        ids.truncate(MOST_LINKING_SPANS);
+        let mut ids = store.matching(found.trace_id, &filter, MAX_LINKING_SPANS + 1)?;
+        is_partial |= ids.len() > MAX_LINKING_SPANS;
+        ids.truncate(MAX_LINKING_SPANS);
         let (spans, _) = store.spans(found.trace_id, &ids)?;
         let points_here = |link: &Link| link.trace_id == trace && link.span_id == span;
         let from = spans.iter().filter(|span| span.links.iter().any(points_here));

@@ -48,7 +48,7 @@ pub(crate) use plan::Parts;
 pub(crate) use scope::Scope;
 
 /// A clock cannot add any duration; nobody waits longer than this.
-const LONGEST_DEADLINE: Duration = Duration::from_hours(24);
+const MAX_DEADLINE: Duration = Duration::from_hours(24);
 
 /// An exporter that cannot be started.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Exports {
 
     /// Blocks up to the deadline.
     pub(crate) fn flush(&self, deadline: Duration) -> FlushReport {
-        let (start, deadline) = (Instant::now(), deadline.min(LONGEST_DEADLINE));
+        let (start, deadline) = (Instant::now(), deadline.min(MAX_DEADLINE));
         let complete = self.command(start + deadline, Command::Flush);
         FlushReport {
             complete,
@@ -146,7 +146,7 @@ impl Exports {
 
     /// Blocks up to the deadline.
     pub(crate) fn shutdown(&self, deadline: Duration) -> ShutdownReport {
-        let (start, deadline) = (Instant::now(), deadline.min(LONGEST_DEADLINE));
+        let (start, deadline) = (Instant::now(), deadline.min(MAX_DEADLINE));
         // The loops stop a little earlier, so that what they count last is in the report.
         let stop_by = tokio::time::Instant::from_std(start + deadline.mul_f64(0.95));
         let complete = self.command(start + deadline, |done| Command::Stop(stop_by, done));

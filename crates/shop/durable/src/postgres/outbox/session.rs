@@ -62,12 +62,12 @@ impl Sessions {
     /// counts the lease from.
     pub(super) async fn try_lead(&self, relay: &str, lease: Duration) -> Result<Option<Leadership>, Error> {
         let mut sessions = self.of_relays.lock().await;
-        let (asked_at, patience) = (Instant::now(), self.database.shared.patience);
+        let (asked_at, max_wait) = (Instant::now(), self.database.shared.max_wait);
         if let Some(mut session) = sessions.remove(relay) {
             let asked = if session.leads {
-                within(patience, session.connection.execute("SELECT 1")).await.map(|_| true)
+                within(max_wait, session.connection.execute("SELECT 1")).await.map(|_| true)
             } else {
-                within(patience, take(&mut session.connection, self.database.schema(), lease)).await
+                within(max_wait, take(&mut session.connection, self.database.schema(), lease)).await
             };
             // One that was lost is no answer: a new one asks.
             if let Ok(leads) = asked {
@@ -75,7 +75,7 @@ impl Sessions {
             }
         }
         let mut connection = self.database.shared.pool.connect().await?;
-        let taken = within(patience, take(&mut connection, self.database.schema(), lease)).await;
+        let taken = within(max_wait, take(&mut connection, self.database.schema(), lease)).await;
         match taken {
             Ok(leads) => Ok(self.keep(&mut sessions, relay, Session { connection, leads }, asked_at, lease)),
             Err(error) => {
@@ -105,7 +105,7 @@ impl Sessions {
         if let Some(mut session) = sessions.remove(relay) {
             // Said before it ends, because the server takes a moment to notice that.
             let unlock = session.connection.execute("SELECT pg_advisory_unlock_all()");
-            if within(self.database.shared.patience, unlock).await.is_ok() {
+            if within(self.database.shared.max_wait, unlock).await.is_ok() {
                 close(session.connection).await;
             }
         }

@@ -119,9 +119,9 @@ pub(super) fn quick() -> Policy {
         attempts: 3,
         budget: Duration::from_secs(5),
         attempt_timeout: Duration::from_secs(5),
-        pause: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(2) },
+        pause: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) },
         undo_attempts: 3,
-        round_pause: Backoff { first: Duration::from_millis(1), most: Duration::from_millis(2) },
+        round_pause: Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) },
     }
 }
 
@@ -315,7 +315,7 @@ async fn a_cancel_that_comes_in_before_the_pivot_wins_over_the_confirmation() {
 async fn a_cancel_ends_the_repetitions_of_a_step() {
     let shop = Shop::with(&[("reserve", &[Act::IsUnknown; 9])]);
     let hour = Duration::from_hours(1);
-    let policy = Policy { pause: Backoff { first: hour, most: hour }, budget: hour * 10, ..quick() };
+    let policy = Policy { pause: Backoff { first: hour, max: hour }, budget: hour * 10, ..quick() };
     let runner = Runner::new(shop, plan(), policy).unwrap();
     let scene = Scene { runner, ..Scene::new(Shop::default(), Paper::default()) };
     scene.paper.rows.lock().unwrap().push(vec![Entry::CancelRequested]);

@@ -1,11 +1,11 @@
 //! What a store keeps when many call it at once. The isolation that each method needs is in the trait's documentation.
 
 use super::with_stock;
-use crate::world::{Timed, assert_adds_up, at, first, order, wish};
+use crate::world::{Timed, assert_adds_up, at, first, order, request};
 use std::future::Future;
 use waypost_api::ErrorCode;
 use waypost_durable::Epoch;
-use waypost_inventory::domain::{Generation, ReservationState, Wish};
+use waypost_inventory::domain::{Generation, NewReservation, ReservationState};
 
 on_each_store! {
     orders_of_the_same_products_never_take_more_than_there_is
@@ -32,10 +32,10 @@ async fn orders_of_the_same_products_never_take_more_than_there_is(store: Timed)
         [&[("a", 1), ("b", 1)], &[("b", 1), ("a", 1)], &[("c", 1), ("a", 1)], &[("b", 1), ("c", 1)]];
     let orders = (0..40).map(|number| {
         let store = store.clone();
-        let wish = wish(&format!("order-{number}"), wanted[number % wanted.len()]);
+        let request = request(&format!("order-{number}"), wanted[number % wanted.len()]);
         async move {
-            let id = wish.order.clone();
-            match store.when(at(0)).reserve(wish).await {
+            let id = request.order.clone();
+            match store.when(at(0)).reserve(request).await {
                 Ok(_) if number % 3 == 0 => {
                     store.when(at(1)).release(id, first(), Epoch::FIRST).await.unwrap();
                 }
@@ -55,7 +55,7 @@ async fn a_hold_ends_exactly_once(store: Timed) {
     with_stock(&store, &[("a", 20)]).await;
     let names: Vec<String> = (0..20).map(|number| format!("order-{number}")).collect();
     for name in &names {
-        store.when(at(0)).reserve(wish(name, &[("a", 1)])).await.unwrap();
+        store.when(at(0)).reserve(request(name, &[("a", 1)])).await.unwrap();
     }
     // Whose clocks do not agree: for one of them the holds have run out.
     let sweeping: Vec<_> = (0..20)
@@ -88,8 +88,11 @@ async fn of_the_attempts_of_one_order_one_has_the_stock(store: Timed) {
     with_stock(&store, &[("a", 9), ("b", 9)]).await;
     let attempts = (1..9).map(|generation| {
         let store = store.clone();
-        let wish = Wish { generation: Generation::new(generation), ..wish("one", &[("b", 2), ("a", 1)]) };
-        async move { drop(store.when(at(0)).reserve(wish).await) }
+        let request = NewReservation {
+            generation: Generation::new(generation),
+            ..request("one", &[("b", 2), ("a", 1)])
+        };
+        async move { drop(store.when(at(0)).reserve(request).await) }
     });
     at_once(attempts).await;
     let committed = store.when(at(1)).commit(order("one"), Epoch::FIRST).await.unwrap();

@@ -1,13 +1,13 @@
 //! How the statements of the hot path find their rows, on tables of many.
 
-use crate::world::{first, order, product, wish};
+use crate::world::{first, order, product, request};
 use std::time::Duration;
 use waypost_durable::{
     Epoch,
     postgres::{Server, testing},
 };
 use waypost_inventory::{
-    domain::{Generation, Wish},
+    domain::{Generation, NewReservation},
     store::{PostgresStore, Store},
 };
 use waypost_telemetry::Telemetry;
@@ -33,16 +33,18 @@ async fn hot_path(server: &Server) {
     for number in 0..20 {
         let name = format!("order-{number}");
         store.product(product("p-7")).await.unwrap().unwrap();
-        let held = Wish { lasts: Duration::from_mins(1), ..wish(&name, &[("p-1", 1), ("p-2", 1)]) };
+        let held =
+            NewReservation { lasts: Duration::from_mins(1), ..request(&name, &[("p-1", 1), ("p-2", 1)]) };
         store.reserve(held.clone()).await.unwrap();
         store.reserve(held.clone()).await.unwrap();
-        store.reserve(Wish { generation: Generation::new(2), ..held }).await.unwrap();
+        store.reserve(NewReservation { generation: Generation::new(2), ..held }).await.unwrap();
         if number % 2 == 0 {
             store.commit(order(&name), Epoch::FIRST.next()).await.unwrap();
         } else {
             store.release(order(&name), Generation::new(2), Epoch::FIRST).await.unwrap();
         }
-        let over = Wish { lasts: Duration::ZERO, ..wish(&format!("over-{number}"), &[("p-3", 1)]) };
+        let over =
+            NewReservation { lasts: Duration::ZERO, ..request(&format!("over-{number}"), &[("p-3", 1)]) };
         store.reserve(over).await.unwrap();
         assert!(store.has_run_out().await.unwrap());
         assert_eq!(store.expire(10).await.unwrap(), 1);

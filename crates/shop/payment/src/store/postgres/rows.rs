@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    domain::{Change, Generation, Payment, PaymentState, Refund, RefundState, RefundWish},
+    domain::{Change, Generation, NewRefund, Payment, PaymentState, Refund, RefundState},
 };
 use waypost_api::{Money, OrderId, Timestamp, TransactionId};
 use waypost_durable::{
@@ -205,7 +205,7 @@ impl StoredRefund {
     /// The refund, whose currency is its payment's.
     pub(super) fn of(self, payment: &Payment) -> Refund {
         Refund {
-            wish: RefundWish {
+            request: NewRefund {
                 order: payment.order.clone(),
                 key: self.key,
                 amount: Money::new(self.amount, payment.amount.currency()),

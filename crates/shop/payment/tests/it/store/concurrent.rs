@@ -96,8 +96,8 @@ async fn refunds_at_once_give_back_no_more_than_was_captured(store: Timed) {
     let payment = captured(&store, "one").await;
     let part = AMOUNT / 3;
     let refunds = (0..10).map(|number| {
-        let (store, wish) = (store.clone(), refund("one", number, part));
-        async move { store.when(at(2)).begin_refund(wish, Some(Epoch::FIRST)).await }
+        let (store, request) = (store.clone(), refund("one", number, part));
+        async move { store.when(at(2)).begin_refund(request, Some(Epoch::FIRST)).await }
     });
     let mut begun = Vec::new();
     for answer in at_once(refunds).await {
@@ -114,7 +114,7 @@ async fn refunds_at_once_give_back_no_more_than_was_captured(store: Timed) {
         refunded += part;
         let status = if refunded == AMOUNT { ChargeStatus::Refunded } else { ChargeStatus::Captured };
         let done = RefundOutcome::Done(charge(&payment, status, refunded));
-        store.when(at(3)).end_refund(refund.wish.key, refund.number, done).await.unwrap();
+        store.when(at(3)).end_refund(refund.request.key, refund.number, done).await.unwrap();
     }
     assert_eq!(store.totals(Currency::USD).await.unwrap().refunded, part * 3);
     assert_sound(&*store, &["one"]).await;

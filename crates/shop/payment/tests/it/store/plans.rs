@@ -6,7 +6,7 @@ use waypost_durable::{
     postgres::{Server, testing},
 };
 use waypost_payment::{
-    domain::{ChargeStatus, Finding, RefundWish, ReviewTimes},
+    domain::{ChargeStatus, Finding, NewRefund, ReviewTimes},
     store::{PostgresStore, RefundOutcome, Store},
 };
 use waypost_telemetry::Telemetry;
@@ -40,11 +40,12 @@ async fn hot_path(server: &Server) {
         let taken = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
         store.record(order(&name), first(), taken).await.unwrap();
         store.newest(order(&name)).await.unwrap().unwrap();
-        let wish = RefundWish { order: order(&name), key: format!("{name}:refund"), amount: dollars(AMOUNT) };
-        store.begin_refund(wish.clone(), Some(Epoch::FIRST)).await.unwrap();
-        store.end_refund(wish.key.clone(), 1, RefundOutcome::NoAnswer).await.unwrap();
+        let request =
+            NewRefund { order: order(&name), key: format!("{name}:refund"), amount: dollars(AMOUNT) };
+        store.begin_refund(request.clone(), Some(Epoch::FIRST)).await.unwrap();
+        store.end_refund(request.key.clone(), 1, RefundOutcome::NoAnswer).await.unwrap();
         let back = RefundOutcome::Done(charge(&payment, ChargeStatus::Refunded, AMOUNT));
-        store.end_refund(wish.key, 1, back).await.unwrap();
+        store.end_refund(request.key, 1, back).await.unwrap();
         store.give_up(order(&format!("never-{number}")), first(), Epoch::FIRST).await.unwrap();
         store.due(10).await.unwrap();
     }

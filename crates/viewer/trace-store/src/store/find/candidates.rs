@@ -23,7 +23,7 @@ pub(crate) struct Candidates {
     /// Traces that have a hit at or before the cursor.
     before: HashSet<TraceId>,
     horizon: Option<Place>,
-    most: usize,
+    max: usize,
 }
 
 impl Candidates {
@@ -35,7 +35,7 @@ impl Candidates {
             done: HashSet::default(),
             before: HashSet::default(),
             horizon: None,
-            most: LEAST.max(limit.saturating_mul(4)),
+            max: LEAST.max(limit.saturating_mul(4)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Candidates {
         }
         self.place_of.insert(trace, place);
         self.waiting.insert(place, (trace, hit));
-        if self.waiting.len() > self.most
+        if self.waiting.len() > self.max
             && let Some((beyond, (trace, _))) = self.waiting.pop_last()
         {
             self.place_of.remove(&trace);
