@@ -29,7 +29,7 @@ settings! {
         /// Port 0 takes any.
         pub(crate) listen: std::net::SocketAddr = ([127, 0, 0, 1], 9090).into(),
         /// Time that an order may wait.
-        pub(crate) max_wait: Duration = Duration::from_secs(2),
+        pub(crate) patience: Duration = Duration::from_secs(2),
         /// Largest order.
         pub(crate) order_size: ByteSize = ByteSize::kib(64),
         /// How the cook feels.
@@ -83,7 +83,7 @@ fn each_layer_covers_the_one_below() {
     let loaded = load_shop(&sources).unwrap();
     let shop = &loaded.value;
     assert_eq!((shop.name.as_str(), shop.kitchen.cooks, shop.kitchen.mood), ("flag", 5, Mood::Busy));
-    assert_eq!(shop.kitchen.max_wait, Duration::from_millis(500));
+    assert_eq!(shop.kitchen.patience, Duration::from_millis(500));
     assert_eq!(loaded.origin("name"), Origin::Flag("--set name".to_owned()));
     assert_eq!(
         loaded.origin("kitchen.patience"),
@@ -170,8 +170,8 @@ fn a_rule_between_values_is_told_with_the_place_of_the_value() {
     let check = |shop: &Shop| {
         let kitchen = Complaint::new("cooks", "somebody has to cook").under("kitchen");
         let name = Complaint::new("name", "must not be empty");
-        let max_wait = Complaint::new("kitchen.patience", "already told by its type");
-        if shop.kitchen.cooks == 0 { vec![kitchen, name, max_wait] } else { vec![] }
+        let patience = Complaint::new("kitchen.patience", "already told by its type");
+        if shop.kitchen.cooks == 0 { vec![kitchen, name, patience] } else { vec![] }
     };
     let problems: Vec<String> = load(&sources, check).unwrap_err().iter().map(ToString::to_string).collect();
     let expected = [
