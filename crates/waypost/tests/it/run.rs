@@ -83,7 +83,7 @@ fn a_restart_resumes_at_once_what_its_own_node_was_working_on() {
             .env("WAYPOST_RUNTIME__NODE", node)
             .env("WAYPOST_ORDER__LEASE", "1h")
             .env("WAYPOST_ORDER__SWEEP_INTERVAL", "10ms")
-            .env("WAYPOST_ORDER__LONGEST_WAIT", "100ms")
+            .env("WAYPOST_ORDER__MAX_WAIT", "100ms")
             .env("WAYPOST_ORDER__STEPS__BUDGET", "1h")
             .env("WAYPOST_ORDER__STEPS__ATTEMPTS", "100000")
             .env("WAYPOST_ORDER__PAYMENT_TARGET", "http://127.0.0.1:9")

@@ -7,7 +7,9 @@ use waypost_testkit::until;
 use super::Running;
 use crate::alone;
 
-const OF_SHOP: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'waypost%'";
+/// The server's `max_connections`.
+const CONNECTIONS: usize = 70;
+
 const END_SHOP: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'waypost%'";
 
@@ -15,7 +17,7 @@ const END_SHOP: &str =
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_recover_when_strangers_had_all_connections() {
     let _alone = alone().await;
-    let server = OwnPostgres::start(&[("max_connections", "70")]);
+    let server = OwnPostgres::start(&[("max_connections", &CONNECTIONS.to_string())]);
     let url = server.url();
     let running = Running::on(&server, &[]).await;
     let strangers = all_connections(&url).await;
@@ -29,7 +31,7 @@ async fn roles_recover_when_strangers_had_all_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_end_when_the_roles_share_too_few_connections() {
     let _alone = alone().await;
-    let server = OwnPostgres::start(&[("max_connections", "70")]);
+    let server = OwnPostgres::start(&[("max_connections", &CONNECTIONS.to_string())]);
     let running = Running::on(&server, &[("database.idle_timeout", "1s")]).await;
     let mut strangers = all_connections(&server.url()).await;
     strangers.truncate(strangers.len() - FEW);
@@ -48,18 +50,13 @@ const FEW: usize = 14;
 const ENDED: &str =
     "SELECT count(*) FROM waypost_order.orders WHERE status IN ('completed', 'failed', 'cancelled')";
 
-/// Sessions that have all connections of a server.
+/// Sessions that have all connections of a server: as many as it has, not as many as could be had at some moment, as one of
+/// the roles may be connecting just then.
 async fn all_connections(url: &str) -> Vec<Session> {
     let mut sessions = vec![Session::connect(url).await];
-    loop {
-        // A session that was ended may leave its place only now.
-        let more = Session::connect_all(url, 100).await;
-        let had_all = more.is_empty();
-        sessions.extend(more);
-        let first = &mut sessions[0];
-        if first.number(OF_SHOP).await == 0 && had_all {
-            return sessions;
-        }
-        first.execute(END_SHOP).await;
+    while sessions.len() < CONNECTIONS {
+        sessions[0].execute(END_SHOP).await;
+        sessions.extend(Session::connect_all(url, CONNECTIONS - sessions.len()).await);
     }
+    sessions
 }
