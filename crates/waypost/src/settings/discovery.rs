@@ -1,5 +1,6 @@
 //! How roles find the replicas of each other.
 
+use waypost_resilience::grpc::Target;
 use waypost_settings::{Complaint, Duration, settings};
 
 settings! {
@@ -31,5 +32,15 @@ impl Discovery {
         }
         complaints.extend(self.etcd.check().into_iter().map(|complaint| complaint.under("etcd")));
         complaints
+    }
+
+    /// What is wrong with looking this target up, if it is to be looked up in a registry.
+    pub(crate) fn check_target(&self, key: &str, target: &str) -> Option<Complaint> {
+        let Ok(Target::Registered { scheme, .. }) = target.parse() else { return None };
+        if scheme != "etcd" {
+            return Some(Complaint::new(key, format!("there is no registry `{scheme}`; known is `etcd`")));
+        }
+        let reason = "is looked up in etcd, and discovery.etcd.endpoints names none";
+        self.etcd.endpoints.is_empty().then(|| Complaint::new(key, reason))
     }
 }

@@ -212,6 +212,16 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));
     complaints.extend(settings.discovery.check().into_iter().map(|complaint| complaint.under("discovery")));
+    let targets = [
+        ("gateway.order_service", &settings.gateway.order_service),
+        ("gateway.user_service", &settings.gateway.user_service),
+        ("gateway.inventory_service", &settings.gateway.inventory_service),
+        ("order.inventory_target", &settings.order.inventory_target),
+        ("order.payment_target", &settings.order.payment_target),
+    ];
+    for (key, target) in targets {
+        complaints.extend(settings.discovery.check_target(key, target));
+    }
     if settings.cache.kind == CacheKind::Redis {
         let redis = settings.cache.redis.check().into_iter();
         complaints.extend(redis.map(|complaint| complaint.under("cache.redis")));

@@ -73,6 +73,27 @@ fn a_service_address_with_tls_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_target_in_a_registry_takes_that_registry() {
+    let folder = tempdir().unwrap();
+    let check = |endpoints: &str| {
+        let mut command = waypost(folder.path());
+        command
+            .args(["config", "check"])
+            .env("WAYPOST_GATEWAY__ORDER_SERVICE", "etcd:///order")
+            .env("WAYPOST_ORDER__PAYMENT_TARGET", "consul:///payment")
+            .env("WAYPOST_DISCOVERY__ETCD__ENDPOINTS", endpoints);
+        ended(&mut command)
+    };
+    let (without, with) = (check(""), check("http://127.0.0.1:2379"));
+    assert_eq!((without.code, with.code), (64, 64), "{without:?} {with:?}");
+    let missing = "gateway.order_service: is looked up in etcd, and discovery.etcd.endpoints names none";
+    assert!(without.err.contains(missing), "{}", without.err);
+    assert!(!with.err.contains(missing), "{}", with.err);
+    let unknown = "order.payment_target: there is no registry `consul`; known is `etcd`";
+    assert!(with.err.contains(unknown), "{}", with.err);
+}
+
+#[test]
 fn a_database_that_there_is_not_is_refused_with_what_there_is() {
     let folder = tempdir().unwrap();
     let ended = ended(
