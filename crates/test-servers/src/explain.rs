@@ -93,6 +93,15 @@ pub fn scans<'a>(plans: &'a [Plan], tables: &[&str]) -> Vec<&'a Plan> {
     plans.iter().filter(|plan| plan.steps.iter().any(of)).collect()
 }
 
+/// The plans in a log as [`table`] shows them. Fails when there are none, or when one reads one of these tables as a whole.
+pub fn assert_no_scans(log: &str, tables: &[&str]) -> String {
+    let plans = plans(log);
+    let table = table(&plans);
+    assert!(plans.len() > 2, "{log}");
+    assert_eq!(scans(&plans, tables), Vec::<&Plan>::new(), "{table}");
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,6 +144,31 @@ pub fn sequential_scans(server: &Server, name: &str) -> BTreeMap<String, i64> {
     counted.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Runs what a role asks of its store for every order, on tables that `rows` fills. The schema is there already.
+///
+/// # Panics
+/// When one of `tables` was read as a whole.
+pub async fn assert_nothing_is_scanned(
+    server: &Server,
+    name: &str,
+    rows: &str,
+    tables: &[&str],
+    hot_path: impl Future<Output = ()>,
+) {
+    execute(server, name, rows.to_owned());
+    let before = sequential_scans(server, name);
+    hot_path.await;
+    let after = sequential_scans(server, name);
+    for table in tables {
+        assert_eq!(after[*table], before[*table], "{table} was read as a whole");
+    }
+}
+
+/// Fills tables with a million rows each, by what fills them with 20000.
+pub fn fill_with_a_million(server: &Server, name: &str, rows: &str) {
+    execute(server, name, format!("SET statement_timeout = 0; {}", rows.replace("20000", "1000000")));
+}
+
 /// Waits for a future on a thread of its own, as the caller's may be one that a runtime drives.
 #[expect(clippy::expect_used, reason = "a test helper that cannot do its work fails the test")]
 fn wait<T: Send>(future: impl Future<Output = T> + Send) -> T {
