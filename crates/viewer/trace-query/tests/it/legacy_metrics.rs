@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 
 async fn site() -> Site {
     let [web, stock] = cart();
-    Site::with(&[web, stock, lone("shop-web", "0123456789abcdef0123456789abcdef", "01", json!({"kind": 2}))])
-        .await
+    Site::with(&[
+        web,
+        stock,
+        lone("shop-web", "0123456789abcdef0123456789abcdef", "0000000000000001", json!({"kind": 2})),
+    ])
+    .await
 }
 
 /// The family without its points, and the values of the points that are not 0.

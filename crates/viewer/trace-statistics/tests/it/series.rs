@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use waypost_trace_model::{Kind, Resource, Span};
 use waypost_trace_statistics::{
-    Deployment, LatencyCount, Peer, PeerKind, Statistics, Step, Steps, StepsError, Subject, latency_bound,
+    Bounds, Deployment, LatencyCount, Peer, PeerKind, Statistics, Step, Steps, StepsError, Subject,
+    latency_bound,
 };
 
 const DAY: u64 = 24 * HOUR;
@@ -93,7 +94,7 @@ proptest! {
         let (before, after) = sent.split_at(break_at.index(sent.len()));
         let statistics = Statistics::default();
         observe(&statistics, before);
-        let statistics = Statistics::restore(Default::default(), &statistics.checkpoint()).unwrap();
+        let statistics = Statistics::restore(Bounds::default(), &statistics.checkpoint()).unwrap();
         observe(&statistics, after);
         let now = sent.last().unwrap().arrival;
         for age in ages {
@@ -112,7 +113,9 @@ proptest! {
                 service: "shop".into(), name: Some(name.into()), kinds: vec![Kind::Server],
             };
             if let Some(steps) = statistics.series(&subject("get"), &steps) {
-                steps.iter().for_each(|step| assert_recounted(step, width, &sent, |sent| sent.operation == "get"));
+                for step in &steps {
+                    assert_recounted(step, width, &sent, |sent| sent.operation == "get");
+                }
             }
         }
     }
@@ -203,7 +206,7 @@ fn versions_of_a_service_are_kept_with_the_time_they_came() {
     for (version, minute) in [("1.4.0", 0), ("1.4.0", 30), ("1.5.0", 31), ("1.4.0", 32)] {
         statistics.observe(&batch([of_version(version, minute + 1)]), NOW + minute * MINUTE);
     }
-    let restored = Statistics::restore(Default::default(), &statistics.checkpoint()).unwrap();
+    let restored = Statistics::restore(Bounds::default(), &statistics.checkpoint()).unwrap();
     let version = |version: &str, first: u64, last: u64| Deployment {
         version: version.into(),
         first: NOW + first * MINUTE,
@@ -226,7 +229,7 @@ fn counters_never_go_back_and_end_in_other_beyond_their_bound() {
         assert_eq!((&*totals.up_to, totals.duration), (&[0, last + 1][..], (last + 1) * MILLISECOND));
         last = totals.calls;
     }
-    let restored = Statistics::restore(Default::default(), &statistics.checkpoint()).unwrap();
+    let restored = Statistics::restore(Bounds::default(), &statistics.checkpoint()).unwrap();
     assert_eq!(restored.operation_totals(&bounds, 10), statistics.operation_totals(&bounds, 10));
     restored.observe(&batch([span("a", "put", Kind::Server, 900, None).of(7).taking(90)]), NOW + 300 * HOUR);
     let totals = restored.operation_totals(&bounds, 1);
