@@ -6,6 +6,7 @@
 mod appearance;
 mod charts;
 mod large;
+mod overview;
 mod search;
 mod trace;
 
