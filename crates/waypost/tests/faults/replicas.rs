@@ -2,6 +2,7 @@
 //! under load, and nobody notices.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use waypost_test_servers::redis::Keys;
 use waypost_testkit::audit::{Books, audit_server};
 use waypost_testkit::{Behaviour, Client, Collector, Fleet, Role, until};
 
-use crate::course::{Purchase, Told, course};
+use crate::course::{Purchase, Timeouts, Told, course_within};
 use crate::shop::receipt;
 use crate::verdict::Verdict;
 use crate::{alone, number};
@@ -140,15 +141,15 @@ async fn replicas_are_killed_under_load_and_nobody_notices() {
     let at_once =
         verdict.purchases.iter().filter(|purchase| purchase.told.first().is_some_and(Told::is_in_use));
     println!("{} orders were told at the first answer that their key is in use", at_once.count());
-    no_request_failed(&verdict);
+    no_request_failed(&verdict, &collector);
     each_order_is_one_trace(&verdict, &collector).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_are_replaced_one_by_one_and_nobody_notices() {
     let _alone = alone().await;
-    let servers = Servers::start();
-    let mut fleet = servers.fleet(&REPLICAS, None).await;
+    let (servers, collector) = (Servers::start(), Collector::start(Behaviour::Takes).unwrap());
+    let mut fleet = servers.fleet(&REPLICAS, Some(collector.endpoint())).await;
     let roles = places();
     let load = Load::start(&fleet.gateway());
     for (place, role) in roles.iter().enumerate() {
@@ -159,7 +160,7 @@ async fn replicas_are_replaced_one_by_one_and_nobody_notices() {
         }
     }
     let verdict = servers.verdict(&fleet, load.stop().await).await;
-    no_request_failed(&verdict);
+    no_request_failed(&verdict, &collector);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,9 +191,36 @@ fn places() -> Vec<Role> {
     REPLICAS.iter().flat_map(|(role, count)| vec![*role; *count]).collect()
 }
 
-fn no_request_failed(verdict: &Verdict) {
+fn no_request_failed(verdict: &Verdict, collector: &Collector) {
     let failed: Vec<String> = verdict.purchases.iter().flat_map(Purchase::failed_requests).collect();
-    assert!(failed.is_empty(), "{} requests with a key failed: {failed:#?}", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} requests with a key failed: {failed:#?}\n{}",
+        failed.len(),
+        unanswered(collector)
+    );
+}
+
+/// Where the time went of the requests that got no answer: the spans of each, as far as they were sent.
+fn unanswered(collector: &Collector) -> String {
+    let is_failed = |span: &FinishedSpan| {
+        let status =
+            span.attribute("http.response.status_code").and_then(|value| value.to_string().parse().ok());
+        span.name() == "POST /api/orders" && status.is_some_and(|status: u16| status >= 500)
+    };
+    let mut text = String::new();
+    for failed in collector.spans().iter().filter(|span| is_failed(span)) {
+        let mut trace = collector.trace(&failed.trace_id().to_string());
+        trace.sort_by_key(FinishedSpan::start);
+        for span in trace {
+            let (service, name, took) = (span.service_name(), span.name(), span.duration());
+            let after = span.start().duration_since(failed.start()).unwrap_or_default();
+            let error = span.attribute("error.type").map(ToString::to_string).unwrap_or_default();
+            writeln!(text, "+{after:.1?} {took:.1?} {service} {name} {error}").unwrap();
+        }
+        text.push('\n');
+    }
+    text
 }
 
 impl Purchase {
@@ -250,7 +278,7 @@ impl Load {
                 while !ends.load(Ordering::SeqCst) {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
                     assert!(seed < SEEDS, "there is no stock for more");
-                    purchases.extend(course(seed, gateway.clone()).await);
+                    purchases.extend(course_within(Timeouts::LONG, seed, gateway.clone()).await);
                 }
                 purchases
             });
