@@ -10,6 +10,7 @@ mod backup;
 mod clock;
 mod course;
 mod fence;
+mod fronts;
 mod kills;
 mod lossy;
 mod moved;

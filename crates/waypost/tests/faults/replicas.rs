@@ -32,7 +32,7 @@ const SEEDS: u64 = 20_000;
 const LEASE: Duration = Duration::from_secs(2);
 
 /// How many of each role there are. Of the provider, which is outside, and of users and notifications there is one.
-const REPLICAS: [(Role, usize); 7] = [
+pub(crate) const REPLICAS: [(Role, usize); 7] = [
     (Role::Provider, 1),
     (Role::User, 1),
     (Role::Inventory, 2),
@@ -42,7 +42,7 @@ const REPLICAS: [(Role, usize); 7] = [
     (Role::Gateway, 2),
 ];
 
-const SETTINGS: [(&str, &str); 16] = [
+const SETTINGS: [(&str, &str); 17] = [
     ("runtime.worker_threads", "1"),
     ("database.kind", "postgres"),
     ("database.max_connections", "6"),
@@ -59,11 +59,13 @@ const SETTINGS: [(&str, &str); 16] = [
     // `LEASE`.
     ("order.lease", "2s"),
     ("order.sweep_interval", "200ms"),
+    // A busy machine may take long to hand on that an order was accepted.
+    ("order.answer_margin", "600ms"),
     ("telemetry.logs.filter", "warn,waypost=info"),
 ];
 
 /// Everything that the replicas share.
-struct Servers {
+pub(crate) struct Servers {
     database: Database,
     keys: Keys,
     topics: Topics,
@@ -71,7 +73,7 @@ struct Servers {
 }
 
 impl Servers {
-    fn start() -> Servers {
+    pub(crate) fn start() -> Servers {
         Servers {
             database: Database::create(),
             keys: Keys::own(),
@@ -81,7 +83,17 @@ impl Servers {
     }
 
     /// The replicas, started, with stock for the courses.
-    async fn fleet(&self, replicas: &[(Role, usize)], export: Option<String>) -> Fleet {
+    pub(crate) async fn fleet(&self, replicas: &[(Role, usize)], export: Option<String>) -> Fleet {
+        self.fleet_with(&[], replicas, export).await
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn fleet_with(
+        &self,
+        more: &[(&str, &str)],
+        replicas: &[(Role, usize)],
+        export: Option<String>,
+    ) -> Fleet {
         let (url, etcd) = (self.database.url(), self.etcd.url());
         let topics = self.topics.name("");
         let servers = [
@@ -92,7 +104,7 @@ impl Servers {
             ("cache.redis.prefix", self.keys.prefix()),
             ("discovery.etcd.endpoints", &etcd),
         ];
-        let settings = [&SETTINGS[..], &servers].concat();
+        let settings = [&SETTINGS[..], &servers, more].concat();
         let mut fleet = Fleet::prepare(env!("CARGO_BIN_EXE_waypost"), &settings, export).await.unwrap();
         let receipt = receipt(0..SEEDS, "to_timestamp(0)");
         execute(&url, format!("SET search_path = waypost_inventory; {receipt}")).unwrap();
@@ -105,10 +117,10 @@ impl Servers {
     }
 
     /// What the books and the clients say in the end, which has to be right.
-    async fn verdict(&self, fleet: &Fleet, purchases: Vec<Purchase>) -> Verdict {
+    pub(crate) async fn verdict(&self, gateway: &Client, purchases: Vec<Purchase>) -> Verdict {
         let url = self.database.url();
         let read = async || (audit_server(&url).await, Books::read_server(&url).await);
-        let verdict = Verdict::reached(&fleet.gateway(), read, purchases).await;
+        let verdict = Verdict::reached(gateway, read, purchases).await;
         verdict.assert_right();
         verdict
     }
@@ -137,7 +149,7 @@ async fn replicas_are_killed_under_load_and_nobody_notices() {
     let purchases = load.stop().await;
     println!("killed: {killed:?}");
 
-    let verdict = servers.verdict(&fleet, purchases).await;
+    let verdict = servers.verdict(&fleet.gateway(), purchases).await;
     let at_once =
         verdict.purchases.iter().filter(|purchase| purchase.told.first().is_some_and(Told::is_in_use));
     println!("{} orders were told at the first answer that their key is in use", at_once.count());
@@ -159,7 +171,7 @@ async fn replicas_are_replaced_one_by_one_and_nobody_notices() {
             fleet.start(place).await.unwrap();
         }
     }
-    let verdict = servers.verdict(&fleet, load.stop().await).await;
+    let verdict = servers.verdict(&fleet.gateway(), load.stop().await).await;
     no_request_failed(&verdict, &collector);
 }
 
@@ -178,7 +190,7 @@ async fn a_runner_that_wakes_after_it_was_replaced_changes_nothing() {
         tokio::time::sleep(2 * LEASE).await;
         fleet.signal(*place, "CONT").unwrap();
     }
-    servers.verdict(&fleet, load.stop().await).await;
+    servers.verdict(&fleet.gateway(), load.stop().await).await;
     let refused = collector
         .spans()
         .into_iter()
@@ -191,7 +203,7 @@ fn places() -> Vec<Role> {
     REPLICAS.iter().flat_map(|(role, count)| vec![*role; *count]).collect()
 }
 
-fn no_request_failed(verdict: &Verdict, collector: &Collector) {
+pub(crate) fn no_request_failed(verdict: &Verdict, collector: &Collector) {
     let failed: Vec<String> = verdict.purchases.iter().flat_map(Purchase::failed_requests).collect();
     assert!(
         failed.is_empty(),
@@ -262,13 +274,13 @@ async fn each_order_is_one_trace(verdict: &Verdict, collector: &Collector) {
 }
 
 /// Courses one after the other, several at once, until they are stopped.
-struct Load {
+pub(crate) struct Load {
     ends: Arc<AtomicBool>,
     courses: JoinSet<Vec<Purchase>>,
 }
 
 impl Load {
-    fn start(gateway: &Client) -> Load {
+    pub(crate) fn start(gateway: &Client) -> Load {
         let (next, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut courses = JoinSet::new();
         for _ in 0..AT_ONCE {
@@ -287,7 +299,7 @@ impl Load {
     }
 
     /// Lets the courses under way end.
-    async fn stop(self) -> Vec<Purchase> {
+    pub(crate) async fn stop(self) -> Vec<Purchase> {
         self.ends.store(true, Ordering::SeqCst);
         self.courses.join_all().await.into_iter().flatten().collect()
     }
