@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use waypost_telemetry::ErrorType;
 
-use super::lane::{Done, Lane, Work};
+use super::lane::{Done, Lane};
 use super::progress::Uncommitted;
+use super::work::Work;
 use super::{Failure, Subscription};
 use crate::Error;
 use crate::broker::{Consumer, Delivery, Polled};

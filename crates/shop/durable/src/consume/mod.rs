@@ -48,6 +48,8 @@ mod dead_letter;
 mod lane;
 mod progress;
 mod standstill;
+mod tries;
+mod work;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -63,8 +65,8 @@ pub use crate::broker::Delivery;
 use crate::{Backoff, Error};
 use consumption::consume;
 pub use dead_letter::dead_letter_topic;
-use lane::Work;
 pub use standstill::Standstill;
+use work::Work;
 
 /// How a consume loop works.
 #[derive(Clone, Copy, Debug)]
