@@ -1,4 +1,4 @@
-//! A lane: the records of one partition, one after the other, each tried until it is handled or parked.
+//! A lane: the records of one partition, one after the other, each tried until it is handled or set aside.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::tries::process;
 use super::work::Work;
 use crate::broker::Delivery;
 
-/// A record is handled or parked.
+/// A record is handled or set aside.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) lane: u64,
@@ -114,7 +114,7 @@ async fn process_all<H, F, E>(
     E: ErrorType + Send + Sync + 'static,
 {
     let Course { lane, partition, done, stopping } = course;
-    let _standstill = work.subscription.standstill.ended_on_drop(partition);
+    let _standstill = work.subscription.standstill.ended_on_drop(&work.topic, partition);
     loop {
         let delivery = tokio::select! {
             biased;
@@ -123,7 +123,9 @@ async fn process_all<H, F, E>(
         };
         let Some(delivery) = delivery else { return };
         let next_offset = delivery.offset + 1;
-        if !process(&work, delivery, &stopping).await {
+        if let Some(taken) = work.taken(delivery)
+            && !process(&work, taken, &stopping).await
+        {
             return;
         }
         if done.send(Done { lane, partition, next_offset }).is_err() {

@@ -1,4 +1,4 @@
-//! The tries of one record, until it is handled or parked.
+//! The tries of one record where it stands, until it is handled or set aside.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -12,12 +12,14 @@ use waypost_telemetry::messaging::{HeaderCarrier, process_span};
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{ErrorType, propagation};
 
+use super::aside::{self, Destination, Reason};
+use super::retry::{Origin, Returned};
 use super::work::Work;
-use super::{Failure, Subscription, dead_letter};
+use super::{Failure, Subscription};
 use crate::broker::Delivery;
 
-/// Tries a record until it is handled or parked. False: it is time to stop.
-pub(super) async fn process<H, F, E>(work: &Work<H>, mut delivery: Delivery, stopping: &CancellationToken) -> bool
+/// Tries a record until it is handled or set aside. False: it is time to stop.
+pub(super) async fn process<H, F, E>(work: &Work<H>, taken: Returned, stopping: &CancellationToken) -> bool
 where
     H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
@@ -25,19 +27,22 @@ where
 {
     // Tries in a row that failed for the sake of the surroundings; they are not counted as attempts.
     let mut waits = 0;
-    let standstill = &work.subscription.standstill;
+    let Returned { mut delivery, origin, due } = taken;
+    if !work.until_due(due, stopping).await {
+        return false;
+    }
     loop {
         let current = Arc::new(delivery);
-        let is_at_fault = match attempt(work, &current, &mut waits).await {
-            Ok(()) | Err(Unhandled::Parked) => {
-                standstill.end(Some(current.partition));
+        let is_at_fault = match attempt(work, &current, &origin, &mut waits).await {
+            Ok(()) | Err(Unhandled::SetAside) => {
+                work.partition_goes_on(current.partition);
                 return true;
             }
-            Err(Unhandled::Park(reason, context)) => {
-                return park(work, &current, reason, context, stopping).await;
+            Err(Unhandled::SetAsideLater(later)) => {
+                return set_aside(work, &current, &origin, *later, stopping).await;
             }
             Err(Unhandled::Retry) => {
-                standstill.end(Some(current.partition));
+                work.partition_goes_on(current.partition);
                 true
             }
             Err(Unhandled::Wait) => false,
@@ -56,19 +61,31 @@ enum Unhandled {
     Retry,
     /// What its handler needs is away.
     Wait,
-    Parked,
-    /// Parking failed once; to be tried on within the context of the last try.
-    Park(dead_letter::Reason, Context),
+    SetAside,
+    /// Setting it aside failed once; to be tried on.
+    SetAsideLater(Box<Later>),
 }
 
-/// One try, in its CONSUMER span. The last one parks the record inside it.
-async fn attempt<H, F, E>(work: &Work<H>, delivery: &Arc<Delivery>, waits: &mut u32) -> Result<(), Unhandled>
+/// A record that is to be set aside, within the context of its last try.
+struct Later {
+    destination: Destination,
+    reason: Reason,
+    context: Context,
+}
+
+/// One try, in its CONSUMER span. The last one sets the record aside inside it.
+async fn attempt<H, F, E>(
+    work: &Work<H>,
+    delivery: &Arc<Delivery>,
+    origin: &Origin,
+    waits: &mut u32,
+) -> Result<(), Unhandled>
 where
     H: Fn(Arc<Delivery>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure<E>>> + Send + 'static,
     E: ErrorType + Send + Sync + 'static,
 {
-    let Subscription { broker, group, topic, options, .. } = &work.subscription;
+    let Work { subscription: Subscription { broker, options, .. }, topic, group, .. } = work;
     let stored = propagation::extract(&HeaderCarrier(&delivery.record.headers));
     let mut span = process_span(broker.system(), topic, &stored, options.correlation)
         .partition(delivery.partition)
@@ -86,16 +103,19 @@ where
         let Err(failed) = handle(work, delivery).await else { return Ok(()) };
         if failed.is_of_the_surroundings() {
             *waits += 1;
-            work.stands_still(delivery, &failed, *waits);
+            work.stands_still(delivery.partition, &failed, *waits);
             left_to_do = Unhandled::Wait;
             return Err(failed);
         }
         *waits = 0;
-        if failed.is_final() || delivery.attempt >= options.attempts {
-            let reason = dead_letter::Reason::new(&failed);
-            left_to_do = match dead_letter::publish(&work.subscription, delivery, &reason).await {
-                Ok(()) => Unhandled::Parked,
-                Err(_) => Unhandled::Park(reason, Context::current()),
+        if failed.is_final() || work.is_last_try(delivery.attempt) {
+            let (destination, reason) = (work.destination(failed.is_final()), Reason::new(&failed));
+            let publishing = aside::publish(&work.subscription, delivery, origin, destination, &reason);
+            left_to_do = if publishing.await.is_ok() {
+                Unhandled::SetAside
+            } else {
+                let context = Context::current();
+                Unhandled::SetAsideLater(Box::new(Later { destination, reason, context }))
             };
         }
         Err(failed)
@@ -106,27 +126,28 @@ where
     handled.map_err(|_| left_to_do)
 }
 
-/// Parks a record, trying on until the broker has it. False: it is time to stop.
-async fn park<H>(
+/// Sets a record aside, trying on until the broker has it. False: it is time to stop.
+async fn set_aside<H>(
     work: &Work<H>,
     delivery: &Delivery,
-    reason: dead_letter::Reason,
-    context: Context,
+    origin: &Origin,
+    later: Later,
     stopping: &CancellationToken,
 ) -> bool {
+    let Later { destination, reason, context } = later;
     let mut failures = 1;
     loop {
         work.pause(failures, stopping).await;
         if stopping.is_cancelled() {
             return false;
         }
-        let publishing = dead_letter::publish(&work.subscription, delivery, &reason);
+        let publishing = aside::publish(&work.subscription, delivery, origin, destination, &reason);
         match waypost_telemetry::with_context(context.clone(), publishing).await {
             Ok(()) => {
-                work.subscription.standstill.end(Some(delivery.partition));
+                work.partition_goes_on(delivery.partition);
                 return true;
             }
-            Err(error) => work.subscription.standstill.begin(Some(delivery.partition), error.to_string()),
+            Err(error) => work.partition_waits(delivery.partition, error.to_string()),
         }
         failures += 1;
     }
