@@ -21,6 +21,7 @@ mod settings;
 mod shutdown;
 mod stores;
 mod story;
+mod topics;
 mod transfer;
 mod up;
 mod viewer;
@@ -107,6 +108,7 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
             let admin = Admin::find(&args.admin, file, &environment)?;
             on_runtime(1, health::health(args, admin))
         }
+        Command::Topics(args) => topics::topics(&args, file, &environment),
         Command::ManPages { folder } => man_pages::write(cli::command(), &folder),
         Command::Config(args) => config::config(&args, file, &environment),
         Command::Certificates(args) => certificates::certificates(&args, file, &environment),

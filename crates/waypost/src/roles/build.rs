@@ -99,7 +99,8 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             waypost_provider::build(&settings.provider, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Notification => {
-            let parts = waypost_notification::Parts { telemetry, storage, broker: broker()? };
+            let retries = settings.broker.retry.topics();
+            let parts = waypost_notification::Parts { telemetry, storage, broker: broker()?, retries };
             waypost_notification::build(&settings.notification, parts)
                 .await
                 .map(Into::into)

@@ -211,6 +211,8 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     let database = settings.database.check().into_iter();
     complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));
+    let retry = settings.broker.retry.check().into_iter();
+    complaints.extend(retry.map(|complaint| complaint.under("broker.retry")));
     complaints.extend(settings.discovery.check().into_iter().map(|complaint| complaint.under("discovery")));
     let targets = [
         ("gateway.order_service", &settings.gateway.order_service),
