@@ -17,6 +17,7 @@ mod connect;
 mod copies;
 mod link;
 mod rates;
+mod script;
 mod trouble;
 
 use std::sync::Arc;
