@@ -15,6 +15,7 @@ mod logs;
 mod man_pages;
 mod migrate;
 mod operator;
+mod reload;
 mod roles;
 mod run;
 mod settings;
@@ -70,13 +71,16 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
     match cli.command {
         Command::Up(args) => {
             let effective = up::settings(&args, file, &environment)?;
-            logs::to_stderr(&effective)?;
-            on_runtime(effective.settings.worker_threads(), up::up(args, effective, &environment, begin))
+            let filter = logs::to_stderr(&effective)?;
+            on_runtime(
+                effective.settings.worker_threads(),
+                up::up(args, effective, filter, &environment, begin),
+            )
         }
         Command::Run(args) => {
             let effective = run::settings(&args, file, &environment)?;
-            logs::to_stdout(&effective)?;
-            on_runtime(effective.settings.worker_threads(), run::run(args, effective))
+            let filter = logs::to_stdout(&effective)?;
+            on_runtime(effective.settings.worker_threads(), run::run(args, effective, filter))
         }
         Command::Viewer(args) => {
             let effective = viewer::settings(&args, file, &environment)?;

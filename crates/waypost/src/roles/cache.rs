@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waypost_cache::{Cache, Layered, Memory};
 use waypost_gateway::Rates;
 use waypost_redis::{Codec, Redis};
-use waypost_resilience::rate_limit::{Buckets, RateStore};
+use waypost_resilience::rate_limit::{Buckets, RateStore, Rule};
 use waypost_resilience::throttle::{FailureStore, Failures};
 use waypost_service::App;
 use waypost_telemetry::Telemetry;
@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::settings::{CacheKind, Settings};
 
 /// The place of a role, open.
+#[derive(Clone)]
 pub(super) enum Shared {
     /// The memory of this process.
     Embedded,
@@ -39,12 +40,19 @@ impl Shared {
 
     /// The stores of the gateway's rates.
     pub(super) fn rates(&self, settings: &Settings) -> Rates {
-        Rates::open(&settings.gateway, |rule| -> Arc<dyn RateStore> {
-            match self {
-                Shared::Embedded => Arc::new(Buckets::new(rule)),
-                Shared::Redis(redis) => Arc::new(redis.rates(rule)),
-            }
-        })
+        Rates::open(&settings.gateway, |rule| self.rate(rule))
+    }
+
+    /// Goes by other rates from now on.
+    pub(super) fn change_rates(&self, rates: &Rates, settings: &Settings) {
+        rates.change(&settings.gateway, |rule| self.rate(rule));
+    }
+
+    fn rate(&self, rule: Rule) -> Arc<dyn RateStore> {
+        match self {
+            Shared::Embedded => Arc::new(Buckets::new(rule)),
+            Shared::Redis(redis) => Arc::new(redis.rates(rule)),
+        }
     }
 
     /// Where the user service counts wrong passwords.

@@ -29,7 +29,7 @@ pub(crate) use discovery::Discovery;
 pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
-pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
+pub(crate) use load::{Effective, Environment, Layers, PREFIX, Profile, load};
 pub(crate) use retry::Retry;
 use tls::Tls;
 
@@ -183,6 +183,9 @@ settings! {
         /// the same after a restart, so that what it was working on is resumed at once. Up to 64 letters, digits and
         /// `-_.`; when it is empty, one is made and kept in the data folder.
         pub(crate) node: String = String::new(),
+        /// How often the configuration file is looked at for changes that take effect without a restart; SIGHUP has it looked at
+        /// at once. 0s never looks by itself.
+        pub(crate) reload_interval: Duration = Duration::from_secs(10),
     }
 }
 

@@ -20,6 +20,7 @@ mod postgres;
 mod program;
 mod provider_faults;
 mod redis;
+mod reload;
 mod run;
 mod space;
 mod stopping;
