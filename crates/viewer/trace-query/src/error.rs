@@ -32,9 +32,6 @@ pub(crate) enum Error {
     /// Jaeger answers this from an archive, which there is none of.
     #[error("archive storage is not configured")]
     NoArchive,
-    /// Jaeger answers this from a metrics storage, which there is none of.
-    #[error("metrics storage is not configured")]
-    NoMetrics,
     /// Too many others read, or it took too long.
     #[error(transparent)]
     Unread(Unread),
@@ -65,7 +62,6 @@ impl Error {
             Error::Parameter { .. } | Error::Body(_) => StatusCode::BAD_REQUEST,
             Error::UnreadBody { status, .. } => *status,
             Error::TraceNotFound => StatusCode::NOT_FOUND,
-            Error::NoMetrics => StatusCode::NOT_IMPLEMENTED,
             Error::Unread(_) | Error::Read(ReadError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             Error::NoArchive | Error::Read(_) | Error::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }

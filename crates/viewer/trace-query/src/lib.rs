@@ -1,5 +1,5 @@
 //! The query APIs that other tools already speak, answered from a store: Jaeger's JSON as Jaeger UI and
-//! Grafana use it, Jaeger's api_v3 over HTTP, and Zipkin v2.
+//! Grafana use it, Jaeger's api_v3 over HTTP, Zipkin v2, and metrics as Prometheus scrapes them.
 //!
 //! For the viewer, which mounts [`jaeger()`] at `/` and [`zipkin()`] at `/` of its own port and under `/zipkin`. What is
 //! served, with every deviation and limit, is in `docs/viewer-compatibility.md`.
@@ -12,7 +12,7 @@
 //! - A parameter that cannot be understood is answered with 400 and its name, never ignored.
 //!
 //! Left out: writing (the intake's), authentication and CORS (the viewer's), and everything that Jaeger answers from
-//! an archive or a metrics storage, which there is none of here: those calls answer as Jaeger does without them.
+//! an archive, which there is none of here: those calls answer as Jaeger does without one.
 
 mod answer;
 mod dependencies;
@@ -20,6 +20,7 @@ mod error;
 mod jaeger;
 mod load;
 mod parameters;
+mod prometheus;
 mod reads;
 mod search;
 mod trace_id;
@@ -39,4 +40,9 @@ pub fn jaeger(reads: Reads) -> Router {
 /// Zipkin's v2 query API (`/api/v2/...`). Sending spans is the intake's.
 pub fn zipkin(reads: Reads) -> Router {
     zipkin::router(reads)
+}
+
+/// Counters of spans and of calls between services, as Prometheus scrapes them (`/metrics`).
+pub fn prometheus(reads: Reads) -> Router {
+    prometheus::router(reads)
 }

@@ -3,17 +3,19 @@
 //! Names are read back through the same doors that spans come through, so that whatever the bytes say the bounds hold.
 
 use crate::{
-    AttributeScope, Bounds, Examples, OTHER, PeerKind, RestoreError,
+    AttributeScope, Bounds, Deployment, Examples, OTHER, PeerKind, RestoreError,
+    deployments::Deployments,
     names::{SCOPES, Values},
     pending::{By, Callee, Caller, Half, Key, Pending, Way},
     series::{Bucket, Call, Level, Series},
+    sketch::Sketch,
     state::{Figures, State},
     wire::{Reader, Writer, error},
 };
 use waypost_trace_model::{Kind, TraceId};
 
 /// Of this form. Another form is not read: figures begin anew.
-const MAGIC: &[u8] = b"WPST1";
+const MAGIC: &[u8] = b"WPST2";
 const PEER_KINDS: [PeerKind; 6] = [
     PeerKind::Service,
     PeerKind::Caller,
@@ -27,9 +29,11 @@ pub(crate) fn write(state: &State) -> Vec<u8> {
     let mut to = Writer::default();
     to.bytes(MAGIC);
     to.number(state.minute);
+    to.number(state.first.unwrap_or(0));
     to.count(state.services.len());
     for service in &state.services {
         to.text(&service.name);
+        write_deployments(&mut to, &service.deployments);
         to.flag(matches!(service.figures, Figures::Entries(_)));
         write_series(&mut to, service.figures.series());
     }
@@ -52,10 +56,12 @@ pub(crate) fn read(bounds: Bounds, bytes: &[u8]) -> Result<State, RestoreError> 
     }
     let mut state = State::new(bounds);
     state.minute = from.number()?;
+    state.first = Some(from.number()?).filter(|first| *first > 0);
     let mut services = Vec::new();
     for _ in 0..from.count()? {
         let number = state.service(from.text()?);
         services.push(number);
+        read_deployments(&mut from, &mut state, number)?;
         let is_entries = from.flag()?;
         let mut series = Series::default();
         read_series(&mut from, &mut series)?;
@@ -82,55 +88,102 @@ fn restore_figures(state: &mut State, number: usize, is_entries: bool, series: &
         (figures @ Figures::Roots(_), true) => *figures = Figures::Entries(series.clone()),
         (Figures::Roots(known), false) | (Figures::Entries(known), true) => {
             series.buckets().for_each(|(level, bucket)| known.insert(level, bucket));
+            known.add_past(series.past());
         }
     }
 }
 
+/// Those of several services that are one now, beyond a smaller bound, are not told apart: only one's are kept.
+fn write_deployments(to: &mut Writer, deployments: &Deployments) {
+    to.count(deployments.list().len());
+    for deployment in deployments.list() {
+        to.text(&deployment.version);
+        to.number(deployment.first);
+        to.number(deployment.last);
+    }
+}
+
+fn read_deployments(from: &mut Reader<'_>, state: &mut State, number: usize) -> Result<(), RestoreError> {
+    let mut list = Vec::new();
+    for _ in 0..from.count()? {
+        let version = from.owned()?;
+        list.push(Deployment { version, first: from.number()?, last: from.number()? });
+    }
+    if let Some(service) = state.services.get_mut(number) {
+        service.deployments.restore(list);
+    }
+    Ok(())
+}
+
 fn write_series(to: &mut Writer, series: &Series) {
+    write_bucket(to, series.past());
     to.count(series.buckets().count());
     for (level, bucket) in series.buckets() {
         to.number(level as u64);
-        to.number(bucket.start);
-        to.number(bucket.end - bucket.start);
-        to.number(bucket.calls);
-        to.number(bucket.errors);
-        to.number(bucket.slowest);
-        let Examples { recent, slowest, failed } = bucket.examples;
-        write_trace(to, recent, None);
-        write_trace(to, slowest, recent);
-        write_trace(to, failed, recent);
-        to.count(bucket.sketch.bins().len());
-        let mut before = 0;
-        for bin in bucket.sketch.bins() {
-            to.number(u64::from(bin.step - before));
-            to.number(u64::from(bin.count));
-            before = bin.step;
-        }
+        write_bucket(to, bucket);
+    }
+}
+
+fn write_bucket(to: &mut Writer, bucket: &Bucket) {
+    to.number(bucket.start);
+    to.number(bucket.end - bucket.start);
+    to.number(bucket.calls);
+    to.number(bucket.errors);
+    to.number(bucket.duration);
+    to.number(bucket.slowest);
+    let Examples { recent, slowest, failed } = bucket.examples;
+    write_trace(to, recent, None);
+    write_trace(to, slowest, recent);
+    write_trace(to, failed, recent);
+    write_sketch(to, &bucket.sketch);
+    write_sketch(to, &bucket.failed);
+}
+
+fn write_sketch(to: &mut Writer, sketch: &Sketch) {
+    to.count(sketch.bins().len());
+    let mut before = 0;
+    for bin in sketch.bins() {
+        to.number(u64::from(bin.step - before));
+        to.number(u64::from(bin.count));
+        before = bin.step;
     }
 }
 
 fn read_series(from: &mut Reader<'_>, series: &mut Series) -> Result<(), RestoreError> {
+    series.add_past(&read_bucket(from)?);
     for _ in 0..from.count()? {
         let level = match from.number()? {
             0 => Level::Minutes,
-            1 => Level::Hours,
-            2 => Level::Days,
+            1 => Level::Tens,
+            2 => Level::Hours,
+            3 => Level::Days,
             _ => return Err(error("a bucket has no such width")),
         };
-        let start = from.number()?;
-        let mut bucket = Bucket { start, end: start.saturating_add(from.number()?), ..Bucket::default() };
-        bucket.calls = from.number()?;
-        bucket.errors = from.number()?;
-        bucket.slowest = from.number()?;
-        let recent = read_trace(from, None)?;
-        bucket.examples =
-            Examples { recent, slowest: read_trace(from, recent)?, failed: read_trace(from, recent)? };
-        let mut step = 0_u16;
-        for _ in 0..from.count()? {
-            step = step.saturating_add(from.small()?);
-            bucket.sketch.add(step, from.small()?);
-        }
-        series.insert(level, &bucket);
+        series.insert(level, &read_bucket(from)?);
+    }
+    Ok(())
+}
+
+fn read_bucket(from: &mut Reader<'_>) -> Result<Bucket, RestoreError> {
+    let start = from.number()?;
+    let mut bucket = Bucket { start, end: start.saturating_add(from.number()?), ..Bucket::default() };
+    bucket.calls = from.number()?;
+    bucket.errors = from.number()?;
+    bucket.duration = from.number()?;
+    bucket.slowest = from.number()?;
+    let recent = read_trace(from, None)?;
+    bucket.examples =
+        Examples { recent, slowest: read_trace(from, recent)?, failed: read_trace(from, recent)? };
+    read_sketch(from, &mut bucket.sketch)?;
+    read_sketch(from, &mut bucket.failed)?;
+    Ok(bucket)
+}
+
+fn read_sketch(from: &mut Reader<'_>, sketch: &mut Sketch) -> Result<(), RestoreError> {
+    let mut step = 0_u16;
+    for _ in 0..from.count()? {
+        step = step.saturating_add(from.small()?);
+        sketch.add(step, from.small()?);
     }
     Ok(())
 }

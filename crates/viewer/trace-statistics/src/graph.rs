@@ -13,6 +13,7 @@ use crate::{
 };
 use foldhash::fast::RandomState;
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     ops::Range,
 };
@@ -156,6 +157,16 @@ impl Graph {
             red: sum.red(),
         });
         edges.collect()
+    }
+
+    /// What is known of the calls between two points, as [`Graph::sum`] counts them.
+    pub(crate) fn of_edge(&self, from: &Peer, to: &Peer, window: &Range<u64>) -> Vec<Cow<'_, Series>> {
+        let number = |peer: &Peer| self.numbers[peer.kind as usize].get(&peer.name).copied();
+        let ends = number(from).zip(number(to));
+        let decided = ends.and_then(|ends| self.edges.get(&ends)).map(Cow::Borrowed);
+        let overdue = if to.kind == PeerKind::External { self.overdue(window) } else { Vec::new() };
+        let overdue = overdue.into_iter().filter(|(source, target, _)| source == from && target == to);
+        decided.into_iter().chain(overdue.map(|(_, _, series)| Cow::Owned(series))).collect()
     }
 
     fn overdue(&self, window: &Range<u64>) -> Vec<(Peer, Peer, Series)> {

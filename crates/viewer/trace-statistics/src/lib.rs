@@ -13,6 +13,7 @@
 //! Left out: IO. The store says when to write a checkpoint.
 
 mod checkpoint;
+mod deployments;
 mod graph;
 mod names;
 mod peer;
@@ -20,7 +21,13 @@ mod pending;
 mod series;
 mod sketch;
 mod state;
+mod steps;
+mod totals;
 mod wire;
+
+pub use deployments::Deployment;
+pub use steps::{LatencyCount, MAX_STEPS, Step, Steps, StepsError, Subject, latency_bound};
+pub use totals::{EdgeTotals, OperationTotals, Totals};
 
 use state::State;
 use std::{
@@ -207,8 +214,8 @@ impl Statistics {
     /// Figures of every service in a window (nanoseconds since 1970), by name. A service without calls in it is there with
     /// zeros.
     ///
-    /// Here and below, a window is answered with the buckets of time that it touches: minutes for the last hour, hours for
-    /// the last day, days for the last week; what came earlier is forgotten.
+    /// Here and below, a window is answered with the buckets of time that it touches: minutes for the last hour, ten
+    /// minutes for the last six, hours for the last day, days for the last week; what came earlier is forgotten.
     pub fn service_figures(&self, window: Range<u64>) -> Vec<ServiceFigures> {
         self.lock().service_figures(&window)
     }
@@ -223,6 +230,19 @@ impl Statistics {
     /// A call to a host that sends no spans is an edge a minute after it came, when the window reaches that far.
     pub fn edges(&self, window: Range<u64>) -> Vec<Edge> {
         self.lock().graph.sum(&window)
+    }
+
+    /// When the first span arrived, in nanoseconds since 1970: a rate over a window that begins before is one over the time
+    /// since.
+    pub fn first_arrival(&self) -> Option<u64> {
+        self.lock().first
+    }
+
+    /// Which versions of a service sent spans, by their beginning; the latest 32 stretches of time.
+    pub fn deployments(&self, service: &str) -> Vec<Deployment> {
+        let state = self.lock();
+        let service = state.service_named(service);
+        service.map(|service| service.deployments.list().iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Attribute keys that contain `part`, whatever case; all scopes when `scope` is `None`.

@@ -1,17 +1,21 @@
-//! Calls, errors and latencies of one thing over time: minutes for an hour, then hours for a day, then days for a week.
+//! Calls, errors and latencies of one thing over time: minutes for an hour, ten minutes for six hours, then hours for a
+//! day, then days for a week; and everything that ever came, for counters.
 //!
-//! Invariant: at most [`MINUTES`] + [`HOURS`] + [`DAYS`] buckets, whatever the clock does. A bucket knows from when to when
-//! it has counted, so a window never includes a coarse bucket that ended before it.
+//! Invariant: at most [`MINUTES`] + [`TENS`] + [`HOURS`] + [`DAYS`] buckets, whatever the clock does. A bucket knows from
+//! when to when it has counted, so a window never includes a coarse bucket that ended before it.
 
 use crate::{Examples, Red, sketch::Sketch};
 use std::{collections::VecDeque, ops::Range};
 use waypost_trace_model::TraceId;
 
 pub(crate) const MINUTE: u64 = 60_000_000_000;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
+pub(crate) const TEN_MINUTES: u64 = 10 * MINUTE;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
 /// One more than the hour has: a window of an hour touches both ends.
 const MINUTES: usize = 62;
+/// One more than six hours have, and what is left of an hour of minutes.
+const TENS: usize = 38;
 const HOURS: usize = 25;
 const DAYS: usize = 8;
 
@@ -30,7 +34,11 @@ pub(crate) struct Bucket {
     pub(crate) end: u64,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
+    /// All durations together, in nanoseconds.
+    pub(crate) duration: u64,
     pub(crate) sketch: Sketch,
+    /// Of the calls that failed.
+    pub(crate) failed: Sketch,
     pub(crate) examples: Examples,
     /// Of the slowest example.
     pub(crate) slowest: u64,
@@ -40,17 +48,22 @@ pub(crate) struct Bucket {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Series {
     minutes: VecDeque<Bucket>,
+    tens: VecDeque<Bucket>,
     hours: VecDeque<Bucket>,
     days: VecDeque<Bucket>,
+    /// Everything that is no longer in the minutes, forgotten days included: a counter never goes back.
+    past: Bucket,
 }
 
 impl Bucket {
     fn record(&mut self, call: &Call) {
         self.calls += 1;
+        self.duration = self.duration.saturating_add(call.duration);
         self.sketch.record(call.duration);
         self.examples.recent = Some(call.trace);
         if call.is_error {
             self.errors += 1;
+            self.failed.record(call.duration);
             self.examples.failed = Some(call.trace);
         }
         if self.examples.slowest.is_none() || call.duration > self.slowest {
@@ -59,22 +72,30 @@ impl Bucket {
         }
     }
 
-    /// Adds what happened later than everything here.
-    pub(crate) fn merge(&mut self, later: &Bucket) {
+    /// Adds what happened at another time, or elsewhere.
+    pub(crate) fn merge(&mut self, other: &Bucket) {
+        let is_later = self.calls == 0 || other.end >= self.end;
         if self.calls == 0 {
-            (self.start, self.end) = (later.start, later.end);
+            (self.start, self.end) = (other.start, other.end);
         } else {
-            self.start = self.start.min(later.start);
-            self.end = self.end.max(later.end);
+            self.start = self.start.min(other.start);
+            self.end = self.end.max(other.end);
         }
-        self.calls += later.calls;
-        self.errors += later.errors;
-        self.sketch.merge(&later.sketch);
-        self.examples.recent = later.examples.recent.or(self.examples.recent);
-        self.examples.failed = later.examples.failed.or(self.examples.failed);
-        if self.examples.slowest.is_none() || later.slowest > self.slowest {
-            self.examples.slowest = later.examples.slowest;
-            self.slowest = later.slowest;
+        self.calls += other.calls;
+        self.errors += other.errors;
+        self.duration = self.duration.saturating_add(other.duration);
+        self.sketch.merge(&other.sketch);
+        if other.errors > 0 {
+            self.failed.merge(&other.failed);
+        }
+        let later = |ours: Option<TraceId>, theirs: Option<TraceId>| {
+            if is_later { theirs.or(ours) } else { ours.or(theirs) }
+        };
+        self.examples.recent = later(self.examples.recent, other.examples.recent);
+        self.examples.failed = later(self.examples.failed, other.examples.failed);
+        if self.examples.slowest.is_none() || other.slowest > self.slowest {
+            self.examples.slowest = other.examples.slowest;
+            self.slowest = other.slowest;
         }
     }
 
@@ -102,6 +123,7 @@ impl Series {
     pub(crate) fn insert(&mut self, level: Level, bucket: &Bucket) {
         let (list, width) = match level {
             Level::Minutes => (&mut self.minutes, MINUTE),
+            Level::Tens => (&mut self.tens, TEN_MINUTES),
             Level::Hours => (&mut self.hours, HOUR),
             Level::Days => (&mut self.days, DAY),
         };
@@ -111,8 +133,12 @@ impl Series {
 
     /// Makes coarse what is old, and forgets what is too old.
     pub(crate) fn roll(&mut self, now: u64) {
-        roll_up(&mut self.minutes, &mut self.hours, now.saturating_sub(HOUR + MINUTE), MINUTES, HOUR);
-        roll_up(&mut self.hours, &mut self.days, now.saturating_sub(DAY + HOUR), HOURS, DAY);
+        let ages = |age: u64, width: u64| now.saturating_sub(age + width);
+        let past = &mut self.past;
+        let leave = |minute: &Bucket| past.merge(minute);
+        roll_up(&mut self.minutes, (&mut self.tens, TEN_MINUTES), ages(HOUR, MINUTE), MINUTES, leave);
+        roll_up(&mut self.tens, (&mut self.hours, HOUR), ages(6 * HOUR, TEN_MINUTES), TENS, |_| {});
+        roll_up(&mut self.hours, (&mut self.days, DAY), ages(DAY, HOUR), HOURS, |_| {});
         let oldest = now.saturating_sub(7 * DAY);
         while self.days.front().is_some_and(|day| day.end <= oldest) || self.days.len() > DAYS {
             self.days.pop_front();
@@ -127,12 +153,41 @@ impl Series {
         sum
     }
 
+    /// Adds every bucket to that of `steps` in which it began; the first begins at `start`.
+    pub(crate) fn add_to(&self, steps: &mut [Bucket], start: u64, step: u64) {
+        for (_, bucket) in self.buckets() {
+            let place = bucket.start.checked_sub(start).and_then(|after| after.checked_div(step));
+            let place = place.and_then(|place| usize::try_from(place).ok());
+            if let Some(sum) = place.and_then(|place| steps.get_mut(place)) {
+                sum.merge(bucket);
+            }
+        }
+    }
+
+    /// What is no longer in the minutes.
+    pub(crate) fn past(&self) -> &Bucket {
+        &self.past
+    }
+
+    /// Puts back what was no longer in the minutes.
+    pub(crate) fn add_past(&mut self, past: &Bucket) {
+        if past.calls > 0 {
+            self.past.merge(past);
+        }
+    }
+
+    /// The parts whose sum is everything that ever came, the latest last.
+    pub(crate) fn ever(&self) -> impl DoubleEndedIterator<Item = &Bucket> {
+        std::iter::once(&self.past).chain(&self.minutes)
+    }
+
     /// All buckets, the oldest first.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = (Level, &Bucket)> {
         let days = self.days.iter().map(|bucket| (Level::Days, bucket));
         let hours = self.hours.iter().map(|bucket| (Level::Hours, bucket));
+        let tens = self.tens.iter().map(|bucket| (Level::Tens, bucket));
         let minutes = self.minutes.iter().map(|bucket| (Level::Minutes, bucket));
-        days.chain(hours).chain(minutes)
+        days.chain(hours).chain(tens).chain(minutes)
     }
 }
 
@@ -140,6 +195,7 @@ impl Series {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     Minutes,
+    Tens,
     Hours,
     Days,
 }
@@ -160,9 +216,17 @@ fn bucket_at(list: &mut VecDeque<Bucket>, moment: u64, width: u64) -> &mut Bucke
     &mut list[at]
 }
 
-fn roll_up(fine: &mut VecDeque<Bucket>, coarse: &mut VecDeque<Bucket>, oldest: u64, max: usize, width: u64) {
+/// Moves what ended before `oldest`, or is more than `max`, into coarse buckets of a width.
+fn roll_up(
+    fine: &mut VecDeque<Bucket>,
+    (coarse, width): (&mut VecDeque<Bucket>, u64),
+    oldest: u64,
+    max: usize,
+    mut leave: impl FnMut(&Bucket),
+) {
     while fine.front().is_some_and(|bucket| bucket.end <= oldest) || fine.len() > max {
         let Some(bucket) = fine.pop_front() else { return };
+        leave(&bucket);
         bucket_at(coarse, bucket.start, width).merge(&bucket);
     }
 }
@@ -188,7 +252,9 @@ mod tests {
         }
         series.roll(begin + 6 * DAY);
         assert_eq!(series.sum(&(0..u64::MAX)).calls, 6 * 24 * 60);
-        assert!(series.minutes.len() <= MINUTES && series.hours.len() <= HOURS && series.days.len() <= DAYS);
+        assert!(series.minutes.len() <= MINUTES && series.tens.len() <= TENS);
+        assert!(series.hours.len() <= HOURS && series.days.len() <= DAYS);
+        assert_eq!(series.ever().map(|bucket| bucket.calls).sum::<u64>(), 6 * 24 * 60);
         let last_hour = series.sum(&(begin + 6 * DAY - HOUR..begin + 6 * DAY));
         assert_eq!(last_hour.calls, 60);
     }
@@ -200,6 +266,11 @@ mod tests {
         series.record(8 * DAY, &call(1, 1));
         series.roll(8 * DAY);
         assert_eq!(series.sum(&(0..u64::MAX)).calls, 1);
+        assert_eq!(
+            series.ever().map(|bucket| bucket.calls).sum::<u64>(),
+            2,
+            "but a counter does not go back"
+        );
     }
 
     #[test]
@@ -208,7 +279,7 @@ mod tests {
         for step in 0..10_000_u64 {
             series.record(step.wrapping_mul(0x9e37_79b9_7f4a_7c15), &call(step, 3));
         }
-        assert!(series.buckets().count() <= MINUTES + HOURS + DAYS);
+        assert!(series.buckets().count() <= MINUTES + TENS + HOURS + DAYS);
     }
 
     #[test]

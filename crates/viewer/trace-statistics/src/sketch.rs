@@ -7,6 +7,8 @@
 /// Bits of a value that are kept after its first one.
 const PRECISION: u32 = 5;
 const STEPS: u64 = 1 << PRECISION;
+/// Steps that are one range of a histogram that is drawn.
+pub(crate) const RANGE: u16 = 8;
 
 /// How often each latency occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,18 +63,50 @@ impl Sketch {
         &self.bins
     }
 
+    /// How many values are at most this, each told by the middle of its step.
+    pub(crate) fn up_to(&self, limit: u64) -> u64 {
+        let within = self.bins.iter().take_while(|bin| middle(bin.step) <= limit);
+        within.map(|bin| u64::from(bin.count)).sum()
+    }
+
+    /// As [`Sketch::up_to`] for each of several limits, ascending.
+    pub(crate) fn up_to_each(&self, limits: &[u64]) -> impl Iterator<Item = u64> {
+        let mut bins = self.bins.iter().peekable();
+        let mut sum = 0;
+        limits.iter().map(move |limit| {
+            while let Some(bin) = bins.next_if(|bin| middle(bin.step) <= *limit) {
+                sum += u64::from(bin.count);
+            }
+            sum
+        })
+    }
+
+    /// The value that this part of all (0 to 1, nearest rank) does not exceed; `None` when nothing was recorded.
+    pub(crate) fn quantile(&self, part: f64) -> Option<u64> {
+        let total: u64 = self.bins.iter().map(|bin| u64::from(bin.count)).sum();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank off by one of 2^53 calls is within the sketch's error"
+        )]
+        let rank = ((total as f64 * part.clamp(0.0, 1.0)).ceil() as u64).clamp(1, total.max(1));
+        self.at_rank(rank)
+    }
+
+    fn at_rank(&self, rank: u64) -> Option<u64> {
+        let mut seen = 0;
+        let bin = self.bins.iter().find(|bin| {
+            seen += u64::from(bin.count);
+            seen >= rank
+        });
+        bin.map(|bin| middle(bin.step))
+    }
+
     /// Values at these ranks (nearest rank, in percent, ascending); 0 when nothing was recorded.
     pub(crate) fn percentiles<const N: usize>(&self, percents: [u64; N]) -> [u64; N] {
         let total: u64 = self.bins.iter().map(|bin| u64::from(bin.count)).sum();
-        percents.map(|percent| {
-            let rank = total.saturating_mul(percent).div_ceil(100).max(1);
-            let mut seen = 0;
-            let bin = self.bins.iter().find(|bin| {
-                seen += u64::from(bin.count);
-                seen >= rank
-            });
-            bin.map_or(0, |bin| middle(bin.step))
-        })
+        percents.map(|percent| self.at_rank(total.saturating_mul(percent).div_ceil(100).max(1)).unwrap_or(0))
     }
 }
 
@@ -90,14 +124,18 @@ fn step(value: u64) -> u16 {
     u16::try_from(step).unwrap_or(LAST)
 }
 
+/// The least value of a step.
+pub(crate) fn low(step: u16) -> u64 {
+    let step = u64::from(step.min(LAST));
+    if step < STEPS { step } else { (STEPS + step % STEPS) << (step / STEPS - 1) }
+}
+
 fn middle(step: u16) -> u64 {
-    let step = u64::from(step);
-    if step < STEPS {
-        return step;
-    }
-    let shift = step / STEPS - 1;
-    let low = (STEPS + step % STEPS) << shift;
-    low + (1 << shift) / 2
+    let width = u64::from(step)
+        .checked_div(STEPS)
+        .and_then(|octave| octave.checked_sub(1))
+        .map_or(0, |shift| 1 << shift);
+    low(step) + width / 2
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{
     Bounds, NAME_BYTES, OTHER, OperationFigures, PeerKind, ServiceFigures,
+    deployments::Deployments,
     graph::Graph,
     names::Names,
     series::{Call, MINUTE, Series},
@@ -24,6 +25,8 @@ pub(crate) struct State {
     numbers: HashMap<Text, usize, RandomState>,
     /// The last in which something arrived.
     pub(crate) minute: u64,
+    /// When the first span arrived.
+    pub(crate) first: Option<u64>,
 }
 
 /// One service.
@@ -33,6 +36,7 @@ pub(crate) struct Service {
     /// Its number in the graph.
     peer: u32,
     pub(crate) figures: Figures,
+    pub(crate) deployments: Deployments,
     /// Numbers of its operations by name and kind.
     operations: HashMap<Text, [Option<u32>; 6], RandomState>,
     count: usize,
@@ -93,6 +97,7 @@ impl State {
             names: Names::new(&bounds),
             numbers: HashMap::default(),
             minute: 0,
+            first: None,
             bounds,
         }
     }
@@ -102,6 +107,7 @@ impl State {
             self.minute = now / MINUTE;
             self.roll(now);
         }
+        self.first.get_or_insert(now);
         self.graph.expire(now);
         let mut last: Option<(&Arc<Resource>, usize)> = None;
         for span in &batch.spans {
@@ -109,7 +115,11 @@ impl State {
                 Some((resource, number)) if Arc::ptr_eq(resource, &span.resource) => number,
                 _ => {
                     self.names.resource(&span.resource, now);
-                    self.service(&span.resource.service)
+                    let number = self.service(&span.resource.service);
+                    if let Some(service) = self.services.get_mut(number) {
+                        service.deployments.observe(&span.resource, now);
+                    }
+                    number
                 }
             };
             last = Some((&span.resource, number));
@@ -145,7 +155,8 @@ impl State {
         let name = Text::from(name);
         self.numbers.insert(name.clone(), number);
         let figures = Figures::Roots(Series::default());
-        self.services.push(Service { name, peer, figures, operations: HashMap::default(), count: 0 });
+        let (deployments, operations) = (Deployments::default(), HashMap::default());
+        self.services.push(Service { name, peer, figures, deployments, operations, count: 0 });
         number
     }
 
@@ -206,7 +217,16 @@ impl State {
         figures
     }
 
-    fn operations_of(&self, service: &str) -> impl Iterator<Item = &Operation> {
+    /// What a service's own figures are made of.
+    pub(crate) fn service_series(&self, service: &str) -> Option<&Series> {
+        Some(self.service_named(service)?.figures.series())
+    }
+
+    pub(crate) fn service_named(&self, service: &str) -> Option<&Service> {
+        self.services.get(*self.numbers.get(service)?)
+    }
+
+    pub(crate) fn operations_of(&self, service: &str) -> impl Iterator<Item = &Operation> {
         let number = self.numbers.get(service).copied();
         self.operations.iter().filter(move |operation| Some(operation.service) == number)
     }

@@ -139,6 +139,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         .nest("/api/v1", api::routes(api))
         .nest("/zipkin", waypost_trace_query::zipkin(reads.clone()))
         .merge(waypost_trace_query::jaeger(reads.clone()))
+        .merge(waypost_trace_query::prometheus(reads.clone()))
         // Last: what no API answers is for the page.
         .fallback(page::serve);
     let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(reads));

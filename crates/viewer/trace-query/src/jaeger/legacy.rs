@@ -2,7 +2,9 @@
 
 use super::{
     envelope::{self, Problem, Reply},
-    legacy_parameters, ui,
+    legacy_parameters,
+    metrics::{self, Figure},
+    ui,
 };
 use crate::{
     answer::Written,
@@ -40,9 +42,10 @@ pub(super) fn routes() -> Router<Reads> {
         .route("/api/dependencies", get(links))
         .route("/api/transform", post(transform).layer(DefaultBodyLimit::max(MAX_BYTES)))
         .route("/api/archive/{id}", post(archive))
+        .route("/api/metrics/minstep", get(least_step))
         .route("/api/metrics/latencies", get(latencies))
-        .route("/api/metrics/calls", get(rates))
-        .route("/api/metrics/errors", get(rates))
+        .route("/api/metrics/calls", get(calls))
+        .route("/api/metrics/errors", get(errors))
 }
 
 /// Reads the parameters, waits for the answer, and says how it is to be written.
@@ -249,15 +252,31 @@ async fn archive(State(reads): State<Reads>, Path(id): Path<String>, RawQuery(qu
     reply(&reads, query, answer).await
 }
 
+/// The narrowest step of figures, in milliseconds.
+async fn least_step(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
+    reply(&reads, query, async |_| envelope::uncounted(metrics::LEAST_STEP / 1_000_000, Vec::new())).await
+}
+
 async fn latencies(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
-    reply(&reads, query, async |parameters| no_metrics(&parameters, true)).await
+    figures(Figure::Latency, &reads, query).await
 }
 
-async fn rates(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
-    reply(&reads, query, async |parameters| no_metrics(&parameters, false)).await
+async fn calls(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
+    figures(Figure::Calls, &reads, query).await
 }
 
-fn no_metrics(parameters: &Parameters, has_quantile: bool) -> Result<Written, Error> {
-    legacy_parameters::metrics(parameters, has_quantile)?;
-    Err(Error::NoMetrics)
+async fn errors(State(reads): State<Reads>, RawQuery(query): RawQuery) -> Reply {
+    figures(Figure::Errors, &reads, query).await
+}
+
+async fn figures(figure: Figure, reads: &Reads, query: Option<String>) -> Reply {
+    let answer = async |parameters: Parameters| {
+        let now = now();
+        let asked = metrics::asked(figure, &parameters, now)?;
+        let write = move |store: &dyn TraceStore| {
+            Written::new(&metrics::family(store.statistics(), &asked, now)?, Vec::new())
+        };
+        reads.ask(write).await
+    };
+    reply(reads, query, answer).await
 }

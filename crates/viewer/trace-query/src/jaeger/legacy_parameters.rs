@@ -18,7 +18,7 @@ const DEFAULT_LIMIT: usize = 100;
 const DEFAULT_LOOKBACK: u64 = 2 * 24 * 3_600 * 1_000_000_000;
 const DEFAULT_DEPENDENCY_LOOKBACK: u64 = 24 * 3_600 * 1_000_000_000;
 const MICROSECOND: u64 = 1_000;
-const MILLISECOND: u64 = 1_000_000;
+pub(super) const MILLISECOND: u64 = 1_000_000;
 
 /// What `GET /api/traces` was asked.
 #[derive(Debug)]
@@ -83,18 +83,6 @@ pub(super) fn window(parameters: &Parameters, now: u64) -> Result<Range<u64>, Er
     Ok(end.saturating_sub(lookback)..end)
 }
 
-/// What Jaeger checks before it asks its metrics storage.
-pub(super) fn metrics(parameters: &Parameters, has_quantile: bool) -> Result<(), Error> {
-    if has_quantile && parameters.text("quantile").and_then(|value| value.parse::<f64>().ok()).is_none() {
-        return Err(Error::parameter("quantile", "it must be a number"));
-    }
-    if parameters.text("service").is_none() {
-        return Err(Error::parameter("service", "at least one service must be named"));
-    }
-    parameters.truth(&["groupByOperation"])?;
-    ["endTs", "lookback", "step", "ratePer"].into_iter().try_for_each(|name| parameters.whole(name).map(drop))
-}
-
 /// A range of durations; a longest of 0 is none.
 pub(super) fn durations(
     name: &'static str,
@@ -138,7 +126,7 @@ fn tags(parameters: &Parameters) -> Result<Vec<(&'static str, String, String)>, 
 }
 
 /// Nanoseconds; what is before 1970 counts as 1970.
-fn nanos(number: i64, unit: u64) -> u64 {
+pub(super) fn nanos(number: i64, unit: u64) -> u64 {
     u64::try_from(number).unwrap_or(0).saturating_mul(unit)
 }
 

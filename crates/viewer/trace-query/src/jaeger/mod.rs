@@ -5,6 +5,7 @@ mod envelope;
 mod ids;
 mod legacy;
 mod legacy_parameters;
+mod metrics;
 mod tags;
 mod ui;
 mod v3;

@@ -1,4 +1,4 @@
-//! What Jaeger's JSON API refuses, and what it answers without an archive and a metrics storage.
+//! What Jaeger's JSON API refuses, and what it answers without an archive.
 
 use crate::site::{AnswerExt as _, Site, escaped};
 use serde_json::json;
@@ -59,14 +59,21 @@ async fn bad_windows_of_dependencies_are_named() {
 }
 
 #[tokio::test]
-async fn there_is_no_metrics_storage() {
-    let message = "metrics storage is not configured";
-    expect("/api/metrics/latencies?service=a&quantile=0.95", 501, message).await;
-    expect("/api/metrics/calls?service=a&service=b&endTs=1&step=5&ratePer=6", 501, message).await;
-    expect("/api/metrics/errors?service=a&groupByOperation=true", 501, message).await;
-    expect("/api/metrics/latencies?service=a", 400, "parameter 'quantile': it must be a number").await;
-    expect("/api/metrics/calls", 400, "parameter 'service': at least one service must be named").await;
-    expect("/api/metrics/errors?service=a&step=x", 400, "parameter 'step': `x` is not a whole number").await;
+async fn what_is_asked_wrongly_of_figures_is_named() {
+    for (query, message) in [
+        ("latencies?service=a", "parameter 'quantile': it must be a number"),
+        ("latencies?service=a&quantile=95", "parameter 'quantile': it must be above 0 and at most 1"),
+        ("calls", "parameter 'service': at least one service must be named"),
+        ("errors?service=a&step=x", "parameter 'step': `x` is not a whole number"),
+        ("errors?service=a&ratePer=0", "parameter 'ratePer': it must be more than 0"),
+        ("calls?service=a&spanKind=clerk", "parameter 'spanKind': `clerk` is not a kind of span"),
+        (
+            "calls?service=a&groupByOperation=maybe",
+            "parameter 'groupByOperation': `maybe` is not true or false",
+        ),
+    ] {
+        expect(&format!("/api/metrics/{query}"), 400, message).await;
+    }
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@
 mod bounds;
 mod dependencies;
 mod fixtures;
+mod legacy_metrics;
 mod legacy_names;
 mod legacy_refusals;
 mod legacy_search;
 mod legacy_trace;
 mod legacy_transform;
+mod prometheus;
 mod site;
 mod stores;
 mod v3;

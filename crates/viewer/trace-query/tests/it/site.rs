@@ -66,6 +66,11 @@ impl Site {
         Request::post(path).body(body).call(waypost_trace_query::jaeger(self.reads())).await
     }
 
+    pub(crate) async fn prometheus(&self, path: &str, accept: &str) -> Answer {
+        let router = waypost_trace_query::prometheus(self.reads());
+        Request::get(path).header("accept", accept).call(router).await
+    }
+
     pub(crate) async fn zipkin(&self, path: &str) -> Answer {
         Request::get(path).call(waypost_trace_query::zipkin(self.reads())).await
     }

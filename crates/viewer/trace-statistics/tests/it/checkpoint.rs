@@ -1,7 +1,7 @@
 use crate::made::{HOUR, MINUTE, Made, NOW, batch, span};
 use proptest::prelude::*;
 use waypost_trace_model::{Kind, Span};
-use waypost_trace_statistics::{AttributeScope, Bounds, OTHER, Statistics};
+use waypost_trace_statistics::{AttributeScope, Bounds, OTHER, Statistics, Steps, Subject};
 
 fn spans() -> impl Strategy<Value = Vec<(Span, u64)>> {
     let names = || prop::sample::select(vec!["a", "b", "c", "d"]);
@@ -44,13 +44,19 @@ fn answers(statistics: &Statistics) -> impl PartialEq + std::fmt::Debug + use<> 
     });
     let scopes =
         [AttributeScope::Span, AttributeScope::Resource, AttributeScope::Event, AttributeScope::Link];
+    let steps = Steps::new(&(NOW + 100 * HOUR..NOW + 250 * HOUR), None, NOW + 250 * HOUR).unwrap();
+    let series: Vec<_> = services
+        .iter()
+        .map(|service| statistics.series(&Subject::Service(service.clone()), &steps))
+        .collect();
+    let totals = (statistics.operation_totals(&[1_000], 3), statistics.edge_totals(&[1_000], 3));
     let names = scopes.map(|scope| {
         let keys = statistics.keys(Some(scope), "", 100);
         let values: Vec<_> =
             keys.names.iter().map(|key| statistics.values(Some(scope), key, "", 100)).collect();
         (keys, values)
     });
-    (services, figures, names)
+    (services, figures, series, totals, names)
 }
 
 proptest! {

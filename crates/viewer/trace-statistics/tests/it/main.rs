@@ -8,3 +8,4 @@ mod edges;
 mod figures;
 mod made;
 mod names;
+mod series;

@@ -152,6 +152,7 @@ export default function view(root, { query }) {
   load();
   return () => {
     asked.abort();
+    side.dispose();
     bound.forEach((unbind) => unbind());
   };
 }

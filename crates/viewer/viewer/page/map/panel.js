@@ -1,9 +1,10 @@
 // Beside the map: the figures of what is selected, and the way to traces of it.
 
+import { chartPanel } from "../charts/panel.js";
 import { clear, h, icon } from "../kit/dom.js";
 import { errorShare, exampleLinks, searchAddress } from "../kit/figures.js";
 import { count, counted, duration, percent, rate, visibleText } from "../kit/format.js";
-import { link } from "../kit/router.js";
+import { link, navigate } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { edgeKey, inWords } from "./graph.js";
 
@@ -19,9 +20,15 @@ export function edgeSearch(from, to, range) {
   return { service: from.name, kind: to.kind === "messaging" ? "producer" : "client", from: range };
 }
 
-/** Answers `{node, show(selection, data, range)}`; `onSelect` as of the graph. */
+/** Answers `{node, show(selection, data, range), dispose}`; `onSelect` as of the graph. */
 export function panel({ onSelect }) {
   const node = h("aside", { class: "map-panel", "aria-label": "Selected", hidden: true });
+  let behind = {};
+  const charts = chartPanel({
+    isSmall: true,
+    search: () => behind,
+    onRange: ({ from, to }) => navigate(searchAddress({ ...behind, from, to })),
+  });
 
   function show(selection, { nodes, edges }, range) {
     const byId = new Map(nodes.map((one) => [one.id, one]));
@@ -29,14 +36,18 @@ export function panel({ onSelect }) {
     const edge = selection?.edge != null ? edges.find((one) => edgeKey(one) === selection.edge) : null;
     node.hidden = !chosen && !edge;
     if (chosen) clear(node, head(title(chosen)), ofNode(chosen, edges, byId, range));
-    else if (edge)
+    else if (edge) {
+      behind = edgeSearch(byId.get(edge.from), byId.get(edge.to), range);
       clear(
         node,
         head([title(byId.get(edge.from)), " calls ", title(byId.get(edge.to))]),
         figures(edge),
         examples(edge),
-        search(edgeSearch(byId.get(edge.from), byId.get(edge.to), range)),
+        search(behind),
+        charts.node,
       );
+      charts.load({ edge_from: edge.from, edge_to: edge.to, from: range });
+    }
   }
 
   function head(words) {
@@ -99,7 +110,7 @@ export function panel({ onSelect }) {
     );
   }
 
-  return { node, show };
+  return { node, show, dispose: charts.dispose };
 }
 
 function title(node) {

@@ -1,21 +1,38 @@
-// The operations of one service with rate, errors and latencies.
+// One service over time, and its operations with rate, errors and latencies; or, with `operation` and `kind` in the
+// address, one operation over time.
 
+import { chartPanel } from "../charts/panel.js";
 import { h } from "../kit/dom.js";
 import { figureColumns, searchAddress } from "../kit/figures.js";
 import { visibleText } from "../kit/format.js";
-import { link, setState, state } from "../kit/router.js";
+import { link, navigate, setState, state } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { empty } from "../kit/state-box.js";
 import { loaded } from "./loaded.js";
-import { windowChoice, windowOf } from "./window.js";
+import { rangeOf, windowChoice } from "./window.js";
 
 export default function view(root, { params, query }) {
   const { service } = params;
+  const [operation, kind] = [query.get("operation"), query.get("kind")];
+  const chosen = operation === null ? {} : { operation, kind };
   const path = `/services/${encodeURIComponent(service)}/operations`;
-  const content = loaded(() => [path, { from: windowOf(state()) }], shown);
-  const choice = windowChoice({ onRefresh: content.load });
-  const filters = (row) => ({ service, operation: row.name, kind: row.kind, from: windowOf(state()) });
+  const filters = (row) => ({ service, operation: row.name, kind: row.kind, ...rangeOf(state()) });
+  const charts = chartPanel({
+    search: () => ({ service, ...chosen }),
+    onRange: ({ from, to, min, max }) => {
+      if (min === null) choice.choose({ from, to });
+      else navigate(searchAddress({ service, ...chosen, from, to, min_duration: min, max_duration: max }));
+    },
+  });
+  const content = loaded(() => [path, rangeOf(state())], shown);
+  const choice = windowChoice({ onRefresh: load });
+
+  function load() {
+    charts.load({ service, ...chosen, ...rangeOf(state()) });
+    return content.load();
+  }
+
   const table = sortable({
     label: `Operations of ${visibleText(service)}`,
     sort: query.get("sort") || "-rate",
@@ -26,12 +43,13 @@ export default function view(root, { params, query }) {
         label: "Operation",
         isHeader: true,
         value: (row) => row.name,
-        cell: (row) => name(row, filters(row)),
+        cell: (row) => name(service, row),
       },
       { key: "kind", label: "Kind", value: (row) => row.kind, cell: (row) => row.kind },
       ...figureColumns(filters),
     ],
   });
+  const shownName = visibleText(operation) || "(no name)";
   root.append(
     h(
       "div",
@@ -39,30 +57,58 @@ export default function view(root, { params, query }) {
       h(
         "div",
         { class: "page-head" },
-        h("h1", { class: "service-title" }, link("/services", "Services"), " / ", serviceChip(service)),
+        h(
+          "h1",
+          { class: "service-title" },
+          link("/services", "Services"),
+          " / ",
+          operation === null
+            ? serviceChip(service)
+            : [
+                link(operationAddress(service, null), { class: "plain" }, serviceChip(service)),
+                " / ",
+                h("bdi", { class: "elide", title: shownName }, shownName),
+                kind ? h("span", { class: "badge" }, kind) : null,
+              ],
+        ),
         choice.node,
       ),
+      charts.node,
       content.node,
     ),
   );
-  document.title = `${visibleText(service)} · Waypost`;
+  document.title = `${operation === null ? "" : `${shownName} · `}${visibleText(service)} · Waypost`;
 
   function shown({ operations }) {
-    table.show(operations);
-    if (operations.length) return [table.node];
+    const rows =
+      operation === null ? operations : operations.filter((row) => row.name === operation && (!kind || row.kind === kind));
+    table.show(rows);
+    if (rows.length) return [table.node];
     return [
       empty(
         "No spans of this service in this time",
-        h("p", {}, link(searchAddress({ service, from: "all" }), "Search all that is kept of it")),
+        h("p", {}, link(searchAddress({ service, ...chosen, from: "all" }), "Search all that is kept of it")),
       ),
     ];
   }
 
-  content.load();
-  return content.dispose;
+  load();
+  return () => {
+    charts.dispose();
+    content.dispose();
+  };
 }
 
-function name(row, filters) {
+/** The page of an operation, or of its service, over the time that is shown. */
+function operationAddress(service, row) {
+  const { from, to } = rangeOf(state());
+  const query = new URLSearchParams(row ? { operation: row.name, kind: row.kind } : {});
+  if (state().get("from")) query.set("from", from);
+  if (to) query.set("to", to);
+  return `/services/${encodeURIComponent(service)}?${query}`;
+}
+
+function name(service, row) {
   const text = visibleText(row.name) || "(no name)";
-  return link(searchAddress(filters), { class: "plain operation-name elide", title: text }, h("bdi", {}, text));
+  return link(operationAddress(service, row), { class: "plain operation-name elide", title: text }, h("bdi", {}, text));
 }

@@ -8,12 +8,15 @@ import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { empty } from "../kit/state-box.js";
 import { loaded } from "./loaded.js";
-import { windowChoice, windowOf } from "./window.js";
+import { rangeOf, windowChoice } from "./window.js";
 
 export default function view(root, { query }) {
-  const content = loaded(() => ["/services", { from: windowOf(state()) }], shown);
+  const content = loaded(() => ["/services", rangeOf(state())], shown);
   const choice = windowChoice({ onRefresh: content.load });
-  const address = (service) => `/services/${encodeURIComponent(service)}?from=${windowOf(state())}`;
+  const address = (service) => {
+    const { from, to } = rangeOf(state());
+    return `/services/${encodeURIComponent(service)}?${new URLSearchParams(to ? { from, to } : { from })}`;
+  };
   const table = sortable({
     label: "Services",
     sort: query.get("sort") || "service",
@@ -33,7 +36,7 @@ export default function view(root, { query }) {
         value: (row) => row.operations,
         cell: (row) => link(address(row.service), count(row.operations)),
       },
-      ...figureColumns((row) => ({ service: row.service, from: windowOf(state()) })),
+      ...figureColumns((row) => ({ service: row.service, ...rangeOf(state()) })),
     ],
   });
   const note = h(

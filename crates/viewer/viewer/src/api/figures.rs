@@ -23,17 +23,23 @@ pub(super) struct Figure {
     examples: ExampleIds,
 }
 
+/// Traces to look at.
 #[derive(Serialize)]
-struct ExampleIds {
+pub(super) struct ExampleIds {
     recent: Option<TraceId>,
     slowest: Option<TraceId>,
     failed: Option<TraceId>,
 }
 
+impl From<Examples> for ExampleIds {
+    fn from(Examples { recent, slowest, failed }: Examples) -> ExampleIds {
+        ExampleIds { recent, slowest, failed }
+    }
+}
+
 impl Figure {
     /// `window` is the one that `red` was asked for.
     pub(super) fn new(red: &Red, window: &Range<u64>) -> Figure {
-        let Examples { recent, slowest, failed } = red.examples;
         #[expect(clippy::cast_precision_loss, reason = "a rate is read with a few digits")]
         let (calls, seconds) = (red.calls as f64, window.end.saturating_sub(window.start) as f64 / 1e9);
         Figure {
@@ -43,7 +49,7 @@ impl Figure {
             p50: red.p50,
             p95: red.p95,
             p99: red.p99,
-            examples: ExampleIds { recent, slowest, failed },
+            examples: red.examples.into(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) const SCOPES: [(&str, AttributeScope); 4] = [
     ("link", AttributeScope::Link),
 ];
 
-const KINDS: [(&str, Kind); 6] = [
+pub(super) const KINDS: [(&str, Kind); 6] = [
     ("internal", Kind::Internal),
     ("server", Kind::Server),
     ("client", Kind::Client),

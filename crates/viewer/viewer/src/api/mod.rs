@@ -10,6 +10,7 @@ mod names;
 mod parameters;
 mod points;
 mod search;
+mod series;
 mod services;
 mod span;
 mod status;
@@ -75,6 +76,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/services", get(services::services))
         .route("/services/{service}/operations", get(services::operations))
         .route("/map", get(map::map))
+        .route("/series", get(series::series))
         .route("/names/services", get(names::services))
         .route("/names/operations", get(names::operations))
         .route("/names/keys", get(names::keys))

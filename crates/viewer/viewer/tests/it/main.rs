@@ -9,6 +9,7 @@ mod page;
 mod page_logic;
 mod parameters;
 mod search;
+mod series;
 mod span;
 mod statistics;
 mod status;

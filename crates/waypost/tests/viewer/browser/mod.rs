@@ -4,6 +4,7 @@
 //! Without Chromium (`cargo xtask test` finds or installs it) each test says what it leaves out.
 
 mod appearance;
+mod charts;
 mod large;
 mod search;
 mod trace;

@@ -1,0 +1,214 @@
+// The charts of one thing over time: rate, errors, latencies, and how often each latency occurred; beneath them the step
+// that is pointed at or taken with its example traces, the deployments, and everything as a table.
+
+import { announce } from "../kit/announce.js";
+import { get, isAbort } from "../kit/api.js";
+import { clear, h } from "../kit/dom.js";
+import { exampleLinks, searchAddress } from "../kit/figures.js";
+import { counted, fromMillis, time, visibleText } from "../kit/format.js";
+import { link } from "../kit/router.js";
+import { chart } from "./chart.js";
+import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
+
+/**
+ * Answers `{node, load(params), dispose}`; `load` takes the parameters of `GET /series`. `onRange({from, to, min, max})`:
+ * times in nanoseconds as text, durations as parameters of a search or null. `search`: filters of a search for the spans
+ * behind the figures. `isSmall`: without the heatmap, one chart beneath the other.
+ */
+export function chartPanel({ onRange, search, isSmall = false }) {
+  let asked = new AbortController();
+  let answer = null;
+  let taken = -1;
+  const make = (name, height) =>
+    chart({
+      name,
+      height,
+      onPoint: (at) => pointed(at, name),
+      onTake: take,
+      onRange: (range) => onRange(inNanos(range)),
+    });
+  const charts = {
+    rate: make("rate", isSmall ? 96 : 130),
+    errors: make("errors", isSmall ? 96 : 130),
+    latency: make("latency", isSmall ? 96 : 130),
+    ...(isSmall ? {} : { heatmap: make("heatmap", 150) }),
+  };
+  const point = h("div", { class: "chart-point", "aria-live": "off" });
+  const deployed = h("div", { class: "chart-deployments" });
+  const table = h("details", { class: "chart-table" });
+  table.addEventListener("toggle", () => table.open && fillTable());
+  const problem = h("p", { class: "field-error", role: "alert", hidden: true });
+  const node = h(
+    "section",
+    { class: isSmall ? "charts is-small" : "charts", "aria-label": "Over time", hidden: true },
+    problem,
+    h(
+      "div",
+      { class: "chart-grid" },
+      Object.values(charts).map((one) => one.node),
+    ),
+    point,
+    deployed,
+    table,
+  );
+
+  async function load(params) {
+    asked.abort();
+    asked = new AbortController();
+    try {
+      answer = await get("/series", params, { signal: asked.signal });
+      problem.hidden = true;
+      node.hidden = false;
+      taken = -1;
+      draw();
+    } catch (error) {
+      if (isAbort(error)) return;
+      // Of what nothing is known there is nothing to draw; the table beneath says so.
+      node.hidden = error.status === 404;
+      problem.hidden = false;
+      problem.textContent = error.message;
+    }
+  }
+
+  function draw() {
+    const { from, to, steps, deployments } = answer;
+    const { x, rate, failedRate, errorShare, p50, p95, p99 } = columns(answer);
+    const marks = deployments
+      .filter(({ before }) => before !== null)
+      .map(({ at, version }) => ({ at: seconds(at), words: version }));
+    const common = { x, range: [seconds(from), seconds(to)], marks };
+    charts.rate.show({
+      ...common,
+      title: "Calls a second",
+      unit: "rate",
+      lines: [
+        { label: "all", shade: "accent", values: rate, isFilled: true },
+        { label: "failed", shade: "error", values: failedRate, isFilled: true },
+      ],
+    });
+    charts.errors.show({
+      ...common,
+      title: "Errors",
+      unit: "percent",
+      lines: [{ label: "", shade: "error", values: errorShare, isFilled: true }],
+    });
+    charts.latency.show({
+      ...common,
+      title: "Latency",
+      unit: "duration",
+      lines: [
+        { label: "p50", shade: "accent", values: p50 },
+        { label: "p95", shade: "warning", values: p95 },
+        { label: "p99", shade: "muted", values: p99 },
+      ],
+    });
+    charts.heatmap?.show({ ...common, title: "Calls by latency", unit: "duration", cells: cells(answer) });
+    drawDeployments(deployments);
+    clear(table, h("summary", {}, `${counted(steps.length, "step")} as a table`));
+    if (table.open) fillTable();
+    describe(-1);
+  }
+
+  /** The other charts follow; the one under the pointer has its mark where the pointer is. */
+  function pointed(at, source) {
+    for (const [name, one] of Object.entries(charts)) if (name !== source) one.point(at);
+    describe(at < 0 ? taken : at);
+  }
+
+  function take(at) {
+    taken = at;
+    describe(at);
+    announce(`Step ${stepWords(answer.steps[at], answer.step)} taken`);
+    point.querySelector("a, button")?.focus();
+  }
+
+  function describe(at) {
+    const one = answer?.steps[at];
+    if (!one) {
+      const hint = isSmall
+        ? "Point at a step for its numbers, click it for its traces."
+        : "Point at a step for its numbers, click it for its traces, drag to choose a time; in the heatmap, a box chooses spans.";
+      return clear(point, h("span", { class: "muted" }, hint));
+    }
+    const range = stepRange(one);
+    clear(
+      point,
+      h("b", {}, stepWords(one, answer.step)),
+      one.is_over ? null : h("span", { class: "badge" }, "not over"),
+      figuresOf(one).map(([name, value]) =>
+        h("span", { class: name === "Errors" && one.errors ? "bad" : "" }, `${name} ${value}`),
+      ),
+      one.calls ? h("span", {}, "Traces: ", exampleLinks(one.examples)) : null,
+      one.calls ? link(searchAddress({ ...search(), ...range }), "Search this step") : null,
+      h("button", { type: "button", class: "textual", on: { click: () => onRange({ ...range, min: null, max: null }) } }, "Only this time"),
+    );
+  }
+
+  function stepRange({ start }) {
+    const end = BigInt(start) + BigInt(answer.step);
+    return { from: start, to: String(end) };
+  }
+
+  function drawDeployments(deployments) {
+    const changes = deployments.filter(({ before }) => before !== null);
+    clear(
+      deployed,
+      changes.length
+        ? [
+            h("span", { class: "chart-mark" }, counted(changes.length, "deployment")),
+            changes.map((one) =>
+              h(
+                "span",
+                {},
+                `${time(one.at).slice(0, 8)} `,
+                h("bdi", {}, visibleText(one.service)),
+                ` ${visibleText(one.before)} → ${visibleText(one.version)}`,
+              ),
+            ),
+          ]
+        : null,
+    );
+  }
+
+  function fillTable() {
+    const names = figuresOf(answer.steps[0]).map(([name]) => name);
+    const row = (one) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, stepWords(one, answer.step), one.is_over ? "" : " (not over)"),
+        figuresOf(one).map(([, value]) => h("td", { class: "num" }, value)),
+        h("td", {}, exampleLinks(one.examples)),
+      );
+    const head = ["Time", ...names, "Example traces"].map((name) => h("th", { scope: "col" }, name));
+    const rows = answer.steps.map(row);
+    clear(
+      table,
+      h("summary", {}, `${counted(rows.length, "step")} as a table`),
+      h(
+        "div",
+        { class: "table-box", tabindex: "0", role: "region", "aria-label": "Figures over time" },
+        h("table", { class: "table" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)),
+      ),
+    );
+  }
+
+  return {
+    node,
+    load,
+    dispose() {
+      asked.abort();
+      Object.values(charts).forEach((one) => one.dispose());
+    },
+  };
+}
+
+/** A range of seconds and durations as the API's parameters have it; a bound lies a little wider than what was drawn. */
+function inNanos({ from, to, min, max }) {
+  return {
+    from: fromMillis(Math.max(0, from * 1000)),
+    to: fromMillis(Math.max(0, to * 1000)),
+    min: min === null ? null : `${Math.max(0, Math.floor(min / 1000))}us`,
+    max: max === null ? null : `${Math.ceil(max / 1000)}us`,
+  };
+}
