@@ -15,11 +15,15 @@ mod lossy;
 mod moved;
 mod pauses;
 #[cfg(feature = "kafka")]
+mod rebalance;
+#[cfg(feature = "kafka")]
 mod replicas;
 mod scripts;
 mod server;
 mod shop;
 mod verdict;
+#[cfg(feature = "kafka")]
+mod wide;
 
 use tokio::sync::{Mutex, MutexGuard};
 
