@@ -9,7 +9,7 @@
 use crate::{
     address,
     caller::Identity,
-    config::{Auth, Config, RateLimit, WhenAway},
+    config::{Auth, Config, RateLimit},
     edge::Edge,
     problem::Refusal,
     replay,
@@ -23,7 +23,7 @@ use axum::{
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use waypost_api::{Error, ErrorCode, UserId};
 use waypost_resilience::rate_limit::{Limiter, RateStore, Rule};
-use waypost_service::one_holder;
+use waypost_service::{WhenAway, one_holder};
 use waypost_telemetry::Telemetry;
 
 /// Whose requests are counted together.

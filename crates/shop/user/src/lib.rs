@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use waypost_cache::Cache;
 use waypost_durable::Storage;
+use waypost_resilience::throttle::FailureStore;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
@@ -45,6 +46,8 @@ pub struct Parts {
     pub storage: Storage,
     /// Keeps copies of users by id.
     pub cache: Arc<dyn Cache<User>>,
+    /// Counts wrong passwords by [`Config::login_rule`].
+    pub failures: Arc<dyn FailureStore>,
 }
 
 /// Opens and migrates the database, seeds the demo users when asked to, and returns the role.
@@ -56,7 +59,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     if config.seed {
         waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
     }
-    let users = Users::new(Arc::clone(&store), parts.cache, config);
+    let users = Users::new(Arc::clone(&store), parts.cache, parts.failures, config);
     let router = grpc::router(&parts.telemetry, users, &config.grpc);
     let probed = Arc::clone(&store);
     let check = Check::new("user-database", move || {

@@ -82,7 +82,8 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
         }
         Role::User => {
             let shared = Shared::open(settings, &telemetry).await?;
-            let parts = waypost_user::Parts { telemetry, storage, cache: shared.users(settings) };
+            let (cache, failures) = (shared.users(settings), shared.failures(settings));
+            let parts = waypost_user::Parts { telemetry, storage, cache, failures };
             let app = waypost_user::build(&settings.user, parts).await;
             app.map(|app| shared.join(app).into()).map_err(Into::into)
         }

@@ -1,4 +1,4 @@
-//! What the `[cache]` section chooses: where rates of callers and copies of users are kept.
+//! What the `[cache]` section chooses: where rates of callers, their wrong passwords and copies of users are kept.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use waypost_cache::{Cache, Layered, Memory};
 use waypost_gateway::Rates;
 use waypost_redis::{Codec, Redis};
 use waypost_resilience::rate_limit::{Buckets, RateStore};
+use waypost_resilience::throttle::{FailureStore, Failures};
 use waypost_service::App;
 use waypost_telemetry::Telemetry;
 use waypost_user::copies;
@@ -44,6 +45,15 @@ impl Shared {
                 Shared::Redis(redis) => Arc::new(redis.rates(rule)),
             }
         })
+    }
+
+    /// Where the user service counts wrong passwords.
+    pub(super) fn failures(&self, settings: &Settings) -> Arc<dyn FailureStore> {
+        let rule = settings.user.login_rule();
+        match self {
+            Shared::Embedded => Arc::new(Failures::new(rule)),
+            Shared::Redis(redis) => Arc::new(redis.failures(rule)),
+        }
     }
 
     /// The cache of the user service. A copy is used for no longer than `user.cache_time`, wherever it was.

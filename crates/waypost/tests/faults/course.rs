@@ -29,7 +29,7 @@ impl Timeouts {
     /// Orders with trouble are seen while they run. On a busy machine the answer that an order was accepted may come too late.
     pub(crate) const SHORT: Self = Self { of_cancelled: "600", of_others: TIMEOUT };
     /// A machine may be busy for seconds, and each request is still answered.
-    pub(crate) const LONG: Self = Self { of_cancelled: "4000", of_others: "6000" };
+    pub(crate) const LONG: Self = Self { of_cancelled: "1500", of_others: "6000" };
 }
 
 /// One order and all that its client was told of it.

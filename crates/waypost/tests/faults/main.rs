@@ -10,6 +10,7 @@ mod backup;
 mod clock;
 mod course;
 mod fence;
+mod fronts;
 mod kills;
 mod lossy;
 mod moved;
@@ -22,8 +23,6 @@ mod scripts;
 mod server;
 mod shop;
 mod verdict;
-#[cfg(feature = "kafka")]
-mod wide;
 
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::tempdir;
 use waypost_test_servers::redis::{Keys, Server};
-use waypost_testkit::{Client, Process, Shop, ShopBuilder, program, until};
+use waypost_testkit::{Answer, Client, Process, Shop, ShopBuilder, program, until};
 
 const ORDER: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 
@@ -113,6 +113,97 @@ async fn two_gateways_hold_a_caller_to_one_rate() {
         }
     }
     assert_eq!(allowed, 20, "of both together");
+}
+
+/// A user service of its own, with the demo users.
+async fn second_user_service(folder: &Path, settings: &[(&str, &str)]) -> (Process, SocketAddr) {
+    let mut command = program::command(BINARY, folder);
+    command.args(["run", "user", "--user", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--set", "user.seed=true"]);
+    let set = settings.iter().map(|(key, value)| format!("{key}={value}"));
+    command.args(set.flat_map(|setting| ["--set".to_owned(), setting]));
+    command.env("WAYPOST_TELEMETRY__LOGS__FORMAT", "json").env("OTEL_TRACES_EXPORTER", "none");
+    let mut process = Process::start(&mut command).unwrap();
+    let address = program::address_of(&mut process, "user").await.unwrap();
+    program::is_ready(&mut process).await.unwrap();
+    (process, address)
+}
+
+async fn log_in(gateway: &Client, password: &str) -> Answer {
+    let body = format!(r#"{{"user_id":"user123","password":"{password}"}}"#);
+    gateway.post("/api/login", &[], &body).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_at_two_user_services_count_together() {
+    let keys = Keys::own();
+    let common = [
+        ("cache.kind", "redis"),
+        ("cache.redis.urls", keys.url()),
+        ("cache.redis.prefix", keys.prefix()),
+        ("cache.redis.command_timeout", "10s"),
+        ("user.login_failures", "4"),
+        ("user.login_wait", "5m"),
+    ];
+    let mut first = shop(keys.url(), keys.prefix());
+    for (key, value) in common {
+        first = first.set(key, value);
+    }
+    let first = first.start().await.unwrap();
+    let (users, folder) = (tempdir().unwrap(), tempdir().unwrap());
+    let (_users, address) = second_user_service(users.path(), &common).await;
+    let target = format!("http://{address}");
+    let settings = [&common[..], &[("gateway.user_service", &target)]].concat();
+    let (_second, second) = second_gateway(&first, folder.path(), &settings).await;
+    let gateways = [first.client("gateway"), second];
+
+    // A right one forgets the wrong ones before it, wherever they were counted.
+    assert_eq!(log_in(&gateways[0], "wrong").await.status, 401);
+    assert_eq!(log_in(&gateways[1], "waypost-demo").await.status, 200);
+    for number in 0..4 {
+        assert_eq!(log_in(&gateways[number % 2], "wrong").await.status, 401);
+    }
+    for gateway in &gateways {
+        let refused = log_in(gateway, "waypost-demo").await;
+        assert_eq!(refused.status, 429, "of both together: {refused:?}");
+        assert_eq!(refused.problem()["code"], "rate_limited");
+        let wait = refused.header("retry-after").parse::<u64>().unwrap();
+        assert!((200..=300).contains(&wait), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_are_counted_alone_while_redis_is_away() {
+    let mut server = Server::start();
+    let shop = shop(&server.url(), "waypost:")
+        .set("user.login_failures", "3")
+        .set("user.login_wait", "5m")
+        .start()
+        .await
+        .unwrap();
+    let gateway = shop.client("gateway");
+    assert_eq!(log_in(&gateway, "wrong").await.status, 401);
+    assert_eq!(server.command(&["EXISTS", "waypost:failures:login:user123 127.0.0.1"]), ":1");
+    // Silent first and then gone: a login waits for a time-out at most.
+    server.pause();
+    assert_eq!(log_in(&gateway, "waypost-demo").await.status, 200);
+    server.kill();
+    for status in [401, 401, 401, 429, 429] {
+        assert_eq!(log_in(&gateway, "wrong").await.status, status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_logins_are_refused_where_that_is_set() {
+    let mut server = Server::start();
+    server.kill();
+    let shop = shop(&server.url(), "waypost:").set("user.login_when_away", "closed").start().await.unwrap();
+    let gateway = shop.client("gateway");
+    let refused = log_in(&gateway, "waypost-demo").await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "1"), "{refused:?}");
+    assert_eq!(refused.problem()["code"], "unavailable");
+    server.restart();
+    until("it is found", async || log_in(&gateway, "waypost-demo").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ mod collector_faults;
 mod conventions;
 mod edges;
 mod failures;
+mod fronts;
 mod load;
 mod success;
 

@@ -150,6 +150,8 @@ impl Server {
                 ("lock_timeout", self.lock_timeout.as_millis().to_string()),
                 // A process that stands still does not keep its locks for ever.
                 ("idle_in_transaction_session_timeout", self.statement_timeout.as_millis().to_string()),
+                // In a literal a backslash is a backslash.
+                ("standard_conforming_strings", "on".to_owned()),
                 // Off would lose acknowledged commits when the server crashes.
                 ("synchronous_commit", "on".to_owned()),
             ]);
