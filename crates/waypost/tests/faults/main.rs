@@ -16,6 +16,8 @@ mod lossy;
 mod moved;
 mod pauses;
 #[cfg(feature = "kafka")]
+mod rebalance;
+#[cfg(feature = "kafka")]
 mod replicas;
 mod scripts;
 mod server;
