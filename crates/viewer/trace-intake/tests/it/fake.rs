@@ -9,7 +9,8 @@ use waypost_trace_model::{
 };
 use waypost_trace_statistics::Statistics;
 use waypost_trace_store::{
-    AppendError, Found, Ledger, MemoryStore, Query, ReadError, Receipt, SpanFilter, TraceStore, Usage,
+    AppendError, Found, FoundLogs, Ledger, LogQuery, MemoryStore, Query, ReadError, Receipt, SpanFilter,
+    TraceStore, Usage,
 };
 
 /// What a fake store does with a batch that has records.
@@ -85,6 +86,9 @@ impl TraceStore for FakeStore {
         Err(ReadError::Closed)
     }
     fn spans(&self, _: TraceId, _: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
+        Err(ReadError::Closed)
+    }
+    fn logs(&self, _: &LogQuery) -> Result<FoundLogs, ReadError> {
         Err(ReadError::Closed)
     }
     fn traces(&self, _: &[TraceId]) -> Result<Vec<Trace>, ReadError> {

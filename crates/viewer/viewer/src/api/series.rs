@@ -32,7 +32,8 @@ const PEER_KINDS: [(&str, PeerKind); 6] = [
 ];
 
 #[derive(Serialize)]
-struct Series {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FiguresOverTime"))]
+pub(super) struct Series {
     from: Decimal,
     to: Decimal,
     step: u64,
@@ -43,7 +44,8 @@ struct Series {
 }
 
 #[derive(Serialize)]
-struct StepLine {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FigureStep"))]
+pub(super) struct StepLine {
     start: Decimal,
     is_over: bool,
     calls: u64,
@@ -60,7 +62,8 @@ struct StepLine {
 
 /// Latencies from `from` up to, not including, `to`.
 #[derive(Serialize)]
-struct LatencyLine {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LatencyCount"))]
+pub(super) struct LatencyLine {
     from: u64,
     to: u64,
     calls: u64,
@@ -69,10 +72,14 @@ struct LatencyLine {
 
 /// The first span of a version of a service.
 #[derive(Serialize)]
-struct DeploymentLine {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "DeploymentOf"))]
+pub(super) struct DeploymentLine {
+    #[cfg_attr(test, ts(type = "string"))]
     service: Text,
+    #[cfg_attr(test, ts(type = "string"))]
     version: Text,
     /// The version before it; `None` for the first that is known.
+    #[cfg_attr(test, ts(type = "string | null"))]
     before: Option<Text>,
     at: Decimal,
 }
