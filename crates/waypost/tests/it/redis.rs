@@ -365,6 +365,19 @@ async fn a_start_without_redis_serves_and_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_that_share_a_redis_and_no_token_keys_are_told() {
+    let (server, folder) = (Server::start(), tempdir().unwrap());
+    let file = folder.path().join("token-keys.toml");
+    std::fs::write(&file, format!("[[keys]]\nkid = \"a\"\nsecret = \"{}\"\n", "a".repeat(40))).unwrap();
+    let warning = "gateways that share a Redis share no token keys";
+    let without = shop(&server.url(), "waypost:").start().await.unwrap().stop().await.unwrap().output;
+    assert!(without.contains(warning), "{without}");
+    let with = shop(&server.url(), "waypost:").set("gateway.tokens.keys_file", file.display());
+    let with = with.start().await.unwrap().stop().await.unwrap().output;
+    assert!(!with.contains(warning), "{with}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_each_rate_decides_whether_requests_go_on() {
     let mut server = Server::start();
     server.kill();
