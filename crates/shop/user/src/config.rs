@@ -10,8 +10,8 @@ settings! {
         pub seed: bool = false,
         /// Users that are kept in memory.
         pub cache_capacity: u64 = 10_000,
-        /// How long a copy of a user is used; a change is seen after this time at the latest. With `cache.kind = "redis"` a
-        /// quarter of it in memory, and the rest in Redis.
+        /// How long a copy of a user is used. A change is seen at once where the database is PostgreSQL, which tells of it, and
+        /// after this time at the latest. With `cache.kind = "redis"` a quarter of it in memory, and the rest in Redis.
         pub cache_time: Duration = Duration::from_secs(30),
         /// Passwords that are hashed at once. Each takes 19 MiB and a core for its time.
         pub hashes_at_once: usize = 2,

@@ -7,6 +7,7 @@
 //! - An unknown user and a wrong password get the same answer after the same work.
 //! - Passwords exist only as Argon2id hashes; neither they nor the hashes reach a span, a log or an error.
 //! - Whoever guesses is slowed down, and nobody else: wrong passwords count for an account and an address.
+//! - Where others can change a user, every process hears of it and gives up its copies; the time to live bounds what is missed.
 //! - Hashing never takes the threads that serve requests, and only so many hashes run at once.
 //!
 //! Left out: registration, changing users, sessions (the gateway signs tokens).
@@ -36,6 +37,7 @@ use waypost_telemetry::Telemetry;
 
 use crate::domain::User;
 use crate::logic::Users;
+use crate::store::Changes;
 
 /// What the process lends to the role.
 #[derive(Debug)]
@@ -60,12 +62,33 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
         waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
     }
     let users = Users::new(Arc::clone(&store), parts.cache, parts.failures, config);
-    let router = grpc::router(&parts.telemetry, users, &config.grpc);
+    let router = grpc::router(&parts.telemetry, users.clone(), &config.grpc);
+    let changes = store.changes().map(|changes| follow(changes, users));
     let probed = Arc::clone(&store);
     let check = Check::new("user-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::closing("user-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![close], checks: vec![check], ..App::default() })
+    Ok(App {
+        router,
+        workers: changes.into_iter().chain([close]).collect(),
+        checks: vec![check],
+        ..App::default()
+    })
+}
+
+/// Gives up the copy of each user that is changed, whoever changes it.
+fn follow(mut changes: Changes, users: Users) -> Worker {
+    Worker::new("user-changes", move |drain| async move {
+        let following = async {
+            while let Some(change) = changes.next().await {
+                users.forget(change).await;
+            }
+        };
+        tokio::select! {
+            () = following => {}
+            () = drain.started() => {}
+        }
+    })
 }

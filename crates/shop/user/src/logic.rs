@@ -11,7 +11,7 @@ use waypost_telemetry::{set, span};
 use crate::attempts::Attempts;
 use crate::domain::User;
 use crate::password::Passwords;
-use crate::store::Store;
+use crate::store::{Change, Store};
 use crate::{Config, Error};
 
 /// The users. Cheap to clone.
@@ -58,6 +58,16 @@ impl Users {
         };
         let user = self.by_id.look_up(id.as_str(), lookup).await;
         user.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Lookup))
+    }
+
+    /// Gives up what is copied of a user that was changed.
+    ///
+    /// Cancel safety: dropped, it may or may not have been given up.
+    pub(crate) async fn forget(&self, change: Change) {
+        match change {
+            Change::Of(id) => self.by_id.forget(id.as_str()).await,
+            Change::Any => self.by_id.forget_all().await,
+        }
     }
 
     /// A user by id and password. `address` is where the attempt comes from, if that is known.

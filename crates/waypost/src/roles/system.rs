@@ -73,7 +73,7 @@ impl System {
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
-        let finding = Finding::new(&settings.discovery);
+        let finding = Finding::open(&settings.discovery)?;
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {

@@ -54,6 +54,8 @@ pub(crate) struct Purchase {
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
+    /// Which sending of the request it answers, from 1.
+    pub(crate) sending: u32,
     pub(crate) status: u16,
     /// Of a problem.
     pub(crate) code: String,
@@ -181,7 +183,7 @@ impl Purchase {
             self.unanswered += 1;
             return None;
         };
-        self.told.push(Told::of(&answer.ok()?));
+        self.told.push(Told::of(&answer.ok()?, self.sends));
         self.told.last()
     }
 
@@ -191,7 +193,7 @@ impl Purchase {
         let headers = [("traceparent", traceparent.as_str())];
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, gateway.post(&path, &headers, ""));
         if let Ok(Ok(answer)) = answer.await {
-            self.told_of_cancel.push(Told::of(&answer));
+            self.told_of_cancel.push(Told::of(&answer, self.sends));
         }
     }
 
@@ -203,11 +205,12 @@ impl Purchase {
 }
 
 impl Told {
-    fn of(answer: &Answer) -> Told {
+    fn of(answer: &Answer, sending: u32) -> Told {
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let located = header("location").and_then(|path| path.strip_prefix("/api/orders/"));
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
         Told {
+            sending,
             status: answer.status.as_u16(),
             code: text(&answer.json["code"]).unwrap_or_default(),
             order: text(&answer.json["order_id"]).or_else(|| located.map(str::to_owned)),

@@ -13,6 +13,7 @@ mod fence;
 mod fronts;
 mod kills;
 mod lossy;
+mod lost;
 mod moved;
 mod pauses;
 #[cfg(feature = "kafka")]

@@ -94,6 +94,20 @@ fn a_target_in_a_registry_takes_that_registry() {
 }
 
 #[test]
+fn a_certificate_for_etcd_that_cannot_be_used_ends_the_start() {
+    let folder = tempdir().unwrap();
+    let mut command = waypost(folder.path());
+    command
+        .args(["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .env("WAYPOST_GATEWAY__USER_SERVICE", "etcd:///user")
+        .env("WAYPOST_DISCOVERY__ETCD__ENDPOINTS", "https://127.0.0.1:2379")
+        .env("WAYPOST_DISCOVERY__ETCD__CA_FILE", "/no/such/file");
+    let ended = ended(&mut command);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("discovery.etcd.ca_file: /no/such/file cannot be used"), "{}", ended.err);
+}
+
+#[test]
 fn a_database_that_there_is_not_is_refused_with_what_there_is() {
     let folder = tempdir().unwrap();
     let ended = ended(

@@ -17,6 +17,7 @@ mod load;
 mod migration;
 mod operator;
 mod postgres;
+mod postgres_tls;
 mod program;
 mod provider_faults;
 mod redis;

@@ -16,6 +16,7 @@
 mod error;
 pub mod idempotency;
 pub mod inbox;
+mod listening;
 mod migration;
 pub mod outbox;
 mod pool;
@@ -37,6 +38,7 @@ use waypost_telemetry::{ErrorType, Telemetry, sql};
 
 use crate::{Backoff, Error, Migration};
 use error::of_commit;
+pub use listening::Heard;
 pub use migration::PostgresMigrator;
 pub(crate) use migration::connect as open_session;
 use pool::Pool;
