@@ -5,8 +5,10 @@
 //! check that lets everything pass is none. Readers are found or installed by [`tools`]; one that cannot be had is named, and
 //! its files are then not checked. A file below `deploy/` that no reader knows is a fault too.
 
+mod collector;
 mod reader;
 mod readers;
+mod schemas;
 pub(crate) mod tools;
 
 use std::collections::BTreeSet;
@@ -19,8 +21,8 @@ use crate::run::say;
 use readers::READERS;
 
 /// Files that no program here reads: pages for people; a list of two words a line; dashboards, which a test compares with the
-/// description that they are made from.
-const UNREAD: [&str; 4] = [".md", ".dockerignore", ".sysusers", ".json"];
+/// description that they are made from; settings, which a test gives to Waypost itself.
+const UNREAD: [&str; 5] = [".md", ".dockerignore", ".sysusers", ".json", ".toml"];
 
 /// Checks with the readers of these names, or with all that can be had.
 pub(crate) fn check(root: &Path, target: &Path, names: &[String]) -> anyhow::Result<()> {
@@ -31,9 +33,9 @@ pub(crate) fn check(root: &Path, target: &Path, names: &[String]) -> anyhow::Res
     let mut problems = nobodys(root)?;
     let mut left_out = Vec::new();
     for reader in READERS.iter().filter(|reader| names.is_empty() || names.iter().any(|n| n == reader.name)) {
-        match tools::find(reader.tool, &target.join("deploy-tools")) {
-            Ok(program) => {
-                let found = reader.check(root, &program)?;
+        match reader.prepare(&target.join("deploy-tools")) {
+            Ok(ready) => {
+                let found = reader.check(root, &ready)?;
                 if found.is_empty() {
                     let count = reader.places(root)?.len();
                     say(&format!("{}: {count} file(s) read, and the broken one refused\n", reader.name));
@@ -129,5 +131,46 @@ mod tests {
             assert!(index.contains(&format!("({name}.md)")), "{name} is not in docs/runbooks/README.md");
         }
         assert!(seen.is_empty(), "tests of alerts that there are not: {seen:?}");
+    }
+
+    /// The operator's collectors have their configuration inside the manifest, so it stands there a second time.
+    #[test]
+    fn the_operators_collectors_are_configured_as_the_files_say() {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy");
+        let text = |file: &str| fs::read_to_string(deploy.join(file)).unwrap();
+        let objects: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&text("kubernetes/base/collectors.yaml")).unwrap();
+        for (name, file) in [("agent", "collector/agent.yaml"), ("sampler", "collector/gateway.yaml")] {
+            let is_it = |object: &&serde_json::Value| {
+                object["kind"] == "OpenTelemetryCollector" && object["metadata"]["name"] == name
+            };
+            let configured = &objects.iter().find(is_it).unwrap()["spec"]["config"];
+            let written: serde_json::Value = serde_saphyr::from_str(&text(file)).unwrap();
+            assert_eq!(configured, &written, "{file}; copy it into kubernetes/base/collectors.yaml");
+        }
+    }
+
+    /// A manifest that no kustomization names is applied by nobody.
+    #[test]
+    fn every_manifest_is_named_by_the_kustomization_of_its_folder() {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("deploy");
+        let folders = [
+            "kubernetes/base",
+            "kubernetes/components/mesh",
+            "kubernetes/overlays/dev",
+            "kubernetes/overlays/prod",
+            "istio",
+            "linkerd",
+        ];
+        for folder in folders {
+            let kustomization = fs::read_to_string(deploy.join(folder).join("kustomization.yaml")).unwrap();
+            for entry in fs::read_dir(deploy.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                let is_manifest =
+                    path.extension().is_some_and(|end| end == "yaml") && name != "kustomization.yaml";
+                assert!(!is_manifest || kustomization.contains(&name), "{folder}/{name}");
+            }
+        }
     }
 }

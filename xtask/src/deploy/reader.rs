@@ -7,14 +7,19 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use super::tools::Tool;
+use super::schemas;
+use super::tools::{self, Tool};
+use crate::needs::output;
+
+/// What a kustomization is always called.
+const KUSTOMIZATION: &str = "kustomization.yaml";
 
 /// A program that reads files, and says no to what it cannot read.
 pub(super) struct Reader {
     /// How it is asked for on the command line.
     pub(super) name: &'static str,
     pub(super) tool: &'static Tool,
-    /// Its arguments: `{}` is the file, `{folder}` an empty folder of its own.
+    /// Its arguments: `{}` is the file, `{parent}` the file's folder, `{folder}` an empty folder of its own.
     pub(super) arguments: &'static [&'static str],
     /// Files of the repository; the last part may begin with `*`.
     pub(super) files: &'static [&'static str],
@@ -31,50 +36,86 @@ pub(super) enum Need {
     AnotherProgram,
     /// It takes what it does not know and only says so: whatever it says is a refusal.
     Silence,
+    /// A kustomization is rendered first, and what comes of it is read. `{parent}` in the arguments is its folder.
+    Rendering,
+    /// `{schemas}` in the arguments is the folder of the schemas of Kubernetes and of others.
+    Schemas,
+    /// Variables without which the files mean nothing.
+    Variables(&'static [(&'static str, &'static str)]),
+}
+
+/// A reader's program, and what it needs beside it.
+#[derive(Debug)]
+pub(super) struct Ready {
+    program: PathBuf,
+    kustomize: Option<PathBuf>,
+    schemas: Option<PathBuf>,
 }
 
 impl Reader {
+    /// Finds or installs all that it takes, below `folder`.
+    pub(super) fn prepare(&self, folder: &Path) -> anyhow::Result<Ready> {
+        let needs = |need| self.needs.contains(&need);
+        Ok(Ready {
+            program: tools::find(self.tool, folder)?,
+            kustomize: needs(Need::Rendering).then(|| tools::find(&tools::KUSTOMIZE, folder)).transpose()?,
+            schemas: needs(Need::Schemas).then(|| schemas::prepare(folder)).transpose()?,
+        })
+    }
+
     /// One sentence for each file that it refuses, and for the broken one if it takes that.
-    pub(super) fn check(&self, root: &Path, program: &Path) -> anyhow::Result<Vec<String>> {
+    pub(super) fn check(&self, root: &Path, ready: &Ready) -> anyhow::Result<Vec<String>> {
         let mut problems = Vec::new();
         for place in self.places(root)? {
-            let output = self.read(root, program, &place)?;
-            if !self.takes(&output) {
+            let said = self.read(root, ready, &place)?;
+            if !self.takes(&said) {
                 let place = place.strip_prefix(root).unwrap_or(&place).display();
-                problems.push(format!("{} refuses {place}:\n{}", self.name, indented(&output)));
+                problems.push(format!("{} refuses {place}:\n{}", self.name, indented(&said)));
             }
         }
         let (file, complaint) = self.broken;
-        let output = self.read(root, program, &root.join("xtask/broken").join(file))?;
-        if self.takes(&output) || !text(&output).contains(complaint) {
+        let said = self.read(root, ready, &root.join("xtask/broken").join(file))?;
+        if self.takes(&said) || !text(&said).contains(complaint) {
             problems.push(format!(
                 "{} does not say {complaint:?} of xtask/broken/{file} ({}):\n{}",
                 self.name,
-                output.status,
-                indented(&output)
+                said.status,
+                indented(&said)
             ));
         }
         Ok(problems)
     }
 
-    fn read(&self, root: &Path, program: &Path, file: &Path) -> anyhow::Result<Output> {
+    fn read(&self, root: &Path, ready: &Ready, file: &Path) -> anyhow::Result<Output> {
         let own = tempfile::tempdir().context("making a folder for the reader")?;
         let file = if self.needs.contains(&Need::AnotherProgram) {
             with_a_program(file, own.path())?
         } else {
             file.to_owned()
         };
+        let is_kustomization = file.file_name().is_some_and(|name| name == KUSTOMIZATION);
+        let file = match &ready.kustomize {
+            Some(kustomize) if is_kustomization => rendered(kustomize, &file, own.path())?,
+            _ => file,
+        };
         let argument = |argument: &&str| {
             argument
                 .replace("{}", &file.display().to_string())
+                .replace("{parent}", &file.parent().unwrap_or(root).display().to_string())
+                .replace("{schemas}", &ready.schemas.as_deref().unwrap_or(root).display().to_string())
                 .replace("{folder}", &own.path().display().to_string())
         };
-        Command::new(program)
+        let variables = self.needs.iter().flat_map(|need| match need {
+            Need::Variables(variables) => variables.iter().copied(),
+            _ => [].iter().copied(),
+        });
+        Command::new(&ready.program)
             .args(self.arguments.iter().map(argument))
+            .envs(variables)
             .current_dir(root)
             .stdin(Stdio::null())
             .output()
-            .with_context(|| format!("starting {}", program.display()))
+            .with_context(|| format!("starting {}", ready.program.display()))
     }
 
     fn takes(&self, output: &Output) -> bool {
@@ -93,6 +134,15 @@ impl Reader {
         }
         Ok(places.into_iter().collect())
     }
+}
+
+/// What kustomize makes of a kustomization, in a file of this folder.
+fn rendered(kustomize: &Path, kustomization: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let from = kustomization.parent().context("a kustomization without a folder")?;
+    let text = output(Command::new(kustomize).arg("build").arg(from))?;
+    let to = folder.join("rendered.yaml");
+    fs::write(&to, text).context("writing what was rendered")?;
+    Ok(to)
 }
 
 /// A copy of a unit that starts a program which every machine has.
@@ -139,7 +189,8 @@ mod tests {
             needs: &[],
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let check = |arguments| reader(arguments).check(root, Path::new("/bin/sh")).unwrap();
+        let sh = Ready { program: "/bin/sh".into(), kustomize: None, schemas: None };
+        let check = |arguments| reader(arguments).check(root, &sh).unwrap();
         let takes_all = check(&["-c", "exit 0"]);
         assert!(takes_all.len() == 1 && takes_all[0].contains("does not say"), "{takes_all:?}");
         let takes_none = check(&["-c", "echo 'no version'; exit 1"]);
