@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
-use waypost_durable::make_folder;
+use waypost_durable::{Storage, make_folder};
 use waypost_etcd::Registration;
 use waypost_identity::Identity;
 use waypost_service::operator::guarded;
@@ -65,10 +65,12 @@ impl System {
         let mut settings = effective.settings.clone();
         connect(&mut settings, effective, &sockets);
         let data = settings.data_dir();
-        if roles.iter().any(|role| role.keeps_data()) {
+        let keep_data = roles.iter().any(|role| role.keeps_data());
+        if keep_data {
             prepare(&data)?;
         }
-        let storage = settings.storage()?;
+        // A gateway needs none, so it is not asked for the password of a database either.
+        let storage = if keep_data { settings.storage()? } else { Storage::Embedded(settings.files()) };
         let broker = OpenBroker::open(roles, &settings.files(), &settings.broker).await?;
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);

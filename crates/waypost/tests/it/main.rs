@@ -7,6 +7,8 @@ mod answers;
 mod business;
 mod commit;
 mod configuration;
+#[cfg(feature = "kafka")]
+mod deployment;
 mod environment;
 mod health;
 mod http;
