@@ -1,4 +1,4 @@
-//! Kafka: from Maven, on a Java that is there or comes from Debian's packages. One node that is broker and controller.
+//! Kafka: from Maven. One node that is broker and controller.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use super::java::{Java, Maven};
 use super::process::{Failed, Process, Signal, User};
 use super::{Program, Started, port};
-use crate::needs::packages::{install, made_once};
-use crate::needs::{Variable, on_path, output};
+use crate::needs::packages::made_once;
+use crate::needs::{Variable, output};
 
 /// The release that is taken unless `TEST_KAFKA_VERSION` names another, such as `3.9.1`.
 const VERSION: &str = "4.3.1";
@@ -38,8 +39,6 @@ fn pom(version: &str) -> String {
     )
 }
 
-const OLDEST_JAVA: u32 = 17;
-
 /// The installed server.
 struct Kafka {
     version: String,
@@ -48,28 +47,13 @@ struct Kafka {
 }
 
 pub(super) fn find(target: &Path) -> anyhow::Result<Box<dyn Program>> {
-    let missing: Vec<&str> = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")]
-        .into_iter()
-        .filter_map(|(program, package)| on_path(&[program]).is_none().then_some(package))
-        .collect();
-    if !missing.is_empty() {
-        install(&missing).with_context(|| format!("{} not found", missing.join(" and ")))?;
-    }
-    let java = on_path(&["java"]).context("there is still no java")?;
-    let about_java = major(&output(Command::new(&java).args(["--version"]))?);
-    ensure!(
-        about_java.is_some_and(|version| version >= OLDEST_JAVA),
-        "{} is Java {}, {OLDEST_JAVA} or newer is needed",
-        java.display(),
-        about_java.unwrap_or_default()
-    );
+    let (java, maven) = (Java::find()?, Maven::find()?);
     let version = wanted(std::env::var(VERSION_VARIABLE).ok())?;
-    let maven = on_path(&["mvn"]).context("there is still no mvn")?;
     // Another release does not take the place of the usual one.
     let name = if version == VERSION { "kafka".to_owned() } else { format!("kafka-{version}") };
     let (folder, pom) = (target.join("test-servers").join(name), pom(&version));
     made_once(&folder, &pom, |folder| fetch(&maven, &pom, folder))?;
-    Ok(Box::new(Kafka { version, java, class_path: class_path(&folder.join("lib"))? }))
+    Ok(Box::new(Kafka { version, java: java.program, class_path: class_path(&folder.join("lib"))? }))
 }
 
 /// The release that was asked for.
@@ -82,19 +66,10 @@ fn wanted(asked: Option<String>) -> anyhow::Result<String> {
     Ok(version)
 }
 
-/// "openjdk 17.0.16 2025-07-15" is 17.
-fn major(about: &str) -> Option<u32> {
-    let version = about.lines().find_map(|line| {
-        line.split_whitespace().nth(1).filter(|_| line.starts_with("openjdk") || line.starts_with("java"))
-    })?;
-    version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn fetch(maven: &Path, pom: &str, folder: &Path) -> anyhow::Result<String> {
+fn fetch(maven: &Maven, pom: &str, folder: &Path) -> anyhow::Result<String> {
     fs::write(folder.join("pom.xml"), pom)?;
     let to = format!("-DoutputDirectory={}", folder.join("lib").display());
-    let goal = ["-B", "-ntp", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", &to];
-    output(Command::new(maven).current_dir(folder).args(goal))
+    maven.run(folder, &["dependency:copy-dependencies", "-DincludeScope=runtime", &to])
 }
 
 fn class_path(folder: &Path) -> anyhow::Result<String> {
@@ -127,7 +102,7 @@ impl Program for Kafka {
         let mut process =
             Process::start(User::Own, &self.java, arguments, Signal::Kill, &folder.join("log"))?;
         process.ready(|_| brokers(port).is_ok_and(|brokers| brokers > 0))?;
-        Ok(Started { process, address: format!("127.0.0.1:{port}") })
+        Ok(Started::at(process, format!("127.0.0.1:{port}")))
     }
 }
 
@@ -193,13 +168,6 @@ fn brokers(port: u16) -> io::Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_of_java_is_read() {
-        assert_eq!(major("openjdk 17.0.16 2025-07-15\nOpenJDK Runtime Environment (build 17)"), Some(17));
-        assert_eq!(major("java 21 2023-09-19 LTS"), Some(21));
-        assert_eq!(major("no such thing"), None);
-    }
 
     #[test]
     fn what_is_fetched_is_the_release_that_was_asked_for() {

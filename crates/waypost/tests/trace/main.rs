@@ -10,6 +10,7 @@ mod edges;
 mod failures;
 mod fronts;
 mod load;
+mod observability;
 mod success;
 
 use std::time::Duration;
