@@ -10,6 +10,7 @@ mod backup;
 mod clock;
 mod course;
 mod fence;
+#[cfg(feature = "kafka")]
 mod fronts;
 mod kills;
 mod lossy;
