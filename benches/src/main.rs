@@ -3,6 +3,7 @@
 //! ```text
 //! cargo build --release && cargo run --release --package waypost-benches -- startup
 //! cargo build --release && cargo run --release --package waypost-benches -- orders --rounds 6
+//! cargo build --release --features waypost/kafka && cargo xtask stack run target/release/waypost-benches servers
 //! cargo build --release && cargo run --release --package waypost-benches -- soak --orders 200000
 //! cargo build --release && cargo run --release --package waypost-benches -- viewer --spans 1000000
 //! ```
@@ -15,6 +16,7 @@
 mod age;
 mod orders;
 mod process;
+mod servers;
 mod sink;
 mod soak;
 mod spans;
@@ -25,6 +27,7 @@ mod viewer;
 use std::process::ExitCode;
 
 const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] \
+                    | servers [--rounds N] [--orders N] [--concurrency N] \
                     | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
@@ -38,6 +41,9 @@ fn main() -> ExitCode {
         Some("startup") => startup::measure(number("--runs", 7)),
         Some("orders") => {
             orders::measure(number("--rounds", 6), number("--orders", 20_000), number("--concurrency", 50))
+        }
+        Some("servers") => {
+            servers::measure(number("--rounds", 5), number("--orders", 5_000), number("--concurrency", 100))
         }
         Some("soak") => {
             soak::measure(number("--orders", 200_000), number("--rounds", 20), number("--concurrency", 100))

@@ -1,5 +1,6 @@
 //! The release binary as a child, with what the kernel says of its memory and CPU.
 
+use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use anyhow::{Context as _, bail};
 
 /// Kernel ticks a second; Linux has 100 on every machine this project builds for.
 const TICKS: f64 = 100.0;
+
+/// CPU seconds in half a second of who has nothing to do but to look whether there is something.
+const IDLE: f64 = 0.03;
 
 const LISTENERS: [&str; 11] = [
     "gateway",
@@ -86,6 +90,20 @@ impl Waypost {
         cpu_seconds(&self.child)
     }
 
+    /// Waits until every order has ended, with all that is done for it: until it uses next to no CPU.
+    pub(crate) fn wait_until_idle(&self) -> anyhow::Result<()> {
+        let mut before = self.cpu_seconds()?;
+        for _ in 0..120 {
+            std::thread::sleep(Duration::from_millis(500));
+            let now = self.cpu_seconds()?;
+            if now - before < IDLE {
+                return Ok(());
+            }
+            before = now;
+        }
+        bail!("a minute after the load it is still busy")
+    }
+
     /// Resident memory in MB: all of it, and the part that is not backed by files.
     pub(crate) fn memory_mb(&self) -> anyhow::Result<(f64, f64)> {
         memory_mb(&self.child)
@@ -130,10 +148,57 @@ pub(crate) fn interrupt(child: &mut Child) {
 /// CPU seconds of a child so far, user and system.
 pub(crate) fn cpu_seconds(child: &Child) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-    let after_name = stat.rsplit_once(')').context("stat has another form")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
-    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / TICKS)
+    Ok(Stat::parse(&stat).context("stat has another form")?.own)
+}
+
+/// CPU seconds so far of all processes of this name that this program has started, itself or through others, those
+/// included that have ended since.
+pub(crate) fn cpu_seconds_of(name: &str) -> anyhow::Result<f64> {
+    let mut all = HashMap::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // It may have ended meanwhile.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        all.extend(Stat::parse(&stat).map(|stat| (pid, stat)));
+    }
+    let is_ours = |stat: &Stat| {
+        let mut parent = stat.parent;
+        while parent != std::process::id() {
+            match all.get(&parent) {
+                Some(above) => parent = above.parent,
+                None => return false,
+            }
+        }
+        true
+    };
+    let of_name = all.values().filter(|stat| stat.name == name && is_ours(stat));
+    Ok(of_name.map(|stat| stat.own + stat.of_ended_children).sum())
+}
+
+/// What is read of `/proc/PID/stat`.
+struct Stat {
+    name: String,
+    parent: u32,
+    /// CPU seconds.
+    own: f64,
+    /// CPU seconds.
+    of_ended_children: f64,
+}
+
+impl Stat {
+    fn parse(stat: &str) -> Option<Stat> {
+        let (start, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let seconds = |index: usize| Some(fields.get(index)?.parse::<f64>().ok()? / TICKS);
+        Some(Stat {
+            name: start.split_once('(')?.1.to_owned(),
+            parent: fields.get(1)?.parse().ok()?,
+            own: seconds(11)? + seconds(12)?,
+            of_ended_children: seconds(13)? + seconds(14)?,
+        })
+    }
 }
 
 /// Resident memory of a child in MB: all of it, and the part that is not backed by files.

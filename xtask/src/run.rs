@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
 
 use crate::needs::{self, Variable};
-use crate::servers::{Folder, Servers};
+use crate::servers::{Folder, Servers, Set};
 use crate::{
     conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations, versions,
 };
@@ -35,7 +35,7 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     let target = target()?;
     let mut variables = needs::all(&target);
     let folder = Folder::of_this_process()?;
-    let servers = Servers::start(&target, folder.path());
+    let servers = Servers::start(&target, folder.path(), Set::WithObservability);
     servers.watch();
     variables.extend(servers.variables().iter().cloned());
 

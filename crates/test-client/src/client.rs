@@ -1,6 +1,6 @@
 //! A client that keeps its connections, for tests that send many requests to one address and expect some to fail.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::Method;
@@ -32,6 +32,13 @@ impl Client {
     /// A client of `http://address`.
     pub fn new(address: SocketAddr) -> Self {
         Self { base: format!("http://{address}"), pool: Pool::builder(TokioExecutor::new()).build_http() }
+    }
+
+    /// A client of `http://address` that connects from this address of the machine.
+    pub fn from(source: IpAddr, address: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(source));
+        Self { base: format!("http://{address}"), pool: Pool::builder(TokioExecutor::new()).build(connector) }
     }
 
     /// Sends a request and reads the answer.

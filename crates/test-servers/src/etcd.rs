@@ -16,21 +16,43 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One member on free ports of 127.0.0.1, with its data in a folder of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct Server {
-    ports: [u16; 2],
+    /// For clients, for other members, and for questions about its health.
+    ports: [u16; 3],
+    certificates: Option<Certificates>,
     folder: PathBuf,
     child: Option<Child>,
+}
+
+/// What a server with TLS shows to its clients, and whom it lets in: files in PEM.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// The authorities that a client's certificate has to be signed by.
+    pub authority: PathBuf,
+    /// Its own certificate.
+    pub certificate: PathBuf,
+    /// The key of that.
+    pub key: PathBuf,
 }
 
 impl Server {
     /// Starts one with nothing in it.
     pub fn start() -> Self {
+        Self::start_as(None)
+    }
+
+    /// Starts one that speaks TLS to its clients and asks each for a certificate.
+    pub fn start_secured(certificates: Certificates) -> Self {
+        Self::start_as(Some(certificates))
+    }
+
+    fn start_as(certificates: Option<Certificates>) -> Self {
         let folder = std::env::temp_dir().join(own_name());
         fs::create_dir(&folder)
             .unwrap_or_else(|error| panic!("{} cannot be made: {error}", folder.display()));
-        let mut server = Self { ports: [0; 2], folder, child: None };
+        let mut server = Self { ports: [0; 3], certificates, folder, child: None };
         // Somebody else may take a port between its being found and its being bound.
         for _ in 0..5 {
-            let held = [(); 2].map(|()| {
+            let held = [(); 3].map(|()| {
                 TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
                     .unwrap_or_else(|error| panic!("no free port: {error}"))
             });
@@ -44,7 +66,8 @@ impl Server {
 
     /// Its URL for clients.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[0])
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.ports[0])
     }
 
     /// Ends it at once, as a power cut would. What it has confirmed is on the disk.
@@ -65,10 +88,13 @@ impl Server {
     /// Writes a key by etcd's own HTTP interface, as an operator's script would; both texts in Base64.
     pub fn put_base64(&self, key: &str, value: &str) {
         let body = format!(r#"{{"key":"{key}","value":"{value}"}}"#);
-        let answer = self.ask(&format!(
-            "POST /v3/kv/put HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ));
+        let answer = ask(
+            self.ports[0],
+            &format!(
+                "POST /v3/kv/put HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
         assert!(answer.as_deref().is_ok_and(|answer| answer.contains("200 OK")), "{answer:?}");
     }
 
@@ -80,28 +106,27 @@ impl Server {
             "POST /v3/kv/range HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let answer = self.ask(&request).unwrap_or_else(|error| panic!("etcd does not answer: {error}"));
+        let answer =
+            ask(self.ports[0], &request).unwrap_or_else(|error| panic!("etcd does not answer: {error}"));
         answer.matches(r#""key":"#).count()
-    }
-
-    fn ask(&self, request: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports[0]))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
     }
 
     fn try_start(&mut self) -> bool {
         let log = fs::File::create(self.folder.join("log"));
         let log = log.unwrap_or_else(|error| panic!("the log cannot be made: {error}"));
         let program = variable(ETCD_SERVER);
-        let [client, peer] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
-        let child = Command::new(&program)
+        let client = self.url();
+        let [peer, health] = [1, 2].map(|place| format!("http://127.0.0.1:{}", self.ports[place]));
+        let mut command = Command::new(&program);
+        if let Some(Certificates { authority, certificate, key }) = &self.certificates {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(authority);
+            command.arg("--cert-file").arg(certificate).arg("--key-file").arg(key);
+        }
+        let child = command
             .arg("--data-dir")
             .arg(self.folder.join("data"))
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-metrics-urls", &health])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &format!("default={peer}")])
             .stdin(Stdio::null())
@@ -124,12 +149,22 @@ impl Server {
     }
 
     fn is_healthy(&self) -> bool {
-        self.ask("GET /health HTTP/1.0\r\n\r\n").is_ok_and(|answer| answer.contains(r#""health":"true""#))
+        let asked = ask(self.ports[2], "GET /health HTTP/1.0\r\n\r\n");
+        asked.is_ok_and(|answer| answer.contains(r#""health":"true""#))
     }
 
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+fn ask(port: u16, request: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Server {

@@ -10,6 +10,7 @@
 
 pub mod etcd;
 pub mod explain;
+pub mod front;
 pub mod kafka;
 pub mod own_kafka;
 pub mod own_postgres;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,12 +16,20 @@ use crate::{KAFKA_CLASS_PATH, variable};
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A Kafka of one node. Dropped, it is killed and its data is gone.
+/// A Kafka of one node, or of several. Dropped, it is killed and its data is gone.
 #[derive(Debug)]
 pub struct OwnKafka {
     folder: TempDir,
-    properties: PathBuf,
     class_path: String,
+    nodes: Vec<Node>,
+}
+
+/// A process of it. The first one is the controller as well.
+#[derive(Debug)]
+struct Node {
+    properties: PathBuf,
+    log: PathBuf,
+    /// Of the controller's listener (the first node's own), of the plain one, of those that were asked for.
     ports: Vec<u16>,
     child: Option<Child>,
 }
@@ -38,14 +47,29 @@ impl OwnKafka {
         let mut names = vec!["CONTROLLER", "PLAINTEXT"];
         names.extend(listeners);
         let ports = free_ports(names.len());
-        let text = configuration(folder.path(), &names, &ports, properties);
-        let file = folder.path().join("server.properties");
-        fs::write(&file, text).unwrap_or_else(|error| panic!("Kafka's configuration: {error}"));
-        let mut kafka =
-            Self { folder, properties: file, class_path: variable(KAFKA_CLASS_PATH), ports, child: None };
-        kafka.format(users);
+        let text = configuration(&folder.path().join("data-1"), 1, &names, &ports, properties);
+        let mut kafka = Self { folder, class_path: variable(KAFKA_CLASS_PATH), nodes: Vec::new() };
+        kafka.prepare(&text, ports, users);
         kafka.start_again();
         kafka
+    }
+
+    /// Adds a broker to it, with a plain listener, and waits until it can be given partitions. Gives its number, for
+    /// [`OwnKafka::kill_node`].
+    pub fn add_broker(&mut self) -> usize {
+        let controller = self.nodes[0].ports[0];
+        let ports = vec![controller, free_ports(1)[0]];
+        let number = self.nodes.len();
+        let data = self.folder.path().join(format!("data-{}", number + 1));
+        let text = configuration(&data, number + 1, &["CONTROLLER", "PLAINTEXT"], &ports, &[]);
+        self.prepare(&text, ports, &[]);
+        self.start_node(number);
+        let end = Instant::now() + PATIENCE;
+        while brokers(self.nodes[0].ports[1]).unwrap_or_default() <= number {
+            assert!(Instant::now() < end, "Kafka does not know its new broker");
+            thread::sleep(Duration::from_millis(20));
+        }
+        number
     }
 
     /// The address of the plain listener.
@@ -55,13 +79,21 @@ impl OwnKafka {
 
     /// The address of a listener: 0 is the plain one, then those that were asked for.
     pub fn listener(&self, number: usize) -> String {
-        let port = self.ports.get(number + 1).unwrap_or_else(|| panic!("Kafka has no listener {number}"));
+        let port =
+            self.nodes[0].ports.get(number + 1).unwrap_or_else(|| panic!("Kafka has no listener {number}"));
         format!("127.0.0.1:{port}")
     }
 
-    /// Ends it as a power cut does.
+    /// Ends all of it as a power cut does.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        for number in 0..self.nodes.len() {
+            self.kill_node(number);
+        }
+    }
+
+    /// Ends a node as a power cut does; 0 is the first one, which is the controller.
+    pub fn kill_node(&mut self, number: usize) {
+        if let Some(mut child) = self.nodes[number].child.take() {
             child.kill().ok();
             child.wait().ok();
         }
@@ -69,35 +101,50 @@ impl OwnKafka {
 
     /// Starts it on its data and waits until it listens. It may take a while yet until it answers.
     pub fn start_again(&mut self) {
-        let log = self.folder.path().join("log");
+        for number in 0..self.nodes.len() {
+            self.start_node(number);
+        }
+    }
+
+    /// Starts a node on its data and waits until it listens.
+    pub fn start_node(&mut self, number: usize) {
+        let node = &self.nodes[number];
+        let (log, address) = (node.log.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, node.ports[1])));
         let to_log = || {
             let file = fs::OpenOptions::new().create(true).append(true).open(&log);
             Stdio::from(file.unwrap_or_else(|error| panic!("{}: {error}", log.display())))
         };
         let mut command = self.java("kafka.Kafka");
-        command.arg(&self.properties).stdin(Stdio::null()).stdout(to_log()).stderr(to_log());
+        command.arg(&node.properties).stdin(Stdio::null()).stdout(to_log()).stderr(to_log());
         let child = command.spawn().unwrap_or_else(|error| panic!("starting java: {error}"));
-        self.child = Some(child);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[1]));
+        self.nodes[number].child = Some(child);
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             let log = || fs::read_to_string(&log).unwrap_or_default();
             assert!(Instant::now() < end, "Kafka does not listen: {}", log());
-            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let child = self.nodes[number].child.as_mut();
+            let ended = child.and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "Kafka ended: {}", log());
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn format(&self, users: &[&str]) {
+    /// Makes the folder of a node that is to be the next one.
+    fn prepare(&mut self, configuration: &str, ports: Vec<u16>, users: &[&str]) {
+        let number = self.nodes.len() + 1;
+        let properties = self.folder.path().join(format!("server-{number}.properties"));
+        fs::write(&properties, configuration)
+            .unwrap_or_else(|error| panic!("Kafka's configuration: {error}"));
+        let log = self.folder.path().join(format!("log-{number}"));
         let mut command = self.java("kafka.tools.StorageTool");
-        // Any 22 characters that are 16 bytes in base64url: the cluster has one member.
-        command.args(["format", "-t", "d2F5cG9zdC1vd24ta2Fma2E", "-c"]).arg(&self.properties);
+        // Any 22 characters that are 16 bytes in base64url: all nodes have the same.
+        command.args(["format", "-t", "d2F5cG9zdC1vd24ta2Fma2E", "-c"]).arg(&properties);
         for user in users {
             command.args(["--add-scram", user]);
         }
         let output = command.output().unwrap_or_else(|error| panic!("starting java: {error}"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.nodes.push(Node { properties, log, ports, child: None });
     }
 
     fn java(&self, class: &str) -> Command {
@@ -114,23 +161,32 @@ impl Drop for OwnKafka {
     }
 }
 
-fn configuration(folder: &Path, names: &[&str], ports: &[u16], properties: &[(&str, String)]) -> String {
+/// The properties of a node. The first port is the controller's, which the first node has.
+fn configuration(
+    data: &Path,
+    node: usize,
+    names: &[&str],
+    ports: &[u16],
+    properties: &[(&str, String)],
+) -> String {
     let addresses: Vec<String> =
         names.iter().zip(ports).map(|(name, port)| format!("{name}://127.0.0.1:{port}")).collect();
+    let (roles, listeners) =
+        if node == 1 { ("broker,controller", &addresses[..]) } else { ("broker", &addresses[1..]) };
     let protocol =
         |name: &&str| if *name == "CONTROLLER" { "PLAINTEXT".to_owned() } else { (*name).to_owned() };
     let protocols: Vec<String> = names.iter().map(|name| format!("{name}:{}", protocol(name))).collect();
-    let mut text = String::from("process.roles=broker,controller\nnode.id=1\n");
+    let mut text = format!("process.roles={roles}\nnode.id={node}\n");
     let mut set = |name: &str, value: &str| {
         writeln!(text, "{name}={value}").ok();
     };
     set("controller.quorum.voters", &format!("1@127.0.0.1:{}", ports[0]));
     set("controller.listener.names", "CONTROLLER");
-    set("listeners", &addresses.join(","));
+    set("listeners", &listeners.join(","));
     set("advertised.listeners", &addresses[1..].join(","));
     set("listener.security.protocol.map", &protocols.join(","));
     set("inter.broker.listener.name", "PLAINTEXT");
-    set("log.dirs", &folder.join("data").display().to_string());
+    set("log.dirs", &data.display().to_string());
     for (name, value) in [
         ("offsets.topic.replication.factor", "1"),
         ("offsets.topic.num.partitions", "1"),
@@ -152,6 +208,19 @@ fn configuration(folder: &Path, names: &[&str], ports: &[u16], properties: &[(&s
         set(name, value);
     }
     text
+}
+
+/// How many brokers a Metadata answer (version 1, about no topic) lists.
+fn brokers(port: u16) -> io::Result<usize> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    // Size, key 3, version 1, correlation 7, a client of no name, no topics.
+    stream.write_all(&[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 0])?;
+    // Size, correlation, length of the list of brokers.
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    let [.., a, b, c, d] = head;
+    Ok(u32::from_be_bytes([a, b, c, d]) as usize)
 }
 
 /// Ports that are free now, all different.

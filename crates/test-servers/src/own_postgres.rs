@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +38,37 @@ pub enum Small {
     Log,
 }
 
+/// What a server with TLS shows to its clients, and which authority signs theirs; PEM.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificates<'a> {
+    /// The authority of the clients.
+    pub authority: &'a str,
+    /// Its own certificate.
+    pub certificate: &'a str,
+    /// The key of that.
+    pub key: &'a str,
+}
+
 impl OwnPostgres {
+    /// One that speaks TLS. Its superuser may come as it likes; everybody else has to come over TLS, with a certificate that
+    /// is made out to the user's name.
+    pub fn secured(certificates: Certificates<'_>) -> Self {
+        let mut server = Self::prepared(&[]);
+        server.init(&[]);
+        let Certificates { authority, certificate, key } = certificates;
+        let files = [("ssl_ca_file", authority), ("ssl_cert_file", certificate), ("ssl_key_file", key)];
+        for (setting, text) in files {
+            let file = server.folder.path().join(setting);
+            give(&file, text);
+            server.settings.push((setting.to_owned(), file.display().to_string()));
+        }
+        server.settings.push(("ssl".to_owned(), "on".to_owned()));
+        let rules = "host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 cert\n";
+        give(&server.data.join("pg_hba.conf"), rules);
+        server.start_again();
+        server
+    }
+
     /// One with these settings beside those that every one has, such as `("max_connections", "20")`.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let mut server = Self::prepared(settings);
@@ -240,6 +271,16 @@ fn programs() -> PathBuf {
     newest.unwrap_or_else(|| {
         panic!("set PG_BIN to the folder of PostgreSQL's programs, or install the package postgresql")
     })
+}
+
+/// Writes a file that the server may read, and nobody else.
+fn give(file: &Path, text: &str) {
+    let private = fs::Permissions::from_mode(0o600);
+    let written = fs::write(file, text).and_then(|()| fs::set_permissions(file, private));
+    written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    if is_root() {
+        succeeded(Command::new("chown").arg(NOBODY).arg(file).output(), "chown");
+    }
 }
 
 pub(crate) fn is_root() -> bool {

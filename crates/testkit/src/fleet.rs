@@ -28,6 +28,8 @@ pub struct Fleet {
 #[derive(Debug)]
 struct Member {
     role: Role,
+    /// Where it and its admin listener listen, when it is not any free port.
+    at: Option<[SocketAddr; 2]>,
     process: Option<Process>,
     /// Where a gateway listens.
     gateway: Option<SocketAddr>,
@@ -47,7 +49,7 @@ impl Fleet {
         let settings = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let (folder, balancer) = (tempfile::tempdir()?, Balancer::start().await?);
         let fleet = Fleet { binary: binary.into(), folder, settings, export, members: Vec::new(), balancer };
-        let migrated = fleet.spawn(&["migrate"], "migrate")?.ended().await?;
+        let migrated = fleet.spawn(&["migrate"], "migrate", &[])?.ended().await?;
         anyhow::ensure!(migrated.status.success(), "{}", migrated.output);
         Ok(fleet)
     }
@@ -58,7 +60,20 @@ impl Fleet {
     /// # Errors
     /// When it ends or says nothing.
     pub async fn add(&mut self, role: Role) -> anyhow::Result<usize> {
-        self.members.push(Member { role, process: None, gateway: None });
+        self.push(Member { role, at: None, process: None, gateway: None }).await
+    }
+
+    /// As [`Fleet::add`], listening at the first address, and with its admin listener at the second: for what stands in front
+    /// of it and does not ask the registry.
+    ///
+    /// # Errors
+    /// As [`Fleet::add`], and when an address is taken.
+    pub async fn add_at(&mut self, role: Role, at: [SocketAddr; 2]) -> anyhow::Result<usize> {
+        self.push(Member { role, at: Some(at), process: None, gateway: None }).await
+    }
+
+    async fn push(&mut self, member: Member) -> anyhow::Result<usize> {
+        self.members.push(member);
         let place = self.members.len() - 1;
         self.start(place).await?;
         Ok(place)
@@ -69,10 +84,12 @@ impl Fleet {
     /// # Errors
     /// When it ends or says nothing.
     pub async fn start(&mut self, place: usize) -> anyhow::Result<()> {
-        let role = self.member(place)?.role;
+        let Member { role, at, .. } = *self.member(place)?;
         let name = format!("{role}-{place}");
+        let known = at.map(|[own, admin]| [(role.name(), own), ("admin", admin)]);
+        let known = known.as_ref().map_or(&[][..], |known| &known[..]);
         let mut process =
-            self.spawn(&["run", role.name()], &name).with_context(|| format!("starting {name}"))?;
+            self.spawn(&["run", role.name()], &name, known).with_context(|| format!("starting {name}"))?;
         let gateway = match role {
             Role::Gateway => Some(program::address_of(&mut process, role.name()).await?),
             _ => None,
@@ -146,11 +163,11 @@ impl Fleet {
         *self.balancer.targets.lock().unwrap_or_else(PoisonError::into_inner) = gateways;
     }
 
-    fn spawn(&self, words: &[&str], name: &str) -> anyhow::Result<Process> {
+    fn spawn(&self, words: &[&str], name: &str, known: &[(&str, SocketAddr)]) -> anyhow::Result<Process> {
         let mut command = program::command(&self.binary, self.folder.path());
         command.args(words);
         if words.first() == Some(&"run") {
-            program::on_free_ports(&mut command);
+            program::on_ports(&mut command, known);
         }
         // Of its own, so that it has a name of its own, and keeps it.
         let data = self.folder.path().join(name);

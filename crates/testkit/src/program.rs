@@ -17,8 +17,15 @@ pub fn command(binary: impl AsRef<Path>, folder: &Path) -> Command {
 
 /// Gives every listener of `waypost run` a free port of loopback.
 pub fn on_free_ports(command: &mut Command) -> &mut Command {
+    on_ports(command, &[])
+}
+
+/// Gives the listeners that are named these addresses, and every other one a free port of loopback.
+pub fn on_ports<'a>(command: &'a mut Command, known: &[(&str, SocketAddr)]) -> &'a mut Command {
     for listener in ["gateway", "order", "user", "inventory", "payment", "provider", "admin"] {
-        command.args([&format!("--{listener}"), "127.0.0.1:0"]);
+        let known = known.iter().find(|(name, _)| *name == listener);
+        let address = known.map_or_else(|| "127.0.0.1:0".to_owned(), |(_, address)| address.to_string());
+        command.args([&format!("--{listener}"), &address]);
     }
     command
 }

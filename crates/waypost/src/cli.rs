@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Events that could not be handled: look at them, publish them again
     #[command(after_help = DEAD_LETTERS_EXAMPLES)]
     DeadLetters(DeadLettersArgs),
+    /// Topics and consumer groups that the configuration uses, for whoever makes or allows them
+    #[command(after_help = TOPICS_EXAMPLES)]
+    Topics(TopicsArgs),
     /// Ask the running process whether it is well: one line, exit code 0 or 1
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(HealthArgs),
@@ -162,6 +165,12 @@ Examples:
   waypost import /backup/moved --config postgres.toml
   waypost import /backup/moved --role order --role payment
 A role is imported whole or not at all, and only into a database that has nothing of it.";
+
+const TOPICS_EXAMPLES: &str = "\
+Examples:
+  waypost topics --config kafka.toml
+  waypost topics --set broker.retry.kind=topics --json
+No broker is asked.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -411,6 +420,16 @@ pub(crate) struct MigrateArgs {
     /// Only say what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Whose topics.
+#[derive(Args, Debug)]
+pub(crate) struct TopicsArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingFlags,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is moved, and where to or from.

@@ -1,26 +1,30 @@
 //! Where log lines go: standard output for `run`, as supervisors expect; standard error for `up`, whose standard
 //! output is a page for people.
 
-use waypost_telemetry::logs;
+use tracing::Subscriber;
+use waypost_telemetry::logs::{self, FilterHandle, InstallError};
 
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::settings::Effective;
 
-/// Makes the kit's subscriber that of the process, writing to standard output.
-pub(crate) fn to_stdout(effective: &Effective) -> Result<(), Failure> {
-    logs::install(&effective.settings.telemetry.logs).or_exit(Exit::BadConfig, "setting logs up")?;
-    tell_of(effective);
-    Ok(())
+/// Makes the kit's subscriber that of the process, writing to standard output. What it gives changes its filter.
+pub(crate) fn to_stdout(effective: &Effective) -> Result<FilterHandle, Failure> {
+    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, std::io::stdout))
 }
 
 /// As [`to_stdout`], but to standard error.
-pub(crate) fn to_stderr(effective: &Effective) -> Result<(), Failure> {
-    let settings = &effective.settings.telemetry.logs;
-    let subscriber =
-        logs::subscriber(settings, std::io::stderr).or_exit(Exit::BadConfig, "setting logs up")?;
+pub(crate) fn to_stderr(effective: &Effective) -> Result<FilterHandle, Failure> {
+    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, std::io::stderr))
+}
+
+fn install<S: Subscriber + Send + Sync>(
+    effective: &Effective,
+    made: Result<(S, FilterHandle), InstallError>,
+) -> Result<FilterHandle, Failure> {
+    let (subscriber, filter) = made.or_exit(Exit::BadConfig, "setting logs up")?;
     tracing::subscriber::set_global_default(subscriber).or_exit(Exit::Internal, "setting logs up")?;
     tell_of(effective);
-    Ok(())
+    Ok(filter)
 }
 
 /// What was ignored of the environment: once per process, not once per role.

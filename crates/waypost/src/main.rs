@@ -15,12 +15,14 @@ mod logs;
 mod man_pages;
 mod migrate;
 mod operator;
+mod reload;
 mod roles;
 mod run;
 mod settings;
 mod shutdown;
 mod stores;
 mod story;
+mod topics;
 mod transfer;
 mod up;
 mod viewer;
@@ -69,13 +71,16 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
     match cli.command {
         Command::Up(args) => {
             let effective = up::settings(&args, file, &environment)?;
-            logs::to_stderr(&effective)?;
-            on_runtime(effective.settings.worker_threads(), up::up(args, effective, &environment, begin))
+            let filter = logs::to_stderr(&effective)?;
+            on_runtime(
+                effective.settings.worker_threads(),
+                up::up(args, effective, filter, &environment, begin),
+            )
         }
         Command::Run(args) => {
             let effective = run::settings(&args, file, &environment)?;
-            logs::to_stdout(&effective)?;
-            on_runtime(effective.settings.worker_threads(), run::run(args, effective))
+            let filter = logs::to_stdout(&effective)?;
+            on_runtime(effective.settings.worker_threads(), run::run(args, effective, filter))
         }
         Command::Viewer(args) => {
             let effective = viewer::settings(&args, file, &environment)?;
@@ -107,6 +112,7 @@ fn execute(cli: Cli, begin: Instant) -> Result<Exit, Failure> {
             let admin = Admin::find(&args.admin, file, &environment)?;
             on_runtime(1, health::health(args, admin))
         }
+        Command::Topics(args) => topics::topics(&args, file, &environment),
         Command::ManPages { folder } => man_pages::write(cli::command(), &folder),
         Command::Config(args) => config::config(&args, file, &environment),
         Command::Certificates(args) => certificates::certificates(&args, file, &environment),

@@ -6,7 +6,10 @@
 use std::path::Path;
 
 use crate::cli::RunArgs;
+use waypost_telemetry::logs::FilterHandle;
+
 use crate::exit::{Exit, Failure};
+use crate::reload::Reload;
 use crate::roles::{Role, Sockets, Spans, System};
 use crate::settings::{Effective, Environment, Profile, load};
 use crate::shutdown::Signals;
@@ -25,11 +28,12 @@ pub(crate) fn settings(
 }
 
 /// Runs the roles until a signal comes.
-pub(crate) async fn run(args: RunArgs, effective: Effective) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: RunArgs, effective: Effective, filter: FilterHandle) -> Result<Exit, Failure> {
     let mut roles = args.roles;
     roles.sort_unstable();
     roles.dedup();
     let mut signals = Signals::listen()?;
+    let mut reload = Reload::listen(&effective, filter)?;
     let sockets = Sockets::bind(&effective.settings.listen, &roles)?;
     let started = tokio::select! {
         started = System::start(&effective, &roles, sockets, Spans::Exported, None) => started?,
@@ -40,7 +44,10 @@ pub(crate) async fn run(args: RunArgs, effective: Effective) -> Result<Exit, Fai
     }
     let names: Vec<&str> = roles.iter().copied().map(Role::name).collect();
     tracing::info!(roles = names.join(","), version = env!("CARGO_PKG_VERSION"), "ready");
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        never = reload.keep(&started) => match never {},
+    };
     tracing::info!(signal, "draining; a second signal leaves at once");
     tokio::select! {
         exit = started.stop() => Ok(exit),

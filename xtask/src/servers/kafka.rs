@@ -1,4 +1,4 @@
-//! Kafka: from Maven, on a Java that is there or comes from Debian's packages. One node that is broker and controller.
+//! Kafka: from Maven. One node that is broker and controller.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,69 +10,66 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use super::java::{Java, Maven};
 use super::process::{Failed, Process, Signal, User};
 use super::{Program, Started, port};
-use crate::needs::packages::{install, made_once};
-use crate::needs::{Variable, on_path, output};
+use crate::needs::packages::made_once;
+use crate::needs::{Variable, output};
 
+/// The release that is taken unless `TEST_KAFKA_VERSION` names another, such as `3.9.1`.
 const VERSION: &str = "4.3.1";
 
+/// Names another release.
+const VERSION_VARIABLE: &str = "TEST_KAFKA_VERSION";
+
 /// What Maven fetches. Without a binding of slf4j the broker says nothing.
-const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+fn pom(version: &str) -> String {
+    format!(
+        r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>waypost</groupId>
   <artifactId>test-kafka</artifactId>
   <version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>4.3.1</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{version}</version></dependency>
     <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
   </dependencies>
 </project>
-"#;
-
-const OLDEST_JAVA: u32 = 17;
+"#
+    )
+}
 
 /// The installed server.
 struct Kafka {
+    version: String,
     java: PathBuf,
     class_path: String,
 }
 
 pub(super) fn find(target: &Path) -> anyhow::Result<Box<dyn Program>> {
-    let missing: Vec<&str> = [("java", "openjdk-17-jre-headless"), ("mvn", "maven")]
-        .into_iter()
-        .filter_map(|(program, package)| on_path(&[program]).is_none().then_some(package))
-        .collect();
-    if !missing.is_empty() {
-        install(&missing).with_context(|| format!("{} not found", missing.join(" and ")))?;
-    }
-    let java = on_path(&["java"]).context("there is still no java")?;
-    let version = major(&output(Command::new(&java).args(["--version"]))?);
+    let (java, maven) = (Java::find()?, Maven::find()?);
+    let version = wanted(std::env::var(VERSION_VARIABLE).ok())?;
+    // Another release does not take the place of the usual one.
+    let name = if version == VERSION { "kafka".to_owned() } else { format!("kafka-{version}") };
+    let (folder, pom) = (target.join("test-servers").join(name), pom(&version));
+    made_once(&folder, &pom, |folder| fetch(&maven, &pom, folder))?;
+    Ok(Box::new(Kafka { version, java: java.program, class_path: class_path(&folder.join("lib"))? }))
+}
+
+/// The release that was asked for.
+fn wanted(asked: Option<String>) -> anyhow::Result<String> {
+    let version = asked.filter(|version| !version.is_empty()).unwrap_or_else(|| VERSION.to_owned());
     ensure!(
-        version.is_some_and(|version| version >= OLDEST_JAVA),
-        "{} is Java {}, {OLDEST_JAVA} or newer is needed",
-        java.display(),
-        version.unwrap_or_default()
+        version.chars().all(|c| c.is_ascii_digit() || c == '.'),
+        "{VERSION_VARIABLE}={version} is no release of Kafka, such as {VERSION}"
     );
-    let maven = on_path(&["mvn"]).context("there is still no mvn")?;
-    let folder = target.join("test-servers/kafka");
-    made_once(&folder, POM, |folder| fetch(&maven, folder))?;
-    Ok(Box::new(Kafka { java, class_path: class_path(&folder.join("lib"))? }))
+    Ok(version)
 }
 
-/// "openjdk 17.0.16 2025-07-15" is 17.
-fn major(about: &str) -> Option<u32> {
-    let version = about.lines().find_map(|line| {
-        line.split_whitespace().nth(1).filter(|_| line.starts_with("openjdk") || line.starts_with("java"))
-    })?;
-    version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn fetch(maven: &Path, folder: &Path) -> anyhow::Result<String> {
-    fs::write(folder.join("pom.xml"), POM)?;
+fn fetch(maven: &Maven, pom: &str, folder: &Path) -> anyhow::Result<String> {
+    fs::write(folder.join("pom.xml"), pom)?;
     let to = format!("-DoutputDirectory={}", folder.join("lib").display());
-    let goal = ["-B", "-ntp", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime", &to];
-    output(Command::new(maven).current_dir(folder).args(goal))
+    maven.run(folder, &["dependency:copy-dependencies", "-DincludeScope=runtime", &to])
 }
 
 fn class_path(folder: &Path) -> anyhow::Result<String> {
@@ -84,7 +81,7 @@ fn class_path(folder: &Path) -> anyhow::Result<String> {
 
 impl Program for Kafka {
     fn description(&self) -> String {
-        format!("{VERSION} on {}", self.java.display())
+        format!("{} on {}", self.version, self.java.display())
     }
 
     fn variables(&self) -> Vec<Variable> {
@@ -105,7 +102,7 @@ impl Program for Kafka {
         let mut process =
             Process::start(User::Own, &self.java, arguments, Signal::Kill, &folder.join("log"))?;
         process.ready(|_| brokers(port).is_ok_and(|brokers| brokers > 0))?;
-        Ok(Started { process, address: format!("127.0.0.1:{port}") })
+        Ok(Started::at(process, format!("127.0.0.1:{port}")))
     }
 }
 
@@ -173,14 +170,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_java_is_read() {
-        assert_eq!(major("openjdk 17.0.16 2025-07-15\nOpenJDK Runtime Environment (build 17)"), Some(17));
-        assert_eq!(major("java 21 2023-09-19 LTS"), Some(21));
-        assert_eq!(major("no such thing"), None);
-    }
-
-    #[test]
-    fn what_is_fetched_is_the_version_that_is_said() {
-        assert!(POM.contains(&format!("<artifactId>kafka_2.13</artifactId><version>{VERSION}</version>")));
+    fn what_is_fetched_is_the_release_that_was_asked_for() {
+        assert_eq!(wanted(None).unwrap(), VERSION);
+        assert_eq!(wanted(Some(String::new())).unwrap(), VERSION);
+        let asked = wanted(Some("3.9.1".to_owned())).unwrap();
+        assert!(pom(&asked).contains("<artifactId>kafka_2.13</artifactId><version>3.9.1</version>"));
+        let error = wanted(Some("4</version>".to_owned())).unwrap_err();
+        assert!(error.to_string().contains("TEST_KAFKA_VERSION=4</version> is no release"), "{error}");
     }
 }

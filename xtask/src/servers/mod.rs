@@ -1,4 +1,4 @@
-//! Private PostgreSQL, Redis, Kafka and etcd: found or installed, started on free ports of 127.0.0.1, and ended with whoever
+//! Private PostgreSQL, Redis, Kafka and etcd, and what shows telemetry: found or installed, started on free ports of 127.0.0.1, and ended with whoever
 //! started them.
 //!
 //! For `cargo xtask test` and `cargo xtask stack`. Each server is a child with a folder of its own that holds its data and
@@ -12,7 +12,9 @@
 
 mod etcd;
 mod folder;
+mod java;
 mod kafka;
+mod observability;
 mod port;
 mod postgres;
 mod process;
@@ -70,6 +72,23 @@ struct Started {
     process: Process,
     /// The value of its kind's variable.
     address: String,
+    /// More that tests are to know of it.
+    more: Vec<Variable>,
+}
+
+impl Started {
+    fn at(process: Process, address: String) -> Self {
+        Self { process, address, more: Vec::new() }
+    }
+}
+
+/// Which servers there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Set {
+    /// Those that keep what the shop has.
+    BackEnds,
+    /// Those, and what shows telemetry.
+    WithObservability,
 }
 
 /// The servers that are up, and what became of the others.
@@ -85,42 +104,18 @@ struct Running {
 }
 
 impl Servers {
-    /// Starts every kind in a folder of its own under `folder`, and says what became of each. What cannot be had is said and
-    /// left out; the tests that need it fail.
-    pub(crate) fn start(target: &Path, folder: &Path) -> Self {
-        let (mut running, mut variables) = (Vec::new(), Vec::new());
+    /// Starts each in a folder of its own under `folder`, and says what became of each. What cannot be had is said and left out;
+    /// the tests that need it fail, but for those of telemetry, which are left out as well.
+    pub(crate) fn start(target: &Path, folder: &Path, set: Set) -> Self {
+        let mut starting = Starting { folder, running: Vec::new(), variables: Vec::new(), missing: MISSING };
         for kind in &KINDS {
-            if let Some(set) = std::env::var_os(kind.variable).filter(|value| !value.is_empty()) {
-                tell(&format!(
-                    "servers: {}: {}={} is set and taken\n",
-                    kind.name,
-                    kind.variable,
-                    set.display()
-                ));
-                variables.push((kind.variable, set));
-                continue;
-            }
-            let started = (kind.find)(target).and_then(|program| {
-                let started = start(program.as_ref(), &folder.join(kind.name.to_lowercase()))?;
-                Ok((program, started))
-            });
-            match started {
-                Ok((program, Started { process, address })) => {
-                    let line = format!("{}={address} ({})", kind.variable, program.description());
-                    tell(&format!("servers: {}: {line}\n", kind.name));
-                    variables.push((kind.variable, address.into()));
-                    variables.extend(program.variables());
-                    running.push(Running { name: kind.name, process, is_told: false });
-                }
-                Err(reason) => {
-                    tell(&format!(
-                        "servers: {}: NOT THERE, tests that need it fail: {reason:#}\n",
-                        kind.name
-                    ));
-                }
-            }
+            starting.add(kind.name, kind.variable, || (kind.find)(target));
         }
-        Self { running: Arc::new(Mutex::new(running)), variables }
+        if set == Set::WithObservability {
+            starting.missing = "LEFT OUT, with the tests that use it";
+            observability::start(&mut starting, target);
+        }
+        Self { running: Arc::new(Mutex::new(starting.running)), variables: starting.variables }
     }
 
     /// What leads tests to the servers.
@@ -157,6 +152,54 @@ impl Servers {
         }
         // Not by dropping the list: the watch may hold it at this moment.
         lock(&self.running).clear();
+    }
+}
+
+/// What is said of a server that tests cannot do without.
+const MISSING: &str = "NOT THERE, tests that need it fail";
+
+/// The servers so far.
+struct Starting<'a> {
+    folder: &'a Path,
+    running: Vec<Running>,
+    variables: Vec<Variable>,
+    /// What is said of one that cannot be had.
+    missing: &'static str,
+}
+
+impl Starting<'_> {
+    /// Starts a server, unless its variable is set, and says what became of it.
+    fn add(
+        &mut self,
+        name: &'static str,
+        variable: &'static str,
+        find: impl FnOnce() -> anyhow::Result<Box<dyn Program>>,
+    ) {
+        if let Some(set) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
+            tell(&format!("servers: {name}: {variable}={} is set and taken\n", set.display()));
+            self.variables.push((variable, set));
+            return;
+        }
+        let started = find().and_then(|program| {
+            let started = start(program.as_ref(), &self.folder.join(name.to_lowercase()))?;
+            Ok((program, started))
+        });
+        match started {
+            Ok((program, Started { process, address, more })) => {
+                tell(&format!("servers: {name}: {variable}={address} ({})\n", program.description()));
+                self.variables.push((variable, address.into()));
+                self.variables.extend(program.variables());
+                self.variables.extend(more);
+                self.running.push(Running { name, process, is_told: false });
+            }
+            Err(reason) => tell(&format!("servers: {name}: {}: {reason:#}\n", self.missing)),
+        }
+    }
+
+    /// What a variable of the servers so far says.
+    fn address(&self, variable: &str) -> Option<String> {
+        let found = self.variables.iter().find(|(name, _)| *name == variable);
+        found.map(|(_, value)| value.to_string_lossy().into_owned())
     }
 }
 

@@ -119,7 +119,7 @@ impl Program for Postgres {
         let arguments = ["-D".as_ref(), data.as_os_str()];
         let mut process = Process::start(self.user, &program, arguments, Signal::Quit, &log)?;
         process.ready(|id| is_ready(&data, id))?;
-        Ok(Started { process, address: format!("postgres://postgres@127.0.0.1:{port}/postgres") })
+        Ok(Started::at(process, format!("postgres://postgres@127.0.0.1:{port}/postgres")))
     }
 }
 

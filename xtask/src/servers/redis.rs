@@ -61,7 +61,7 @@ impl Program for Redis {
         let log = folder.join("log");
         let mut process = Process::start(User::Own, &self.server, arguments, Signal::Kill, &log)?;
         process.ready(|_| answers(port))?;
-        Ok(Started { process, address: format!("redis://127.0.0.1:{port}") })
+        Ok(Started::at(process, format!("redis://127.0.0.1:{port}")))
     }
 }
 

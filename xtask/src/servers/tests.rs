@@ -26,7 +26,7 @@ impl Program for Script {
         let arguments = ["-c", &script];
         let mut process = Process::start(User::Own, &shell, arguments, Signal::Kill, &folder.join("log"))?;
         process.ready(|_| ready.exists())?;
-        Ok(Started { process, address: "nowhere".to_owned() })
+        Ok(Started::at(process, "nowhere".to_owned()))
     }
 }
 

@@ -15,7 +15,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::place::Place;
-use crate::servers::Servers;
+use crate::servers::{Servers, Set};
 
 pub(super) const STATUS: &str = "status";
 pub(super) const DOWN: &str = "down";
@@ -36,6 +36,12 @@ impl State {
         let text = |value: &std::ffi::OsString| value.to_string_lossy().into_owned();
         let variables = servers.variables().iter().map(|(name, value)| ((*name).to_owned(), text(value)));
         Self { variables: variables.collect(), ended: servers.ended() }
+    }
+
+    /// Whether any of what shows telemetry is up.
+    pub(super) fn shows_telemetry(&self) -> bool {
+        let names = ["TEST_ZIPKIN_URL", "TEST_COLLECTOR_URL", "TEST_PROMETHEUS_URL"];
+        self.variables.iter().any(|(name, _)| names.contains(&name.as_str()))
     }
 
     fn written(&self) -> String {
@@ -70,12 +76,13 @@ pub(super) fn ask(place: &Place, question: &str) -> anyhow::Result<Option<State>
 }
 
 /// Starts a keeper in the background and waits until its servers answer.
-pub(super) fn start(place: &Place) -> anyhow::Result<State> {
+pub(super) fn start(place: &Place, arguments: &[&str]) -> anyhow::Result<State> {
     place.make()?;
     let log = File::create(place.log()).with_context(|| format!("making {}", place.log().display()))?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     let mut keeper = Command::new(program)
         .args(["stack", "keep"])
+        .args(arguments)
         // Ctrl-C at the terminal is not for it.
         .process_group(0)
         .stdin(Stdio::null())
@@ -107,7 +114,7 @@ fn pass_on(log: &Path, told: usize) -> usize {
 }
 
 /// The keeper itself: `cargo xtask stack keep`.
-pub(super) fn keep(place: &Place, target: &Path) -> anyhow::Result<()> {
+pub(super) fn keep(place: &Place, target: &Path, set: Set) -> anyhow::Result<()> {
     place.make()?;
     let Some(_lock) = place.lock()? else {
         bail!("another keeper is at work in {}", place.folder().display())
@@ -118,7 +125,7 @@ pub(super) fn keep(place: &Place, target: &Path) -> anyhow::Result<()> {
         remove(left)?;
     }
     crate::servers::make_folder(&servers)?;
-    let running = Servers::start(target, &servers);
+    let running = Servers::start(target, &servers, set);
     running.watch();
     // Bound when everything answers: whoever can ask gets a whole answer.
     let listener = UnixListener::bind(place.socket())

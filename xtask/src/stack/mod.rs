@@ -15,16 +15,23 @@ use anyhow::{Context as _, bail};
 
 use crate::needs::{exports, tell};
 use crate::run::{say, target};
-use crate::servers::{Folder, Servers};
+use crate::servers::{Folder, Servers, Set};
 use keeper::State;
 use place::Place;
+
+/// Asks for what shows telemetry as well.
+const OBSERVABILITY: &str = "--observability";
 
 const HELP: &str = "\
 cargo xtask stack <command>
 
-  up              start PostgreSQL, Redis, Kafka and etcd on free ports of 127.0.0.1 and print the settings to use; the servers that
+  up [--observability]
+                  start PostgreSQL, Redis, Kafka and etcd on free ports of 127.0.0.1 and print the settings to use; the servers that
                   are up already are left as they are. For a shell: eval \"$(cargo xtask stack up)\"
-  run <command>   run a command with those settings, on the servers that are up, else on its own, which end with it
+                  --observability: Zipkin, an OpenTelemetry Collector and Prometheus as well (they need Java, Go and some minutes the
+                  first time)
+  run [--observability] <command>
+                  run a command with those settings, on the servers that are up, else on its own, which end with it
   status          print what is up, and what has ended
   down            end the servers and remove their data
 ";
@@ -34,12 +41,17 @@ pub(crate) fn command(arguments: &[String]) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let place = || Place::of(root);
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["up"] => up(&place()?),
-        ["run", program, arguments @ ..] => run(&place()?, program, arguments),
+        ["up"] => up(&place()?, Set::BackEnds),
+        ["up", OBSERVABILITY] => up(&place()?, Set::WithObservability),
+        ["run", OBSERVABILITY, program, arguments @ ..] => {
+            run(&place()?, Set::WithObservability, program, arguments)
+        }
+        ["run", program, arguments @ ..] => run(&place()?, Set::BackEnds, program, arguments),
         ["status"] => status(&place()?),
         ["down"] => down(&place()?),
         // What `up` starts.
-        ["keep"] => keeper::keep(&place()?, &target()?),
+        ["keep"] => keeper::keep(&place()?, &target()?, Set::BackEnds),
+        ["keep", OBSERVABILITY] => keeper::keep(&place()?, &target()?, Set::WithObservability),
         [] | ["help"] => {
             say(HELP);
             Ok(())
@@ -48,13 +60,16 @@ pub(crate) fn command(arguments: &[String]) -> anyhow::Result<()> {
     }
 }
 
-fn up(place: &Place) -> anyhow::Result<()> {
+fn up(place: &Place, set: Set) -> anyhow::Result<()> {
     let state = match keeper::ask(place, keeper::STATUS)? {
+        Some(state) if set == Set::WithObservability && !state.shows_telemetry() => {
+            bail!("the stack is up without what shows telemetry; `cargo xtask stack down` first")
+        }
         Some(state) => {
             tell("stack: is up already\n");
             state
         }
-        None => keeper::start(place)?,
+        None => keeper::start(place, if set == Set::WithObservability { &[OBSERVABILITY] } else { &[] })?,
     };
     print(&state);
     if state.ended.is_empty() {
@@ -84,13 +99,13 @@ fn down(place: &Place) -> anyhow::Result<()> {
     place.clear()
 }
 
-fn run(place: &Place, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+fn run(place: &Place, set: Set, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     if let Some(state) = keeper::ask(place, keeper::STATUS)? {
         tell("stack: on the servers that are up\n");
         return execute(program, arguments, &state.variables);
     }
     let folder = Folder::of_this_process()?;
-    let servers = Servers::start(&target()?, folder.path());
+    let servers = Servers::start(&target()?, folder.path(), set);
     servers.watch();
     let outcome = execute(program, arguments, servers.variables());
     servers.stop();
@@ -124,7 +139,7 @@ fn print(state: &State) {
 }
 
 /// What makes `waypost` use a server, by the variable that leads tests to it.
-const SETTINGS: [(&str, &str); 2] = [
+const SETTINGS: [(&str, &str); 5] = [
     (
         "TEST_REDIS_URL",
         "waypost: WAYPOST_CACHE__KIND=redis WAYPOST_CACHE__REDIS__URLS={} shares rates and copies there\n",
@@ -133,6 +148,12 @@ const SETTINGS: [(&str, &str); 2] = [
         "TEST_ETCD_URL",
         "waypost: WAYPOST_DISCOVERY__ETCD__ENDPOINTS={} registers roles there, for targets such as etcd:///order\n",
     ),
+    (
+        "TEST_COLLECTOR_URL",
+        "waypost: OTEL_EXPORTER_OTLP_ENDPOINT={} (or `up --export {}`) sends telemetry to the Collector\n",
+    ),
+    ("TEST_ZIPKIN_URL", "browser: {}/zipkin/ shows the traces\n"),
+    ("TEST_PROMETHEUS_URL", "browser: {} shows the metrics\n"),
 ];
 
 #[cfg(test)]

@@ -10,8 +10,8 @@
 //!   time, and one that cannot be reached is an empty one.
 //! - What is kept is bounded, in number or in time, and an entry is gone when its time to live is over.
 //!
-//! Left out: telling the caches of other processes of a change. There it is seen when the copy has run out; in the cache that
-//! is told ([`Cache::forget`]) at once.
+//! Left out: hearing of changes. Whoever does tells each process's own cache ([`Cache::forget`]), which forgets at once; where
+//! nobody does, a change is seen when the copy has run out.
 
 mod layered;
 mod memory;
@@ -45,9 +45,15 @@ pub trait Cache<V>: fmt::Debug + Send + Sync + 'static {
     /// Cancel safety: dropped, it may or may not have kept the copy.
     fn put<'a>(&'a self, key: &'a str, value: Arc<V>) -> BoxFuture<'a, ()>;
 
-    /// Gives up the copy under a key, as what it is a copy of has changed. A lookup that was under way may put the old
-    /// value back; it runs out as any other.
+    /// Gives up the copy under a key, as what it is a copy of has changed. Whoever puts the old value back afterwards has to
+    /// see to that ([`ReadThrough::forget`] does).
     ///
     /// Cancel safety: dropped, it may or may not have given it up.
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Gives up every copy that is in this process, as any of them may have changed. Those that several processes share may
+    /// stay until they run out.
+    ///
+    /// Cancel safety: dropped, it may have given up some.
+    fn forget_all(&self) -> BoxFuture<'_, ()>;
 }

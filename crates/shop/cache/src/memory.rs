@@ -52,4 +52,9 @@ impl<V: Send + Sync + 'static> Cache<V> for Memory<V> {
     fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(self.copies.invalidate(key))
     }
+
+    fn forget_all(&self) -> BoxFuture<'_, ()> {
+        self.copies.invalidate_all();
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -52,18 +52,42 @@ where
         self.running.join(key, || self.keep(key, lookup)).await
     }
 
+    /// Gives up the copy under a key, as what it is a copy of has changed. A lookup that is under way keeps nothing, and who
+    /// comes from now on does not join it.
+    ///
+    /// Cancel safety: dropped, the copy may or may not have been given up.
+    pub async fn forget(&self, key: &str) {
+        self.running.changed(Some(key));
+        self.cache.forget(key).await;
+    }
+
+    /// Gives up every copy that is in this process, as any of them may have changed.
+    ///
+    /// Cancel safety: dropped, some copies may have been given up.
+    pub async fn forget_all(&self) {
+        self.running.changed(None);
+        self.cache.forget_all().await;
+    }
+
     fn keep<F>(&self, key: &str, lookup: F) -> Lookup<V, E>
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let (cache, key) = (Arc::clone(&self.cache), key.to_owned());
+        let (cache, running, key) = (Arc::clone(&self.cache), Arc::clone(&self.running), key.to_owned());
         async move {
+            let before = running.changes();
             // Another lookup may have ended since the caller looked into the cache.
             if let Some(value) = cache.get(&key).await {
                 return Ok(value);
             }
             let value = Arc::new(lookup.await.map_err(Arc::new)?);
-            cache.put(&key, Arc::clone(&value)).await;
+            if running.changes() == before {
+                cache.put(&key, Arc::clone(&value)).await;
+                if running.changes() != before {
+                    // It may be of before the change, and have been put after it was given up.
+                    cache.forget(&key).await;
+                }
+            }
             Ok(value)
         }
         .boxed()
@@ -90,6 +114,8 @@ struct Running<V, E> {
 struct Lookups<V, E> {
     by_key: HashMap<Box<str>, Entry<V, E>>,
     started: u64,
+    /// How often copies were given up.
+    changes: u64,
 }
 
 struct Entry<V, E> {
@@ -99,7 +125,7 @@ struct Entry<V, E> {
 
 impl<V, E> Default for Running<V, E> {
     fn default() -> Self {
-        Self { lookups: Mutex::new(Lookups { by_key: HashMap::new(), started: 0 }) }
+        Self { lookups: Mutex::new(Lookups { by_key: HashMap::new(), started: 0, changes: 0 }) }
     }
 }
 
@@ -131,6 +157,20 @@ where
 }
 
 impl<V, E> Running<V, E> {
+    /// Of one key, or of any. What is under way belongs to those that wait for it already.
+    fn changed(&self, key: Option<&str>) {
+        let mut lookups = self.lock();
+        lookups.changes += 1;
+        match key {
+            Some(key) => drop(lookups.by_key.remove(key)),
+            None => lookups.by_key.clear(),
+        }
+    }
+
+    fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
     fn lock(&self) -> MutexGuard<'_, Lookups<V, E>> {
         // Whole between any two statements, so a panic elsewhere does not spoil it.
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)

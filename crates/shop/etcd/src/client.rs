@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::stream::{self, Stream};
-use http::Uri;
+use http::{Uri, uri::Scheme};
 use tokio::sync::mpsc;
 use tonic::{
     Request, Status, Streaming,
@@ -19,6 +19,7 @@ use crate::{
         auth_client::AuthClient, kv_client::KvClient, lease_client::LeaseClient, watch_client::WatchClient,
         watch_request::RequestUnion,
     },
+    tls::Tls,
 };
 
 /// How long etcd has for an answer, and to show a sign of life while a stream is open.
@@ -39,6 +40,17 @@ pub enum Error {
         #[source]
         source: transport::Error,
     },
+    /// A file that the settings name cannot be used.
+    #[error("{setting}: {reason}")]
+    File {
+        /// The setting, within its section: `ca_file`.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be used.
+    #[error("no TLS to etcd: {0}")]
+    Tls(String),
     /// The password cannot be read.
     #[error("cannot read the password of etcd's user from {file}")]
     Password {
@@ -66,19 +78,17 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects to the member whose turn it is, and logs in.
-    pub(crate) async fn connect(settings: &Settings, turn: u32) -> Result<Client, Error> {
+    pub(crate) async fn connect(settings: &Arc<Settings>, turn: u32) -> Result<Client, Error> {
         let count = settings.endpoints.len().max(1);
         let place = usize::try_from(turn).unwrap_or_default() % count;
         let endpoint = settings.endpoints.get(place).ok_or(Error::NoEndpoint)?;
         let failed = |source| Error::Connect { endpoint: endpoint.clone(), source };
-        let channel = Endpoint::from_shared(endpoint.clone())
-            .map_err(failed)?
-            .connect_timeout(TIMEOUT)
-            .http2_keep_alive_interval(TIMEOUT)
-            .keep_alive_timeout(TIMEOUT)
-            .connect()
-            .await
-            .map_err(failed)?;
+        let member = Endpoint::from_shared(endpoint.clone()).map_err(failed)?;
+        let channel = match read_tls(settings).await? {
+            Some(tls) => secured(&member, tls).await,
+            None => timed(member).connect().await,
+        };
+        let channel = channel.map_err(failed)?;
         let token = match &settings.password_file {
             Some(file) => {
                 let unread = |source| Error::Password { file: file.display().to_string(), source };
@@ -159,6 +169,28 @@ impl Client {
         }
         request
     }
+}
+
+async fn read_tls(settings: &Arc<Settings>) -> Result<Option<Tls>, Error> {
+    let settings = Arc::clone(settings);
+    let reading = waypost_telemetry::spawn_blocking(move || Tls::read(&settings));
+    // The task ends early only when the runtime does.
+    reading.await.unwrap_or_else(|ended| Err(Error::Tls(ended.to_string())))
+}
+
+/// To tonic the connection is one that TLS of its own is not asked for, so its address says `http`, and the requests `https`.
+async fn secured(member: &Endpoint, tls: Tls) -> Result<Channel, transport::Error> {
+    let origin = member.uri().clone();
+    let mut parts = origin.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    // It has all its parts, so there is no other outcome.
+    let plain = Uri::from_parts(parts).unwrap_or_else(|_| origin.clone());
+    let connector = tower::service_fn(move |to| tls.clone().connect(to));
+    timed(Endpoint::from(plain).origin(origin)).connect_with_connector(connector).await
+}
+
+fn timed(endpoint: Endpoint) -> Endpoint {
+    endpoint.connect_timeout(TIMEOUT).http2_keep_alive_interval(TIMEOUT).keep_alive_timeout(TIMEOUT)
 }
 
 /// Requests and answers that go on. They end when this is dropped: hyper would go on sending requests whose answers nobody

@@ -9,12 +9,13 @@
 //!   replica itself.
 //! - An entry names a process that said a lease ago at the latest that it lives.
 //!
-//! Left out: TLS to etcd, configuration kept in etcd, locks and elections.
+//! Left out: configuration kept in etcd, locks and elections.
 
 mod client;
 mod config;
 mod registration;
 mod registry;
+mod tls;
 
 #[allow(
     clippy::all,
@@ -39,9 +40,21 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// The place that the settings name.
-    pub fn new(settings: Settings) -> Etcd {
-        Etcd { settings: Arc::new(settings) }
+    /// The place that the settings name. Reads their certificates, to tell of what cannot be used; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::File`] when a file that they name cannot be used.
+    pub fn open(settings: Settings) -> Result<Etcd, Error> {
+        tls::Tls::read(&settings)?;
+        Ok(Etcd { settings: Arc::new(settings) })
+    }
+
+    /// Whether the first member answers, and lets this program in.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        client::Client::connect(&self.settings, 0).await?.list(&self.prefix("ping")).await.map(drop)
     }
 
     /// What the keys of a service begin with.

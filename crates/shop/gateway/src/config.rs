@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
 };
 use waypost_resilience::grpc::check_target;
+use waypost_service::WhenAway;
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 
 /// Whether a caller needs a token.
@@ -132,26 +133,6 @@ settings! {
         /// What becomes of a request while the store of rates cannot be asked: `open` lets it through uncounted, `closed`
         /// answers 503. The embedded store is never away.
         pub when_away: WhenAway = WhenAway::Open,
-    }
-}
-
-/// What becomes of requests while the store of rates cannot be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenAway {
-    /// They go on uncounted.
-    #[default]
-    Open,
-    /// They are refused, as when a service is away.
-    Closed,
-}
-
-impl fmt::Display for WhenAway {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            WhenAway::Open => "open",
-            WhenAway::Closed => "closed",
-        })
     }
 }
 

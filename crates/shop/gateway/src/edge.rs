@@ -67,8 +67,8 @@ impl Edge {
         Ok(Edge(Arc::new(Shared {
             upstream: Upstream::new(config, parts)?,
             tokens: Tokens::new(&config.tokens)?,
-            rate: rates.of_requests(telemetry, config),
-            login_rate: rates.of_logins(telemetry, config),
+            rate: rates.of_requests(telemetry),
+            login_rate: rates.of_logins(telemetry),
             auth: config.auth,
             require_idempotency_key: config.require_idempotency_key,
             names: (config.auth == Auth::Demo).then(|| Names::new(parts.bound, &config.hosts)),

@@ -35,7 +35,7 @@ mod tokens;
 mod upstream;
 
 pub use crate::{
-    config::{Auth, Config, RateLimit, SigningKey, TokenSettings, WhenAway},
+    config::{Auth, Config, RateLimit, SigningKey, TokenSettings},
     error::Error,
     openapi::document,
     rate::Rates,

@@ -9,7 +9,7 @@
 use crate::{
     address,
     caller::Identity,
-    config::{Auth, Config, RateLimit, WhenAway},
+    config::{Auth, Config, RateLimit},
     edge::Edge,
     problem::Refusal,
     replay,
@@ -20,10 +20,15 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
 use waypost_api::{Error, ErrorCode, UserId};
 use waypost_resilience::rate_limit::{Limiter, RateStore, Rule};
-use waypost_service::one_holder;
+use waypost_service::{WhenAway, one_holder};
 use waypost_telemetry::Telemetry;
 
 /// Whose requests are counted together.
@@ -46,53 +51,102 @@ impl Key {
     }
 }
 
-/// Where the gateway's rates are kept. Gateways that share stores hold callers to the rates together.
+/// Where the gateway's rates are kept. Gateways that share stores hold callers to the rates together. Clones are the same: what
+/// is changed in one changes in the running gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
-    /// Of requests; `None` when they are not limited.
-    requests: Option<Arc<dyn RateStore>>,
-    /// Of logins; `None` when they are not limited.
-    logins: Option<Arc<dyn RateStore>>,
+    requests: Arc<Slot>,
+    logins: Arc<Slot>,
+}
+
+/// A rate that may change.
+#[derive(Debug, Default)]
+struct Slot(RwLock<Current>);
+
+#[derive(Clone, Debug, Default)]
+struct Current {
+    /// `None` when requests are not limited.
+    store: Option<Arc<dyn RateStore>>,
+    when_away: WhenAway,
 }
 
 impl Rates {
     /// Opens a store for each rule of the configuration.
     pub fn open(config: &Config, open: impl Fn(Rule) -> Arc<dyn RateStore>) -> Rates {
-        let rule = |name, limit: &RateLimit| {
-            let requests = NonZeroU32::new(limit.requests).filter(|_| limit.enabled)?;
-            Some(Rule { name, limit: requests, window: limit.per.get() })
-        };
-        Rates {
-            requests: rule("default", &config.rate_limit).map(&open),
-            logins: rule("login", &config.login_limit).map(&open),
+        let rates = Rates::default();
+        rates.change(config, open);
+        rates
+    }
+
+    /// Goes by another configuration from now on. A rate that is as it was goes on counting where it is; any other one begins
+    /// anew.
+    pub fn change(&self, config: &Config, open: impl Fn(Rule) -> Arc<dyn RateStore>) {
+        self.requests.change("default", &config.rate_limit, &open);
+        self.logins.change("login", &config.login_limit, &open);
+    }
+
+    pub(crate) fn of_requests(&self, telemetry: &Telemetry) -> Rate {
+        Rate::new(telemetry, Arc::clone(&self.requests))
+    }
+
+    pub(crate) fn of_logins(&self, telemetry: &Telemetry) -> Rate {
+        Rate::new(telemetry, Arc::clone(&self.logins))
+    }
+}
+
+impl Slot {
+    fn change(&self, name: &'static str, limit: &RateLimit, open: &impl Fn(Rule) -> Arc<dyn RateStore>) {
+        let requests = NonZeroU32::new(limit.requests).filter(|_| limit.enabled);
+        let rule = requests.map(|requests| Rule { name, limit: requests, window: limit.per.get() });
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        current.when_away = limit.when_away;
+        if current.store.as_ref().map(|store| store.rule()) != rule.as_ref() {
+            current.store = rule.map(open);
         }
     }
 
-    pub(crate) fn of_requests(&self, telemetry: &Telemetry, config: &Config) -> Rate {
-        Rate::new(telemetry, self.requests.clone(), config.rate_limit.when_away)
-    }
-
-    pub(crate) fn of_logins(&self, telemetry: &Telemetry, config: &Config) -> Rate {
-        Rate::new(telemetry, self.logins.clone(), config.login_limit.when_away)
+    fn current(&self) -> Current {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// A rate, or none.
 #[derive(Debug)]
 pub(crate) struct Rate {
-    limiter: Option<Limiter>,
-    when_away: WhenAway,
+    telemetry: Telemetry,
+    slot: Arc<Slot>,
+    limiter: Mutex<Option<OfStore>>,
+}
+
+/// A limiter, and the store that it is of.
+#[derive(Debug)]
+struct OfStore {
+    store: Arc<dyn RateStore>,
+    limiter: Arc<Limiter>,
 }
 
 impl Rate {
-    fn new(telemetry: &Telemetry, store: Option<Arc<dyn RateStore>>, when_away: WhenAway) -> Rate {
-        Rate { limiter: store.map(|store| Limiter::new(telemetry, store)), when_away }
+    fn new(telemetry: &Telemetry, slot: Arc<Slot>) -> Rate {
+        Rate { telemetry: telemetry.clone(), slot, limiter: Mutex::default() }
+    }
+
+    fn limiter(&self, store: Arc<dyn RateStore>) -> Arc<Limiter> {
+        let mut made = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*made
+            && Arc::ptr_eq(&made.store, &store)
+        {
+            return Arc::clone(&made.limiter);
+        }
+        let limiter = Arc::new(Limiter::new(&self.telemetry, Arc::clone(&store)));
+        *made = Some(OfStore { store, limiter: Arc::clone(&limiter) });
+        limiter
     }
 
     /// Counts a request. `Ok` carries what to tell the client about its rate, if that is known.
     pub(crate) async fn take(&self, key: &Key) -> Result<HeaderMap, Refusal> {
-        let Some(limiter) = &self.limiter else { return Ok(HeaderMap::new()) };
-        let decision = match (limiter.check(&key.text()).await, self.when_away) {
+        let Current { store, when_away } = self.slot.current();
+        let Some(store) = store else { return Ok(HeaderMap::new()) };
+        let decision = match (self.limiter(store).check(&key.text()).await, when_away) {
             (Ok(decision), _) => decision,
             (Err(_), WhenAway::Open) => return Ok(HeaderMap::new()),
             (Err(_), WhenAway::Closed) => {

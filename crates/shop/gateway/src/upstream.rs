@@ -135,7 +135,9 @@ impl Upstream {
             return Ok(self.orders.client.clone().create_order(request).await?.into_inner());
         }
         self.repeated(&self.orders.retries, |attempt| {
-            let (mut client, request) = (self.orders.client.clone(), attempt.request(request.clone()));
+            // A client that repeats its request is told that its key is in use. Here the first call may have been accepted.
+            let request = CreateOrderRequest { is_repeat: attempt.previous() > 0, ..request.clone() };
+            let (mut client, request) = (self.orders.client.clone(), attempt.request(request));
             async move { client.create_order(request).await }
         })
         .await

@@ -29,7 +29,7 @@ use waypost_durable::consume::dead_letter_topic;
 use waypost_durable::dead_letters::{DeadLetter, DeadLetters, HEADER_PREFIX, Replay, Replayed, place_of};
 
 use crate::broker::{Inner, Kafka};
-use crate::producer::Sent;
+use crate::producer::{Producer, Sent};
 use crate::record;
 use crate::topics::{Wanted, create};
 use crate::trouble::{Events, missing_topic, unavailable};
@@ -349,18 +349,38 @@ enum Failed {
     Other(Error),
 }
 
-fn try_replay(inner: &Inner, letter: &DeadLetter, note: &Note) -> Result<Replayed, Failed> {
-    let fails = |error: &KafkaError| match error.rdkafka_error_code() {
+fn failed(inner: &Inner, error: &KafkaError) -> Failed {
+    match error.rdkafka_error_code() {
         Some(
             Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::ConcurrentTransactions,
         ) => Failed::ShutOut,
         _ => Failed::Other(inner.trouble.error("replaying a dead letter", error)),
-    };
+    }
+}
+
+fn try_replay(inner: &Inner, letter: &DeadLetter, note: &Note) -> Result<Replayed, Failed> {
+    let fails = |error: &KafkaError| failed(inner, error);
     let timeout = inner.options.request_timeout * 2;
     let config = inner.options.transactional(&inner.name(REPLAYS_TOPIC));
     let producer = inner.new_producer(&config).map_err(|error| fails(&error))?;
     // From here on every older one is shut out, and what it had begun is undone or done.
     producer.native().init_transactions(timeout).map_err(|error| fails(&error))?;
+    match transact(inner, &producer, letter, note) {
+        // Whatever it failed with: it could only fail.
+        Err(Failed::Other(_)) if producer.is_fenced() => Err(Failed::ShutOut),
+        result => result,
+    }
+}
+
+/// Publishes them by a producer that was let in. Blocks.
+fn transact(
+    inner: &Inner,
+    producer: &Producer,
+    letter: &DeadLetter,
+    note: &Note,
+) -> Result<Replayed, Failed> {
+    let fails = |error: &KafkaError| failed(inner, error);
+    let timeout = inner.options.request_timeout * 2;
     if notes(inner).map_err(Failed::Other)?.contains_key(&letter.reference) {
         return Ok(Replayed::Before);
     }
@@ -386,13 +406,17 @@ fn try_replay(inner: &Inner, letter: &DeadLetter, note: &Note) -> Result<Replaye
     }
     if let Err(error) = producer.native().commit_transaction(timeout) {
         producer.native().abort_transaction(timeout).ok();
+        let failed = fails(&error);
+        if matches!(failed, Failed::ShutOut) {
+            return Err(failed);
+        }
         // The record's own answer says more than that the transaction failed.
         for mut answer in answers {
             if let Ok(Err(error)) = answer.try_recv() {
                 return Err(Failed::Other(inner_error(error)));
             }
         }
-        return Err(fails(&error));
+        return Err(failed);
     }
     Ok(Replayed::Now)
 }

@@ -84,6 +84,12 @@ impl Producer {
         self.native.client().fetch_metadata(Some(topic), timeout).map(drop)
     }
 
+    /// Whether Kafka shut it out in favour of a newer one of its transactional id.
+    pub(crate) fn is_fenced(&self) -> bool {
+        let client: &Client<Reports> = self.native.client();
+        client.fatal_error().is_some_and(|(code, _)| code == Code::Fenced)
+    }
+
     /// Whether it will never send a record again.
     pub(crate) fn is_broken(&self) -> bool {
         let client: &Client<Reports> = self.native.client();

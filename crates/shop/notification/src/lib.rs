@@ -26,7 +26,12 @@ pub use crate::{
 
 use std::{fmt, sync::Arc};
 use store::Store;
-use waypost_durable::{Clock, Storage, broker::Broker, consume::Standstill};
+use waypost_api::events::ORDER_EVENTS_TOPIC;
+use waypost_durable::{
+    Clock, Storage,
+    broker::Broker,
+    consume::{ConsumeOptions, RetryTopics, Standstill, Subscription},
+};
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::{Telemetry, record_error, with_context};
 
@@ -39,6 +44,8 @@ pub struct Parts {
     pub storage: Storage,
     /// Where the events come from.
     pub broker: Arc<dyn Broker>,
+    /// Where an event goes that is handled wrongly, before it is parked.
+    pub retries: RetryTopics,
 }
 
 impl fmt::Debug for Parts {
@@ -46,6 +53,7 @@ impl fmt::Debug for Parts {
         f.debug_struct("Parts")
             .field("storage", &self.storage)
             .field("broker", &self.broker.system())
+            .field("retries", &self.retries)
             .finish_non_exhaustive()
     }
 }
@@ -98,13 +106,21 @@ pub fn consumer(
     standstill: Standstill,
 ) -> Worker {
     let notifier = logic::Notifier::new(store, clock, config);
-    let (attempts, correlation) = (config.attempts, config.correlation.into());
-    let (broker, telemetry) = (Arc::clone(&parts.broker), parts.telemetry.clone());
+    let options = ConsumeOptions {
+        attempts: config.attempts.max(1),
+        correlation: config.correlation.into(),
+        ..ConsumeOptions::default()
+    };
+    let subscription = Subscription {
+        options,
+        retries: parts.retries.clone(),
+        standstill,
+        ..Subscription::new(Arc::clone(&parts.broker), notifier.group(), ORDER_EVENTS_TOPIC, &parts.telemetry)
+    };
+    let telemetry = parts.telemetry.clone();
     Worker::new("notification-consumer", move |drain| async move {
         let drain = drain.started();
-        let consuming =
-            events::consume(broker, &telemetry, notifier, attempts, correlation, standstill, drain);
-        if let Err(error) = consuming.await {
+        if let Err(error) = events::consume(subscription, notifier, drain).await {
             with_context(telemetry.context(), async { record_error(&error) }).await;
         }
     })

@@ -133,6 +133,7 @@ fn read_wish(request: CreateOrderRequest) -> Result<NewOrder, waypost_api::Error
             amount: amount?,
             payment_method: payment_method?,
             key: key?,
+            is_repeat: request.is_repeat,
         })
     })();
     fields.finish(request)

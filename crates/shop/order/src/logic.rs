@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::{
     sync::{OnceCell, watch},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use uuid::Uuid;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, PAYMENT_TRANSACTION_ID, PRODUCT_ID, USER_ID};
@@ -28,12 +28,19 @@ use waypost_api::{Charge, ErrorCode, Money, OrderId, OrderStatus, ProductId, Tim
 use waypost_durable::{Clock, idempotency::Key};
 use waypost_resilience::deadline;
 use waypost_telemetry::{
-    opentelemetry::{Context, trace::TraceContextExt as _},
+    opentelemetry::{
+        Context,
+        trace::{SpanContext, TraceContextExt as _},
+    },
     propagation, set, span, trace_id,
 };
 
 /// When a repeated request should ask again whose first one is still running.
 const IN_USE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Pauses between two looks at an order that another process runs.
+const FIRST_LOOK: Duration = Duration::from_millis(25);
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
 /// A wish to order, read and checked for form.
 #[derive(Debug, Clone)]
@@ -52,6 +59,8 @@ pub struct NewOrder {
     pub payment_method: String,
     /// The client's key, if it sent one.
     pub key: Option<Key>,
+    /// The caller asks again, as it had no answer. It waits for an order of its key that runs already.
+    pub is_repeat: bool,
 }
 
 /// An order, and whether it had been created by an earlier request with the same key.
@@ -172,25 +181,42 @@ impl Orders {
             // I2: before anybody is asked and anything refused. With all at hand the unit that stores the order is
             // the one that looks the key up.
             if let Some(before) = self.placed_before(request.key.clone()).await? {
-                return replay(before);
+                return self.existing(before, &request, begun).await;
             }
         }
         let admission = admission?;
         let unit_price = match span("validate-order").run(self.validate(&request)).await {
             Ok(unit_price) => unit_price,
             // The first request with this key may have been right at its time.
-            Err(refused) => return self.created_before(request.key, refused).await,
+            Err(refused) => {
+                let before = self.placed_before(request.key.clone()).await?.ok_or(refused)?;
+                return self.existing(before, &request, begun).await;
+            }
         };
 
         let order = self.new_order(&request, unit_price);
         set(ORDER_ID, &order.id);
-        match self.sagas.accept(order, request.key, admission).await? {
+        match self.sagas.accept(order, request.key.clone(), admission).await? {
             Accepted::New(watching) => {
                 let order = self.settled(watching, begun.elapsed()).await;
                 describe(&order);
                 Ok(Created { order, replayed: false })
             }
-            Accepted::Existing(before) => replay(before),
+            Accepted::Existing(before) => self.existing(before, &request, begun).await,
+        }
+    }
+
+    /// What a request is answered whose key is known.
+    async fn existing(&self, before: Placed, request: &NewOrder, begun: Instant) -> Result<Created, Error> {
+        match before {
+            Placed::Before(order) if request.is_repeat && !order.status.is_terminal() => {
+                let joining = span("join-order").link(creator(&order)).attr(ORDER_ID, &order.id);
+                let order = joining.observe(self.joined(*order, &request.caller, begun.elapsed())).await;
+                set(ORDER_ID, &order.id);
+                describe(&order);
+                Ok(Created { order, replayed: false })
+            }
+            before => replay(before),
         }
     }
 
@@ -213,13 +239,6 @@ impl Orders {
                 check_amount(price.unit_price, request.quantity, request.amount)?;
                 Ok(price.unit_price)
             }
-        }
-    }
-
-    async fn created_before(&self, key: Option<Key>, refused: Error) -> Result<Created, Error> {
-        match self.placed_before(key).await? {
-            Some(before) => replay(before),
-            None => Err(refused),
         }
     }
 
@@ -325,6 +344,34 @@ impl Orders {
         let _ = timeout(max_wait, end).await;
         watching.borrow().clone()
     }
+
+    /// An order that was accepted before, at its end or as it stands when the caller's time is over. Whichever process runs
+    /// it: the one that accepted it may have died, and then another one goes on with it.
+    async fn joined(&self, mut order: Order, caller: &Viewer, took: Duration) -> Order {
+        if let Some(watching) = self.sagas.watch(&order.id) {
+            return self.settled(watching, took).await;
+        }
+        let (_waiter, others) = Waiter::enter(&self.waiters);
+        let ends_at = Instant::now() + self.waiting.of(deadline::remaining(), took, others);
+        let mut pause = FIRST_LOOK;
+        while !order.status.is_terminal() && Instant::now() + pause < ends_at {
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(LONGEST_LOOK);
+            let found = timeout_at(ends_at, self.store.find(order.id.clone(), caller.clone())).await;
+            // Where it cannot be read, what is known is an answer, too.
+            if let Ok(Ok(Some(found))) = found {
+                order = found;
+            }
+        }
+        order
+    }
+}
+
+/// The span of the request that created an order.
+fn creator(order: &Order) -> SpanContext {
+    let Origin { traceparent, tracestate, .. } = &order.origin;
+    let context = propagation::context_from(traceparent.as_deref(), tracestate.as_deref());
+    context.span().span_context().clone()
 }
 
 /// What a repeated request is answered: the order once it is settled, and until then to ask again.
@@ -332,12 +379,7 @@ fn replay(before: Placed) -> Result<Created, Error> {
     match before {
         Placed::Before(order) if order.status.is_terminal() => {
             // Joins the two traces: this one tells of the request, the first one of the order.
-            let context = propagation::context_from(
-                order.origin.traceparent.as_deref(),
-                order.origin.tracestate.as_deref(),
-            );
-            let first = context.span().span_context().clone();
-            span("replay-order").link(first).attr(ORDER_ID, &order.id).in_scope(|| ());
+            span("replay-order").link(creator(&order)).attr(ORDER_ID, &order.id).in_scope(|| ());
             set(ORDER_ID, &order.id);
             describe(&order);
             Ok(Created { order: *order, replayed: true })

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -21,7 +21,7 @@ const TOKEN: &str = "pm_fault_";
 /// have met their fault; the work that is late is the store's.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    config: FaultConfig,
+    config: Arc<RwLock<FaultConfig>>,
     memory: Arc<Mutex<Memory>>,
 }
 
@@ -130,33 +130,43 @@ pub struct Plan {
 impl Faults {
     /// The faults of a configuration.
     pub fn new(config: FaultConfig) -> Faults {
-        Faults { config, memory: Arc::default() }
+        Faults { config: Arc::new(RwLock::new(config)), memory: Arc::default() }
+    }
+
+    /// Has the faults of another configuration from now on, in all clones.
+    pub fn change(&self, config: FaultConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    fn config(&self) -> RwLockReadGuard<'_, FaultConfig> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long a lost answer is held back.
     pub fn hang(&self) -> Duration {
-        self.config.hang.get()
+        self.config().hang.get()
     }
 
     /// When late work is done.
     pub fn late(&self) -> Duration {
-        self.config.late.get()
+        self.config().late.get()
     }
 
     /// What happens to a request of any kind: how long it waits, and whether it fails then. `chance` is in `0.0..1.0`.
     pub fn of_request(&self, chance: f64) -> (Duration, bool) {
-        (self.config.latency.get(), chance < self.config.error_rate.get())
+        let config = self.config();
+        (config.latency.get(), chance < config.error_rate.get())
     }
 
     /// What becomes of a new charge with this payment method. `chance` is in `0.0..1.0`.
     pub fn of_charge(&self, payment_method: &str, chance: f64) -> Plan {
         let mut plan = Plan::default();
-        if chance < self.config.decline_rate.get() {
+        if chance < self.config().decline_rate.get() {
             plan.decline_code = Some("card_declined");
         }
         match payment_method {
             "pm_card_declined" => plan.decline_code = Some("insufficient_funds"),
-            "pm_card_slow" => plan.delay = self.config.slow.get(),
+            "pm_card_slow" => plan.delay = self.config().slow.get(),
             _ => {}
         }
         plan
@@ -211,7 +221,7 @@ impl Faults {
     }
 
     fn by_rate(&self, chance: f64) -> Option<Fault> {
-        let config = &self.config;
+        let config = self.config();
         let rates = [
             (config.lost_before_rate, Fault::LostBefore),
             (config.lost_after_rate, Fault::LostAfter),

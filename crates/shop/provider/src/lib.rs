@@ -40,6 +40,8 @@ pub struct Parts {
     pub telemetry: Telemetry,
     /// Which database the data is in, and where.
     pub storage: Storage,
+    /// What goes wrong. The process may change it while the role runs.
+    pub faults: Faults,
 }
 
 /// Opens and migrates the database and returns the role.
@@ -47,11 +49,11 @@ pub struct Parts {
 /// # Errors
 /// When the database cannot be opened or migrated.
 pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
-    let Parts { telemetry, storage } = parts;
+    let Parts { telemetry, storage, faults } = parts;
     let store = store::open(&storage, &telemetry).await?;
     let provider = Provider::new(Arc::clone(&store));
     let late = provider.put_off_work().await?;
-    let router = http::router(&telemetry, provider, Faults::new(config.faults.clone()), late);
+    let router = http::router(&telemetry, provider, faults, late);
     let probed = Arc::clone(&store);
     let check = Check::new("provider-database", move || {
         let store = Arc::clone(&probed);

@@ -15,8 +15,8 @@ use crate::link::Link;
 pub struct Codec<V> {
     /// To bytes; `None` leaves the value uncopied.
     pub encode: fn(&V) -> Option<Vec<u8>>,
-    /// From bytes that some process wrote, or anybody who may write to the server.
-    pub decode: fn(&[u8]) -> Option<V>,
+    /// From the bytes under a key, that some process wrote, or anybody who may write to the server.
+    pub decode: fn(&str, &[u8]) -> Option<V>,
 }
 
 impl<V> Clone for Codec<V> {
@@ -65,7 +65,7 @@ impl<V: Send + Sync + 'static> Cache<V> for Copies<V> {
             let asked =
                 self.link.ask("get", async |connection| get.query_async::<Option<Vec<u8>>>(connection).await);
             let bytes = asked.await.ok()??;
-            (self.codec.decode)(&bytes).map(Arc::new)
+            (self.codec.decode)(key, &bytes).map(Arc::new)
         })
     }
 
@@ -87,6 +87,11 @@ impl<V: Send + Sync + 'static> Cache<V> for Copies<V> {
             let _ =
                 self.link.ask("forget", async |connection| unlink.query_async::<()>(connection).await).await;
         })
+    }
+
+    /// None is in this process.
+    fn forget_all(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Redis, for what several processes share and may forget: rates of callers, copies of what is true elsewhere.
+//! Redis, for what several processes share and may forget: rates of callers, their failures, copies of what is true elsewhere.
 //!
 //! For the process, which opens one [`Redis`] for each role that needs it, and hands the role a store of rates
-//! ([`Redis::rates`]) or a cache ([`Redis::copies`]). The roles know only their ports.
+//! ([`Redis::rates`]), of failures ([`Redis::failures`]) or a cache ([`Redis::copies`]). The roles know only their ports.
 //!
 //! Invariants:
 //! - Redis is never the truth: what is lost with it costs time, not an answer.
@@ -15,19 +15,22 @@
 mod config;
 mod connect;
 mod copies;
+mod failures;
 mod link;
 mod rates;
+mod script;
 mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost_resilience::rate_limit::Rule;
+use waypost_resilience::{rate_limit::Rule, throttle};
 use waypost_service::{Check, Worker};
 use waypost_telemetry::Telemetry;
 
 pub use config::{Settings, Topology};
 pub use copies::{Codec, Copies};
+pub use failures::SharedFailures;
 pub use rates::SharedRates;
 
 use connect::Servers;
@@ -76,6 +79,11 @@ impl Redis {
     /// The buckets of one rule, shared by everybody who has the same prefix and rule.
     pub fn rates(&self, rule: Rule) -> SharedRates {
         SharedRates::new(Arc::clone(&self.link), &self.prefix, rule)
+    }
+
+    /// The failures of one rule, counted together by everybody who has the same prefix and rule.
+    pub fn failures(&self, rule: throttle::Rule) -> SharedFailures {
+        SharedFailures::new(Arc::clone(&self.link), &self.prefix, rule)
     }
 
     /// Copies of values under names of their own (`users`), each kept for up to `time_to_live`: an eighth less at most, so

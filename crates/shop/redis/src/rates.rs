@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use redis::{ErrorKind, RedisResult, Script, ServerErrorKind};
+use redis::RedisResult;
 use waypost_resilience::rate_limit::{Away, RateStore, Rule, Taken};
 use waypost_telemetry::redis::Traced;
 
 use crate::connect::Connection;
 use crate::link::Link;
-
-const SCRIPT: &str = include_str!("take.lua");
+use crate::script::Script;
 
 /// A store of rates in Redis: one script a decision, so a look and the taking are one step; by the server's clock.
 ///
@@ -28,26 +27,17 @@ pub struct SharedRates {
 impl SharedRates {
     pub(crate) fn new(link: Arc<Link>, prefix: &str, rule: Rule) -> Self {
         let prefix = format!("{prefix}rate:{}:", rule.name);
-        Self { link, rule, prefix, script: Script::new(SCRIPT) }
+        Self { link, rule, prefix, script: Script::new(include_str!("take.lua")) }
     }
 
     async fn run(&self, connection: &mut Traced<Connection>, key: &str) -> RedisResult<(bool, u64)> {
         let key = format!("{}{key}", self.prefix);
         let limit = self.rule.limit.get();
         let window = u64::try_from(self.rule.window.as_micros()).unwrap_or(u64::MAX).max(1);
-        let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script).arg(1).arg(&key).arg(limit).arg(window);
-            command
+        let arguments = |command: &mut redis::Cmd| {
+            command.arg(limit).arg(window);
         };
-        let digest = self.script.get_hash();
-        match command("EVALSHA", digest).query_async(connection).await {
-            // Not known to this server yet; running its text makes it known.
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                command("EVAL", SCRIPT).query_async(connection).await
-            }
-            outcome => outcome,
-        }
+        self.script.run(connection, &key, arguments).await
     }
 }
 

@@ -27,6 +27,7 @@ mod once;
 mod process;
 mod secured;
 mod serve;
+mod when_away;
 
 pub mod admin;
 pub mod answers;
@@ -46,6 +47,7 @@ pub use crate::{
     process::{Drained, Pacing, Process},
     secured::{Secured, Watching, watch},
     serve::{Served, serve},
+    when_away::WhenAway,
 };
 /// What a role runs beside its requests; [`Process`] waits for it.
 pub use waypost_resilience::Tasks;

@@ -35,9 +35,12 @@ pub fn encode(user: &User) -> Option<Vec<u8>> {
     serde_json::to_vec(&copied).ok()
 }
 
-/// The user of these bytes, if they are one of this version.
-pub fn decode(bytes: &[u8]) -> Option<User> {
+/// The user with this id of these bytes, if they are that one, and of this version.
+pub fn decode(id: &str, bytes: &[u8]) -> Option<User> {
     let copied: Copied<'_> = serde_json::from_slice(bytes).ok()?;
+    if copied.id != id {
+        return None;
+    }
     Some(User {
         id: copied.id.parse().ok()?,
         name: copied.name.into_owned(),
@@ -57,7 +60,8 @@ mod tests {
     fn a_user_comes_back_as_it_was() {
         for new in crate::demo::users() {
             let bytes = encode(&new.user).unwrap();
-            assert_eq!(decode(&bytes), Some(new.user));
+            assert_eq!(decode("somebody-else", &bytes), None);
+            assert_eq!(decode(new.user.id.as_str(), &bytes), Some(new.user));
             assert!(!String::from_utf8(bytes).unwrap().contains("argon2"), "no hash of a password");
         }
     }
@@ -70,7 +74,7 @@ mod tests {
         let with_less = text.replacen("\"is_active\":true,", "", 1);
         assert_ne!(text, with_less);
         for wrong in [&*with_more, &*with_less, "", "null", "{", "\u{0}"] {
-            assert_eq!(decode(wrong.as_bytes()), None, "{wrong}");
+            assert_eq!(decode(user.id.as_str(), wrong.as_bytes()), None, "{wrong}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waypost_api::{ErrorCode, UserId};
+use waypost_resilience::throttle::Away;
 use waypost_telemetry::{ErrorType, error::ErrorClass};
 
 /// Why a request was refused or failed. `Clone`, because callers that wait for the same user share the outcome.
@@ -23,6 +24,9 @@ pub enum Error {
         /// When the next attempt is checked.
         retry_after: Duration,
     },
+    /// Wrong passwords cannot be counted at the moment, and none is checked that is not.
+    #[error("wrong passwords cannot be counted")]
+    Uncounted(#[source] Away),
     /// Too many passwords wait to be hashed.
     #[error("too many logins at once")]
     Overloaded,
@@ -47,6 +51,7 @@ impl Error {
             Error::UnknownUser(_) => ErrorCode::UserNotFound,
             Error::BadCredentials => ErrorCode::BadCredentials,
             Error::TooManyFailures { .. } => ErrorCode::RateLimited,
+            Error::Uncounted(_) => ErrorCode::Unavailable,
             Error::Overloaded => ErrorCode::Overloaded,
             Error::Lookup(error) => error.code(),
             Error::Store(error) => error.code(),
@@ -87,7 +92,7 @@ impl From<Error> for waypost_api::Error {
             Error::TooManyFailures { retry_after } => {
                 waypost_api::Error::new(error.code(), error.to_string()).with_retry_after(retry_after)
             }
-            Error::Overloaded => {
+            Error::Uncounted(_) | Error::Overloaded => {
                 waypost_api::Error::of(error.code()).with_retry_after(Duration::from_secs(1))
             }
             Error::Malformed { .. } | Error::Store(_) | Error::Lookup(_) => {

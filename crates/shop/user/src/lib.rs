@@ -7,6 +7,7 @@
 //! - An unknown user and a wrong password get the same answer after the same work.
 //! - Passwords exist only as Argon2id hashes; neither they nor the hashes reach a span, a log or an error.
 //! - Whoever guesses is slowed down, and nobody else: wrong passwords count for an account and an address.
+//! - Where others can change a user, every process hears of it and gives up its copies; the time to live bounds what is missed.
 //! - Hashing never takes the threads that serve requests, and only so many hashes run at once.
 //!
 //! Left out: registration, changing users, sessions (the gateway signs tokens).
@@ -30,11 +31,13 @@ use std::sync::Arc;
 
 use waypost_cache::Cache;
 use waypost_durable::Storage;
+use waypost_resilience::throttle::FailureStore;
 use waypost_service::{App, Check, Worker};
 use waypost_telemetry::Telemetry;
 
 use crate::domain::User;
 use crate::logic::Users;
+use crate::store::Changes;
 
 /// What the process lends to the role.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Parts {
     pub storage: Storage,
     /// Keeps copies of users by id.
     pub cache: Arc<dyn Cache<User>>,
+    /// Counts wrong passwords by [`Config::login_rule`].
+    pub failures: Arc<dyn FailureStore>,
 }
 
 /// Opens and migrates the database, seeds the demo users when asked to, and returns the role.
@@ -56,13 +61,34 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, Error> {
     if config.seed {
         waypost_telemetry::with_context(parts.telemetry.context(), store.add_users(demo::users())).await?;
     }
-    let users = Users::new(Arc::clone(&store), parts.cache, config);
-    let router = grpc::router(&parts.telemetry, users, &config.grpc);
+    let users = Users::new(Arc::clone(&store), parts.cache, parts.failures, config);
+    let router = grpc::router(&parts.telemetry, users.clone(), &config.grpc);
+    let changes = store.changes().map(|changes| follow(changes, users));
     let probed = Arc::clone(&store);
     let check = Check::new("user-database", move || {
         let store = Arc::clone(&probed);
         async move { store.ping().await.map_err(|error| error.to_string()) }
     });
     let close = Worker::closing("user-database", move || async move { store.close().await });
-    Ok(App { router, workers: vec![close], checks: vec![check], ..App::default() })
+    Ok(App {
+        router,
+        workers: changes.into_iter().chain([close]).collect(),
+        checks: vec![check],
+        ..App::default()
+    })
+}
+
+/// Gives up the copy of each user that is changed, whoever changes it.
+fn follow(mut changes: Changes, users: Users) -> Worker {
+    Worker::new("user-changes", move |drain| async move {
+        let following = async {
+            while let Some(change) = changes.next().await {
+                users.forget(change).await;
+            }
+        };
+        tokio::select! {
+            () = following => {}
+            () = drain.started() => {}
+        }
+    })
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use waypost_api::UserId;
 use waypost_cache::{Cache, ReadThrough};
+use waypost_resilience::throttle::{FailureStore, Outcome};
 use waypost_telemetry::{set, span};
 
 use crate::attempts::Attempts;
 use crate::domain::User;
 use crate::password::Passwords;
-use crate::store::Store;
+use crate::store::{Change, Store};
 use crate::{Config, Error};
 
 /// The users. Cheap to clone.
@@ -23,9 +24,14 @@ pub struct Users {
 }
 
 impl Users {
-    /// The users of a store, with a cache in front of it.
-    pub fn new(store: Arc<dyn Store>, cache: Arc<dyn Cache<User>>, config: &Config) -> Users {
-        let attempts = Attempts::new(config.login_failures, config.login_window.get());
+    /// The users of a store, with a cache in front of it, and a store that counts wrong passwords.
+    pub fn new(
+        store: Arc<dyn Store>,
+        cache: Arc<dyn Cache<User>>,
+        failures: Arc<dyn FailureStore>,
+        config: &Config,
+    ) -> Users {
+        let attempts = Attempts::new(failures, config.login_when_away);
         let passwords = Passwords::new(config.hashes_at_once);
         Users { store, by_id: ReadThrough::new(cache), passwords, attempts }
     }
@@ -54,32 +60,36 @@ impl Users {
         user.map_err(|error| Arc::try_unwrap(error).unwrap_or_else(Error::Lookup))
     }
 
+    /// Gives up what is copied of a user that was changed.
+    ///
+    /// Cancel safety: dropped, it may or may not have been given up.
+    pub(crate) async fn forget(&self, change: Change) {
+        match change {
+            Change::Of(id) => self.by_id.forget(id.as_str()).await,
+            Change::Any => self.by_id.forget_all().await,
+        }
+    }
+
     /// A user by id and password. `address` is where the attempt comes from, if that is known.
     ///
     /// # Errors
     /// [`Error::BadCredentials`] alike for an unknown user and a wrong password; [`Error::TooManyFailures`] without a
-    /// check while an address that has sent too many for the account has to wait; [`Error::Overloaded`]; the store's
-    /// failure.
+    /// check while an address that has sent too many for the account has to wait; [`Error::Uncounted`] without one when
+    /// wrong passwords cannot be counted and must be; [`Error::Overloaded`]; the store's failure.
     pub async fn authenticate(
         &self,
         id: UserId,
         password: String,
         address: Option<IpAddr>,
     ) -> Result<User, Error> {
-        let attempt = self.attempts.begin(id.clone(), address).await;
-        let attempt = attempt.map_err(|retry_after| Error::TooManyFailures { retry_after })?;
+        let attempt = self.attempts.begin(&id, address).await?;
         let account = self.store.account(id).await?;
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let matches = span("check-password").run(self.passwords.check(password, hash)).await?;
-        match account {
-            Some(account) if matches => {
-                attempt.was_right();
-                Ok(account.user)
-            }
-            _ => {
-                attempt.was_wrong();
-                Err(Error::BadCredentials)
-            }
-        }
+        let user = account.filter(|_| matches).map(|account| account.user);
+        let outcome = if user.is_some() { Outcome::Success } else { Outcome::Failure };
+        // A store that went away meanwhile counts this one as nothing.
+        let _ = attempt.end(outcome).await;
+        user.ok_or(Error::BadCredentials)
     }
 }

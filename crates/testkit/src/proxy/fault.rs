@@ -90,6 +90,9 @@ pub enum Fault {
     GoAway,
     /// It is forwarded, and its connection is closed with everything on it.
     Cut,
+    /// It is forwarded, and its connection is closed with everything on it before there is an answer, as when the target
+    /// dies while it works. By script only.
+    Abandon,
     /// It is held back until the [`Weather`](super::Weather) lets go of it, and then forwarded, whether or not its
     /// caller still waits. By script only.
     Hold,
@@ -152,6 +155,7 @@ impl Fault {
             | Fault::LateRequest(_)
             | Fault::Mask(_)
             | Fault::Cut
+            | Fault::Abandon
             | Fault::Hold => true,
             Fault::None
             | Fault::Repeat

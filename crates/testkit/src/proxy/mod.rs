@@ -246,6 +246,12 @@ async fn answer(
             end(Ending::Cut);
             Err(Lost)
         }
+        Fault::Abandon => {
+            drop(shared.detach(message, None));
+            end(Ending::Cut);
+            // No stream is reset: the connection goes, as that of a process that was killed.
+            std::future::pending().await
+        }
     }
 }
 

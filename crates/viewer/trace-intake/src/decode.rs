@@ -64,12 +64,22 @@ pub(crate) fn decode(
         (Signal::Traces, Format::Json) => otlp::traces_from_json(&plain, limits),
         (Signal::Logs, Format::Protobuf) => otlp::logs_from_protobuf(&plain, limits),
         (Signal::Logs, Format::Json) => otlp::logs_from_json(&plain, limits),
-        (Signal::Zipkin, Format::Protobuf) => zipkin::spans_from_protobuf(&plain, limits),
-        (Signal::Zipkin, Format::Json) => zipkin::spans_from_json(&plain, limits),
+        (Signal::Zipkin, Format::Protobuf) => zipkin::spans_from_protobuf(&plain, limits).map(placed),
+        (Signal::Zipkin, Format::Json) => zipkin::spans_from_json(&plain, limits).map(placed),
         (Signal::Metrics, Format::Protobuf) => return points::in_protobuf(&plain).map(Decoded::Points),
         (Signal::Metrics, Format::Json) => return points::in_json(&plain).map(Decoded::Points),
     };
     Ok(Decoded::Records(batch?))
+}
+
+/// Gives a span of which nothing says when it began the time of its arrival: a time is optional in Zipkin's format, and
+/// 1970 would be wrong for certain.
+fn placed(mut batch: Batch) -> Batch {
+    let now = waypost_trace_store::now();
+    for span in batch.spans.iter_mut().filter(|span| span.start == 0) {
+        (span.start, span.end) = (now, now.saturating_add(span.duration()));
+    }
+    batch
 }
 
 /// The message of a unary call: one byte that says whether it is compressed, four of its length, itself.

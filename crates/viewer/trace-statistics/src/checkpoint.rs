@@ -46,6 +46,7 @@ pub(crate) fn write(state: &State) -> Vec<u8> {
     }
     write_graph(&mut to, state);
     write_names(&mut to, state);
+    write_seen(&mut to, state);
     to.0
 }
 
@@ -76,8 +77,9 @@ pub(crate) fn read(bounds: Bounds, bytes: &[u8]) -> Result<State, RestoreError> 
         let operation = state.operations.get_mut(number).ok_or_else(|| error("an operation is lost"))?;
         read_series(&mut from, &mut operation.series)?;
     }
-    read_graph(&mut from, &mut state)?;
+    let peers = read_graph(&mut from, &mut state)?;
     read_names(&mut from, &mut state)?;
+    read_seen(&mut from, &peers, &mut state)?;
     if from.0.is_empty() { Ok(state) } else { Err(error("something follows its end")) }
 }
 
@@ -232,7 +234,7 @@ fn write_graph(to: &mut Writer, state: &State) {
     }
 }
 
-fn read_graph(from: &mut Reader<'_>, state: &mut State) -> Result<(), RestoreError> {
+fn read_graph(from: &mut Reader<'_>, state: &mut State) -> Result<Peers, RestoreError> {
     let mut peers = Vec::new();
     for _ in 0..from.count()? {
         let kind: usize = from.small()?;
@@ -250,7 +252,7 @@ fn read_graph(from: &mut Reader<'_>, state: &mut State) -> Result<(), RestoreErr
     for _ in 0..from.count()? {
         read_half(from, &peers, &mut state.graph.pending)?;
     }
-    Ok(())
+    Ok(peers)
 }
 
 /// Numbers of peers as they were written, to those that they have now.
@@ -298,6 +300,7 @@ fn write_half(to: &mut Writer, (trace, span): &Key, half: Half<'_>) {
             write_peer(to, *destination);
         }
         Half::Callee(Callee { by: By::Request, .. }) => to.number(4),
+        Half::Callee(Callee { by: By::Shared, .. }) => to.number(6),
         Half::Callee(Callee { by: By::Message(through), .. }) => {
             to.number(5);
             write_peer(to, *through);
@@ -322,7 +325,34 @@ fn read_half(from: &mut Reader<'_>, peers: &Peers, pending: &mut Pending) -> Res
         }
         4 => pending.add_callee(key, callee(By::Request)),
         5 => pending.add_callee(key, callee(By::Message(peers.read_optional(from)?))),
+        6 => pending.add_callee(key, callee(By::Shared)),
         _ => return Err(error("half a call has no such form")),
+    }
+    Ok(())
+}
+
+fn write_seen(to: &mut Writer, state: &State) {
+    for half in state.graph.seen.halves() {
+        to.count(half.len());
+        for (((trace, span), is_client), (service, digest)) in half {
+            to.bytes(trace.as_bytes());
+            to.bytes(span.as_bytes());
+            to.flag(*is_client);
+            to.number(u64::from(*service));
+            to.bytes(&digest.to_le_bytes());
+        }
+    }
+}
+
+fn read_seen(from: &mut Reader<'_>, peers: &Peers, state: &mut State) -> Result<(), RestoreError> {
+    for is_newer in [false, true] {
+        for _ in 0..from.count()? {
+            let id = ((from.trace_id()?, from.span_id()?), from.flag()?);
+            let service = peers.read(from)?;
+            let mut digest = [0; 8];
+            digest.copy_from_slice(from.take(8)?);
+            state.graph.seen.restore(is_newer, id, (service, u64::from_le_bytes(digest)));
+        }
     }
     Ok(())
 }

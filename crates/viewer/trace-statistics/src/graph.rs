@@ -4,11 +4,15 @@
 //! service is an edge when both halves have come, and a call to an outside host when the other half has not come within
 //! [`PATIENCE`](crate::pending::PATIENCE). Each call is counted once: a half that comes after its call was decided is
 //! forgotten.
+//!
+//! A SERVER span whose parent is no CLIENT span is a call too, when the parent is of another service: by the callee's own
+//! figures, as nobody measured it at the caller. So is what a consumer takes from nowhere that is known.
 
 use crate::{
     Bounds, Edge, NAME_BYTES, OTHER, Peer, PeerKind,
     peer::Hints,
     pending::{By, Callee, Caller, Key, Pending, Way},
+    seen::Seen,
     series::{Bucket, Call, Series},
 };
 use foldhash::fast::RandomState;
@@ -17,7 +21,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
 };
-use waypost_trace_model::{Kind, Span, Text};
+use waypost_trace_model::{Attribute, Kind, Span, Text, Value, zipkin};
 
 /// The name of whoever calls a service and sends no spans.
 const OUTSIDE: &str = "outside";
@@ -33,6 +37,7 @@ pub(crate) struct Graph {
     numbers: [HashMap<Text, u32, RandomState>; KINDS],
     edges: HashMap<(u32, u32), Series, RandomState>,
     pub(crate) pending: Pending,
+    pub(crate) seen: Seen,
     /// A peer's name while it is put together.
     name: String,
 }
@@ -45,6 +50,7 @@ impl Graph {
             numbers: std::array::from_fn(|_| HashMap::default()),
             edges: HashMap::default(),
             pending: Pending::new(bounds.pending),
+            seen: Seen::new(bounds.pending),
             name: String::new(),
         }
     }
@@ -96,8 +102,14 @@ impl Graph {
         let own = (span.trace_id, span.span_id);
         let parent = span.parent_span_id.map(|parent| (span.trace_id, parent));
         match span.kind {
+            Kind::Client => {}
+            // A consumer of its message is met below.
+            Kind::Producer => self.called_by(own, service, |by| by == By::Request),
+            _ => self.called_by(own, service, |by| matches!(by, By::Request | By::Message(None))),
+        }
+        match span.kind {
             Kind::Client => self.client(&Hints::read(&span.attributes), own, service, call, now),
-            Kind::Server => self.server(parent, service, call, now),
+            Kind::Server => self.server(own, parent, is_shared(span), service, call, now),
             Kind::Producer => self.producer(&Hints::read(&span.attributes), own, service, call, now),
             Kind::Consumer => {
                 let links = span.links.iter().take(LINKS).map(|link| (link.trace_id, link.span_id));
@@ -199,8 +211,9 @@ impl Graph {
             self.edge(from, to).record(now, &call);
             return;
         }
-        if let Some(&Callee { to, by: By::Request, .. }) = self.pending.callee(&own) {
-            self.pending.remove_callee(&own);
+        let shared = self.pending.take_callee(&own, |by| by == By::Shared);
+        let callee = shared.or_else(|| self.pending.take_callee(&own, |by| by == By::Request));
+        if let Some(Callee { to, .. }) = callee {
             self.edge(service, to).record(now, &call);
         } else {
             let kept = |host: &str| Box::from(if host.len() > NAME_BYTES { OTHER } else { host });
@@ -209,19 +222,49 @@ impl Graph {
         }
     }
 
-    fn server(&mut self, parent: Option<Key>, service: u32, call: Call, now: u64) {
-        let Some(parent) = parent else {
+    fn server(&mut self, own: Key, parent: Option<Key>, is_shared: bool, service: u32, call: Call, now: u64) {
+        // Both halves have one id; not every tracer says so.
+        let is_shared = is_shared
+            || self.pending.caller(&own).is_some_and(|caller| matches!(caller.way, Way::Request { .. }));
+        let caller = if is_shared { Some(own) } else { parent };
+        let Some(caller) = caller else {
             let outside = self.peer(PeerKind::Caller, OUTSIDE);
             self.edge(outside, service).record(now, &call);
             return;
         };
-        match self.pending.caller(&parent) {
+        match self.pending.caller(&caller) {
             Some(Caller { arrival, from, call, way: Way::Request { .. } }) => {
                 let (arrival, from, call) = (*arrival, *from, *call);
-                self.pending.remove_caller(&parent);
+                self.pending.remove_caller(&caller);
                 self.edge(from, service).record(arrival, &call);
+                return;
             }
-            _ => self.pending.add_callee(parent, Callee { arrival: now, to: service, call, by: By::Request }),
+            Some(Caller { from, way: Way::Message { .. }, .. }) => {
+                let from = *from;
+                self.direct(from, service, call, now);
+                return;
+            }
+            None => {}
+        }
+        if let Some(from) = self.seen.service(caller).filter(|_| !is_shared) {
+            self.direct(from, service, call, now);
+        } else {
+            let by = if is_shared { By::Shared } else { By::Request };
+            self.pending.add_callee(caller, Callee { arrival: now, to: service, call, by });
+        }
+    }
+
+    /// Counts what waited for a caller that turns out to be no CLIENT span.
+    fn called_by(&mut self, own: Key, from: u32, is_direct: impl Fn(By) -> bool) {
+        while let Some(callee) = self.pending.take_callee(&own, &is_direct) {
+            self.direct(from, callee.to, callee.call, callee.arrival);
+        }
+    }
+
+    /// A call that only the callee has a span of its own for. Within a service it is none.
+    fn direct(&mut self, from: u32, to: u32, call: Call, arrival: u64) {
+        if from != to {
+            self.edge(from, to).record(arrival, &call);
         }
     }
 
@@ -233,8 +276,7 @@ impl Graph {
         }
         let way = Way::Message { to: destination, is_decided: destination.is_some() };
         let mut caller = Caller { arrival: now, from: service, call, way };
-        if let Some(callee) = self.pending.callee(&own).filter(|callee| callee.by != By::Request).cloned() {
-            self.pending.remove_callee(&own);
+        while let Some(callee) = self.pending.take_callee(&own, |by| matches!(by, By::Message(_))) {
             self.meet(&mut caller, &callee);
         }
         // It goes on waiting: a message may have several consumers.
@@ -268,8 +310,10 @@ impl Graph {
                 return;
             }
         }
-        if let Some(first) = first {
-            self.pending.add_callee(first, callee);
+        let Some(first) = first else { return };
+        match self.seen.service(first).filter(|_| destination.is_none()) {
+            Some(from) => self.direct(from, service, call, now),
+            None => self.pending.add_callee(first, callee),
         }
     }
 
@@ -290,4 +334,11 @@ impl Graph {
             (None, None) => self.edge(producer.from, consumer.to).record(consumer.arrival, &consumer.call),
         }
     }
+}
+
+/// Whether the span is the server's half of a call whose halves have one id.
+fn is_shared(span: &Span) -> bool {
+    let is_flag =
+        |attribute: &Attribute| &*attribute.key == "zipkin.shared" && attribute.value == Value::Bool(true);
+    span.scope.schema_url == zipkin::SCHEMA_URL && span.attributes.iter().any(is_flag)
 }

@@ -18,6 +18,7 @@ mod graph;
 mod names;
 mod peer;
 mod pending;
+mod seen;
 mod series;
 mod sketch;
 mod state;
@@ -206,6 +207,12 @@ impl Statistics {
         self.lock().services()
     }
 
+    /// When the first span arrived (nanoseconds since 1970). A rate over a window that begins
+    /// before is one over the time since.
+    pub fn first_arrival(&self) -> Option<u64> {
+        self.lock().first_arrival()
+    }
+
     /// Names and kinds of the operations of a service, by name.
     pub fn operations(&self, service: &str) -> Vec<(Text, Kind)> {
         self.lock().operations(service)
@@ -230,12 +237,6 @@ impl Statistics {
     /// A call to a host that sends no spans is an edge a minute after it came, when the window reaches that far.
     pub fn edges(&self, window: Range<u64>) -> Vec<Edge> {
         self.lock().graph.sum(&window)
-    }
-
-    /// When the first span arrived, in nanoseconds since 1970: a rate over a window that begins before is one over the time
-    /// since.
-    pub fn first_arrival(&self) -> Option<u64> {
-        self.lock().first
     }
 
     /// Which versions of a service sent spans, by their beginning; the latest 32 stretches of time.

@@ -56,6 +56,8 @@ pub(crate) struct Callee {
 pub(crate) enum By {
     /// By a request.
     Request,
+    /// By a request whose two halves have one id, as Zipkin's tracers give them.
+    Shared,
     /// By a message from this destination, if the consumer knows it.
     Message(Option<u32>),
 }
@@ -81,7 +83,9 @@ impl Half<'_> {
 pub(crate) struct Pending {
     bound: usize,
     callers: HashMap<Key, Caller, RandomState>,
-    callees: HashMap<Key, Callee, RandomState>,
+    /// Several may wait for one caller; in the order of arrival.
+    callees: HashMap<Key, VecDeque<Callee>, RandomState>,
+    waiting_callees: usize,
     /// In the order of arrival; halves that have met are still named here until the list is tidied.
     queue: VecDeque<(u64, Key, Side)>,
 }
@@ -101,16 +105,20 @@ impl Pending {
         self.callers.get_mut(key)
     }
 
-    pub(crate) fn callee(&self, key: &Key) -> Option<&Callee> {
-        self.callees.get(key)
-    }
-
     pub(crate) fn remove_caller(&mut self, key: &Key) {
         self.callers.remove(key);
     }
 
-    pub(crate) fn remove_callee(&mut self, key: &Key) {
-        self.callees.remove(key);
+    /// Takes out the first callee that waits for this caller and came in such a way.
+    pub(crate) fn take_callee(&mut self, key: &Key, is_wanted: impl Fn(By) -> bool) -> Option<Callee> {
+        let waiting = self.callees.get_mut(key)?;
+        let place = waiting.iter().position(|callee| is_wanted(callee.by))?;
+        let callee = waiting.remove(place)?;
+        if waiting.is_empty() {
+            self.callees.remove(key);
+        }
+        self.waiting_callees -= 1;
+        Some(callee)
     }
 
     /// Lets a caller wait. One that is there already stays.
@@ -121,12 +129,11 @@ impl Pending {
         }
     }
 
-    /// Lets a callee wait. One that is there already stays.
+    /// Lets a callee wait, beside others of the same caller.
     pub(crate) fn add_callee(&mut self, key: Key, callee: Callee) {
-        if let Entry::Vacant(vacant) = self.callees.entry(key) {
-            self.queue.push_back((callee.arrival, key, Side::Callee));
-            vacant.insert(callee);
-        }
+        self.queue.push_back((callee.arrival, key, Side::Callee));
+        self.callees.entry(key).or_default().push_back(callee);
+        self.waiting_callees += 1;
     }
 
     /// Takes out the oldest half whose time is over at `now`, or that is beyond the bound; callees go unseen, as nobody
@@ -146,9 +153,19 @@ impl Pending {
             }
             match side {
                 Side::Caller => return self.callers.remove(&key),
-                Side::Callee => self.callees.remove(&key),
-            };
+                Side::Callee => self.forget_callee(&key, arrival),
+            }
         }
+    }
+
+    fn forget_callee(&mut self, key: &Key, arrival: u64) {
+        let Some(waiting) = self.callees.get_mut(key) else { return };
+        let Some(place) = waiting.iter().position(|callee| callee.arrival == arrival) else { return };
+        waiting.remove(place);
+        if waiting.is_empty() {
+            self.callees.remove(key);
+        }
+        self.waiting_callees -= 1;
     }
 
     /// Callers whose time is over at `now` and that were not taken out yet, as nothing arrived since.
@@ -156,30 +173,38 @@ impl Pending {
         self.callers.values().filter(move |caller| caller.arrival.saturating_add(PATIENCE) <= now)
     }
 
-    /// Everything that waits, in the order in which it came.
+    /// Everything that waits, in the order in which it came. Callees of one caller stand in the queue in their own order.
     pub(crate) fn waiting(&self) -> Vec<(&Key, Half<'_>)> {
+        let mut told: HashMap<&Key, usize> = HashMap::new();
         let half = |(arrival, key, side): &(u64, Key, Side)| {
-            match side {
+            let half = match side {
                 Side::Caller => {
                     self.callers.get_key_value(key).map(|(key, caller)| (key, Half::Caller(caller)))
                 }
                 Side::Callee => {
-                    self.callees.get_key_value(key).map(|(key, callee)| (key, Half::Callee(callee)))
+                    let (key, waiting) = self.callees.get_key_value(key)?;
+                    let place = told.entry(key).or_default();
+                    let callee = waiting.get(*place).filter(|callee| callee.arrival == *arrival)?;
+                    *place += 1;
+                    Some((key, Half::Callee(callee)))
                 }
-            }
-            .filter(|(_, half)| half.arrival() == *arrival)
+            };
+            half.filter(|(_, half)| half.arrival() == *arrival)
         };
         self.queue.iter().filter_map(half).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.callers.len() + self.callees.len()
+        self.callers.len() + self.waiting_callees
     }
 
     fn is_waiting(&self, arrival: u64, key: &Key, side: Side) -> bool {
         match side {
             Side::Caller => self.callers.get(key).is_some_and(|caller| caller.arrival == arrival),
-            Side::Callee => self.callees.get(key).is_some_and(|callee| callee.arrival == arrival),
+            Side::Callee => self
+                .callees
+                .get(key)
+                .is_some_and(|waiting| waiting.iter().any(|callee| callee.arrival == arrival)),
         }
     }
 

@@ -107,8 +107,8 @@ impl State {
             self.minute = now / MINUTE;
             self.roll(now);
         }
-        self.first.get_or_insert(now);
         self.graph.expire(now);
+        self.first = Some(self.first.map_or(now, |first| first.min(now)));
         let mut last: Option<(&Arc<Resource>, usize)> = None;
         for span in &batch.spans {
             let number = match last {
@@ -124,10 +124,16 @@ impl State {
             };
             last = Some((&span.resource, number));
             self.span(span, number, now);
+            self.names.span(span, now);
         }
     }
 
     fn span(&mut self, span: &Span, number: usize, now: u64) {
+        let peer = self.services.get(number).map_or(u32::MAX, |service| service.peer);
+        if !self.graph.seen.insert(span, peer) {
+            // It came again, in another request.
+            return;
+        }
         let is_error = span.status.code == StatusCode::Error;
         let call = Call { trace: span.trace_id, duration: span.duration(), is_error };
         let operation = self.operation(number, &span.name, span.kind);
@@ -138,7 +144,6 @@ impl State {
             service.figures.record(span, now, &call);
             self.graph.observe(span, service.peer, call, now);
         }
-        self.names.span(span, now);
     }
 
     /// The number of a service; beyond the bound that of [`OTHER`].
@@ -179,6 +184,11 @@ impl State {
         service.operations.entry(name.clone()).or_default()[kind as usize] = u32::try_from(added).ok();
         self.operations.push(Operation { service: number, name, kind, series: Series::default() });
         added
+    }
+
+    /// When the first span arrived of those that are still counted.
+    pub(crate) fn first_arrival(&self) -> Option<u64> {
+        self.first
     }
 
     pub(crate) fn services(&self) -> Vec<Text> {

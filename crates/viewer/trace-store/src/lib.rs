@@ -14,6 +14,7 @@ mod book;
 mod clock;
 mod evaluate;
 mod ledger;
+mod logs;
 mod losses;
 mod memory;
 mod place;
@@ -25,6 +26,7 @@ mod survey;
 
 pub use clock::now;
 pub use ledger::{EvictionReason, Ledger, ServiceLedger, Usage};
+pub use logs::{FoundLogs, LogQuery};
 pub use memory::MemoryStore;
 pub use query::{AttributeFilter, Cursor, Found, Match, NanoRange, Order, Query, SpanFilter, Test};
 pub use settings::{Durability, Settings};
@@ -63,6 +65,9 @@ pub trait TraceStore: fmt::Debug + Send + Sync + 'static {
     /// Some spans of a trace, whole, with the log records written during them. More than one span has the same id when a
     /// client erred.
     fn spans(&self, trace: TraceId, spans: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError>;
+
+    /// Log records that meet a query, by time, a page at a time; those without a trace too.
+    fn logs(&self, query: &LogQuery) -> Result<FoundLogs, ReadError>;
 
     /// Whole traces, in the same order; those that are not kept are left out.
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError>;

@@ -4,12 +4,13 @@
 //! [`crate::BlockStore`] answers. Left out: everything that survives the process.
 
 use crate::{
-    AppendError, Columns, EvictionReason, Found, Ledger, Query, ReadError, Receipt, Settings, SpanFilter,
-    Survey, Surveyed, TraceStore, Usage,
+    AppendError, Columns, EvictionReason, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt,
+    Settings, SpanFilter, Survey, Surveyed, TraceStore, Usage,
     assemble::{self, Line},
     book::{Book, Changes, owned},
     clock,
     evaluate::SpanCheck,
+    logs::Page,
     losses::{self, Loss, Losses, TraceSizes},
     place::{Hit, Place},
     recent::{Payload, Recent},
@@ -389,6 +390,12 @@ impl TraceStore for MemoryStore {
         logs.retain(|log| log.span_id.is_some_and(|id| wanted.contains(&id)));
         let found = whole(trace, (&found, &logs), TraceLosses::default());
         Ok((found.spans, found.logs))
+    }
+
+    fn logs(&self, query: &LogQuery) -> Result<FoundLogs, ReadError> {
+        let mut page = Page::new(query)?;
+        self.snapshot(&[])?.parts.iter().flat_map(|part| &part.logs).for_each(|log| page.offer(log));
+        Ok(page.finish())
     }
 
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {

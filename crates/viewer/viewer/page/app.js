@@ -1,9 +1,13 @@
+// @ts-check
 // The frame of the page: header, keys that hold everywhere, and which view stands at which address.
 
 import { onUnauthorized } from "./kit/api.js";
+import { onHost } from "./kit/base.js";
 import { clear, h, icon, svg } from "./kit/dom.js";
 import { keys } from "./kit/keys.js";
-import { cover, link, navigate, route, start } from "./kit/router.js";
+import { lastSearch } from "./kit/last-search.js";
+import { cover, here, link, navigate, route, start } from "./kit/router.js";
+import { assignColors } from "./kit/service-colors.js";
 import { failed, loading } from "./kit/state-box.js";
 import { theme } from "./kit/theme.js";
 import notFound from "./status/not-found.js";
@@ -12,6 +16,7 @@ import tokenPage from "./status/token.js";
 const PLACES = [
   { href: "/search", label: "Search", key: "g s", fits: (path) => path === "/" || path.startsWith("/search") },
   { href: "/services", label: "Services", key: "g v", fits: (path) => path.startsWith("/services") },
+  { href: "/logs", label: "Logs", key: "g l", fits: (path) => path.startsWith("/logs") },
   { href: "/map", label: "Map", key: "g m", fits: (path) => path.startsWith("/map") },
   { href: "/status", label: "Status", key: "g u", fits: (path) => path.startsWith("/status") },
 ];
@@ -69,26 +74,29 @@ function lazily(load) {
   };
 }
 
+/**
+ * The one box: what may be the id of a trace opens that trace; if there is none, and for all other text, everything that is
+ * kept is searched for it.
+ */
 function goTo() {
   const input = h("input", {
     type: "search",
-    name: "trace",
-    placeholder: "Go to trace id",
-    "aria-label": "Go to trace id",
+    name: "anything",
+    placeholder: "Trace id, or any text",
+    "aria-label": "Trace id, or any text",
     autocomplete: "off",
     spellcheck: "false",
   });
-  const form = h("form", { class: "go-to", role: "search", "aria-label": "Trace by id" }, input);
+  const form = h("form", { class: "go-to", role: "search", "aria-label": "Trace by id, or text in all traces" }, input);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const id = input.value.trim().toLowerCase().replaceAll("-", "");
-    const isId = /^[0-9a-f]{1,32}$/.test(id);
-    input.setCustomValidity(isId || !id ? "" : "A trace id is up to 32 hexadecimal digits.");
-    if (!id || !input.reportValidity()) return;
+    const typed = input.value.trim();
+    if (!typed) return;
+    const id = typed.toLowerCase().replaceAll("-", "");
     input.value = "";
-    navigate(`/trace/${id}`);
+    if (/^[0-9a-f]{1,32}$/.test(id)) navigate(`/trace/${id}?${new URLSearchParams({ text: typed })}`);
+    else navigate(`/search?${new URLSearchParams({ text: typed, from: "all" })}`);
   });
-  input.addEventListener("input", () => input.setCustomValidity(""));
   return { form, input };
 }
 
@@ -149,8 +157,13 @@ function skip(event) {
   main.focus();
 }
 
-for (const { href, label, key } of PLACES) keys.bind("Everywhere", key, label, () => navigate(href));
-keys.bind("Everywhere", "g t", "Go to a trace id", () => input.focus());
+/** A view's address; that of the search as it was. */
+const addressOf = (href) => (href === "/search" && !here().startsWith("/search") ? lastSearch() : href);
+PLACES.forEach(({ href, label, key }, at) => {
+  keys.bind("Everywhere", key, label, () => navigate(addressOf(href)));
+  anchors[at].addEventListener("click", () => anchors[at].setAttribute("href", onHost(addressOf(href))));
+});
+keys.bind("Everywhere", "g t", "Trace id, or any text", () => input.focus());
 
 const search = lazily(() => import("./search/search.js"));
 route("/", search);
@@ -168,6 +181,10 @@ route(
   lazily(() => import("./services/operations.js")),
 );
 route(
+  "/logs",
+  lazily(() => import("./logs/logs.js")),
+);
+route(
   "/map",
   lazily(() => import("./map/map.js")),
 );
@@ -178,9 +195,10 @@ route(
 route("*", notFound);
 
 onUnauthorized(() => cover(tokenPage));
+await assignColors();
 start(main, (path) => {
   PLACES.forEach(({ fits }, at) => {
-    if (fits(path)) anchors[at].setAttribute("aria-current", "page");
+    if (path !== null && fits(path)) anchors[at].setAttribute("aria-current", "page");
     else anchors[at].removeAttribute("aria-current");
   });
 });

@@ -21,6 +21,9 @@ settings! {
         /// for example the name that a proxy passes on. Other names are refused, as a page of another origin can make
         /// its own name point to this machine (DNS rebinding).
         pub hosts: Vec<String> = Vec::new(),
+        /// The path below which a proxy serves the page and takes it off again, such as `/traces`; empty: at the root. The
+        /// page's own addresses, its files and its API are asked for below it.
+        pub base_path: String = String::new(),
         /// Whether spans are taken without the token on listeners beyond loopback. Reading needs it always.
         pub open_intake: bool = false,
         /// What is kept, and for how long.
@@ -99,6 +102,10 @@ impl Config {
                 complaints.push(Complaint::new("hosts", reason));
             }
         }
+        if !is_base_path(&self.base_path) {
+            let reason = "must be empty, or begin with `/`, not end with one, and have only letters, digits and `-._~/`";
+            complaints.push(Complaint::new("base_path", reason));
+        }
         let none = self.must_be_something().into_iter().filter(|(_, is_nothing)| *is_nothing);
         complaints.extend(none.map(|(key, _)| Complaint::new(key, "must be more than nothing")));
         if self.store.budget.get() < SMALLEST_BUDGET {
@@ -128,6 +135,13 @@ impl Config {
             ("limits.import_time", limits.import_time.get().is_zero()),
         ]
     }
+}
+
+/// What can be written into an address and a page as it is.
+fn is_base_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.is_empty()
+        || path.starts_with('/') && !path.ends_with('/') && !path.contains("//") && path.bytes().all(is_plain)
 }
 
 impl StoreSettings {
@@ -167,6 +181,16 @@ mod tests {
         };
         let keys: Vec<String> = config.check().into_iter().map(|complaint| complaint.key).collect();
         assert_eq!(keys, ["token", "hosts", "limits.tails"]);
+    }
+
+    #[test]
+    fn a_base_path_is_one_that_can_stand_in_an_address() {
+        for path in ["", "/traces", "/a/b-c.d_e~f"] {
+            assert!(is_base_path(path), "{path}");
+        }
+        for path in ["/", "traces", "/traces/", "//evil.example", "/a//b", "/a b", "/\"><script>", "/a?b"] {
+            assert!(!is_base_path(path), "{path}");
+        }
     }
 
     #[test]

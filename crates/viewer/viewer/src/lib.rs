@@ -135,13 +135,15 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         record_limits: config.intake.limits.limits(),
     }));
 
+    // As long as the process: a viewer is built once.
+    let page: &'static page::Page = Box::leak(Box::new(page::Page::below(&config.base_path)));
     let ui = Router::new()
         .nest("/api/v1", api::routes(api))
         .nest("/zipkin", waypost_trace_query::zipkin(reads.clone()))
         .merge(waypost_trace_query::jaeger(reads.clone()))
         .merge(waypost_trace_query::prometheus(reads.clone()))
         // Last: what no API answers is for the page.
-        .fallback(page::serve);
+        .fallback(move |request: axum::extract::Request| async move { page.serve(&request) });
     let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(reads));
     Ok(Viewer {
         ui: layers::around(access.page(ui)),

@@ -11,6 +11,7 @@ use axum::{
 };
 
 /// An embedded file.
+#[derive(Clone, Copy, Debug)]
 struct File {
     /// From the folder `page/`.
     path: &'static str,
@@ -20,11 +21,45 @@ struct File {
     etag: &'static str,
 }
 
+impl File {
+    /// Stands in for a page that is not there, which the build does not let happen.
+    const NONE: File = File { path: "index.html", bytes: b"", content_type: "text/html", etag: "\"\"" };
+}
+
 /// Every file, by path. Written by `build.rs`.
 static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
-/// Answers what no route answers.
-pub(crate) async fn serve(request: Request) -> Response {
+/// First parts of the page's own addresses, which answer with it whatever is asked for: a link to a trace that somebody
+/// opens with `curl` is not wrong.
+const VIEWS: [&str; 6] = ["/search", "/trace", "/services", "/map", "/logs", "/status"];
+
+/// The page as it is served below a path.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// `index.html`, whose files are named below the path.
+    index: File,
+}
+
+impl Page {
+    /// Below this path of its host; empty: at the root. Lives as long as the process.
+    pub(crate) fn below(base_path: &str) -> Page {
+        let Some(index) = find("index.html").filter(|_| !base_path.is_empty()) else {
+            return Page { index: find("index.html").copied().unwrap_or(File::NONE) };
+        };
+        let text = String::from_utf8_lossy(index.bytes);
+        let text = text.replace("=\"/assets/", &format!("=\"{base_path}/assets/"));
+        let text = text.replace("<html ", &format!("<html data-base=\"{base_path}\" "));
+        let etag = format!("\"{}{}\"", index.etag.trim_matches('"'), base_path.replace('/', "-"));
+        Page { index: File { bytes: text.into_bytes().leak(), etag: etag.leak(), ..*index } }
+    }
+
+    /// Answers what no route answers.
+    pub(crate) fn serve(&'static self, request: &Request) -> Response {
+        serve(&self.index, request)
+    }
+}
+
+fn serve(index: &'static File, request: &Request) -> Response {
     let path = request.uri().path();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if let Some(path) = path.strip_prefix("/assets/") {
@@ -37,10 +72,13 @@ pub(crate) async fn serve(request: Request) -> Response {
     let is_api = ["/api", "/zipkin"]
         .iter()
         .any(|api| path.strip_prefix(api).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-    let is_navigation = is_read && !is_api && (path == "/" || wants_html(request.headers()));
-    match find("index.html") {
-        Some(index) if is_navigation => answer(index, request.headers()),
-        _ if path == "/" => Problem::method_not_allowed().into_response(),
+    let is_view = VIEWS
+        .iter()
+        .any(|view| path.strip_prefix(view).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    let is_navigation = is_read && !is_api && (path == "/" || is_view || wants_html(request.headers()));
+    match path {
+        _ if is_navigation => answer(index, request.headers()),
+        "/" => Problem::method_not_allowed().into_response(),
         _ => Problem::not_found("there is no such path").into_response(),
     }
 }

@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use waypost_api::events::ORDER_EVENTS_TOPIC;
-use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Retention, TopicSpec};
-use waypost_durable::consume::dead_letter_topic;
+use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
 use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::{Files, Sharing};
 use waypost_service::Worker;
@@ -14,6 +12,7 @@ use waypost_telemetry::Telemetry;
 
 use super::Role;
 use super::build::exit_of;
+use super::topics::specs;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Broker as Settings, BrokerKind};
 
@@ -41,7 +40,7 @@ impl OpenBroker {
         let opened = match settings.kind {
             BrokerKind::Embedded => {
                 let opened = embedded(roles, files, settings)?;
-                opened.port.ensure_topics(topics(settings)).await.map_err(|error| failure(error.into()))?;
+                opened.port.ensure_topics(specs(settings)).await.map_err(|error| failure(error.into()))?;
                 opened
             }
             #[cfg(feature = "kafka")]
@@ -61,17 +60,6 @@ impl OpenBroker {
         workers.push(Worker::closing("broker-connection", move || async move { self.port.close().await }));
         workers
     }
-}
-
-/// The topics of the shop in the embedded broker.
-fn topics(settings: &Settings) -> Vec<TopicSpec> {
-    let retention =
-        Retention { age: Some(settings.retention.get()), bytes: Some(settings.retention_size.get()) };
-    let events = TopicSpec { retention, ..TopicSpec::new(ORDER_EVENTS_TOPIC) };
-    // However many they are, they are kept until somebody has seen to them.
-    let retention = Retention { bytes: None, ..retention };
-    let dead_letters = TopicSpec { retention, ..TopicSpec::new(dead_letter_topic(ORDER_EVENTS_TOPIC)) };
-    vec![events, dead_letters]
 }
 
 fn embedded(roles: &[Role], files: &Files, settings: &Settings) -> Result<OpenBroker, Failure> {

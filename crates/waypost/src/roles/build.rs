@@ -1,5 +1,6 @@
 //! A role from its section of the configuration, and what the process lends to it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use waypost_durable::broker::Broker;
 use waypost_durable::dead_letters::DeadLetters;
 use waypost_durable::{Error, Storage};
 use waypost_identity::Identity;
+use waypost_provider::faults::Faults;
 use waypost_resilience::discovery::Discovery;
 use waypost_service::{App, Tasks};
 use waypost_telemetry::Telemetry;
@@ -38,17 +40,39 @@ pub(super) struct Service {
     pub(super) app: App,
     /// What it could not deliver, if it delivers anything.
     pub(super) dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// Has its settings of this configuration from now on, those that can change while it runs.
+    pub(super) change: Option<Change>,
+}
+
+/// Takes over what can change while a role runs.
+pub(super) struct Change(Box<dyn Fn(&Settings) + Send + Sync>);
+
+impl Change {
+    fn new(change: impl Fn(&Settings) + Send + Sync + 'static) -> Change {
+        Change(Box::new(change))
+    }
+
+    /// Has this configuration in effect from now on.
+    pub(super) fn to(&self, settings: &Settings) {
+        (self.0)(settings);
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change").finish_non_exhaustive()
+    }
 }
 
 impl From<App> for Service {
     fn from(app: App) -> Service {
-        Service { app, dead_letters: None }
+        Service { app, dead_letters: None, change: None }
     }
 }
 
 impl From<waypost_order::Built> for Service {
     fn from(waypost_order::Built { app, dead_letters }: waypost_order::Built) -> Service {
-        Service { app, dead_letters: Some(dead_letters) }
+        Service { app, dead_letters: Some(dead_letters), change: None }
     }
 }
 
@@ -71,9 +95,14 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
                 );
             }
             let rates = shared.rates(settings);
+            let change = {
+                let (shared, rates) = (shared.clone(), rates.clone());
+                Change::new(move |settings| shared.change_rates(&rates, settings))
+            };
             let parts = waypost_gateway::Parts { telemetry, bound, rates, discovery, identity };
             let app = waypost_gateway::build(&settings.gateway, &parts);
-            app.map(|app| shared.join(app).into()).map_err(Into::into)
+            let service = |app| Service { change: Some(change), ..Service::from(shared.join(app)) };
+            app.map(service).map_err(Into::into)
         }
         Role::Order => {
             let broker = broker()?;
@@ -82,7 +111,8 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
         }
         Role::User => {
             let shared = Shared::open(settings, &telemetry).await?;
-            let parts = waypost_user::Parts { telemetry, storage, cache: shared.users(settings) };
+            let (cache, failures) = (shared.users(settings), shared.failures(settings));
+            let parts = waypost_user::Parts { telemetry, storage, cache, failures };
             let app = waypost_user::build(&settings.user, parts).await;
             app.map(|app| shared.join(app).into()).map_err(Into::into)
         }
@@ -95,11 +125,18 @@ pub(super) async fn build(role: Role, settings: &Settings, loan: Loan) -> Result
             waypost_payment::build(&settings.payment, parts).await.map(Into::into).map_err(Into::into)
         }
         Role::Provider => {
-            let parts = waypost_provider::Parts { telemetry, storage };
-            waypost_provider::build(&settings.provider, parts).await.map(Into::into).map_err(Into::into)
+            let faults = Faults::new(settings.provider.faults.clone());
+            let change = {
+                let faults = faults.clone();
+                Change::new(move |settings| faults.change(settings.provider.faults.clone()))
+            };
+            let parts = waypost_provider::Parts { telemetry, storage, faults };
+            let app = waypost_provider::build(&settings.provider, parts).await;
+            app.map(|app| Service { change: Some(change), ..Service::from(app) }).map_err(Into::into)
         }
         Role::Notification => {
-            let parts = waypost_notification::Parts { telemetry, storage, broker: broker()? };
+            let retries = settings.broker.retry.topics();
+            let parts = waypost_notification::Parts { telemetry, storage, broker: broker()?, retries };
             waypost_notification::build(&settings.notification, parts)
                 .await
                 .map(Into::into)

@@ -1,11 +1,12 @@
-//! What the `[cache]` section chooses: where rates of callers and copies of users are kept.
+//! What the `[cache]` section chooses: where rates of callers, their wrong passwords and copies of users are kept.
 
 use std::sync::Arc;
 
 use waypost_cache::{Cache, Layered, Memory};
 use waypost_gateway::Rates;
 use waypost_redis::{Codec, Redis};
-use waypost_resilience::rate_limit::{Buckets, RateStore};
+use waypost_resilience::rate_limit::{Buckets, RateStore, Rule};
+use waypost_resilience::throttle::{FailureStore, Failures};
 use waypost_service::App;
 use waypost_telemetry::Telemetry;
 use waypost_user::copies;
@@ -15,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::settings::{CacheKind, Settings};
 
 /// The place of a role, open.
+#[derive(Clone)]
 pub(super) enum Shared {
     /// The memory of this process.
     Embedded,
@@ -38,12 +40,28 @@ impl Shared {
 
     /// The stores of the gateway's rates.
     pub(super) fn rates(&self, settings: &Settings) -> Rates {
-        Rates::open(&settings.gateway, |rule| -> Arc<dyn RateStore> {
-            match self {
-                Shared::Embedded => Arc::new(Buckets::new(rule)),
-                Shared::Redis(redis) => Arc::new(redis.rates(rule)),
-            }
-        })
+        Rates::open(&settings.gateway, |rule| self.rate(rule))
+    }
+
+    /// Goes by other rates from now on.
+    pub(super) fn change_rates(&self, rates: &Rates, settings: &Settings) {
+        rates.change(&settings.gateway, |rule| self.rate(rule));
+    }
+
+    fn rate(&self, rule: Rule) -> Arc<dyn RateStore> {
+        match self {
+            Shared::Embedded => Arc::new(Buckets::new(rule)),
+            Shared::Redis(redis) => Arc::new(redis.rates(rule)),
+        }
+    }
+
+    /// Where the user service counts wrong passwords.
+    pub(super) fn failures(&self, settings: &Settings) -> Arc<dyn FailureStore> {
+        let rule = settings.user.login_rule();
+        match self {
+            Shared::Embedded => Arc::new(Failures::new(rule)),
+            Shared::Redis(redis) => Arc::new(redis.failures(rule)),
+        }
     }
 
     /// The cache of the user service. A copy is used for no longer than `user.cache_time`, wherever it was.

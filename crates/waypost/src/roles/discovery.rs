@@ -29,13 +29,16 @@ pub(super) struct Finding {
 pub(super) struct Registered(Vec<JoinHandle<()>>);
 
 impl Finding {
-    pub(super) fn new(settings: &settings::Discovery) -> Finding {
-        let etcd = (!settings.etcd.endpoints.is_empty()).then(|| Etcd::new(settings.etcd.clone()));
+    /// What the settings choose. Connects to nothing yet.
+    pub(super) fn open(settings: &settings::Discovery) -> Result<Finding, Failure> {
+        let etcd = (!settings.etcd.endpoints.is_empty()).then(|| Etcd::open(settings.etcd.clone()));
+        let unusable = |error| Failure::message(Exit::BadConfig, format!("discovery.etcd.{error}"));
+        let etcd = etcd.transpose().map_err(unusable)?;
         let mut discovery = Discovery::default().refresh_dns_every(settings.dns_refresh.get());
         if let Some(etcd) = &etcd {
             discovery = discovery.with_registry(Arc::new(etcd.clone()));
         }
-        Finding { discovery, etcd, advertise: settings.advertise.clone() }
+        Ok(Finding { discovery, etcd, advertise: settings.advertise.clone() })
     }
 
     /// The entry of a role that listens here, if there is a registry and the role is called by others.

@@ -8,15 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waypost_api::events::ORDER_EVENTS_TOPIC;
 use waypost_durable::Backoff;
-use waypost_durable::broker::{Broker as _, Retention, TopicSpec};
-use waypost_durable::consume::dead_letter_topic;
+use waypost_durable::broker::{Broker as _, TopicSpec};
 use waypost_kafka::{Kafka, KafkaOptions, Mechanism, Problem, Sasl, Tls};
 use waypost_service::Worker;
 use waypost_telemetry::{Telemetry, with_context};
 
 use super::broker::OpenBroker;
+use super::topics::specs;
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::settings::{Broker as Settings, KafkaMechanism};
 
@@ -26,7 +25,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), max: Durat
 /// Sets Kafka up, and makes the topics if it answers.
 pub(super) async fn open(settings: &Settings) -> Result<OpenBroker, Failure> {
     let kafka = Kafka::new(options(settings)?).or_exit(Exit::BadConfig, "setting Kafka up")?;
-    let topics = topics(settings);
+    let topics = specs(settings);
     let are_made = match kafka.check().await {
         Err(Problem::Refused(error)) => {
             return Err(Failure::new(Exit::BadConfig, anyhow::Error::new(error).context("asking Kafka")));
@@ -66,13 +65,6 @@ async fn make(kafka: &Kafka, topics: Vec<TopicSpec>) {
         tokio::time::sleep(BACKOFF.delay(failures)).await;
     }
     tracing::info!("Kafka answers, and the topics are there");
-}
-
-/// The topics of the shop. Kafka deletes by age what nobody has read as well, so dead letters are never deleted.
-fn topics(settings: &Settings) -> Vec<TopicSpec> {
-    let retention = Retention { age: Some(settings.kafka.retention.get()), bytes: None };
-    let events = TopicSpec { retention, ..TopicSpec::new(ORDER_EVENTS_TOPIC) };
-    vec![events, TopicSpec::new(dead_letter_topic(ORDER_EVENTS_TOPIC))]
 }
 
 fn options(settings: &Settings) -> Result<KafkaOptions, Failure> {

@@ -15,6 +15,7 @@ mod readiness;
 mod sockets;
 mod system;
 mod telemetry;
+mod topics;
 
 use clap::ValueEnum;
 
@@ -23,6 +24,7 @@ pub(crate) use node::is_name as is_node_name;
 pub(crate) use sockets::{Sockets, named};
 pub(crate) use system::{System, prepare, url_of};
 pub(crate) use telemetry::Spans;
+pub(crate) use topics::{Topic, topics};
 
 /// A part of the system that can run in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all, try_join_all};
 use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
-use waypost_durable::make_folder;
+use waypost_durable::{Storage, make_folder};
 use waypost_etcd::Registration;
 use waypost_identity::Identity;
 use waypost_service::operator::guarded;
@@ -19,7 +19,7 @@ use waypost_telemetry::config::{Exporter, OtlpReceiver};
 use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry};
 
 use super::broker::OpenBroker;
-use super::build::{Loan, Service, build, exit_of};
+use super::build::{Change, Loan, Service, build, exit_of};
 use super::discovery::{Finding, Registered};
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
@@ -40,6 +40,7 @@ pub(crate) struct System {
     export: Option<String>,
     pacing: Pacing,
     flush_timeout: Duration,
+    changes: Vec<Change>,
 }
 
 /// A role that is built and not yet started.
@@ -64,15 +65,17 @@ impl System {
         let mut settings = effective.settings.clone();
         connect(&mut settings, effective, &sockets);
         let data = settings.data_dir();
-        if roles.iter().any(|role| role.keeps_data()) {
+        let keep_data = roles.iter().any(|role| role.keeps_data());
+        if keep_data {
             prepare(&data)?;
         }
-        let storage = settings.storage()?;
+        // A gateway needs none, so it is not asked for the password of a database either.
+        let storage = if keep_data { settings.storage()? } else { Storage::Embedded(settings.files()) };
         let broker = OpenBroker::open(roles, &settings.files(), &settings.broker).await?;
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };
-        let finding = Finding::new(&settings.discovery);
+        let finding = Finding::open(&settings.discovery)?;
         let plan = Plan::new(effective, roles, spans, viewer);
 
         let lend = |(place, role): (usize, &Role)| -> Result<(Role, Loan), Failure> {
@@ -98,7 +101,8 @@ impl System {
         let registrations = roles.iter().map(|role| finding.registration(*role, sockets.address(*role)));
         let registrations: Vec<Option<Registration>> = registrations.collect::<Result<_, Failure>>()?;
         let built = loans.into_iter().map(|(role, loan)| built(role, settings.clone(), loan));
-        let built = try_join_all(built).await?;
+        let mut built = try_join_all(built).await?;
+        let changes = built.iter_mut().filter_map(|built| built.service.change.take()).collect();
 
         let telemetry = built.iter().map(|built| built.telemetry.clone()).collect();
         let addresses = sockets.addresses();
@@ -116,7 +120,18 @@ impl System {
             export: plan.endpoint,
             pacing: settings.drain,
             flush_timeout: settings.telemetry.flush_timeout,
+            changes,
         })
+    }
+
+    /// Has the settings of another configuration from now on, those that can change while the roles run
+    /// ([`crate::reload`]).
+    pub(crate) fn change(&self, settings: &Settings) {
+        let traces = &settings.telemetry.traces;
+        for telemetry in &self.telemetry {
+            telemetry.change_sampling(traces.sampler, traces.ratio);
+        }
+        self.changes.iter().for_each(|change| change.to(settings));
     }
 
     /// Each role with its address.
@@ -178,7 +193,9 @@ fn launch(
     let mut operators = axum::Router::new();
     let mut letters: Vec<Arc<dyn DeadLetters>> = Vec::new();
     letters.extend(broker.as_ref().map(|broker| Arc::clone(&broker.dead_letters)));
-    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters }, identity } in built {
+    for Built { role, telemetry, tasks, service: Service { mut app, dead_letters, change: _ }, identity } in
+        built
+    {
         letters.extend(dead_letters);
         operators = operators.merge(std::mem::take(&mut app.admin));
         if let Some(routes) = readiness.routes(role, &app.checks) {

@@ -1,7 +1,7 @@
 //! From the command line, the environment and the file to [`Settings`], or to every problem at once.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 use waypost_settings::{Complaint, File, Flag, Loaded, Origin, Problem, Problems, Sources};
@@ -76,9 +76,37 @@ pub(crate) struct Effective {
     pub(crate) settings: Settings,
     origins: Loaded<Settings>,
     otel: Vec<FromVariable>,
+    layers: Layers,
+}
+
+/// Where a configuration was read from, to read it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Layers {
+    profile: Profile,
+    file: Option<PathBuf>,
+    environment: Environment,
+    flags: Vec<Flag>,
+}
+
+impl Layers {
+    /// Loads every layer anew. Of them the file alone can have changed.
+    pub(crate) fn load(&self) -> Result<Settings, Failure> {
+        load(self.profile, self.file.as_deref(), &self.environment, self.flags.clone())
+            .map(|effective| effective.settings)
+    }
+
+    /// The text of the file, if there is one that can be read.
+    pub(crate) fn text(&self) -> Option<String> {
+        std::fs::read_to_string(self.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE))).ok()
+    }
 }
 
 impl Effective {
+    /// Where it was read from.
+    pub(crate) fn layers(&self) -> Layers {
+        self.layers.clone()
+    }
+
     /// Where a value comes from.
     pub(crate) fn origin(&self, key: &str) -> Origin {
         let is_set_by = |given: &&FromVariable| otel::is_within(key, &format!("telemetry.{}", given.setting));
@@ -139,6 +167,12 @@ pub(crate) fn load(
     environment: &Environment,
     flags: Vec<Flag>,
 ) -> Result<Effective, Failure> {
+    let layers = Layers {
+        profile,
+        file: file.map(Path::to_path_buf),
+        environment: environment.clone(),
+        flags: flags.clone(),
+    };
     let sources = Sources {
         defaults: profile.defaults(),
         file: read(file)?,
@@ -157,7 +191,7 @@ pub(crate) fn load(
     match (loaded, otel) {
         (Ok(loaded), Ok(otel)) => {
             let settings = Settings { telemetry, ..loaded.value.clone() };
-            let mut effective = Effective { settings, origins: loaded, otel };
+            let mut effective = Effective { settings, origins: loaded, otel, layers };
             effective.choose_exporters(profile);
             Ok(effective)
         }
@@ -211,6 +245,8 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     let database = settings.database.check().into_iter();
     complaints.extend(database.map(|complaint| complaint.under("database")));
     complaints.extend(settings.broker.kafka.check(settings.broker.kind));
+    let retry = settings.broker.retry.check().into_iter();
+    complaints.extend(retry.map(|complaint| complaint.under("broker.retry")));
     complaints.extend(settings.discovery.check().into_iter().map(|complaint| complaint.under("discovery")));
     let targets = [
         ("gateway.order_service", &settings.gateway.order_service),

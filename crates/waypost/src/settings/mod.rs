@@ -10,6 +10,7 @@ mod discovery;
 mod kafka;
 mod load;
 mod otel;
+mod retry;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,7 +29,8 @@ pub(crate) use discovery::Discovery;
 pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
-pub(crate) use load::{Effective, Environment, PREFIX, Profile, load};
+pub(crate) use load::{Effective, Environment, Layers, PREFIX, Profile, load};
+pub(crate) use retry::Retry;
 use tls::Tls;
 
 settings! {
@@ -119,7 +121,7 @@ settings! {
     /// The broker.
     pub(crate) struct Broker {
         /// `embedded`: a file in the data folder that the roles of one machine share. `kafka`: a Kafka cluster, which
-        /// `[broker.kafka]` leads to; of the settings below only `record_size` concerns it.
+        /// `[broker.kafka]` leads to; of the settings below only `record_size` and `[broker.retry]` concern it.
         pub(crate) kind: BrokerKind = BrokerKind::Embedded,
         /// How long a record is kept that every group of its topic has read, and a dead letter that was published again.
         /// What is not read, or has no reader, is kept.
@@ -132,6 +134,8 @@ settings! {
         pub(crate) retention_interval: Duration = Duration::from_secs(60),
         /// Key and payload of one record. A larger one is refused for good, and its event is parked in the outbox.
         pub(crate) record_size: ByteSize = ByteSize::mib(1),
+        /// What becomes of an event whose handler fails on it.
+        pub(crate) retry: Retry = Retry::default(),
         /// Kafka, for `kind = "kafka"`.
         pub(crate) kafka: Kafka = Kafka::default(),
     }
@@ -179,6 +183,9 @@ settings! {
         /// the same after a restart, so that what it was working on is resumed at once. Up to 64 letters, digits and
         /// `-_.`; when it is empty, one is made and kept in the data folder.
         pub(crate) node: String = String::new(),
+        /// How often the configuration file is looked at for changes that take effect without a restart; SIGHUP has it looked at
+        /// at once. 0s never looks by itself.
+        pub(crate) reload_interval: Duration = Duration::from_secs(10),
     }
 }
 

@@ -9,9 +9,12 @@ mod page;
 use std::path::Path;
 use std::time::Instant;
 
+use waypost_telemetry::logs::FilterHandle;
+
 use crate::cli::UpArgs;
 use crate::console::{Style, say};
 use crate::exit::{Exit, Failure};
+use crate::reload::Reload;
 use crate::roles::{Role, Sockets, Spans, System};
 use crate::settings::{Effective, Environment, Profile, load};
 use crate::shutdown::Signals;
@@ -34,11 +37,13 @@ pub(crate) fn settings(
 pub(crate) async fn up(
     args: UpArgs,
     effective: Effective,
+    filter: FilterHandle,
     environment: &Environment,
     begin: Instant,
 ) -> Result<Exit, Failure> {
     let style = Style::choose(args.plain, environment.get("NO_COLOR"));
     let mut signals = Signals::listen()?;
+    let mut reload = Reload::listen(&effective, filter)?;
     let sockets = Sockets::bind(&effective.settings.listen, &Role::ALL);
     let viewer_sockets =
         (!args.no_viewer).then(|| ViewerSockets::bind(&effective.settings.listen)).transpose();
@@ -62,7 +67,10 @@ pub(crate) async fn up(
         order_id = told.order_id;
     }
     page::next_steps(&effective, system, order_id.as_deref(), style).iter().for_each(say);
-    signals.next().await;
+    tokio::select! {
+        _ = signals.next() => {}
+        never = reload.keep(&running.system) => match never {},
+    }
     stop(running, &mut signals).await
 }
 

@@ -17,6 +17,21 @@ pub(crate) const TIMEOUT: &str = "1500";
 /// Longer than the gateway takes for any answer; without one the connection is as good as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the gateway may wait for the end of an order, in milliseconds: what each request of a course says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// Of an order that is to be cancelled while it is under way.
+    pub(crate) of_cancelled: &'static str,
+    pub(crate) of_others: &'static str,
+}
+
+impl Timeouts {
+    /// Orders with trouble are seen while they run. On a busy machine the answer that an order was accepted may come too late.
+    pub(crate) const SHORT: Self = Self { of_cancelled: "600", of_others: TIMEOUT };
+    /// A machine may be busy for seconds, and each request is still answered.
+    pub(crate) const LONG: Self = Self { of_cancelled: "1500", of_others: "6000" };
+}
+
 /// One order and all that its client was told of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Purchase {
@@ -33,11 +48,14 @@ pub(crate) struct Purchase {
     begins_after: Duration,
     cancels: bool,
     replays: bool,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
+    /// Which sending of the request it answers, from 1.
+    pub(crate) sending: u32,
     pub(crate) status: u16,
     /// Of a problem.
     pub(crate) code: String,
@@ -51,8 +69,16 @@ pub(crate) struct Told {
 
 /// Places the orders of a seed side by side.
 pub(crate) async fn course(seed: u64, gateway: Client) -> Vec<Purchase> {
+    course_within(Timeouts::SHORT, seed, gateway).await
+}
+
+/// The same, each request with so much time.
+pub(crate) async fn course_within(timeouts: Timeouts, seed: u64, gateway: Client) -> Vec<Purchase> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let purchases = (1..=random.u32(1..=3)).map(|number| Purchase::random(seed, number, &mut random));
+    let purchases = (1..=random.u32(1..=3)).map(|number| {
+        let purchase = Purchase::random(seed, number, &mut random);
+        Purchase { timeouts, ..purchase }
+    });
     let purchases: Vec<Purchase> = purchases.collect();
     join_all(purchases.into_iter().map(|purchase| purchase.placed(&gateway))).await
 }
@@ -93,6 +119,7 @@ impl Purchase {
             begins_after: Duration::ZERO,
             cancels: false,
             replays: false,
+            timeouts: Timeouts::SHORT,
         }
     }
 
@@ -123,8 +150,8 @@ impl Purchase {
     pub(crate) async fn placed(mut self, gateway: &Client) -> Purchase {
         tokio::time::sleep(self.begins_after).await;
         while self.sends < MAX_SENDS {
-            // Short, so that the order can be cancelled while it is under way.
-            let timeout = if self.cancels && self.sends == 0 { "600" } else { TIMEOUT };
+            let Timeouts { of_cancelled, of_others } = self.timeouts;
+            let timeout = if self.cancels && self.sends == 0 { of_cancelled } else { of_others };
             self.send(gateway, timeout).await;
             if self.settled().is_some() {
                 break;
@@ -137,7 +164,7 @@ impl Purchase {
             tokio::time::sleep(RESEND_PAUSE * self.sends).await;
         }
         if self.replays && self.settled().is_some() {
-            self.send(gateway, TIMEOUT).await;
+            self.send(gateway, self.timeouts.of_others).await;
         }
         self
     }
@@ -156,7 +183,7 @@ impl Purchase {
             self.unanswered += 1;
             return None;
         };
-        self.told.push(Told::of(&answer.ok()?));
+        self.told.push(Told::of(&answer.ok()?, self.sends));
         self.told.last()
     }
 
@@ -166,7 +193,7 @@ impl Purchase {
         let headers = [("traceparent", traceparent.as_str())];
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, gateway.post(&path, &headers, ""));
         if let Ok(Ok(answer)) = answer.await {
-            self.told_of_cancel.push(Told::of(&answer));
+            self.told_of_cancel.push(Told::of(&answer, self.sends));
         }
     }
 
@@ -178,11 +205,12 @@ impl Purchase {
 }
 
 impl Told {
-    fn of(answer: &Answer) -> Told {
+    fn of(answer: &Answer, sending: u32) -> Told {
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let located = header("location").and_then(|path| path.strip_prefix("/api/orders/"));
         let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
         Told {
+            sending,
             status: answer.status.as_u16(),
             code: text(&answer.json["code"]).unwrap_or_default(),
             order: text(&answer.json["order_id"]).or_else(|| located.map(str::to_owned)),

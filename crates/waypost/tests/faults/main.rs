@@ -10,10 +10,15 @@ mod backup;
 mod clock;
 mod course;
 mod fence;
+#[cfg(feature = "kafka")]
+mod fronts;
 mod kills;
 mod lossy;
+mod lost;
 mod moved;
 mod pauses;
+#[cfg(feature = "kafka")]
+mod rebalance;
 #[cfg(feature = "kafka")]
 mod replicas;
 mod scripts;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use waypost_testkit::audit::{Books, Finding, Order};
 use waypost_testkit::{Client, Roles, until};
 
-use crate::course::{Purchase, TIMEOUT, Told};
+use crate::course::{Purchase, Told};
 
 /// Requests at once.
 const CLIENTS: usize = 16;
@@ -124,14 +124,15 @@ async fn asked_again(gateway: &Client, mut purchase: Purchase) -> Purchase {
     let before = purchase.told.len();
     let answered = async {
         while !purchase.told.iter().skip(before).any(Told::is_settled) {
-            if purchase.send(gateway, TIMEOUT).await.is_none_or(|told| !told.is_settled()) {
+            if purchase.send(gateway, purchase.timeouts.of_others).await.is_none_or(|told| !told.is_settled())
+            {
                 sleep(Duration::from_millis(200)).await;
             }
         }
     };
     // What has no answer after this is found by `of_answers`.
     let _ = timeout(SETTLE_TIMEOUT, answered).await;
-    purchase.send(gateway, TIMEOUT).await;
+    purchase.send(gateway, purchase.timeouts.of_others).await;
     purchase
 }
 

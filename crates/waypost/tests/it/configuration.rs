@@ -94,6 +94,20 @@ fn a_target_in_a_registry_takes_that_registry() {
 }
 
 #[test]
+fn a_certificate_for_etcd_that_cannot_be_used_ends_the_start() {
+    let folder = tempdir().unwrap();
+    let mut command = waypost(folder.path());
+    command
+        .args(["run", "gateway", "--gateway", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .env("WAYPOST_GATEWAY__USER_SERVICE", "etcd:///user")
+        .env("WAYPOST_DISCOVERY__ETCD__ENDPOINTS", "https://127.0.0.1:2379")
+        .env("WAYPOST_DISCOVERY__ETCD__CA_FILE", "/no/such/file");
+    let ended = ended(&mut command);
+    assert_eq!(ended.code, 64, "{ended:?}");
+    assert!(ended.err.contains("discovery.etcd.ca_file: /no/such/file cannot be used"), "{}", ended.err);
+}
+
+#[test]
 fn a_database_that_there_is_not_is_refused_with_what_there_is() {
     let folder = tempdir().unwrap();
     let ended = ended(
@@ -245,6 +259,7 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
         "import",
         "orders",
         "dead-letters",
+        "topics",
         "health",
         "completions",
         "man-pages",
@@ -253,6 +268,46 @@ fn the_version_names_the_commit_and_help_the_exit_codes() {
         assert!(help.out.contains("Examples:"), "{command} has no examples: {}", help.out);
     }
     assert_eq!(ended(waypost(folder.path()).arg("--no-such-flag")).code, 64);
+}
+
+#[test]
+fn the_topics_and_groups_of_a_configuration_are_listed() {
+    let folder = tempdir().unwrap();
+    let topics = |arguments: &[&str]| {
+        let listed = ended(waypost(folder.path()).arg("topics").args(arguments));
+        assert_eq!(listed.code, 0, "{listed:?}");
+        listed.out
+    };
+    let first_words = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    };
+    let plain = topics(&[]);
+    let expected = ["topic", "order-events", "order-events.dead-letter", "group", "notification-service"];
+    assert_eq!(first_words(&plain), expected, "{plain}");
+
+    let retries = ["--set", "broker.retry.kind=topics", "--set", "broker.retry.pauses=[\"1s\", \"1m\"]"];
+    let listed = topics(&retries);
+    let expected = [
+        "topic",
+        "order-events",
+        "order-events.retry.1",
+        "order-events.retry.2",
+        "order-events.dead-letter",
+        "group",
+        "notification-service",
+        "notification-service.retry.1",
+        "notification-service.retry.2",
+    ];
+    assert_eq!(first_words(&listed), expected, "{listed}");
+    let json: serde_json::Value =
+        serde_json::from_str(&topics(&[&retries[..], &["--json"]].concat())).unwrap();
+    assert_eq!(json["topics"][1]["retention_ms"], (24 * 3600 + 61) * 1000);
+    assert_eq!(json["groups"][2]["topic"], "order-events.retry.2");
+
+    let wrong = ["--set", "broker.retry.kind=topics", "--set", "broker.retry.pauses=[\"1m\", \"1s\"]"];
+    let refused = ended(waypost(folder.path()).arg("topics").args(wrong));
+    assert_eq!(refused.code, 64, "{refused:?}");
+    assert!(refused.err.contains("broker.retry.pauses: none may be shorter"), "{}", refused.err);
 }
 
 #[test]

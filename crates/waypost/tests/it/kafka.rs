@@ -1,5 +1,6 @@
 //! Roles in processes of their own over a real Kafka, and what is said when it cannot be used.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
+use waypost_durable::broker::partition_of;
 use waypost_telemetry::FinishedSpan;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_test_servers::kafka::Topics;
@@ -44,14 +46,18 @@ struct Shop {
 
 impl Shop {
     fn start(address: &str, prefix: &str, export: Option<&str>) -> Self {
-        let folders = [tempdir().unwrap(), tempdir().unwrap()];
-        let command = |folder: &TempDir, roles: &[&str]| {
-            let mut command = run_over(address, prefix, folder.path(), roles);
+        Self::start_in([tempdir().unwrap(), tempdir().unwrap()], |folder, roles| {
+            let mut command = run_over(address, prefix, folder, roles);
             if let Some(endpoint) = export {
                 command.env_remove("OTEL_TRACES_EXPORTER").env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
             }
             command
-        };
+        })
+    }
+
+    /// In these folders, the services in the first one.
+    fn start_in(folders: [TempDir; 2], command: impl Fn(&Path, &[&str]) -> Command) -> Self {
+        let command = |folder: &TempDir, roles: &[&str]| command(folder.path(), roles);
         let mut services = Program::start(&mut command(&folders[0], &SERVICES));
         let mut notification = Program::start(&mut command(&folders[1], &["notification"]));
         let (gateway, admin) = (address_of(&mut services, "gateway"), address_of(&mut services, "admin"));
@@ -164,6 +170,42 @@ fn orders_are_taken_while_kafka_is_away_and_their_events_come_later() {
     assert_eq!(shop.notifications(&orders), [1, 1, 1]);
 }
 
+/// Half of the partitions have their only copy on a second broker, which is killed.
+#[test]
+fn orders_are_taken_while_partitions_have_no_leader_and_the_others_go_on() {
+    let mut kafka = OwnKafka::start();
+    // The first consumer group makes the topic of all offsets, which has to be where the controller is.
+    let mut before = Shop::start(&kafka.address(), "before.", None);
+    let order = before.completed("leader-0");
+    before.notification.line_with(&order);
+    assert_eq!(before.notifications(&[order]), [1]);
+    let second = kafka.add_broker();
+    let mut shop = Shop::start(&kafka.address(), "leader.", None);
+    let mut orders = vec![shop.completed("leader-1")];
+    shop.notification.line_with(&orders[0]);
+    kafka.kill_node(second);
+    let partitions =
+        |orders: &[String]| -> BTreeSet<u32> { orders.iter().map(|order| partition_of(order, 4)).collect() };
+    let mut waiting = Vec::new();
+    while partitions(&waiting).len() < 4 {
+        waiting.push(shop.completed(&format!("leader-{}", waiting.len() + 2)));
+    }
+    let told = |shop: &Shop| -> Vec<String> {
+        let seen = shop.notification.seen();
+        waiting.iter().filter(|order| seen.contains(*order)).cloned().collect()
+    };
+    until("the events of half the partitions", || partitions(&told(&shop)).len() == 2);
+    let (led, told_early) = (partitions(&told(&shop)), told(&shop).len());
+    assert!(told_early < waiting.len(), "the others wait");
+    kafka.start_node(second);
+    until("all events", || told(&shop).len() == waiting.len());
+    println!("{told_early} of {} orders were told of while {led:?} alone had leaders", waiting.len());
+    shop.assert_that_all_live();
+    orders.extend(waiting);
+    let once = vec![1; orders.len()];
+    assert_eq!(shop.notifications(&orders), once);
+}
+
 #[test]
 fn a_drain_without_kafka_ends_and_its_events_come_after_the_next_start() {
     let mut kafka = OwnKafka::start();
@@ -183,6 +225,44 @@ fn a_drain_without_kafka_ends_and_its_events_come_after_the_next_start() {
     notification.signal("TERM");
     let ended = notification.end();
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// Its database refuses every notification until the trigger is gone; that is no fault of the database itself, so it is taken
+/// for one of the event.
+#[test]
+fn an_event_in_a_retry_topic_outlives_its_consumer_and_is_told_once() {
+    let topics = Topics::own();
+    let prefix = topics.name("");
+    let folders = [tempdir().unwrap(), tempdir().unwrap()];
+    let command = |pauses: &str, folder: &Path, roles: &[&str]| {
+        let mut command = run_over(topics.bootstrap(), &prefix, folder, roles);
+        command
+            .env("WAYPOST_BROKER__RETRY__KIND", "topics")
+            .env("WAYPOST_BROKER__RETRY__PAUSES", pauses)
+            .env("WAYPOST_NOTIFICATION__ATTEMPTS", "2");
+        command
+    };
+    let notification_folder = folders[1].path().to_owned();
+    assert_eq!(ended(super::program::waypost(&notification_folder).arg("migrate")).code, 0);
+    let on_notifications = |statement: &str| {
+        let database = notification_folder.join("waypost-data/notification.db");
+        rusqlite::Connection::open(database).unwrap().execute_batch(statement).unwrap();
+    };
+    on_notifications(
+        "CREATE TRIGGER poison BEFORE INSERT ON notifications BEGIN SELECT raise(ABORT, 'poisoned'); END",
+    );
+    let mut shop = Shop::start_in(folders, |folder, roles| command("[\"1h\", \"1h\"]", folder, roles));
+    let mut orders = vec![shop.completed("retry-1")];
+    shop.notification.line_with("waits in order-events.retry.1");
+    shop.notification.signal("KILL");
+    on_notifications("DROP TRIGGER poison");
+    orders.push(shop.completed("retry-2"));
+    let mut again = command("[\"10ms\", \"1h\"]", &notification_folder, &["notification"]);
+    let killed = std::mem::replace(&mut shop.notification, Program::start(&mut again));
+    assert_ne!(killed.end().code, 0);
+    shop.notification.line_with(&orders[0]);
+    until("both orders are told", || orders.iter().all(|order| shop.notification.seen().contains(order)));
+    assert_eq!(shop.notifications(&orders), [1, 1]);
 }
 
 #[test]

@@ -74,6 +74,19 @@ fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
 }
 
 #[test]
+fn a_gateway_needs_no_password_of_a_database() {
+    let folder = tempdir().unwrap();
+    let mut gateway = Program::start(
+        run(folder.path(), &["gateway"])
+            .env("WAYPOST_DATABASE__KIND", "postgres")
+            .env("WAYPOST_DATABASE__PASSWORD_FILE", "/nowhere/password"),
+    );
+    address_of(&mut gateway, "gateway");
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, 0);
+}
+
+#[test]
 fn a_restart_resumes_at_once_what_its_own_node_was_working_on() {
     let folder = tempdir().unwrap();
     // Nothing but the start of the same node ends these leases, and payments are away.

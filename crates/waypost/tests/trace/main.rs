@@ -8,7 +8,9 @@ mod collector_faults;
 mod conventions;
 mod edges;
 mod failures;
+mod fronts;
 mod load;
+mod observability;
 mod success;
 
 use std::time::Duration;

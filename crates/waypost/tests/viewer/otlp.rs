@@ -43,6 +43,23 @@ pub(crate) fn text(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
 }
 
+/// A log record: without a trace when it is 0, without a span when that is.
+pub(crate) fn log(trace: u128, span: u64, time: u64, severity: u8, body: &str) -> Value {
+    let id = |is_there: bool, id: String| if is_there { id } else { String::new() };
+    json!({
+        "timeUnixNano": time.to_string(), "severityNumber": severity, "body": {"stringValue": body},
+        "traceId": id(trace > 0, format!("{trace:032x}")), "spanId": id(span > 0, format!("{span:016x}")),
+    })
+}
+
+/// Sends log records of one service that are all kept.
+pub(crate) async fn send_logs(otlp_http: &Client, service: &str, records: &[Value]) {
+    let resource = json!({"attributes": [text("service.name", service)]});
+    let body = json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]});
+    let answer = otlp_http.post("/v1/logs", &[], &body.to_string()).await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.json), (200, &json!({})));
+}
+
 /// Text of so many characters that hardly packs: no two of it are alike.
 pub(crate) fn noise(number: u64, length: usize) -> String {
     let part = |part: u64| {

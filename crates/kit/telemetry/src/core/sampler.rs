@@ -5,6 +5,8 @@
 //! compares the low 63 bits of the trace id with its bound, as the OpenTelemetry SDKs do, so that services with
 //! the same ratio choose the same traces. Left out: rules, rate limits and quotas, which come as further kinds.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 
@@ -31,11 +33,12 @@ pub(crate) enum Sampler {
     Foreign(Box<dyn opentelemetry_sdk::trace::ShouldSample>),
 }
 
-/// Follows the parent or compares the trace id with a bound.
+/// Follows the parent or compares the trace id with a bound. Both may change while spans are made; a span that is made meanwhile
+/// may see one of them old and the other new.
 #[derive(Debug)]
 pub(crate) struct OwnSampler {
-    follows_parent: bool,
-    bound: u64,
+    follows_parent: AtomicBool,
+    bound: AtomicU64,
 }
 
 /// One more than the largest value of the bits that are compared.
@@ -43,12 +46,21 @@ const ALL: u64 = 1 << 63;
 
 impl Sampler {
     pub(crate) fn new(kind: SamplerKind, ratio: f64) -> Self {
-        let bound = match kind {
-            SamplerKind::AlwaysOn | SamplerKind::ParentBasedAlwaysOn => ALL,
-            SamplerKind::AlwaysOff | SamplerKind::ParentBasedAlwaysOff => 0,
-            SamplerKind::Ratio | SamplerKind::ParentBasedRatio => bound_of(ratio),
-        };
-        Self::Own(OwnSampler { follows_parent: kind.follows_parent(), bound })
+        let bound = AtomicU64::new(bound_by(kind, ratio));
+        Self::Own(OwnSampler { follows_parent: AtomicBool::new(kind.follows_parent()), bound })
+    }
+
+    /// Decides as this kind from now on. `false` when the sampler is the program's own.
+    pub(crate) fn change(&self, kind: SamplerKind, ratio: f64) -> bool {
+        match self {
+            Self::Own(own) => {
+                own.follows_parent.store(kind.follows_parent(), Ordering::Relaxed);
+                own.bound.store(bound_by(kind, ratio), Ordering::Relaxed);
+                true
+            }
+            #[cfg(feature = "sdk")]
+            Self::Foreign(_) => false,
+        }
     }
 
     /// Decides about a span; `parent_span` is the span of `parent` if that is valid.
@@ -90,7 +102,13 @@ impl Sampler {
     /// Whether it takes no span, whatever its parent says.
     #[inline]
     pub(crate) fn takes_none(&self) -> bool {
-        matches!(self, Self::Own(OwnSampler { follows_parent: false, bound: 0 }))
+        match self {
+            Self::Own(own) => {
+                !own.follows_parent.load(Ordering::Relaxed) && own.bound.load(Ordering::Relaxed) == 0
+            }
+            #[cfg(feature = "sdk")]
+            Self::Foreign(_) => false,
+        }
     }
 
     /// Whether it looks at attributes; those of the settings do not.
@@ -104,7 +122,7 @@ impl OwnSampler {
     #[inline]
     fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {
-            Some(parent) if self.follows_parent => parent.is_sampled(),
+            Some(parent) if self.follows_parent.load(Ordering::Relaxed) => parent.is_sampled(),
             _ => self.samples_root(trace_id),
         }
     }
@@ -112,7 +130,15 @@ impl OwnSampler {
     #[inline]
     fn samples_root(&self, trace_id: TraceId) -> bool {
         let low = u128::from_be_bytes(trace_id.to_bytes()) & u128::from(u64::MAX);
-        low >> 1 < u128::from(self.bound)
+        low >> 1 < u128::from(self.bound.load(Ordering::Relaxed))
+    }
+}
+
+fn bound_by(kind: SamplerKind, ratio: f64) -> u64 {
+    match kind {
+        SamplerKind::AlwaysOn | SamplerKind::ParentBasedAlwaysOn => ALL,
+        SamplerKind::AlwaysOff | SamplerKind::ParentBasedAlwaysOff => 0,
+        SamplerKind::Ratio | SamplerKind::ParentBasedRatio => bound_of(ratio),
     }
 }
 

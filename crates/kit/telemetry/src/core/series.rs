@@ -25,29 +25,32 @@ pub(crate) trait Labels: Eq + Hash {
 /// How often differences were told: a number that grows.
 pub(crate) type Told = Arc<AtomicU64>;
 
-/// A histogram of durations. Clones share what is resolved.
+/// A histogram. Clones share what is resolved.
 #[derive(Clone)]
-pub(crate) struct DurationSeries<L> {
-    histogram: Histogram<f64>,
-    sets: Sets<L>,
+pub(crate) struct HistogramSeries<L, T> {
+    histogram: Histogram<T>,
+    sets: Sets<L, T>,
 }
 
-type Bound<L> = Slots<L, BoundHistogram<f64>>;
+/// A histogram of durations, in seconds.
+pub(crate) type DurationSeries<L> = HistogramSeries<L, f64>;
+
+type Bound<L, T> = Slots<L, BoundHistogram<T>>;
 
 /// What is resolved.
 #[derive(Clone)]
-enum Sets<L> {
+enum Sets<L, T> {
     /// Nobody reads them: there are no metrics.
     Unread,
     /// For good.
-    Kept(Arc<Bound<L>>),
+    Kept(Arc<Bound<L, T>>),
     /// Until differences are told; with the number at which it was resolved.
-    Renewed(Told, Arc<RwLock<(u64, Bound<L>)>>),
+    Renewed(Told, Arc<RwLock<(u64, Bound<L, T>)>>),
 }
 
-impl<L: Labels> DurationSeries<L> {
+impl<L: Labels, T: Copy> HistogramSeries<L, T> {
     /// `histogram` is one of this handle.
-    pub(crate) fn new(histogram: Histogram<f64>, telemetry: &Telemetry) -> Self {
+    pub(crate) fn new(histogram: Histogram<T>, telemetry: &Telemetry) -> Self {
         let metrics = telemetry.metrics();
         let sets = match metrics.told() {
             _ if !metrics.is_on() => Sets::Unread,
@@ -62,40 +65,40 @@ impl<L: Labels> DurationSeries<L> {
         !matches!(self.sets, Sets::Unread)
     }
 
-    pub(crate) fn record(&self, labels: L, seconds: f64) {
+    pub(crate) fn record(&self, labels: L, value: T) {
         let (told, sets) = match &self.sets {
             Sets::Unread => return,
-            Sets::Kept(bound) => return self.record_in(bound, labels, seconds),
+            Sets::Kept(bound) => return self.record_in(bound, labels, value),
             Sets::Renewed(told, sets) => (told.load(Ordering::Relaxed), sets),
         };
         let known = sets.read().unwrap_or_else(PoisonError::into_inner);
         if known.0 == told {
-            return self.record_in(&known.1, labels, seconds);
+            return self.record_in(&known.1, labels, value);
         }
         drop(known);
         let mut known = sets.write().unwrap_or_else(PoisonError::into_inner);
         if known.0 != told {
             *known = (told, Bound::default());
         }
-        self.record_in(&known.1, labels, seconds);
+        self.record_in(&known.1, labels, value);
     }
 
-    fn record_in(&self, bound: &Bound<L>, labels: L, seconds: f64) {
+    fn record_in(&self, bound: &Bound<L, T>, labels: L, value: T) {
         match bound.find(&labels) {
-            Some(bound) => bound.record(seconds),
-            None if !bound.has_room(&labels) => self.histogram.record(seconds, &labels.build()),
+            Some(bound) => bound.record(value),
+            None if !bound.has_room(&labels) => self.histogram.record(value, &labels.build()),
             None => {
                 let resolved = self.histogram.bind(&labels.build());
-                resolved.record(seconds);
+                resolved.record(value);
                 bound.keep(labels, resolved);
             }
         }
     }
 
     /// As [`record`](Self::record), with labels of one request only.
-    pub(crate) fn record_with(&self, labels: &L, mut further: Vec<KeyValue>, seconds: f64) {
+    pub(crate) fn record_with(&self, labels: &L, mut further: Vec<KeyValue>, value: T) {
         further.extend(labels.build());
-        self.histogram.record(seconds, &further);
+        self.histogram.record(value, &further);
     }
 }
 

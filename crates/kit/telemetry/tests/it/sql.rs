@@ -82,6 +82,31 @@ async fn an_operation_is_named_by_the_summary_of_its_statements() {
 }
 
 #[tokio::test]
+async fn rows_that_were_returned_are_measured_by_statement() {
+    let telemetry = TestTelemetry::new("order");
+    let database = telemetry.sql("postgresql", "order").server("db.internal", 6432);
+    for rows in [0, 3, 700] {
+        let mut operation = database.start("list-orders");
+        operation.statement("SELECT * FROM orders");
+        operation.rows(rows);
+        operation.succeed();
+    }
+    // One that says nothing of rows has no part in it.
+    let mut operation = database.start("place-order");
+    operation.statement(PLACE);
+    operation.succeed();
+    let family = "db_client_response_returned_rows";
+    let count = format!("{family}_count");
+    assert_eq!(series(&telemetry, &count).len(), 1);
+    let labels =
+        ["server_address=\"db.internal\"", "db_namespace=\"order\"", "db_query_summary=\"SELECT orders\""];
+    assert_eq!(metric(&telemetry, &count, &labels), 3);
+    assert_eq!(metric(&telemetry, &format!("{family}_sum"), &labels), 703);
+    assert_eq!(metric(&telemetry, &format!("{family}_bucket"), &["le=\"5\""]), 2);
+    telemetry.conventions().assert_clean();
+}
+
+#[tokio::test]
 async fn an_operation_without_statements_has_its_own_name() {
     let (telemetry, database) = database();
     database.start("checkpoint").succeed();

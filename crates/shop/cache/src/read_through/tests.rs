@@ -57,6 +57,10 @@ impl Cache<u32> for Away {
     fn forget<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+
+    fn forget_all(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Polls a future once, so that it waits.
@@ -146,4 +150,27 @@ async fn a_cache_that_is_away_costs_lookups_and_no_answer() {
         assert_eq!(values.look_up("a", source.look_up()).await, Ok(Arc::new(7)));
     }
     assert_eq!(source.begun(), 2);
+}
+
+#[tokio::test]
+async fn a_lookup_of_before_a_change_is_not_kept_and_nobody_joins_it() {
+    for forgets_all in [false, true] {
+        let (users, before, after) = (in_memory(), Source::of(Ok(1)), Source::of(Ok(2)));
+        let mut old = JoinSet::new();
+        let (asked, lookup) = (users.clone(), before.look_up());
+        old.spawn(async move { asked.look_up("a", lookup).await });
+        while before.begun() == 0 {
+            tokio::task::yield_now().await;
+        }
+        if forgets_all {
+            users.forget_all().await;
+        } else {
+            users.forget("a").await;
+        }
+        after.gate.add_permits(1);
+        assert_eq!(users.look_up("a", after.look_up()).await, Ok(Arc::new(2)));
+        before.gate.add_permits(1);
+        assert_eq!(old.join_all().await, [Ok(Arc::new(1))], "it was asked for before");
+        assert_eq!(users.cached("a").await, Some(Arc::new(2)));
+    }
 }

@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use waypost_telemetry::ErrorType;
 
-use super::lane::{Done, Lane, Work};
+use super::Failure;
+use super::lane::{Done, Lane};
 use super::progress::Uncommitted;
-use super::{Failure, Subscription};
+use super::work::Work;
 use crate::Error;
 use crate::broker::{Consumer, Delivery, Polled};
 
@@ -39,8 +40,7 @@ where
 async fn join_group<H>(work: &Work<H>) -> Result<Option<Box<dyn Consumer>>, Error> {
     let mut failures = 0;
     while !work.draining.is_cancelled() {
-        let Subscription { broker, group, topic, .. } = &work.subscription;
-        match broker.subscribe(group, topic).await {
+        match work.subscription.broker.subscribe(&work.group, &work.topic).await {
             Ok(consumer) => {
                 work.goes_on();
                 return Ok(Some(consumer));
@@ -129,7 +129,7 @@ where
         if revoked.is_empty() {
             return;
         }
-        tracing::info!(topic = self.work.subscription.topic, ?revoked, "partitions go to another consumer");
+        tracing::info!(topic = self.work.topic, ?revoked, "partitions go to another consumer");
         let is_revoked = |(partition, _): &(&u32, &mut Lane)| revoked.contains(*partition);
         let ending = self.lanes.iter_mut().filter(is_revoked).map(|(_, lane)| {
             lane.stop();

@@ -6,6 +6,10 @@
 //! or full, a service that does not answer. Then its partition waits, with growing pauses, for as long as that takes, and
 //! [`Standstill`] tells readiness so. An offset is committed only when everything below it is handled or parked.
 //!
+//! With [`RetryTopics`] a record that fails by itself goes to topics of growing pauses before it is parked: its partition goes on
+//! after the tries in place, and the records behind it, those of its own key as well, are handled before it. Without them
+//! (the default) the records of a key are handled in their order.
+//!
 //! When a partition goes to another consumer, its handler comes to an end and what it did is committed before it goes. So
 //! no two consumers of a group handle one partition at the same time, except after one of them was silent for so long that
 //! it counts as dead.
@@ -43,16 +47,21 @@
 //!
 //! Left out: a second effect of a redelivered record is prevented by the handler, with [`crate::inbox`].
 
+mod aside;
 mod consumption;
 mod dead_letter;
 mod lane;
 mod progress;
+mod retry;
 mod standstill;
+mod tries;
+mod work;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use waypost_telemetry::error::ErrorClass;
 use waypost_telemetry::messaging::Correlation;
@@ -63,15 +72,17 @@ pub use crate::broker::Delivery;
 use crate::{Backoff, Error};
 use consumption::consume;
 pub use dead_letter::dead_letter_topic;
-use lane::Work;
+pub use retry::{HEADERS as RETRY_HEADERS, RetryTopics, retry_group, retry_topic};
 pub use standstill::Standstill;
+use work::Work;
 
 /// How a consume loop works.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumeOptions {
     /// How its spans belong to the trace of a record. Default: as children.
     pub correlation: Correlation,
-    /// How often a record that fails by itself is tried before it is parked: its handler panics, or fails with an error
+    /// How often a record that fails by itself is tried where it stands before it is parked, or goes to the first of
+    /// [`Subscription::retries`], each of which is one more try: its handler panics, or fails with an error
     /// that is not of [`ErrorClass::Dependency`], `Timeout` or `Overload`. Default 5.
     pub attempts: u32,
     /// Waiting between the tries, and after failures of the broker. Default 50 ms to 5 s.
@@ -111,6 +122,9 @@ pub struct Subscription {
     pub telemetry: Telemetry,
     /// How.
     pub options: ConsumeOptions,
+    /// Where a record goes that fails by itself. Default: nowhere, it is parked. The topics have to be there, as that of the
+    /// dead letters has.
+    pub retries: RetryTopics,
     /// Tells what it waits for.
     pub standstill: Standstill,
 }
@@ -130,6 +144,7 @@ impl Subscription {
             topic: topic.into(),
             telemetry: telemetry.clone(),
             options,
+            retries: RetryTopics::default(),
             standstill: Standstill::default(),
         }
     }
@@ -141,6 +156,7 @@ impl std::fmt::Debug for Subscription {
             .field("group", &self.group)
             .field("topic", &self.topic)
             .field("options", &self.options)
+            .field("retries", &self.retries)
             .finish_non_exhaustive()
     }
 }
@@ -194,11 +210,16 @@ where
     let context = subscription.telemetry.context();
     let draining = CancellationToken::new();
     let _stops_lanes = draining.clone().drop_guard();
-    let work = Arc::new(Work::new(subscription, handler, draining.clone()));
-    let mut consuming = std::pin::pin!(with_context(context, consume(work)));
+    let handler = Arc::new(handler);
+    // The topic, and each of its retry topics.
+    let loops = (0..=subscription.retries.count()).map(|number| {
+        let work = Work::new(subscription.clone(), number, Arc::clone(&handler), draining.clone());
+        consume(Arc::new(work))
+    });
+    let mut consuming = std::pin::pin!(with_context(context, try_join_all(loops)));
     tokio::select! {
-        result = &mut consuming => return result,
+        result = &mut consuming => return result.map(drop),
         () = drain => draining.cancel(),
     }
-    consuming.await
+    consuming.await.map(drop)
 }

@@ -1,41 +1,44 @@
-//! What a consume loop waits for, for those who ask whether it works.
+//! What consume loops wait for, for those who ask whether they work.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why partitions stand still. Cheap to clone; all clones are one. For a readiness check.
+/// A partition of a topic, or all of it.
+type Place = (String, Option<u32>);
+
+/// Why topics or partitions stand still. Cheap to clone; all clones are one. For a readiness check.
 #[derive(Clone, Debug, Default)]
 pub struct Standstill {
-    reasons: Arc<Mutex<BTreeMap<Option<u32>, String>>>,
+    reasons: Arc<Mutex<BTreeMap<Place, String>>>,
 }
 
 impl Standstill {
-    /// Why the loop, or one of its partitions, waits; `None` while everything goes on.
+    /// Why a loop, or one of its partitions, waits; `None` while everything goes on.
     pub fn reason(&self) -> Option<String> {
         let reasons = self.lock();
-        let (partition, reason) = reasons.first_key_value()?;
+        let ((topic, partition), reason) = reasons.first_key_value()?;
         Some(match partition {
             None => reason.clone(),
-            Some(partition) => format!("partition {partition} waits: {reason}"),
+            Some(partition) => format!("partition {partition} of {topic} waits: {reason}"),
         })
     }
 
     /// Notes why a partition, or without one the whole loop, waits.
-    pub(super) fn begin(&self, partition: Option<u32>, reason: String) {
-        self.lock().insert(partition, reason);
+    pub(super) fn begin(&self, topic: &str, partition: Option<u32>, reason: String) {
+        self.lock().insert((topic.to_owned(), partition), reason);
     }
 
     /// It goes on, or is not ours any more.
-    pub(super) fn end(&self, partition: Option<u32>) {
-        self.lock().remove(&partition);
+    pub(super) fn end(&self, topic: &str, partition: Option<u32>) {
+        self.lock().remove(&(topic.to_owned(), partition));
     }
 
     /// Ends a partition's standstill when it is dropped.
-    pub(super) fn ended_on_drop(&self, partition: u32) -> EndedOnDrop {
-        EndedOnDrop { standstill: self.clone(), partition }
+    pub(super) fn ended_on_drop(&self, topic: &str, partition: u32) -> EndedOnDrop {
+        EndedOnDrop { standstill: self.clone(), topic: topic.to_owned(), partition }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<u32>, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, String>> {
         // Nothing panics while it is held, so a poisoned map is a whole one.
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,11 +46,12 @@ impl Standstill {
 
 pub(super) struct EndedOnDrop {
     standstill: Standstill,
+    topic: String,
     partition: u32,
 }
 
 impl Drop for EndedOnDrop {
     fn drop(&mut self) {
-        self.standstill.end(Some(self.partition));
+        self.standstill.end(&self.topic, Some(self.partition));
     }
 }

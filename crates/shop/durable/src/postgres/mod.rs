@@ -16,6 +16,7 @@
 mod error;
 pub mod idempotency;
 pub mod inbox;
+mod listening;
 mod migration;
 pub mod outbox;
 mod pool;
@@ -37,6 +38,7 @@ use waypost_telemetry::{ErrorType, Telemetry, sql};
 
 use crate::{Backoff, Error, Migration};
 use error::of_commit;
+pub use listening::Heard;
 pub use migration::PostgresMigrator;
 pub(crate) use migration::connect as open_session;
 use pool::Pool;
@@ -80,10 +82,10 @@ pub(crate) struct Shared {
 }
 
 /// What a unit is to the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Mode {
-    /// A transaction that writes.
-    Write,
+    /// A transaction that writes, with the lock that it begins with.
+    Write(Option<String>),
     /// A transaction that reads one state of all tables.
     Snapshot,
     /// One statement that writes, a transaction by itself.
@@ -173,7 +175,27 @@ impl Database {
         T: Send + 'static,
         E: UnitError,
     {
-        self.run(Mode::Write, operation, args, unit).await
+        self.run(Mode::Write(None), operation, args, unit).await
+    }
+
+    /// As [`Database::write`]; of the units of this schema that name the same lock one runs at a time. What the unit reads is
+    /// what those before it have left, since its statements begin when it has the lock. Taken in the round trip that begins
+    /// the transaction and let go when that ends; a wait longer than `lock_timeout` is [`Error::Busy`].
+    ///
+    /// Cancel safety: as [`Database::write`].
+    pub async fn write_locked<A, T, E>(
+        &self,
+        operation: &'static str,
+        lock: String,
+        args: A,
+        unit: impl Work<A, T, E>,
+    ) -> Result<T, E>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        E: UnitError,
+    {
+        self.run(Mode::Write(Some(lock)), operation, args, unit).await
     }
 
     /// Runs a unit of work that is one statement, without the two round trips of a transaction around it. A second statement
@@ -311,13 +333,13 @@ where
         };
         span.waited(submitted.elapsed());
         let mut running = Unit::new(lease, Arc::clone(&shared), span);
-        let outcome = match running.begin(mode).await {
+        let outcome = match running.begin(&mode).await {
             Ok(()) => unit(&mut running, &args).await,
             Err(error) => Err(E::from(error)),
         };
         let failure = running.failure.clone();
         let keep = outcome.is_ok() && failure.is_none();
-        let (operation, ended) = running.end(mode, keep).await;
+        let (operation, ended) = running.end(&mode, keep).await;
         span = operation;
         let lost = match (ended, failure) {
             (Ok(after_commit), None) => {
@@ -334,7 +356,7 @@ where
             }
             // A unit that had refused already keeps its own reason.
             (Err(_), None) if outcome.is_err() => return settle(span, outcome),
-            (Err(error), None) if mode == Mode::Write => of_commit(error),
+            (Err(error), None) if matches!(mode, Mode::Write(_)) => of_commit(error),
             // The statement may have been carried out, and its own commit with it.
             (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => {
                 shared.pool.forget();

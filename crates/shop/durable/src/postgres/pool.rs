@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use waypost_telemetry::Telemetry;
 
 use super::Server;
 use super::error::{NO_CONNECTION_LEFT, sqlstate, unanswered};
+use super::unit::PREPARED;
 use crate::Error;
 use crate::error::Cause;
 use measures::{Held, Measures};
@@ -131,7 +132,12 @@ impl Pool {
 
     /// A connection beside those that are counted.
     pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
-        match timeout(self.connect_timeout, self.options.connect()).await {
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            connection.execute(sqlx::raw_sql(PREPARED)).await?;
+            Ok::<_, sqlx::Error>(connection)
+        };
+        match timeout(self.connect_timeout, connecting).await {
             Ok(connected) => connected.map_err(Error::from),
             Err(_) => Err(unanswered()),
         }

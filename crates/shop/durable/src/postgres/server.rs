@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::error::NO_CONNECTION_LEFT;
 use crate::Error;
+use crate::error::Cause;
 
 /// The oldest version of the server that there are tests of: `server_version_num` of 14.0.
 pub(super) const OLDEST: i32 = 140_000;
@@ -150,6 +151,8 @@ impl Server {
                 ("lock_timeout", self.lock_timeout.as_millis().to_string()),
                 // A process that stands still does not keep its locks for ever.
                 ("idle_in_transaction_session_timeout", self.statement_timeout.as_millis().to_string()),
+                // In a literal a backslash is a backslash.
+                ("standard_conforming_strings", "on".to_owned()),
                 // Off would lose acknowledged commits when the server crashes.
                 ("synchronous_commit", "on".to_owned()),
             ]);
@@ -170,16 +173,16 @@ impl Server {
 
     /// What a connection that could not be had says about the start: where, why, and what to do.
     pub(super) fn explain(&self, error: Error) -> Error {
-        let cause = match &error {
+        let (cause, is_tls) = match &error {
             Error::Statement(cause) | Error::Unavailable(cause) | Error::Busy(cause) => {
-                cause.code().to_owned()
+                (cause.code().to_owned(), is_about_tls(cause))
             }
-            _ => String::new(),
+            _ => (String::new(), false),
         };
         let hint = match cause.as_str() {
             "28P01" | "28000" => {
-                "the server refused the user or its password; see database.user, database.password_file and the \
-                 server's pg_hba.conf"
+                "the server refused the user, its password or its certificate; see database.user, \
+                 database.password_file, database.client_certificate and the server's pg_hba.conf"
             }
             "3D000" => "there is no such database; make it, or set database.name",
             "42501" => {
@@ -189,6 +192,10 @@ impl Server {
             NO_CONNECTION_LEFT => {
                 "the server has no connection left; raise its max_connections, or lower database.max_connections"
             }
+            _ if is_tls => {
+                "it is there, but TLS with it fails; see database.sslmode, database.ca_file, the name in database.host, \
+                 and database.client_certificate where it asks for one"
+            }
             _ => {
                 "it cannot be reached; see whether it runs there, and database.host, database.port and database.sslmode"
             }
@@ -197,6 +204,16 @@ impl Server {
             Error::Migration { .. } | Error::Server { .. } => error,
             error => Error::Server { place: self.place(), hint, source: Arc::new(error) },
         }
+    }
+}
+
+/// Whether the server and this program could not agree on who they are.
+fn is_about_tls(cause: &Cause) -> bool {
+    match cause.downcast_ref() {
+        Some(sqlx::Error::Tls(_)) => true,
+        // As rustls tells of a certificate that it does not take.
+        Some(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 

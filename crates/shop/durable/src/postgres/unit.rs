@@ -31,31 +31,43 @@ pub struct Unit {
     now: Option<SystemTime>,
 }
 
-/// How a transaction begins, with the time in the same answer.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint";
-const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-     SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint";
+/// What each connection is told once, so that [`Unit::begin`] takes one round trip and the server plans nothing for it.
+pub(super) const PREPARED: &str = "\
+    PREPARE waypost_time AS SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint; \
+    PREPARE waypost_lock (text) AS SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))";
 
 impl Unit {
     pub(super) fn new(lease: Lease, shared: Arc<Shared>, operation: Operation) -> Unit {
         Unit { lease, shared, operation, after_commit: Vec::new(), failure: None, rows: 0, now: None }
     }
 
-    /// Begins what the mode says.
-    pub(super) async fn begin(&mut self, mode: Mode) -> Result<(), Error> {
+    /// Begins what the mode says, with the lock of a unit that has one, and learns the time.
+    pub(super) async fn begin(&mut self, mode: &Mode) -> Result<(), Error> {
         let sql = match mode {
-            Mode::Write => BEGIN,
-            Mode::Snapshot => BEGIN_SNAPSHOT,
+            Mode::Write(None) => "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE waypost_time".to_owned(),
+            Mode::Write(Some(lock)) => format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE waypost_lock({}); EXECUTE waypost_time",
+                literal(lock)?
+            ),
+            Mode::Snapshot => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; EXECUTE waypost_time".to_owned()
+            }
             Mode::Statement | Mode::Single => return Ok(()),
         };
         let began = async {
-            let rows = self.lease.connection.fetch_all(sqlx::raw_sql(sql)).await?;
-            rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get::<i64, _>(0)
+            let rows = self.lease.connection.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
+            rows.last().ok_or(sqlx::Error::RowNotFound)?.try_get::<i64, _>(0)
         };
         let began = within(self.shared.max_wait, began).await;
         let millis = began.inspect_err(|error| self.failure = Some(error.clone()))?;
         self.now = Some(from_millis(millis));
+        Ok(())
+    }
+
+    /// Takes a lock as [`Database::write_locked`](super::Database::write_locked) does, when the unit has to read first which.
+    pub async fn lock(&mut self, lock: &str) -> Result<(), Error> {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))";
+        self.execute(sql, super::params![lock]).await?;
         Ok(())
     }
 
@@ -151,7 +163,7 @@ impl Unit {
     /// Ends the transaction. The connection is put back when the server says that it is over.
     pub(super) async fn end(
         mut self,
-        mode: Mode,
+        mode: &Mode,
         keep: bool,
     ) -> (Operation, Result<Vec<AfterCommit>, Error>) {
         if self.rows > 0 {
@@ -165,8 +177,8 @@ impl Unit {
                 }
                 return (self.operation, Ok(self.after_commit));
             }
-            Mode::Write if keep => "COMMIT",
-            Mode::Write | Mode::Snapshot => "ROLLBACK",
+            Mode::Write(_) if keep => "COMMIT",
+            Mode::Write(_) | Mode::Snapshot => "ROLLBACK",
         };
         if is_lost {
             return (self.operation, Ok(Vec::new()));
@@ -180,6 +192,15 @@ impl Unit {
             Err(error) => (self.operation, Err(error)),
         }
     }
+}
+
+/// Text as a literal of a server with `standard_conforming_strings`, which every connection sets.
+fn literal(text: &str) -> Result<String, Error> {
+    // The protocol ends a statement there.
+    if text.contains('\0') {
+        return Err(Error::Malformed { what: "the name of a lock" });
+    }
+    Ok(format!("'{}'", text.replace('\'', "''")))
 }
 
 /// The answer of a statement, unless the server is silent.

@@ -369,3 +369,18 @@ async fn consumed_records_are_deleted_when_they_are_too_much() {
     assert!((1_500..2_000).contains(&deleted), "{deleted}");
     assert_eq!(broker.delete_consumed().await.unwrap(), 0);
 }
+
+/// Retry topics are kept by the consume loop over every broker.
+mod with_retry_topics {
+    use std::sync::Arc;
+
+    use waypost_durable::broker::{Broker as _, EmbeddedBroker};
+
+    async fn embedded() -> Arc<EmbeddedBroker> {
+        let broker = super::embedded().await;
+        broker.ensure_topics(crate::retries::topics()).await.unwrap();
+        Arc::new(broker)
+    }
+
+    crate::retries::on_a_broker!(embedded);
+}

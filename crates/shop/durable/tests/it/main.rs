@@ -16,6 +16,7 @@ mod offsets;
 mod outbox;
 mod postgres;
 mod relay;
+mod retries;
 mod saga_host;
 mod spans;
 mod suite;

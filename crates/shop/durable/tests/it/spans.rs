@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use waypost_durable::broker::Broker;
-use waypost_durable::consume::{self, ConsumeOptions, Failure, Subscription};
+use waypost_durable::broker::{Broker, TopicSpec};
+use waypost_durable::consume::{self, ConsumeOptions, Failure, RetryTopics, Subscription};
 use waypost_durable::outbox::{self, Event, SqliteOutbox};
 use waypost_durable::relay::{Relay, RelayOptions};
 use waypost_durable::{Backoff, Database, DatabaseOptions, Error, Location, Migration, inbox};
@@ -202,6 +202,21 @@ impl Pipeline {
     where
         F: Future<Output = Result<(), Failure<Error>>> + Send + 'static,
     {
+        let none = RetryTopics::default();
+        Pipeline::start_with(orders, notification, broker, (correlation, none), handler)
+    }
+
+    /// As [`Pipeline::start`], with retry topics.
+    fn start_with<F>(
+        orders: (&Database, &TestTelemetry),
+        notification: &TestTelemetry,
+        broker: Arc<dyn Broker>,
+        (correlation, retries): (Correlation, RetryTopics),
+        handler: impl Fn(Arc<waypost_durable::broker::Delivery>) -> F + Send + Sync + 'static,
+    ) -> Pipeline
+    where
+        F: Future<Output = Result<(), Failure<Error>>> + Send + 'static,
+    {
         let backoff = Backoff { first: Duration::from_millis(1), max: Duration::from_millis(2) };
         let options = RelayOptions { backoff, interval: Duration::from_hours(1), ..RelayOptions::default() };
         let relay = Relay::new(Arc::new(SqliteOutbox::new(orders.0)), Arc::clone(&broker), orders.1)
@@ -209,6 +224,7 @@ impl Pipeline {
         let mut subscription = Subscription::new(broker, "notification", "order-events", notification);
         subscription.options =
             ConsumeOptions { correlation, attempts: 2, backoff, ..ConsumeOptions::default() };
+        subscription.retries = retries;
         let drain = CancellationToken::new();
         Pipeline {
             relay: waypost_telemetry::spawn(relay.run(drain.clone().cancelled_owned())),
@@ -378,6 +394,45 @@ async fn each_try_of_a_record_is_a_span_and_the_last_one_parks_it() {
     let sent = broker.records("order-events").await;
     assert_eq!(parked[0].header("traceparent"), sent[0].header("traceparent"));
     assert!(parked[0].header("traceparent").unwrap().contains(&trace));
+}
+
+#[tokio::test]
+async fn a_try_from_a_retry_topic_stays_in_the_trace_of_its_event() {
+    let (orders, notification) =
+        (TestTelemetry::new("order-service"), TestTelemetry::new("notification-service"));
+    let order_database = database(&orders);
+    let broker = Arc::new(TestBroker::open().await);
+    broker.ensure_topics(vec![TopicSpec::new("order-events.retry.1")]).await.unwrap();
+    let retries = RetryTopics::after([Duration::from_millis(1)]);
+    let pipeline = Pipeline::start_with(
+        (&order_database, &orders),
+        &notification,
+        broker.clone(),
+        (Correlation::Parent, retries),
+        |_| async { Err(Failure::Retry(Error::Malformed { what: "event" })) },
+    );
+    let trace = in_request(&orders, async {
+        place(&order_database, "order-1").await.unwrap();
+        trace_id().unwrap()
+    })
+    .await;
+    wait_for_tree(
+        &[&orders, &notification],
+        &trace,
+        r"
+        request INTERNAL order-service
+          INSERT notes; INSERT outbox CLIENT order-service
+          send order-events PRODUCER order-service
+            process order-events CONSUMER notification-service ERROR error.type=malformed
+            process order-events CONSUMER notification-service ERROR error.type=malformed waypost.messaging.attempt=2
+              send order-events.retry.1 PRODUCER notification-service messaging.message.id=order-1
+            process order-events.retry.1 CONSUMER notification-service ERROR error.type=malformed waypost.messaging.attempt=3 messaging.consumer.group.name=notification.retry.1
+              send order-events.dead-letter PRODUCER notification-service messaging.message.id=order-1
+        ",
+        PATIENCE,
+    )
+    .await;
+    pipeline.drain().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Against a real etcd.
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
+mod secured;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn at(server: &Server) -> Etcd {
     let lease = "2s".parse().unwrap();
-    Etcd::new(Settings { endpoints: vec![server.url()], lease, ..Settings::default() })
+    Etcd::open(Settings { endpoints: vec![server.url()], lease, ..Settings::default() }).unwrap()
 }
 
 fn uri(address: &str) -> Uri {
@@ -101,7 +103,7 @@ async fn the_next_member_is_taken_when_one_does_not_answer() {
         lease: "2s".parse().unwrap(),
         ..Settings::default()
     };
-    let etcd = Etcd::new(settings);
+    let etcd = Etcd::open(settings).unwrap();
     let mut orders = etcd.watch("order");
     let (_stay, _one) = register(&etcd, "10.0.0.1:9090");
     become_these(&mut orders, &["10.0.0.1:9090"]).await;
@@ -130,5 +132,13 @@ fn what_cannot_be_used_is_told_with_its_key() {
     };
     let keys: Vec<String> = settings.check().into_iter().map(|complaint| complaint.key).collect();
     assert_eq!(keys, ["endpoints", "prefix", "lease", "user"]);
+    let mixed = ["http://10.0.0.1:2379", "https://10.0.0.2:2379"].map(str::to_owned).to_vec();
+    let alone = Some("client.pem".into());
+    let settings = Settings { endpoints: mixed, client_certificate_file: alone, ..Settings::default() };
+    let keys: Vec<String> = settings.check().into_iter().map(|complaint| complaint.key).collect();
+    assert_eq!(keys, ["endpoints", "client_key_file"]);
+    let plain = vec!["http://10.0.0.1:2379".to_owned()];
+    let settings = Settings { endpoints: plain, ca_file: Some("ca.pem".into()), ..Settings::default() };
+    assert_eq!(settings.check()[0].key, "ca_file");
     assert_eq!(Settings::default().check(), []);
 }

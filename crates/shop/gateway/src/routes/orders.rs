@@ -85,6 +85,7 @@ pub(crate) async fn create(
             amount: Some(body.amount.into()),
             payment_method: user.payment_method,
             idempotency,
+            is_repeat: false,
         };
         let call = edge.upstream.create_order(request);
         waypost_telemetry::with_context(in_tenant(&user.tenant_id), call).await

@@ -10,9 +10,9 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
 };
-use waypost_gateway::{Auth, Config, RateLimit, WhenAway};
+use waypost_gateway::{Auth, Config, RateLimit};
 use waypost_resilience::rate_limit::{Away, RateStore, Rule, Taken};
-use waypost_service::Limits;
+use waypost_service::{Limits, WhenAway};
 use waypost_settings::{ByteSize, Duration as Setting};
 
 #[tokio::test]

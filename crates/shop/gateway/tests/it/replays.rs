@@ -44,6 +44,22 @@ async fn every_failure_is_replayed_whole_and_never_as_retryable() {
 }
 
 #[tokio::test]
+async fn an_order_whose_answer_was_lost_is_asked_for_as_a_repeat() {
+    let shop = Shop::open();
+    let reply = shop.send(keyed("k", &json!({ "product_id": "prod-lost" }))).await;
+    assert_eq!((reply.status.as_u16(), reply.header("location")), (202, "/api/orders/order-5"), "{reply:?}");
+    assert_eq!(reply.header("idempotent-replayed"), "", "nobody was answered before");
+    let repeats = || -> Vec<bool> {
+        shop.services.created.lock().unwrap().iter().map(|request| request.is_repeat).collect()
+    };
+    assert_eq!(repeats(), [false, true]);
+    // A request of the client's own is none.
+    shop.send(keyed("other", &json!({}))).await;
+    shop.send(keyed("other", &json!({}))).await;
+    assert_eq!(repeats(), [false, true, false, false]);
+}
+
+#[tokio::test]
 async fn a_replay_needs_no_user_who_may_order() {
     for product in ["prod456", "prod-declined"] {
         for users in [Users::Away, Users::Silent, Users::Inactive] {

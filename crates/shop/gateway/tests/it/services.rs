@@ -118,6 +118,11 @@ impl order_service_server::OrderService for Services {
             "prod-slow" => {
                 order::Order { status: order::OrderStatus::Pending.into(), ..completed("order-3") }
             }
+            // It is accepted, and the answer to the first call is lost.
+            "prod-lost" if !request.is_repeat => return Err(Status::unavailable("the connection broke")),
+            "prod-lost" => {
+                order::Order { status: order::OrderStatus::Pending.into(), ..completed("order-5") }
+            }
             "prod-never" => std::future::pending().await,
             "prod-broken" => {
                 return Err(Status::internal("SELECT * FROM orders: disk I/O error at /var/lib"));

@@ -66,20 +66,26 @@ impl Store for PostgresStore {
     }
 
     fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write("reserve", request, |unit, request| Box::pin(reserve(unit, request))))
-    }
-
-    fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
+        let lock = lock(&request.order);
         Box::pin(
-            self.database.write("commit", (order, epoch), |unit, (order, epoch)| {
-                Box::pin(commit(unit, order, *epoch))
-            }),
+            self.database
+                .write_locked("reserve", lock, request, |unit, request| Box::pin(reserve(unit, request))),
         )
     }
 
+    fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
+        Box::pin(self.database.write_locked(
+            "commit",
+            lock(&order),
+            (order, epoch),
+            |unit, (order, epoch)| Box::pin(commit(unit, order, *epoch)),
+        ))
+    }
+
     fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool> {
-        Box::pin(self.database.write(
+        Box::pin(self.database.write_locked(
             "release",
+            lock(&order),
             (order, generation, epoch),
             |unit, (order, generation, epoch)| Box::pin(release(unit, order, *generation, *epoch)),
         ))
@@ -181,10 +187,6 @@ async fn reserve(unit: &mut Unit, request: &NewReservation) -> Result<Reservatio
         }
         (ReserveStep::Hold | ReserveStep::HoldInstead(_) | ReserveStep::Repeat, _) => {}
     }
-    // All lines or none: a refusal rolls the whole unit back.
-    for line in request.lines.iter() {
-        take(unit, line).await?;
-    }
     let reservation = Reservation {
         order: request.order.clone(),
         generation: request.generation,
@@ -199,7 +201,8 @@ async fn reserve(unit: &mut Unit, request: &NewReservation) -> Result<Reservatio
            INSERT INTO reservations (order_id, generation, state, expires_at, created_at, updated_at, lease_epoch) \
            VALUES ($1, $2, 'held', $3, $4, $4, $5)) \
          INSERT INTO reservation_lines (order_id, generation, product_id, quantity) \
-         SELECT $1, $2, product_id, quantity FROM unnest($6::text[], $7::bigint[]) AS line (product_id, quantity)",
+         SELECT $1, $2, product_id, quantity FROM unnest($6::text[], $7::bigint[]) AS line (product_id, quantity) \
+         JOIN products USING (product_id)",
         params![
             reservation.order.as_str(),
             i64::from(reservation.generation.number()),
@@ -211,6 +214,11 @@ async fn reserve(unit: &mut Unit, request: &NewReservation) -> Result<Reservatio
         ],
     )
     .await?;
+    // The stock last, since others wait for its row until this unit is committed. All lines or none: a refusal, also of a
+    // product that there is not, rolls the whole unit back.
+    for line in request.lines.iter() {
+        take(unit, line).await?;
+    }
     Ok(reservation)
 }
 
@@ -257,6 +265,8 @@ async fn commit(unit: &mut Unit, order: &OrderId, epoch: Epoch) -> Result<Reserv
         see(unit, &reservation, epoch).await?;
         return Ok(reservation);
     }
+    set_state(unit, &reservation, ReservationState::Committed, epoch).await?;
+    // The stock last, since others wait for its row until this unit is committed.
     unit.execute(
         "WITH line AS ( \
            SELECT product_id, quantity FROM reservation_lines JOIN stock USING (product_id) \
@@ -269,7 +279,6 @@ async fn commit(unit: &mut Unit, order: &OrderId, epoch: Epoch) -> Result<Reserv
         params![order.as_str(), i64::from(reservation.generation.number()), At(now.into())],
     )
     .await?;
-    set_state(unit, &reservation, ReservationState::Committed, epoch).await?;
     reservation.state = ReservationState::Committed;
     Ok(reservation)
 }
@@ -396,14 +405,13 @@ async fn see(unit: &mut Unit, newest: &Reservation, epoch: Epoch) -> Result<(), 
     Ok(())
 }
 
-/// The order's newest hold, with the order and the hold locked until the unit ends. Two statements: the second one sees what
-/// was committed while the first one waited.
+/// The lock of an order, which its units begin with: the first hold has no row yet that could be locked.
+fn lock(order: &OrderId) -> String {
+    format!(" order {order}")
+}
+
+/// The order's newest hold, locked until the unit ends, which has the order's lock.
 async fn newest(unit: &mut Unit, order: &OrderId) -> Result<Option<Reservation>, Error> {
-    unit.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' order ' || $1, 0))",
-        params![order.as_str()],
-    )
-    .await?;
     let stored = unit.query_optional(
         "SELECT generation, state, expires_at, lease_epoch FROM reservations WHERE order_id = $1 \
          ORDER BY generation DESC LIMIT 1 FOR UPDATE",

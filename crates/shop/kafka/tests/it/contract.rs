@@ -26,3 +26,19 @@ contract![
     a_revoked_partition_goes_with_the_next_poll,
     a_silent_consumer_loses_its_partitions,
 ];
+
+/// Retry topics are kept by the consume loop over every broker.
+mod with_retry_topics {
+    use std::sync::Arc;
+
+    use waypost_durable::broker::Broker as _;
+    use waypost_kafka::Kafka;
+
+    async fn kafka() -> Arc<Kafka> {
+        let broker = crate::kafka().await;
+        broker.ensure_topics(crate::retries::topics()).await.unwrap();
+        Arc::new(broker)
+    }
+
+    crate::retries::on_a_broker!(kafka);
+}

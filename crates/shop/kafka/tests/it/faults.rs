@@ -17,7 +17,7 @@ use crate::{LEASE, at, eventually, kafka, suite};
 
 /// What was handled, in order, by record id.
 #[derive(Clone, Default)]
-struct Handled(Arc<Mutex<Vec<Delivery>>>);
+pub(crate) struct Handled(Arc<Mutex<Vec<Delivery>>>);
 
 impl Handled {
     fn add(&self, delivery: &Delivery) {
@@ -37,14 +37,18 @@ impl Handled {
         counts
     }
 
-    async fn until(&self, count: usize) {
+    pub(crate) async fn until(&self, count: usize) {
         eventually("every record is handled", || async { (self.counts().len() >= count).then_some(()) })
             .await;
     }
 }
 
 /// A consume loop that handles each record in this time.
-fn consume_slowly(broker: &Kafka, handled: &Handled, time: Duration) -> (Arc<Notify>, JoinHandle<()>) {
+pub(crate) fn consume_slowly(
+    broker: &Kafka,
+    handled: &Handled,
+    time: Duration,
+) -> (Arc<Notify>, JoinHandle<()>) {
     let drain = Arc::new(Notify::new());
     let (ending, handled) = (Arc::clone(&drain), handled.clone());
     let mut subscription = Subscription::new(Arc::new(broker.clone()), "group", "t", &Telemetry::disabled());
@@ -64,13 +68,13 @@ fn consume_slowly(broker: &Kafka, handled: &Handled, time: Duration) -> (Arc<Not
     (drain, running)
 }
 
-async fn end((drain, running): (Arc<Notify>, JoinHandle<()>)) {
+pub(crate) async fn end((drain, running): (Arc<Notify>, JoinHandle<()>)) {
     drain.notify_one();
     running.await.unwrap();
 }
 
 /// Records of each key in the order in which they were first handled.
-fn assert_that_keys_keep_their_order(handled: &Handled) {
+pub(crate) fn assert_that_keys_keep_their_order(handled: &Handled) {
     let mut numbers: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for delivery in handled.all() {
         let number = delivery.record.header("number").unwrap().parse().unwrap();

@@ -15,7 +15,7 @@ use waypost_kafka::{ID_HEADER, Kafka, KafkaOptions};
 use crate::{kafka, options, suite, with_topics};
 
 /// The configuration of a client that knows nothing of ours.
-fn other_client(options: &KafkaOptions) -> ClientConfig {
+pub(crate) fn other_client(options: &KafkaOptions) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", options.brokers.join(",")).set("group.id", "other");
     config

@@ -7,7 +7,11 @@
 mod contract;
 mod dead_letters;
 mod faults;
+mod foreign;
 mod kafka_itself;
+mod leaderless;
+#[path = "../../../durable/tests/it/retries.rs"]
+mod retries;
 mod secured;
 #[path = "../../../durable/tests/it/suite.rs"]
 mod suite;

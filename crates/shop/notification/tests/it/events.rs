@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waypost_api::events::{ORDER_EVENTS_TOPIC, OrderEvent, OrderEventKind};
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions, Record, TopicSpec};
-use waypost_durable::consume::dead_letter_topic;
+use waypost_durable::consume::{RetryTopics, dead_letter_topic};
 use waypost_durable::{Files, Location, Storage};
 use waypost_notification::store::{SqliteStore, Store};
 use waypost_notification::{Config, Correlation, Parts, build};
@@ -56,6 +56,7 @@ impl Listening {
             telemetry: telemetry.handle().clone(),
             storage: Storage::Embedded(data.clone()),
             broker: Arc::clone(broker),
+            retries: RetryTopics::default(),
         };
         let (trigger, drain) = Drain::new();
         let app = build(config, parts).await.unwrap();

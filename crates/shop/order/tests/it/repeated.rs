@@ -2,17 +2,18 @@
 
 use crate::{
     fakes::Act,
-    shop::{Service, Shop, caller, code, error_of, usd, with_key},
+    shop::{PATIENCE, Service, Shop, caller, code, error_of, usd, with_key},
 };
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
-use waypost_api::order::v1::OrderStatus::Completed;
+use waypost_api::order::v1::OrderStatus::{Completed, Pending};
 use waypost_api::{
     ErrorCode,
     order::v1::{CreateOrderRequest, GetOrderByKeyRequest},
 };
 use waypost_durable::Files;
+use waypost_telemetry::testing::{TestTelemetry, wait_for};
 
 #[tokio::test]
 async fn a_repeated_request_gets_the_first_answer_and_makes_no_second_order() {
@@ -83,6 +84,80 @@ async fn a_request_whose_first_one_still_runs_is_asked_to_come_again() {
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.unwrap().order.unwrap().status(), Completed);
     assert!(shop.service.create(with_key("k1", 1)).await.unwrap().replayed);
+}
+
+/// The same call again, by a caller that had no answer to it.
+fn repeat(request: CreateOrderRequest) -> CreateOrderRequest {
+    CreateOrderRequest { is_repeat: true, ..request }
+}
+
+#[tokio::test]
+async fn a_caller_that_lost_the_answer_waits_for_the_order_that_still_runs() {
+    let shop = Shop::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let lost = shop.service.create(with_key("k1", 1));
+    let again = async {
+        shop.payments().script.called("authorize").await;
+        let joining = async { shop.service.create(repeat(with_key("k1", 1))).await.unwrap() };
+        let others = async {
+            // A client's own second request is told to come again meanwhile, and another request is another one.
+            assert_eq!(code(shop.service.create(with_key("k1", 1)).await), ErrorCode::IdempotencyKeyInUse);
+            let other = repeat(with_key("k1", 2));
+            assert_eq!(code(shop.service.create(other).await), ErrorCode::IdempotencyKeyReused);
+            gate.add_permits(1);
+        };
+        tokio::join!(joining, others).0
+    };
+    let (lost, again) = tokio::join!(lost, again);
+    let order = again.order.unwrap();
+    assert_eq!(order.status(), Completed);
+    assert_eq!(lost.unwrap().order.unwrap(), order);
+    assert_eq!(shop.payments().charged(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_lost_the_answer_is_told_how_its_order_stands() {
+    let shop = Shop::with(|config| config.max_wait = waypost_settings::Duration::from_millis(1)).await;
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let lost = shop.service.create(with_key("k1", 1)).await.unwrap().order.unwrap();
+    let again = shop.service.create(repeat(with_key("k1", 1))).await.unwrap();
+    assert!(!again.replayed, "no answer was given before");
+    let order = again.order.unwrap();
+    assert_eq!((&order.order_id, order.status()), (&lost.order_id, Pending));
+    gate.add_permits(1);
+    shop.service.reaches(&order.order_id, Completed).await;
+    assert!(shop.service.create(repeat(with_key("k1", 1))).await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn an_order_that_another_process_runs_is_waited_for_as_well() {
+    let shop = Shop::open().await;
+    let (telemetry, store) = (TestTelemetry::new("order-service"), Arc::clone(&shop.service.store));
+    let other = Service::over(&shop.neighbours.config(), telemetry, store);
+    let gate = Arc::new(Semaphore::new(0));
+    shop.payments().script.next("authorize", [Act::Waits(Arc::clone(&gate))]);
+    let lost = shop.service.create(with_key("k1", 1));
+    let again = async {
+        shop.payments().script.called("authorize").await;
+        let joining = async { other.create(repeat(with_key("k1", 1))).await.unwrap() };
+        let ending = async {
+            // It is asked for more than once before it ends.
+            wait_for(&[&shop.service.telemetry, &other.telemetry], PATIENCE, |spans| {
+                spans.iter().filter(|span| span.name() == "SELECT orders").count() > 3
+            })
+            .await
+            .unwrap();
+            gate.add_permits(1);
+        };
+        tokio::join!(joining, ending).0
+    };
+    let (lost, again) = tokio::join!(lost, again);
+    let order = again.order.unwrap();
+    assert_eq!(order.status(), Completed);
+    assert_eq!(lost.unwrap().order.unwrap(), order);
+    other.stop().await;
 }
 
 /// What GetOrderByKey is asked about a request.

@@ -293,6 +293,7 @@ pub(crate) fn order_for(user: &str) -> CreateOrderRequest {
         amount: Some(usd(999_900)),
         payment_method: "pm_card_ok".to_owned(),
         idempotency: None,
+        is_repeat: false,
     }
 }
 

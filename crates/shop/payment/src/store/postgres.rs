@@ -61,7 +61,8 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn begin(&self, intent: Intent) -> Answer<'_, Begun> {
-        Box::pin(self.database.write("begin", (intent, self.times), |unit, (intent, times)| {
+        let lock = lock(&intent.order);
+        Box::pin(self.database.write_locked("begin", lock, (intent, self.times), |unit, (intent, times)| {
             Box::pin(begin(unit, intent, times))
         }))
     }
@@ -72,35 +73,40 @@ impl Store for PostgresStore {
 
     fn admit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Option<Payment>> {
         Box::pin(self.database.write("admit", (order, epoch), |unit, (order, epoch)| {
-            Box::pin(async move {
-                lock(unit, order).await?;
-                admit(unit, order, *epoch).await
-            })
+            Box::pin(async move { admit(unit, order, *epoch).await })
         }))
     }
 
     fn give_up(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, Option<Payment>> {
+        let lock = lock(&order);
         let args = (order, generation, epoch, self.times);
-        Box::pin(self.database.write("give_up", args, |unit, (order, generation, epoch, times)| {
-            Box::pin(give_up(unit, order, *generation, *epoch, times))
-        }))
+        Box::pin(self.database.write_locked(
+            "give_up",
+            lock,
+            args,
+            |unit, (order, generation, epoch, times)| {
+                Box::pin(give_up(unit, order, *generation, *epoch, times))
+            },
+        ))
     }
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
+        let lock = lock(&order);
         let args = (order, generation, finding, self.times);
-        let unit = self.database.write("record", args, |unit, (order, generation, finding, times)| {
-            Box::pin(async move {
-                lock(unit, order).await?;
-                let payment = payment(unit, order, *generation).await?;
-                record(unit, &payment, finding, times).await
-            })
-        });
+        let unit =
+            self.database.write_locked("record", lock, args, |unit, (order, generation, finding, times)| {
+                Box::pin(async move {
+                    let payment = payment(unit, order, *generation).await?;
+                    record(unit, &payment, finding, times).await
+                })
+            });
         Box::pin(async move { Ok(unit.await??) })
     }
 
     fn begin_refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Answer<'_, BegunRefund> {
-        Box::pin(self.database.write(
+        Box::pin(self.database.write_locked(
             "begin_refund",
+            lock(&request.order),
             (request, epoch, self.times),
             |unit, (request, epoch, times)| Box::pin(begin_refund(unit, request, *epoch, times)),
         ))
@@ -159,18 +165,12 @@ impl Store for PostgresStore {
     }
 }
 
-/// Keeps everybody else from judging this order's payment until the unit ends.
-async fn lock(unit: &mut Unit, order: &OrderId) -> Result<(), Error> {
-    unit.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' order ' || $1, 0))",
-        params![order.as_str()],
-    )
-    .await?;
-    Ok(())
+/// The lock that keeps everybody else from judging this order's payment until the unit ends.
+fn lock(order: &OrderId) -> String {
+    format!(" order {order}")
 }
 
 async fn begin(unit: &mut Unit, intent: &Intent, times: &ReviewTimes) -> Result<Begun, Error> {
-    lock(unit, &intent.order).await?;
     let newest = newest(unit, &intent.order).await?;
     let voided = unit.query_optional(
         "SELECT generation, lease_epoch FROM voided_orders WHERE order_id = $1",
@@ -205,7 +205,6 @@ async fn give_up(
     epoch: Epoch,
     times: &ReviewTimes,
 ) -> Result<Option<Payment>, Error> {
-    lock(unit, order).await?;
     let now = Timestamp::from(unit.now().await?);
     let newest = newest(unit, order).await?;
     let step = domain::void(newest.as_ref(), generation);
@@ -273,7 +272,6 @@ async fn begin_refund(
     epoch: Option<Epoch>,
     times: &ReviewTimes,
 ) -> Result<BegunRefund, Error> {
-    lock(unit, &request.order).await?;
     let now = Timestamp::from(unit.now().await?);
     if let Some(epoch) = epoch {
         admit(unit, &request.order, epoch).await?;
@@ -335,7 +333,7 @@ async fn end_refund(
                 .map_err(|_| waypost_durable::Error::Malformed { what: "refunds.order_id" })
         });
     let Some(order) = order.await? else { return Err(malformed("refunds.step_key")) };
-    lock(unit, &order).await?;
+    unit.lock(&lock(&order)).await?;
     let Some((refund, payment)) = refund(unit, key).await? else { return Err(malformed("refunds.step_key")) };
     let number = i64::from(number);
     match outcome {

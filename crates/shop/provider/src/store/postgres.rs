@@ -59,7 +59,11 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>> {
-        Box::pin(self.database.write("execute", command, |unit, command| Box::pin(execute(unit, command))))
+        let lock = lock(&command.key);
+        Box::pin(
+            self.database
+                .write_locked("execute", lock, command, |unit, command| Box::pin(execute(unit, command))),
+        )
     }
 
     fn put_off(&self, command: Command, by: Duration) -> BoxFuture<'_, Result<bool, Error>> {
@@ -73,7 +77,11 @@ impl Store for PostgresStore {
     }
 
     fn work_off(&self, key: String) -> BoxFuture<'_, Result<Option<WorkedOff>, Error>> {
-        Box::pin(self.database.write("work-off", key, |unit, key| Box::pin(late_work::work_off(unit, key))))
+        Box::pin(
+            self.database.write_locked("work-off", lock(&key), key, |unit, key| {
+                Box::pin(late_work::work_off(unit, key))
+            }),
+        )
     }
 
     fn charge(&self, id: String) -> BoxFuture<'_, Result<Option<Charge>, Error>> {
@@ -159,13 +167,12 @@ impl Store for PostgresStore {
     }
 }
 
+/// The lock that keeps requests with the same key apart.
+fn lock(key: &str) -> String {
+    format!(" key {key}")
+}
+
 async fn execute(unit: &mut Unit, command: &Command) -> Result<Answer, Error> {
-    // Two statements: the second one sees what was committed while the first one waited.
-    unit.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || ' key ' || $1, 0))",
-        params![&command.key],
-    )
-    .await?;
     let seen = unit.query_optional(
         "SELECT fingerprint, answer::text FROM requests WHERE key = $1",
         params![&command.key],

@@ -4,12 +4,14 @@ use axum::Router;
 use http::StatusCode;
 use serde_json::json;
 use waypost_durable::Storage;
+use waypost_provider::faults::Faults;
 use waypost_provider::{Config, Parts, build};
 use waypost_telemetry::testing::{SpanTree, TestTelemetry};
 use waypost_test_client::{Answer, Request};
 
 pub(crate) async fn provider(config: &Config, telemetry: &TestTelemetry) -> Router {
-    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral() };
+    let faults = Faults::new(config.faults.clone());
+    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral(), faults };
     build(config, parts).await.unwrap().router
 }
 

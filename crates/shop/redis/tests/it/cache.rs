@@ -12,7 +12,7 @@ use crate::{Redis, settings, shared, until};
 
 const CODEC: Codec<String> = Codec {
     encode: |value| Some(value.clone().into_bytes()),
-    decode: |bytes| String::from_utf8(bytes.to_vec()).ok(),
+    decode: |_, bytes| String::from_utf8(bytes.to_vec()).ok(),
 };
 
 const LONG: Duration = Duration::from_mins(10);

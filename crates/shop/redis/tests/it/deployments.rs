@@ -16,7 +16,7 @@ use crate::{Redis, keep, settings, shown, until};
 
 const CODEC: Codec<String> = Codec {
     encode: |value| Some(value.clone().into_bytes()),
-    decode: |bytes| String::from_utf8(bytes.to_vec()).ok(),
+    decode: |_, bytes| String::from_utf8(bytes.to_vec()).ok(),
 };
 
 fn rule() -> Rule {

@@ -3,6 +3,7 @@
 
 mod cache;
 mod deployments;
+mod failures;
 mod rates;
 mod trouble;
 

@@ -1,9 +1,11 @@
 //! Where users are kept: each method is one atomic unit. What every store has to keep is in `tests/it/store.rs`.
 
+mod changes;
 mod content;
 mod postgres;
 mod sqlite;
 
+pub use changes::{Change, Changes};
 pub use content::CONTENT;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
@@ -49,6 +51,12 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// A user with the hash of the password.
     fn account(&self, id: UserId) -> Answer<'_, Option<NewUser>>;
+
+    /// Hears of changes of users from now on, whoever makes them. `None` where nobody beside this process can make any: it makes
+    /// none.
+    ///
+    /// Must be called inside a tokio runtime.
+    fn changes(&self) -> Option<Changes>;
 
     /// Fails when the store cannot be read.
     fn ping(&self) -> Answer<'_, ()>;

@@ -5,7 +5,7 @@ use waypost_durable::postgres::{Database, PostgresMigrator, Row, Server, params}
 use waypost_durable::{BoxFuture, Migration};
 use waypost_telemetry::Telemetry;
 
-use super::{Answer, Store};
+use super::{Answer, Changes, Store};
 use crate::Error;
 use crate::domain::{NewUser, User};
 
@@ -13,8 +13,13 @@ use crate::domain::{NewUser, User};
 const DATABASE: &str = "user";
 
 /// The schema.
-const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_users", include_str!("../../migrations/postgres/0001_users.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_users", include_str!("../../migrations/postgres/0001_users.sql")),
+    Migration::new("0002_changes", include_str!("../../migrations/postgres/0002_changes.sql")),
+];
+
+/// The topic on which the schema says which user was changed, by triggers.
+const CHANGES: &str = "changes";
 
 /// Users in one schema of a PostgreSQL server.
 #[derive(Clone, Debug)]
@@ -91,6 +96,10 @@ impl Store for PostgresStore {
                 Ok(found.await?)
             })
         }))
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        Some(Changes::heard(self.database.listen(CHANGES)))
     }
 
     fn ping(&self) -> Answer<'_, ()> {

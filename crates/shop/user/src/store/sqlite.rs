@@ -5,7 +5,7 @@ use waypost_api::UserId;
 use waypost_durable::{BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator};
 use waypost_telemetry::Telemetry;
 
-use super::{Answer, Store};
+use super::{Answer, Changes, Store};
 use crate::Error;
 use crate::domain::{NewUser, User};
 
@@ -83,6 +83,10 @@ impl Store for SqliteStore {
                 |row| Ok(NewUser { user: user_of_row(row)?, password_hash: row.get(7)? }),
             )?)
         }))
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        None
     }
 
     fn ping(&self) -> Answer<'_, ()> {

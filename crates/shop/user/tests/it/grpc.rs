@@ -9,6 +9,7 @@ use waypost_api::user::v1::{AuthenticateRequest, GetUserRequest, user_service_cl
 use waypost_api::{Error, ErrorCode};
 use waypost_cache::Memory;
 use waypost_durable::Storage;
+use waypost_resilience::throttle::Failures;
 use waypost_service::{Drain, DrainTrigger, Limits, bind, serve};
 use waypost_telemetry::grpc::TracedChannel;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
@@ -25,7 +26,9 @@ struct Running {
 async fn start(config: Config) -> Running {
     let telemetry = TestTelemetry::new("user-service");
     let cache = Arc::new(Memory::new(config.cache_capacity, config.cache_time.get()));
-    let parts = Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral(), cache };
+    let failures = Arc::new(Failures::new(config.login_rule()));
+    let parts =
+        Parts { telemetry: telemetry.handle().clone(), storage: Storage::ephemeral(), cache, failures };
     let app = build(&Config { seed: true, ..config }, parts).await.unwrap();
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let target = format!("http://{}", listener.address());

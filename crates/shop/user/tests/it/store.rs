@@ -2,12 +2,14 @@
 
 mod plans;
 
+use std::time::Duration;
+
 use waypost_durable::Files;
 use waypost_durable::postgres::testing;
 use waypost_telemetry::Telemetry;
 use waypost_test_servers::postgres;
 use waypost_user::domain::{NewUser, User};
-use waypost_user::store::{PostgresStore, SqliteStore, Store};
+use waypost_user::store::{Change, PostgresStore, SqliteStore, Store};
 
 macro_rules! on_each_store {
     ($($test:ident)*) => {
@@ -61,6 +63,45 @@ async fn a_user_is_read_as_it_was_added_and_not_changed_by_a_second_seeding(stor
     let account = store.account(id()).await.unwrap().unwrap();
     assert_eq!((account.user, account.password_hash.as_str()), (ada("Ada").user, "$argon2id$secret"));
     assert!(store.user("nobody".parse().unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn everybody_hears_of_a_user_who_is_changed_when_that_is_committed() {
+    let database = postgres::Database::create();
+    let server = testing::server(&database.url());
+    let open = async || PostgresStore::open(&server, &Telemetry::disabled()).await.unwrap();
+    let (one, other) = (open().await, open().await);
+    let mut all = [one.changes().unwrap(), other.changes().unwrap()];
+    let mut heard = async || {
+        let mut heard = Vec::new();
+        for changes in &mut all {
+            heard.push(tokio::time::timeout(Duration::from_secs(30), changes.next()).await.unwrap().unwrap());
+        }
+        assert_eq!(heard[0], heard[1]);
+        heard.remove(0)
+    };
+    assert_eq!(heard().await, Change::Any, "what was before is not known");
+    one.add_users(vec![ada("Ada")]).await.unwrap();
+    let mut stranger = postgres::Session::connect(&database.url()).await;
+    // Nothing is said of what is not committed, and of a new user there is no copy.
+    stranger.execute("BEGIN; UPDATE waypost_user.users SET name = 'Nobody'; ROLLBACK").await;
+    stranger.execute("UPDATE waypost_user.users SET is_active = true WHERE user_id = 'ada'").await;
+    assert_eq!(heard().await, Change::Of("ada".parse().unwrap()));
+    stranger.execute("DELETE FROM waypost_user.users").await;
+    assert_eq!(heard().await, Change::Of("ada".parse().unwrap()));
+    stranger.execute("TRUNCATE waypost_user.users").await;
+    assert_eq!(heard().await, Change::Any);
+
+    // What is said while nobody is connected is missed, and that is known.
+    stranger
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    assert_eq!(heard().await, Change::Any);
+    one.close().await;
+    other.close().await;
 }
 
 #[test]

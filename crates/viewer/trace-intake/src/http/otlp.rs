@@ -25,7 +25,8 @@ use axum::{
     routing::post,
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tonic::Code;
 
 pub(crate) fn router(intake: &Intake) -> Router {
     let door = |signal| {
@@ -37,7 +38,23 @@ pub(crate) fn router(intake: &Intake) -> Router {
         .route("/v1/traces", door(Signal::Traces))
         .route("/v1/logs", door(Signal::Logs))
         .route("/v1/metrics", door(Signal::Metrics))
+        .method_not_allowed_fallback(async |headers: HeaderMap| {
+            no_door(&headers, StatusCode::METHOD_NOT_ALLOWED, "send records by POST")
+        })
+        .fallback(async |headers: HeaderMap| {
+            no_door(&headers, StatusCode::NOT_FOUND, "send to /v1/traces, /v1/logs or /v1/metrics")
+        })
         .with_state(intake.clone())
+}
+
+/// "The response body for all HTTP 4xx and HTTP 5xx responses MUST be a Protobuf-encoded Status message"
+/// (<https://opentelemetry.io/docs/specs/otlp/#failures-1>), or its JSON.
+fn no_door(headers: &HeaderMap, status: StatusCode, reason: &str) -> Response {
+    let code = Code::Unimplemented;
+    if let Ok(Some(Format::Protobuf)) = format(headers) {
+        return response(status, Format::Protobuf, messages::status(code, reason, None));
+    }
+    response(status, Format::Json, messages::status_json(code, reason).to_string().into())
 }
 
 async fn answer(intake: &Intake, signal: Signal, request: Request) -> Response {

@@ -21,7 +21,8 @@ const MISSING_TYPE: &str = "the content-type is missing";
 
 pub(crate) fn router(intake: &Intake) -> Router {
     Router::new()
-        .route("/api/v2/spans", post(answer))
+        // A page of another origin asks first; the layer around this answers it where the origin is allowed.
+        .route("/api/v2/spans", post(answer).options(no_page))
         .route("/api/v1/spans", any(gone))
         .with_state(intake.clone())
 }
@@ -58,6 +59,13 @@ fn failure(intake: &Intake, refused: &Refused) -> Response {
     if refused.is_retryable() {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after(intake.shared.retry_after));
     }
+    response
+}
+
+async fn no_page() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD,POST"));
     response
 }
 

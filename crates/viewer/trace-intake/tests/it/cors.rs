@@ -10,7 +10,11 @@ use waypost_trace_store::TraceStore as _;
 const SHOP: &str = "https://shop.example";
 
 async fn preflight(door: &Door, origin: &str) -> Answer {
-    let call = Request::new("OPTIONS", "/v1/traces").header("origin", origin);
+    preflight_of(door, "/v1/traces", origin).await
+}
+
+async fn preflight_of(door: &Door, path: &str, origin: &str) -> Answer {
+    let call = Request::new("OPTIONS", path).header("origin", origin);
     let call = call.header("access-control-request-method", "POST");
     call.header("access-control-request-headers", "content-type,x-tenant").send(door.address).await
 }
@@ -49,6 +53,23 @@ async fn an_origin_that_is_set_may_send_and_no_other() {
         assert_eq!(preflight(&door, other).await.header("access-control-allow-origin"), "");
         assert_eq!(post(&door, other).await.header("access-control-allow-origin"), "");
     }
+}
+
+#[tokio::test]
+async fn the_door_of_zipkin_answers_pages_as_that_of_otlp_does() {
+    let settings = Settings { cors_origins: vec![SHOP.to_owned()], ..Settings::default() };
+    // Beside its queries, as the viewer serves it.
+    let queries = axum::Router::new().route("/api/v2/spans", axum::routing::get(async || "[]"));
+    let door = Door::open(intake(memory(), &settings).zipkin().merge(queries.clone()));
+    let answer = preflight_of(&door, "/api/v2/spans", SHOP).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(answer.header("access-control-allow-origin"), SHOP);
+    let other = preflight_of(&door, "/api/v2/spans", "https://other.example").await;
+    assert_eq!(other.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(other.header("access-control-allow-origin"), "");
+    let closed = Door::open(intake(memory(), &Settings::default()).zipkin().merge(queries));
+    let answer = preflight_of(&closed, "/api/v2/spans", SHOP).await;
+    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD,POST"));
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use waypost_trace_model::{
 };
 use waypost_trace_statistics::Statistics;
 use waypost_trace_store::{
-    AppendError, Columns, Found, Ledger, MemoryStore, Query, ReadError, Receipt, SpanFilter, Survey,
-    Surveyed, TraceStore, Usage,
+    AppendError, Columns, Found, FoundLogs, Ledger, LogQuery, MemoryStore, Query, ReadError, Receipt,
+    SpanFilter, Survey, Surveyed, TraceStore, Usage,
 };
 
 /// What a fake store does with a batch that has records.
@@ -86,6 +86,9 @@ impl TraceStore for FakeStore {
         Err(ReadError::Closed)
     }
     fn spans(&self, _: TraceId, _: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
+        Err(ReadError::Closed)
+    }
+    fn logs(&self, _: &LogQuery) -> Result<FoundLogs, ReadError> {
         Err(ReadError::Closed)
     }
     fn traces(&self, _: &[TraceId]) -> Result<Vec<Trace>, ReadError> {

@@ -184,3 +184,25 @@ async fn other_formats_encodings_methods_and_paths_are_refused() {
     assert_eq!(answer.header("allow"), "POST");
     assert_eq!(Request::post("/v1/profiles").send(door.address).await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn what_is_no_door_is_answered_by_a_status_too() {
+    let door = Door::open(intake(memory(), &Settings::default()).otlp_http());
+    for (call, status) in [
+        (Request::post("/v1/nothing"), StatusCode::NOT_FOUND),
+        (Request::get("/v1/traces"), StatusCode::METHOD_NOT_ALLOWED),
+        (Request::new("PUT", "/v1/logs"), StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let answer = call.clone().header("content-type", JSON).send(door.address).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, JSON));
+        assert!(
+            answer.json["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{}",
+            answer.text()
+        );
+        let answer = call.header("content-type", PROTOBUF).send(door.address).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, PROTOBUF));
+        // Field 1 is the code, 2 the message.
+        assert!(answer.bytes.starts_with(&[0x08, 12, 0x12]), "{:?}", answer.bytes);
+    }
+}

@@ -102,3 +102,56 @@ async fn what_is_refused_is_told_in_a_sentence() {
         StatusCode::ACCEPTED
     );
 }
+
+/// The trace of spans that were sent as JSON.
+async fn kept(number: u64, spans: &serde_json::Value) -> Vec<waypost_trace_model::Span> {
+    let store = memory();
+    let door = Door::open(intake(store.clone(), &Settings::default()).zipkin());
+    let answer = Request::post("/api/v2/spans").body(spans.to_string()).send(door.address).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    store.traces(&[trace(number)]).unwrap().remove(0).spans
+}
+
+#[tokio::test]
+async fn a_span_without_a_time_is_not_of_1970() {
+    let (id, at) = (trace(1).to_string(), 1_790_000_000_000_000_u64);
+    let client =
+        serde_json::json!({"traceId": id, "id": "a", "kind": "CLIENT", "timestamp": at, "duration": 8000});
+    let server = |more: serde_json::Value| {
+        let mut span = serde_json::json!({"traceId": id, "id": "a", "kind": "SERVER", "shared": true});
+        span.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        span
+    };
+    let starts = |spans: &[waypost_trace_model::Span]| {
+        let mut starts: Vec<u64> = spans.iter().map(|span| span.start / 1000).collect();
+        starts.sort_unstable();
+        starts
+    };
+    let by_client = kept(1, &serde_json::json!([client, server(serde_json::json!({}))])).await;
+    assert_eq!(starts(&by_client), [at, at], "the other half says when");
+    let annotations = serde_json::json!({"annotations": [{"timestamp": at + 7, "value": "b"}, {"timestamp": at + 3, "value": "a"}]});
+    let by_annotation = kept(1, &serde_json::json!([server(annotations), client])).await;
+    assert_eq!(starts(&by_annotation), [at, at + 3], "its first annotation says when");
+    let below = serde_json::json!({"traceId": id, "id": "b", "parentId": "a", "duration": 5});
+    let by_parent = kept(1, &serde_json::json!([below, client])).await;
+    assert_eq!(starts(&by_parent), [at, at], "its parent says when");
+    let before = waypost_trace_store::now();
+    let by_arrival = kept(1, &serde_json::json!([below])).await;
+    assert!((before..=waypost_trace_store::now()).contains(&by_arrival[0].start), "nothing says when");
+    assert_eq!(by_arrival[0].duration(), 5_000);
+    let sent_back = waypost_trace_model::zipkin::spans_to_json(&by_arrival);
+    assert_eq!(sent_back[0].get("timestamp"), None, "it goes out as it came: {sent_back}");
+}
+
+#[tokio::test]
+async fn a_time_in_nanoseconds_is_one_and_goes_out_as_it_came() {
+    let at = 1_790_000_000_123_456_789_u64;
+    let span = serde_json::json!([{"traceId": trace(1).to_string(), "id": "a", "timestamp": at, "tags": {"zipkin.timestamp": "mine"}}]);
+    let kept = kept(1, &span).await;
+    assert_eq!(kept[0].start, at);
+    let sent_back = waypost_trace_model::zipkin::spans_to_json(&kept);
+    assert_eq!(
+        (&sent_back[0]["timestamp"], &sent_back[0]["tags"]),
+        (&at.into(), &serde_json::json!({"zipkin.timestamp": "mine"}))
+    );
+}

@@ -118,7 +118,7 @@ impl Number for u64 {
             Scalar::Float(number) if number.fract() == 0.0 && (0.0..TWO_TO_THE_64).contains(&number) => {
                 Some(number as u64)
             }
-            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Text(text) => text.parse().ok().or_else(|| whole(text)?.try_into().ok()),
             Scalar::Float(_) | Scalar::Bool(_) => None,
         }
     }
@@ -135,10 +135,37 @@ impl Number for i64 {
             {
                 Some(number as i64)
             }
-            Scalar::Text(text) => text.parse().ok(),
+            Scalar::Text(text) => text.parse().ok().or_else(|| whole(text)?.try_into().ok()),
             Scalar::Float(_) | Scalar::Bool(_) => None,
         }
     }
+}
+
+/// A whole number that is written with a point or an exponent, as protobuf's JSON allows within quotes too; exact, as no
+/// floating point is between. `None` for what is not whole, or has more than 20 digits.
+fn whole(text: &str) -> Option<i128> {
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (sign, digits) = digits.strip_prefix('-').map_or((1, digits), |digits| (-1, digits));
+    let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = !integer.is_empty() && (!fraction.is_empty() || !digits.contains('.'));
+    if !is_number || !integer.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let all = format!("{integer}{fraction}");
+    let point = i64::try_from(integer.len()).ok()? + i64::from(exponent);
+    let significant = all.trim_start_matches('0');
+    // Where the point is, from the first digit that counts.
+    let point = point - i64::try_from(all.len() - significant.len()).ok()?;
+    let significant = significant.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let length = i64::try_from(significant.len()).ok()?;
+    let zeros = u32::try_from(point - length).ok().filter(|_| point <= 20)?;
+    significant.parse::<i128>().ok()?.checked_mul(10_i128.pow(zeros))?.checked_mul(sign)
 }
 
 impl Number for u32 {
@@ -322,5 +349,45 @@ impl<F: FnOnce(Scalar<'_>) -> Result<T, &'static str>, T> Visitor<'_> for FromAn
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
         self.convert(Scalar::Text(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn whole_numbers_are_read_in_every_way_to_write_them() {
+        for (text, number) in [
+            ("1e3", 1000),
+            ("1E3", 1000),
+            ("1e+3", 1000),
+            ("-1.5e1", -15),
+            ("100000.000", 100_000),
+            ("1200e-2", 12),
+            ("0e99999", 0),
+            ("0.0", 0),
+            ("00012e0", 12),
+            ("18446744073709551615e0", i128::from(u64::MAX)),
+            ("1.8446744073709551615e19", i128::from(u64::MAX)),
+        ] {
+            assert_eq!(whole(text), Some(number), "{text}");
+        }
+        for text in ["", "e3", "1e", "1.5", "1e-1", "1.", ".5e1", "1e3.0", "1e99", "--1", "1_0", "+ 1", "NaN"]
+        {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_with_its_point_moved_is_the_same_number(number: i64, places in 0_usize..25) {
+            let digits = format!("{:0>30}", number.unsigned_abs());
+            let (integer, fraction) = digits.split_at(30 - places);
+            let sign = if number < 0 { "-" } else { "" };
+            let text = if fraction.is_empty() { format!("{sign}{integer}e0") } else { format!("{sign}{integer}.{fraction}e{places}") };
+            prop_assert_eq!(whole(&text), Some(i128::from(number)), "{}", text);
+        }
     }
 }

@@ -13,7 +13,12 @@ use std::{net::IpAddr, str::FromStr};
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Batch, DecodeError> {
     let mut spans = Spans::default();
     let context = json::read_items(bytes, limits, &mut spans)?;
-    Ok(Batch { spans: spans.kept, logs: Vec::new(), refused: context.admission.into_refusals(), wire: None })
+    Ok(Batch {
+        spans: spans.finish(),
+        logs: Vec::new(),
+        refused: context.admission.into_refusals(),
+        wire: None,
+    })
 }
 
 impl Items for Spans {

@@ -7,6 +7,8 @@
 //!   and `otel.scope.version`, with which OpenTelemetry's exporters say so, are understood as well;
 //! - the rest of the endpoints becomes `network.local.address` and `.port`, `peer.service`, `network.peer.address` and
 //!   `.port`, and `debug` and `shared` become `zipkin.debug` and `zipkin.shared`;
+//! - a span without a timestamp is placed by its annotations, or by what else the request has of its trace; a timestamp
+//!   that cannot be microseconds is taken for nanoseconds; either is in `zipkin.timestamp` as it was sent;
 //! - both halves of a shared span are kept, with the id that they share.
 //!
 //! The schema of the scope tells such a span from others ([`SCHEMA_URL`]), so that [`spans_to_json`] gives back what came,

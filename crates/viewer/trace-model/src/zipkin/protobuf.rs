@@ -15,7 +15,7 @@ pub(super) fn decode(bytes: &Bytes, limits: &Limits) -> Result<Batch, DecodeErro
     let mut admission = Admission::new(limits);
     let mut spans = Spans::default();
     list(Reader::new(bytes), &mut admission, &mut spans)?;
-    Ok(Batch { spans: spans.kept, logs: Vec::new(), refused: admission.into_refusals(), wire: None })
+    Ok(Batch { spans: spans.finish(), logs: Vec::new(), refused: admission.into_refusals(), wire: None })
 }
 
 fn list(mut reader: Reader<'_>, admission: &mut Admission<'_>, spans: &mut Spans) -> Result<(), Stop> {

@@ -68,11 +68,18 @@ pub(super) const REMOTE_PORT: PartName = PartName { plain: "network.peer.port", 
 pub(super) const REMOTE_IPV6: &str = "zipkin.remote.ipv6";
 pub(super) const DEBUG: &str = "zipkin.debug";
 pub(super) const SHARED: &str = "zipkin.shared";
+/// The timestamp as it was sent, where the span's start is not that: 0 when there was none.
+pub(super) const TIMESTAMP: &str = "zipkin.timestamp";
+
+/// Microseconds that cannot be told in nanoseconds: beyond the year 2554. A tracer that sends so many means nanoseconds.
+const MOST_MICROSECONDS: u64 = u64::MAX / 1000;
 
 /// The spans of one request as they come out of a decoder.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
     pub(super) kept: Vec<Span>,
+    /// Places in `kept` of spans that do not say when they began.
+    unplaced: Vec<usize>,
     resources: HashMap<Text, Arc<Resource>>,
     scopes: HashMap<(Text, Text), Arc<Scope>>,
 }
@@ -89,7 +96,12 @@ impl Spans {
         let (trace_id, service) = (fields.trace_id, fields.local.service.clone());
         let span = refused.map_or_else(|| self.span(fields, admission), Err);
         match span {
-            Ok(span) => self.kept.push(span),
+            Ok(span) => {
+                if span.start == 0 {
+                    self.unplaced.push(self.kept.len());
+                }
+                self.kept.push(span);
+            }
             Err(reason) => {
                 admission.give_back(before);
                 let unknown = Text::from_static(Resource::UNKNOWN_SERVICE);
@@ -104,7 +116,7 @@ impl Spans {
         let span_id = fields.id.ok_or(RefusalReason::InvalidId)?;
         let status = status(&fields.tags, admission.limits.text_length);
         let scope = self.scope(&fields.tags, admission.limits.text_length);
-        let start = fields.timestamp.saturating_mul(1000);
+        let start = start(&fields);
         for (key, value) in parts(&fields) {
             admission.attribute(fields.tags.len())?;
             fields.tags.push(Attribute { key: Text::from_static(key), value });
@@ -129,6 +141,31 @@ impl Spans {
             resource: self.resource(fields.local.service, admission)?,
             scope,
         })
+    }
+
+    /// All that are kept. The time of a span is optional; one that neither it nor its annotations say is taken from the
+    /// other half of the call, else from the parent, else from the earliest span of the trace, as far as this request has
+    /// them. What is left begins at 0.
+    pub(super) fn finish(mut self) -> Vec<Span> {
+        if self.unplaced.is_empty() {
+            return self.kept;
+        }
+        let mut starts: HashMap<(TraceId, SpanId), u64> = HashMap::new();
+        let mut earliest: HashMap<TraceId, u64> = HashMap::new();
+        for span in self.kept.iter().filter(|span| span.start > 0) {
+            starts.entry((span.trace_id, span.span_id)).or_insert(span.start);
+            let first = earliest.entry(span.trace_id).or_insert(span.start);
+            *first = span.start.min(*first);
+        }
+        for place in self.unplaced {
+            let Some(span) = self.kept.get_mut(place) else { continue };
+            let of = |id: SpanId| starts.get(&(span.trace_id, id)).copied();
+            let start = of(span.span_id).or_else(|| of(span.parent_span_id?));
+            let start = start.or_else(|| earliest.get(&span.trace_id).copied()).unwrap_or(0);
+            span.end = start.saturating_add(span.duration());
+            span.start = start;
+        }
+        self.kept
     }
 
     fn resource(
@@ -158,6 +195,15 @@ impl Spans {
             Arc::new(Scope { name: name.clone(), version: version.clone(), schema_url, ..Scope::default() })
         });
         Arc::clone(scope)
+    }
+}
+
+/// When it began, in nanoseconds since 1970: as it says, else its first annotation; 0 when neither is known.
+fn start(fields: &Fields) -> u64 {
+    match fields.timestamp {
+        0 => fields.annotations.iter().map(|event| event.time).filter(|time| *time > 0).min().unwrap_or(0),
+        nanoseconds if nanoseconds > MOST_MICROSECONDS => nanoseconds,
+        microseconds => microseconds * 1000,
     }
 }
 
@@ -203,6 +249,9 @@ fn parts(fields: &Fields) -> Vec<(&'static str, Value)> {
         if let (Some(_), Some(address)) = (endpoint.ipv4, endpoint.ipv6) {
             parts.push((name, Value::Text(Text::from(address.to_string()))));
         }
+    }
+    if fields.timestamp == 0 || fields.timestamp > MOST_MICROSECONDS {
+        parts.push((TIMESTAMP, i64::try_from(fields.timestamp).map_or(Value::Empty, Value::Int)));
     }
     for (name, is_set) in [(DEBUG, fields.debug), (SHARED, fields.shared)] {
         if is_set {

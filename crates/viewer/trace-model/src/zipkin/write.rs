@@ -4,7 +4,7 @@ use super::{
     SCHEMA_URL,
     span::{
         DEBUG, LOCAL_ADDRESS, LOCAL_IPV6, LOCAL_PORT, PartName, REMOTE_ADDRESS, REMOTE_IPV6, REMOTE_PORT,
-        REMOTE_SERVICE, SHARED,
+        REMOTE_SERVICE, SHARED, TIMESTAMP,
     },
 };
 use crate::{Attribute, Event, Kind, Span, StatusCode, Value};
@@ -29,7 +29,7 @@ fn write_span(span: &Span) -> serde_json::Value {
         object.insert("kind".to_owned(), json!(span.kind.name().to_ascii_uppercase()));
     }
     insert_text(&mut object, "name", &span.name);
-    insert_number(&mut object, "timestamp", span.start / 1000);
+    insert_number(&mut object, "timestamp", timestamp(span));
     // Zipkin rounds up what is less than a microsecond; zero would mean that nobody knows.
     let duration = span.duration();
     insert_number(&mut object, "duration", if duration == 0 { 0 } else { (duration / 1000).max(1) });
@@ -44,9 +44,26 @@ fn write_span(span: &Span) -> serde_json::Value {
     object.into()
 }
 
+/// In microseconds; of a span that came in Zipkin's format, as it was sent.
+fn timestamp(span: &Span) -> u64 {
+    let is_zipkin = span.scope.schema_url == SCHEMA_URL;
+    let mark = span.attributes.iter().find(|attribute| is_zipkin && is_timestamp(attribute));
+    match mark.map(|attribute| &attribute.value) {
+        Some(Value::Int(sent)) => u64::try_from(*sent).unwrap_or(0),
+        Some(_) => span.start,
+        None => span.start / 1000,
+    }
+}
+
+/// The mark of a timestamp, and not a tag of that name, which is a text.
+fn is_timestamp(attribute: &Attribute) -> bool {
+    &*attribute.key == TIMESTAMP && attribute.value.as_text().is_none()
+}
+
 /// What came in Zipkin's format goes out as it came.
 fn from_zipkin(span: &Span, object: &mut Object) {
-    let mut rest: Vec<&Attribute> = span.attributes.iter().collect();
+    let mut rest: Vec<&Attribute> =
+        span.attributes.iter().filter(|attribute| !is_timestamp(attribute)).collect();
     let mut local = Object::new();
     if !span.resource.attributes.is_empty() {
         insert_text(&mut local, "serviceName", &span.resource.service);

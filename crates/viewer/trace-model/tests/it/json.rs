@@ -361,3 +361,30 @@ fn what_is_no_request_says_where_and_why() {
 fn a_resource_without_a_service_is_unknown() {
     assert_eq!(&**one(json!({})).service(), Resource::UNKNOWN_SERVICE);
 }
+
+#[test]
+fn a_whole_number_within_quotes_may_have_an_exponent() {
+    let span = one(json!({
+        "startTimeUnixNano": "1.79e18", "endTimeUnixNano": "1790000000000000001e0",
+        "attributes": [{"key": "n", "value": {"intValue": "1e3"}}, {"key": "m", "value": {"intValue": "-25.0"}}],
+    }));
+    assert_eq!((span.start, span.end), (1_790_000_000_000_000_000, 1_790_000_000_000_000_001));
+    let values: Vec<&Value> = span.attributes.iter().map(|attribute| &attribute.value).collect();
+    assert_eq!(values, [&Value::Int(1000), &Value::Int(-25)]);
+    for text in ["1e-1", "1.5", "1e99", "e1"] {
+        assert!(fault(json!({"startTimeUnixNano": text})).contains("not whole"), "{text}");
+    }
+}
+
+#[test]
+fn a_failure_by_its_short_name_is_a_failure() {
+    for (code, expected) in [
+        ("ERROR", StatusCode::Error),
+        ("error", StatusCode::Error),
+        ("OK", StatusCode::Ok),
+        ("nonsense", StatusCode::Unset),
+    ] {
+        assert_eq!(one(json!({"status": {"code": code}})).status.code, expected, "{code}");
+    }
+    assert_eq!(one(json!({"kind": "SERVER"})).kind, Kind::Server);
+}

@@ -180,7 +180,7 @@ fn the_library_that_an_exporter_names_is_the_scope() {
 
 #[test]
 fn tags_that_are_numbers_become_texts() {
-    let span = one(json!({"tags": {"a": 1, "b": -1, "c": 1.5, "d": false, "e": null}}));
+    let span = one(json!({"timestamp": 1, "tags": {"a": 1, "b": -1, "c": 1.5, "d": false, "e": null}}));
     assert_eq!(span.attributes, [text("a", "1"), text("b", "-1"), text("c", "1.5"), text("d", "false")]);
 }
 

@@ -21,7 +21,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     future::Future,
@@ -206,14 +206,33 @@ async fn transform(
         let body = body
             .map_err(|refused| Error::UnreadBody { status: refused.status(), reason: refused.body_text() })?;
         let write = move |_: &dyn TraceStore| {
-            let batch = traces_from_json(&body, &Limits::default())
-                .map_err(|error| Error::Body(error.to_string()))?;
+            let mut batch = Batch::default();
+            for document in documents(&body)? {
+                let read = traces_from_json(document, &Limits::default())
+                    .map_err(|error| Error::Body(error.to_string()))?;
+                batch.spans.extend(read.spans);
+                batch.refused.extend(read.refused);
+            }
             drop(body);
             transformed(batch)
         };
         reads.ask(write).await
     };
     reply(&reads, query, answer).await
+}
+
+/// The documents of a body: one, or one a line, as the OpenTelemetry Collector's file exporter writes them.
+fn documents(body: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<IgnoredAny>();
+    let mut documents = Vec::new();
+    let mut from = 0;
+    while let Some(read) = stream.next() {
+        read.map_err(|error| Error::Body(error.to_string()))?;
+        let to = stream.byte_offset();
+        documents.push(body.get(from..to).unwrap_or_default());
+        from = to;
+    }
+    Ok(documents)
 }
 
 fn transformed(batch: Batch) -> Result<Written, Error> {

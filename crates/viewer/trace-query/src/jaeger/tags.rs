@@ -70,15 +70,18 @@ pub(crate) fn of_attributes<'a>(
     tags
 }
 
-/// A span's attributes as tags, with what Jaeger has no field for: the scope before them; kind, status and trace state
-/// after them.
+/// A span's attributes as tags, with what Jaeger has no field for: scope, kind, status and trace state. By key unless they
+/// are wanted raw; of equal keys an attribute comes last, so that a reader of one sees what the span is.
 pub(crate) fn of_span(span: &Span, is_raw: bool) -> Vec<Tag<'_>> {
     let mut tags = Vec::with_capacity(span.attributes.len() + 7);
     let named = [("otel.scope.name", &span.scope.name), ("otel.scope.version", &span.scope.version)];
     tags.extend(
         named.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| Tag::text(key, &**text)),
     );
-    tags.extend(of_attributes(span.attributes.iter(), is_raw));
+    let attributes = of_attributes(span.attributes.iter(), is_raw);
+    if is_raw {
+        tags.extend(attributes.iter().cloned());
+    }
     if span.kind != Kind::Unspecified {
         tags.push(Tag::text("span.kind", span.kind.name()));
     }
@@ -94,5 +97,10 @@ pub(crate) fn of_span(span: &Span, is_raw: bool) -> Vec<Tag<'_>> {
     tags.extend(
         last.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| Tag::text(key, &**text)),
     );
+    if !is_raw {
+        tags.extend(attributes);
+        // Stable: the order of equal keys stays.
+        tags.sort_by_key(|tag| tag.key);
+    }
     tags
 }

@@ -17,8 +17,10 @@ use axum::{
     routing::get,
 };
 use serde::{Serialize, Serializer};
-use serde_json::Value as Json;
-use waypost_trace_model::{Attribute, Kind, Text, TraceId, TraceSummary, Value, otlp::traces_to_json};
+use serde_json::{Value as Json, json as object};
+use waypost_trace_model::{
+    Attribute, Kind, Resource, Text, TraceId, TraceSummary, Value, otlp::traces_to_json,
+};
 use waypost_trace_store::TraceStore;
 
 /// Spans that are JSON values at once, before they are text.
@@ -154,15 +156,30 @@ fn write(mut loaded: Loaded, parts: &mut Vec<Vec<u8>>) -> Result<(), Error> {
         first.attributes.push(Attribute { key: WARNINGS, value: warnings });
     }
     for spans in loaded.trace.spans.chunks(SPANS_AT_ONCE) {
-        let json = traces_to_json(spans);
-        let Some(resources) = json.get("resourceSpans").and_then(Json::as_array) else {
+        let mut json = traces_to_json(spans);
+        let Some(resources) = json.get_mut("resourceSpans").and_then(Json::as_array_mut) else {
             return Err(Error::Failed);
         };
         for resource in resources {
+            name_service(resource);
             parts.push(bytes(resource)?);
         }
     }
     Ok(())
+}
+
+/// Gives a resource without a name the one under which its service is listed, so that both can be put together.
+fn name_service(group: &mut Json) {
+    let Some(resource) = group.get_mut("resource").and_then(Json::as_object_mut) else { return };
+    let attributes = resource.entry("attributes").or_insert_with(|| Json::Array(Vec::new()));
+    let Some(attributes) = attributes.as_array_mut() else { return };
+    let is_name = |attribute: &Json| attribute.get("key").is_some_and(|key| key == "service.name");
+    let is_named = |attribute: &Json| attribute.pointer("/value/stringValue").is_none_or(|name| name != "");
+    if !attributes.iter().any(|attribute| is_name(attribute) && is_named(attribute)) {
+        attributes.retain(|attribute| !is_name(attribute));
+        attributes
+            .push(object!({"key": "service.name", "value": {"stringValue": Resource::UNKNOWN_SERVICE}}));
+    }
 }
 
 /// As in Jaeger, what is zero or empty is left out of a summary.

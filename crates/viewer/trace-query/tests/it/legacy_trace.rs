@@ -27,17 +27,17 @@ async fn a_trace_has_every_field_in_jaegers_form() {
         ],
         "startTime": 1_790_000_000_123_456_u64, "duration": 48_211,
         "tags": [
-            tag("otel.scope.name", "string", "http-server"),
-            tag("otel.scope.version", "string", "1.2.0"),
             tag("cached", "bool", true),
             tag("digest", "binary", "AP8="),
             tag("http.response.status_code", "int64", 200),
             tag("large", "int64", "9007199254740993"),
             tag("nested", "string", r#"{"a":1}"#),
             tag("nothing", "string", ""),
+            tag("otel.scope.name", "string", "http-server"),
+            tag("otel.scope.version", "string", "1.2.0"),
             tag("ratio", "float64", 0.25),
-            tag("url.path", "string", "/cart <script>\u{7}\u{1f600}"),
             tag("span.kind", "string", "server"),
+            tag("url.path", "string", "/cart <script>\u{7}\u{1f600}"),
             tag("w3c.tracestate", "string", "vendor=1"),
         ],
         "logs": [
@@ -57,9 +57,9 @@ async fn a_trace_has_every_field_in_jaegers_form() {
         "references": [{"refType": "CHILD_OF", "traceID": CART, "spanID": "1000000000000002"}],
         "startTime": 1_790_000_000_129_000_u64, "duration": 21_000,
         "tags": [
-            tag("span.kind", "string", "server"),
-            tag("otel.status_code", "string", "ERROR"),
             tag("error", "bool", true),
+            tag("otel.status_code", "string", "ERROR"),
+            tag("span.kind", "string", "server"),
         ],
         "logs": [], "processID": "p2",
         "warnings": ["clock skew: it begins 1ms before its parent; its times are as they were received"],
@@ -69,12 +69,12 @@ async fn a_trace_has_every_field_in_jaegers_form() {
         "references": [{"refType": "CHILD_OF", "traceID": CART, "spanID": "00f1e2d3c4b5a697"}],
         "startTime": 1_790_000_000_130_000_u64, "duration": 30_000,
         "tags": [
+            tag("error", "bool", true),
             tag("otel.scope.name", "string", "http-server"),
             tag("otel.scope.version", "string", "1.2.0"),
-            tag("span.kind", "string", "client"),
             tag("otel.status_code", "string", "ERROR"),
-            tag("error", "bool", true),
             tag("otel.status_description", "string", "out of stock"),
+            tag("span.kind", "string", "client"),
         ],
         "logs": [], "processID": "p1", "warnings": null,
     });
@@ -82,7 +82,7 @@ async fn a_trace_has_every_field_in_jaegers_form() {
         "traceID": CART, "spanID": "1000000000000004", "operationName": "audit",
         "references": [{"refType": "CHILD_OF", "traceID": CART, "spanID": "10000000000000ff"}],
         "startTime": 1_790_000_000_140_000_u64, "duration": 0,
-        "tags": [tag("span.kind", "string", "internal"), tag("otel.status_code", "string", "OK")],
+        "tags": [tag("otel.status_code", "string", "OK"), tag("span.kind", "string", "internal")],
         "logs": [], "processID": "p2",
         "warnings": [
             "its parent 10000000000000ff is not in this trace",
@@ -215,6 +215,11 @@ async fn a_server_that_shares_its_clients_id_gets_its_own() {
             "0000000000000001",
             json!({"parentSpanId": "00000000000000aa", "startTimeUnixNano": at(2)}),
         ),
+        span(
+            "a",
+            "0000000000000003",
+            json!({"parentSpanId": "00000000000000aa", "startTimeUnixNano": at(3)}),
+        ),
     ])
     .await;
     let shape = async |query: &str| {
@@ -226,10 +231,15 @@ async fn a_server_that_shares_its_clients_id_gets_its_own() {
         });
         shape.collect::<Vec<_>>()
     };
-    let split =
-        ["00000000000000aa", "0000000000000002 00000000000000aa", "0000000000000001 0000000000000002"];
+    let of_client = "0000000000000003 00000000000000aa";
+    let split = [
+        "00000000000000aa",
+        "0000000000000002 00000000000000aa",
+        "0000000000000001 0000000000000002",
+        of_client,
+    ];
     assert_eq!(shape("").await, split);
-    let shared = ["00000000000000aa", "00000000000000aa", "0000000000000001 00000000000000aa"];
+    let shared = ["00000000000000aa", "00000000000000aa", "0000000000000001 00000000000000aa", of_client];
     assert_eq!(shape("?raw=1").await, shared);
 }
 

@@ -210,3 +210,13 @@ async fn a_large_trace_comes_in_parts_with_every_span_once() {
     let ids = |spans: &[Value]| spans.iter().map(|span| span["spanId"].clone()).collect::<Vec<_>>();
     assert_eq!(ids(&given), ids(&spans));
 }
+
+#[tokio::test]
+async fn a_service_without_a_name_has_the_one_under_which_it_is_listed() {
+    let site = Site::with(&[ping()]).await;
+    let listed = site.jaeger("/api/v3/services").await.ok();
+    let answer = site.jaeger(&format!("/api/v3/traces/{PING}")).await.ok();
+    let named = &answer["result"]["resourceSpans"][0]["resource"]["attributes"];
+    assert_eq!(*named, json!([text("service.name", "unknown_service")]));
+    assert_eq!(listed["services"], json!(["unknown_service"]));
+}

@@ -1,5 +1,6 @@
 use crate::made::{HOUR, MINUTE, Made, NOW, SECOND, batch, shown, span};
-use waypost_trace_model::{Kind, Span};
+use std::sync::Arc;
+use waypost_trace_model::{Kind, Scope, Span, Value, zipkin};
 use waypost_trace_statistics::{Bounds, Statistics};
 
 /// The map of everything after one batch.
@@ -79,6 +80,93 @@ fn a_server_without_a_parent_is_called_from_outside() {
         map([span("gateway", "POST", Kind::Server, 1, None)]),
         ["caller:outside -> service:gateway 1 0"]
     );
+}
+
+/// Every order of three spans.
+fn orders(spans: &[Span; 3]) -> Vec<Vec<Span>> {
+    let places = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    places.iter().map(|order| order.iter().map(|place| spans[*place].clone()).collect()).collect()
+}
+
+#[test]
+fn a_caller_without_a_client_span_is_a_caller() {
+    let proxy = span("proxy", "GET", Kind::Server, 1, None);
+    let step = span("shop", "step", Kind::Internal, 3, Some(2));
+    for spans in orders(&[
+        proxy,
+        span("shop", "GET", Kind::Server, 2, Some(1)).failed(),
+        span("stock", "GET", Kind::Server, 4, Some(3)),
+    ]) {
+        for place in 0..=spans.len() {
+            let mut spans = spans.clone();
+            spans.insert(place, step.clone());
+            let expected = [
+                "service:proxy -> service:shop 1 1",
+                "service:shop -> service:stock 1 0",
+                "caller:outside -> service:proxy 1 0",
+            ];
+            assert_eq!(map(spans), expected);
+        }
+    }
+}
+
+#[test]
+fn every_call_of_a_span_that_is_no_client_counts() {
+    let calls = |from: u64| (from..from + 5).map(|own| span("shop", "GET", Kind::Server, own, Some(1)));
+    let caller = || span("proxy", "batch", Kind::Internal, 1, None);
+    assert_eq!(map([caller()].into_iter().chain(calls(2))), ["service:proxy -> service:shop 5 0"]);
+    assert_eq!(map(calls(2).chain([caller()]).chain(calls(9))), ["service:proxy -> service:shop 10 0"]);
+    assert_eq!(map([caller(), span("proxy", "in", Kind::Server, 2, Some(1))]), [] as [&str; 0]);
+}
+
+#[test]
+fn a_consumer_below_a_span_that_is_no_producer_was_called_by_it() {
+    let consumer = || span("mail", "process", Kind::Consumer, 2, Some(1));
+    let caller = || span("order", "place", Kind::Server, 1, Some(9));
+    assert_eq!(map([caller(), consumer()]), ["service:order -> service:mail 1 0"]);
+    assert_eq!(map([consumer(), caller()]), ["service:order -> service:mail 1 0"]);
+}
+
+/// As Zipkin's tracers send it: the server has the client's id.
+fn shared(service: &str, own: u64, parent: Option<u64>) -> Span {
+    let mut server =
+        span(service, "get", Kind::Server, own, parent).value("zipkin.shared", Value::Bool(true));
+    server.scope = Arc::new(Scope { schema_url: zipkin::SCHEMA_URL.into(), ..Scope::default() });
+    server
+}
+
+#[test]
+fn halves_that_share_an_id_are_one_call() {
+    let client = |parent| span("web", "get", Kind::Client, 2, parent).failed();
+    for parent in [None, Some(1)] {
+        let expected = ["service:web -> service:orders 1 1"];
+        assert_eq!(map([client(parent), shared("orders", 2, parent)]), expected);
+        assert_eq!(map([shared("orders", 2, parent), client(parent)]), expected);
+    }
+    let unsaid = span("orders", "get", Kind::Server, 2, Some(1));
+    assert_eq!(map([client(Some(1)), unsaid]), ["service:web -> service:orders 1 1"]);
+}
+
+#[test]
+fn what_both_halves_of_a_shared_id_call_is_called_by_their_services() {
+    let below = |service: &str, own: u64| span(service, "get", Kind::Server, own, Some(2));
+    assert_eq!(
+        map([span("web", "get", Kind::Client, 2, None), shared("orders", 2, None), below("stock", 3),]),
+        ["service:orders -> service:stock 1 0", "service:web -> service:orders 1 0"]
+    );
+}
+
+#[test]
+fn a_span_that_is_sent_again_is_not_counted_again() {
+    let statistics = Statistics::default();
+    let one = |own: u64| span("shop", "GET", Kind::Server, own, None);
+    for spans in [[one(1), one(2)], [one(2), one(3)], [one(1), one(2)], [one(2), one(1)]] {
+        statistics.observe(&batch(spans), NOW);
+    }
+    let window = NOW - HOUR..NOW + 1;
+    assert_eq!(statistics.service_figures(window.clone())[0].red.calls, 3);
+    assert_eq!(statistics.operation_figures("shop", window.clone())[0].red.calls, 3);
+    assert_eq!(shown(&statistics.edges(window)), ["caller:outside -> service:shop 3 0"]);
 }
 
 #[test]

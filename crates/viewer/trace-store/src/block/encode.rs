@@ -69,6 +69,7 @@ pub(crate) fn encode(spans: &[&Span], logs: &[&LogRecord]) -> io::Result<Encoded
     let head = Head {
         spans: rows.len() as u64,
         logs: logs.len() as u64,
+        log_times: logs.iter().map(|log| log.when()).min().zip(logs.iter().map(|log| log.when()).max()),
         zone: Zone::of(&rows),
         services: services(&rows, logs),
         names: Bloom::new(&order.name_hashes(), NAME_BITS),

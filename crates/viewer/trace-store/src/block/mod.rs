@@ -30,6 +30,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) struct Head {
     pub(crate) spans: u64,
     pub(crate) logs: u64,
+    /// When the first and the last of them were written; `None` without any, and in blocks of earlier versions.
+    pub(crate) log_times: Option<(u64, u64)>,
     pub(crate) zone: Zone,
     /// Spans and log records of each service.
     pub(crate) services: Vec<(Text, u64, u64)>,
@@ -99,6 +101,10 @@ impl Head {
         }
         put_bytes(&mut out, self.names.as_bytes());
         put_bytes(&mut out, self.traces.as_bytes());
+        if let Some((earliest, latest)) = self.log_times {
+            put_varint(&mut out, earliest);
+            put_varint(&mut out, latest);
+        }
         let digest = xxh3_64(&out);
         out.extend_from_slice(&digest.to_le_bytes());
         out
@@ -122,6 +128,8 @@ impl Head {
             Bloom::from_bytes(::bytes::Bytes::copy_from_slice(&lines)).ok_or(Damaged("a filter has no lines"))
         };
         let (names, traces) = (filter()?, filter()?);
-        Ok(Head { spans, logs, zone, services, names, traces, filter_lines })
+        // Earlier versions end here.
+        let log_times = if reader.left() > 0 { Some((reader.varint()?, reader.varint()?)) } else { None };
+        Ok(Head { spans, logs, log_times, zone, services, names, traces, filter_lines })
     }
 }

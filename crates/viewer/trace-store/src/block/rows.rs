@@ -327,20 +327,35 @@ fn links(reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<Vec<Link>>, ReadE
     reader.check(ranges.into_iter().map(&mut of_span).collect())
 }
 
+/// The numbers of the chunks of log records; of a trace those that may have some of it.
+pub(crate) fn log_chunks(reader: &BlockReader<'_>, trace: Option<TraceId>) -> Result<Vec<u32>, ReadError> {
+    let Some(index) = reader.raw(id::LOG_INDEX)? else { return Ok(Vec::new()) };
+    let may_hold = |bounds: &[u8]| {
+        trace.is_none_or(|trace| {
+            let wanted = &trace.as_bytes()[..];
+            bounds.get(..16).is_some_and(|first| first <= wanted)
+                && bounds.get(16..).is_some_and(|last| last >= wanted)
+        })
+    };
+    let chunks = index.chunks_exact(32).zip(0..id::END - id::LOGS);
+    Ok(chunks.filter(|(bounds, _)| may_hold(bounds)).map(|(_, number)| number).collect())
+}
+
+/// A chunk of log records.
+pub(crate) fn log_chunk(reader: &BlockReader<'_>, part: u32) -> Result<Vec<LogRecord>, ReadError> {
+    let raw = reader.raw(part)?.ok_or_else(|| reader.damaged(&Damaged("log records are not there")))?;
+    // They passed the limits when they came.
+    let chunk = otlp::logs_from_protobuf(&raw, &Limits::none());
+    let chunk = chunk.map_err(|_| reader.damaged(&Damaged("log records cannot be read")))?;
+    Ok(chunk.logs)
+}
+
 /// Log records of a trace.
 pub(crate) fn logs(reader: &BlockReader<'_>, trace: TraceId) -> Result<Vec<LogRecord>, ReadError> {
-    let Some(index) = reader.raw(id::LOG_INDEX)? else { return Ok(Vec::new()) };
-    let wanted = &trace.as_bytes()[..];
     let mut logs = Vec::new();
-    for (bounds, number) in index.chunks_exact(32).zip(id::LOGS..id::END) {
-        if &bounds[..16] > wanted || &bounds[16..] < wanted {
-            continue;
-        }
-        let raw = reader.raw(number)?.ok_or_else(|| reader.damaged(&Damaged("log records are not there")))?;
-        // They passed the limits when they came.
-        let chunk = otlp::logs_from_protobuf(&raw, &Limits::none())
-            .map_err(|_| reader.damaged(&Damaged("log records cannot be read")))?;
-        logs.extend(chunk.logs.into_iter().filter(|log| log.trace_id == Some(trace)));
+    for number in log_chunks(reader, Some(trace))? {
+        let chunk = log_chunk(reader, id::LOGS + number)?;
+        logs.extend(chunk.into_iter().filter(|log| log.trace_id == Some(trace)));
     }
     Ok(logs)
 }

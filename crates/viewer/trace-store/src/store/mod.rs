@@ -24,6 +24,7 @@ mod find;
 mod flush;
 mod head;
 mod journal;
+mod logs;
 mod open;
 mod outage;
 mod read;
@@ -35,8 +36,8 @@ mod writer;
 pub use error::OpenError;
 
 use crate::{
-    AppendError, Columns, Found, Ledger, Query, ReadError, Receipt, Settings, SpanFilter, Survey, Surveyed,
-    TraceStore, Usage, block::cache::Cache, clock, recent::Payload,
+    AppendError, Columns, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt, Settings,
+    SpanFilter, Survey, Surveyed, TraceStore, Usage, block::cache::Cache, clock, recent::Payload,
 };
 use files::Sums;
 use flush::Wake;
@@ -234,6 +235,10 @@ impl TraceStore for BlockStore {
 
     fn spans(&self, trace: TraceId, spans: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
         self.reader()?.spans(trace, spans)
+    }
+
+    fn logs(&self, query: &LogQuery) -> Result<FoundLogs, ReadError> {
+        self.reader()?.logs_of(query)
     }
 
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {

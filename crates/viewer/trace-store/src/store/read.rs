@@ -17,8 +17,8 @@ use waypost_trace_model::{
 /// Answers questions about traces from one snapshot.
 #[derive(Debug)]
 pub(crate) struct TraceReader<'a> {
-    snapshot: Snapshot,
-    cache: &'a Cache,
+    pub(super) snapshot: Snapshot,
+    pub(super) cache: &'a Cache,
     shared: &'a Shared,
     evicted: &'a EvictedReader,
 }

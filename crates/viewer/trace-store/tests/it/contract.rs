@@ -11,7 +11,7 @@ use waypost_trace_store::{
 
 /// Asks the same of a store in memory, of one whose spans are in the head, and of one whose spans are in
 /// blocks.
-fn each_store(settings: &Settings, ask: impl Fn(&dyn TraceStore, &dyn Fn())) {
+pub(crate) fn each_store(settings: &Settings, ask: impl Fn(&dyn TraceStore, &dyn Fn())) {
     let memory = MemoryStore::new(settings.clone());
     ask(&memory, &|| {});
     let folder = tempfile::tempdir().unwrap();

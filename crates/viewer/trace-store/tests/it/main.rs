@@ -6,6 +6,7 @@ mod arbitrary;
 mod contract;
 mod crash;
 mod files;
+mod logs;
 mod pages;
 mod parity;
 mod retention;

@@ -1,3 +1,4 @@
+// @ts-check
 // One chart over time: lines, or a heatmap of durations. uPlot draws; this gives it the page's colours, the window as its
 // axis, marks of deployments, and what a pointer and a keyboard can do with it.
 //
@@ -52,7 +53,7 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
     const values = shown.cells ? [shown.x.map(() => null)] : shown.lines.map((line) => line.values);
     plot = new uPlot(options(width, colours), [shown.x, ...values], stage);
     // For tests and for whoever looks at the page by its tools.
-    stage.plot = plot;
+    Object.assign(stage, { plot });
     point(active);
   }
 

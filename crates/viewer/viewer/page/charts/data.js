@@ -1,3 +1,4 @@
+// @ts-check
 // What `GET /series` answers, as columns for charts and as text. Pure.
 
 import { count, duration, percent, rate, toMillis } from "../kit/format.js";

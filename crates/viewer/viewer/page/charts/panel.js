@@ -1,3 +1,4 @@
+// @ts-check
 // The charts of one thing over time: rate, errors, latencies, and how often each latency occurred; beneath them the step
 // that is pointed at or taken with its example traces, the deployments, and everything as a table.
 
@@ -119,7 +120,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     taken = at;
     describe(at);
     announce(`Step ${stepWords(answer.steps[at], answer.step)} taken`);
-    point.querySelector("a, button")?.focus();
+    /** @type {HTMLElement | null} */ (point.querySelector("a, button"))?.focus();
   }
 
   function describe(at) {
@@ -128,7 +129,8 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       const hint = isSmall
         ? "Point at a step for its numbers, click it for its traces."
         : "Point at a step for its numbers, click it for its traces, drag to choose a time; in the heatmap, a box chooses spans.";
-      return clear(point, h("span", { class: "muted" }, hint));
+      clear(point, h("span", { class: "muted" }, hint));
+      return;
     }
     const range = stepRange(one);
     clear(

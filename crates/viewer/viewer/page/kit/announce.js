@@ -1,3 +1,4 @@
+// @ts-check
 // What screen readers are told when something changes without the focus moving.
 
 import { h } from "./dom.js";

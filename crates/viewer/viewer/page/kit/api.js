@@ -1,9 +1,12 @@
+// @ts-check
 // The viewer's own API under /api/v1 (docs/viewer-api.md), for the views.
 //
 // What fails is an ApiError with the answer's own words, and with the name of the parameter that was wrong if one was.
 // A 401 is also told to whoever asked to know (`onUnauthorized`): the token page.
 
-const BASE = "/api/v1";
+import { onHost } from "./base.js";
+
+const BASE = onHost("/api/v1");
 let unauthorized = () => {};
 
 /** Calls `callback` whenever an answer is 401. */
@@ -35,17 +38,38 @@ function queryString(params) {
   return text ? `?${text}` : "";
 }
 
-/** The address of a call, for links and downloads. */
+/**
+ * The address of a call, for links and downloads.
+ *
+ * @param {string} path
+ * @param {object} [params]
+ */
 export function address(path, params) {
   return `${BASE}${path}${queryString(params)}`;
 }
 
-/** The JSON answer of a GET. Throws ApiError; an aborted call throws the DOMException "AbortError". */
+/**
+ * The JSON answer of a GET. Throws ApiError; an aborted call throws the DOMException "AbortError".
+ *
+ * @template {string} Path
+ * @param {Path} path
+ * @param {object} [params]
+ * @param {{signal?: AbortSignal}} [options]
+ * @returns {Promise<import("./answers").AnswerOf<Path>>}
+ */
 export function get(path, params, { signal } = {}) {
   return call(address(path, params), { signal });
 }
 
-/** The JSON answer of a POST. `body`: an object is sent as JSON; a Blob, a File or a string as it is. */
+/**
+ * The JSON answer of a POST. `body`: an object is sent as JSON; a Blob, a File or a string as it is.
+ *
+ * @template {string} Path
+ * @param {Path} path
+ * @param {object | Blob | string} body
+ * @param {{signal?: AbortSignal}} [options]
+ * @returns {Promise<import("./answers").PostAnswerOf<Path>>}
+ */
 export function post(path, body, { signal } = {}) {
   const raw = body instanceof Blob || typeof body === "string";
   return call(address(path), {
@@ -56,6 +80,7 @@ export function post(path, body, { signal } = {}) {
   });
 }
 
+/** @param {string} url @param {RequestInit} init @returns {Promise<any>} */
 async function call(url, init) {
   let response;
   try {
@@ -83,16 +108,24 @@ export function isAbort(error) {
 }
 
 /**
+ * @typedef {{[Name in keyof import("./answers").TailEvents]?: (data: import("./answers").TailEvents[Name]) => void}} EventHandlers
+ * @typedef {EventHandlers & {open?: () => void, error?: (gaveUp: boolean) => void}} StreamHandlers
+ */
+
+/**
  * Server-sent events. `handlers`: a function of the parsed data for each event name, and `open`, `error` (told whether
  * the browser gave up). Answers `{close()}`.
+ *
+ * @param {string} path
+ * @param {object} params
+ * @param {StreamHandlers} handlers
  */
-export function stream(path, params, handlers) {
+export function stream(path, params, { open, error, ...events }) {
   const source = new EventSource(address(path, params));
-  for (const [name, handler] of Object.entries(handlers)) {
-    if (name === "open") source.addEventListener("open", () => handler());
-    else if (name === "error")
-      source.addEventListener("error", () => handler(source.readyState === EventSource.CLOSED));
-    else source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
+  if (open) source.addEventListener("open", () => open());
+  if (error) source.addEventListener("error", () => error(source.readyState === EventSource.CLOSED));
+  for (const [name, handler] of Object.entries(events)) {
+    source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
   }
   return { close: () => source.close() };
 }

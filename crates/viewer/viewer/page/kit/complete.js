@@ -1,7 +1,8 @@
+// @ts-check
 // Completion of a text field: an ARIA combobox with a list beneath. What is typed stays what was typed unless a
 // suggestion is picked.
 
-import { clear, h } from "./dom.js";
+import { all, clear, h } from "./dom.js";
 import { isAbort } from "./api.js";
 import { visibleText } from "./format.js";
 
@@ -11,8 +12,14 @@ let lists = 0;
 /**
  * Makes `input` complete from `source(part, signal)`, which answers a promise of `{names: [string | {name, hint}],
  * is_partial}`. A pick sets the value and fires a bubbling "change". Answers the node that holds both.
+ *
+ * `isStrict`: only a name is a value. Enter takes the name that is typed, else the first that fits; what fits none stays.
+ *
+ * @param {HTMLInputElement} input
+ * @param {(part: string, signal: AbortSignal) => Promise<{names: (string | {name: string, hint?: string})[], is_partial: boolean}>} source
+ * @param {{isStrict?: boolean}} [options]
  */
-export function completing(input, source) {
+export function completing(input, source, { isStrict = false } = {}) {
   const list = h("ul", { class: "completions", role: "listbox", id: `completions-${(lists += 1)}`, hidden: true });
   list.setAttribute("aria-label", "Suggestions");
   const box = h("div", { class: "completing" }, input, list);
@@ -30,7 +37,7 @@ export function completing(input, source) {
   let timer = 0;
   let active = -1;
 
-  const options = () => [...list.querySelectorAll("[role=option]")];
+  const options = () => all(list, "[role=option]");
 
   function close() {
     clearTimeout(timer);
@@ -94,6 +101,21 @@ export function completing(input, source) {
     }, wait);
   }
 
+  /** The suggestions may not be here yet. */
+  async function takeFirst() {
+    const typed = input.value.trim();
+    clearTimeout(timer);
+    asked?.abort();
+    const call = (asked = new AbortController());
+    try {
+      const answer = await source(typed, call.signal);
+      const names = answer.names.map((entry) => (typeof entry === "string" ? entry : entry.name));
+      pick(names.includes(typed) ? typed : (names[0] ?? typed));
+    } catch (error) {
+      if (!isAbort(error)) pick(typed);
+    }
+  }
+
   input.addEventListener("input", () => ask(WAIT_MS));
   input.addEventListener("blur", close);
   input.addEventListener("click", () => list.hidden && ask(0));
@@ -105,6 +127,9 @@ export function completing(input, source) {
     } else if (event.key === "Enter" && !list.hidden && active >= 0) {
       event.preventDefault();
       options()[active].click();
+    } else if (event.key === "Enter" && isStrict && input.value.trim()) {
+      event.preventDefault();
+      takeFirst();
     } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       event.stopPropagation();

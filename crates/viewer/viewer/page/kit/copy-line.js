@@ -1,3 +1,4 @@
+// @ts-check
 // A line to copy into a shell.
 
 import { announce } from "./announce.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // Modal dialogs on <dialog>: Escape, the close button and a click beside it close; focus returns to where it was.
 
 import { h, icon } from "./dom.js";

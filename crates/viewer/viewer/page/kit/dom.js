@@ -1,8 +1,16 @@
+// @ts-check
 // Building nodes, for every view.
 //
 // Invariant: whatever a span says reaches the document as text or as the value of a harmless attribute. There is no way
 // through here to markup, to an event handler given as a string, to a style attribute, or to a javascript: address.
 
+/**
+ * @typedef {Node | string | number | boolean | null | undefined} Leaf
+ * @typedef {Leaf | Leaf[] | any[]} Child
+ * @typedef {Record<string, any>} Props
+ */
+
+/** @type {"http://www.w3.org/2000/svg"} */
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "selected", "disabled", "open", "indeterminate", "scrollTop"]);
 const ADDRESSES = new Set(["href", "src", "action", "formaction"]);
@@ -12,24 +20,49 @@ const SAFE_ADDRESS = /^(?:[/#?]|https?:\/\/|blob:)/i;
  * An element. `props`: `class`, `dataset` (object), `on` ({event: listener}), `style` (object of CSS properties, custom
  * ones too), all else attributes: `true` is an empty attribute; `false`, `null` and `undefined` leave it out.
  * `aria-*` keep their booleans as words. Children: nodes, strings, numbers, lists; `null` and `false` are skipped.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Props} [props]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, props, ...children) {
   return filled(document.createElement(tag), props, children);
 }
 
-/** The same for SVG. */
+/**
+ * The same for SVG.
+ *
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Props} [props]
+ * @param {...Child} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
 export function svg(tag, props, ...children) {
   return filled(document.createElementNS(SVG, tag), props, children);
 }
 
-/** Takes all children out, puts `children` in, answers the node. */
+/**
+ * Takes all children out, puts `children` in, answers the node.
+ *
+ * @template {Element} Into
+ * @param {Into} node
+ * @param {...Child} children
+ */
 export function clear(node, ...children) {
   node.replaceChildren();
   append(node, children);
   return node;
 }
 
-/** Puts exactly `children` into the node; those that are there stay untouched, and so does the focus within them. */
+/**
+ * Puts exactly `children` into the node; those that are there stay untouched, and so does the focus within them.
+ *
+ * @param {Element} node
+ * @param {...Child} children
+ */
 export function keep(node, ...children) {
   const wanted = children.flat().filter((child) => child instanceof Node);
   if (wanted.length === node.childNodes.length && wanted.every((child, at) => child === node.childNodes[at]))
@@ -37,17 +70,51 @@ export function keep(node, ...children) {
   return clear(node, wanted);
 }
 
-/** Text that a span wrote, kept apart from the writing direction of its surroundings. */
+/**
+ * Text that a span wrote, kept apart from the writing direction of its surroundings.
+ *
+ * @param {string} text
+ * @param {Props} [props]
+ */
 export function quoted(text, props) {
   return h("bdi", props, text);
 }
 
+/**
+ * What a selector finds within a node of this page.
+ *
+ * @param {ParentNode} node
+ * @param {string} selector
+ * @returns {HTMLElement[]}
+ */
+export function all(node, selector) {
+  return [.../** @type {NodeListOf<HTMLElement>} */ (node.querySelectorAll(selector))];
+}
+
+/**
+ * What an event happened on or in, by a selector; null when nothing fits.
+ *
+ * @param {Event} event
+ * @param {string} selector
+ * @returns {HTMLElement | null}
+ */
+export function within(event, selector) {
+  return event.target instanceof Element ? event.target.closest(selector) : null;
+}
+
+/**
+ * @template {Element} Into
+ * @param {Into} node
+ * @param {Props | undefined} props
+ * @param {Child[]} children
+ */
 function filled(node, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) set(node, name, value);
   append(node, children);
   return node;
 }
 
+/** @param {any} node @param {string} name @param {any} value */
 function set(node, name, value) {
   if (name === "on") {
     for (const [event, listener] of Object.entries(value)) if (listener) node.addEventListener(event, listener);
@@ -78,6 +145,7 @@ function setStyle(node, key, text) {
   else node.style[key] = String(text);
 }
 
+/** @param {Element} node @param {Child[]} children */
 function append(node, children) {
   for (const child of children) {
     if (child == null || child === false || child === true) continue;

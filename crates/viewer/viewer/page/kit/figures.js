@@ -1,7 +1,8 @@
+// @ts-check
 // Rate, errors and latencies, each a link to traces that show it. For services, operations and the map.
 
 import { h } from "./dom.js";
-import { count, counted, duration, percent, rate } from "./format.js";
+import { count, counted, duration, percent, rateIn, rateUnit } from "./format.js";
 import { link } from "./router.js";
 
 /** The address of a search; empty values are left out. */
@@ -13,6 +14,9 @@ export function searchAddress(params) {
   return `/search?${query}`;
 }
 
+/** @typedef {import("./api-types").Figure} Figure */
+
+/** @param {{calls: number | null, errors: number | null}} figure */
 export const errorShare = ({ calls, errors }) => (calls ? errors / calls : 0);
 
 /** As a parameter: the bound lies a little lower, as the figures are exact within 2 %. */
@@ -34,13 +38,15 @@ export function figureColumns(params) {
           )
         : "–",
   });
+  let unit = rateUnit([]);
   return [
     {
       key: "rate",
       label: "Rate",
       isNumber: true,
+      prepare: (rows) => (unit = rateUnit(rows.map((row) => row.rate))),
       value: (row) => row.rate,
-      cell: (row) => link(searchAddress(params(row)), { title: counted(row.calls, "call") }, rate(row.rate)),
+      cell: (row) => link(searchAddress(params(row)), { title: counted(row.calls, "call") }, rateIn(unit, row.rate)),
     },
     {
       key: "calls",
@@ -70,7 +76,11 @@ export function figureColumns(params) {
   ];
 }
 
-/** Links to the example traces that there are. */
+/**
+ * Links to the example traces that there are.
+ *
+ * @param {import("./api-types").Examples | null} examples
+ */
 export function exampleLinks(examples) {
   const kinds = ["recent", "slowest", "failed"].filter((kind) => examples?.[kind]);
   if (!kinds.length) return h("span", { class: "muted" }, "none");

@@ -1,7 +1,9 @@
+// @ts-check
 // Numbers, times and names as people read them. Pure: nothing here touches the document.
 //
 // Durations are nanoseconds; points in time are decimal strings of nanoseconds, which a number could not hold exactly.
 
+/** @type {[number, string][]} */
 const UNITS = [
   [1e9, "s"],
   [1e6, "ms"],
@@ -10,7 +12,12 @@ const UNITS = [
 const NONE = "–";
 export const SERVICE_COLORS = 12;
 
-/** "812 ns", "12 µs", "48.2 ms", "1.20 s", "3 min 20 s", "1 h 23 min", "4 d 2 h". */
+/**
+ * "812 ns", "12 µs", "48.2 ms", "1.20 s", "3 min 20 s", "1 h 23 min", "4 d 2 h".
+ *
+ * @param {number | bigint | string | null | undefined} ns
+ * @returns {string}
+ */
 export function duration(ns) {
   const value = Number(ns ?? NaN);
   if (!Number.isFinite(value)) return NONE;
@@ -26,6 +33,7 @@ export function duration(ns) {
 }
 
 function long(seconds) {
+  /** @type {[number, string][]} */
   const parts = [
     [86400, "d"],
     [3600, "h"],
@@ -46,6 +54,7 @@ function digits(value) {
   return value.toFixed(places).replace(/\.0+$/, "");
 }
 
+/** @param {string | number | bigint} ns @returns {{date: Date, nanos: number} | null} */
 function instant(ns) {
   try {
     const whole = BigInt(ns);
@@ -68,7 +77,12 @@ const day = (date) =>
   `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 
-/** Local time with milliseconds: "14:05:12.345", with `date` "2026-11-21 14:05:12.345". */
+/**
+ * Local time with milliseconds: "14:05:12.345", with `date` "2026-11-21 14:05:12.345".
+ *
+ * @param {string | number | bigint} ns
+ * @param {{date?: boolean}} [options]
+ */
 export function time(ns, { date: withDate = false } = {}) {
   const at = instant(ns);
   if (!at) return NONE;
@@ -120,6 +134,28 @@ export function bytes(n) {
   return `${at ? digits(value) : Math.round(value)} ${units[at]}`;
 }
 
+/** What rates of a column are told in, so that they can be compared: by the largest of them. */
+export function rateUnit(rates) {
+  const most = Math.max(0, ...rates.map(Number).filter(Number.isFinite));
+  if (most === 0 || most >= 0.0995) return RATE_UNITS[0];
+  return most * 60 >= 0.0995 ? RATE_UNITS[1] : RATE_UNITS[2];
+}
+
+/** @type {[number, string][]} */
+const RATE_UNITS = [
+  [1, "/s"],
+  [60, "/min"],
+  [3600, "/h"],
+];
+
+/** A rate in one of these units: "12.3/s", "< 0.01/s". */
+export function rateIn([size, unit], perSecond) {
+  const value = Number(perSecond ?? NaN) * size;
+  if (!Number.isFinite(value)) return NONE;
+  if (value > 0 && value < 0.00995) return `< 0.01${unit}`;
+  return `${value >= 1000 ? count(Math.round(value)) : digits(value)}${unit}`;
+}
+
 /** Calls per second, or per minute or hour when they are few: "12.3/s", "2/min". */
 export function rate(perSecond) {
   const value = Number(perSecond ?? NaN);
@@ -146,18 +182,6 @@ export function serviceColor(name) {
   for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193) >>> 0;
   // The low bits of this hash are weak for short names.
   return ((hash >>> 16) ^ (hash & 0xffff)) % SERVICE_COLORS;
-}
-
-/** A colour for each of these names: its own, or the next that none before it has while there are any left. */
-export function serviceColors(names) {
-  const taken = new Set();
-  return names.map((name) => {
-    const own = serviceColor(name);
-    const after = Array.from({ length: SERVICE_COLORS }, (_, step) => (own + step) % SERVICE_COLORS);
-    const color = after.find((one) => !taken.has(one)) ?? own;
-    taken.add(color);
-    return color;
-  });
 }
 
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };

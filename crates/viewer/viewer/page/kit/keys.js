@@ -1,3 +1,4 @@
+// @ts-check
 // The keyboard: what is bound now, and the sheet that lists it.
 //
 // A binding is active from `bind` until the function it answers is called, or its scope is unbound. The latest wins; one
@@ -72,6 +73,20 @@ function pressed(event) {
   }
 }
 
+/** What else the sheet explains: rows of signs and words by title. */
+const legends = new Map();
+
+/**
+ * Puts an explanation of signs into the sheet until the function that it answers is called.
+ *
+ * @param {string} title
+ * @param {[string, string][]} rows
+ */
+function describe(title, rows) {
+  legends.set(title, rows);
+  return () => legends.delete(title);
+}
+
 const WORDS = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 
 function caps(combo) {
@@ -104,10 +119,14 @@ function help() {
     ]);
     body.append(h("section", {}, h("h3", {}, scope), h("dl", {}, rows)));
   }
-  openDialog({ title: "Keyboard", body, class: "key-dialog" });
+  for (const [title, rows] of legends) {
+    const entries = rows.map(([sign, words]) => [h("dt", {}, h("span", { class: "tr-mark" }, sign)), h("dd", {}, words)]);
+    body.append(h("section", {}, h("h3", {}, title), h("dl", {}, entries)));
+  }
+  openDialog({ title: "Keyboard and marks", body, class: "key-dialog" });
 }
 
 document.addEventListener("keydown", pressed);
 bind("Everywhere", "?", "This sheet", help);
 
-export const keys = { bind, unbindScope, help };
+export const keys = { bind, unbindScope, describe, help };

@@ -1,3 +1,4 @@
+// @ts-check
 // Why spans are not kept, in words. An unknown reason is shown as it is.
 
 const WORDS = {

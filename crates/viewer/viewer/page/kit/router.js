@@ -1,14 +1,21 @@
+// @ts-check
 // Addresses and views. Every view keeps its whole state in the query, so that each address is a permalink.
 //
 // A view is `view(root, {params, query})` and answers a function that ends it, or `{dispose, update}`: `update(query)` is
 // called when only the query changed by a link or by going back, instead of building the view anew.
 
+import { onHost, onPage } from "./base.js";
 import { h } from "./dom.js";
 
 const routes = [];
+/** @typedef {(root: HTMLElement, context: {params: Record<string, string>, query: URLSearchParams}) => any} View */
+
+/** @type {View} */
 let fallback = () => {};
-let root = null;
+/** @type {HTMLElement} */
+let root;
 let current = null;
+/** @type {(path: string | null) => void} */
 let changed = () => {};
 
 /** Registers a view for a pattern such as `/trace/:id`. The pattern `*` is for all that fits nothing else. */
@@ -33,15 +40,21 @@ export function start(into, onChange) {
 
 /** Goes to an address of this page. */
 export function navigate(url, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"](null, "", url);
+  history[replace ? "replaceState" : "pushState"](null, "", onHost(url));
   show();
+}
+
+/** The present address as `navigate` takes it. */
+export function here() {
+  return onPage(location.pathname) + location.search;
 }
 
 /** An anchor that is followed without loading the page anew. The first child may be an object of props. */
 export function link(href, ...children) {
   const [first, ...rest] = children;
   const hasProps = first && typeof first === "object" && !(first instanceof Node) && !Array.isArray(first);
-  return hasProps ? h("a", { ...first, href }, ...rest) : h("a", { href }, ...children);
+  const address = onHost(href);
+  return hasProps ? h("a", { ...first, href: address }, ...rest) : h("a", { href: address }, ...children);
 }
 
 /** The present query: a copy. */
@@ -78,10 +91,10 @@ function followed(event) {
   const anchor = event.target instanceof Element ? event.target.closest("a[href]") : null;
   if (!anchor || anchor.hasAttribute("download") || anchor.getAttribute("target")) return;
   const url = new URL(anchor.getAttribute("href"), location.href);
-  if (url.origin !== location.origin || !find(url.pathname)) return;
+  if (url.origin !== location.origin || !find(onPage(url.pathname))) return;
   if (url.pathname === location.pathname && url.search === location.search && url.hash) return;
   event.preventDefault();
-  navigate(url.pathname + url.search);
+  navigate(onPage(url.pathname) + url.search);
 }
 
 function find(path) {
@@ -104,7 +117,7 @@ function decoded(text) {
 }
 
 function show() {
-  const path = location.pathname;
+  const path = onPage(location.pathname);
   if (current?.path === path && current.update) {
     current.update(state());
     changed(path);

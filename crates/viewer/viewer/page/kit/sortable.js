@@ -1,3 +1,4 @@
+// @ts-check
 // Tables that their headers sort. The order is a text such as `p95` or `-p95` (descending), so that it fits an address.
 
 import { clear, h, icon } from "./dom.js";
@@ -5,7 +6,8 @@ import { clear, h, icon } from "./dom.js";
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /**
- * `columns`: `{key, label, value(row), cell(row), isNumber, title, isHeader}`; without `value` a column does not sort.
+ * `columns`: `{key, label, value(row), cell(row), isNumber, title, isHeader, prepare(rows)}`; without `value` a column does not
+ * sort; `prepare` sees all rows before their cells are made.
  * `sort`: what is sorted by; `onSort(sort)` is called when that changes. Answers `{node, show(rows)}`.
  */
 export function sortable({ label, columns, sort, onSort }) {
@@ -67,6 +69,7 @@ export function sortable({ label, columns, sort, onSort }) {
     ),
     show(list) {
       rows = list;
+      for (const column of columns) column.prepare?.(rows);
       draw();
     },
   };

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands where content is not there yet, not there at all, or could not be had.
 
 import { h, icon } from "./dom.js";

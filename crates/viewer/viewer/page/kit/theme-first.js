@@ -1,3 +1,4 @@
+// @ts-check
 // Not a module: runs before the first paint, so that a chosen theme does not flash the other one.
 try {
   const choice = localStorage.getItem("waypost-theme");

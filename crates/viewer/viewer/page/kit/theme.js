@@ -1,3 +1,4 @@
+// @ts-check
 // Dark, light, or as the system has it. The choice is kept in this browser; theme-first.js applies it before the first
 // paint.
 

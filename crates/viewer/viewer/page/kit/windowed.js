@@ -1,3 +1,4 @@
+// @ts-check
 // A list of any length of which only the visible rows exist.
 //
 // Rows have one height. Nodes are recycled and stand in the document in the order of their rows. Browsers cannot lay out
@@ -15,6 +16,10 @@ export class Windowed {
    * `container` scrolls (it needs a height and `overflow: auto`). `create()` makes an empty row, `render(index, node)`
    * fills it. `layerRole` is the role of the element around the rows ("rowgroup", "presentation", ...); `onRange(first,
    * end)` is told which rows exist.
+   *
+   * @param {{container: HTMLElement, rowHeight: number, count: number, render: (index: number, node: HTMLElement) => void,
+   *   create: () => HTMLElement, overscan?: number, layerRole?: string,
+   *   onRange?: ((first: number, end: number) => void) | null}} options
    */
   constructor({
     container,
@@ -26,7 +31,14 @@ export class Windowed {
     layerRole = "presentation",
     onRange = null,
   }) {
-    Object.assign(this, { container, rowHeight, count, render, create, overscan, onRange });
+    this.container = container;
+    this.rowHeight = rowHeight;
+    this.count = count;
+    this.render = render;
+    this.create = create;
+    this.overscan = overscan;
+    this.onRange = onRange;
+    /** @type {Map<number, HTMLElement>} */
     this.rows = new Map();
     this.spare = [];
     this.top = 0;

@@ -1,16 +1,21 @@
+// @ts-check
 // The drawing of the map: nodes by kind, edges by weight, failures in red and dashed.
 
-import { clear, h, svg } from "../kit/dom.js";
+import { clear, h, svg, within } from "../kit/dom.js";
 import { errorShare } from "../kit/figures.js";
-import { counted, duration, percent, rate, serviceColor, visibleText } from "../kit/format.js";
+import { counted, duration, percent, rate, visibleText } from "../kit/format.js";
+import { colorOf } from "../kit/service-colors.js";
 import { layout, NODE } from "./layout.js";
 import { line, outline } from "./shapes.js";
 import { stage } from "./stage.js";
+import { labelled } from "./subset.js";
 
-const LABELLED = 40;
 const FOCUSABLE = 300;
 /** Names can be read down to this scale. */
 const READABLE = 0.5;
+
+/** Nodes and edges. */
+const PART = "[data-node], [data-edge]";
 
 export const edgeKey = ({ from, to }) => JSON.stringify([from, to]);
 
@@ -28,11 +33,10 @@ export function graph({ onSelect }) {
 
   view.node.addEventListener("click", (event) => {
     if (view.wasDragged()) return;
-    const target = event.target.closest?.("[data-node], [data-edge]");
-    if (!event.target.closest?.(".map-tools")) onSelect(picked(target));
+    if (!within(event, ".map-tools")) onSelect(picked(within(event, PART)));
   });
   view.node.addEventListener("keydown", (event) => {
-    const target = event.target.closest?.("[data-node], [data-edge]");
+    const target = within(event, PART);
     if (!target || (event.key !== "Enter" && event.key !== " ")) return;
     event.preventDefault();
     onSelect(picked(target));
@@ -50,13 +54,18 @@ export function graph({ onSelect }) {
     parts.edges.clear();
     const busiest = Math.max(1e-9, ...edges.map((edge) => edge.rate));
     const names = new Map(nodes.map((node) => [node.id, node.name]));
-    const hasLabels = edges.length <= LABELLED;
+    const withLabel = labelled(edges);
     const lines = [];
     for (const edge of edges) {
       const [from, to] = [places.get(edge.from), places.get(edge.to)];
       if (!from || !to) continue;
       const shape = line(from, to, { isSelf: edge.from === edge.to, isBack: turned.has(edge), bends: bends.get(edge) });
-      lines.push(edgePart(edge, shape, { busiest, names, hasLabels, isFocusable: edges.length <= FOCUSABLE }));
+      lines.push(edgePart(edge, shape, {
+          busiest,
+          names,
+          hasLabel: withLabel.has(edge),
+          isFocusable: edges.length <= FOCUSABLE,
+        }));
     }
     clear(
       view.canvas,
@@ -67,7 +76,7 @@ export function graph({ onSelect }) {
     view.fit(width, height + 60, READABLE);
   }
 
-  function edgePart(edge, shape, { busiest, names, hasLabels, isFocusable }) {
+  function edgePart(edge, shape, { busiest, names, hasLabel, isFocusable }) {
     const isBad = edge.errors > 0;
     const weight = 1.25 + 3.75 * Math.sqrt(edge.rate / busiest);
     const words = `${visibleText(names.get(edge.from))} calls ${visibleText(names.get(edge.to))}: ${inWords(edge)}`;
@@ -90,7 +99,7 @@ export function graph({ onSelect }) {
       }),
       svg(
         "text",
-        { class: `map-label${hasLabels ? "" : " on-demand"}`, x: shape.x, y: shape.y - 5 },
+        { class: `map-label${hasLabel ? "" : " on-demand"}`, x: shape.x, y: shape.y - 5 },
         text,
         isBad ? svg("tspan", { x: shape.x, dy: 13 }, `✕ ${percent(errorShare(edge))}`) : null,
       ),
@@ -107,7 +116,7 @@ export function graph({ onSelect }) {
       node.calls == null
         ? node.kind
         : `${node.kind === "service" ? "" : `${node.kind} · `}${rate(node.rate)}${isBad ? ` · ${percent(errorShare(node))} ✕` : ""}`;
-    const color = node.kind === "service" ? `svc-${serviceColor(node.name)}` : "";
+    const color = node.kind === "service" ? `svc-${colorOf(node.name)}` : "";
     const part = svg(
       "g",
       {
@@ -119,6 +128,7 @@ export function graph({ onSelect }) {
         "aria-label": `${node.kind} ${name}: ${inWords(node)}`,
       },
       svg("path", { class: "map-outline", d: outline(node.kind) }),
+      isBad ? ring(node) : null,
       svg(
         "foreignObject",
         { width: NODE.width, height: NODE.height },
@@ -162,6 +172,17 @@ export function graph({ onSelect }) {
   }
 
   return { node: view.node, show, mark, reveal, fit: () => view.fit(), zoom: view.zoom, pan: view.pan };
+}
+
+/** As much of the outline as calls failed. */
+function ring(node) {
+  const share = Math.max(errorShare(node), 0.02);
+  return svg("path", {
+    class: "map-ring",
+    d: outline(node.kind),
+    pathLength: 1,
+    style: { strokeDasharray: `${share} 1` },
+  });
 }
 
 function markers() {

@@ -1,3 +1,4 @@
+// @ts-check
 // Places for the nodes of the map: layers from left to right, callers before what they call. Pure.
 //
 // The usual four steps of layered drawing: break cycles, give layers by longest path, order each layer by the middles of

@@ -1,3 +1,4 @@
+// @ts-check
 // The service map: who calls whom, databases, caches, brokers and outside hosts included; as a drawing or as a table.
 
 import { get, isAbort } from "../kit/api.js";
@@ -11,13 +12,24 @@ import { empty, failed, loading } from "../kit/state-box.js";
 import { windowChoice, windowOf } from "../services/window.js";
 import { edgeKey, graph } from "./graph.js";
 import { edgeSearch, panel } from "./panel.js";
+import { READABLE_NODES, alive, around, busiest, readableHops } from "./subset.js";
 
 const SCOPE = "Map";
 const STEP = 60;
+const HOPS = [
+  ["1", "1 call away"],
+  ["2", "2 calls away"],
+  ["3", "3 calls away"],
+  ["all", "everything"],
+];
 
 export default function view(root, { query }) {
   let asked = new AbortController();
+  /** @type {import("./subset.js").Graph} */
   let data = { nodes: [], edges: [] };
+  let living = alive(data);
+  /** @type {import("./subset.js").Graph} */
+  let shown = data;
   let isTable = query.get("as") === "table";
   let selection = selected(query);
   const choice = windowChoice({ onRefresh: load });
@@ -26,12 +38,24 @@ export default function view(root, { query }) {
   const table = edgeTable(query, () => data);
   const stage = h("div", { class: "map-body" });
   const message = h("div", { class: "map-message" });
+  const center = h("select", { "aria-label": "Around which service" });
+  const hops = h(
+    "select",
+    { "aria-label": "How far around it" },
+    HOPS.map(([value, label]) => h("option", { value }, label)),
+  );
+  const focus = h("div", { class: "map-focus", role: "group", "aria-label": "Part of the map" }, "Around", center, hops);
+  for (const choice of [center, hops])
+    choice.addEventListener("change", () => {
+      setState({ around: center.value, hops: hops.value }, { replace: true });
+      draw();
+    });
   const toggle = h("button", { type: "button", on: { click: () => turn(!isTable) } });
   const legend = h("p", { class: "muted map-legend" });
   const page = h(
     "div",
     { class: "page map-page" },
-    h("div", { class: "page-head" }, h("h1", {}, "Map"), choice.node, h("div", { class: "spread" }, toggle)),
+    h("div", { class: "page-head" }, h("h1", {}, "Map"), choice.node, focus, h("div", { class: "spread" }, toggle)),
     message,
     stage,
     legend,
@@ -45,6 +69,11 @@ export default function view(root, { query }) {
     setState({ node: next?.node ?? "", edge_from: from, edge_to: to }, { replace: true });
     drawing.mark(selection);
     side.show(selection, data, windowOf(state()));
+    // What is called from beyond the drawn part becomes the middle of it.
+    if (next?.node?.startsWith("service:") && !shown.nodes.some(({ id }) => id === next.node)) {
+      setState({ around: next.node }, { replace: true });
+      draw();
+    }
     drawing.reveal(next?.node ?? to);
   }
 
@@ -57,24 +86,53 @@ export default function view(root, { query }) {
   function draw() {
     clear(toggle, icon(isTable ? "graph" : "table"), isTable ? "As a drawing" : "As a table");
     page.classList.toggle("is-drawing", !isTable);
-    const isEmpty = data.nodes.length === 0;
+    shown = part();
+    const isEmpty = shown.nodes.length === 0;
+    const isPart = shown.nodes.length < living.nodes.length;
     clear(
       legend,
       isEmpty
         ? null
-        : `${counted(data.nodes.length, "node")}, ${counted(data.edges.length, "connection")}. Wider lines: more calls. Red and dashed: some failed. Latencies as the caller measured them where it did.`,
+        : [
+            `${counted(shown.nodes.length, "node")}${isPart ? ` of ${living.nodes.length}` : ""}, ${counted(shown.edges.length, "connection")}. `,
+            living.silent ? `${counted(living.silent, "node")} without calls in this time left out. ` : null,
+            "Wider lines: more calls. Red and dashed: some failed. Red on an outline: as much of it as calls failed. ",
+            "Latencies as the caller measured them where it did.",
+          ],
     );
-    if (isEmpty)
-      return clear(stage, empty("No calls in this time", "Choose a longer time, or see Status for what was received."));
+    if (isEmpty) {
+      clear(stage, empty("No calls in this time", "Choose a longer time, or see Status for what was received."));
+      return;
+    }
     if (isTable) {
       table.show(data.edges);
-      return clear(stage, table.node);
+      clear(stage, table.node);
+      return;
     }
     clear(stage, drawing.node, side.node);
-    drawing.show(data);
+    drawing.show(shown);
     drawing.mark(selection);
     side.show(selection, data, windowOf(state()));
     if (selection?.node != null) drawing.reveal(selection.node);
+  }
+
+  /** What is drawn: all that had calls, or of a map that is too large for that what is near one service. */
+  function part() {
+    const query = state();
+    const isLarge = living.nodes.length > READABLE_NODES;
+    const services = living.nodes.filter(({ kind }) => kind === "service");
+    const wanted = query.get("around");
+    const id = services.some((node) => node.id === wanted) ? wanted : busiest(living);
+    const usual = isLarge && id !== null ? String(readableHops(living, id)) : "all";
+    const far = query.get("hops") || usual;
+    focus.hidden = services.length < 2;
+    clear(
+      center,
+      services.map((node) => h("option", { value: node.id }, visibleText(node.name))),
+    );
+    center.value = id ?? "";
+    hops.value = far;
+    return far === "all" || id === null ? living : around(living, id, Number(far));
   }
 
   async function load() {
@@ -84,6 +142,7 @@ export default function view(root, { query }) {
     try {
       data = await get("/map", { from: windowOf(state()) }, { signal: asked.signal });
       clear(message);
+      living = alive(data);
       draw();
     } catch (error) {
       if (isAbort(error)) return;

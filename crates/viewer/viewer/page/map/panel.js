@@ -1,3 +1,4 @@
+// @ts-check
 // Beside the map: the figures of what is selected, and the way to traces of it.
 
 import { chartPanel } from "../charts/panel.js";
@@ -113,11 +114,13 @@ export function panel({ onSelect }) {
   return { node, show, dispose: charts.dispose };
 }
 
+/** @param {import("../kit/api-types").MapNode | undefined} node */
 function title(node) {
   if (!node) return "?";
   return node.kind === "service" ? serviceChip(node.name) : h("bdi", {}, visibleText(node.name) || node.kind);
 }
 
+/** @param {import("../kit/api-types").Figure} figure */
 function figures(figure) {
   const rows = [
     ["Rate", `${rate(figure.rate)} (${counted(figure.calls, "call")})`],

@@ -1,3 +1,4 @@
+// @ts-check
 // Outlines of nodes and lines of edges, as SVG paths. Pure.
 
 import { NODE } from "./layout.js";

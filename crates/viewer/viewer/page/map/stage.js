@@ -1,3 +1,4 @@
+// @ts-check
 // A drawing that can be moved and scaled: with the pointer, the wheel, two fingers, buttons and keys.
 
 import { h, icon, svg } from "../kit/dom.js";
@@ -96,7 +97,7 @@ export function stage({ label }) {
     if (moved > 4 && !drawing.hasPointerCapture(event.pointerId)) drawing.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, now);
   });
-  for (const end of ["pointerup", "pointercancel"])
+  for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
     drawing.addEventListener(end, (event) => fingers.delete(event.pointerId));
   drawing.addEventListener(
     "pointerleave",

@@ -1,3 +1,4 @@
+// @ts-check
 // Where dots stand in the scatter, and which ticks the axes have. Pure.
 
 const SECOND = 1000;
@@ -79,8 +80,11 @@ export function tickText(at, step) {
 export function durationTicks(from, to, isLinear) {
   if (!isLinear) {
     const ticks = [];
-    for (let at = 10 ** Math.ceil(Math.log10(Math.max(100, from))); at <= to; at *= 10) ticks.push(at);
-    return ticks;
+    const first = 10 ** Math.floor(Math.log10(Math.max(100, from)));
+    for (let at = first; at <= to; at *= 10) if (at >= from) ticks.push(at);
+    if (ticks.length > 1) return ticks;
+    // Too few powers of ten lie between for an axis to be read by.
+    return [1, 2, 5, 10, 20, 50].map((part) => part * first).filter((at) => at >= from && at <= to);
   }
   const raw = (to - from) / 4 || 1;
   const size = 10 ** Math.floor(Math.log10(raw));

@@ -1,8 +1,9 @@
+// @ts-check
 // Conditions on attributes: one chip each, and a line to add one, with completion of keys and values.
 
 import { get } from "../kit/api.js";
 import { completing } from "../kit/complete.js";
-import { clear, h, icon } from "../kit/dom.js";
+import { all, clear, h, icon } from "../kit/dom.js";
 import { visibleText } from "../kit/format.js";
 import { OPERATORS, SCOPES, read, words, write } from "./condition.js";
 
@@ -26,7 +27,7 @@ export function conditionEditor({ onChange }) {
   const valueBox = completing(value, (part, signal) =>
     key.value
       ? get("/names/values", { scope: scope.value, key: key.value, part }, { signal })
-      : Promise.resolve({ names: [] }),
+      : Promise.resolve({ names: [], is_partial: false }),
   );
 
   function draw() {
@@ -59,7 +60,7 @@ export function conditionEditor({ onChange }) {
   function drop(at) {
     conditions = conditions.filter((_, n) => n !== at);
     draw();
-    (chips.querySelectorAll(".quiet")[at] ?? key).focus();
+    (all(chips, ".quiet")[at] ?? key).focus();
     onChange();
   }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Conditions on attributes as the API writes them: `[scope:]key`, `key=value`, `key!=value`, `key~part`, `key>=number`,
 // `key<=number`. Pure; crates/viewer/viewer/src/api/filter.rs is the other side.
 

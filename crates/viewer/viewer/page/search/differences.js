@@ -1,3 +1,4 @@
+// @ts-check
 // What the failed, or the slow, spans of a search have more often than the others.
 
 import { get } from "../kit/api.js";
@@ -49,7 +50,8 @@ export function differences({ onChange, onSelected }) {
     const { selected, rest, differences: list } = found;
     if (!selected || !rest) {
       const words = selected ? "All spans are of this kind" : "No span is of this kind";
-      return clear(answer, empty(words, `${counted(selected + rest, "span")} met the conditions: there is nothing to compare.`));
+      clear(answer, empty(words, `${counted(selected + rest, "span")} met the conditions: there is nothing to compare.`));
+      return;
     }
     const bar = (share, kind) => h("span", { class: `share-bar ${kind}`, style: { width: `${Math.round(share * 100)}%` } });
     const row = (one) =>

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands here while nothing has been received: where to send, two lines that send, and what was refused so far.
 
 import { get, isAbort } from "../kit/api.js";
@@ -55,6 +56,7 @@ export function emptyStore({ status, onFirst }) {
   };
 }
 
+/** @param {import("../kit/api-types").Endpoints} endpoints */
 function endpoints({ otlp_grpc: grpc, otlp_http: http, zipkin }) {
   const rows = [
     ["OTLP over gRPC", grpc],
@@ -97,6 +99,7 @@ function curl(address) {
   return `curl -sS http://${reachable(address)}/v1/traces -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
 }
 
+/** @param {HTMLElement} node @param {import("../kit/api-types").LedgerTotal} total */
 function showRefused(node, { received, refused }) {
   const reasons = Object.entries(refused ?? {}).filter(([, spans]) => spans > 0);
   if (!reasons.length) {

@@ -1,6 +1,7 @@
+// @ts-check
 // All conditions of a search: of one span, of other spans of the same trace, of the whole trace.
 
-import { clear, h, icon } from "../kit/dom.js";
+import { all, clear, h, icon } from "../kit/dom.js";
 import { isEmpty, spanFilter } from "./query.js";
 import { between, spanForm } from "./span-form.js";
 
@@ -33,7 +34,7 @@ export function filterForm({ onApply }) {
   const form = h(
     "form",
     { class: "filter", "aria-label": "Conditions", novalidate: true },
-    h("fieldset", {}, h("legend", { class: "group-title" }, "A span that has all of this"), span.nodes),
+    h("fieldset", {}, h("legend", { class: "group-title" }, "Where a span has"), span.nodes),
     groups,
     adding,
     h("fieldset", {}, h("legend", { class: "group-title" }, "The whole trace"), trace.node),
@@ -58,7 +59,7 @@ export function filterForm({ onApply }) {
     other.node = h(
       "fieldset",
       { class: "other-group" },
-      h("legend", { class: "group-title" }, "and some span of the same trace that has"),
+      h("legend", { class: "group-title" }, "and another span of the trace has"),
       remove,
       other.nodes,
     );
@@ -114,7 +115,7 @@ export function filterForm({ onApply }) {
   function showError({ parameter, message }) {
     clearErrors();
     const name = (parameter ?? "").split(/[.[ ]/)[0];
-    const field = [...form.querySelectorAll("[data-parameter]")].find(
+    const field = all(form, "[data-parameter]").find(
       (node) => name && node.dataset.parameter.split(" ").includes(name),
     );
     if (!field) {

@@ -1,19 +1,26 @@
+// @ts-check
 // Pages of results: the table, what was and was not looked at, and how to go on.
 
 import { announce } from "../kit/announce.js";
 import { get, isAbort } from "../kit/api.js";
 import { clear, h, keep } from "../kit/dom.js";
-import { counted, time } from "../kit/format.js";
+import { counted, time, visibleText } from "../kit/format.js";
 import { setState } from "../kit/router.js";
 import { empty } from "../kit/state-box.js";
-import { PAGE_SIZE, hasFilters, searchParams } from "./query.js";
+import { nearest } from "./nearest.js";
+import { PAGE_SIZE, anySpanParams, hasFilters, listsRoots, searchParams } from "./query.js";
 import { resultTable } from "./results.js";
 
 const MOST_A_PAGE = 200;
 
-/** Answers `{node, load(state, signal), show(answer, state), more(), move(step)}`. */
-export function foundList({ onOrder, onWiden, onClear }) {
+/** Answers `{node, load(state, signal), show(answer, state), more(), move(step), hasRootless()}`. */
+export function foundList({ onOrder, onWiden, onClear, onService }) {
   const table = resultTable({ onOrder });
+  const others = resultTable({ onOrder });
+  const othersTitle = h("summary", {});
+  const othersBox = h("details", { class: "rootless" }, othersTitle, others.node);
+  /** @type {import("../kit/api-types").FoundTrace[]} */
+  let rootless = [];
   const foot = h("div", { class: "results-foot" });
   const node = h("div", {});
   let state = null;
@@ -24,22 +31,37 @@ export function foundList({ onOrder, onWiden, onClear }) {
   /** As many rows as the address says, in as few requests as that takes. */
   async function load(wanted, abort) {
     signal = abort;
+    /** @type {import("../kit/api-types").SearchPage} */
     let all = { traces: [], next: null, scanned_to: null };
     do {
       const limit = Math.min(MOST_A_PAGE, wanted.show - all.traces.length);
       const page = await get("/search", { ...searchParams(wanted), limit, after: all.next }, { signal });
       all = { ...page, traces: [...all.traces, ...page.traces] };
     } while (all.next && !all.scanned_to && all.traces.length < wanted.show);
+    rootless = listsRoots(wanted) ? await withoutRoot(wanted) : [];
     return all;
+  }
+
+  /** Of the first traces by any of their spans, those whose root is not here (yet): the list of roots has them not. */
+  async function withoutRoot(wanted) {
+    const page = await get("/search", { ...anySpanParams(wanted), limit: PAGE_SIZE }, { signal });
+    return page.traces.filter(({ root }) => !root.is_root);
   }
 
   function show(found, wanted) {
     [answer, state] = [found, wanted];
     isBusy = false;
+    if (rootless.length) {
+      clear(othersTitle, `${counted(rootless.length, "trace")} without a root span: it has not come yet, or was not sent here`);
+      othersBox.open = found.traces.length === 0;
+      others.show(rootless, wanted.order, false);
+    }
+    const above = rootless.length ? [othersBox] : [];
     if (found.traces.length) {
-      table.show(found.traces, wanted.order, hasFilters(wanted));
-      keep(node, table.node, foot);
-    } else clear(node, nothing(), foot);
+      table.show(found.traces, wanted.order, !listsRoots(wanted));
+      keep(node, ...above, table.node, foot);
+    } else if (rootless.length) keep(node, ...above, foot);
+    else clear(node, nothing(), foot);
     drawFoot();
   }
 
@@ -51,7 +73,29 @@ export function foundList({ onOrder, onWiden, onClear }) {
       hasFilters(state) ? h("button", { type: "button", on: { click: onClear } }, "Clear the conditions") : null,
     );
     const title = hasFilters(state) ? "No trace meets these conditions" : "No traces in this time";
-    return empty(answer.scanned_to ? `${title} so far` : title, buttons);
+    const unknown = h("div", {});
+    if (state.span.service) suggestServices(state.span.service, unknown);
+    return empty(answer.scanned_to ? `${title} so far` : title, unknown, buttons);
+  }
+
+  /** Says that there is no such service, if so, and which there are that are alike. */
+  async function suggestServices(name, into) {
+    try {
+      const { names } = await get("/names/services", {}, { signal });
+      if (names.includes(name)) return;
+      const near = nearest(name, names);
+      clear(
+        into,
+        h("p", {}, "No service is called ", h("strong", {}, visibleText(name)), near.length ? ". Is it one of these?" : "."),
+        h(
+          "div",
+          { class: "chips" },
+          near.map((one) => h("button", { type: "button", class: "chip", on: { click: () => onService(one) } }, visibleText(one))),
+        ),
+      );
+    } catch {
+      // It is only a hint.
+    }
   }
 
   function drawFoot(error) {
@@ -101,5 +145,5 @@ export function foundList({ onOrder, onWiden, onClear }) {
     }
   }
 
-  return { node, load, show, more, move: table.move };
+  return { node, load, show, more, move: table.move, hasRootless: () => rootless.length > 0 };
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The spans of a search grouped by a field: how many, how many failed, how long they took, and a trace of each.
 
 import { get } from "../kit/api.js";
@@ -84,8 +85,10 @@ export function groups({ onChange, onBy }) {
   }
 
   function show(found, attributes) {
-    if (!found.groups.length)
-      return clear(answer, empty("No span has this", `${counted(found.spans, "span")} met the conditions.`));
+    if (!found.groups.length) {
+      clear(answer, empty("No span has this", `${counted(found.spans, "span")} met the conditions.`));
+      return;
+    }
     const cells = (group) => [
       h("td", { class: "num" }, count(group.spans)),
       h("td", { class: "num" }, percent(group.share)),

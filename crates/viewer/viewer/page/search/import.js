@@ -1,7 +1,8 @@
+// @ts-check
 // Import of traces from a file of OTLP JSON.
 
 import { post } from "../kit/api.js";
-import { h, icon } from "../kit/dom.js";
+import { h, icon, within } from "../kit/dom.js";
 import { openDialog } from "../kit/dialog.js";
 import { count, counted, visibleText } from "../kit/format.js";
 import { reasonWords } from "../kit/reasons.js";
@@ -34,6 +35,7 @@ export function importButton() {
   return h("span", {}, button, input);
 }
 
+/** @param {string} name @param {import("../kit/api-types").Imported} imported */
 function taken(name, { trace_ids: ids, spans, logs, refused }) {
   const reasons = Object.entries(refused ?? {}).filter(([, n]) => n > 0);
   if (ids.length === 1 && !reasons.length) {
@@ -68,5 +70,5 @@ function taken(name, { trace_ids: ids, spans, logs, refused }) {
     ids.length > LISTED ? h("p", {}, `and ${count(ids.length - LISTED)} more`) : null,
   );
   const { dialog, close } = openDialog({ title: "Imported", body });
-  dialog.addEventListener("click", (event) => event.target.closest("a") && close());
+  dialog.addEventListener("click", (event) => within(event, "a") && close());
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Above the list of a search: its spans as dots, over time, in groups, or compared with each other. One of these at a time,
 // named in the address as `look`; each takes what a reader chooses in it back into the search.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Drawing of the scatter on its canvas.
 
 import { duration } from "../kit/format.js";
@@ -43,7 +44,7 @@ export function paintAxes(paint, plot, shades) {
 export function paintPoint(paint, plot, point, shades) {
   const [x, y] = [plot.x.of(point.at), plot.y.of(point.duration)];
   paint.beginPath();
-  if (point.status === "error") {
+  if (point.hasError) {
     paint.strokeStyle = shades.error;
     paint.lineWidth = 1.8;
     paint.moveTo(x - 3.5, y - 3.5);

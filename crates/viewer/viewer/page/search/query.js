@@ -1,3 +1,4 @@
+// @ts-check
 // The state of the search page as its address has it, and what the API is asked for. Pure.
 //
 // The address uses the API's own names. Two things differ: without `from` the last hour is searched, and `from=all` has
@@ -40,9 +41,16 @@ export function read(query) {
     show: Math.max(PAGE_SIZE, Number(query.get("show")) || PAGE_SIZE),
     isLive: query.get("live") === "1",
     isLinear: query.get("scale") === "linear",
+    /** Whether the text was first looked for as the id of a trace. */
+    wasId: query.get("sought") === "id",
   };
   for (const name of TRACE_FIELDS) state[name] = query.get(name) ?? "";
   return state;
+}
+
+/** The address of a search for a text in all that is kept, which was typed where a trace's id would open the trace. */
+export function textSearch(text) {
+  return new URLSearchParams({ text, from: "all", sought: "id" });
 }
 
 /** The filters as names of the address: what the form changes. Empty values take a name out. */
@@ -63,9 +71,44 @@ function timeParams(state) {
   return state.from === "all" ? { to: state.to } : { from: state.from, to: state.to };
 }
 
-/** For GET /search. */
+/** For GET /search: without a condition on a span, traces stand in the order of their roots. */
 export function searchParams(state) {
+  const root = listsRoots(state) ? { root: "true" } : {};
+  return { ...filterParams(state), ...timeParams(state), order: state.order, ...root };
+}
+
+/** Whether the list is of root spans, which leaves out traces whose root is not here. */
+export function listsRoots(state) {
+  return isEmpty(state.span);
+}
+
+/** For GET /search: the same, whatever spans of them are here. */
+export function anySpanParams(state) {
   return { ...filterParams(state), ...timeParams(state), order: state.order };
+}
+
+/** The time that is searched, as milliseconds since 1970; null where it has no bound. */
+export function windowOf(state, now = Date.now()) {
+  const units = { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3, w: 7 * 86400e3 };
+  const at = (text) => {
+    const age = /^(\d+(?:\.\d+)?)([smhdw])$/.exec(text);
+    if (age) return now - Number(age[1]) * units[age[2]];
+    if (/^\d+$/.test(text)) return Number(BigInt(text) / 1000n) / 1000;
+    const moment = Date.parse(text);
+    return Number.isNaN(moment) ? null : moment;
+  };
+  return { from: state.from === "all" ? null : at(state.from), to: state.to ? at(state.to) : now };
+}
+
+/** Three times the time that is searched, around its middle and not beyond now; all durations. */
+export function zoomedOut(state, now = Date.now()) {
+  const { from, to } = windowOf(state, now);
+  const durations = { min_duration: "", max_duration: "" };
+  if (from === null || to === null) return { from: "all", to: "", ...durations };
+  const size = Math.max(to - from, 1);
+  const end = Math.min(to + size, now);
+  const text = (ms) => `${BigInt(Math.floor(Math.max(ms, 0))) * 1_000_000n}`;
+  return { from: text(from - size), to: text(end), ...durations };
 }
 
 /** Whether a dot stands for a whole trace: without a condition on a span, its root is shown. */

@@ -1,12 +1,15 @@
+// @ts-check
 // The traces that were found: a table in which every row leads to its trace, and the pages after the first.
 
-import { clear, h, icon } from "../kit/dom.js";
-import { count, counted, duration, time, timeExact, visibleText } from "../kit/format.js";
+import { all, clear, h, icon, within } from "../kit/dom.js";
+import { count, counted, duration, time, timeExact, toMillis, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 
 /** On phones the chips wrap; between, two can be read. */
 const servicesShown = () => (innerWidth >= 1500 || innerWidth <= 700 ? 4 : 2);
+/** As long as this after its end a trace may still be incomplete only because its spans are on their way. */
+const ARRIVING_MS = 10_000;
 const TURNS = { newest: "oldest", oldest: "newest", longest: "shortest", shortest: "longest" };
 const SORTED = {
   newest: ["start", "descending"],
@@ -17,6 +20,7 @@ const SORTED = {
 
 /** Answers `{node, show(traces, order, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed. */
 export function resultTable({ onOrder }) {
+  /** @type {FoundTrace[]} */
   let traces = [];
   let order = "newest";
   let isFiltered = false;
@@ -46,6 +50,13 @@ export function resultTable({ onOrder }) {
     body,
   );
 
+  // Anywhere on a row leads to its trace, but where text was selected or a link of its own stands.
+  body.addEventListener("click", (event) => {
+    if (within(event, "a, button") || String(getSelection())) return;
+    const link = within(event, "tr")?.querySelector("a.trace-link");
+    if (link instanceof HTMLAnchorElement) link.click();
+  });
+
   function sortable(label, column, first) {
     const press = () => onOrder(SORTED[order][0] === column ? TURNS[order] : first);
     const button = h(
@@ -73,9 +84,9 @@ export function resultTable({ onOrder }) {
   /** The bars share one scale: the longest trace shown. */
   function scale() {
     const longest = Math.max(1, ...traces.map((trace) => trace.duration));
-    body
-      .querySelectorAll(".duration-bar")
-      .forEach((bar, at) => (bar.style.width = `${Math.max(0.5, (100 * traces[at].duration) / longest)}%`));
+    all(body, ".duration-bar").forEach(
+      (bar, at) => (bar.style.width = `${Math.max(0.5, (100 * traces[at].duration) / longest)}%`),
+    );
   }
 
   return {
@@ -85,19 +96,19 @@ export function resultTable({ onOrder }) {
       showOrder();
       clear(
         body,
-        traces.map((trace) => row(trace, isFiltered)),
+        traces.map((trace) => row(trace, isFiltered, order)),
       );
       scale();
     },
     append(found) {
       traces = [...traces, ...found];
-      body.append(...found.map((trace) => row(trace, isFiltered)));
+      body.append(...found.map((trace) => row(trace, isFiltered, order)));
       scale();
-      body.rows[traces.length - found.length]?.querySelector("a").focus();
+      body.rows[traces.length - found.length]?.querySelector("a")?.focus();
     },
     /** Moves the focus by rows; answers false at the ends. */
     move(step) {
-      const links = [...body.querySelectorAll("a.trace-link")];
+      const links = all(body, "a.trace-link");
       const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.trace-link"));
       const next = links[at < 0 ? (step > 0 ? 0 : -1) : at + step];
       next?.focus();
@@ -110,14 +121,20 @@ export function resultTable({ onOrder }) {
   };
 }
 
-function row(trace, isFiltered) {
+/** @typedef {import("../kit/api-types").FoundTrace} FoundTrace */
+
+/** @param {FoundTrace} trace @param {boolean} isFiltered @param {string} order */
+function row(trace, isFiltered, order) {
   const { root, match } = trace;
   const isElsewhere = isFiltered && match && root && match.span_id !== root.span_id;
   const name = root ? visibleText(root.name) || "(no name)" : "(no span kept)";
+  // What the rows are sorted by stands in the column: the span that was found, which without conditions is the root.
+  const { start } = match ?? trace;
+  const isByDuration = match && SORTED[order]?.[0] === "duration";
   return h(
     "tr",
     { role: "row" },
-    h("td", { role: "cell", class: "start" }, h("time", { title: timeExact(trace.start) }, when(trace.start))),
+    h("td", { role: "cell", class: "start" }, h("time", { title: timeExact(start) }, when(start))),
     h(
       "td",
       { role: "cell", class: "trace" },
@@ -129,11 +146,19 @@ function row(trace, isFiltered) {
         marks(trace),
       ),
       isElsewhere ? matched(trace) : null,
+      trace.error && !(isElsewhere && trace.error.span_id === match.span_id) ? failure(trace) : null,
     ),
     h(
       "td",
       { role: "cell", class: "duration" },
-      h("span", { class: "num" }, duration(trace.duration)),
+      h(
+        "span",
+        { class: "num" },
+        duration(isByDuration ? match.duration : trace.duration),
+        isByDuration && match.duration !== trace.duration
+          ? h("span", { class: "muted" }, ` of ${duration(trace.duration)}`)
+          : null,
+      ),
       h(
         "span",
         { class: "duration-track", "aria-hidden": true },
@@ -157,7 +182,13 @@ function when(start) {
   return text.startsWith(today) ? text.slice(11) : text;
 }
 
-function marks({ root, orphans, complete }) {
+/** @param {FoundTrace} trace */
+function marks({ root, orphans, complete, start, duration: length }) {
+  const badge = root?.status === "error" ? h("span", { class: "badge bad" }, "error") : null;
+  // Programs send a span when it has ended, some seconds later: the parents come last.
+  const age = Date.now() - toMillis(start) - length / 1e6;
+  if (!complete && age < ARRIVING_MS)
+    return [badge, h("span", { class: "badge", title: "Its last spans may still be on their way" }, "arriving")];
   return [
     root?.status === "error" ? h("span", { class: "badge bad" }, "error") : null,
     root && !root.is_root
@@ -179,18 +210,39 @@ function marks({ root, orphans, complete }) {
   ];
 }
 
+/** @param {FoundTrace} trace */
 function matched({ trace_id: id, start, match }) {
   const offset = BigInt(match.start) - BigInt(start);
   return h(
     "div",
     { class: "match-line muted" },
-    link(`/trace/${id}?span=${match.span_id}`, "met by a span"),
-    ` of ${duration(match.duration)} at +${duration(offset)}`,
+    link(`/trace/${id}?span=${match.span_id}`, spanWords(match)),
+    ` ${duration(match.duration)} at +${duration(offset)}`,
     match.status === "error" ? h("span", { class: "badge bad" }, "error") : null,
   );
 }
 
-/** All but the root's, which stands before the trace's name; those with errors first. */
+/** Where it failed, and why. */
+function failure({ trace_id: id, error }) {
+  return h(
+    "div",
+    { class: "match-line bad elide" },
+    h("span", { "aria-hidden": true }, "✕ "),
+    link(`/trace/${id}?span=${error.span_id}`, { class: "bad", title: spanWords(error) }, spanWords(error)),
+  );
+}
+
+/** "payment-service charge: card declined" */
+function spanWords({ service, name, message }) {
+  const words = `${visibleText(service)} ${visibleText(name) || "(no name)"}`;
+  return message ? `${words}: ${visibleText(message)}` : words;
+}
+
+/**
+ * All but the root's, which stands before the trace's name; those with errors first.
+ *
+ * @param {FoundTrace} trace
+ */
 function services({ services: all, root }) {
   const others = all.filter(({ name, errors }) => name !== root?.service || errors).sort((a, b) => b.errors - a.errors);
   const shown = servicesShown();

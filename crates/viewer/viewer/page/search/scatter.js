@@ -1,10 +1,11 @@
+// @ts-check
 // Duration over time of up to 2,000 spans: a canvas with a pointer, a keyboard and a description.
 //
 // Hovering or stepping with the arrow keys names a span, a click or Enter opens it, dragging chooses a range of time and
 // duration. What failed is a red cross, not only red.
 
 import { announce } from "../kit/announce.js";
-import { clear, h } from "../kit/dom.js";
+import { clear, h, icon } from "../kit/dom.js";
 import { count, counted, duration, fromMillis, time, toMillis } from "../kit/format.js";
 import { linear, logarithmic } from "./axes.js";
 import { paintAxes, paintPoint, paintRing, paintSelection, shadesOf } from "./paint.js";
@@ -18,7 +19,7 @@ const DRAG_MIN = 5;
  * Answers `{node, show({points, isLinear, noun, isCut}), dispose}`. `onOpen(point)`; `onSelect({from, to, min, max})` with times
  * in milliseconds and durations in nanoseconds, `min` and `max` null when the drag was only along the time.
  */
-export function scatter({ onOpen, onSelect, onScale }) {
+export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
   const canvas = h("canvas", {
     class: "scatter-canvas",
     tabindex: "0",
@@ -29,25 +30,29 @@ export function scatter({ onOpen, onSelect, onScale }) {
   const probe = h("span", { hidden: true });
   const caption = h("figcaption", { class: "muted scatter-caption" });
   const scaleButton = h("button", { type: "button", class: "quiet", on: { click: () => onScale(!isLinear) } });
+  const zoomOut = h("button", { type: "button", class: "quiet", on: { click: onZoomOut } }, icon("minus"), "Zoom out");
   const node = h(
     "figure",
     { class: "scatter" },
     h("div", { class: "scatter-stage" }, canvas, tip, probe),
-    h("div", { class: "scatter-foot" }, caption, scaleButton),
+    h("div", { class: "scatter-foot" }, caption, zoomOut, scaleButton),
   );
   let points = [];
   let isLinear = false;
   let plot = null;
   let active = -1;
   let drag = null;
+  /** @type {{from: number | null, to: number | null}} */
+  let range = { from: null, to: null };
 
   function measure() {
     const width = canvas.clientWidth;
     const times = points.map(({ at }) => at);
     const lengths = points.map((point) => point.duration);
-    let [from, to] = [Math.min(...times), Math.max(...times)];
+    // The time that was searched, where it has an end; a span may have begun before its trace was found in it.
+    let [from, to] = [Math.min(...times, range.from ?? Infinity), Math.max(...times, range.to ?? -Infinity)];
     const margin = Math.max(1, (to - from) * 0.02);
-    [from, to] = [from - margin, to + margin];
+    [from, to] = [from - (range.from === null ? margin : 0), to + (range.to === null ? margin : 0)];
     const most = Math.max(...lengths, 1000) * (isLinear ? 1.05 : 1.3);
     const least = isLinear ? 0 : Math.max(100, Math.min(...lengths) / 1.3);
     const bottom = HEIGHT - EDGE.bottom;
@@ -121,7 +126,7 @@ export function scatter({ onOpen, onSelect, onScale }) {
   }
 
   function described(point) {
-    return `${duration(point.duration)} at ${time(point.start)}${point.status === "error" ? ", error" : ""}`;
+    return `${duration(point.duration)} at ${time(point.start)}${point.hasError ? ", error" : ""}`;
   }
 
   canvas.addEventListener("pointermove", (event) => {
@@ -181,16 +186,18 @@ export function scatter({ onOpen, onSelect, onScale }) {
 
   return {
     node,
-    show({ points: found, isLinear: linearly, noun, isCut }) {
+    show({ points: found, window, isZoomed, isLinear: linearly, noun, isCut }) {
+      zoomOut.hidden = !isZoomed;
+      range = window;
       points = found.map((point) => ({ ...point, at: toMillis(point.start) })).sort((a, b) => a.at - b.at);
       isLinear = linearly;
       active = -1;
       tip.hidden = true;
       node.hidden = points.length === 0;
-      const failed = points.filter(({ status }) => status === "error").length;
+      const failed = points.filter(({ hasError }) => hasError).length;
       clear(
         caption,
-        `${isCut ? "The first " : ""}${counted(points.length, noun)}, ${count(failed)} failed. Drag to choose a range.`,
+        `${counted(points.length, noun)}${isCut ? " (there are more)" : ""}, ${count(failed)} with errors. Drag to choose a range.`,
       );
       clear(scaleButton, isLinear ? "Linear scale" : "Log scale");
       scaleButton.setAttribute(
@@ -210,7 +217,7 @@ export function scatter({ onOpen, onSelect, onScale }) {
     if (!points.length) return "No spans";
     const sorted = points.map((point) => point.duration).sort((a, b) => a - b);
     const middle = sorted[sorted.length >> 1];
-    return `Duration over time of ${counted(points.length, "span")} from ${time(points[0].start)} to ${time(points.at(-1).start)}: ${duration(sorted[0])} to ${duration(sorted.at(-1))}, median ${duration(middle)}, ${count(failed)} failed. Arrow keys step through them, Enter opens one.`;
+    return `Duration over time of ${counted(points.length, "span")} from ${time(points[0].start)} to ${time(points.at(-1).start)}: ${duration(sorted[0])} to ${duration(sorted.at(-1))}, median ${duration(middle)}, ${count(failed)} with errors. Arrow keys step through them, Enter opens one.`;
   }
 }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The search page: conditions, time, what was found, the scatter of it, and the live tail.
 //
 // The address is the state: the reader's changes go there first, and what is shown is read from it.
@@ -5,16 +6,17 @@
 import { announce } from "../kit/announce.js";
 import { get, isAbort } from "../kit/api.js";
 import { clear, h, icon, keep } from "../kit/dom.js";
-import { counted } from "../kit/format.js";
+import { counted, visibleText } from "../kit/format.js";
 import { keys } from "../kit/keys.js";
-import { navigate, setState, state as addressState } from "../kit/router.js";
+import { remember } from "../kit/last-search.js";
+import { here, link, navigate, setState, state as addressState } from "../kit/router.js";
 import { empty, failed, loading } from "../kit/state-box.js";
 import { emptyStore } from "./empty-store.js";
 import { filterForm } from "./form.js";
 import { foundList } from "./found.js";
 import { importButton } from "./import.js";
 import { overview } from "./overview.js";
-import { filterParams, hasFilters, pointParams, pointsAreRoots, read, tailParams, DEFAULT_RANGE } from "./query.js";
+import { filterParams, hasFilters, pointParams, windowOf, zoomedOut, pointsAreRoots, read, tailParams, DEFAULT_RANGE } from "./query.js";
 import { scatter, selectedParams } from "./scatter.js";
 import { liveTail } from "./tail.js";
 import { timeRange } from "./time-range.js";
@@ -40,6 +42,7 @@ export default function view(root, { query }) {
       change({ ...selectedParams(selection), ...root });
       announce("The chosen range is searched. Go back to undo.");
     },
+    onZoomOut: () => change(zoomedOut(state)),
     onScale: (isLinear) => {
       setState({ scale: isLinear ? "linear" : "" }, { replace: true });
       state = read(addressState());
@@ -51,6 +54,7 @@ export default function view(root, { query }) {
     onOrder: (order) => change({ order: order === "newest" ? "" : order }),
     onWiden: () => change({ from: "all", to: "" }),
     onClear: () => navigate("/search"),
+    onService: (service) => change({ service }),
   });
   const live = h(
     "button",
@@ -60,6 +64,7 @@ export default function view(root, { query }) {
   );
   const results = h("div", { class: "search-results" });
   const problem = h("div", {});
+  const logNote = h("div", { class: "log-note" });
   const filterBox = h("details", { class: "filter-box" }, h("summary", {}, icon("filter"), "Conditions"), form.node);
   const wide = matchMedia("(min-width: 900px)");
   const fold = () => (filterBox.open = wide.matches);
@@ -77,7 +82,7 @@ export default function view(root, { query }) {
         time.node,
         h("div", { class: "spread head-tools" }, live, importButton()),
       ),
-      h("div", { class: "search-grid" }, filterBox, h("div", { class: "search-main" }, problem, results)),
+      h("div", { class: "search-grid" }, filterBox, h("div", { class: "search-main" }, problem, logNote, results)),
     ),
   );
   document.title = "Search · Waypost";
@@ -85,7 +90,7 @@ export default function view(root, { query }) {
   /** Puts what the reader changed into the address and searches. */
   function change(params) {
     const before = location.search;
-    setState({ ...params, show: "" });
+    setState({ ...params, show: "", sought: "" });
     state = read(addressState());
     if (location.search !== before) run();
     else showForm();
@@ -102,7 +107,9 @@ export default function view(root, { query }) {
     asked = new AbortController();
     endGuide();
     endTail();
-    clear(problem);
+    remember(here());
+    clear(logNote);
+    clear(problem, state.wasId && state.span.text ? soughtNote(state.span.text) : null);
     showForm();
     if (state.isLive) startTail();
     else search();
@@ -143,11 +150,12 @@ export default function view(root, { query }) {
     }, 200);
     try {
       const answer = await found.load(state, signal);
-      if (!answer.traces.length && !hasFilters(state) && (await isStoreEmpty(signal))) return settled(slow);
+      if (!answer.traces.length && !found.hasRootless() && !hasFilters(state) && (await isStoreEmpty(signal))) return settled(slow);
       keep(results, over.node, found.node);
       found.show(answer, state);
       announce(`${counted(answer.traces.length, "trace")}${answer.next ? ", and there are more" : ""}`);
       settled(slow);
+      await noteLogs(signal);
       over.load(state, answer.traces.length > 0);
       if (answer.traces.length) await loadPoints(signal);
       else plot.node.hidden = true;
@@ -172,10 +180,18 @@ export default function view(root, { query }) {
   }
 
   let points = null;
+  /** @type {Set<string>} */
+  let failedTraces = new Set();
   /** The table stays when the plot cannot be had. */
   async function loadPoints(signal) {
     try {
-      points = await get("/points", pointParams(state), { signal });
+      const params = pointParams(state);
+      // Of a whole trace counts whether any of its spans failed.
+      const withErrors = pointsAreRoots(state)
+        ? await get("/points", { ...params, with: [...params.with, "status=error"] }, { signal })
+        : null;
+      points = await get("/points", params, { signal });
+      failedTraces = new Set(withErrors?.points.map((point) => point.trace_id));
       plot.node.hidden = false;
       drawPoints();
     } catch (error) {
@@ -187,9 +203,15 @@ export default function view(root, { query }) {
 
   function drawPoints() {
     if (!points) return;
-    const noun = pointsAreRoots(state) ? "root span" : "span";
+    const areTraces = pointsAreRoots(state);
+    const noun = areTraces ? "trace" : "span";
     plot.show({
-      points: points.points,
+      points: points.points.map((point) => ({
+        ...point,
+        hasError: point.status === "error" || failedTraces.has(point.trace_id),
+      })),
+      window: windowOf(state),
+      isZoomed: Boolean(state.to),
       isLinear: state.isLinear,
       noun,
       isCut: Boolean(points.next || points.scanned_to),
@@ -202,6 +224,28 @@ export default function view(root, { query }) {
     guide = emptyStore({ status, onFirst: () => run() });
     clear(results, guide.node);
     return true;
+  }
+
+  /** Log records with the text that is searched for: they may be of other traces, or of none. */
+  async function noteLogs(signal) {
+    const { text, service } = state.span;
+    clear(logNote);
+    if (!text) return;
+    const params = { text, service, from: state.from === "all" ? "" : state.from, to: state.to };
+    const found = await get("/logs", { ...params, limit: 50 }, { signal });
+    if (!found.logs.length) return;
+    const query = new URLSearchParams({ text, service, from: state.from, to: state.to });
+    const many = `${counted(found.logs.length, "log record")}${found.next ? " and more" : ""}`;
+    clear(logNote, h("p", { class: "note" }, link(`/logs?${query}`, `${many} with this text`)));
+  }
+
+  function soughtNote(text) {
+    return h(
+      "p",
+      { class: "note", role: "status" },
+      "No trace has this id. Searched instead, as text in everything that is kept: ",
+      h("code", {}, visibleText(text)),
+    );
   }
 
   const bound = [

@@ -1,3 +1,4 @@
+// @ts-check
 // The fields that ask something of one span.
 
 import { get } from "../kit/api.js";
@@ -23,8 +24,8 @@ const STATUSES = [
 ];
 const ROOTS = [
   ["", "any"],
-  ["true", "roots only"],
-  ["false", "not roots"],
+  ["true", "only"],
+  ["false", "without"],
 ];
 let ids = 0;
 
@@ -68,14 +69,20 @@ function field(name, placeholder = "") {
   return h("input", { type: "text", name, placeholder });
 }
 
-async function named(path, params, part, signal) {
-  const answer = await get(path, { ...params, limit: 500 }, { signal });
+/**
+ * Those of the names that fit what is typed.
+ *
+ * @param {Promise<import("../kit/api-types").NameList<string | import("../kit/api-types").OperationName>>} asked
+ * @param {string} part
+ */
+async function fitting(asked, part) {
+  const answer = await asked;
   const wanted = part.toLowerCase();
   const names = answer.names.map((entry) =>
     typeof entry === "string" ? { name: entry } : { name: entry.name, hint: entry.kind },
   );
-  const fitting = names.filter(({ name }) => name.toLowerCase().includes(wanted));
-  return { names: fitting.slice(0, 50), is_partial: answer.is_partial || fitting.length > 50 };
+  const found = names.filter(({ name }) => name.toLowerCase().includes(wanted));
+  return { names: found.slice(0, 50), is_partial: answer.is_partial || found.length > 50 };
 }
 
 /** Answers `{nodes, get, set}` of a span filter (query.js). */
@@ -89,7 +96,7 @@ export function spanForm({ onChange }) {
     text: h("input", {
       type: "search",
       name: "text",
-      placeholder: "in names, messages, keys, values",
+      placeholder: "names, messages, values, logs",
       autocomplete: "off",
       spellcheck: "false",
     }),
@@ -97,9 +104,13 @@ export function spanForm({ onChange }) {
   const duration = between("Span duration", "min_duration", "max_duration");
   Object.assign(controls, { min_duration: duration.from, max_duration: duration.to });
   const attributes = conditionEditor({ onChange });
-  const serviceBox = completing(controls.service, (part, signal) => named("/names/services", {}, part, signal));
+  const serviceBox = completing(controls.service, (part, signal) =>
+    fitting(get("/names/services", { limit: 500 }, { signal }), part),
+    { isStrict: true },
+  );
   const operationBox = completing(controls.operation, (part, signal) =>
-    named("/names/operations", { service: controls.service.value }, part, signal),
+    fitting(get("/names/operations", { service: controls.service.value, limit: 500 }, { signal }), part),
+    { isStrict: true },
   );
   return {
     nodes: [
@@ -110,7 +121,7 @@ export function spanForm({ onChange }) {
         { class: "thirds" },
         labelled("Kind", controls.kind),
         labelled("Status", controls.status),
-        labelled("Place", controls.root),
+        labelled("Root spans", controls.root),
       ),
       duration.node,
       labelled("Text", controls.text),

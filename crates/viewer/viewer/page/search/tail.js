@@ -1,3 +1,4 @@
+// @ts-check
 // Live tail: spans as they come, the newest on top, at most 500. What the reader was too slow for is counted.
 
 import { stream } from "../kit/api.js";
@@ -115,6 +116,7 @@ export function liveTail() {
   };
 }
 
+/** @param {import("../kit/api-types").TailSpan} span */
 function row(span) {
   const name = visibleText(span.name) || "(no name)";
   return h(

@@ -1,3 +1,4 @@
+// @ts-check
 // When: an age up to now, everything, or two points in time.
 
 import { clear, h, icon } from "../kit/dom.js";

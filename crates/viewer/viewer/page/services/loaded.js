@@ -1,3 +1,4 @@
+// @ts-check
 // What a view of the services shows: asked for, shown, and asked for again with "r" or a button.
 
 import { get, isAbort } from "../kit/api.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // One service over time, and its operations with rate, errors and latencies; or, with `operation` and `kind` in the
 // address, one operation over time.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // All services with rate, errors and latencies.
 
 import { h } from "../kit/dom.js";

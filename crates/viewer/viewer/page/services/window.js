@@ -1,3 +1,4 @@
+// @ts-check
 // Which stretch of time figures are of: an age up to now, in the address as `from`; or, when one was chosen in a chart, two
 // points in time in nanoseconds, `from` and `to`.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // An address that is none of this page's.
 
 import { h } from "../kit/dom.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // What was received, kept, refused and dropped; how full the store is; where the viewer listens.
 
 import { get, isAbort } from "../kit/api.js";
@@ -11,6 +12,7 @@ import { sortable } from "../kit/sortable.js";
 import { failed, loading } from "../kit/state-box.js";
 
 const EVERY_MS = 5000;
+/** @param {Partial<Record<string, number>> | undefined} reasons */
 const sum = (reasons) => Object.values(reasons ?? {}).reduce((all, n) => all + n, 0);
 
 export default function view(root, { query }) {
@@ -141,6 +143,7 @@ function pairs(title, rows) {
   );
 }
 
+/** @param {import("../kit/api-types").Usage} usage @param {string} now */
 function holdings(usage, now) {
   const share = usage.budget ? Math.min(1, usage.bytes / usage.budget) : 0;
   const bar = h(
@@ -196,6 +199,7 @@ function holdings(usage, now) {
   );
 }
 
+/** @param {import("../kit/api-types").LedgerTotal} total */
 function ledger({ received, stored, refused, evicted }) {
   return pairs("All spans", [
     ["Received", count(received)],
@@ -205,6 +209,7 @@ function ledger({ received, stored, refused, evicted }) {
   ]);
 }
 
+/** @param {import("../kit/api-types").Endpoints} endpoints @param {import("../kit/api-types").ViewerStatus} status */
 function listening(endpoints, { version, started }) {
   const code = (text) => h("code", {}, text);
   const row = (name, address) => (address ? [name, code(address)] : null);

@@ -1,3 +1,4 @@
+// @ts-check
 // Shown when the viewer asks for its token while the page is open: the cookie is gone, or the token is another one.
 
 import { h } from "../kit/dom.js";

@@ -1,7 +1,9 @@
+// @ts-check
 // The state of the trace page as the query of its URL, and back.
 
 import { clampWindow } from "./axis.js";
 import { State, VIEWS } from "./state.js";
+import { usualGrouping } from "./time-groups.js";
 import { collapseFrom, unfoldAround } from "./visible.js";
 
 /** Ids listed in a URL, at most: a longer list would not survive being sent around. */
@@ -21,6 +23,7 @@ export function stateFrom(model, query) {
   if (VIEWS.includes(text("view"))) state.view = text("view");
   if (GROUPINGS.includes(text("by"))) state.grouping = text("by");
   state.folds = text("folds") !== "off";
+  state.showsPath = text("path") !== "off";
   state.text = text("q");
   state.isOnlyHits = text("only") === "hits";
   state.service = query.has("highlight") ? model.services.indexOf(text("highlight")) : -1;
@@ -56,11 +59,13 @@ export function queryOf(state) {
   const list = (name, rows) => put(name, rows.map((row) => model.ids[row]).join(","), rows.length > 0);
   put("span", model.ids[state.selected], state.selected >= 0);
   put("view", state.view, state.view !== "waterfall");
-  put("by", state.grouping, state.grouping !== "span");
+  put("by", state.grouping, state.grouping !== usualGrouping(model));
   put("q", state.text, state.text !== "");
   put("only", "hits", state.isOnlyHits);
   put("focus", model.ids[state.focus], state.focus >= 0);
   put("folds", "off", !state.folds);
+  put("path", "off", !state.showsPath);
+  put("align", "1", model.isAligned);
   put("highlight", model.services[state.service], state.service >= 0);
   put("zoom", `${Math.round(state.from)}-${Math.round(state.to)}`, state.isZoomed);
   put("depth", String(state.depth), state.depth !== null);

@@ -1,3 +1,4 @@
+// @ts-check
 // The time axis: which stretch of the trace is shown, where its ticks stand, how to zoom and pan. Pure.
 
 /** Nanoseconds: closer than this the axis does not zoom. */

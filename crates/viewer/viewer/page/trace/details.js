@@ -1,7 +1,9 @@
+// @ts-check
 // The details of the selected span: beside the waterfall, on a phone over it. Fetched when a span is selected.
 
 import { get, isAbort } from "../kit/api.js";
-import { clear, h, icon, quoted } from "../kit/dom.js";
+import { onHost } from "../kit/base.js";
+import { all, clear, h, icon, quoted } from "../kit/dom.js";
 import { duration, visibleText } from "../kit/format.js";
 import { failed, loading } from "../kit/state-box.js";
 import { marksOf, nameShown, serviceShown } from "./labels.js";
@@ -61,7 +63,7 @@ export function detailsPanel(state, actions) {
   }
 
   function show(row, answer) {
-    const sections = spanSections(model, row, answer);
+    const sections = spanSections(model, answer);
     clear(body, facts(row), h("div", { class: "tr-details-filter" }, filter), sections);
     applyFilter();
   }
@@ -90,9 +92,9 @@ export function detailsPanel(state, actions) {
 
   function applyFilter() {
     const part = filter.value.trim().toLowerCase();
-    for (const row of body.querySelectorAll("[data-filter]"))
+    for (const row of all(body, "[data-filter]"))
       row.hidden = part !== "" && !row.dataset.filter.includes(part);
-    for (const section of body.querySelectorAll(".tr-section")) {
+    for (const section of body.querySelectorAll("details")) {
       if (section.querySelector("[data-filter]") === null) continue;
       section.classList.toggle(
         "has-none",
@@ -111,7 +113,7 @@ export function detailsPanel(state, actions) {
       fetching?.abort();
       return;
     }
-    const link = `/trace/${model.traceId}?span=${model.ids[row]}`;
+    const link = onHost(`/trace/${model.traceId}?span=${model.ids[row]}`);
     clear(
       title,
       h(

@@ -1,3 +1,4 @@
+// @ts-check
 // Drawing the flame view: one pass over the rows; spans thinner than a pixel are drawn once a pixel, so that a frame's
 // work is bounded by the pixels and not by the spans.
 
@@ -86,6 +87,7 @@ function paintSpan(context, view, row, box, scale) {
 /** The critical path as a line along the foot of the span. */
 function paintPath(context, { state, palette }, row, box, scale) {
   const { model } = state;
+  if (!state.showsPath) return;
   let drawn = -1;
   context.fillStyle = palette.path;
   for (let at = model.segmentFrom[row]; at < model.segmentFrom[row + 1]; at++) {

@@ -1,3 +1,4 @@
+// @ts-check
 // The flame view: every span below its parent, as long as it took, on a canvas. What the canvas shows of the span at
 // the cursor stands as text below it; the waterfall has the same spans as rows.
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Offers the spans of a young trace that came after it was loaded. Only small traces are asked for again by themselves:
 // the answer is the whole trace.
 

@@ -1,7 +1,11 @@
+// @ts-check
 // The head of the trace page: what the trace is, whether it is whole, its services, and the ways out of here with it.
 
 import { address } from "../kit/api.js";
+import { onHost } from "../kit/base.js";
 import { clear, h, icon, quoted } from "../kit/dom.js";
+import { isSearched, lastSearch } from "../kit/last-search.js";
+import { link } from "../kit/router.js";
 import { count, duration, time, timeExact } from "../kit/format.js";
 import { nameShown, plural, serviceShown, shown } from "./labels.js";
 import { colorOf } from "./row.js";
@@ -80,6 +84,7 @@ export function traceHeader(state, actions) {
     h(
       "div",
       { class: "tr-title" },
+      isSearched() ? link(lastSearch(), { class: "tr-back", title: "Back to the search" }, icon("chevron-left"), "Results") : null,
       h(
         "span",
         { class: `chip service-chip svc-${colorOf(model, model.main)}` },
@@ -99,6 +104,7 @@ export function traceHeader(state, actions) {
       fact(`${count(model.count)} ${plural("span", model.count)}`),
       errors,
       completeness(model),
+      clocks(model, actions),
       h(
         "span",
         { class: "tr-out" },
@@ -112,7 +118,7 @@ export function traceHeader(state, actions) {
         ),
         h(
           "a",
-          { class: "tr-out-link", href: `/api/traces/${id}?prettyPrint=true`, target: "_blank", rel: "noreferrer" },
+          { class: "tr-out-link", href: onHost(`/api/traces/${id}?prettyPrint=true`), target: "_blank", rel: "noreferrer" },
           "Jaeger JSON",
         ),
       ),
@@ -124,7 +130,34 @@ export function traceHeader(state, actions) {
   return { node, more, dispose: unsubscribe };
 }
 
-/** "complete", or a button that opens why not. */
+/**
+ * That clocks differ, and a switch to draw the spans where their callers' clocks have them.
+ *
+ * @param {import("./model.js").Model} model
+ */
+function clocks(model, actions) {
+  if (model.skew.size === 0) return null;
+  return h(
+    "button",
+    {
+      type: "button",
+      class: "badge warn tr-clocks",
+      "aria-pressed": model.isAligned,
+      title: model.isAligned
+        ? "Spans are drawn where their callers' clocks have them. Show them as they were sent"
+        : "Spans are drawn as they were sent. Align them with their callers' clocks",
+      on: { click: () => actions.align(!model.isAligned) },
+    },
+    icon("clock"),
+    `clocks differ by ${duration(model.clockDifference)}${model.isAligned ? ": aligned" : ": align"}`,
+  );
+}
+
+/**
+ * "complete", or a button that opens why not.
+ *
+ * @param {import("./model.js").Model} model
+ */
 function completeness({ completeness: so }) {
   if (so.complete && so.dropped === 0) return h("span", { class: "tr-fact tr-complete" }, icon("check"), "complete");
   const why = [];

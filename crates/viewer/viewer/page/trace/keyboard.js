@@ -1,10 +1,24 @@
+// @ts-check
 // The keys of the trace page. Each works in the views where it means something and leaves the key alone in the others.
 
 import { keys } from "../kit/keys.js";
 import { announce } from "../kit/announce.js";
-import { MARK } from "./model.js";
 
 const SCOPE = "Trace";
+
+/** The short signs of labels.js. */
+const MARKS_SHOWN = /** @type {[string, string][]} */ ([
+  ["line under a bar", "on the critical path: what the root waited for"],
+  ["!", "error"],
+  ["↗6", "6 links to other spans"],
+  ["◆20", "20 events"],
+  ["≡1", "1 log record"],
+  ["−3", "3 attributes, events or links were dropped by the program"],
+  ["async tail", "goes on after its parent has ended"],
+  ["no parent", "its parent is not here"],
+  ["clock +2 ms", "its clock differs from its caller's"],
+  ["small number", "depth of a row that is indented no further"],
+]);
 
 /** `page`: `{state, search, actions, views}`. Answers a function that unbinds all. */
 export function bindKeys({ state, search, actions, views }) {
@@ -72,7 +86,7 @@ export function bindKeys({ state, search, actions, views }) {
     moved(() => (isRows() ? state.setCursorItem(state.arranged.length - 1) : false)),
   );
   bind(["Enter"], "Details of the span; again: into the details", (event) =>
-    isOwnControl(event.target) || state.view === "path" ? false : actions.enter(),
+    isOwnControl(event.target) || (!isRows() && !isFlame()) ? false : actions.enter(),
   );
   bind(["Space"], "Open or close the row", (event) =>
     isRows() && !isOwnControl(event.target) ? actions.toggle(state.cursorItem) : false,
@@ -80,12 +94,12 @@ export function bindKeys({ state, search, actions, views }) {
   bind(
     ["e"],
     "Next error",
-    jumped(() => state.goToNext((row) => model.has(row, MARK.error)), "No errors in this trace"),
+    jumped(() => actions.nextError(), "No errors in this trace"),
   );
   bind(
     ["E"],
     "Error before",
-    jumped(() => state.goToNext((row) => model.has(row, MARK.error), -1), "No errors in this trace"),
+    jumped(() => actions.nextError(-1), "No errors in this trace"),
   );
   bind(
     ["c"],
@@ -109,6 +123,7 @@ export function bindKeys({ state, search, actions, views }) {
   bind(["w"], "Waterfall", () => state.setView("waterfall"));
   bind(["f"], "Flame view", () => state.setView("flame"));
   bind(["p"], "Where the time went", () => state.setView("path"));
+  bind(["l"], "Logs of the trace", () => state.setView("logs"));
   bind(["z"], "Zoom to the span", () => state.zoomTo(cursor()));
   bind(["0"], "The whole time", () => state.resetWindow());
   bind(["+", "="], "Zoom in", () => state.zoom(1 / 1.5, (state.from + state.to) / 2));
@@ -138,7 +153,9 @@ export function bindKeys({ state, search, actions, views }) {
     (event) => actions.escape(event),
     { inInputs: true },
   );
+  const endMarks = keys.describe("Marks on the rows", MARKS_SHOWN);
   return () => {
+    endMarks();
     unbindEscape();
     keys.unbindScope(SCOPE);
   };

@@ -1,3 +1,4 @@
+// @ts-check
 // The words for what is marked on a row, the same in the waterfall, the flame view, the details and for screen readers.
 
 import { count, duration, visibleText } from "../kit/format.js";
@@ -42,7 +43,7 @@ export function marksOf(model, row) {
     put(
       "skew",
       `clock ${signed(-offset)}`,
-      `its clock differs from its caller's by about ${signed(-offset)}; drawn as it was sent`,
+      `its clock differs from its caller's by about ${signed(-offset)}; ${model.isAligned ? "drawn where the caller's clock has it" : "drawn as it was sent"}`,
     );
   }
   if (model.has(row, MARK.negative)) put("negative", "end < start", "ended before it began; drawn without a duration");
@@ -81,8 +82,8 @@ export function headingLabel(model, arranged, heading) {
   const figures = figuresOf(model, arranged, heading);
   const inside = figures.spans > figures.count ? ` · ${count(figures.spans)} spans` : "";
   return {
-    title: `×${count(many)} ${nameShown(model, first[heading])}`,
-    text: `p50 ${duration(figures.median)} · total ${duration(figures.total)}${inside}`,
+    title: `${count(many)} × ${nameShown(model, first[heading])}`,
+    text: `${duration(figures.total)} of ${duration(model.total)} · median ${duration(figures.median)}${inside}`,
   };
 }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Where spans stand in the flame view: each below its parent, and side by side below one another when their times
 // overlap, so that none hides another. Pure.
 

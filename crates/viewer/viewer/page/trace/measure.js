@@ -1,3 +1,4 @@
+// @ts-check
 // Marks render passes as performance measures (`trace:load`, `trace:fold`, `trace:render`), which the browser's own
 // tools and the tests read. The buffer is emptied before it grows without end.
 

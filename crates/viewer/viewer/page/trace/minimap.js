@@ -1,3 +1,4 @@
+// @ts-check
 // The whole trace in one strip: who worked when, errors on top, the critical path at the foot; and the shown stretch of
 // time, drawn, moved and resized with mouse, finger or keys.
 
@@ -43,7 +44,7 @@ export function minimap(state) {
 
   function draw() {
     if (width === 0) return;
-    measured("trace:minimap", () => paint(sized(canvas, width, HEIGHT), model, width, state.service, paletteOf(node)));
+    measured("trace:minimap", () => paint(sized(canvas, width, HEIGHT), state, width, paletteOf(node)));
   }
 
   function placeWindow() {
@@ -133,7 +134,7 @@ export function minimap(state) {
 }
 
 /** One pass over the spans: each pixel of a lane belongs to the span that was drawn there last. */
-function paint(context, model, width, highlight, palette) {
+function paint(context, { model, service: highlight, showsPath }, width, palette) {
   context.clearRect(0, 0, width, HEIGHT);
   const room = HEIGHT - ERRORS - PATH - 2;
   const lanes = Math.min(model.maxDepth + 1, Math.floor(room / 2));
@@ -163,10 +164,10 @@ function paint(context, model, width, highlight, palette) {
   }
   context.fillStyle = palette.error;
   errors.forEach((isError, at) => isError && context.fillRect(at - 1, 0, 3, ERRORS - 1));
-  paintPath(context, model, columns, palette);
+  if (showsPath) paintPath(context, model, columns, palette);
 }
 
-/** The foot: a dark line as long as the critical path, and above it whose time it was. */
+/** The foot: a line as long as the critical path, and above it whose time it was. */
 function paintPath(context, model, columns, palette) {
   const owner = new Int16Array(columns).fill(-1);
   const scale = columns / model.span;
@@ -180,7 +181,7 @@ function paintPath(context, model, columns, palette) {
   runs(owner, 0, columns, (color, left, right) => {
     context.fillStyle = palette.services[color];
     context.fillRect(left, HEIGHT - PATH, right - left, PATH - 2);
-    context.fillStyle = palette.text;
+    context.fillStyle = palette.path;
     context.fillRect(left, HEIGHT - 2, right - left, 2);
   });
 }

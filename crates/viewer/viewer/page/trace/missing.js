@@ -1,9 +1,13 @@
+// @ts-check
 // What stands where a trace is not kept, or could not be read.
 
-import { h } from "../kit/dom.js";
+import { get } from "../kit/api.js";
+import { clear, h } from "../kit/dom.js";
 import { link } from "../kit/router.js";
 import { failed } from "../kit/state-box.js";
-import { visibleText } from "../kit/format.js";
+import { counted, visibleText } from "../kit/format.js";
+import { logLine } from "../kit/log-record.js";
+import { textSearch } from "../search/query.js";
 import { copyButton } from "./values.js";
 
 /** A trace of which only logs are here. */
@@ -24,6 +28,8 @@ export function noSpans(id, retry) {
 
 export function noTrace(id, error, retry) {
   if (error.status !== 404) return failed(error, retry);
+  const logs = h("div", {});
+  showLogs(id, logs);
   return h(
     "div",
     { class: "tr-missing-page" },
@@ -48,7 +54,27 @@ export function noTrace(id, error, retry) {
       "p",
       { class: "tr-missing-actions" },
       h("button", { type: "button", class: "primary", on: { click: retry } }, "Look again"),
-      link("/search", { class: "button" }, "Search traces"),
+      link(`/search?${textSearch(id)}`, { class: "button" }, "Search for it as text"),
     ),
+    logs,
   );
+}
+
+/** Programs may send the log records of a trace and not its spans. */
+async function showLogs(id, into) {
+  try {
+    const { logs, next } = await get(`/traces/${encodeURIComponent(id)}/logs`, { limit: 100 });
+    if (!logs.length) return;
+    clear(
+      into,
+      h("h2", {}, `${counted(logs.length, "log record")}${next ? " and more" : ""} of it are here`),
+      h(
+        "ul",
+        { class: "logs" },
+        logs.map((log) => logLine(log)),
+      ),
+    );
+  } catch {
+    // What is wrong with the trace is said already.
+  }
 }

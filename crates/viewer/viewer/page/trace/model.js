@@ -1,9 +1,10 @@
+// @ts-check
 // A trace as columns: typed arrays made once from the answer of GET /traces/{id}, never an object per row.
 //
 // Rows stand in the order of a depth-first walk, so a subtree is the stretch [row, row + descendants]. Times are
 // nanoseconds after the trace's start, exact up to 104 days. Pure: no page, no clock.
 
-import { serviceColors } from "../kit/format.js";
+import { colorOf } from "../kit/service-colors.js";
 
 const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 
@@ -30,7 +31,14 @@ const REPAIR_MARK = {
 export class Model {
   #rowsById = null;
 
-  constructor(answer) {
+  /**
+   * `isAligned` moves the server side of calls to where its caller's clock has it, with everything below; only what is
+   * drawn, the details have the times as they were sent.
+   *
+   * @param {import("../kit/api-types").TraceAnswer} answer
+   * @param {{isAligned?: boolean}} [options]
+   */
+  constructor(answer, { isAligned = false } = {}) {
     const rows = answer.rows;
     const count = rows.id.length;
     this.traceId = answer.trace_id;
@@ -38,7 +46,7 @@ export class Model {
     this.count = count;
     this.errors = answer.errors;
     this.services = answer.services;
-    this.serviceColors = serviceColors(this.services);
+    this.serviceColors = this.services.map(colorOf);
     this.names = answer.names;
     this.roots = answer.roots;
     this.completeness = answer.completeness;
@@ -57,13 +65,19 @@ export class Model {
     this.logs = Int32Array.from(rows.logs);
     this.dropped = Int32Array.from(rows.dropped);
 
+    this.skew = new Map();
+    for (const repair of answer.repairs) if (repair.what === "clock_skew") this.skew.set(repair.row, repair.offset);
+    this.isAligned = isAligned && this.skew.size > 0;
+    const moved = this.isAligned ? this.#align() : 0;
+    this.startTime += BigInt(moved);
+
     this.marks = new Uint8Array(count);
     this.serviceSpans = new Int32Array(this.services.length);
     this.serviceErrors = new Int32Array(this.services.length);
     this.maxDepth = 0;
     this.main = answer.roots[0] ?? 0;
     // Nanoseconds from the earliest start to the latest end; the axis is at least 1 wide.
-    this.total = answer.duration;
+    this.total = this.isAligned ? 0 : answer.duration;
     for (let row = 0; row < count; row++) {
       this.serviceSpans[this.service[row]]++;
       if (rows.status[row] === "error") {
@@ -75,14 +89,31 @@ export class Model {
       this.total = Math.max(this.total, this.start[row] + this.duration[row]);
     }
     this.span = Math.max(this.total, 1);
-    this.skew = new Map();
     this.repairs = answer.repairs;
     for (const repair of answer.repairs) {
       this.marks[repair.row] |= REPAIR_MARK[repair.what] ?? 0;
-      if (repair.what === "clock_skew") this.skew.set(repair.row, repair.offset);
     }
-    this.#takePath(answer.critical_path);
+    this.#takePath(answer.critical_path, moved);
     this.below = summary(this);
+  }
+
+  /** The largest difference between two clocks, in nanoseconds; 0 when none is known. */
+  get clockDifference() {
+    return Math.max(0, ...[...this.skew.values()].map(Math.abs));
+  }
+
+  /** Moves rows by the offsets of their clocks; answers by how much the trace begins later (or earlier) now. */
+  #align() {
+    const shift = new Float64Array(this.count);
+    let first = Infinity;
+    for (let row = 0; row < this.count; row++) {
+      const above = this.parent[row] < 0 ? 0 : shift[this.parent[row]];
+      shift[row] = above + (this.skew.get(row) ?? 0);
+      this.start[row] += shift[row];
+      first = Math.min(first, this.start[row]);
+    }
+    for (let row = 0; row < this.count; row++) this.start[row] -= first;
+    return Math.round(first);
   }
 
   /** The first row with this span id, or -1. */
@@ -113,7 +144,8 @@ export class Model {
   }
 
   /** Segments of the critical path, sorted by row: those of `row` are [segmentFrom[row], segmentFrom[row + 1]). */
-  #takePath(path) {
+  /** @param {import("../kit/api-types").TracePath | null} path @param {number} moved */
+  #takePath(path, moved) {
     const count = this.count;
     const segments = path ? path.segments : [];
     this.path = path && {
@@ -133,7 +165,7 @@ export class Model {
     this.pathRows = new Int32Array(segments.length);
     segments.forEach((segment, index) => {
       const place = next[segment.row]++;
-      this.segmentStart[place] = segment.start;
+      this.segmentStart[place] = Math.max(segment.start - moved, 0);
       this.segmentDuration[place] = segment.duration;
       this.marks[segment.row] |= MARK.path;
       this.pathRows[index] = segment.row;

@@ -1,3 +1,4 @@
+// @ts-check
 // The page's colours for canvases, read from the style sheet, so that there is one place for them and themes hold.
 
 import { h } from "../kit/dom.js";

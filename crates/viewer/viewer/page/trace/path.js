@@ -1,3 +1,4 @@
+// @ts-check
 // "Where the time went": the parts of the critical path, which add up to the root's duration to the nanosecond, and
 // the calls that could overlap.
 
@@ -5,6 +6,7 @@ import { clear, h, quoted } from "../kit/dom.js";
 import { count, duration } from "../kit/format.js";
 import { nameShown, plural, serviceShown } from "./labels.js";
 import { colorOf } from "./row.js";
+import { grouped, largest } from "./time-groups.js";
 
 const CATEGORIES = { work: "own work", network: "network and queueing", dependency: "waiting for a dependency" };
 const GROUPINGS = [
@@ -34,7 +36,7 @@ function content(state, actions) {
   const { path } = model;
   const total = model.duration[path.root];
   const sum = path.parts.reduce((so, part) => so + part.time, 0);
-  const groups = grouped(state);
+  const groups = grouped(model, state.grouping);
   const body = h("tbody", {});
   const more = h("button", { type: "button" });
   const showMore = () => {
@@ -47,7 +49,7 @@ function content(state, actions) {
   showMore();
   const exact = `${sum.toLocaleString("en")} ns of ${total.toLocaleString("en")} ns`;
   return [
-    h("div", { class: "tr-path-top" }, slowest(state, actions, total), groupingSwitch(state)),
+    h("div", { class: "tr-path-top" }, mostOfIt(state, actions, total), groupingSwitch(state)),
     h(
       "div",
       { class: "table-box" },
@@ -93,26 +95,6 @@ function sumInWords(sum, total) {
   return h("strong", { class: "bad" }, `not the root's duration: ${total.toLocaleString("en")} ns`);
 }
 
-/** Parts added up as the reader chose, the longest first. */
-function grouped({ model, grouping }) {
-  const groups = new Map();
-  for (const part of model.path.parts) {
-    const key =
-      grouping === "span"
-        ? `${part.row} ${part.category}`
-        : grouping === "category"
-          ? part.category
-          : `${model.service[part.row]} ${model.name[part.row]} ${part.category}`;
-    let group = groups.get(key);
-    if (group === undefined)
-      groups.set(key, (group = { row: part.row, category: part.category, time: 0, spans: 0, longest: 0 }));
-    group.time += part.time;
-    group.spans += 1;
-    if (part.time > group.longest) [group.row, group.longest] = [part.row, part.time];
-  }
-  return [...groups.values()].sort((one, other) => other.time - one.time);
-}
-
 function partRow(state, actions, group, total) {
   const { model, grouping } = state;
   const isSpan = grouping === "span";
@@ -148,17 +130,21 @@ function rowButton(model, actions, row) {
   );
 }
 
-function slowest({ model }, actions, total) {
-  const { slowest: row, parts } = model.path;
-  const part = row < 0 ? null : parts.find((one) => one.row === row);
-  if (!part) return h("p", { class: "tr-slowest" }, `All ${duration(total)} are the root's own.`);
-  const share = ((part.time / Math.max(total, 1)) * 100).toFixed(0);
+/** What most of the time went to, repeats counted together and the root's own work too. */
+function mostOfIt({ model }, actions, total) {
+  const group = largest(model);
+  if (!group) return h("p", { class: "tr-slowest" }, "The root took no time.");
+  const share = ((group.time / Math.max(total, 1)) * 100).toFixed(0);
+  const many = group.spans > 1 ? ` in ${count(group.spans)} spans` : "";
   return h(
     "p",
     { class: "tr-slowest" },
-    "The slowest step is ",
-    rowButton(model, actions, row),
-    `: ${duration(part.time)} ${CATEGORIES[part.category]}, ${share} % of ${duration(total)}.`,
+    "Most of the time went to ",
+    rowButton(model, actions, group.row),
+    `: ${duration(group.time)} ${CATEGORIES[group.category]}${many}, ${share} % of ${duration(total)}.`,
+    group.isRepeated
+      ? h("strong", {}, " These calls are alike and follow one another (N+1): one call for all would do.")
+      : null,
   );
 }
 
@@ -203,15 +189,8 @@ function overlaps({ model }, actions) {
             h("strong", {}, `saves up to ${duration(overlap.saves_up_to)}`),
             ", if they do not depend on each other.",
           ),
-          h(
-            "ol",
-            {},
-            overlap.rows
-              .slice(0, 12)
-              .map((row) => h("li", {}, rowButton(model, actions, row), ` ${duration(model.duration[row])}`)),
-            overlap.rows.length > 12
-              ? h("li", { class: "muted" }, `and ${count(overlap.rows.length - 12)} more`)
-              : null,
+          shortList("ol", overlap.rows, 12, (row) =>
+            h("li", {}, rowButton(model, actions, row), ` ${duration(model.duration[row])}`),
           ),
         ),
       ),
@@ -232,15 +211,27 @@ function tails({ model }, actions) {
       `${count(rows.length)} ${rows.length === 1 ? "span outlives its parent" : "spans outlive their parents"}; `,
       "what lies after a parent's end counts for nothing above.",
     ),
-    h(
-      "ul",
-      {},
-      rows
-        .slice(0, 20)
-        .map((row) => h("li", {}, rowButton(model, actions, row), ` ends ${tail(model, row)} after its parent`)),
-    ),
-    rows.length > 20 ? h("p", { class: "muted" }, `and ${count(rows.length - 20)} more`) : null,
+    shortList("ul", rows, 20, (row) => h("li", {}, rowButton(model, actions, row), ` ends ${tail(model, row)} after its parent`)),
   );
+}
+
+/**
+ * The first of a list; a button shows the rest.
+ *
+ * @param {"ol" | "ul"} tag
+ * @param {number[]} rows
+ * @param {number} first
+ * @param {(row: number) => HTMLElement} item
+ */
+function shortList(tag, rows, first, item) {
+  const list = h(tag, {}, rows.slice(0, first).map(item));
+  if (rows.length <= first) return list;
+  const more = h("button", { type: "button", class: "textual" }, `and ${count(rows.length - first)} more`);
+  more.addEventListener("click", () => {
+    list.append(...rows.slice(first).map(item));
+    more.remove();
+  });
+  return h("div", {}, list, more);
 }
 
 function tail(model, row) {

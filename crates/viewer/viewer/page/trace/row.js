@@ -1,3 +1,4 @@
+// @ts-check
 // One row of the waterfall: its nodes, and filling them for an item. Nodes are recycled, so filling sets everything.
 
 import { clear, h } from "../kit/dom.js";
@@ -30,6 +31,7 @@ export function createRow() {
     note: span("tr-note"),
     marks: span("tr-marks"),
     bar: h("div", { class: "tr-bar" }),
+    members: h("div", { class: "tr-members" }),
     path: h("div", { class: "tr-path" }),
     label: span("tr-label"),
     ticks: h("div", { class: "tr-ticks" }),
@@ -45,7 +47,7 @@ export function createRow() {
     nodes.name,
     nodes.note,
   );
-  nodes.track = h("div", { class: "tr-track", role: "gridcell" }, nodes.bar, nodes.path, nodes.ticks, nodes.label);
+  nodes.track = h("div", { class: "tr-track", role: "gridcell" }, nodes.bar, nodes.members, nodes.path, nodes.ticks, nodes.label);
   const row = h("div", { class: "tr-row", role: "row" }, nodes.cell, nodes.track);
   nodesOf.set(row, nodes);
   return row;
@@ -89,9 +91,10 @@ function fillSpan(row, nodes, at, state, trackWidth) {
   }
   nodes.bar.className = `tr-bar svc-${colorOf(model, at)}${model.has(at, MARK.error) ? " has-error" : ""}`;
   place(nodes, model.start[at], model.start[at] + model.duration[at], state, duration(model.duration[at]));
+  nodes.members.style.backgroundImage = "none";
   const hasPath = model.segmentFrom[at] < model.segmentFrom[at + 1];
   nodes.path.style.backgroundImage = hasPath
-    ? kept(state, trackWidth, at, () => pathPieces(model, at), "var(--tr-path)")
+    ? kept(state, trackWidth, `path ${at}`, () => pathPieces(model, at, at + 1), "var(--tr-path)")
     : "none";
   const events = at === state.selected ? state.details?.spans[0]?.events : null;
   if (events || nodes.ticks.firstChild)
@@ -124,18 +127,25 @@ function fillHeading(row, nodes, heading, state, trackWidth) {
   clear(nodes.marks);
   clear(nodes.ticks);
   nodes.bar.className = "tr-bar is-group";
-  nodes.path.style.backgroundImage = "none";
+  nodes.members.style.backgroundImage = nodes.path.style.backgroundImage = "none";
   if (isFold) {
     const figures = figuresOf(model, arranged, heading);
     place(nodes, figures.start, figures.end, state, duration(figures.end - figures.start));
     nodes.bar.className = `tr-bar is-group svc-${colorOf(model, at)}`;
-    nodes.path.className = `tr-path svc-${colorOf(model, at)}`;
+    nodes.members.className = `tr-members svc-${colorOf(model, at)}`;
+    nodes.members.style.backgroundImage = kept(
+      state,
+      trackWidth,
+      `members ${at}`,
+      () => members(model, at, last[heading]),
+      "var(--svc)",
+    );
     nodes.path.style.backgroundImage = kept(
       state,
       trackWidth,
-      ~at,
-      () => members(model, at, last[heading]),
-      "var(--svc)",
+      `fold ${at}`,
+      () => pathPieces(model, at, model.after(last[heading])),
+      "var(--tr-path)",
     );
   } else {
     nodes.bar.hidden = true;
@@ -198,10 +208,13 @@ function place(nodes, start, end, state, text) {
   }
 }
 
-function* pathPieces(model, row) {
-  for (let place = model.segmentFrom[row]; place < model.segmentFrom[row + 1]; place++) {
-    yield [model.segmentStart[place], model.segmentStart[place] + model.segmentDuration[place]];
+/** The critical path within the rows [from, to), in order of time. */
+function pathPieces(model, from, to) {
+  const pieces = [];
+  for (let place = model.segmentFrom[from]; place < model.segmentFrom[to]; place++) {
+    pieces.push([model.segmentStart[place], model.segmentStart[place] + model.segmentDuration[place]]);
   }
+  return pieces.sort(([one], [other]) => one - other);
 }
 
 function* members(model, first, last) {

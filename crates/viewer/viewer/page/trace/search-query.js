@@ -1,3 +1,4 @@
+// @ts-check
 // What is typed into the trace's search box as a span filter of the API: conditions on attributes, and text. Pure.
 
 const FIELDS = new Set(["service", "operation", "kind", "status", "min_duration", "max_duration"]);

@@ -1,3 +1,4 @@
+// @ts-check
 // Search within the trace: the store looks through names, attributes, events and logs; the page marks what it found.
 
 import { announce } from "../kit/announce.js";

@@ -1,15 +1,31 @@
+// @ts-check
 // The sections of the details: attributes, events, links, logs, resource, scope, and the exact times.
 
 import { h, quoted } from "../kit/dom.js";
 import { duration, timeExact, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
-import { attributeTable, copyButton, valueNode, valueText } from "./values.js";
+import { bodyOf, severityBadge, whenOf } from "../kit/log-record.js";
+import { attributeTable, attributesAsJson, copyButton, valueNode, valueText } from "./values.js";
 
 /** More entries of a list than this are shown on demand. */
 const AT_ONCE = 100;
 
-/** Nodes for an answer of GET /traces/{id}/spans/{span_id}. */
-export function spanSections(model, row, answer) {
+/**
+ * @typedef {import("./model.js").Model} Model
+ * @typedef {import("../kit/api-types").SpanDetails} SpanDetails
+ * @typedef {import("../kit/api-types").EventDetails} EventDetails
+ * @typedef {import("../kit/api-types").LinkDetails} LinkDetails
+ * @typedef {import("../kit/api-types").LogDetails} LogDetails
+ * @typedef {import("../kit/api-types").Attribute} Attribute
+ */
+
+/**
+ * Nodes for an answer of GET /traces/{id}/spans/{span_id}.
+ *
+ * @param {Model} model
+ * @param {import("../kit/api-types").SpanAnswer} answer
+ */
+export function spanSections(model, answer) {
   const isTwice = answer.spans.length > 1;
   return [
     isTwice
@@ -17,14 +33,8 @@ export function spanSections(model, row, answer) {
       : null,
     answer.spans.map((span, at) => [
       isTwice ? h("h3", { class: "tr-which" }, `Span ${at + 1} of ${answer.spans.length}`) : null,
-      oneSpan(model, span),
+      oneSpan(model, span, at === 0 ? answer.logs : []),
     ]),
-    section(
-      "Logs",
-      answer.logs.length,
-      answer.logs.length > 0,
-      atOnce(answer.logs, (log) => logNode(model, log), "logs"),
-    ),
     section(
       "Linked from",
       answer.linked_from.length,
@@ -39,7 +49,8 @@ export function spanSections(model, row, answer) {
   ];
 }
 
-function oneSpan(model, span) {
+/** @param {Model} model @param {SpanDetails} span @param {LogDetails[]} logs */
+function oneSpan(model, span, logs) {
   const { status } = span;
   return [
     status.code === "error"
@@ -55,12 +66,15 @@ function oneSpan(model, span) {
       span.attributes.length,
       true,
       attributeTable(span.attributes, span.dropped_attributes) ?? none("No attributes."),
+      span.attributes.length > 1
+        ? h("p", { class: "tr-copy-all" }, copyButton(attributesAsJson(span.attributes), "all attributes as JSON"), "Copy all as JSON")
+        : null,
     ),
     section(
       "Events",
       span.events.length,
       span.events.length > 0,
-      atOnce(span.events, (event) => eventNode(model, span, event), "events"),
+      atOnce(span.events, (event) => eventNode(span, event), "events"),
       lost(span.dropped_events, "events"),
     ),
     section(
@@ -70,6 +84,7 @@ function oneSpan(model, span) {
       h("ul", { class: "tr-entries" }, span.links.map(linkNode)),
       lost(span.dropped_links, "links"),
     ),
+    section("Logs", logs.length, logs.length > 0, atOnce(logs, (log) => logNode(model, log), "logs")),
     section(
       "Resource",
       span.resource.attributes.length,
@@ -138,10 +153,12 @@ const between = (from, to) => {
   return ns < 0 ? `−${duration(-ns)}` : `+${duration(ns)}`;
 };
 
+/** @param {Attribute[]} attributes @param {...string} texts */
 const filterText = (attributes, ...texts) =>
   [...texts, ...attributes.map((one) => `${one.key}\n${valueText(one)}`)].join("\n").toLowerCase();
 
-function eventNode(model, span, event) {
+/** @param {SpanDetails} span @param {EventDetails} event */
+function eventNode(span, event) {
   return h(
     "li",
     { class: "tr-entry", dataset: { filter: filterText(event.attributes, event.name) } },
@@ -155,6 +172,7 @@ function eventNode(model, span, event) {
   );
 }
 
+/** @param {import("../kit/api-types").SpanAddress} address */
 function spanLink({ trace_id: trace, span_id: span }) {
   return link(
     `/trace/${encodeURIComponent(trace)}?span=${encodeURIComponent(span)}`,
@@ -163,6 +181,7 @@ function spanLink({ trace_id: trace, span_id: span }) {
   );
 }
 
+/** @param {LinkDetails} one */
 function linkNode(one) {
   return h(
     "li",
@@ -185,36 +204,26 @@ function linkNode(one) {
   );
 }
 
-function severityClass(severity) {
-  if (severity >= 17) return "bad";
-  return severity >= 13 ? "warn" : "";
-}
-
+/** @param {Model} model @param {LogDetails} log */
 function logNode(model, log) {
-  const words = log.severity_text || severityName(log.severity);
-  const when = log.time && log.time !== "0" ? log.time : log.observed;
+  const when = whenOf(log);
+  const words = log.severity_text;
   return h(
     "li",
-    { class: "tr-entry", dataset: { filter: filterText(log.attributes, valueText(log.body), words) } },
+    { class: "tr-entry", dataset: { filter: filterText(log.attributes, valueText(bodyOf(log)), words) } },
     h(
       "div",
       { class: "tr-entry-head" },
       h("span", { class: "tr-offset", title: timeExact(when) }, between(model.startTime.toString(), when)),
-      h("span", { class: `badge ${severityClass(log.severity)}` }, visibleText(words)),
+      severityBadge(log),
       log.event_name ? quoted(visibleText(log.event_name), { class: "tr-entry-name" }) : null,
     ),
-    h("div", { class: "tr-log-body" }, valueNode(log.body)),
-    attributeTable(log.attributes, 0),
+    h("div", { class: "tr-log-body" }, valueNode(bodyOf(log))),
+    attributeTable(log.attributes, log.dropped_attributes),
   );
 }
 
-const SEVERITIES = ["trace", "debug", "info", "warn", "error", "fatal"];
-
-/** OTLP's numbers: four to each name, from 1. */
-function severityName(number) {
-  return number >= 1 && number <= 24 ? SEVERITIES[Math.floor((number - 1) / 4)] : "no severity";
-}
-
+/** @param {Model} model @param {SpanDetails} span */
 function exact(model, span) {
   const line = (term, text, what = null) =>
     h("div", {}, h("dt", {}, term), h("dd", {}, quoted(text), what ? copyButton(text, what) : null));

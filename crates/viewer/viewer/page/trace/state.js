@@ -1,3 +1,4 @@
+// @ts-check
 // What the trace page shows, apart from the trace itself: selection, cursor, collapse, folds, focus, zoom, hits. All of
 // it that a reader would want to pass on stands in the URL's query (address.js); nothing else does.
 
@@ -5,8 +6,9 @@ import { clampWindow, panWindow, windowAround, zoomWindow } from "./axis.js";
 import { arrange, collapseFrom, HEADING, setSiblings, unfoldAround } from "./visible.js";
 import { nextRow, withAncestors } from "./model.js";
 import { measured } from "./measure.js";
+import { usualGrouping } from "./time-groups.js";
 
-export const VIEWS = ["waterfall", "flame", "path"];
+export const VIEWS = ["waterfall", "flame", "path", "logs"];
 
 export class State {
   #listeners = new Set();
@@ -36,7 +38,9 @@ export class State {
     this.isOnlyHits = false;
     /** The service that stands out, or -1. */
     this.service = -1;
-    this.grouping = "span";
+    /** Whether the critical path is drawn. */
+    this.showsPath = true;
+    this.grouping = usualGrouping(model);
     /** The selected span's details, once they are here. */
     this.details = null;
     this.from = 0;
@@ -230,6 +234,11 @@ export class State {
   /** Makes one service stand out; again: none. */
   setService(service) {
     this.service = this.service === service ? -1 : service;
+    this.changed("light");
+  }
+
+  setShowsPath(showsPath) {
+    this.showsPath = showsPath;
     this.changed("light");
   }
 

@@ -1,3 +1,4 @@
+// @ts-check
 // The line of controls above the spans: which view, what is collapsed and folded, the zoom; and where a subtree is
 // shown alone, the way back.
 
@@ -9,11 +10,13 @@ const VIEWS = [
   ["waterfall", "Waterfall", "w"],
   ["flame", "Flame", "f"],
   ["path", "Where the time went", "p"],
+  ["logs", "Logs", "l"],
 ];
 const DEPTHS = [1, 2, 3, 4, 6, 8];
 const CRUMBS = 3;
 
 export function toolbar(state, search) {
+  const { model } = state;
   const views = VIEWS.map(([view, label, key]) =>
     h(
       "button",
@@ -29,10 +32,20 @@ export function toolbar(state, search) {
     "button",
     {
       type: "button",
-      title: "Show five and more repeats of a call as one row. Errors and the critical path are never folded.",
+      title: "Show five and more repeats of a call as one row. What has errors is never folded (r)",
       on: { click: () => state.setFolds(!state.folds) },
     },
     "Fold repeats",
+  );
+  const path = h(
+    "button",
+    {
+      type: "button",
+      title: "The critical path: what the root waited for at each moment, as a line under the bars (c goes along it)",
+      on: { click: () => state.setShowsPath(!state.showsPath) },
+    },
+    h("i", { class: "tr-path-key", "aria-hidden": true }),
+    "Critical path",
   );
   const depth = h(
     "select",
@@ -55,25 +68,30 @@ export function toolbar(state, search) {
     { class: "tr-tools" },
     h("div", { class: "segments", role: "group", "aria-label": "View" }, views),
     rowTools,
+    path,
     zoom,
     search.node,
   );
   const crumbs = h("nav", { class: "tr-crumbs", "aria-label": "Subtree" });
 
+  /** Whether the view draws spans along the time. */
+  const isOverTime = () => state.view === "waterfall" || state.view === "flame";
+
   function draw() {
-    VIEWS.forEach(([view], at) => views[at].setAttribute("aria-pressed", state.view === view));
-    folds.setAttribute("aria-pressed", state.folds);
+    VIEWS.forEach(([view], at) => views[at].setAttribute("aria-pressed", String(state.view === view)));
+    path.setAttribute("aria-pressed", String(state.showsPath));
+    path.hidden = !isOverTime() || model.pathRows.length === 0;
+    folds.setAttribute("aria-pressed", String(state.folds));
     depth.value = state.depth === null ? "" : String(state.depth);
     rowTools.hidden = state.view !== "waterfall";
-    zoom.hidden = !state.isZoomed || state.view === "path";
+    zoom.hidden = !state.isZoomed || !isOverTime();
     if (state.isZoomed) clear(zoom, icon("fit"), `${duration(state.from)} – ${duration(state.to)}`);
     drawCrumbs();
   }
 
   function drawCrumbs() {
-    crumbs.hidden = state.focus < 0 || state.view === "path";
+    crumbs.hidden = state.focus < 0 || !isOverTime();
     if (crumbs.hidden) return;
-    const { model } = state;
     const above = [];
     for (let row = model.parent[state.focus]; row >= 0 && above.length <= CRUMBS; row = model.parent[row])
       above.unshift(row);

@@ -1,14 +1,18 @@
+// @ts-check
 // The trace page: loads a trace, keeps its state in the URL, and puts its parts together.
 
 import { get, isAbort } from "../kit/api.js";
 import { clear, h } from "../kit/dom.js";
+import { navigate } from "../kit/router.js";
 import { loading } from "../kit/state-box.js";
+import { textSearch } from "../search/query.js";
 import { queryOf, stateFrom } from "./address.js";
 import { detailsPanel } from "./details.js";
 import { flame } from "./flame.js";
 import { watchGrowth } from "./growth.js";
 import { traceHeader } from "./header.js";
 import { bindKeys } from "./keyboard.js";
+import { logsView } from "./logs.js";
 import { nameShown } from "./labels.js";
 import { measured, record } from "./measure.js";
 import { minimap } from "./minimap.js";
@@ -31,11 +35,14 @@ export default function view(root, { params, query }) {
     clear(root, loading("Loading the trace…"));
     const start = performance.now();
     try {
-      const answer = await get(`/traces/${encodeURIComponent(params.id)}`, undefined, { signal: loads.signal });
-      show(new Model(answer), wanted);
+      show(await get(`/traces/${encodeURIComponent(params.id)}`, undefined, { signal: loads.signal }), wanted);
       record("trace:load", start);
     } catch (error) {
-      if (!isAbort(error))
+      if (isAbort(error)) return;
+      // Typed into the one box, it may be any text.
+      const typed = wanted.get("text");
+      if (error.status === 404 && typed) navigate(`/search?${textSearch(typed)}`, { replace: true });
+      else
         clear(
           root,
           noTrace(params.id, error, () => load(wanted)),
@@ -43,9 +50,12 @@ export default function view(root, { params, query }) {
     }
   }
 
-  function show(model, wanted) {
+  let answer = null;
+  function show(newer, wanted) {
     page?.dispose();
     page = null;
+    answer = newer;
+    const model = new Model(answer, { isAligned: wanted.get("align") === "1" });
     if (model.count === 0) {
       clear(
         root,
@@ -53,16 +63,26 @@ export default function view(root, { params, query }) {
       );
       return;
     }
-    page = tracePage(root, model, wanted, (answer) => {
-      if (answer === null) load(queryOf(page.state));
-      else show(new Model(answer), queryOf(page.state));
+    page = tracePage(root, model, wanted, {
+      renew(newest) {
+        if (newest === null) load(queryOf(page.state));
+        else show(newest, queryOf(page.state));
+      },
+      align(isAligned) {
+        const query = queryOf(page.state);
+        if (isAligned) query.set("align", "1");
+        else query.delete("align");
+        query.delete("zoom");
+        show(answer, query);
+        history.replaceState(null, "", `${location.pathname}?${query}`);
+      },
     });
   }
 
   load(query);
   return {
     update(next) {
-      if (page) show(page.state.model, next);
+      if (page) show(answer, next);
       else load(next);
     },
     dispose() {
@@ -72,11 +92,11 @@ export default function view(root, { params, query }) {
   };
 }
 
-function tracePage(root, model, query, renew) {
+function tracePage(root, model, query, { renew, align }) {
   const state = measured("trace:state", () => stateFrom(model, query));
-  const actions = actionsOf(state, () => parts);
+  const actions = { ...actionsOf(state, () => parts), align };
   const search = searchBox(state);
-  const views = { waterfall: waterfall(state, actions), flame: null, path: pathView(state, actions) };
+  const views = { waterfall: waterfall(state, actions), flame: null, path: pathView(state, actions), logs: logsView(state, actions) };
   const head = traceHeader(state, actions);
   const tools = toolbar(state, search);
   const map = minimap(state);
@@ -97,7 +117,7 @@ function tracePage(root, model, query, renew) {
     views.flame ??= state.view === "flame" ? flame(state, actions) : null;
     const shown = views[state.view];
     const hadFocus = stage.contains(document.activeElement);
-    map.node.hidden = state.view === "path";
+    map.node.hidden = state.view === "path" || state.view === "logs";
     if (stage.firstChild !== shown.node) stage.replaceChildren(shown.node);
     shown.shown();
     if (hadFocus) shown.grid.focus({ preventScroll: true });
@@ -107,9 +127,13 @@ function tracePage(root, model, query, renew) {
   const unsubscribe = state.subscribe((what) => {
     if (what === "view") showView();
     if (what === "cursor") actions.follow();
+    if (what === "light") node.classList.toggle("hides-path", !state.showsPath);
     if (what === "selection") node.classList.toggle("has-details", state.selected >= 0);
     address.changed(what);
   });
+  node.classList.toggle("hides-path", !state.showsPath);
+  // There is nothing else to look at.
+  if (model.count === 1 && !query.has("span")) state.select(0);
   node.classList.toggle("has-details", state.selected >= 0);
   clear(root, node);
   showView();
@@ -164,17 +188,21 @@ function actionsOf(state, parts) {
     },
     /** Leaves the view in which rows cannot be gone to. */
     showRows() {
-      if (state.view === "path") state.setView("waterfall");
+      if (state.view === "path" || state.view === "logs") state.setView("waterfall");
     },
     show(row) {
       actions.showRows();
       state.goTo(row);
       actions.open(row);
     },
-    nextError() {
+    /** Opens the next error, at first the one where the cursor is; false when there is none. */
+    nextError(step = 1) {
       actions.showRows();
-      state.goToNext((row) => state.model.has(row, MARK.error));
-      grid().focus({ preventScroll: true });
+      const isError = (row) => state.model.has(row, MARK.error);
+      const isHere = state.selected < 0 && state.cursor >= 0 && isError(state.cursor);
+      if (!isHere && !state.goToNext(isError, step)) return false;
+      actions.open(state.cursor);
+      return true;
     },
     escape(event) {
       const { search } = parts();

@@ -1,3 +1,4 @@
+// @ts-check
 // Typed values of attributes, events and logs as text and as nodes. Every string is shown as text, whatever is in it.
 
 import { announce } from "../kit/announce.js";
@@ -9,15 +10,72 @@ const LONG = 600;
 /** Deeper maps and arrays are shown as JSON text, not as a list within a list. */
 const DEEPEST = 5;
 
-/** A value as text: what is copied and what the filter looks at. */
+/**
+ * @typedef {import("../kit/api-types").TypedValue} TypedValue
+ * @typedef {import("../kit/api-types").Attribute} Attribute
+ */
+
+/**
+ * A value as text: what is copied and what the filter looks at.
+ *
+ * @param {TypedValue} one
+ * @returns {string}
+ */
 export function valueText({ type, value }) {
   if (type === "empty" || value === null || value === undefined) return "";
   if (type === "array") return `[${value.map(valueText).join(", ")}]`;
   if (type === "map") return `{${value.map((one) => `${one.key}: ${valueText(one)}`).join(", ")}}`;
+  // What is shown is what a search finds.
+  if (type === "bytes") return hex(value);
+  if (type === "double") return plainNumber(value);
   return String(value);
 }
 
-/** A value as nodes. */
+/**
+ * Attributes as a JSON object, indented; of a key that occurs twice the last counts.
+ *
+ * @param {Attribute[]} attributes
+ */
+export function attributesAsJson(attributes) {
+  return JSON.stringify(Object.fromEntries(attributes.map((one) => [one.key, plain(one)])), null, 2);
+}
+
+/** @param {TypedValue} one */
+function plain({ type, value }) {
+  if (type === "array") return value.map(plain);
+  if (type === "map") return Object.fromEntries(value.map((entry) => [entry.key, plain(entry)]));
+  if (type === "int") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  return type === "bytes" ? hex(value) : value;
+}
+
+/** Bytes in base64 as hexadecimal digits. */
+function hex(base64) {
+  return Array.from(atob(base64), (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * A floating point number without an exponent: "1000000000000000000000" and "0.000000001", where JavaScript writes 1e+21
+ * and 1e-9.
+ *
+ * @param {number | string} value
+ */
+export function plainNumber(value) {
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(String(value));
+  if (!match) return String(value);
+  const [, sign, first, fraction = "", exponent] = match;
+  const digits = first + fraction;
+  const point = Number(exponent) + 1;
+  if (point <= 0) return `${sign}0.${"0".repeat(-point)}${digits}`;
+  return sign + digits.padEnd(point, "0");
+}
+
+/**
+ * A value as nodes.
+ *
+ * @param {TypedValue} one
+ * @param {number} [depth]
+ * @returns {HTMLElement}
+ */
 export function valueNode(one, depth = 0) {
   const { type, value } = one;
   if (type === "empty" || value === null || value === undefined) return h("span", { class: "muted" }, "empty");
@@ -84,7 +142,12 @@ async function copy(text) {
   }
 }
 
-/** A table of attributes with their types and copy buttons; null when there is none and nothing was dropped. */
+/**
+ * A table of attributes with their types and copy buttons; null when there is none and nothing was dropped.
+ *
+ * @param {Attribute[]} attributes
+ * @param {number} dropped
+ */
 export function attributeTable(attributes, dropped) {
   if (attributes.length === 0 && !dropped) return null;
   const rows = attributes.map((one) =>
@@ -92,7 +155,7 @@ export function attributeTable(attributes, dropped) {
       "tr",
       { dataset: { filter: `${one.key}\n${valueText(one)}`.toLowerCase() } },
       h("th", { scope: "row" }, quoted(visibleText(one.key), { class: "tr-key" })),
-      h("td", {}, valueNode(one), h("span", { class: "tr-type" }, one.type)),
+      h("td", { title: one.type }, valueNode(one), one.type === "string" ? null : h("span", { class: "tr-type" }, one.type)),
       h("td", { class: "tr-copy-cell" }, copyButton(valueText(one), one.key.slice(0, 60))),
     ),
   );

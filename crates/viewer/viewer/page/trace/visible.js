@@ -1,8 +1,10 @@
+// @ts-check
 // Which rows stand in the waterfall, in what order: one pass over the columns for collapsing, focus, folding of
 // repeats and "only hits". Pure.
 //
 // An item is a row (>= 0) or a heading (< 0, `~item` is its place in the headings): a fold of repeats, or the "missing
-// parent" above orphans. Never folded: an error or the critical path anywhere in the subtree, and pinned rows.
+// parent" above orphans. Never folded: an error anywhere in the subtree, and pinned rows. The critical path is drawn on a
+// fold as on a row.
 
 import { MARK } from "./model.js";
 
@@ -81,7 +83,7 @@ export function arrange(model, { focus = -1, collapsed, unfolded, folds = true, 
 /** The repeats that begin at `row`: the last of them and how many; what was looked at is marked in `repeat`. */
 function repeatRun(model, row, end, pinned, repeat) {
   const { parent, service, name, kind, below, marks } = model;
-  const mayFold = (at) => (below[at] & (MARK.error | MARK.path)) === 0 && (pinned === null || pinned[at] === 0);
+  const mayFold = (at) => (below[at] & MARK.error) === 0 && (pinned === null || pinned[at] === 0);
   repeat[row] = 1;
   if (!mayFold(row)) return [row, 1];
   let last = row;

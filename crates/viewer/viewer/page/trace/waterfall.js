@@ -1,6 +1,7 @@
+// @ts-check
 // The waterfall: a tree grid of which only the visible rows exist, under a time axis.
 
-import { clear, h } from "../kit/dom.js";
+import { clear, h, within } from "../kit/dom.js";
 import { duration } from "../kit/format.js";
 import { Windowed } from "../kit/windowed.js";
 import { ticks } from "./axis.js";
@@ -85,7 +86,7 @@ export function waterfall(state, actions) {
     node.classList.toggle("is-tight", isNarrow || names < TIGHT);
     node.style.setProperty("--tr-names", `${names}px`);
     node.style.setProperty("--tr-track", `${trackWidth}px`);
-    separator.setAttribute("aria-valuenow", Math.round(nameShare * 100));
+    separator.setAttribute("aria-valuenow", String(Math.round(nameShare * 100)));
     if (list === null || wasNarrow !== isNarrow) build();
     drawAxis();
     list.refresh();
@@ -127,7 +128,7 @@ export function waterfall(state, actions) {
   }
 
   const itemAt = (event) => {
-    const row = event.target.closest?.(".tr-row");
+    const row = within(event, ".tr-row");
     return row ? Number(row.getAttribute("aria-rowindex")) - 1 : -1;
   };
   grid.addEventListener("click", (event) => {
@@ -135,12 +136,12 @@ export function waterfall(state, actions) {
     if (index < 0) return;
     state.setCursorItem(index);
     const item = state.arranged.items[index];
-    if (item < 0 || event.target.closest(".tr-toggle")?.textContent) actions.toggle(index);
+    if (item < 0 || within(event, ".tr-toggle")?.textContent) actions.toggle(index);
     else actions.open(item);
   });
   grid.addEventListener("dblclick", (event) => {
     const item = state.arranged.items[itemAt(event)];
-    if (item >= 0 && !event.target.closest(".tr-toggle")) state.zoomTo(item);
+    if (item >= 0 && !within(event, ".tr-toggle")) state.zoomTo(item);
   });
   grid.addEventListener(
     "wheel",

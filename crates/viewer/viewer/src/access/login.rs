@@ -50,7 +50,12 @@ fn token_in(form: &[u8]) -> Option<String> {
 }
 
 /// The cookie and the way back to where the browser was going; `Err` when the token is wrong.
-pub(super) async fn answer(request: Request, token: &Token, cookie_name: &str) -> Result<Response, Response> {
+pub(super) async fn answer(
+    request: Request,
+    token: &Token,
+    cookie_name: &str,
+    base_path: &str,
+) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     let given = if parts.method == Method::POST {
         let form =
@@ -65,7 +70,7 @@ pub(super) async fn answer(request: Request, token: &Token, cookie_name: &str) -
     let cookie = format!("{cookie_name}={}; Path=/; HttpOnly; SameSite=Strict", token.cookie());
     let headers = [
         (header::SET_COOKIE, cookie),
-        (header::LOCATION, way_back(&parts.uri)),
+        (header::LOCATION, format!("{base_path}{}", way_back(&parts.uri))),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     Ok((StatusCode::SEE_OTHER, headers).into_response())

@@ -39,6 +39,7 @@ struct Rules {
     attempts: Attempts,
     is_intake_open: bool,
     bound: Bound,
+    base_path: String,
 }
 
 /// One listener as its layer sees it.
@@ -71,7 +72,8 @@ impl Access {
             (None, true) => Some(Token::random()?),
         };
         let (names, attempts) = (config.hosts.clone(), Attempts::default());
-        Ok(Access(Arc::new(Rules { token, names, attempts, is_intake_open, bound })))
+        let base_path = config.base_path.clone();
+        Ok(Access(Arc::new(Rules { token, names, attempts, is_intake_open, bound, base_path })))
     }
 
     /// The token, when one is asked for.
@@ -170,7 +172,7 @@ async fn ask_for_token(State(door): State<Door>, request: Request, next: Next) -
         return refuse(kind, Problem::too_many_attempts(seconds), "too many wrong tokens");
     }
     let answer = if kind == Kind::Page && login::is_attempt(&request) {
-        login::answer(request, token, &cookie).await
+        login::answer(request, token, &cookie, &rules.base_path).await
     } else if kind == Kind::Page && !is_claim && wants_html(request.headers()) {
         Err(login::page(login::Note::None))
     } else {

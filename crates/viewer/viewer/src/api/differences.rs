@@ -16,7 +16,8 @@ use waypost_trace_store::{Column, Columns, Field, Fields, SpanFilter, Survey, Tr
 const MAX_VALUES: usize = 1_000;
 
 #[derive(Serialize)]
-struct Comparison {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Comparison {
     /// Spans that are selected.
     selected: u64,
     /// The others that meet the filters.
@@ -28,9 +29,11 @@ struct Comparison {
 }
 
 #[derive(Serialize)]
-struct Difference {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Difference {
     /// As `by` of `/groups` names it.
     field: String,
+    #[cfg_attr(test, ts(type = "string"))]
     value: Text,
     /// Selected spans that have this value.
     selected: u64,

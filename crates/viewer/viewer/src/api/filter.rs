@@ -32,7 +32,7 @@ pub(super) const KINDS: [(&str, Kind); 6] = [
     ("unspecified", Kind::Unspecified),
 ];
 
-const STATUSES: [(&str, StatusCode); 3] =
+pub(super) const STATUSES: [(&str, StatusCode); 3] =
     [("error", StatusCode::Error), ("ok", StatusCode::Ok), ("unset", StatusCode::Unset)];
 
 /// Takes the parameters of one span filter.

@@ -37,7 +37,8 @@ fn words() -> [(&'static str, Field); 5] {
 }
 
 #[derive(Serialize)]
-struct Grouping {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Grouping {
     by: String,
     spans: u64,
     errors: u64,
@@ -52,7 +53,9 @@ struct Grouping {
 }
 
 #[derive(Serialize)]
-struct Group {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Group {
+    #[cfg_attr(test, ts(type = "string"))]
     value: Text,
     spans: u64,
     errors: u64,

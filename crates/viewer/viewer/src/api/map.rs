@@ -2,7 +2,7 @@
 
 use super::{
     Api,
-    figures::{self, Figure},
+    figures::{self, Figure, Measured},
     parameters::Parameters,
 };
 use crate::problem::Problem;
@@ -13,15 +13,19 @@ use waypost_trace_model::Text;
 use waypost_trace_statistics::{Peer, PeerKind};
 
 #[derive(Serialize)]
-struct Map {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ServiceMap"))]
+pub(super) struct Map {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
 }
 
 #[derive(Serialize)]
-struct Node {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MapNode"))]
+pub(super) struct Node {
     id: String,
+    #[cfg_attr(test, ts(type = "PeerKind"))]
     kind: PeerKind,
+    #[cfg_attr(test, ts(type = "string"))]
     name: Text,
     #[serde(flatten)]
     figure: NodeFigure,
@@ -29,8 +33,9 @@ struct Node {
 
 /// Of a service, as its own spans say; what sends no spans has the same members with `null`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(untagged)]
-enum NodeFigure {
+pub(super) enum NodeFigure {
     Known(Figure),
     Unknown { calls: (), errors: (), rate: (), p50: (), p95: (), p99: (), examples: () },
 }
@@ -41,7 +46,8 @@ impl NodeFigure {
 }
 
 #[derive(Serialize)]
-struct Edge {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "MapEdge"))]
+pub(super) struct Edge {
     from: String,
     to: String,
     #[serde(flatten)]
@@ -49,17 +55,18 @@ struct Edge {
 }
 
 pub(super) async fn map(State(api): State<Api>, mut parameters: Parameters) -> Result<Response, Problem> {
-    let window = figures::window(&mut parameters)?;
+    let (window, now) = (figures::window(&mut parameters)?, parameters.now());
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
         let statistics = store.statistics();
+        let measured = Measured::of(&window, statistics, now);
         let figures = statistics.service_figures(window.clone());
-        let edges = statistics.edges(window.clone());
+        let edges = statistics.edges(window);
         // By peer, so that a service that is called and has figures is there once.
         let mut nodes: BTreeMap<Peer, Option<Figure>> = BTreeMap::new();
         for service in figures {
             let peer = Peer { kind: PeerKind::Service, name: service.service };
-            nodes.insert(peer, Some(Figure::new(&service.red, &window)));
+            nodes.insert(peer, Some(Figure::new(&service.red, measured)));
         }
         for peer in edges.iter().flat_map(|edge| [&edge.from, &edge.to]) {
             nodes.entry(peer.clone()).or_default();
@@ -73,7 +80,7 @@ pub(super) async fn map(State(api): State<Api>, mut parameters: Parameters) -> R
         let edges = edges.iter().map(|edge| Edge {
             from: id(&edge.from),
             to: id(&edge.to),
-            figure: Figure::new(&edge.red, &window),
+            figure: Figure::new(&edge.red, measured),
         });
         Ok(Map { nodes: nodes.collect(), edges: edges.collect() })
     };

@@ -2,11 +2,14 @@
 //!
 //! One file an endpoint or family of endpoints. A handler takes its parameters strictly, runs one read through
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
+//! The page is checked against the types of these structs: `types.rs` lists them.
 
 mod differences;
+mod document;
 mod figures;
 mod filter;
 mod groups;
+mod logs;
 mod map;
 mod names;
 mod parameters;
@@ -20,6 +23,8 @@ mod status;
 mod tail;
 mod trace;
 mod transfer;
+#[cfg(test)]
+mod types;
 mod units;
 mod values;
 
@@ -77,6 +82,8 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/traces", post(transfer::import).layer(DefaultBodyLimit::disable()))
         .route("/traces/{trace}", get(trace::trace))
         .route("/traces/{trace}/spans/{span}", get(span::span))
+        .route("/traces/{trace}/logs", get(logs::of_trace))
+        .route("/logs", get(logs::logs))
         .route("/traces/{trace}/matches", get(points::matches))
         .route("/traces/{trace}/otlp", get(transfer::export))
         .route("/services", get(services::services))

@@ -14,14 +14,18 @@ const MAX: usize = 500;
 const BELOW_A_BOX: usize = 20;
 
 #[derive(Serialize)]
-struct Names<T> {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "NameList"))]
+pub(super) struct Names<T> {
     names: Vec<T>,
     is_partial: bool,
 }
 
 #[derive(Serialize)]
-struct Operation {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "OperationName"))]
+pub(super) struct Operation {
+    #[cfg_attr(test, ts(type = "string"))]
     name: Text,
+    #[cfg_attr(test, ts(type = "Kind"))]
     kind: Kind,
 }
 

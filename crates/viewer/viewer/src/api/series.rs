@@ -33,6 +33,7 @@ const PEER_KINDS: [(&str, PeerKind); 6] = [
 
 /// Figures in steps; of `/search/series` too.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FiguresOverTime"))]
 pub(super) struct Series {
     pub(super) from: Decimal,
     pub(super) to: Decimal,
@@ -57,6 +58,7 @@ pub(super) struct Timing {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FigureStep"))]
 pub(super) struct StepLine {
     start: Decimal,
     is_over: bool,
@@ -74,7 +76,8 @@ pub(super) struct StepLine {
 
 /// Latencies from `from` up to, not including, `to`.
 #[derive(Serialize)]
-struct LatencyLine {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LatencyCount"))]
+pub(super) struct LatencyLine {
     from: u64,
     to: u64,
     calls: u64,
@@ -83,10 +86,14 @@ struct LatencyLine {
 
 /// The first span of a version of a service.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "DeploymentOf"))]
 pub(super) struct DeploymentLine {
+    #[cfg_attr(test, ts(type = "string"))]
     service: Text,
+    #[cfg_attr(test, ts(type = "string"))]
     version: Text,
     /// The version before it; `None` for the first that is known.
+    #[cfg_attr(test, ts(type = "string | null"))]
     before: Option<Text>,
     at: Decimal,
 }

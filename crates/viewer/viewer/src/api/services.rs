@@ -2,7 +2,7 @@
 
 use super::{
     Api, Path,
-    figures::{self, Figure},
+    figures::{self, Figure, Measured},
     parameters::Parameters,
 };
 use crate::problem::Problem;
@@ -11,12 +11,15 @@ use serde::Serialize;
 use waypost_trace_model::{Kind, Text};
 
 #[derive(Serialize)]
-struct Services {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ServiceList"))]
+pub(super) struct Services {
     services: Vec<ServiceLine>,
 }
 
 #[derive(Serialize)]
-struct ServiceLine {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ServiceFigures"))]
+pub(super) struct ServiceLine {
+    #[cfg_attr(test, ts(type = "string"))]
     service: Text,
     operations: u64,
     #[serde(flatten)]
@@ -27,14 +30,15 @@ pub(super) async fn services(
     State(api): State<Api>,
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let window = figures::window(&mut parameters)?;
+    let (window, now) = (figures::window(&mut parameters)?, parameters.now());
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
-        let services = store.statistics().service_figures(window.clone()).into_iter();
+        let measured = Measured::of(&window, store.statistics(), now);
+        let services = store.statistics().service_figures(window).into_iter();
         let services = services.map(|figures| ServiceLine {
             service: figures.service,
             operations: figures.operations,
-            figure: Figure::new(&figures.red, &window),
+            figure: Figure::new(&figures.red, measured),
         });
         Ok(Services { services: services.collect() })
     };
@@ -42,13 +46,17 @@ pub(super) async fn services(
 }
 
 #[derive(Serialize)]
-struct Operations {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "OperationList"))]
+pub(super) struct Operations {
     operations: Vec<Operation>,
 }
 
 #[derive(Serialize)]
-struct Operation {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "OperationFigures"))]
+pub(super) struct Operation {
+    #[cfg_attr(test, ts(type = "string"))]
     name: Text,
+    #[cfg_attr(test, ts(type = "Kind"))]
     kind: Kind,
     #[serde(flatten)]
     figure: Figure,
@@ -60,14 +68,15 @@ pub(super) async fn operations(
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
     let service = path.text("service").to_owned();
-    let window = figures::window(&mut parameters)?;
+    let (window, now) = (figures::window(&mut parameters)?, parameters.now());
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
-        let operations = store.statistics().operation_figures(&service, window.clone()).into_iter();
+        let measured = Measured::of(&window, store.statistics(), now);
+        let operations = store.statistics().operation_figures(&service, window).into_iter();
         let operations = operations.map(|figures| Operation {
             name: figures.name,
             kind: figures.kind,
-            figure: Figure::new(&figures.red, &window),
+            figure: Figure::new(&figures.red, measured),
         });
         Ok(Operations { operations: operations.collect() })
     };

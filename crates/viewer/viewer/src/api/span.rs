@@ -2,7 +2,8 @@
 
 use super::{
     Api, NoParameters, Path,
-    values::{Attributes, Decimal, Plain, type_name},
+    logs::LogDetails,
+    values::{Attributes, Decimal},
 };
 use crate::problem::Problem;
 use axum::{extract::State, response::Response};
@@ -37,8 +38,11 @@ struct Details {
 }
 
 #[derive(Serialize)]
-struct LinkedFrom {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SpanAddress"))]
+pub(super) struct LinkedFrom {
+    #[cfg_attr(test, ts(type = "TraceId"))]
     trace_id: TraceId,
+    #[cfg_attr(test, ts(type = "SpanId"))]
     span_id: SpanId,
 }
 
@@ -91,13 +95,6 @@ fn linked_from(
 
 impl Serialize for Details {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Answer<'a> {
-            spans: Vec<SpanDetails<'a>>,
-            logs: Vec<LogDetails<'a>>,
-            linked_from: &'a [LinkedFrom],
-            linked_from_is_partial: bool,
-        }
         let answer = Answer {
             spans: self.spans.iter().map(|span| SpanDetails::of(span, self)).collect(),
             logs: self.logs.iter().map(LogDetails::of).collect(),
@@ -109,16 +106,30 @@ impl Serialize for Details {
 }
 
 #[derive(Serialize)]
-struct SpanDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "SpanAnswer"))]
+pub(super) struct Answer<'a> {
+    spans: Vec<SpanDetails<'a>>,
+    logs: Vec<LogDetails<'a>>,
+    linked_from: &'a [LinkedFrom],
+    linked_from_is_partial: bool,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct SpanDetails<'a> {
+    #[cfg_attr(test, ts(type = "SpanId"))]
     span_id: SpanId,
+    #[cfg_attr(test, ts(type = "SpanId | null"))]
     parent_span_id: Option<SpanId>,
     trace_state: &'a str,
     flags: u32,
     name: &'a str,
+    #[cfg_attr(test, ts(type = "Kind"))]
     kind: &'static str,
     start: Decimal,
     end: Decimal,
     status: StatusDetails<'a>,
+    #[cfg_attr(test, ts(type = "Array<Attribute>"))]
     attributes: Attributes<'a>,
     dropped_attributes: u32,
     events: Vec<EventDetails<'a>>,
@@ -130,60 +141,57 @@ struct SpanDetails<'a> {
 }
 
 #[derive(Serialize)]
-struct StatusDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct StatusDetails<'a> {
+    #[cfg_attr(test, ts(type = "StatusCode"))]
     code: &'static str,
     message: &'a str,
 }
 
 #[derive(Serialize)]
-struct EventDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct EventDetails<'a> {
     time: Decimal,
     name: &'a str,
+    #[cfg_attr(test, ts(type = "Array<Attribute>"))]
     attributes: Attributes<'a>,
     dropped_attributes: u32,
 }
 
 #[derive(Serialize)]
-struct LinkDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct LinkDetails<'a> {
+    #[cfg_attr(test, ts(type = "TraceId"))]
     trace_id: TraceId,
+    #[cfg_attr(test, ts(type = "SpanId"))]
     span_id: SpanId,
     trace_state: &'a str,
     flags: u32,
+    #[cfg_attr(test, ts(type = "Array<Attribute>"))]
     attributes: Attributes<'a>,
     dropped_attributes: u32,
     kept: Option<bool>,
 }
 
 #[derive(Serialize)]
-struct ResourceDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct ResourceDetails<'a> {
     service: &'a str,
+    #[cfg_attr(test, ts(type = "Array<Attribute>"))]
     attributes: Attributes<'a>,
     dropped_attributes: u32,
     schema_url: &'a str,
 }
 
 #[derive(Serialize)]
-struct ScopeDetails<'a> {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct ScopeDetails<'a> {
     name: &'a str,
     version: &'a str,
+    #[cfg_attr(test, ts(type = "Array<Attribute>"))]
     attributes: Attributes<'a>,
     dropped_attributes: u32,
     schema_url: &'a str,
-}
-
-#[derive(Serialize)]
-struct LogDetails<'a> {
-    time: Decimal,
-    observed: Decimal,
-    severity: u8,
-    severity_text: &'a str,
-    body: Plain<'a>,
-    body_type: &'static str,
-    event_name: &'a str,
-    attributes: Attributes<'a>,
-    dropped_attributes: u32,
-    service: &'a str,
-    scope: &'a str,
 }
 
 impl<'a> SpanDetails<'a> {
@@ -256,24 +264,6 @@ impl<'a> ScopeDetails<'a> {
             attributes: Attributes(&scope.attributes),
             dropped_attributes: scope.dropped_attributes,
             schema_url: &scope.schema_url,
-        }
-    }
-}
-
-impl<'a> LogDetails<'a> {
-    fn of(log: &'a LogRecord) -> LogDetails<'a> {
-        LogDetails {
-            time: Decimal(log.time),
-            observed: Decimal(log.observed),
-            severity: log.severity,
-            severity_text: &log.severity_text,
-            body: Plain(&log.body),
-            body_type: type_name(&log.body),
-            event_name: &log.event_name,
-            attributes: Attributes(&log.attributes),
-            dropped_attributes: log.dropped_attributes,
-            service: &log.resource.service,
-            scope: &log.scope.name,
         }
     }
 }

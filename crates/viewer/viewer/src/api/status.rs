@@ -9,7 +9,8 @@ use waypost_trace_model::{RefusalReason, Text};
 use waypost_trace_store::{EvictionReason, Ledger, ServiceLedger, Usage, now};
 
 #[derive(Serialize)]
-struct Status {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "ViewerStatus"))]
+pub(super) struct Status {
     version: &'static str,
     now: Decimal,
     started: Decimal,
@@ -20,7 +21,8 @@ struct Status {
 }
 
 #[derive(Serialize)]
-struct Endpoints {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Endpoints {
     otlp_grpc: SocketAddr,
     otlp_http: SocketAddr,
     zipkin: SocketAddr,
@@ -28,7 +30,8 @@ struct Endpoints {
 }
 
 #[derive(Serialize)]
-struct UsageDetails {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Usage"))]
+pub(super) struct UsageDetails {
     spans: u64,
     logs: u64,
     bytes: u64,
@@ -43,26 +46,34 @@ struct UsageDetails {
 
 /// Of all services together.
 #[derive(Default, Serialize)]
-struct Total {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LedgerTotal"))]
+pub(super) struct Total {
     received: u64,
     stored: u64,
+    #[cfg_attr(test, ts(type = "Partial<Record<RefusalReason, number>>"))]
     refused: BTreeMap<RefusalReason, u64>,
+    #[cfg_attr(test, ts(type = "Partial<Record<EvictionReason, number>>"))]
     evicted: BTreeMap<EvictionReason, u64>,
     logs: Logs,
 }
 
 #[derive(Serialize)]
-struct Account {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LedgerAccount"))]
+pub(super) struct Account {
+    #[cfg_attr(test, ts(type = "string"))]
     service: Text,
     received: u64,
     stored: u64,
+    #[cfg_attr(test, ts(type = "Partial<Record<RefusalReason, number>>"))]
     refused: BTreeMap<RefusalReason, u64>,
+    #[cfg_attr(test, ts(type = "Partial<Record<EvictionReason, number>>"))]
     evicted: BTreeMap<EvictionReason, u64>,
     logs: Logs,
 }
 
 #[derive(Default, Serialize)]
-struct Logs {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "LogCounts"))]
+pub(super) struct Logs {
     received: u64,
     stored: u64,
     refused: u64,

@@ -18,12 +18,17 @@ use waypost_trace_model::{Span, SpanId, TraceId};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 #[derive(Serialize)]
-struct SpanEvent<'a> {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TailSpan"))]
+pub(super) struct SpanEvent<'a> {
+    #[cfg_attr(test, ts(type = "TraceId"))]
     trace_id: TraceId,
+    #[cfg_attr(test, ts(type = "SpanId"))]
     span_id: SpanId,
     service: &'a str,
     name: &'a str,
+    #[cfg_attr(test, ts(type = "Kind"))]
     kind: &'static str,
+    #[cfg_attr(test, ts(type = "StatusCode"))]
     status: &'static str,
     start: Decimal,
     duration: u64,
@@ -31,7 +36,8 @@ struct SpanEvent<'a> {
 }
 
 #[derive(Serialize)]
-struct MissedEvent {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TailMissed"))]
+pub(super) struct MissedEvent {
     spans: u64,
 }
 

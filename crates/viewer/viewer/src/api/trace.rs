@@ -9,31 +9,41 @@ use waypost_trace_analysis::{Completeness, CriticalPath, Overlap, Part, Repair, 
 use waypost_trace_model::{Kind, Node, Skeleton, SpanId, StatusCode, Text, TraceId};
 
 #[derive(Serialize)]
-struct Answer {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TraceAnswer"))]
+pub(super) struct Answer {
+    #[cfg_attr(test, ts(type = "TraceId"))]
     trace_id: TraceId,
     start: Decimal,
     duration: u64,
     spans: usize,
     errors: usize,
+    #[cfg_attr(test, ts(type = "Array<string>"))]
     services: Vec<Text>,
+    #[cfg_attr(test, ts(type = "Array<string>"))]
     names: Vec<Text>,
     rows: Rows,
     roots: Vec<u32>,
+    #[cfg_attr(test, ts(type = "Array<Repair>"))]
     repairs: Vec<Repair>,
+    #[cfg_attr(test, ts(type = "Completeness"))]
     completeness: Completeness,
     critical_path: Option<Division>,
 }
 
 /// Columns of the same length.
 #[derive(Serialize)]
-struct Rows {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TraceRows"))]
+pub(super) struct Rows {
+    #[cfg_attr(test, ts(type = "Array<SpanId>"))]
     id: Vec<SpanId>,
     parent: Vec<i64>,
     depth: Vec<u32>,
     descendants: Vec<u32>,
     service: Vec<usize>,
     name: Vec<usize>,
+    #[cfg_attr(test, ts(type = "Array<Kind>"))]
     kind: Vec<Kind>,
+    #[cfg_attr(test, ts(type = "Array<StatusCode>"))]
     status: Vec<StatusCode>,
     start: Vec<u64>,
     duration: Vec<u64>,
@@ -47,18 +57,22 @@ struct Rows {
 
 /// The critical path.
 #[derive(Serialize)]
-struct Division {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "TracePath"))]
+pub(super) struct Division {
     root: u32,
     segments: Vec<Segment>,
+    #[cfg_attr(test, ts(type = "Array<PathPart>"))]
     parts: Vec<Part>,
     slowest: Option<u32>,
+    #[cfg_attr(test, ts(type = "Array<Overlap>"))]
     overlaps: Vec<Overlap>,
     outliving: Vec<u32>,
 }
 
 /// A stretch of the path, from the trace's start.
 #[derive(Serialize)]
-struct Segment {
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "PathSegment"))]
+pub(super) struct Segment {
     row: u32,
     start: u64,
     duration: u64,

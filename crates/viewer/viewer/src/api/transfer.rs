@@ -1,9 +1,9 @@
-//! `POST /traces` and `GET /traces/{id}/otlp`: whole traces in and out as OTLP JSON.
+//! `POST /traces` and `GET /traces/{id}/otlp`: whole traces in, as files have them, and out as OTLP JSON.
 //!
 //! What the export gives, the import takes: on an empty viewer the trace is the same again. The export is encoded a part
 //! at a time while it is sent, so that a large trace is not held twice.
 
-use super::{Api, NoParameters, Path};
+use super::{Api, NoParameters, Path, document};
 use crate::{problem::Problem, reads::json};
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -22,17 +22,20 @@ use std::{
 };
 use tokio::{sync::OwnedSemaphorePermit, task::spawn_blocking, time::timeout};
 use waypost_trace_intake::Refused;
-use waypost_trace_model::{Batch, Limits, RefusalReason, Trace, TraceId, otlp};
+use waypost_trace_model::{Limits, RefusalReason, Trace, TraceId, otlp};
 use waypost_trace_store::Receipt;
 
 /// Records of an export that are encoded at a time.
 const RECORDS_AT_A_TIME: usize = 1000;
 
 #[derive(Serialize)]
-struct Imported {
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub(super) struct Imported {
+    #[cfg_attr(test, ts(type = "Array<TraceId>"))]
     trace_ids: BTreeSet<TraceId>,
     spans: u64,
     logs: u64,
+    #[cfg_attr(test, ts(type = "Partial<Record<RefusalReason, number>>"))]
     refused: BTreeMap<RefusalReason, u64>,
 }
 
@@ -52,7 +55,7 @@ pub(super) async fn import(
     })?;
     // Everything that fits the body is taken at once; what bounds a record bounds it here too.
     let limits = Limits { records: usize::MAX, ..api.record_limits.clone() };
-    let decoded = spawn_blocking(move || decode(&body, &limits)).await;
+    let decoded = spawn_blocking(move || document::decode(&body, &limits)).await;
     let batch = decoded.map_err(|_| Problem::internal())??;
     let trace_ids = batch.spans.iter().map(|span| span.trace_id).collect();
     let mut refused: BTreeMap<RefusalReason, u64> = BTreeMap::new();
@@ -82,21 +85,6 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn turn(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
     let turn = Arc::clone(&api.transfers).try_acquire_owned();
     turn.map_err(|_| Problem::busy("too many imports and exports at once; try again after a moment"))
-}
-
-/// Spans and log records of one document.
-fn decode(body: &[u8], limits: &Limits) -> Result<Batch, Problem> {
-    let refused = |error: otlp::DecodeError| Problem::body(format!("this is no OTLP JSON: {error}"));
-    let mut batch = otlp::traces_from_json(body, limits).map_err(refused)?;
-    let logs = otlp::logs_from_json(body, limits).map_err(refused)?;
-    batch.logs = logs.logs;
-    batch.refused.extend(logs.refused);
-    batch.wire = None;
-    if batch.spans.is_empty() && batch.logs.is_empty() && batch.refused.is_empty() {
-        let reason = "the document has neither spans in `resourceSpans` nor log records in `resourceLogs`";
-        return Err(Problem::body(reason));
-    }
-    Ok(batch)
 }
 
 fn not_kept(refused: &Refused) -> Problem {

@@ -11,6 +11,7 @@ use waypost_trace_model::{Attribute, Value};
 
 /// A point in time, or any other number of 64 bits, as a decimal string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(type = "string"))]
 pub(super) struct Decimal(pub(super) u64);
 
 impl Serialize for Decimal {

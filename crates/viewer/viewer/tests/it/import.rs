@@ -75,7 +75,63 @@ async fn a_trace_that_is_not_kept_cannot_be_exported() {
 }
 
 #[tokio::test]
-async fn what_is_no_otlp_json_is_refused_with_the_reason() {
+async fn a_file_of_the_collector_has_a_document_a_line() {
+    let viewer = Viewer::open();
+    let line = |service: &str, number: u64| {
+        let span = json!({"traceId": format!("{number:032x}"), "spanId": "00000000000000a1", "name": "step",
+                          "startTimeUnixNano": at(number), "endTimeUnixNano": at(number + 1)});
+        json!({"resourceSpans": [resource(service, &json!([span]))]}).to_string()
+    };
+    let log =
+        json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "hello"}}]}]}]});
+    let file = format!("{}\n{}\n{log}\n", line("one", 1), line("two", 2));
+    let reply = viewer.send(Request::post("/api/v1/traces").json(file.clone())).await;
+    let (one, two) = (format!("{:032x}", 1), format!("{:032x}", 2));
+    assert_eq!(
+        reply.json,
+        json!({"trace_ids": [one, two], "spans": 2, "logs": 1, "refused": {}}),
+        "{}",
+        reply.text()
+    );
+    let transformed = viewer.send(Request::post("/api/transform").json(file)).await;
+    assert_eq!(transformed.json["data"].as_array().map(Vec::len), Some(2), "{}", transformed.text());
+    let broken = viewer.send(Request::post("/api/v1/traces").json(format!("{}\n{{", line("one", 1)))).await;
+    assert_eq!((broken.status.as_u16(), broken.problem_name()), (400, "bad-body"));
+}
+
+#[tokio::test]
+async fn jaegers_json_of_a_trace_is_the_same_trace_when_it_is_imported() {
+    let viewer = Viewer::open();
+    viewer.import(&shop()).await;
+    let jaeger = |id: &str| format!("/api/traces/{id}");
+    let written = viewer.get(&jaeger(TRACE)).await;
+    let empty = Viewer::open();
+    let reply = empty.send(Request::post("/api/v1/traces").json(written.text().to_owned())).await;
+    assert_eq!(reply.json["trace_ids"], json!([TRACE]), "{}", reply.text());
+    let mut again = empty.get(&jaeger(TRACE)).await.json;
+    let mut expected = written.json;
+    for document in [&mut again, &mut expected] {
+        // What Jaeger's own clients dropped is in its JSON only as a warning.
+        for span in document["data"][0]["spans"].as_array_mut().unwrap() {
+            span["warnings"].take();
+        }
+        document["data"][0]["warnings"].take();
+    }
+    assert_eq!(again, expected);
+}
+
+#[tokio::test]
+async fn zipkins_json_is_imported() {
+    let viewer = Viewer::open();
+    let spans = json!([{"traceId": TRACE, "id": "a", "name": "get", "kind": "SERVER", "timestamp": 1_790_000_000_000_000_u64,
+                        "duration": 5, "localEndpoint": {"serviceName": "shop"}}]);
+    let reply = viewer.import(&spans).await;
+    assert_eq!(reply, json!({"trace_ids": [TRACE], "spans": 1, "logs": 0, "refused": {}}));
+    assert_eq!(viewer.api(&format!("/traces/{TRACE}")).await["services"], json!(["shop"]));
+}
+
+#[tokio::test]
+async fn what_is_no_trace_is_refused_with_the_reason() {
     let viewer = Viewer::configured(|config| config.limits.import_size = ByteSize::bytes(1000));
     let post = |body: &str| Request::post("/api/v1/traces").json(body.to_owned());
     for (request, status, name) in [

@@ -21,8 +21,12 @@ async fn every_address_of_the_page_answers_with_it() {
     for path in
         ["/search?service=a", "/trace/4bf92f3577b34da6a3ce929d0e0e4736", "/services", "/map", "/status"]
     {
-        let reply = viewer.send(navigating(path)).await;
-        assert_eq!((reply.status.as_u16(), reply.text()), (200, root.text()), "{path}");
+        let asked =
+            ["*/*", "text/*", "application/json"].map(|accept| Request::get(path).header("accept", accept));
+        for request in asked.into_iter().chain([navigating(path), Request::get(path)]) {
+            let reply = viewer.send(request).await;
+            assert_eq!((reply.status.as_u16(), reply.text()), (200, root.text()), "{path}");
+        }
     }
 }
 
@@ -85,7 +89,8 @@ async fn what_is_not_there_is_a_problem_and_not_the_page() {
         assert_eq!(reply.status, 404, "{path}");
         assert_ne!(reply.header("content-type"), "text/html; charset=utf-8", "{path}");
     }
-    assert_eq!(viewer.get("/search").await.problem_name(), "not-found", "a program that asks for no HTML");
+    let other = viewer.get("/nothing").await;
+    assert_eq!(other.problem_name(), "not-found", "a program that asks for no HTML");
     assert_eq!(viewer.send(Request::post("/").json("")).await.status, 405);
     assert_eq!(viewer.send(Request::post("/assets/app.js").json("")).await.status, 405);
 }
@@ -136,4 +141,17 @@ async fn the_doors_of_other_tools_are_open() {
     assert_eq!(viewer.get("/zipkin/api/v2/services").await.json, services);
     let own_port = crate::viewer::in_time(Request::get("/api/v2/services").send(viewer.zipkin)).await;
     assert_eq!(own_port.json, services);
+}
+
+#[tokio::test]
+async fn below_a_path_the_page_asks_for_everything_there() {
+    let viewer = Viewer::configured(|config| config.base_path = "/ops/traces".to_owned());
+    // A proxy takes the path off.
+    let page = viewer.send(navigating("/trace/5")).await;
+    assert!(page.text().contains("data-base=\"/ops/traces\""), "{}", page.text());
+    assert!(page.text().contains("src=\"/ops/traces/assets/app.js\"") && !page.text().contains("=\"/assets"));
+    let again = viewer.send(navigating("/").header("if-none-match", page.header("etag"))).await;
+    assert_eq!(again.status, 304);
+    let plain = Viewer::open().get("/").await;
+    assert_ne!(plain.header("etag"), page.header("etag"), "a browser must not keep the one for the other");
 }

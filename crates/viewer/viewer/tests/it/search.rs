@@ -27,11 +27,30 @@ async fn a_page_of_traces_has_a_line_for_each() {
                 {"name": "api-gateway", "spans": 2, "errors": 0},
                 {"name": "payment-service", "spans": 1, "errors": 1},
             ],
-            "match": {"span_id": CHARGE, "start": at(5), "duration": 20_000_000, "status": "error"},
+            "match": {
+                "span_id": CHARGE, "start": at(5), "duration": 20_000_000, "status": "error",
+                "service": "payment-service", "name": NASTY, "message": "card declined",
+            },
+            "error": {
+                "span_id": CHARGE, "service": "payment-service", "name": NASTY, "message": "card declined",
+            },
         }],
         "next": null, "scanned_to": null,
     });
     assert_eq!(viewer.api("/search?service=payment-service").await, expected);
+}
+
+#[tokio::test]
+async fn a_line_tells_the_failed_span_although_another_was_matched() {
+    let viewer = Viewer::open();
+    viewer.import(&shop()).await;
+    let page = viewer.api("/search?root=true").await;
+    let lines = page["traces"].as_array().unwrap();
+    let shop = lines.iter().find(|line| line["trace_id"] == TRACE).unwrap();
+    assert_eq!((&shop["match"]["name"], &shop["match"]["message"]), (&json!("POST /api/orders"), &json!("")));
+    assert_eq!(shop["error"]["message"], "card declined");
+    let other = lines.iter().find(|line| line["trace_id"] != TRACE).unwrap();
+    assert_eq!(other["error"], Value::Null);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ async fn a_span_is_told_whole_with_its_logs_and_the_links_that_lead_back() {
             "time": at(6), "observed": at(7), "severity": 17, "severity_text": "ERROR",
             "body": NASTY, "body_type": "string", "event_name": "",
             "attributes": [{"key": "attempt", "type": "int", "value": "1"}], "dropped_attributes": 0,
-            "service": "payment-service", "scope": "log",
+            "trace_id": TRACE, "span_id": CHARGE, "service": "payment-service", "scope": "log",
         }],
         "linked_from": [{"trace_id": OTHER_TRACE, "span_id": "0000000000000001"}],
         "linked_from_is_partial": false,

@@ -8,14 +8,16 @@ import {
   fromMillis,
   percent,
   rate,
+  rateIn,
+  rateUnit,
   SERVICE_COLORS,
   serviceColor,
-  serviceColors,
   time,
   timeExact,
   toMillis,
   visibleText,
 } from "../../page/kit/format.js";
+import { colorOf } from "../../page/kit/service-colors.js";
 
 const NS = { us: 1e3, ms: 1e6, s: 1e9, min: 60e9, h: 3600e9 };
 
@@ -85,11 +87,19 @@ test("a service has one colour of twelve, and names spread over all of them", ()
   );
 });
 
-test("the services of one trace have colours of their own while there are enough", () => {
+test("services have colours of their own while there are enough, and keep them", () => {
   const names = Array.from({ length: SERVICE_COLORS }, (_, at) => `service-${at}`);
-  const colors = serviceColors(names);
+  const colors = names.map(colorOf);
   assert.equal(new Set(colors).size, SERVICE_COLORS);
   assert.equal(colors[0], serviceColor(names[0]));
-  const more = serviceColors([...names, "one-more"]);
-  assert.deepEqual(more, [...colors, serviceColor("one-more")]);
+  assert.equal(colorOf("one-more"), serviceColor("one-more"));
+  assert.deepEqual(names.toReversed().map(colorOf), colors.toReversed());
+});
+
+test("the rates of a column have one unit", () => {
+  const shown = (rates) => rates.map((one) => rateIn(rateUnit(rates), one));
+  assert.deepEqual(shown([12.34, 0.002, 0, 0.11]), ["12.3/s", "< 0.01/s", "0/s", "0.11/s"]);
+  assert.deepEqual(shown([0.05, 0.0003]), ["3/min", "0.02/min"]);
+  assert.deepEqual(shown([0.0003, 0]), ["1.08/h", "0/h"]);
+  assert.deepEqual(shown([]), []);
 });

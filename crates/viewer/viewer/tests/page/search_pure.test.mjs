@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { durationTicks, linear, logarithmic, timeTicks } from "../../page/search/axes.js";
 import { OPERATORS, read as readCondition, words, write } from "../../page/search/condition.js";
-import { filterParams, hasFilters, pointParams, read, searchParams, tailParams } from "../../page/search/query.js";
+import { nearest } from "../../page/search/nearest.js";
+import { anySpanParams, filterParams, hasFilters, pointParams, read, searchParams, tailParams, textSearch, windowOf, zoomedOut } from "../../page/search/query.js";
 
 test("a condition that is written is read as the same", () => {
   const keys = ["http.route", "a=b", 'quo"te', "back\\slash", "span:x", '"', "!~", "scope:x", "é"];
@@ -99,4 +100,44 @@ test("ticks are few and within the axis, for a millisecond as for a century", ()
   }
   assert.deepEqual(durationTicks(5e5, 2e9, false), [1e6, 1e7, 1e8, 1e9]);
   assert.deepEqual(durationTicks(0, 1e9, true), [0, 5e8, 1e9]);
+});
+
+test("an axis without a power of ten in it has ticks too", () => {
+  assert.deepEqual(durationTicks(2.5e6, 8e6, false), [5e6]);
+  assert.deepEqual(durationTicks(1.2e6, 9e6, false), [2e6, 5e6]);
+  assert.deepEqual(durationTicks(4e6, 6e7, false), [5e6, 1e7, 2e7, 5e7]);
+});
+
+test("without a condition on a span the list is of roots, and the others are asked for apart", () => {
+  const of = (query) => read(new URLSearchParams(query));
+  assert.equal(searchParams(of("min_trace_duration=1s")).root, "true");
+  assert.equal(anySpanParams(of("min_trace_duration=1s")).root, "");
+  assert.equal(searchParams(of("status=error")).root, "");
+});
+
+test("the time that is searched has the ends that were chosen", () => {
+  const of = (query) => windowOf(read(new URLSearchParams(query)), 10_000_000);
+  assert.deepEqual(of("from=15m"), { from: 10_000_000 - 900_000, to: 10_000_000 });
+  assert.deepEqual(of("from=all"), { from: null, to: 10_000_000 });
+  assert.deepEqual(of("from=5000000000&to=6000000000"), { from: 5000, to: 6000 });
+});
+
+test("a text that is no id is searched in all that is kept, and it is said that it was looked for as one", () => {
+  const state = read(textSearch("0af7-65"));
+  assert.deepEqual([state.span.text, state.from, state.wasId], ["0af7-65", "all", true]);
+});
+
+test("names that are alike are offered for one that is not there", () => {
+  const names = ["api-gateway", "order-service", "payment-service", "x"];
+  assert.deepEqual(nearest("api-g", names), ["api-gateway"]);
+  assert.equal(nearest("oder-service", names)[0], "order-service");
+  assert.deepEqual(nearest("zzzzzz", names), []);
+});
+
+test("zoomed out, three times the time is searched and not what is to come", () => {
+  const of = (query, now) => zoomedOut(read(new URLSearchParams(query)), now);
+  const wide = of("from=5000000000000&to=6000000000000&min_duration=5ms", 1e9);
+  assert.deepEqual(wide, { from: "4000000000000", to: "7000000000000", min_duration: "", max_duration: "" });
+  assert.equal(of("from=5000000000000&to=6000000000000", 6_100_000).to, "6100000000000");
+  assert.equal(of("from=all&to=6000000000000", 1e9).from, "all");
 });

@@ -18,11 +18,16 @@ fn shop(folder: &Path) -> (Program, String, String) {
 
 /// A shop whose broker takes records up to this size.
 fn shop_with(folder: &Path, record_size: &str) -> (Program, String, String) {
+    shop_of(folder, &[("WAYPOST_BROKER__RECORD_SIZE", record_size)])
+}
+
+/// A shop with these variables.
+fn shop_of(folder: &Path, variables: &[(&str, &str)]) -> (Program, String, String) {
     let mut program = Program::start(
         run(folder, &ROLES)
             .env("WAYPOST_GATEWAY__AUTH", "demo")
-            .env("WAYPOST_BROKER__RECORD_SIZE", record_size)
-            .env("WAYPOST_GATEWAY__REQUIRE_IDEMPOTENCY_KEY", "false"),
+            .env("WAYPOST_GATEWAY__REQUIRE_IDEMPOTENCY_KEY", "false")
+            .envs(variables.iter().copied()),
     );
     let gateway = address_of(&mut program, "gateway");
     let admin = address_of(&mut program, "admin");
@@ -103,6 +108,47 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
     let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
     let count = "SELECT count(*) FROM notifications WHERE order_id = ?1";
     assert_eq!(database.query_row(count, [order], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
+fn what_fails_after_every_pause_is_a_dead_letter_of_its_own_topic() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    assert_eq!(ended(waypost(folder).arg("migrate")).code, 0);
+    on_notifications(
+        folder,
+        "CREATE TRIGGER poison BEFORE INSERT ON notifications BEGIN SELECT raise(ABORT, 'poisoned'); END",
+    );
+    let retries = [
+        ("WAYPOST_NOTIFICATION__ATTEMPTS", "2"),
+        ("WAYPOST_BROKER__RETRY__KIND", "topics"),
+        ("WAYPOST_BROKER__RETRY__PAUSES", "[\"5ms\", \"10ms\", \"15ms\"]"),
+    ];
+    let (mut program, gateway, admin) = shop_of(folder, &retries);
+    let placed = post(&format!("http://{gateway}/api/orders"), ORDER);
+    assert_eq!(placed.status, 201, "{placed:?}");
+    let order = placed.json["order_id"].as_str().unwrap();
+    for number in 1..=3 {
+        program.line_with(&format!("waits in order-events.retry.{number}"));
+    }
+    let letters = eventually("the dead letter", || {
+        let letters = answer(folder, &admin, &["dead-letters", "list"]);
+        (letters["total"] == 1).then_some(letters)
+    });
+    let letter = &letters["letters"][0];
+    assert_eq!((&letter["topic"], &letter["key"]), (&"order-events".into(), &order.into()), "{letter}");
+    assert_eq!(letter["group"], "notification-service", "{letter}");
+    assert_eq!(letter["attempts"], 5, "two in place, one behind each pause: {letter}");
+    let shown = operate(folder, &admin, &["dead-letters", "show", letter["letter"].as_str().unwrap()]).out;
+    assert!(!shown.contains("retry-due"), "what is published again has no such header: {shown}");
+
+    on_notifications(folder, "DROP TRIGGER poison");
+    let replayed =
+        operate(folder, &admin, &["dead-letters", "replay", "--all", "--reason", "the poison is gone"]);
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    program.line_with(&format!("Order {order} is complete"));
+    program.signal("TERM");
+    assert_eq!(program.end().code, 0);
 }
 
 #[test]

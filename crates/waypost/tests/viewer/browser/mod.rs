@@ -5,8 +5,12 @@
 
 mod appearance;
 mod charts;
+mod finding;
 mod large;
+mod logs;
+mod map;
 mod overview;
+mod reading;
 mod search;
 mod trace;
 
@@ -16,7 +20,7 @@ use serde_json::Value;
 use waypost_testkit::{Browser, Viewer};
 
 use crate::BINARY;
-pub(crate) use crate::otlp::{MILLISECOND, ago, send, service, span, text};
+pub(crate) use crate::otlp::{MILLISECOND, ago, log, send, send_logs, service, span, text};
 
 /// A viewer with nothing in it, and a browser.
 pub(crate) struct Scene {
@@ -45,6 +49,17 @@ impl Scene {
     /// Sends spans as OTLP JSON.
     pub(crate) async fn send(&self, resource_spans: &[Value]) {
         send(&self.viewer.client("otlp-http"), resource_spans).await;
+    }
+
+    /// Sends log records of one service as OTLP JSON.
+    pub(crate) async fn send_logs(&self, service: &str, records: &[Value]) {
+        send_logs(&self.viewer.client("otlp-http"), service, records).await;
+    }
+
+    /// Waits until the page has a text somewhere.
+    pub(crate) async fn wait_for_text(&self, text: &str) {
+        let expression = format!("document.body.innerText.includes({})", Value::from(text));
+        self.browser.wait_until(&expression).await.unwrap();
     }
 
     pub(crate) async fn assert_silent_console(&self) {

@@ -86,7 +86,7 @@ async fn a_trace_is_read_by_keyboard_alone() {
     browser.wait_for(".tr-path-view table").await.unwrap();
     let shown = browser.text(".tr-path-view").await.unwrap();
     for part in [
-        "slowest step",
+        "Most of the time went to",
         "the root's duration exactly",
         "100,000,000 ns",
         "if they do not depend on each other",

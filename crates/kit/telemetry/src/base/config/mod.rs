@@ -203,7 +203,7 @@ pub enum Detector {
     Os,
     /// Host name, id and architecture.
     Host,
-    /// Container id, from the control group of the process.
+    /// Container id, from the control group of the process; in Kubernetes the pod's id and the container's name, from its mounts.
     Container,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Telemetry;
+use crate::base::config::SamplerKind;
 use crate::base::finished::{FinishedLog, FinishedSpan};
 use crate::base::ledger::{FlushReport, Ledger, ShutdownReport};
 
@@ -120,6 +121,25 @@ impl Telemetry {
     /// ```
     pub fn stop_remembering(&self) {
         self.shared.exports.stop_remembering();
+    }
+
+    /// Has the traces that begin from now on recorded as this sampler says, without a restart; traces under way stay as they were
+    /// decided. `ratio` is that of the kinds that have one. `false` when nothing changed: the handle is disabled, or the
+    /// program brought a sampler of its own.
+    ///
+    /// ```
+    /// use waypost_telemetry::config::SamplerKind;
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// assert!(telemetry.handle().change_sampling(SamplerKind::ParentBasedAlwaysOff, 1.0));
+    /// telemetry.span("left-out").in_scope(|| ());
+    /// assert!(telemetry.handle().change_sampling(SamplerKind::ParentBasedAlwaysOn, 1.0));
+    /// telemetry.span("recorded").in_scope(|| ());
+    /// assert_eq!(telemetry.only_span("recorded").name(), telemetry.finished_spans()[0].name());
+    /// ```
+    pub fn change_sampling(&self, kind: SamplerKind, ratio: f64) -> bool {
+        self.shared.globals.tracers().is_some_and(|tracers| tracers.change_sampling(kind, ratio))
     }
 }
 

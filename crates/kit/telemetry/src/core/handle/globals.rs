@@ -16,6 +16,13 @@ pub(crate) struct Globals {
     pub(crate) meters: Option<SdkMeterProvider>,
 }
 
+impl Globals {
+    /// The provider of spans, unless the handle is disabled.
+    pub(crate) fn tracers(&self) -> Option<&Provider> {
+        self.tracers.as_ref()
+    }
+}
+
 #[cfg(feature = "sdk")]
 impl Globals {
     fn foreign(&self) -> Option<&crate::core::tracer::foreign::Foreign> {

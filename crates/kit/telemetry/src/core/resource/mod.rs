@@ -1,10 +1,11 @@
-//! What a handle says about its origin: service, process, host, operating system, container, SDK.
+//! What a handle says about its origin: service, process, host, operating system, container, pod, SDK.
 //!
 //! Small detectors of our own, because the upstream one sends the arguments of the process, which may hold
 //! secrets. Everything is read once, at the start, from files; nothing is asked over the network. What cannot be
 //! read is left out. Settings win over what is detected.
 
 mod creation;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -129,8 +130,11 @@ fn host() -> Vec<(&'static str, Value)> {
 
 fn container() -> Vec<(&'static str, Value)> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let id = container_id(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
-    id.map(|id| ("container.id", id.into())).into_iter().collect()
+    let mounts = read("/proc/self/mountinfo");
+    let id = container_id(&read("/proc/self/cgroup"), &mounts);
+    let mut pairs = kubernetes::pod(&mounts);
+    pairs.extend(id.map(|id| ("container.id", id.into())));
+    pairs
 }
 
 /// Control groups of version 1 name the container in their path; under version 2 only the mounts that the

@@ -25,6 +25,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, Key, KeyValue};
 
 use crate::base::attributes::TENANT_ID;
+use crate::base::config::SamplerKind;
 use crate::base::config::{BaggageSettings, Limits};
 use crate::base::ledger::{ParentOrigin, SamplingResult};
 use crate::core::export::{Scope, SpanPipeline};
@@ -73,6 +74,11 @@ impl Provider {
                 foreign,
             }),
         }
+    }
+
+    /// Decides from now on as this kind of sampler does. `false` when the sampler is the program's own.
+    pub(crate) fn change_sampling(&self, kind: SamplerKind, ratio: f64) -> bool {
+        self.shared.sampler.change(kind, ratio)
     }
 
     /// The processors and exporters of the program.

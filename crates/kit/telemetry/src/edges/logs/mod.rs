@@ -17,13 +17,16 @@ mod lines;
 mod panics;
 mod records;
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 use crate::base::config::log_filter::parse_filter;
 use crate::base::config::{LogFormat, LogSettings};
@@ -157,6 +160,68 @@ where
     let lines = Lines::new(settings.format, output).with_filter(filter(settings)?);
     let records = Records::new().with_filter(filter(settings)?);
     Ok(tracing_subscriber::registry().with(lines).with(records))
+}
+
+/// As [`subscriber`], with a handle that changes the filter while the program runs.
+///
+/// ```
+/// use waypost_telemetry::config::LogSettings;
+/// use waypost_telemetry::logs;
+///
+/// let settings = LogSettings { filter: "warn".to_owned(), ..LogSettings::default() };
+/// let (subscriber, filter) = logs::subscriber_with_filter(&settings, std::io::sink)?;
+/// tracing::subscriber::with_default(subscriber, || {
+///     assert!(!tracing::enabled!(tracing::Level::INFO));
+///     filter.change("info").unwrap();
+///     assert!(tracing::enabled!(tracing::Level::INFO));
+///     assert!(filter.change("shop=loud").is_err(), "what is in effect stays");
+/// });
+/// # Ok::<(), logs::InstallError>(())
+/// ```
+pub fn subscriber_with_filter<W>(
+    settings: &LogSettings,
+    output: W,
+) -> Result<(impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + use<W>, FilterHandle), InstallError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let (of_lines, lines_handle) = reload::Layer::new(filter(settings)?);
+    let (of_records, records_handle) = reload::Layer::new(filter(settings)?);
+    let lines = Lines::new(settings.format, output).with_filter(of_lines);
+    let subscriber = tracing_subscriber::registry().with(lines).with(Records::new().with_filter(of_records));
+    let change = move |filter: &dyn Fn() -> Result<EnvFilter, InstallError>| {
+        let (lines, records) = (filter()?, filter()?);
+        // They fail when the subscriber is gone, and then there is nothing to filter.
+        let _ = lines_handle.reload(lines);
+        let _ = records_handle.reload(records);
+        Ok(())
+    };
+    Ok((subscriber, FilterHandle(Arc::new(change))))
+}
+
+/// Changes a filter for both of its layers.
+type Change = dyn Fn(&dyn Fn() -> Result<EnvFilter, InstallError>) -> Result<(), InstallError> + Send + Sync;
+
+/// Changes which events are logged; see [`subscriber_with_filter`]. Clones change the same filter.
+#[derive(Clone)]
+pub struct FilterHandle(Arc<Change>);
+
+impl FilterHandle {
+    /// Logs by this filter from now on, in the syntax of [`LogSettings::filter`].
+    ///
+    /// # Errors
+    /// [`InstallError::Filter`] when it cannot be read; the filter in effect stays.
+    pub fn change(&self, text: &str) -> Result<(), InstallError> {
+        let parse =
+            || parse_filter(text).map_err(|reason| InstallError::Filter { filter: text.to_owned(), reason });
+        (self.0)(&parse)
+    }
+}
+
+impl fmt::Debug for FilterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FilterHandle").finish_non_exhaustive()
+    }
 }
 
 /// One a layer: a filter is part of its layer and cannot be shared.

@@ -42,11 +42,15 @@ use opentelemetry::{Context, StringValue};
 
 use crate::core::handle::Telemetry;
 use crate::core::readings::{DATABASE_SECONDS, durations};
-use crate::core::series::DurationSeries;
+use crate::core::series::{DurationSeries, HistogramSeries};
 use crate::core::span::SpanBuilder;
 use dialect::Dialect;
 pub use operation::Operation;
 pub use summary::summarize;
+
+/// Bounds of counts of rows, as the conventions advise.
+const ROWS: [f64; 13] =
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
 
 /// A database as its clients see it: the system, the namespace, and the instruments of both. Cheap to clone.
 ///
@@ -69,6 +73,7 @@ struct Shared {
     namespace: StringValue,
     server: Option<Server>,
     duration: DurationSeries<operation::Labels>,
+    returned_rows: HistogramSeries<operation::Labels, u64>,
 }
 
 /// Where a database is.
@@ -95,6 +100,13 @@ impl Database {
             "Duration of database client operations.",
             &DATABASE_SECONDS,
         );
+        let returned_rows = telemetry
+            .meter()
+            .u64_histogram("db.client.response.returned_rows")
+            .with_unit("{row}")
+            .with_description("The actual number of records returned by the database operation.")
+            .with_boundaries(ROWS.into())
+            .build();
         let namespace: Arc<str> = namespace.into();
         Self {
             shared: Arc::new(Shared {
@@ -104,6 +116,7 @@ impl Database {
                 namespace: namespace.into(),
                 server: None,
                 duration: DurationSeries::new(duration, telemetry),
+                returned_rows: HistogramSeries::new(returned_rows, telemetry),
             }),
         }
     }

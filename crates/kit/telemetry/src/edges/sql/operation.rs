@@ -42,6 +42,8 @@ pub struct Operation {
     /// Where this one ran, if it is not where all of the database do.
     server: Option<Server>,
     status_code: Option<Cow<'static, str>>,
+    /// How many it returned, if it asked for any.
+    rows: Option<u64>,
     /// Whether the span was started with its statement, and nothing is left to say of it.
     is_told: bool,
     /// Taken when it ends.
@@ -58,6 +60,7 @@ impl Operation {
             statements,
             server: None,
             status_code: None,
+            rows: None,
             is_told: false,
             span: Some(span),
         }
@@ -132,8 +135,9 @@ impl Operation {
         self.set("network.peer.port", i64::from(peer.port()));
     }
 
-    /// Rows returned: `db.response.returned_rows`.
+    /// Rows returned: `db.response.returned_rows`, and a value of the metric `db.client.response.returned_rows`.
     pub fn rows(&mut self, returned: u64) {
+        self.rows = Some(returned);
         self.set("db.response.returned_rows", i64::try_from(returned).unwrap_or(i64::MAX));
     }
 
@@ -218,11 +222,14 @@ impl Operation {
             status_code: self.status_code.clone(),
             error_type: outcome.error_type(),
         };
+        if let Some(rows) = self.rows {
+            shared.returned_rows.record(labels.clone(), rows);
+        }
         shared.duration.record(labels, elapsed.as_secs_f64());
     }
 }
 
-/// The labels of `db.client.operation.duration`.
+/// The labels of `db.client.operation.duration` and `db.client.response.returned_rows`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Labels {
     system: &'static str,

@@ -122,6 +122,14 @@ async fn every_way_to_ask_is_seen_once() {
     ];
     assert_eq!(seen, expected.map(|(name, rows)| (name.to_owned(), rows.map(ToOwned::to_owned))));
     assert_eq!(metric(&telemetry, "db_client_operation_duration_seconds_count", &[]), 7);
+    let rows = |statement: &str| {
+        let summary = format!("db_query_summary=\"{statement}\"");
+        let value =
+            |name| metric(&telemetry, &format!("db_client_response_returned_rows_{name}"), &[&summary]);
+        (value("count"), value("sum"))
+    };
+    assert_eq!(rows("SELECT orders"), (5, 7));
+    assert_eq!(series(&telemetry, "db_client_response_returned_rows_count").len(), 1, "of those that fetch");
 }
 
 #[tokio::test]

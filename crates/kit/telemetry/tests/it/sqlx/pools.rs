@@ -66,3 +66,29 @@ async fn a_pool_that_is_gone_is_not_shown() {
     drop(pool);
     assert_eq!(series(&telemetry, "db_client_connection_max").len(), 0);
 }
+
+/// A function of a program that takes whatever gives connections, as sqlx's own `migrate` does.
+async fn counted(database: impl sqlx::Acquire<'_, Database = Sqlite>) -> i64 {
+    let mut connection = database.acquire().await.unwrap();
+    sqlx::query("SELECT count(*) FROM orders").fetch_one(&mut *connection).await.unwrap().get(0)
+}
+
+async fn emptied(database: impl sqlx::Acquire<'_, Database = Sqlite>) {
+    let mut transaction = database.begin().await.unwrap();
+    sqlx::query("DELETE FROM orders").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_is_taken_where_any_that_gives_connections_is() {
+    let (telemetry, pool) = orders(|sqlx| sqlx).await;
+    assert_eq!(counted(&pool).await, 2);
+    assert_eq!(value(&telemetry, "wait_time_seconds_count", &[]), 1);
+    assert_eq!(value(&telemetry, "use_time_seconds_count", &[]), 1);
+    assert_eq!(names(&telemetry), [""; 0], "what sqlx's own types do is not seen");
+    emptied(&pool).await;
+    assert_eq!(names(&telemetry), ["BEGIN"]);
+    assert_eq!(value(&telemetry, "wait_time_seconds_count", &[]), 2);
+    assert_eq!(value(&telemetry, "use_time_seconds_count", &[]), 1, "of a transaction nobody knows it");
+    assert_eq!(counted(&pool).await, 0);
+}

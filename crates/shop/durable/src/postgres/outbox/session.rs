@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{Executor as _, PgConnection, Row as _};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::pool::close;
 use super::super::unit::within;
-use super::super::{Database, params};
+use super::super::{Database, Heard, params};
+use crate::Error;
 use crate::outbox::Leadership;
-use crate::{Backoff, Error};
+
+/// What its processes tell each other of.
+const TOPIC: &str = "outbox";
 
 /// What an outbox keeps beside the pool.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Sessions {
         let end = database.shared.closing.child_token();
         let (told, leads) = (watch::Sender::new(0), Arc::new(AtomicBool::new(false)));
         waypost_telemetry::spawn(tell(database.clone(), Arc::clone(&leads), end.clone()));
-        waypost_telemetry::spawn(listen(database.clone(), told.clone(), end.clone()));
+        waypost_telemetry::spawn(listen(database.listen(TOPIC), told.clone(), end.clone()));
         Arc::new(Sessions {
             database: database.clone(),
             of_relays: Mutex::default(),
@@ -142,7 +144,7 @@ async fn tell(database: Database, leads: Arc<AtomicBool>, end: CancellationToken
             continue;
         }
         let told: Result<(), Error> = database
-            .read("tell-of-events", channel(&database), |unit, channel| {
+            .read("tell-of-events", database.channel(TOPIC), |unit, channel| {
                 Box::pin(async move {
                     unit.query_row("SELECT pg_notify($1, '')", params![channel], |_| Ok(())).await
                 })
@@ -154,43 +156,17 @@ async fn tell(database: Database, leads: Arc<AtomicBool>, end: CancellationToken
     }
 }
 
-/// Hears of what others append.
-async fn listen(database: Database, told: watch::Sender<u64>, end: CancellationToken) {
-    let (backoff, mut failures) = (Backoff::default(), 0);
+/// Hears of what others append, and of what they may have appended unheard.
+async fn listen(mut heard: mpsc::Receiver<Heard>, told: watch::Sender<u64>, end: CancellationToken) {
     let listening = async {
-        loop {
-            let heard = hear(&database, &told, &mut failures).await;
-            if let Err(error) = heard {
-                failures += 1;
-                tracing::debug!(%error, "the server cannot be listened to; relays look by themselves meanwhile");
-            }
-            tokio::time::sleep(backoff.delay(failures)).await;
+        // The first is that it is listened from now on. A relay that begins looks by itself.
+        heard.recv().await;
+        while heard.recv().await.is_some() {
+            told.send_modify(|times| *times = times.wrapping_add(1));
         }
     };
     tokio::select! {
         () = end.cancelled() => {}
         () = listening => {}
     }
-}
-
-async fn hear(database: &Database, told: &watch::Sender<u64>, failures: &mut u32) -> Result<(), sqlx::Error> {
-    // The listener of the driver wants a pool of the driver; this one holds its one connection.
-    let options = database.shared.server.connect_options(database.name());
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.listen(&channel(database)).await?;
-    *failures = 0;
-    loop {
-        // `None`: the connection was lost, and with it what was said meanwhile.
-        let heard = listener.try_recv().await?;
-        told.send_modify(|times| *times = times.wrapping_add(1));
-        if heard.is_none() {
-            return Ok(());
-        }
-    }
-}
-
-/// Shorter than the names of the server may be, as the schema is.
-fn channel(database: &Database) -> String {
-    format!("{}_outbox", database.schema())
 }

@@ -133,7 +133,7 @@ pub(super) fn optional<const N: usize>(id: Id<N>) -> Result<[u8; N], RefusalReas
 }
 
 fn kind_number(name: &str) -> Option<u64> {
-    let name = name.strip_prefix("SPAN_KIND_")?.to_ascii_lowercase();
+    let name = name.strip_prefix("SPAN_KIND_").unwrap_or(name).to_ascii_lowercase();
     Kind::from_name(&name).map(|kind| kind as u64)
 }
 
@@ -160,8 +160,9 @@ impl Object for StatusFields {
     }
 }
 
+/// The names of the protocol, and their short forms, which some clients send: a failure must not get lost.
 fn status_number(name: &str) -> Option<u64> {
-    let name = name.strip_prefix("STATUS_CODE_")?.to_ascii_lowercase();
+    let name = name.strip_prefix("STATUS_CODE_").unwrap_or(name).to_ascii_lowercase();
     StatusCode::from_name(&name).map(|code| code as u64)
 }
 

@@ -16,9 +16,10 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 
 use super::super::{MessageSpan, process_batch_span, process_span, receive_span};
+use super::SYSTEM;
 use super::context::Observing;
 use super::headers::of_message;
-use super::{SYSTEM, Shared, topics};
+use super::shared::{Shared, topics};
 use crate::base::error::{AsErrorType, ErrorType};
 use crate::core::span::Outcome;
 

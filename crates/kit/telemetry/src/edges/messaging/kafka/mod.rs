@@ -33,30 +33,30 @@
 
 mod consumer;
 mod context;
+mod delivery;
 mod headers;
 mod producer;
+mod shared;
 mod statistics;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::Context;
 use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::message::Message;
 use rdkafka::producer::ThreadedProducer;
 
-use super::{Correlation, MessageSpan, Metrics};
+use super::Correlation;
 use crate::core::handle::Telemetry;
 pub use consumer::Consumer;
 pub use context::Observing;
+pub use delivery::DeliveryFuture;
 pub use headers::extract;
-pub use producer::{DeliveryFuture, Producer};
-use statistics::{Client, Statistics};
+pub use producer::Producer;
+use shared::Shared;
 
 /// `messaging.system`.
 const SYSTEM: &str = "kafka";
@@ -89,14 +89,6 @@ pub struct Kafka {
     correlation: Correlation,
     records_keys: bool,
     statistics: Duration,
-}
-
-/// What the spans and metrics of one client have in common.
-#[derive(Debug)]
-struct Shared {
-    kafka: Kafka,
-    client: Arc<Client>,
-    metrics: Metrics,
 }
 
 impl Kafka {
@@ -158,8 +150,8 @@ impl Kafka {
         context: C,
     ) -> KafkaResult<Producer<C>> {
         let (config, told) = self.observed(config);
-        let shared = self.shared(&config);
-        let context = producer::Reports::new(context, told, &shared);
+        let shared = Shared::of(self, &config);
+        let context = delivery::Reports::new(context, told, &shared);
         Ok(Producer::new(shared, ThreadedProducer::from_config_and_context(&config, context)?))
     }
 
@@ -169,7 +161,7 @@ impl Kafka {
     /// What is wrong with the configuration.
     pub fn consumer(&self, config: &ClientConfig) -> KafkaResult<Consumer<Observing>> {
         let (config, _) = self.observed(config);
-        let shared = self.shared(&config);
+        let shared = Shared::of(self, &config);
         let context = Observing::new(&shared.client);
         Ok(Consumer::new(shared, StreamConsumer::from_config_and_context(&config, context)?))
     }
@@ -181,7 +173,7 @@ impl Kafka {
         consumer: StreamConsumer<C>,
         config: &ClientConfig,
     ) -> Consumer<C> {
-        Consumer::new(self.shared(config), consumer)
+        Consumer::new(Shared::of(self, config), consumer)
     }
 
     /// For a context of one's own: told of the statistics of a client with this configuration, it shows them as metrics.
@@ -197,7 +189,7 @@ impl Kafka {
     /// assert!(page.contains("waypost_kafka_producer_queue_messages"));
     /// ```
     pub fn observing(&self, config: &ClientConfig) -> Observing {
-        Observing::new(&self.shared(config).client)
+        Observing::new(&Shared::of(self, config).client)
     }
 
     /// The configuration with statistics, and whether the program asked for them itself.
@@ -209,115 +201,11 @@ impl Kafka {
         }
         (config, is_set)
     }
-
-    fn shared(&self, config: &ClientConfig) -> Arc<Shared> {
-        let servers = config.get("bootstrap.servers").or_else(|| config.get("metadata.broker.list"));
-        let server = self.server.clone().or_else(|| servers.and_then(first_server));
-        let mut metrics = Metrics::new(&self.telemetry, SYSTEM);
-        if let Some((address, port)) = &server {
-            metrics = metrics.server(&**address, *port);
-        }
-        let client = Client {
-            id: config.get("client.id").unwrap_or("rdkafka").into(),
-            group: config.get("group.id").map(Into::into),
-            statistics: Statistics::default(),
-        };
-        let client = statistics::observed(&self.telemetry, client);
-        Arc::new(Shared { kafka: Self { server, ..self.clone() }, client, metrics })
-    }
-}
-
-impl Shared {
-    fn telemetry(&self) -> &Telemetry {
-        &self.kafka.telemetry
-    }
-
-    /// What is current, as far as it is known to this handle.
-    fn current(&self) -> Context {
-        self.telemetry().carried_by(Context::current())
-    }
-
-    /// A span with what all of this client have in common.
-    fn completed(&self, span: MessageSpan) -> MessageSpan {
-        let span = span.attr("messaging.client.id", self.client.id.to_string());
-        match &self.kafka.server {
-            Some((address, port)) => span.server(&**address, *port),
-            None => span,
-        }
-    }
-
-    /// With what a message says of itself.
-    fn of_message(&self, span: MessageSpan, key: Option<&[u8]>, is_tombstone: bool) -> MessageSpan {
-        let span = if is_tombstone { span.tombstone() } else { span };
-        match key.filter(|_| self.kafka.records_keys) {
-            Some(key) => span.key(String::from_utf8_lossy(key).into_owned()),
-            None => span,
-        }
-    }
-
-    /// With where a message is, and the group that it is read in.
-    fn of_received(&self, span: MessageSpan, message: &impl Message) -> MessageSpan {
-        let span = span.partition(message.partition()).offset(message.offset());
-        self.of_message(span, message.key(), message.payload().is_none())
-    }
-
-    fn group(&self) -> &str {
-        self.client.group.as_deref().unwrap_or_default()
-    }
-
-    fn in_group(&self, span: MessageSpan) -> MessageSpan {
-        match &self.client.group {
-            Some(group) => span.group(group.to_string()),
-            None => span,
-        }
-    }
 }
 
 impl Telemetry {
     /// Producers and consumers of Kafka whose operations are spans of this handle.
     pub fn kafka(&self) -> Kafka {
         Kafka::new(self)
-    }
-}
-
-/// The first of `a:9092,b:9092`, which may have a protocol in front.
-fn first_server(servers: &str) -> Option<(Arc<str>, Option<u16>)> {
-    let first = servers.split(',').next()?.trim();
-    let first = first.split_once("://").map_or(first, |(_, address)| address);
-    let (address, port) = match first.rsplit_once(':') {
-        Some((address, port)) => (address, port.parse().ok()),
-        None => (first, None),
-    };
-    let address = address.trim_matches(['[', ']']);
-    (!address.is_empty()).then(|| (address.into(), port))
-}
-
-/// What several messages come from: their topic, or all of them.
-fn topics<'a>(topics: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
-    let mut names: Vec<&str> = topics.collect();
-    names.sort_unstable();
-    names.dedup();
-    match names.as_slice() {
-        [only] => Cow::Borrowed(only),
-        several => Cow::Owned(several.join(",")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_bootstrap_server_is_the_server() {
-        assert_eq!(first_server("a:9092, b:9093"), Some(("a".into(), Some(9092))));
-        assert_eq!(first_server("SSL://[::1]:9093"), Some(("::1".into(), Some(9093))));
-        assert_eq!(first_server("kafka"), Some(("kafka".into(), None)));
-        assert_eq!(first_server(""), None);
-    }
-
-    #[test]
-    fn topics_are_named_once() {
-        assert_eq!(topics(["b", "a", "b"].into_iter()), "a,b");
-        assert_eq!(topics(["a", "a"].into_iter()), "a");
     }
 }

@@ -1,29 +1,26 @@
 //! Records on their way into Kafka: a span that lasts until the broker has answered.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use rdkafka::client::{ClientContext, DefaultClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message as _, OwnedMessage, Timestamp, ToBytes};
-use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
-use rdkafka::producer::{BaseRecord, FutureRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::message::{OwnedMessage, Timestamp, ToBytes};
+use rdkafka::producer::future_producer::OwnedDeliveryResult;
+use rdkafka::producer::{BaseRecord, FutureRecord, Producer as _, ThreadedProducer};
 use rdkafka::util::Timeout;
 use tokio::sync::oneshot;
 
 use super::super::{MessageSpan, create_span, send_batch_span, send_span};
+use super::SYSTEM;
+use super::delivery::{DeliveryFuture, Report, Reports, answered};
 use super::headers::{extracted, injected};
-use super::statistics::Client;
-use super::{SYSTEM, Shared};
+use super::shared::Shared;
 use crate::base::error::ErrorType;
-use crate::core::span::{Outcome, SpanGuard};
+use crate::core::span::Outcome;
 
 /// How long a full queue is left alone before a record is offered again, as rdkafka's own producer has it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -119,8 +116,8 @@ impl<C: ClientContext + 'static> Producer<C> {
         let (started, count) = (Instant::now(), records.len());
         let sending = records.into_iter().zip(&created).map(|(mut record, context)| {
             record.headers = injected(shared.telemetry(), context, record.headers);
-            let (sender, answer) = oneshot::channel();
-            self.offer(based(record, Report { answer: Some(sender), sent: None }), answer, timeout)
+            let (report, answer) = Report::in_batch();
+            self.offer(based(record, report), answer, timeout)
         });
         let answers = futures_util::future::join_all(sending).await;
         let failed = answers.iter().find_map(|answer| answer.as_ref().err()).map(|(error, _)| error);
@@ -162,10 +159,8 @@ impl<C: ClientContext + 'static> Producer<C> {
         if made.is_none() {
             record.headers = injected(shared.telemetry(), span.context(), record.headers);
         }
-        let (sender, answer) = oneshot::channel();
-        let topic = record.topic.to_owned();
-        let sent = Sent { shared: Arc::clone(shared), topic, span, started: Instant::now() };
-        (based(record, Report { answer: Some(sender), sent: Some(sent) }), answer)
+        let (report, answer) = Report::of(shared, record.topic.to_owned(), span);
+        (based(record, report), answer)
     }
 
     /// Hands a record over as soon as there is room for it, and waits for its answer.
@@ -227,120 +222,6 @@ fn owned<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(record: Sending<'_, K, P>) ->
     )
 }
 
-#[expect(clippy::result_large_err, reason = "the answer is rdkafka's, and brings the record back")]
-/// The answer, or that the client went away before there was one.
-fn answered(answer: Result<OwnedDeliveryResult, oneshot::error::RecvError>) -> OwnedDeliveryResult {
-    let gone = || OwnedMessage::new(None, None, String::new(), Timestamp::NotAvailable, -1, 0, None);
-    answer.unwrap_or_else(|_| Err((KafkaError::Canceled, gone())))
-}
-
-/// The answer to a record that was handed over. It may be dropped; the record is sent all the same.
-#[derive(Debug)]
-#[must_use = "it tells whether the record was delivered"]
-pub struct DeliveryFuture {
-    answer: oneshot::Receiver<OwnedDeliveryResult>,
-}
-
-impl Future for DeliveryFuture {
-    type Output = OwnedDeliveryResult;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(task));
-        Poll::Ready(answered(answer))
-    }
-}
-
-/// What is kept of a record until its delivery report.
-pub(super) struct Report {
-    /// Taken when it is answered.
-    answer: Option<oneshot::Sender<OwnedDeliveryResult>>,
-    /// None for a record of a batch, which has a span for all.
-    sent: Option<Sent>,
-}
-
-struct Sent {
-    shared: Arc<Shared>,
-    topic: String,
-    span: SpanGuard,
-    started: Instant,
-}
-
-impl Report {
-    /// Ends the span and measures.
-    fn end(&mut self, result: Result<&Delivery, &KafkaError>) {
-        let Some(Sent { shared, topic, span, started }) = self.sent.take() else { return };
-        let failure = result.err().map(|error| error as &dyn ErrorType);
-        shared.metrics.sent(&topic, 1, started.elapsed(), failure);
-        match result {
-            Ok(delivery) => {
-                span.set("messaging.destination.partition.id", delivery.partition.to_string());
-                span.set("messaging.kafka.offset", delivery.offset);
-                span.end(Outcome::Ok);
-            }
-            Err(error) => span.end(Outcome::Error(error.error_type())),
-        }
-    }
-}
-
-/// Gets the delivery reports, on librdkafka's side, and passes the rest on.
-pub(super) struct Reports<C> {
-    user: C,
-    /// Whether the program asked for statistics itself.
-    tells_user: bool,
-    client: Arc<Client>,
-}
-
-impl<C> Reports<C> {
-    pub(super) fn new(user: C, tells_user: bool, shared: &Shared) -> Self {
-        Self { user, tells_user, client: Arc::clone(&shared.client) }
-    }
-}
-
-impl<C: ClientContext> ClientContext for Reports<C> {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = C::ENABLE_REFRESH_OAUTH_TOKEN;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.user.log(level, facility, message);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        if let Ok(read) = serde_json::from_slice(statistics) {
-            self.client.statistics.observe(&read);
-        }
-        if self.tells_user {
-            self.user.stats_raw(statistics);
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.user.error(error, reason);
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.user.generate_oauth_token(config)
-    }
-}
-
-impl<C: ClientContext> ProducerContext for Reports<C> {
-    type DeliveryOpaque = Box<Report>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, mut report: Box<Report>) {
-        let answer = match result {
-            Ok(message) => Ok(Delivery {
-                partition: message.partition(),
-                offset: message.offset(),
-                timestamp: message.timestamp(),
-            }),
-            Err((error, message)) => Err((error.clone(), message.detach())),
-        };
-        report.end(answer.as_ref().map_err(|(error, _)| error));
-        if let Some(sender) = report.answer.take() {
-            // Whoever gave the future up does not want to know.
-            drop(sender.send(answer));
-        }
-    }
-}
-
 impl<C: ClientContext + 'static> Clone for Producer<C> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), native: Arc::clone(&self.native) }
@@ -350,17 +231,5 @@ impl<C: ClientContext + 'static> Clone for Producer<C> {
 impl<C: ClientContext + 'static> fmt::Debug for Producer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("shared", &self.shared).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report").finish_non_exhaustive()
-    }
-}
-
-impl<C> fmt::Debug for Reports<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reports").field("client", &self.client).finish_non_exhaustive()
     }
 }

@@ -19,6 +19,7 @@
 //! # }).unwrap();
 //! ```
 
+mod acquire;
 mod driver;
 mod executor;
 mod held;
@@ -39,7 +40,7 @@ use crate::core::handle::Telemetry;
 pub use held::{Connection, Transaction};
 use origin::Origin;
 use pool_metrics::PoolMetrics;
-pub use traced::Traced;
+pub use traced::{Taken, Traced};
 
 /// What `db.query.text` shows of a statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

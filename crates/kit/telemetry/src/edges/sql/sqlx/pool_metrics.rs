@@ -130,7 +130,7 @@ impl Asked {
         if self.makes_one {
             pool.created.record(pool.labels(), waited.as_secs_f64());
         }
-        (InUse { pool: Arc::clone(pool), since: Instant::now() }, waited)
+        (InUse { pool: Arc::clone(pool), since: Some(Instant::now()) }, waited)
     }
 
     /// It has none.
@@ -150,12 +150,22 @@ impl Drop for Asked {
 /// A connection that is used.
 pub(super) struct InUse {
     pool: Arc<PoolMetrics>,
-    since: Instant,
+    /// `None`: nobody can tell how long.
+    since: Option<Instant>,
+}
+
+impl InUse {
+    /// It goes to somebody who does not tell when it is given back: how long it is used is not measured.
+    pub(super) fn given_away(mut self) {
+        self.since = None;
+    }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.pool.used.record(self.pool.labels(), self.since.elapsed().as_secs_f64());
+        if let Some(since) = self.since {
+            self.pool.used.record(self.pool.labels(), since.elapsed().as_secs_f64());
+        }
     }
 }
 

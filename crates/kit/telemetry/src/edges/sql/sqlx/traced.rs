@@ -112,30 +112,46 @@ impl<DB: Database> Traced<Pool<DB>> {
     }
 
     async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Transaction<'static, DB>, Error> {
-        let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
-        let mut running = Running::start(&self.shared, text, false);
-        let (context, waited) = (running.context(), &mut None);
-        let beginning = async {
-            let (taken, wait) = take(&self.shared, &self.inner).await?;
-            *waited = Some(wait);
-            let inner = sqlx::Transaction::begin(taken.connection, statement).await?;
-            Ok((inner, taken.in_use))
-        };
-        let begun = with_context(context, beginning).await;
-        if let Some(wait) = waited.take() {
-            running.waited(wait);
-        }
-        running.end(begun.as_ref().map(|_| None));
-        let (inner, in_use) = begun?;
+        let (inner, in_use) = begun(Arc::clone(&self.shared), self.inner.clone(), statement).await?;
         let shared = Arc::clone(&self.shared);
         Ok(Transaction::new(Traced { shared, inner, in_use: Some(in_use) }, 1))
     }
 }
 
-/// A connection that was taken from the pool.
-pub(super) struct Taken<DB: Database> {
+/// Takes a connection and begins a transaction on it, in a span `BEGIN`.
+pub(super) async fn begun<'c, DB: Database>(
+    shared: Arc<Shared>,
+    pool: Pool<DB>,
+    statement: Option<SqlStr>,
+) -> Result<(sqlx::Transaction<'c, DB>, InUse), Error> {
+    let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
+    let mut running = Running::start(&shared, text, false);
+    let (context, waited) = (running.context(), &mut None);
+    let beginning = async {
+        let (taken, wait) = take(&shared, &pool).await?;
+        *waited = Some(wait);
+        let inner = sqlx::Transaction::begin(taken.connection, statement).await?;
+        Ok((inner, taken.in_use))
+    };
+    let begun = with_context(context, beginning).await;
+    if let Some(wait) = waited.take() {
+        running.waited(wait);
+    }
+    running.end(begun.as_ref().map(|_| None));
+    begun
+}
+
+/// A connection of a traced pool as code gets it that is written for sqlx's `Acquire`: its statements have no spans. How long
+/// it was waited for and is used is measured.
+pub struct Taken<DB: Database> {
     pub(super) connection: PoolConnection<DB>,
     pub(super) in_use: InUse,
+}
+
+impl<DB: Database> fmt::Debug for Taken<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Taken").finish_non_exhaustive()
+    }
 }
 
 impl<DB: Database> std::ops::Deref for Taken<DB> {

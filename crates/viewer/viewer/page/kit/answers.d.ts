@@ -1,0 +1,55 @@
+// Which answer of the API belongs to which path. The answers themselves are in api-types.d.ts, written from the Rust structs.
+
+import type {
+  FiguresOverTime,
+  Imported,
+  LogPage,
+  Matches,
+  NameList,
+  OperationList,
+  OperationName,
+  Points,
+  SearchPage,
+  ServiceList,
+  ServiceMap,
+  SpanAnswer,
+  TailMissed,
+  TailSpan,
+  TraceAnswer,
+  ViewerStatus,
+} from "./api-types";
+
+/** What a GET of this path answers; a path that is not known here is a mistake of the caller. */
+export type AnswerOf<Path extends string> = Path extends "/search"
+  ? SearchPage
+  : Path extends "/points"
+    ? Points
+    : Path extends "/services"
+      ? ServiceList
+      : Path extends "/series"
+      ? FiguresOverTime
+      : Path extends "/map"
+        ? ServiceMap
+        : Path extends "/status"
+          ? ViewerStatus
+          : Path extends "/names/operations"
+            ? NameList<OperationName>
+            : Path extends `/names/${string}`
+              ? NameList<string>
+              : Path extends `/services/${string}/operations`
+                ? OperationList
+                : Path extends `/traces/${string}/spans/${string}`
+                  ? SpanAnswer
+                  : Path extends `/traces/${string}/matches`
+                    ? Matches
+                    : Path extends "/logs" | `/traces/${string}/logs`
+                      ? LogPage
+                      : Path extends `/traces/${string}`
+                        ? TraceAnswer
+                        : never;
+
+/** What a POST of this path answers. */
+export type PostAnswerOf<Path extends string> = Path extends "/traces" ? Imported : never;
+
+/** The events of a stream, by name. */
+export type TailEvents = { span: TailSpan; missed: TailMissed };
