@@ -69,17 +69,16 @@ fn names(settings: &Settings) -> Names {
         retention_ms: spec.retention.age.map(millis),
         about,
     };
-    let mut topics: Vec<Topic> = roles::topics(&settings.broker).into_iter().map(topic).collect();
+    let topics = roles::topics(&settings.broker).into_iter().map(topic);
     #[cfg(feature = "kafka")]
-    if settings.broker.kind == BrokerKind::Kafka {
-        topics.push(Topic {
-            name: named(waypost_kafka::REPLAYS_TOPIC),
-            partitions: 1,
-            cleanup_policy: "compact",
-            retention_ms: None,
-            about: "which dead letters were published again",
-        });
-    }
+    let topics = topics.chain((settings.broker.kind == BrokerKind::Kafka).then(|| Topic {
+        name: named(waypost_kafka::REPLAYS_TOPIC),
+        partitions: 1,
+        cleanup_policy: "compact",
+        retention_ms: None,
+        about: "which dead letters were published again",
+    }));
+    let topics = topics.collect();
     let group = &settings.notification.group;
     let mut groups = vec![Group { name: named(group), topic: named(ORDER_EVENTS_TOPIC) }];
     groups.extend((1..=settings.broker.retry.topics().count()).map(|number| Group {

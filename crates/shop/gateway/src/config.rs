@@ -1,14 +1,9 @@
 //! What can be set, and what must not be set together.
 
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeSet,
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf};
 use waypost_resilience::grpc::check_target;
-use waypost_service::WhenAway;
+use waypost_service::{Network, WhenAway};
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 
 /// Whether a caller needs a token.
@@ -56,8 +51,8 @@ settings! {
         /// Whether a caller's trace is continued. Otherwise a request begins a trace of its own with a link to
         /// the caller's, so that outsiders decide neither what is sampled nor which trace it lands in.
         pub continue_traces: bool = false,
-        /// Proxies whose `X-Forwarded-For` is believed.
-        pub trusted_proxies: Vec<IpAddr> = Vec::new(),
+        /// Proxies whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.
+        pub trusted_proxies: Vec<Network> = Vec::new(),
         /// Requests that are worked on at once, counted from when their body has arrived; a few more wait for a moment,
         /// further ones are answered 503. An eighth is kept for reads and cancellations.
         pub requests_at_once: usize = 1024,

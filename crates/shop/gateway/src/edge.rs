@@ -19,12 +19,13 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
-use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use tower::ServiceBuilder;
 use utoipa::openapi::OpenApi;
 use waypost_api::ErrorCode;
 use waypost_resilience::shed;
 use waypost_service::{
+    Network,
     answers::{add_headers, catch_panics},
     browser::Names,
 };
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) require_idempotency_key: bool,
     /// The names that the gateway answers to, in demo.
     pub(crate) names: Option<Names>,
-    pub(crate) trusted_proxies: Vec<IpAddr>,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) budget: Duration,
     pub(crate) max_budget: Duration,
     pub(crate) bodies: Bodies,
@@ -90,7 +91,7 @@ pub(crate) fn layers(routes: Router, config: &Config, telemetry: &Telemetry, edg
         // Trust changes here: a root span of our own, with a link to what the caller sent.
         .public_endpoint(true)
         .continue_when_public(config.continue_traces)
-        .trusted_proxies(move |peer| proxies.contains(&peer))
+        .trusted_proxies(move |peer| proxies.iter().any(|proxy| proxy.contains(peer)))
         // So that a caller can find its request in the viewer.
         .trace_response(true);
     let shed = shed::Settings {

@@ -43,7 +43,7 @@ pub use crate::{
     drain::{Drain, DrainTrigger},
     grpc::{GrpcLimits, grpc_app, grpc_app_favouring},
     limits::Limits,
-    network::one_holder,
+    network::{Network, NoNetwork, one_holder},
     process::{Drained, Pacing, Process},
     secured::{Secured, Watching, watch},
     serve::{Served, serve},

@@ -1,7 +1,8 @@
 //! What one listener puts up with.
 
-use std::net::IpAddr;
 use waypost_settings::{ByteSize, Duration, settings};
+
+use crate::network::Network;
 
 settings! {
     /// Limits of one listener, over all of its connections. Everything an outsider can send is bounded here or
@@ -12,8 +13,8 @@ settings! {
         /// Connections open at once from one address.
         pub connections_per_address: usize = 512,
         /// Reverse proxies and load balancers: the limit per address does not bind them, as many clients are behind each.
-        /// Those that the gateway trusts are among them without being named here.
-        pub proxies: Vec<IpAddr> = Vec::new(),
+        /// Those that the gateway trusts are among them without being named here. Addresses, or networks such as `10.0.0.0/8`.
+        pub proxies: Vec<Network> = Vec::new(),
         /// Whether the limit per address also binds loopback. Off, so that a load run on this machine measures
         /// orders and not this limit.
         pub limit_loopback: bool = false,

@@ -26,6 +26,17 @@ pub(super) struct Driver {
 impl Driver {
     /// Starts it on a free port of its own choice. Everything that it or the browser writes goes into `folder`.
     pub(super) async fn start(chromedriver: &Path, folder: &Path) -> anyhow::Result<Driver> {
+        // It takes a free port of IPv6 and then the same of IPv4, which somebody else may have.
+        for _ in 0..5 {
+            match Driver::try_start(chromedriver, folder).await {
+                Err(error) if error.to_string().contains("port not available") => {}
+                outcome => return outcome,
+            }
+        }
+        Driver::try_start(chromedriver, folder).await
+    }
+
+    async fn try_start(chromedriver: &Path, folder: &Path) -> anyhow::Result<Driver> {
         let mut group = Command::new("sh")
             .args(["-c", GROUP])
             .arg(chromedriver)

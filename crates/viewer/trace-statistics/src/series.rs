@@ -72,6 +72,18 @@ impl Bucket {
         }
     }
 
+    /// As [`Bucket::record`] for calls in any order: the examples are the latest of them.
+    pub(crate) fn record_at(&mut self, time: u64, call: &Call) {
+        let Examples { recent, failed, .. } = self.examples;
+        let is_earlier = self.calls > 0 && time < self.end;
+        self.record(call);
+        if is_earlier {
+            self.examples.recent = recent;
+            self.examples.failed = failed.or(self.examples.failed);
+        }
+        self.end = self.end.max(time);
+    }
+
     /// Adds what happened at another time, or elsewhere.
     pub(crate) fn merge(&mut self, other: &Bucket) {
         let is_later = self.calls == 0 || other.end >= self.end;

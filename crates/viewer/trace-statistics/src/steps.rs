@@ -2,12 +2,12 @@
 
 use crate::{
     Examples, Peer, Red, Statistics,
-    series::{Bucket, DAY, HOUR, MINUTE, Series, TEN_MINUTES},
+    series::{Bucket, Call, DAY, HOUR, MINUTE, Series, TEN_MINUTES},
     sketch,
     state::State,
 };
 use std::ops::Range;
-use waypost_trace_model::{Kind, Text};
+use waypost_trace_model::{Kind, Text, TraceId};
 
 /// The most steps of one answer.
 pub const MAX_STEPS: u64 = 1_500;
@@ -129,6 +129,16 @@ impl Steps {
 }
 
 impl Step {
+    /// A step in which nothing happened yet: for figures of spans that are looked through, in whatever order.
+    pub fn empty(start: u64) -> Step {
+        Step { start, sum: Bucket::default() }
+    }
+
+    /// Counts a call; the examples are those of the latest time.
+    pub fn record(&mut self, time: u64, trace: TraceId, duration: u64, is_error: bool) {
+        self.sum.record_at(time, &Call { trace, duration, is_error });
+    }
+
     /// Its figures; latencies are 0 without calls.
     pub fn red(&self) -> Red {
         self.sum.red()

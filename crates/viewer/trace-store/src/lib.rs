@@ -22,6 +22,7 @@ mod query;
 mod recent;
 mod settings;
 mod store;
+mod survey;
 
 pub use clock::now;
 pub use ledger::{EvictionReason, Ledger, ServiceLedger, Usage};
@@ -30,6 +31,7 @@ pub use memory::MemoryStore;
 pub use query::{AttributeFilter, Cursor, Found, Match, NanoRange, Order, Query, SpanFilter, Test};
 pub use settings::{Durability, Settings};
 pub use store::{BlockStore, OpenError};
+pub use survey::{Column, Columns, Field, Fields, Survey, Surveyed};
 
 use futures_util::future::BoxFuture;
 use std::{fmt, sync::Arc};
@@ -69,6 +71,9 @@ pub trait TraceStore: fmt::Debug + Send + Sync + 'static {
 
     /// Whole traces, in the same order; those that are not kept are left out.
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError>;
+
+    /// Visits the spans that meet a query, many at once and column by column, those in blocks the newest block first.
+    fn survey(&self, survey: &Survey, visit: &mut dyn FnMut(&Columns)) -> Result<Surveyed, ReadError>;
 
     /// Figures and names of everything that was received.
     fn statistics(&self) -> &Statistics;

@@ -4,8 +4,8 @@
 //! [`crate::BlockStore`] answers. Left out: everything that survives the process.
 
 use crate::{
-    AppendError, EvictionReason, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt, Settings,
-    SpanFilter, TraceStore, Usage,
+    AppendError, Columns, EvictionReason, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt,
+    Settings, SpanFilter, Survey, Surveyed, TraceStore, Usage,
     assemble::{self, Line},
     book::{Book, Changes, owned},
     clock,
@@ -14,6 +14,7 @@ use crate::{
     losses::{self, Loss, Losses, TraceSizes},
     place::{Hit, Place},
     recent::{Payload, Recent},
+    survey,
 };
 use foldhash::{HashMap, HashMapExt, HashSet};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -259,6 +260,41 @@ impl Snapshot {
         self.traces(&[trace]).remove(&trace).unwrap_or_default()
     }
 
+    fn survey(&self, survey: &Survey, visit: &mut dyn FnMut(&Columns)) {
+        let query = &survey.query;
+        let every = SpanFilter::default();
+        let mut checks = query.spans.iter().map(SpanCheck::new);
+        let first = checks.next().unwrap_or_else(|| SpanCheck::new(&every));
+        let others: Vec<SpanCheck<'_>> = checks.collect();
+        let marked = survey.marked.as_ref().map(SpanCheck::new);
+        let met: Option<HashSet<TraceId>> =
+            survey::needs_traces(query).then(|| self.traces_that_meet(query, &others));
+        let meets = |span: &&Span| {
+            query.range.contains(&span.start)
+                && first.holds(span)
+                && met.as_ref().is_none_or(|met| met.contains(&span.trace_id))
+        };
+        let spans: Vec<&Span> = self.spans().filter(meets).collect();
+        for spans in spans.chunks(8192) {
+            visit(&Columns::of_spans(spans, marked.as_ref(), &survey.fields));
+        }
+    }
+
+    /// Traces that last as long as is asked, and in which each of the other filters is met.
+    fn traces_that_meet(&self, query: &Query, others: &[SpanCheck<'_>]) -> HashSet<TraceId> {
+        let mut traces: HashMap<TraceId, Vec<&Span>> = HashMap::new();
+        for span in self.spans() {
+            traces.entry(span.trace_id).or_default().push(span);
+        }
+        traces.retain(|_, spans| {
+            let start = spans.iter().map(|span| span.start).min().unwrap_or_default();
+            let end = spans.iter().map(|span| span.end).max().unwrap_or_default();
+            query.trace_duration.contains(&end.saturating_sub(start))
+                && others.iter().all(|check| spans.iter().any(|span| check.holds(span)))
+        });
+        traces.into_keys().collect()
+    }
+
     fn find(&self, query: &Query) -> Result<Found, ReadError> {
         let after = query.after.as_ref().map(|cursor| Place::from_cursor(cursor, query.order)).transpose()?;
         let every = SpanFilter::default();
@@ -370,6 +406,11 @@ impl TraceStore for MemoryStore {
             (!spans.is_empty()).then(|| whole(*id, (spans, logs), losses.clone()))
         };
         Ok(traces.iter().zip(&snapshot.losses).filter_map(trace).collect())
+    }
+
+    fn survey(&self, survey: &Survey, visit: &mut dyn FnMut(&Columns)) -> Result<Surveyed, ReadError> {
+        self.snapshot(&[])?.survey(survey, visit);
+        Ok(Surveyed::default())
     }
 
     fn statistics(&self) -> &Statistics {

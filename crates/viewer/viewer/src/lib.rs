@@ -18,7 +18,7 @@
 //! - Looking at traces makes no traces: no router here has a telemetry layer.
 //! - Text of spans is only ever JSON text; the page's policy lets nothing run but its own files.
 //!
-//! Left out: analysis over many traces, alerts and findings; TLS; users and roles.
+//! Left out: alerts and findings; TLS; users and roles.
 
 mod access;
 mod api;

@@ -82,7 +82,8 @@ impl Shop {
         for path in ["livez", "readyz?verbose"] {
             let answer = get(&format!("http://{}/{path}", self.admin));
             assert_eq!(answer.status, 200, "{answer:?}");
-            assert!(!answer.text().contains("failed"), "{answer:?}");
+            // A warning quotes the broker's client, and may be a moment old.
+            assert!(!answer.text().lines().any(|line| line.starts_with("failed ")), "{answer:?}");
         }
     }
 

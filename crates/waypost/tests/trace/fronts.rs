@@ -33,7 +33,7 @@ impl Fronted {
         let collector = Collector::start(Behaviour::Takes).unwrap();
         let spans: SocketAddr = collector.endpoint().trim_start_matches("http://").parse().unwrap();
         let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).export_to(&collector);
-        let shop = change(shop.set("gateway.trusted_proxies", r#"["127.0.0.1"]"#)).start().await.unwrap();
+        let shop = change(shop.set("gateway.trusted_proxies", r#"["127.0.0.0/31"]"#)).start().await.unwrap();
         let behind = Behind {
             gateways: vec![(shop.address("gateway"), shop.address("admin"))],
             inventories: vec![shop.address("inventory")],

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use waypost_testkit::{Client, Shop, until};
+use waypost_testkit::{Client, Process, Shop, until};
 
 use crate::{seed_order, trace_of};
 
@@ -214,4 +214,101 @@ async fn prometheus_counts_orders_as_the_shop_and_as_the_collector_do() {
     })
     .await;
     std::fs::remove_file(&target).unwrap();
+}
+
+/// A Collector of this test's own, on a port that it has again after it was killed.
+struct OwnCollector {
+    program: String,
+    configuration: std::path::PathBuf,
+    process: Option<Process>,
+}
+
+impl OwnCollector {
+    async fn start(program: String, folder: &Path, port: u16) -> OwnCollector {
+        let configuration = folder.join("collector.yaml");
+        let file = json!(folder.join("spans.jsonl").to_string_lossy());
+        let text = format!(
+            "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\
+             exporters: {{file: {{path: {file}, append: true, flush_interval: 50ms}}}}\n\
+             service:\n  telemetry: {{metrics: {{level: none}}}}\n  \
+             pipelines: {{traces: {{receivers: [otlp], exporters: [file]}}}}\n"
+        );
+        std::fs::write(&configuration, text).unwrap();
+        let mut collector = OwnCollector { program, configuration, process: None };
+        collector.start_again().await;
+        collector
+    }
+
+    async fn start_again(&mut self) {
+        let mut command = std::process::Command::new(&self.program);
+        let mut process = Process::start(command.arg("--config").arg(&self.configuration)).unwrap();
+        let is_ready = |line: &str| line.contains("Everything is ready").then_some(());
+        process.line("that it is ready", is_ready).await.unwrap();
+        self.process = Some(process);
+    }
+
+    async fn kill(&mut self) {
+        self.process.take().unwrap().kill().await.unwrap();
+    }
+}
+
+/// The ids of all spans in a file of OTLP as JSON, each once.
+fn ids(file: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let resources = lines.iter().flat_map(|line| list(&line["resourceSpans"]));
+    let scopes = resources.flat_map(|resource| list(&resource["scopeSpans"]));
+    scopes.flat_map(|scope| list(&scope["spans"])).filter_map(|span| text_of(&span["spanId"])).collect()
+}
+
+/// The number behind a word of a line: `spans_sent=12`.
+fn field(line: &str, name: &str) -> u64 {
+    let digits = line.split(&format!("{name}=")).nth(1).unwrap_or_else(|| panic!("no {name} in {line}"));
+    digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_order_notices_that_the_collector_is_killed_and_every_span_is_counted() {
+    let Some(program) = variable("TEST_COLLECTOR") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut collector = OwnCollector::start(program, folder.path(), port).await;
+    let shop = Shop::of(env!("CARGO_BIN_EXE_waypost"))
+        .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://127.0.0.1:{port}"))
+        .environment("OTEL_BSP_SCHEDULE_DELAY", "20")
+        .set("telemetry.logs.filter", "error,waypost=info")
+        .start()
+        .await
+        .unwrap();
+    let place = async || {
+        let answer = shop.client("gateway").post("/api/orders", &[], &seed_order()).await.unwrap();
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        trace_of(&answer)
+    };
+    let file = folder.path().join("spans.jsonl").to_string_lossy().into_owned();
+    for _ in 0..10 {
+        place().await;
+    }
+    collector.kill().await;
+    for _ in 0..20 {
+        place().await;
+    }
+    collector.start_again().await;
+    let last = place().await;
+    until("the trace of an order that was placed afterwards", async || is_whole(&of_file(&file, &last)))
+        .await;
+
+    let metrics = shop.client("admin").get("/metrics").await.unwrap();
+    let started = metrics.text().lines().filter(|line| line.starts_with("otel_sdk_span_started_total{"));
+    let started: u64 = started.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    let stopped = shop.stop().await.unwrap();
+    assert!(stopped.status.success(), "{}", stopped.output);
+    let account = stopped.output.lines().find(|line| line.contains("telemetry is flushed")).unwrap();
+    let (sent, dropped) = (field(account, "spans_sent"), field(account, "spans_dropped"));
+    // Spans of the last moments come to those that were counted before.
+    assert!(started <= sent + dropped, "{started} spans were begun, and of {account}");
+    let kept = u64::try_from(ids(&file).len()).unwrap();
+    println!("{started} spans begun, {sent} sent, {dropped} dropped, {kept} in the file");
+    // What it had taken and not yet written went with it; nothing is there that was not sent.
+    assert!(kept <= sent && kept > sent / 2, "{kept} of {sent} are in the file");
 }

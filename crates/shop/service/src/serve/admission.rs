@@ -1,8 +1,8 @@
 //! How many connections may be open, in all and from one address.
 
-use crate::{Limits, one_holder};
+use crate::{Limits, Network, one_holder};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,8 +13,7 @@ pub(super) struct Admission {
     cap: usize,
     cap_per_address: usize,
     limit_loopback: bool,
-    /// Canonical.
-    proxies: Arc<HashSet<IpAddr>>,
+    proxies: Arc<[Network]>,
     open: Arc<Mutex<Open>>,
 }
 
@@ -37,7 +36,7 @@ impl Admission {
             cap: limits.connections,
             cap_per_address: limits.connections_per_address,
             limit_loopback: limits.limit_loopback,
-            proxies: Arc::new(limits.proxies.iter().map(IpAddr::to_canonical).collect()),
+            proxies: limits.proxies.clone().into(),
             open: Arc::default(),
         }
     }
@@ -47,7 +46,7 @@ impl Admission {
         let address = one_holder(peer);
         let is_own = address.is_loopback() && !self.limit_loopback;
         // Behind a proxy are many clients; the proxy keeps each of them within bounds.
-        let is_limited = !is_own && !self.proxies.contains(&peer.to_canonical());
+        let is_limited = !is_own && !self.proxies.iter().any(|proxy| proxy.contains(peer));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_address = open.by_address.get(&address).copied().unwrap_or_default();
         if open.total >= self.cap || (is_limited && from_address >= self.cap_per_address) {

@@ -9,8 +9,8 @@ use waypost_trace_model::{
 };
 use waypost_trace_statistics::Statistics;
 use waypost_trace_store::{
-    AppendError, Found, FoundLogs, Ledger, LogQuery, MemoryStore, Query, ReadError, Receipt, SpanFilter,
-    TraceStore, Usage,
+    AppendError, Columns, Found, FoundLogs, Ledger, LogQuery, MemoryStore, Query, ReadError, Receipt,
+    SpanFilter, Survey, Surveyed, TraceStore, Usage,
 };
 
 /// What a fake store does with a batch that has records.
@@ -92,6 +92,9 @@ impl TraceStore for FakeStore {
         Err(ReadError::Closed)
     }
     fn traces(&self, _: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
+        Err(ReadError::Closed)
+    }
+    fn survey(&self, _: &Survey, _: &mut dyn FnMut(&Columns)) -> Result<Surveyed, ReadError> {
         Err(ReadError::Closed)
     }
     fn statistics(&self) -> &Statistics {

@@ -300,6 +300,11 @@ impl Directory {
         self.shapes[owner as usize].get(place).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The columns of each shape of an owner's lists, in the order of the list.
+    pub(crate) fn shapes_of(&self, owner: Owner) -> &[Vec<u32>] {
+        &self.shapes[owner as usize]
+    }
+
     /// For each shape whether it has this column.
     pub(crate) fn shapes_with(&self, column: u32) -> Vec<bool> {
         let owner = self.columns.get(column as usize).map_or(0, |column| column.owner as usize);

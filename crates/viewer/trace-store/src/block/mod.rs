@@ -11,6 +11,7 @@ pub(crate) mod bloom;
 pub(crate) mod bytes;
 pub(crate) mod cache;
 pub(crate) mod encode;
+pub(crate) mod fields;
 pub(crate) mod numbers;
 pub(crate) mod parts;
 pub(crate) mod reader;

@@ -72,6 +72,14 @@ pub(crate) enum Values {
 }
 
 impl Values {
+    /// A number that equal values at two places may share; values of one number are equal.
+    pub(crate) fn key(&self, place: usize) -> u64 {
+        match self {
+            Values::Numbers(numbers) => numbers.get(place),
+            Values::Strings(strings) => strings.entry_of(place) as u64,
+        }
+    }
+
     /// The value at a place.
     pub(crate) fn get(&self, kind: Type, place: usize) -> Result<Value, Damaged> {
         match self {

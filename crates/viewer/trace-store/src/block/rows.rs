@@ -27,6 +27,16 @@ pub(crate) fn of_trace(reader: &BlockReader<'_>, trace: TraceId) -> Result<Vec<u
     Ok((0..).take(rows.len()).filter(|row| rows.get(*row as usize) == number).collect())
 }
 
+/// The traces of spans.
+pub(crate) fn traces(reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<TraceId>, ReadError> {
+    let (traces, trace_of_row) = (reader.traces()?, reader.numbers(id::TRACE_OF_ROW)?);
+    let trace = |row: &u32| {
+        let number = usize::try_from(trace_of_row.get(*row as usize)).ok();
+        number.and_then(|number| traces.get(number)).copied().ok_or(Damaged("a row has no trace"))
+    };
+    reader.check(rows.iter().map(trace).collect())
+}
+
 /// The ids of spans.
 pub(crate) fn ids(reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<SpanId>, ReadError> {
     let ids = reader.numbers(id::SPAN_ID)?;

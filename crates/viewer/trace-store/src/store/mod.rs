@@ -28,6 +28,7 @@ mod logs;
 mod open;
 mod outage;
 mod read;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,8 +36,8 @@ mod writer;
 pub use error::OpenError;
 
 use crate::{
-    AppendError, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt, Settings, SpanFilter,
-    TraceStore, Usage, block::cache::Cache, clock, recent::Payload,
+    AppendError, Columns, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt, Settings,
+    SpanFilter, Survey, Surveyed, TraceStore, Usage, block::cache::Cache, clock, recent::Payload,
 };
 use files::Sums;
 use flush::Wake;
@@ -242,6 +243,10 @@ impl TraceStore for BlockStore {
 
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
         self.reader()?.traces(traces)
+    }
+
+    fn survey(&self, survey: &Survey, visit: &mut dyn FnMut(&Columns)) -> Result<Surveyed, ReadError> {
+        survey::survey(&self.shared.view.snapshot()?, &self.cache, survey, visit)
     }
 
     fn statistics(&self) -> &Statistics {

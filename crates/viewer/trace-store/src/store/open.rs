@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 use waypost_trace_model::{Batch, Limits, otlp};
-use waypost_trace_statistics::Statistics;
+use waypost_trace_statistics::{Bounds, Statistics};
 
 /// Bytes of unpacked columns that are kept for the next question.
 const CACHE_BYTES: usize = 32 << 20;
@@ -210,8 +210,15 @@ fn is_temporary(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| temporary.contains(&code))
 }
 
+/// Bytes of the budget for each span that is remembered; one takes some 40 in a file.
+const BUDGET_PER_PENDING: u64 = 1024;
+
 fn restore_statistics(settings: &Settings, told: &Told) -> Statistics {
+    // Those of spans that came lately are written down with the statistics, twice while one form takes the place of the other:
+    // a small budget leaves room for few.
+    let pending = usize::try_from(settings.budget_bytes / BUDGET_PER_PENDING).unwrap_or(usize::MAX);
     let bounds = settings.statistics.clone();
+    let bounds = Bounds { pending: bounds.pending.min(pending), ..bounds };
     let restored =
         told.statistics.as_ref().map(|checkpoint| Statistics::restore(bounds.clone(), &checkpoint.bytes));
     restored.and_then(Result::ok).unwrap_or_else(|| {

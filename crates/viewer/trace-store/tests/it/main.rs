@@ -12,3 +12,4 @@ mod parity;
 mod retention;
 mod round_trip;
 mod sample;
+mod survey;

@@ -14,9 +14,9 @@ import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
 /**
  * Answers `{node, load(params), dispose}`; `load` takes the parameters of `GET /series`. `onRange({from, to, min, max})`:
  * times in nanoseconds as text, durations as parameters of a search or null. `search`: filters of a search for the spans
- * behind the figures. `isSmall`: without the heatmap, one chart beneath the other.
+ * behind the figures. `path`: another endpoint of the same form. `isSmall`: without the heatmap, one chart beneath the other.
  */
-export function chartPanel({ onRange, search, isSmall = false }) {
+export function chartPanel({ onRange, search, path = "/series", isSmall = false }) {
   let asked = new AbortController();
   let answer = null;
   let taken = -1;
@@ -57,7 +57,7 @@ export function chartPanel({ onRange, search, isSmall = false }) {
     asked.abort();
     asked = new AbortController();
     try {
-      answer = await get("/series", params, { signal: asked.signal });
+      answer = await get(path, params, { signal: asked.signal });
       problem.hidden = true;
       node.hidden = false;
       taken = -1;

@@ -80,7 +80,59 @@ export type DeploymentOf = { service: string, version: string,
  * The version before it; `None` for the first that is known.
  */
 before: string | null, at: Decimal, };
-export type FiguresOverTime = { from: Decimal, to: Decimal, step: number, since: Decimal | null, apdex_target: number, steps: Array<FigureStep>, deployments: Array<DeploymentOf>, };
+export type FiguresOverTime = { from: Decimal, to: Decimal, step: number, since: Decimal | null, apdex_target: number, steps: Array<FigureStep>, deployments: Array<DeploymentOf>, 
+/**
+ * Where spans are looked through: set when the store stopped early.
+ */
+scanned_to: Decimal | null, };
+export type Group = { value: string, spans: number, errors: number, 
+/**
+ * Of all spans, from 0 to 1.
+ */
+share: number, p50: number, p95: number, p99: number, examples: Examples, };
+export type Grouping = { by: string, spans: number, errors: number, 
+/**
+ * Spans that have no such value.
+ */
+without: number, 
+/**
+ * Different values.
+ */
+values: number, groups: Array<Group>, 
+/**
+ * Spans of the values that are not listed.
+ */
+others: number, scanned_to: Decimal | null, };
+export type Difference = { 
+/**
+ * As `by` of `/groups` names it.
+ */
+field: string, value: string, 
+/**
+ * Selected spans that have this value.
+ */
+selected: number, 
+/**
+ * Others that have it.
+ */
+rest: number, 
+/**
+ * From 0 to 1.
+ */
+selected_share: number, rest_share: number, };
+export type Comparison = { 
+/**
+ * Spans that are selected.
+ */
+selected: number, 
+/**
+ * The others that meet the filters.
+ */
+rest: number, differences: Array<Difference>, 
+/**
+ * Fields with too many different values, such as ids.
+ */
+varied: Array<string>, scanned_to: Decimal | null, };
 export type ServiceFigures = { service: string, operations: number, calls: number, errors: number, 
 /**
  * Calls a second, of the time since the first span came if that is within the window.

@@ -15,6 +15,7 @@ import { emptyStore } from "./empty-store.js";
 import { filterForm } from "./form.js";
 import { foundList } from "./found.js";
 import { importButton } from "./import.js";
+import { overview } from "./overview.js";
 import { filterParams, hasFilters, pointParams, windowOf, zoomedOut, pointsAreRoots, read, tailParams, DEFAULT_RANGE } from "./query.js";
 import { scatter, selectedParams } from "./scatter.js";
 import { liveTail } from "./tail.js";
@@ -48,6 +49,7 @@ export default function view(root, { query }) {
       drawPoints();
     },
   });
+  const over = overview({ plot: plot.node, onChange: (params) => change(params) });
   const found = foundList({
     onOrder: (order) => change({ order: order === "newest" ? "" : order }),
     onWiden: () => change({ from: "all", to: "" }),
@@ -149,11 +151,12 @@ export default function view(root, { query }) {
     try {
       const answer = await found.load(state, signal);
       if (!answer.traces.length && !found.hasRootless() && !hasFilters(state) && (await isStoreEmpty(signal))) return settled(slow);
-      keep(results, plot.node, found.node);
+      keep(results, over.node, found.node);
       found.show(answer, state);
       announce(`${counted(answer.traces.length, "trace")}${answer.next ? ", and there are more" : ""}`);
       settled(slow);
       await noteLogs(signal);
+      over.load(state, answer.traces.length > 0);
       if (answer.traces.length) await loadPoints(signal);
       else plot.node.hidden = true;
     } catch (error) {
@@ -269,6 +272,7 @@ export default function view(root, { query }) {
       endGuide();
       endTail();
       plot.dispose();
+      over.dispose();
       wide.removeEventListener("change", fold);
       bound.forEach((unbind) => unbind());
     },

@@ -4,15 +4,18 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod differences;
 mod document;
 mod figures;
 mod filter;
+mod groups;
 mod logs;
 mod map;
 mod names;
 mod parameters;
 mod points;
 mod search;
+mod search_series;
 mod series;
 mod services;
 mod span;
@@ -70,7 +73,10 @@ impl Deref for Api {
 pub(crate) fn routes(api: Api) -> Router {
     Router::new()
         .route("/search", get(search::search))
+        .route("/search/series", get(search_series::series))
         .route("/points", get(points::points))
+        .route("/groups", get(groups::groups))
+        .route("/differences", get(differences::differences))
         .route("/tail", get(tail::tail))
         // The import bounds its body itself, by a limit of its own.
         .route("/traces", post(transfer::import).layer(DefaultBodyLimit::disable()))

@@ -25,18 +25,24 @@ pub(super) fn query(
     default_limit: usize,
     limits: RangeInclusive<usize>,
 ) -> Result<Query, Problem> {
-    let first = filter::span(&mut parameters)?;
-    let others = filter::others(&mut parameters)?;
-    let trace_duration = parameters.durations("min_trace_duration", "max_trace_duration")?;
-    let (from, to) = parameters.times()?;
+    let filters = filters(&mut parameters)?;
     let order = parameters.choice("order", &ORDERS)?.unwrap_or_default();
     let limit = parameters.count("limit", default_limit, limits)?;
     let after = parameters.text("after")?.map(Cursor);
     parameters.finish()?;
+    Ok(Query { order, limit, after, ..filters })
+}
+
+/// Takes the filters of a search and its time.
+pub(super) fn filters(parameters: &mut Parameters) -> Result<Query, Problem> {
+    let first = filter::span(parameters)?;
+    let others = filter::others(parameters)?;
+    let trace_duration = parameters.durations("min_trace_duration", "max_trace_duration")?;
+    let (from, to) = parameters.times()?;
     let asks_nothing = first == SpanFilter::default() && others.is_empty();
     let spans = if asks_nothing { Vec::new() } else { std::iter::once(first).chain(others).collect() };
     let range = from.unwrap_or(0)..=to.unwrap_or(u64::MAX);
-    Ok(Query { range, spans, trace_duration, order, limit, after })
+    Ok(Query { range, spans, trace_duration, ..Query::default() })
 }
 
 /// A page of traces.

@@ -17,7 +17,7 @@ use waypost_trace_statistics::{
 };
 
 /// The Apdex target when none is given, in nanoseconds.
-const DEFAULT_TARGET: u64 = 500_000_000;
+pub(super) const DEFAULT_TARGET: u64 = 500_000_000;
 /// How far back figures are kept, in nanoseconds: an earlier beginning says no more.
 const KEPT: u64 = 8 * 24 * 3600 * SECOND;
 const SECOND: u64 = 1_000_000_000;
@@ -31,16 +31,30 @@ const PEER_KINDS: [(&str, PeerKind); 6] = [
     ("external", PeerKind::External),
 ];
 
+/// Figures in steps; of `/search/series` too.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FiguresOverTime"))]
 pub(super) struct Series {
-    from: Decimal,
-    to: Decimal,
-    step: u64,
-    since: Option<Decimal>,
-    apdex_target: u64,
-    steps: Vec<StepLine>,
-    deployments: Vec<DeploymentLine>,
+    pub(super) from: Decimal,
+    pub(super) to: Decimal,
+    pub(super) step: u64,
+    pub(super) since: Option<Decimal>,
+    pub(super) apdex_target: u64,
+    pub(super) steps: Vec<StepLine>,
+    pub(super) deployments: Vec<DeploymentLine>,
+    /// Where spans are looked through: set when the store stopped early.
+    pub(super) scanned_to: Option<Decimal>,
+}
+
+/// What the figures of a step need beside its calls.
+pub(super) struct Timing {
+    /// Of a step, in nanoseconds.
+    pub(super) width: u64,
+    pub(super) now: u64,
+    /// Since when calls could come.
+    pub(super) since: Option<u64>,
+    /// Of Apdex, in nanoseconds.
+    pub(super) target: u64,
 }
 
 #[derive(Serialize)]
@@ -153,7 +167,7 @@ fn peer(parameter: &'static str, id: &str) -> Result<Peer, Problem> {
     Ok(Peer { kind: kind.ok_or_else(refused)?, name: Text::from(name) })
 }
 
-fn duration(parameters: &mut Parameters, name: &'static str) -> Result<Option<u64>, Problem> {
+pub(super) fn duration(parameters: &mut Parameters, name: &'static str) -> Result<Option<u64>, Problem> {
     let Some(text) = parameters.text(name)? else { return Ok(None) };
     units::duration(&text).map(Some).map_err(|reason| Problem::parameter(name, reason))
 }
@@ -163,24 +177,7 @@ fn answer(statistics: &Statistics, asked: &Asked) -> Result<Series, Problem> {
     let found = statistics.series(subject, steps);
     let found = found.ok_or_else(|| Problem::not_found(unknown(subject)))?;
     let since = statistics.first_arrival();
-    let line = |step: &Step| {
-        let end = step.start.saturating_add(steps.width());
-        let red = step.red();
-        let latency = |value: u64| (red.calls > 0).then_some(value);
-        StepLine {
-            start: Decimal(step.start),
-            is_over: end <= *now,
-            calls: red.calls,
-            errors: red.errors,
-            rate: rate(red.calls, &(step.start..end), since, *now),
-            p50: latency(red.p50),
-            p95: latency(red.p95),
-            p99: latency(red.p99),
-            apdex: step.apdex(*target),
-            examples: red.examples.into(),
-            latencies: step.latencies().iter().map(counted).collect(),
-        }
-    };
+    let timing = Timing { width: steps.width(), now: *now, since, target: *target };
     let window = steps.window();
     Ok(Series {
         from: Decimal(window.start),
@@ -188,9 +185,31 @@ fn answer(statistics: &Statistics, asked: &Asked) -> Result<Series, Problem> {
         step: steps.width(),
         since: since.map(Decimal),
         apdex_target: *target,
-        steps: found.iter().map(line).collect(),
-        deployments: deployments(statistics, subject, &window),
+        steps: found.iter().map(|step| StepLine::new(step, &timing)).collect(),
+        deployments: deployments_of(statistics, subject, &window),
+        scanned_to: None,
     })
+}
+
+impl StepLine {
+    pub(super) fn new(step: &Step, timing: &Timing) -> StepLine {
+        let end = step.start.saturating_add(timing.width);
+        let red = step.red();
+        let latency = |value: u64| (red.calls > 0).then_some(value);
+        StepLine {
+            start: Decimal(step.start),
+            is_over: end <= timing.now,
+            calls: red.calls,
+            errors: red.errors,
+            rate: rate(red.calls, &(step.start..end), timing.since, timing.now),
+            p50: latency(red.p50),
+            p95: latency(red.p95),
+            p99: latency(red.p99),
+            apdex: step.apdex(timing.target),
+            examples: red.examples.into(),
+            latencies: step.latencies().iter().map(counted).collect(),
+        }
+    }
 }
 
 /// Calls a second over the part of the step in which something could come, but at least over a second.
@@ -207,7 +226,12 @@ fn counted(count: &LatencyCount) -> LatencyLine {
     LatencyLine { from, to, calls: count.calls, errors: count.errors }
 }
 
-fn deployments(statistics: &Statistics, subject: &Subject, window: &Range<u64>) -> Vec<DeploymentLine> {
+/// The first spans of versions of a subject's services within a window.
+pub(super) fn deployments_of(
+    statistics: &Statistics,
+    subject: &Subject,
+    window: &Range<u64>,
+) -> Vec<DeploymentLine> {
     let services: Vec<&Text> = match subject {
         Subject::Service(service) | Subject::Operations { service, .. } => vec![service],
         Subject::Edge { from, to } => {

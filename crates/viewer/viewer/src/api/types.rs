@@ -6,8 +6,8 @@
 //! held against their own values.
 
 use super::{
-    figures, filter, logs, map, names, points, search, series, services, span, status, tail, trace, transfer,
-    values,
+    differences, figures, filter, groups, logs, map, names, points, search, series, services, span, status,
+    tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
@@ -149,6 +149,10 @@ fn declared() -> String {
         series::StepLine,
         series::DeploymentLine,
         series::Series,
+        groups::Group,
+        groups::Grouping,
+        differences::Difference,
+        differences::Comparison,
         services::ServiceLine,
         services::Services,
         services::Operation,

@@ -3,6 +3,7 @@
 
 mod access;
 mod fixture;
+mod groups;
 mod http;
 mod import;
 mod logs;

@@ -32,7 +32,7 @@ async fn drawn(browser: &Browser, chart: &str, line: usize) -> Vec<f64> {
 }
 
 /// The sum of the numbers at the beginning of the cells of a column of the table.
-async fn sum_of_column(browser: &Browser, column: usize) -> u64 {
+pub(super) async fn sum_of_column(browser: &Browser, column: usize) -> u64 {
     let script = format!(
         "document.querySelector('.chart-table').open = true; \
          await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); \
@@ -45,7 +45,7 @@ async fn sum_of_column(browser: &Browser, column: usize) -> u64 {
 }
 
 /// Presses, moves and releases the pointer; the ends are parts of the chart's width and height.
-async fn drag(browser: &Browser, chart: &str, from: (f64, f64), to: (f64, f64)) {
+pub(super) async fn drag(browser: &Browser, chart: &str, from: (f64, f64), to: (f64, f64)) {
     let script = format!(
         "const over = document.querySelector('[data-chart={chart}] .u-over'); over.scrollIntoView({{block: 'center'}}); \
          const box = over.getBoundingClientRect(); return [box.left, box.top, box.width, box.height]"

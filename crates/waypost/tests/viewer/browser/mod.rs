@@ -9,6 +9,7 @@ mod finding;
 mod large;
 mod logs;
 mod map;
+mod overview;
 mod reading;
 mod search;
 mod trace;

@@ -11,7 +11,7 @@
 //! new place.
 
 mod candidates;
-mod verify;
+pub(crate) mod verify;
 
 use crate::{
     Found, NanoRange, Order, Query, ReadError, SpanFilter,
@@ -35,7 +35,7 @@ use waypost_trace_model::{Span, StatusCode, TraceId};
 const ALL: NanoRange = 0..=u64::MAX;
 
 /// How much one answer may cost: about 128 blocks whose columns are read.
-const BUDGET: usize = 12_800;
+pub(crate) const BUDGET: usize = 12_800;
 
 /// Asking the filter of a block.
 const FILTER: usize = 1;

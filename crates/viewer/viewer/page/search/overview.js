@@ -1,0 +1,94 @@
+// @ts-check
+// Above the list of a search: its spans as dots, over time, in groups, or compared with each other. One of these at a time,
+// named in the address as `look`; each takes what a reader chooses in it back into the search.
+
+import { chartPanel } from "../charts/panel.js";
+import { get, isAbort } from "../kit/api.js";
+import { clear, h } from "../kit/dom.js";
+import { setState, state as addressState } from "../kit/router.js";
+import { failed } from "../kit/state-box.js";
+import { differences } from "./differences.js";
+import { groups } from "./groups.js";
+import { filterParams, pointParams, pointsAreRoots } from "./query.js";
+
+const LOOKS = [
+  ["dots", "Dots"],
+  ["time", "Over time"],
+  ["groups", "Group by"],
+  ["differences", "What is different"],
+];
+
+/**
+ * Answers `{node, load(state, hasTraces), dispose}`. `plot` is the node with the dots; `onChange(params)` changes the
+ * search.
+ */
+export function overview({ plot, onChange }) {
+  let asked = new AbortController();
+  let state = null;
+  const charts = chartPanel({
+    path: "/search/series",
+    search: () => filterParams(state),
+    onRange: ({ from, to, min, max }) => {
+      const durations = min === null ? {} : { min_duration: min, max_duration: max };
+      // Where roots are drawn, what was chosen is of roots.
+      const root = min !== null && pointsAreRoots(state) ? { root: "true" } : {};
+      onChange({ from, to, ...durations, ...root });
+    },
+  });
+  const grouped = groups({ onChange, onBy: () => load(state, true) });
+  const compared = differences({ onChange, onSelected: () => load(state, true) });
+  const panels = { dots: { node: plot }, time: charts, groups: grouped, differences: compared };
+  const problem = h("div", {});
+  const buttons = LOOKS.map(([look, label]) =>
+    h("button", { type: "button", "aria-pressed": false, dataset: { look }, on: { click: () => turn(look) } }, label),
+  );
+  const place = h("div", {});
+  const node = h(
+    "section",
+    { class: "overview", "aria-label": "All spans that were found" },
+    h("div", { class: "segments", role: "group", "aria-label": "Shown as" }, buttons),
+    problem,
+    place,
+  );
+
+  function turn(look) {
+    setState({ look: look === "dots" ? "" : look }, { replace: true });
+    load(state, true);
+  }
+
+  async function load(next, hasTraces) {
+    state = next;
+    node.hidden = !hasTraces;
+    asked.abort();
+    asked = new AbortController();
+    const { signal } = asked;
+    const named = addressState().get("look");
+    const look = named in panels ? named : "dots";
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.look === look));
+    clear(problem);
+    if (place.firstChild !== panels[look].node) clear(place, panels[look].node);
+    if (look === "dots" || !hasTraces) return;
+    try {
+      await panels[look].load(await spanParams(state, signal), signal);
+    } catch (error) {
+      if (!isAbort(error)) clear(problem, failed(error, () => load(state, true)));
+    }
+  }
+
+  return {
+    node,
+    load,
+    dispose() {
+      asked.abort();
+      charts.dispose();
+    },
+  };
+}
+
+/** The spans that the dots stand for, as parameters. What is drawn over time needs a beginning and an end. */
+async function spanParams(state, signal) {
+  const { limit: _, ...params } = pointParams(state);
+  if (state.from !== "all") return params;
+  const { usage } = await get("/status", {}, { signal });
+  return { ...params, from: usage.oldest ?? "1h" };
+}
