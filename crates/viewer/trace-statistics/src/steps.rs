@@ -93,7 +93,7 @@ impl Steps {
     }
 
     /// The steps that a window touches; as narrow as what is kept of it when no width is given. A first step that would
-    /// reach back to where only coarser figures are kept is left out.
+    /// reach back to where what is kept is too coarse for it is left out.
     ///
     /// # Errors
     /// The width is 0, finer than what is kept, or makes too many steps.
@@ -104,7 +104,8 @@ impl Steps {
             return Err(StepsError::Width { finest });
         }
         let mut start = window.start / width * width;
-        if now.saturating_sub(start) > oldest.saturating_add(finest) {
+        let age = now.saturating_sub(start);
+        if age > oldest.saturating_add(finest) && !width.is_multiple_of(kept(age).1) {
             start = start.saturating_add(width);
             if start >= window.end {
                 return Err(StepsError::Width { finest: kept(now.saturating_sub(start - width)).1 });

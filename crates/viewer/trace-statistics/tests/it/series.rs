@@ -238,3 +238,18 @@ fn counters_never_go_back_and_end_in_other_beyond_their_bound() {
     let edges = restored.edge_totals(&bounds, 10);
     assert_eq!((edges.len(), &*edges[0].from.name, edges[0].totals.calls), (1, "outside", last + 1));
 }
+
+#[test]
+fn steps_wider_than_their_window_have_figures_at_any_time_of_day() {
+    let statistics = Statistics::default();
+    for minute in 0..300 {
+        let now = NOW + minute * MINUTE;
+        statistics.observe(&batch([span("a", "get", Kind::Server, minute + 1, None)]), now);
+        let steps = Steps::new(&(now - HOUR..now + 1), Some(2 * HOUR), now).unwrap();
+        let begin = steps.window().start;
+        let series = statistics.series(&Subject::Service("a".into()), &steps).unwrap();
+        let calls: u64 = series.iter().map(Step::calls).sum();
+        let expected = (0..=minute).filter(|minute| NOW + minute * MINUTE >= begin).count() as u64;
+        assert_eq!(calls, expected, "{minute} minutes after the first");
+    }
+}
