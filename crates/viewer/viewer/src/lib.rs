@@ -13,7 +13,8 @@
 //! of who may ask ([`Viewer::token`]).
 //!
 //! Invariants:
-//! - Every answer is bounded: reads at once and in time, rows a page, listeners of the tail, bytes of an import.
+//! - Every answer is bounded: reads at once and in time, rows a page, listeners of the tail, bytes of an import and of
+//!   answers that are not read yet.
 //! - Beyond loopback nothing is shown without the token; on loopback nothing is shown to pages of other origins.
 //! - Looking at traces makes no traces: no router here has a telemetry layer.
 //! - Text of spans is only ever JSON text; the page's policy lets nothing run but its own files.
@@ -28,6 +29,7 @@ mod layers;
 mod page;
 mod problem;
 mod reads;
+mod room;
 mod tail;
 mod throughput;
 
@@ -40,6 +42,7 @@ use crate::{
     access::Access,
     api::{Api, Shared},
     reads::Reads,
+    room::Room,
     tail::Tail,
     throughput::{SAMPLE_EVERY, Throughput},
 };
@@ -146,7 +149,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         .fallback(move |request: axum::extract::Request| async move { page.serve(&request) });
     let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(reads));
     Ok(Viewer {
-        ui: layers::around(access.page(ui)),
+        ui: layers::around_answers(access.page(ui), Room::new(limits.unread.get())),
         otlp_grpc: access.otlp_grpc(intake.otlp_grpc()),
         otlp_http: layers::around(access.otlp_http(intake.otlp_http())),
         zipkin: layers::around(access.zipkin(zipkin)),
