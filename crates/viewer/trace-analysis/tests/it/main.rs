@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "what tests call is a test too")]
 
 mod completeness;
+mod findings;
 mod large;
 mod overlap;
 mod path;
 mod picture;
+mod projection;
 mod properties;
 mod tree;

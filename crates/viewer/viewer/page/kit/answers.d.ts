@@ -16,6 +16,7 @@ import type {
   TailMissed,
   TailSpan,
   TraceAnswer,
+  TraceFindings,
   ViewerStatus,
 } from "./api-types";
 
@@ -42,6 +43,8 @@ export type AnswerOf<Path extends string> = Path extends "/search"
                   ? SpanAnswer
                   : Path extends `/traces/${string}/matches`
                     ? Matches
+                    : Path extends `/traces/${string}/findings`
+                    ? TraceFindings
                     : Path extends "/logs" | `/traces/${string}/logs`
                       ? LogPage
                       : Path extends `/traces/${string}`

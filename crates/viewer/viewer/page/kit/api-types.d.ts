@@ -18,6 +18,7 @@ export type Attribute = { key: string } & TypedValue;
 export type Kind = "internal" | "server" | "client" | "producer" | "consumer" | "unspecified";
 export type StatusCode = "error" | "ok" | "unset";
 export type PeerKind = "service" | "caller" | "database" | "cache" | "messaging" | "external";
+export type FindingKind = "repeated_call" | "serial_calls" | "slow_dependency" | "retries" | "waiting" | "cache_miss" | "instrumentation_gap" | "clock_skew" | "swallowed_error";
 export type RefusalReason = "malformed" | "invalid_id" | "attribute_limit" | "part_limit" | "trace_limit" | "too_large" | "overloaded" | "disk" | "repeated";
 export type EvictionReason = "size" | "age" | "damaged";
 export type Category = "work" | "network" | "dependency";
@@ -58,6 +59,36 @@ export type TraceRows = { id: Array<SpanId>, parent: Array<number>, depth: Array
 export type PathSegment = { row: number, start: number, duration: number, };
 export type TracePath = { root: number, segments: Array<PathSegment>, parts: Array<PathPart>, slowest: number | null, overlaps: Array<Overlap>, outliving: Array<number>, };
 export type TraceAnswer = { trace_id: TraceId, start: Decimal, duration: number, spans: number, errors: number, services: Array<string>, names: Array<string>, rows: TraceRows, roots: Array<number>, repairs: Array<Repair>, completeness: Completeness, critical_path: TracePath | null, };
+export type TraceFinding = { kind: FindingKind, sentence: string, service: string, place: string, 
+/**
+ * Spans that show it.
+ */
+spans: number, 
+/**
+ * The first of them.
+ */
+span_ids: Array<SpanId>, 
+/**
+ * Nanoseconds of the critical path in these spans and below them.
+ */
+on_path: number, 
+/**
+ * Nanoseconds that the root would have taken less without it, at most.
+ */
+saves: number, };
+export type TraceFindings = { trace_id: TraceId, 
+/**
+ * Of the main root.
+ */
+duration: number, spans: number, 
+/**
+ * Spans whose attributes were looked at.
+ */
+detailed: number, 
+/**
+ * Those that save most first.
+ */
+findings: Array<TraceFinding>, };
 export type StatusDetails = { code: StatusCode, message: string, };
 export type EventDetails = { time: Decimal, name: string, attributes: Array<Attribute>, dropped_attributes: number, };
 export type LinkDetails = { trace_id: TraceId, span_id: SpanId, trace_state: string, flags: number, attributes: Array<Attribute>, dropped_attributes: number, kept: boolean | null, };

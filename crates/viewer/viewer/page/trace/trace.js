@@ -8,6 +8,7 @@ import { loading } from "../kit/state-box.js";
 import { textSearch } from "../search/query.js";
 import { queryOf, stateFrom } from "./address.js";
 import { detailsPanel } from "./details.js";
+import { findingsPanel } from "./findings.js";
 import { flame } from "./flame.js";
 import { watchGrowth } from "./growth.js";
 import { traceHeader } from "./header.js";
@@ -98,6 +99,7 @@ function tracePage(root, model, query, { renew, align }) {
   const search = searchBox(state);
   const views = { waterfall: waterfall(state, actions), flame: null, path: pathView(state, actions), logs: logsView(state, actions) };
   const head = traceHeader(state, actions);
+  const findings = findingsPanel(state, actions);
   const tools = toolbar(state, search);
   const map = minimap(state);
   const details = detailsPanel(state, actions);
@@ -106,6 +108,7 @@ function tracePage(root, model, query, { renew, align }) {
     "div",
     { class: "tr" },
     head.node,
+    findings.node,
     tools.node,
     tools.crumbs,
     h("div", { class: "tr-body" }, h("div", { class: "tr-main" }, map.node, stage), details.node),
@@ -151,7 +154,7 @@ function tracePage(root, model, query, { renew, align }) {
       unsubscribe();
       unbind();
       endGrowth();
-      for (const part of [search, head, tools, map, details, ...Object.values(views)]) part?.dispose();
+      for (const part of [search, head, findings, tools, map, details, ...Object.values(views)]) part?.dispose();
     },
   };
 }

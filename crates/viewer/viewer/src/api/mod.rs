@@ -4,10 +4,12 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod analysed;
 mod differences;
 mod document;
 mod figures;
 mod filter;
+mod findings;
 mod groups;
 mod logs;
 mod map;
@@ -82,6 +84,7 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/traces", post(transfer::import).layer(DefaultBodyLimit::disable()))
         .route("/traces/{trace}", get(trace::trace))
         .route("/traces/{trace}/spans/{span}", get(span::span))
+        .route("/traces/{trace}/findings", get(findings::of_trace))
         .route("/traces/{trace}/logs", get(logs::of_trace))
         .route("/logs", get(logs::logs))
         .route("/traces/{trace}/matches", get(points::matches))

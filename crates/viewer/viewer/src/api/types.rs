@@ -6,13 +6,13 @@
 //! held against their own values.
 
 use super::{
-    differences, figures, filter, groups, logs, map, names, points, search, series, services, span, status,
-    tail, trace, transfer, values,
+    differences, figures, filter, findings, groups, logs, map, names, points, search,
+    series, services, span, status, tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use ts_rs::{Config, TS};
-use waypost_trace_analysis::{Category, Completeness, Overlap, Part, Repair};
+use waypost_trace_analysis::{Category, Completeness, FindingKind, Overlap, Part, Repair};
 use waypost_trace_model::{Attribute, Kind, RefusalReason, StatusCode, Value};
 use waypost_trace_statistics::PeerKind;
 use waypost_trace_store::EvictionReason;
@@ -106,6 +106,7 @@ fn declared() -> String {
     text.push_str(&union("Kind", &filter::KINDS.map(|(_, kind)| kind)));
     text.push_str(&union("StatusCode", &filter::STATUSES.map(|(_, status)| status)));
     text.push_str(&union("PeerKind", &PEER_KINDS));
+    text.push_str(&union("FindingKind", &FindingKind::ALL));
     text.push_str(&union("RefusalReason", &RefusalReason::ALL));
     text.push_str(&union("EvictionReason", &EvictionReason::ALL));
     macro_rules! declare {
@@ -134,6 +135,8 @@ fn declared() -> String {
         trace::Segment,
         trace::Division,
         trace::Answer,
+        findings::TraceFinding,
+        findings::TraceFindings,
         span::StatusDetails<'static>,
         span::EventDetails<'static>,
         span::LinkDetails<'static>,

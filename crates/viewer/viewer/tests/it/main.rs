@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod findings;
 mod fixture;
 mod groups;
 mod http;

@@ -6,6 +6,7 @@
 mod appearance;
 mod charts;
 mod finding;
+mod findings;
 mod large;
 mod logs;
 mod map;
