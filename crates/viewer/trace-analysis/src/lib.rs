@@ -16,6 +16,8 @@
 //!
 //! Attributes are read in one place, [`Facts`]. Left out: anything that needs more than one trace (baselines, anomalies).
 
+mod aggregate;
+mod compare;
 mod completeness;
 mod facts;
 mod findings;
@@ -29,6 +31,8 @@ mod statement;
 mod timing;
 mod tree;
 
+pub use aggregate::{Aggregate, Common, Edge, Flame, FlameNode, Place, Recurring, Sample, WhatIf, quantile};
+pub use compare::{Line, MAX_IN_ORDER, Side, compared, shape};
 pub use completeness::{Completeness, completeness, is_complete};
 pub use facts::Facts;
 pub use findings::{Finding, FindingKind, findings};

@@ -1,6 +1,7 @@
 // @ts-check
 // The frame of the page: header, keys that hold everywhere, and which view stands at which address.
 
+import { choiceBar } from "./compare/choice.js";
 import { onUnauthorized } from "./kit/api.js";
 import { onHost } from "./kit/base.js";
 import { clear, h, icon, svg } from "./kit/dom.js";
@@ -148,6 +149,7 @@ document.body.append(
     link("/", { class: "brand" }, mark(), "Waypost"),
     h("nav", { "aria-label": "Views" }, anchors),
     h("div", { class: "top-tools" }, form, themeButton(), help),
+    choiceBar().node,
   ),
   main,
 );
@@ -171,6 +173,14 @@ route("/search", search);
 route(
   "/trace/:id",
   lazily(() => import("./trace/trace.js")),
+);
+route(
+  "/compare",
+  lazily(() => import("./compare/compare.js")),
+);
+route(
+  "/operation",
+  lazily(() => import("./operation/operation.js")),
 );
 route(
   "/services",

@@ -1,6 +1,8 @@
 // Which answer of the API belongs to which path. The answers themselves are in api-types.d.ts, written from the Rust structs.
 
 import type {
+  CommonOfTraces,
+  ComparedTraces,
   FiguresOverTime,
   Imported,
   LogPage,
@@ -23,6 +25,10 @@ import type {
 /** What a GET of this path answers; a path that is not known here is a mistake of the caller. */
 export type AnswerOf<Path extends string> = Path extends "/search"
   ? SearchPage
+  : Path extends "/aggregate"
+  ? CommonOfTraces
+  : Path extends "/compare"
+  ? ComparedTraces
   : Path extends "/points"
     ? Points
     : Path extends "/services"

@@ -164,6 +164,102 @@ rest: number, differences: Array<Difference>,
  * Fields with too many different values, such as ids.
  */
 varied: Array<string>, scanned_to: Decimal | null, };
+export type PlaceLine = { service: string, operation: string, category: Category, 
+/**
+ * Nanoseconds of all roots.
+ */
+time: number, traces: number, p50: number, p95: number, worst: TraceId, };
+export type WhatIfLine = { service: string, saved: number, p50: number, p95: number, traces: number, };
+export type FlameLine = { 
+/**
+ * Place of its parent in the list.
+ */
+parent: number | null, service: string, operation: string, spans: number, errors: number, traces: number, time: number, self_time: number, on_path: number, self_on_path: number, };
+export type EdgeLine = { from: string, to: string, is_service: boolean, traces: number, calls: number, p50: number, p95: number, max: number, worst: TraceId, 
+/**
+ * What the worst trace asked most often, without values.
+ */
+call: string, alike: number, };
+export type RecurringLine = { kind: FindingKind, service: string, place: string, traces: number, spans: number, saves: number, p50: number, sentence: string, examples: Array<TraceId>, };
+export type CommonOfTraces = { 
+/**
+ * Traces that were looked at.
+ */
+traces: number, 
+/**
+ * Traces that meet the filters.
+ */
+matching: number, 
+/**
+ * Whether more may meet them.
+ */
+is_partial: boolean, scanned_to: Decimal | null, 
+/**
+ * Whether each trace is looked at from the span on that meets the filters.
+ */
+from_match: boolean, 
+/**
+ * Of the roots, in nanoseconds.
+ */
+total: number, p50: number, p95: number, places: Array<PlaceLine>, what_if: Array<WhatIfLine>, flame: Array<FlameLine>, 
+/**
+ * Spans that are not in `flame`, as there are too many different paths.
+ */
+flame_left_out: number, edges: Array<EdgeLine>, findings: Array<RecurringLine>, };
+export type ComparedTrace = { trace_id: TraceId, start: Decimal, 
+/**
+ * Of the main root.
+ */
+duration: number, spans: number, errors: number, service: string, name: string, };
+export type Typical = { 
+/**
+ * Traces of the same root operation that were looked at.
+ */
+of: number, 
+/**
+ * Those of them with the most common shape, the typical one among them.
+ */
+same_shape: number, 
+/**
+ * The middle of their durations.
+ */
+median: number, };
+export type ComparedPlace = { service: string, operation: string, 
+/**
+ * Nanoseconds of the left root that it takes itself.
+ */
+left: number, right: number, };
+export type ComparedSide = { spans: number, errors: number, 
+/**
+ * Nanoseconds of the spans, added up.
+ */
+time: number, 
+/**
+ * Nanoseconds of the critical path in them and below them.
+ */
+on_path: number, 
+/**
+ * Nanoseconds of the critical path in them alone.
+ */
+self_on_path: number, 
+/**
+ * The first of them.
+ */
+span_ids: Array<SpanId>, };
+export type ComparedLine = { 
+/**
+ * Place of the line above.
+ */
+parent: number | null, depth: number, service: string, name: string, kind: Kind, left: ComparedSide | null, right: ComparedSide | null, };
+export type ComparedTraces = { left: ComparedTrace, right: ComparedTrace, 
+/**
+ * How the right trace was chosen, when it was asked for what is typical.
+ */
+typical: Typical | null, 
+/**
+ * The difference of the roots by service and operation: these add up to it. The largest first.
+ */
+changes: Array<ComparedPlace>, lines: Array<ComparedLine>, left_out: number, };
 export type ServiceFigures = { service: string, operations: number, calls: number, errors: number, 
 /**
  * Calls a second, of the time since the first span came if that is within the window.

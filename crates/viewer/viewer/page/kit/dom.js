@@ -179,6 +179,7 @@ const ICONS = {
   error: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 5v4M8 10.8v.3",
   check: "m3 8.5 3.5 3.5L13 4.5",
   clock: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 4.5V8l2.5 1.5",
+  compare: "M2.5 5h9M9 2.5 11.5 5 9 7.5M13.5 11h-9M7 8.5 4.5 11 7 13.5",
   filter: "M2 3h12L9.5 8.5v4L6.5 14V8.5Z",
   table: "M2 3h12v10H2ZM2 6.5h12M6.5 6.5V13",
   graph:

@@ -1,6 +1,7 @@
 // @ts-check
 // The traces that were found: a table in which every row leads to its trace, and the pages after the first.
 
+import { chooseButton } from "../compare/choice.js";
 import { all, clear, h, icon, within } from "../kit/dom.js";
 import { count, counted, duration, time, timeExact, toMillis, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
@@ -144,6 +145,7 @@ function row(trace, isFiltered, order) {
         root ? serviceChip(root.service) : null,
         link(`/trace/${trace.trace_id}`, { class: "trace-link elide", title: name }, h("bdi", {}, name)),
         marks(trace),
+        chooseButton(trace.trace_id, name),
       ),
       isElsewhere ? matched(trace) : null,
       trace.error && !(isElsewhere && trace.error.span_id === match.span_id) ? failure(trace) : null,

@@ -10,6 +10,7 @@ import { link, navigate, setState, state } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { empty } from "../kit/state-box.js";
+import { operationAddress as togetherAddress } from "../operation/address.js";
 import { loaded } from "./loaded.js";
 import { rangeOf, windowChoice } from "./window.js";
 
@@ -19,6 +20,7 @@ export default function view(root, { params, query }) {
   const chosen = operation === null ? {} : { operation, kind };
   const path = `/services/${encodeURIComponent(service)}/operations`;
   const filters = (row) => ({ service, operation: row.name, kind: row.kind, ...rangeOf(state()) });
+  const operationAddressOf = (row) => togetherAddress({ ...filters(row), from_match: "true" });
   const charts = chartPanel({
     search: () => ({ service, ...chosen }),
     onRange: ({ from, to, min, max }) => {
@@ -48,6 +50,11 @@ export default function view(root, { params, query }) {
       },
       { key: "kind", label: "Kind", value: (row) => row.kind, cell: (row) => row.kind },
       ...figureColumns(filters),
+      {
+        key: "together",
+        label: "Many traces",
+        cell: (row) => link(operationAddressOf(row), { title: "Where the time of this operation goes, and findings" }, "where time goes"),
+      },
     ],
   });
   const shownName = visibleText(operation) || "(no name)";

@@ -96,8 +96,9 @@ export function findingsPanel(state, actions) {
  *
  * @param {{kind: import("../kit/api-types").FindingKind, service: string, saves: number}} finding
  * @param {number} total
+ * @param {string} [where]
  */
-export function findingHead(finding, total) {
+export function findingHead(finding, total, where = "") {
   const share = total > 0 ? Math.min(100, (finding.saves / total) * 100) : 0;
   return h(
     "div",
@@ -107,9 +108,9 @@ export function findingHead(finding, total) {
     finding.saves > 0
       ? h(
           "span",
-          { class: "finding-saves", title: `${finding.saves.toLocaleString("en")} ns of the root's time, at most` },
+          { class: "finding-saves", title: `${finding.saves.toLocaleString("en")} ns, at most` },
           h("span", { class: "finding-bar", "aria-hidden": true }, h("i", { style: { width: `${share}%` } })),
-          `up to ${duration(finding.saves)} less (${share < 1 ? "< 1" : share.toFixed(0)} %)`,
+          `up to ${duration(finding.saves)} less${where} (${share < 1 ? "< 1" : share.toFixed(0)} %)`,
         )
       : null,
   );

@@ -1,6 +1,7 @@
 // @ts-check
 // The head of the trace page: what the trace is, whether it is whole, its services, and the ways out of here with it.
 
+import { chooseButton, compareAddress } from "../compare/choice.js";
 import { address } from "../kit/api.js";
 import { onHost } from "../kit/base.js";
 import { clear, h, icon, quoted } from "../kit/dom.js";
@@ -110,6 +111,8 @@ export function traceHeader(state, actions) {
         { class: "tr-out" },
         h("code", { class: "tr-id", title: id }, id),
         copyButton(id, "trace id"),
+        link(compareAddress(id), { class: "tr-out-link", title: "Beside what is typical of this root operation" }, icon("compare"), "Compare with typical"),
+        chooseButton(id, nameShown(model, model.main), "with another"),
         h(
           "a",
           { class: "tr-out-link", href: address(`/traces/${id}/otlp`), download: `trace-${id}.json` },

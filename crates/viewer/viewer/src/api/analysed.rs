@@ -5,7 +5,7 @@
 
 use crate::problem::Problem;
 use std::collections::{HashMap, HashSet};
-use waypost_trace_analysis::{CriticalPath, Facts, Tree};
+use waypost_trace_analysis::{CriticalPath, Facts, Row, Tree};
 use waypost_trace_model::{Node, Skeleton, Span, SpanId, TraceId};
 use waypost_trace_store::TraceStore;
 
@@ -54,6 +54,28 @@ impl Analysed {
     pub(super) fn span_id(&self, row: u32) -> Option<SpanId> {
         let node = self.tree.rows.get(row as usize)?.node;
         self.skeleton.nodes.get(node as usize).map(|node| node.span_id)
+    }
+}
+
+impl Analysed {
+    /// What lies below a span, which is the root then. `None` when it is not there.
+    pub(super) fn below(&self, span: SpanId) -> Option<Analysed> {
+        let node = |row: &Row| self.skeleton.nodes.get(row.node as usize);
+        let rows = &self.tree.rows;
+        let first = rows.iter().position(|row| node(row).is_some_and(|node| node.span_id == span))?;
+        let count = rows.get(first)?.descendants as usize + 1;
+        let places: Vec<usize> =
+            rows.get(first..first + count)?.iter().map(|row| row.node as usize).collect();
+        let mut nodes: Vec<Node> =
+            places.iter().filter_map(|place| self.skeleton.nodes.get(*place).cloned()).collect();
+        if let Some(root) = nodes.first_mut() {
+            root.parent_span_id = None;
+        }
+        let facts: Vec<Facts> = places.iter().filter_map(|place| self.facts.get(*place).cloned()).collect();
+        let tree = Tree::new(&nodes);
+        let skeleton = Skeleton { id: self.skeleton.id, nodes, losses: self.skeleton.losses.clone() };
+        let detailed = self.detailed.min(facts.len());
+        Some(Analysed { skeleton, tree, facts, detailed })
     }
 }
 

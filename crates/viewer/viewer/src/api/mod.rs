@@ -4,7 +4,9 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod aggregate;
 mod analysed;
+mod compare;
 mod differences;
 mod document;
 mod figures;
@@ -16,6 +18,7 @@ mod map;
 mod names;
 mod parameters;
 mod points;
+mod sample;
 mod search;
 mod search_series;
 mod series;
@@ -78,6 +81,8 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/search/series", get(search_series::series))
         .route("/points", get(points::points))
         .route("/groups", get(groups::groups))
+        .route("/aggregate", get(aggregate::aggregate))
+        .route("/compare", get(compare::compare))
         .route("/differences", get(differences::differences))
         .route("/tail", get(tail::tail))
         // The import bounds its body itself, by a limit of its own.

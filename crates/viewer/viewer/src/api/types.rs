@@ -6,7 +6,7 @@
 //! held against their own values.
 
 use super::{
-    differences, figures, filter, findings, groups, logs, map, names, points, search,
+    aggregate, compare, differences, figures, filter, findings, groups, logs, map, names, points, search,
     series, services, span, status, tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -156,6 +156,18 @@ fn declared() -> String {
         groups::Grouping,
         differences::Difference,
         differences::Comparison,
+        aggregate::PlaceLine,
+        aggregate::WhatIfLine,
+        aggregate::FlameLine,
+        aggregate::EdgeLine,
+        aggregate::RecurringLine,
+        aggregate::CommonOfTraces,
+        compare::ComparedTrace,
+        compare::Typical,
+        compare::ComparedPlace,
+        compare::ComparedSide,
+        compare::ComparedLine,
+        compare::ComparedTraces,
         services::ServiceLine,
         services::Services,
         services::Operation,

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod aggregate;
+mod compare;
 mod findings;
 mod fixture;
 mod groups;

@@ -30,6 +30,10 @@ async fn every_view_fits_a_desktop_and_a_phone_in_dark_and_light() {
         format!("{trace}?view=path"),
         format!("{trace}?view=logs"),
         format!("{trace}?span={:016x}", 2),
+        format!("/compare?left={0:032x}&right={0:032x}", 9),
+        "/operation?service=shop".to_owned(),
+        "/operation?service=shop&view=flame".to_owned(),
+        "/operation?service=shop&view=calls".to_owned(),
         "/trace/1".to_owned(),
         "/nowhere".to_owned(),
     ];

@@ -5,11 +5,13 @@
 
 mod appearance;
 mod charts;
+mod compare;
 mod finding;
 mod findings;
 mod large;
 mod logs;
 mod map;
+mod operation;
 mod overview;
 mod reading;
 mod search;
