@@ -1,5 +1,7 @@
 //! What is wrong whatever it costs: clocks that differ, and failures that nothing above them shows.
 
+use waypost_trace_model::Node;
+
 use super::calls::LastGood;
 use super::{Candidate, FindingKind, Subject};
 use crate::Repair;
@@ -28,10 +30,18 @@ fn skewed(subject: &Subject<'_>) -> Vec<Candidate> {
         _ => None,
     });
     let found = skews.filter_map(|(row, offset)| {
-        let caller = subject.service(subject.parent(row)?).to_string();
-        Some(certain(subject, FindingKind::ClockSkew, row, caller, offset))
+        let parent = subject.parent(row)?;
+        let caller = subject.service(parent).to_string();
+        let found = || certain(subject, FindingKind::ClockSkew, row, caller, offset);
+        is_impossible(subject.node(parent), subject.node(row)).then(found)
     });
     found.collect()
+}
+
+/// Whether only clocks can explain where the server's side lies. One that only ends later than its client may have been
+/// busy with the end of its answer when the client had it.
+fn is_impossible(client: &Node, server: &Node) -> bool {
+    server.start < client.start || server.start >= client.start + client.duration()
 }
 
 /// Failed rows below which somebody waited, and above which nothing shows a failure; not those that a later attempt made good.

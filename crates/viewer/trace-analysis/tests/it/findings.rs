@@ -316,6 +316,15 @@ fn clocks_that_differ_are_told_once_for_two_services() {
     let expected = "The clock of stock is about 25 ms behind that of shop, seen by 2 calls: times of the two cannot be \
                     compared as they are.";
     assert_eq!(found[0].sentence, expected);
+
+    let late_end = told(
+        "
+        r                   ##########
+          a client          ..#####...
+            b server@stock  ....####..
+        ",
+    );
+    assert_eq!(late_end.found(), [], "a server can be busy with the end of an answer that is there already");
 }
 
 #[test]
