@@ -1,5 +1,6 @@
 //! What can be set.
 
+use crate::alerts::AlertSettings;
 use serde::{Deserialize, Serialize};
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 use waypost_trace_intake as intake;
@@ -32,6 +33,8 @@ settings! {
         pub intake: intake::Settings = intake::Settings::default(),
         /// How much is answered at once.
         pub limits: AnswerLimits = AnswerLimits::default(),
+        /// Alerts, anomalies and pinned traces.
+        pub alerts: AlertSettings = AlertSettings::default(),
     }
 }
 
@@ -112,6 +115,7 @@ impl Config {
             let reason = "must be at least 1MiB; with less, spans are dropped as they come";
             complaints.push(Complaint::new("store.budget", reason));
         }
+        complaints.extend(self.alerts.check().into_iter().map(|complaint| complaint.under("alerts")));
         complaints
     }
 

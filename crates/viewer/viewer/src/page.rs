@@ -31,7 +31,7 @@ static FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
 /// First parts of the page's own addresses, which answer with it whatever is asked for: a link to a trace that somebody
 /// opens with `curl` is not wrong.
-const VIEWS: [&str; 6] = ["/search", "/trace", "/services", "/map", "/logs", "/status"];
+const VIEWS: [&str; 7] = ["/search", "/trace", "/services", "/map", "/logs", "/alerts", "/status"];
 
 /// The page as it is served below a path.
 #[derive(Debug)]

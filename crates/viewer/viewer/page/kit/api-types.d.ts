@@ -6,6 +6,10 @@ export type TraceId = string;
 export type SpanId = string;
 /** A 64-bit number. */
 export type Decimal = string;
+/** What a figure is: a part of all, nanoseconds, a multiple, or a number of things. */
+export type FigureUnit = "share" | "duration" | "factor" | "count";
+/** A service, an operation or an edge of the map. */
+export type Place = { service: string | null, operation: string | null, kind: Kind | null, edge_from: string | null, edge_to: string | null };
 /** A value with the name of its type: 64-bit integers are decimal text, bytes base64. */
 export type TypedValue =
   | { type: "string" | "int" | "bytes"; value: string }
@@ -153,6 +157,63 @@ export type MapEdge = { from: string, to: string, calls: number, errors: number,
  */
 rate: number, p50: number, p95: number, p99: number, examples: Examples, };
 export type ServiceMap = { nodes: Array<MapNode>, edges: Array<MapEdge>, };
+export type AlertSilence = { id: string, rule: string | null, labels: { [key in string]: string }, reason: string, created: Decimal, until: Decimal, };
+export type AlertLine = { fingerprint: string, rule: string, state: string, severity: string, place: Place, labels: { [key in string]: string }, since: Decimal, 
+/**
+ * When it began to fire.
+ */
+fired: Decimal | null, value: number | null, threshold: number | null, unit: FigureUnit | null, sentence: string, summary: string, runbook: string, examples: Array<TraceId>, silence: AlertSilence | null, };
+export type RuleReading = { place: Place, state: string, value: number | null, calls: number, sentence: string, };
+export type AlertRule = { name: string, kind: string, severity: string, place: Place, threshold: number, unit: FigureUnit, window: number, hold: number, summary: string, runbook: string, 
+/**
+ * How many places it measures; the readings are of the worst.
+ */
+places: number, readings: Array<RuleReading>, };
+export type AlertEntry = { at: Decimal, state: string, rule: string, place: Place, sentence: string, fired: Decimal, is_silenced: boolean, examples: Array<TraceId>, };
+export type AlertReceiver = { name: string, kind: string, waiting: number, 
+/**
+ * Since the viewer started, as the numbers below.
+ */
+delivered: number, failed: number, refused: number, 
+/**
+ * Given up because too many waited.
+ */
+given_up: number, trouble: string | null, last: Decimal | null, };
+export type AlertPage = { 
+/**
+ * When the rules were last held against figures.
+ */
+evaluated: Decimal | null, 
+/**
+ * Nanoseconds between two evaluations.
+ */
+every: number, alerts: Array<AlertLine>, rules: Array<AlertRule>, silences: Array<AlertSilence>, history: Array<AlertEntry>, receivers: Array<AlertReceiver>, };
+export type AlertSummary = { firing: number, pending: number, 
+/**
+ * Of the firing ones, those under a silence.
+ */
+silenced: number, anomalies: number, };
+export type Anomaly = { what: "errors" | "latency" | "rate", place: Place, 
+/**
+ * The place as a sentence names it.
+ */
+name: string, since: Decimal, until: Decimal | null, 
+/**
+ * Of one that goes on as it is now, of one that ended as it was at its worst.
+ */
+sentence: string, 
+/**
+ * A share, a 95th percentile in nanoseconds, or calls in ten minutes.
+ */
+value: number, usual: number, examples: Array<TraceId>, };
+export type AnomalyList = { active: Array<Anomaly>, ended: Array<Anomaly>, };
+export type PinnedBy = "alert" | "person";
+export type Pin = { trace_id: TraceId, pinned: Decimal, by: PinnedBy, reason: string, 
+/**
+ * Of its root span, as the name.
+ */
+service: string, name: string, start: Decimal, duration: number, spans: number, errors: number, bytes: number, };
+export type PinList = { max_traces: number, max_bytes: number, bytes: number, pins: Array<Pin>, };
 export type OperationName = { name: string, kind: Kind, };
 export type NameList<T> = { names: Array<T>, is_partial: boolean, };
 export type Endpoints = { otlp_grpc: string, otlp_http: string, zipkin: string, ui: string, };

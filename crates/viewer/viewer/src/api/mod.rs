@@ -4,6 +4,8 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod alerts;
+mod anomalies;
 mod differences;
 mod document;
 mod figures;
@@ -13,11 +15,13 @@ mod logs;
 mod map;
 mod names;
 mod parameters;
+mod pins;
 mod points;
 mod search;
 mod search_series;
 mod series;
 mod services;
+mod silences;
 mod span;
 mod status;
 mod tail;
@@ -29,17 +33,20 @@ mod units;
 mod values;
 
 use self::parameters::Parameters;
-use crate::{Bound, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
+use crate::{Bound, alerts::Alerts, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts, RawPathParams},
     http::request::Parts,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use std::{ops::Deref, str::FromStr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use waypost_trace_intake::Intake;
 use waypost_trace_model::{Limits, SpanId, TraceId};
+
+/// Bytes of the body that asks for a silence.
+const SILENCE_BYTES: usize = 64 * 1024;
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) intake: Intake,
     pub(crate) tail: Tail,
     pub(crate) throughput: Throughput,
+    pub(crate) alerts: Alerts,
     pub(crate) bound: Bound,
     /// When the viewer was built, in nanoseconds since 1970.
     pub(crate) started: u64,
@@ -90,6 +98,13 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/services/{service}/operations", get(services::operations))
         .route("/map", get(map::map))
         .route("/series", get(series::series))
+        .route("/traces/{trace}/pin", get(pins::get).post(pins::add).delete(pins::remove))
+        .route("/pins", get(pins::list))
+        .route("/alerts", get(alerts::alerts))
+        .route("/alerts/summary", get(alerts::summary))
+        .route("/anomalies", get(anomalies::anomalies))
+        .route("/silences", post(silences::begin).layer(DefaultBodyLimit::max(SILENCE_BYTES)))
+        .route("/silences/{silence}", delete(silences::end))
         .route("/names/services", get(names::services))
         .route("/names/operations", get(names::operations))
         .route("/names/keys", get(names::keys))

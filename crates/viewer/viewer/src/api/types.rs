@@ -6,8 +6,8 @@
 //! held against their own values.
 
 use super::{
-    differences, figures, filter, groups, logs, map, names, points, search, series, services, span, status,
-    tail, trace, transfer, values,
+    alerts, anomalies, differences, figures, filter, groups, logs, map, names, pins, points, search, series,
+    services, span, status, tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
@@ -24,6 +24,10 @@ export type TraceId = string;
 export type SpanId = string;
 /** A 64-bit number. */
 export type Decimal = string;
+/** What a figure is: a part of all, nanoseconds, a multiple, or a number of things. */
+export type FigureUnit = "share" | "duration" | "factor" | "count";
+/** A service, an operation or an edge of the map. */
+export type Place = { service: string | null, operation: string | null, kind: Kind | null, edge_from: string | null, edge_to: string | null };
 /** A value with the name of its type: 64-bit integers are decimal text, bytes base64. */
 export type TypedValue =
   | { type: "string" | "int" | "bytes"; value: string }
@@ -161,6 +165,19 @@ fn declared() -> String {
         map::Node,
         map::Edge,
         map::Map,
+        alerts::SilenceLine,
+        alerts::AlertLine,
+        alerts::ReadingLine,
+        alerts::RuleLine,
+        alerts::EntryLine,
+        alerts::ReceiverLine,
+        alerts::Page,
+        alerts::Summary,
+        anomalies::AnomalyLine,
+        anomalies::Anomalies,
+        crate::alerts::PinnedBy,
+        pins::PinLine,
+        pins::PinList,
         names::Operation,
         names::Names<String>,
         status::Endpoints,

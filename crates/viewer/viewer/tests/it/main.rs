@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod alerts;
 mod fixture;
 mod groups;
 mod http;
@@ -11,6 +12,8 @@ mod page;
 mod page_logic;
 mod page_types;
 mod parameters;
+mod pins;
+mod receiver;
 mod search;
 mod series;
 mod span;
