@@ -1,6 +1,7 @@
 // @ts-check
 // The frame of the page: header, keys that hold everywhere, and which view stands at which address.
 
+import { alertBadge } from "./alerts/badge.js";
 import { onUnauthorized } from "./kit/api.js";
 import { onHost } from "./kit/base.js";
 import { clear, h, icon, svg } from "./kit/dom.js";
@@ -18,6 +19,7 @@ const PLACES = [
   { href: "/services", label: "Services", key: "g v", fits: (path) => path.startsWith("/services") },
   { href: "/logs", label: "Logs", key: "g l", fits: (path) => path.startsWith("/logs") },
   { href: "/map", label: "Map", key: "g m", fits: (path) => path.startsWith("/map") },
+  { href: "/alerts", label: "Alerts", key: "g a", fits: (path) => path.startsWith("/alerts") },
   { href: "/status", label: "Status", key: "g u", fits: (path) => path.startsWith("/status") },
 ];
 
@@ -127,7 +129,7 @@ function mark() {
 
 const main = h("main", { id: "main", tabindex: "-1" });
 const { form, input } = goTo();
-const anchors = PLACES.map(({ href, label }) => link(href, label));
+const anchors = PLACES.map(({ href, label }) => link(href, label, href === "/alerts" ? alertBadge() : null));
 const help = h(
   "button",
   {
@@ -187,6 +189,10 @@ route(
 route(
   "/map",
   lazily(() => import("./map/map.js")),
+);
+route(
+  "/alerts",
+  lazily(() => import("./alerts/alerts.js")),
 );
 route(
   "/status",

@@ -2,9 +2,10 @@
 // The charts of one thing over time: rate, errors, latencies, and how often each latency occurred; beneath them the step
 // that is pointed at or taken with its example traces, the deployments, and everything as a table.
 
+import { traceLinks } from "../alerts/figure.js";
 import { announce } from "../kit/announce.js";
 import { get, isAbort } from "../kit/api.js";
-import { clear, h } from "../kit/dom.js";
+import { clear, h, icon } from "../kit/dom.js";
 import { exampleLinks, searchAddress } from "../kit/figures.js";
 import { counted, fromMillis, time, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
@@ -19,6 +20,8 @@ import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
 export function chartPanel({ onRange, search, path = "/series", isSmall = false }) {
   let asked = new AbortController();
   let answer = null;
+  /** @type {import("../kit/api-types").Anomaly[]} */
+  let anomalies = [];
   let taken = -1;
   const make = (name, height) =>
     chart({
@@ -36,6 +39,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
   };
   const point = h("div", { class: "chart-point", "aria-live": "off" });
   const deployed = h("div", { class: "chart-deployments" });
+  const unusual = h("div", { class: "chart-anomalies" });
   const table = h("details", { class: "chart-table" });
   table.addEventListener("toggle", () => table.open && fillTable());
   const problem = h("p", { class: "field-error", role: "alert", hidden: true });
@@ -50,6 +54,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     ),
     point,
     deployed,
+    unusual,
     table,
   );
 
@@ -61,7 +66,9 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       problem.hidden = true;
       node.hidden = false;
       taken = -1;
+      anomalies = [];
       draw();
+      if (path === "/series") await loadAnomalies(params);
     } catch (error) {
       if (isAbort(error)) return;
       // Of what nothing is known there is nothing to draw; the table beneath says so.
@@ -71,13 +78,33 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     }
   }
 
+  /** What was unusual of the same thing in the time that is drawn; without an answer the charts are as they are. */
+  async function loadAnomalies({ service, operation, kind, edge_from, edge_to }) {
+    const { signal } = asked;
+    const within = { service, operation, kind, edge_from, edge_to, from: answer.from, to: answer.to };
+    try {
+      const found = await get("/anomalies", within, { signal });
+      anomalies = [...found.active, ...found.ended];
+    } catch {
+      return;
+    }
+    if (anomalies.length && !signal.aborted) draw();
+  }
+
   function draw() {
     const { from, to, steps, deployments } = answer;
     const { x, rate, failedRate, errorShare, p50, p95, p99 } = columns(answer);
     const marks = deployments
       .filter(({ before }) => before !== null)
       .map(({ at, version }) => ({ at: seconds(at), words: version }));
-    const common = { x, range: [seconds(from), seconds(to)], marks };
+    const end = seconds(to);
+    const stretches = anomalies.map((one) => ({
+      at: seconds(one.since),
+      until: one.until === null ? end : seconds(one.until),
+      words: one.sentence,
+      shade: "error",
+    }));
+    const common = { x, range: [seconds(from), end], marks: [...marks, ...stretches] };
     charts.rate.show({
       ...common,
       title: "Calls a second",
@@ -105,6 +132,12 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     });
     charts.heatmap?.show({ ...common, title: "Calls by latency", unit: "duration", cells: cells(answer) });
     drawDeployments(deployments);
+    clear(
+      unusual,
+      anomalies.map((one) =>
+        h("div", {}, icon("warning"), ` ${time(one.since).slice(0, 5)} `, h("bdi", {}, visibleText(one.sentence)), " ", traceLinks(one.examples)),
+      ),
+    );
     clear(table, h("summary", {}, `${counted(steps.length, "step")} as a table`));
     if (table.open) fillTable();
     describe(-1);

@@ -1,6 +1,10 @@
 // Which answer of the API belongs to which path. The answers themselves are in api-types.d.ts, written from the Rust structs.
 
 import type {
+  AlertPage,
+  AlertSilence,
+  AlertSummary,
+  AnomalyList,
   FiguresOverTime,
   Imported,
   LogPage,
@@ -8,6 +12,8 @@ import type {
   NameList,
   OperationList,
   OperationName,
+  Pin,
+  PinList,
   Points,
   SearchPage,
   ServiceList,
@@ -22,6 +28,16 @@ import type {
 /** What a GET of this path answers; a path that is not known here is a mistake of the caller. */
 export type AnswerOf<Path extends string> = Path extends "/search"
   ? SearchPage
+  : Path extends "/alerts"
+    ? AlertPage
+  : Path extends "/alerts/summary"
+    ? AlertSummary
+  : Path extends "/anomalies"
+    ? AnomalyList
+  : Path extends "/pins"
+    ? PinList
+  : Path extends `/traces/${string}/pin`
+    ? Pin
   : Path extends "/points"
     ? Points
     : Path extends "/services"
@@ -49,7 +65,13 @@ export type AnswerOf<Path extends string> = Path extends "/search"
                         : never;
 
 /** What a POST of this path answers. */
-export type PostAnswerOf<Path extends string> = Path extends "/traces" ? Imported : never;
+export type PostAnswerOf<Path extends string> = Path extends "/traces"
+  ? Imported
+  : Path extends "/silences"
+    ? AlertSilence
+    : Path extends `/traces/${string}/pin`
+      ? Pin
+      : never;
 
 /** The events of a stream, by name. */
 export type TailEvents = { span: TailSpan; missed: TailMissed };

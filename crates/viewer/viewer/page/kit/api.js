@@ -80,6 +80,15 @@ export function post(path, body, { signal } = {}) {
   });
 }
 
+/**
+ * A DELETE, which answers nothing.
+ *
+ * @param {string} path
+ */
+export function remove(path) {
+  return call(address(path), { method: "DELETE" });
+}
+
 /** @param {string} url @param {RequestInit} init @returns {Promise<any>} */
 async function call(url, init) {
   let response;

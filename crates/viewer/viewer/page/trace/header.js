@@ -9,6 +9,7 @@ import { link } from "../kit/router.js";
 import { count, duration, time, timeExact } from "../kit/format.js";
 import { nameShown, plural, serviceShown, shown } from "./labels.js";
 import { colorOf } from "./row.js";
+import { pinButton } from "./pin.js";
 import { copyButton } from "./values.js";
 
 /** Services named at once; the others open on demand. */
@@ -110,6 +111,7 @@ export function traceHeader(state, actions) {
         { class: "tr-out" },
         h("code", { class: "tr-id", title: id }, id),
         copyButton(id, "trace id"),
+        pinButton(id),
         h(
           "a",
           { class: "tr-out-link", href: address(`/traces/${id}/otlp`), download: `trace-${id}.json` },

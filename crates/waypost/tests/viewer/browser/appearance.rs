@@ -24,6 +24,7 @@ async fn every_view_fits_a_desktop_and_a_phone_in_dark_and_light() {
         "/services/shop".to_owned(),
         "/logs".to_owned(),
         "/map".to_owned(),
+        "/alerts".to_owned(),
         "/status".to_owned(),
         trace.clone(),
         format!("{trace}?view=flame"),

@@ -3,6 +3,7 @@
 //!
 //! Without Chromium (`cargo xtask test` finds or installs it) each test says what it leaves out.
 
+mod alerts;
 mod appearance;
 mod charts;
 mod finding;
