@@ -124,7 +124,7 @@ fn set_aside(path: &Path, reason: &str) {
     let (path, aside) = (path.display().to_string(), aside.display().to_string());
     match outcome {
         Ok(()) => {
-            tracing::error!(path, reason, aside, "the copy of a pinned trace is damaged and was set aside")
+            tracing::error!(path, reason, aside, "the copy of a pinned trace is damaged and was set aside");
         }
         Err(error) => tracing::error!(path, reason, %error, "the copy of a pinned trace cannot be read"),
     }

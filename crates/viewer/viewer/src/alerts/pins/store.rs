@@ -79,6 +79,10 @@ impl TraceStore for PinnedStore {
         self.store.find(query)
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's own path is of one lifetime of the store"
+    )]
     fn summaries(&self, traces: &[TraceId]) -> Result<Vec<TraceSummary>, ReadError> {
         self.each(traces, |store, traces| store.summaries(traces))
     }
@@ -111,6 +115,10 @@ impl TraceStore for PinnedStore {
         }
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's own path is of one lifetime of the store"
+    )]
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
         self.each(traces, |store, traces| store.traces(traces))
     }
