@@ -1,7 +1,10 @@
 // Which answer of the API belongs to which path. The answers themselves are in api-types.d.ts, written from the Rust structs.
 
 import type {
+  Comparison,
+  Facets,
   FiguresOverTime,
+  Grouping,
   Imported,
   LogPage,
   Matches,
@@ -16,6 +19,7 @@ import type {
   TailMissed,
   TailSpan,
   TraceAnswer,
+  TraceColumns,
   ViewerStatus,
 } from "./api-types";
 
@@ -24,9 +28,15 @@ export type AnswerOf<Path extends string> = Path extends "/search"
   ? SearchPage
   : Path extends "/points"
     ? Points
+    : Path extends "/facets"
+    ? Facets
+    : Path extends "/groups"
+    ? Grouping
+    : Path extends "/differences"
+    ? Comparison
     : Path extends "/services"
       ? ServiceList
-      : Path extends "/series"
+      : Path extends "/series" | "/search/series"
       ? FiguresOverTime
       : Path extends "/map"
         ? ServiceMap
@@ -38,6 +48,8 @@ export type AnswerOf<Path extends string> = Path extends "/search"
               ? NameList<string>
               : Path extends `/services/${string}/operations`
                 ? OperationList
+                : Path extends `/traces/${string}/columns`
+                  ? TraceColumns
                 : Path extends `/traces/${string}/spans/${string}`
                   ? SpanAnswer
                   : Path extends `/traces/${string}/matches`

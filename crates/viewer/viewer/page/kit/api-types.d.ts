@@ -42,12 +42,12 @@ export type FoundError = { span_id: SpanId, service: string, name: string,
 /**
  * Of the status.
  */
-message: string, };
+message: string, reason: string, };
 export type FoundTrace = { trace_id: TraceId, start: Decimal, duration: number, spans: number, errors: number, orphans: number, complete: boolean, root: FoundRoot, services: Array<FoundService>, match: FoundMatch, 
 /**
  * The failed span that began last: where a failure comes from rather than where it was passed on.
  */
-error: FoundError | null, };
+error: FoundError | null, columns: Array<string | null>, };
 export type SearchPage = { traces: Array<FoundTrace>, next: string | null, scanned_to: Decimal | null, };
 export type Point = { trace_id: TraceId, span_id: SpanId, start: Decimal, duration: number, status: StatusCode, };
 export type Points = { points: Array<Point>, next: string | null, scanned_to: Decimal | null, };
@@ -161,3 +161,8 @@ export type LogCounts = { received: number, stored: number, refused: number, evi
 export type LedgerTotal = { received: number, stored: number, refused: Partial<Record<RefusalReason, number>>, evicted: Partial<Record<EvictionReason, number>>, logs: LogCounts, };
 export type LedgerAccount = { service: string, received: number, stored: number, refused: Partial<Record<RefusalReason, number>>, evicted: Partial<Record<EvictionReason, number>>, logs: LogCounts, };
 export type ViewerStatus = { version: string, now: Decimal, started: Decimal, endpoints: Endpoints, usage: Usage, total: LedgerTotal, services: Array<LedgerAccount>, };
+export type FacetValue = { value: string, spans: number, errors: number, };
+export type Facet = { by: string, values: Array<FacetValue>, distinct: number, others: number, without: number, };
+export type Facets = { spans: number, errors: number, facets: Array<Facet>, scanned_to: Decimal | null, };
+export type SpanColumns = { span_id: SpanId, values: Array<string | null>, };
+export type TraceColumns = { spans: Array<SpanColumns>, };

@@ -4,8 +4,10 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod columns;
 mod differences;
 mod document;
+mod facets;
 mod figures;
 mod filter;
 mod groups;
@@ -76,12 +78,14 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/search/series", get(search_series::series))
         .route("/points", get(points::points))
         .route("/groups", get(groups::groups))
+        .route("/facets", get(facets::facets))
         .route("/differences", get(differences::differences))
         .route("/tail", get(tail::tail))
         // The import bounds its body itself, by a limit of its own.
         .route("/traces", post(transfer::import).layer(DefaultBodyLimit::disable()))
         .route("/traces/{trace}", get(trace::trace))
         .route("/traces/{trace}/spans/{span}", get(span::span))
+        .route("/traces/{trace}/columns", get(columns::columns))
         .route("/traces/{trace}/logs", get(logs::of_trace))
         .route("/logs", get(logs::logs))
         .route("/traces/{trace}/matches", get(points::matches))

@@ -6,8 +6,8 @@
 //! held against their own values.
 
 use super::{
-    differences, figures, filter, groups, logs, map, names, points, search, series, services, span, status,
-    tail, trace, transfer, values,
+    columns, differences, facets, figures, filter, groups, logs, map, names, points, search, series,
+    services, span, status, tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
@@ -128,6 +128,8 @@ fn declared() -> String {
         points::Point,
         points::Scatter,
         points::Matches,
+        columns::SpanColumns,
+        columns::TraceColumns,
         tail::SpanEvent<'static>,
         tail::MissedEvent,
         trace::Rows,
@@ -151,6 +153,9 @@ fn declared() -> String {
         series::Series,
         groups::Group,
         groups::Grouping,
+        facets::FacetValue,
+        facets::Facet,
+        facets::Answer,
         differences::Difference,
         differences::Comparison,
         services::ServiceLine,
