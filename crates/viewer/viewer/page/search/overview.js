@@ -62,14 +62,16 @@ export function overview({ plot, onChange }) {
     asked.abort();
     asked = new AbortController();
     const { signal } = asked;
-    const named = addressState().get("look");
+    const named = addressState().get("look") ?? "";
     const look = named in panels ? named : "dots";
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.look === look));
     clear(problem);
     if (place.firstChild !== panels[look].node) clear(place, panels[look].node);
     if (look === "dots" || !hasTraces) return;
     try {
-      await panels[look].load(await spanParams(state, signal), signal);
+      const params = await spanParams(state, signal);
+      // Reasons stand on the spans where something failed, which are seldom roots.
+      await panels[look].load(look === "groups" && pointsAreRoots(state) ? { ...params, root: "" } : params, signal);
     } catch (error) {
       if (!isAbort(error)) clear(problem, failed(error, () => load(state, true)));
     }

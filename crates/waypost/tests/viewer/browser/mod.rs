@@ -10,6 +10,7 @@ mod large;
 mod logs;
 mod map;
 mod overview;
+mod query;
 mod reading;
 mod search;
 mod trace;
