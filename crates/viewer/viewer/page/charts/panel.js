@@ -3,7 +3,7 @@
 // that is pointed at or taken with its example traces, the deployments, and everything as a table.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
+import { ApiError, get, isAbort, messageOf } from "../kit/api.js";
 import { clear, h } from "../kit/dom.js";
 import { exampleLinks, searchAddress } from "../kit/figures.js";
 import { counted, fromMillis, time, visibleText } from "../kit/format.js";
@@ -15,8 +15,12 @@ import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
  * Answers `{node, load(params), dispose}`; `load` takes the parameters of `GET /series`. `onRange({from, to, min, max})`:
  * times in nanoseconds as text, durations as parameters of a search or null. `search`: filters of a search for the spans
  * behind the figures. `path`: another endpoint of the same form. `isSmall`: without the heatmap, one chart beneath the other.
+ * `refused(answer, signal)` answers for each step the share of calls that were refused, which is drawn beside the errors, or null.
+ *
+ * @param {{onRange: (range: any) => void, search: () => object, path?: string, isSmall?: boolean,
+ *   refused?: (answer: any, signal: AbortSignal) => Promise<(number | null)[] | null>}} options
  */
-export function chartPanel({ onRange, search, path = "/series", isSmall = false }) {
+export function chartPanel({ onRange, search, path = "/series", isSmall = false, refused }) {
   let asked = new AbortController();
   let answer = null;
   let taken = -1;
@@ -62,21 +66,47 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       node.hidden = false;
       taken = -1;
       draw();
+      addRefused(answer, asked.signal);
     } catch (error) {
       if (isAbort(error)) return;
       // Of what nothing is known there is nothing to draw; the table beneath says so.
-      node.hidden = error.status === 404;
+      node.hidden = error instanceof ApiError && error.status === 404;
       problem.hidden = false;
-      problem.textContent = error.message;
+      problem.textContent = messageOf(error);
     }
+  }
+
+  /** The errors stand at once; this comes when it is known. */
+  async function addRefused(drawn, signal) {
+    try {
+      const values = await refused?.(drawn, signal);
+      if (values && answer === drawn) drawErrors(values);
+    } catch (error) {
+      if (!isAbort(error)) console.warn(messageOf(error));
+    }
+  }
+
+  /** @param {(number | null)[] | null} values of what was refused */
+  function drawErrors(values) {
+    const { from, to } = answer;
+    const { x, errorShare } = columns(answer);
+    charts.errors.show({
+      x,
+      range: [seconds(from), seconds(to)],
+      marks: marksOf(answer),
+      title: "Errors",
+      unit: "percent",
+      lines: [
+        { label: values ? "failed" : "", shade: "error", values: errorShare, isFilled: true },
+        ...(values ? [{ label: "refused", shade: "warning", values }] : []),
+      ],
+    });
   }
 
   function draw() {
     const { from, to, steps, deployments } = answer;
-    const { x, rate, failedRate, errorShare, p50, p95, p99 } = columns(answer);
-    const marks = deployments
-      .filter(({ before }) => before !== null)
-      .map(({ at, version }) => ({ at: seconds(at), words: version }));
+    const { x, rate, failedRate, p50, p95, p99 } = columns(answer);
+    const marks = marksOf(answer);
     const common = { x, range: [seconds(from), seconds(to)], marks };
     charts.rate.show({
       ...common,
@@ -87,12 +117,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
         { label: "failed", shade: "error", values: failedRate, isFilled: true },
       ],
     });
-    charts.errors.show({
-      ...common,
-      title: "Errors",
-      unit: "percent",
-      lines: [{ label: "", shade: "error", values: errorShare, isFilled: true }],
-    });
+    drawErrors(null);
     charts.latency.show({
       ...common,
       title: "Latency",
@@ -203,6 +228,12 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       Object.values(charts).forEach((one) => one.dispose());
     },
   };
+}
+
+/** Deployments but the first of each service, as marks. */
+function marksOf({ deployments }) {
+  const changes = deployments.filter(({ before }) => before !== null);
+  return changes.map(({ at, version }) => ({ at: seconds(at), words: version }));
 }
 
 /** A range of seconds and durations as the API's parameters have it; a bound lies a little wider than what was drawn. */

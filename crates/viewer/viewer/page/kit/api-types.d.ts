@@ -42,16 +42,36 @@ export type FoundError = { span_id: SpanId, service: string, name: string,
 /**
  * Of the status.
  */
-message: string, reason: string, };
+message: string, 
+/**
+ * What says most of why: the message, else the message or the type of its last exception, else its `error.type`; may be
+ * empty.
+ */
+reason: string, };
 export type FoundTrace = { trace_id: TraceId, start: Decimal, duration: number, spans: number, errors: number, orphans: number, complete: boolean, root: FoundRoot, services: Array<FoundService>, match: FoundMatch, 
 /**
- * The failed span that began last: where a failure comes from rather than where it was passed on.
+ * The failed span that says most of why: of those whose status has a message the last to begin, which is where a failure
+ * comes from rather than where it was passed on; else the last of all.
  */
-error: FoundError | null, columns: Array<string | null>, };
+error: FoundError | null, 
+/**
+ * For each column that was asked for its value: of the span that was matched, else of the root, else of `error`.
+ */
+columns: Array<string | null>, };
 export type SearchPage = { traces: Array<FoundTrace>, next: string | null, scanned_to: Decimal | null, };
 export type Point = { trace_id: TraceId, span_id: SpanId, start: Decimal, duration: number, status: StatusCode, };
 export type Points = { points: Array<Point>, next: string | null, scanned_to: Decimal | null, };
 export type Matches = { span_ids: Array<SpanId>, is_partial: boolean, };
+export type SpanColumns = { span_id: SpanId, 
+/**
+ * In the order of the columns that were asked for.
+ */
+values: Array<string | null>, };
+export type TraceColumns = { 
+/**
+ * Spans that have one of the values, by start.
+ */
+spans: Array<SpanColumns>, };
 export type TailSpan = { trace_id: TraceId, span_id: SpanId, service: string, name: string, kind: Kind, status: StatusCode, start: Decimal, duration: number, is_root: boolean, };
 export type TailMissed = { spans: number, };
 export type TraceRows = { id: Array<SpanId>, parent: Array<number>, depth: Array<number>, descendants: Array<number>, service: Array<number>, name: Array<number>, kind: Array<Kind>, status: Array<StatusCode>, start: Array<number>, duration: Array<number>, attributes: Array<number>, events: Array<number>, links: Array<number>, logs: Array<number>, dropped: Array<number>, orphan: Array<boolean>, };
@@ -103,6 +123,29 @@ values: number, groups: Array<Group>,
  * Spans of the values that are not listed.
  */
 others: number, scanned_to: Decimal | null, };
+export type FacetValue = { value: string, spans: number, errors: number, };
+export type Facet = { by: string, 
+/**
+ * The most frequent first.
+ */
+values: Array<FacetValue>, 
+/**
+ * Different values, those that are not listed included.
+ */
+distinct: number, 
+/**
+ * Spans of values that are not listed.
+ */
+others: number, 
+/**
+ * Spans that have no such value.
+ */
+without: number, };
+export type Facets = { spans: number, errors: number, 
+/**
+ * In the order that was asked for.
+ */
+facets: Array<Facet>, scanned_to: Decimal | null, };
 export type Difference = { 
 /**
  * As `by` of `/groups` names it.
@@ -161,8 +204,3 @@ export type LogCounts = { received: number, stored: number, refused: number, evi
 export type LedgerTotal = { received: number, stored: number, refused: Partial<Record<RefusalReason, number>>, evicted: Partial<Record<EvictionReason, number>>, logs: LogCounts, };
 export type LedgerAccount = { service: string, received: number, stored: number, refused: Partial<Record<RefusalReason, number>>, evicted: Partial<Record<EvictionReason, number>>, logs: LogCounts, };
 export type ViewerStatus = { version: string, now: Decimal, started: Decimal, endpoints: Endpoints, usage: Usage, total: LedgerTotal, services: Array<LedgerAccount>, };
-export type FacetValue = { value: string, spans: number, errors: number, };
-export type Facet = { by: string, values: Array<FacetValue>, distinct: number, others: number, without: number, };
-export type Facets = { spans: number, errors: number, facets: Array<Facet>, scanned_to: Decimal | null, };
-export type SpanColumns = { span_id: SpanId, values: Array<string | null>, };
-export type TraceColumns = { spans: Array<SpanColumns>, };

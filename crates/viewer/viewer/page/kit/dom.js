@@ -185,6 +185,10 @@ const ICONS = {
     "M5 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM15 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM10 13a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM5 4h6M4 5.7l3 5.6M12 5.7l-3 5.6",
   focus: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5ZM8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2",
   more: "M3 8v.1M8 8v.1M13 8v.1",
+  "kind-server": "M1.5 8H9M6 5l3 3-3 3M12.5 3v10",
+  "kind-client": "M3.5 3v10M6 8h8M11 5l3 3-3 3",
+  "kind-database": "M3 4.5c0-1.4 2.2-2.2 5-2.2s5 .8 5 2.2-2.2 2.2-5 2.2-5-.8-5-2.2ZM3 4.5v7c0 1.4 2.2 2.2 5 2.2s5-.8 5-2.2v-7M3 8c0 1.4 2.2 2.2 5 2.2s5-.8 5-2.2",
+  "kind-queue": "M2 4.5h12v7H2ZM5 4.5v7M8 4.5v7M11 4.5v7",
 };
 
 /** A small drawing, hidden from screen readers: what it stands beside or in carries the name. */

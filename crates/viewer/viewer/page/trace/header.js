@@ -78,12 +78,9 @@ export function traceHeader(state, actions) {
         )
       : fact("no errors");
   const rootTakes = model.duration[model.main];
-  const node = h(
-    "header",
-    { class: "tr-header" },
-    h(
-      "div",
-      { class: "tr-title" },
+  const title = h(
+    "div",
+    { class: "tr-title" },
       isSearched() ? link(lastSearch(), { class: "tr-back", title: "Back to the search" }, icon("chevron-left"), "Results") : null,
       h(
         "span",
@@ -92,7 +89,11 @@ export function traceHeader(state, actions) {
       ),
       h("h1", { class: "elide" }, quoted(nameShown(model, model.main))),
       more,
-    ),
+  );
+  const node = h(
+    "header",
+    { class: "tr-header" },
+    title,
     h(
       "div",
       { class: "tr-facts-line" },
@@ -127,7 +128,7 @@ export function traceHeader(state, actions) {
   );
   drawLegend();
   const unsubscribe = state.subscribe((what) => what === "light" && drawLegend());
-  return { node, more, dispose: unsubscribe };
+  return { node, title, more, dispose: unsubscribe };
 }
 
 /**

@@ -8,11 +8,13 @@ mod charts;
 mod finding;
 mod large;
 mod logs;
+mod looks;
 mod map;
 mod overview;
 mod query;
 mod reading;
 mod search;
+mod tasks;
 mod trace;
 
 use std::net::SocketAddr;
