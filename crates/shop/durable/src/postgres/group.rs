@@ -9,8 +9,8 @@
 //! case. So does every unit of a group that a statement failed, be it for one of them: none is refused for another's sake.
 //! Units about the same subject are never in one group, so that none has to see what its neighbour writes.
 //!
-//! A group waits for the locks of others for a moment only ([`LOCK_PATIENCE`]), and others begin beside one that is held up
-//! ([`PATIENCE`]): whoever holds a lock for long holds up whoever wants that lock, and nobody else.
+//! A group waits for the locks of others for a moment only, and others begin beside one that is held up: whoever holds a lock
+//! for long holds up whoever wants that lock, and nobody else.
 
 mod queue;
 

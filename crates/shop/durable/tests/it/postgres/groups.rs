@@ -15,8 +15,10 @@ use waypost_test_servers::proxy::Proxy;
 use super::{NOTES, insert, names, notes, notes_with};
 use crate::eventually;
 
-/// A note that begins with `?` is no plain case: by itself it is written without it. One that begins with `!` is refused.
+/// A note that begins with `?` is no plain case: by itself it is written without it. One that begins with `!` is refused, and
+/// the code of a group that has `defect` is broken.
 async fn together(unit: &mut Unit, notes: &[String]) -> Result<Vec<Grouped<(), Error>>, Error> {
+    assert!(!notes.iter().any(|name| name == "defect"), "a defect of the program");
     let is_plain = |name: &&String| !name.starts_with(['?', '!']);
     let plain: Vec<&str> = notes.iter().filter(is_plain).map(String::as_str).collect();
     unit.execute("INSERT INTO notes (name) SELECT unnest($1::text[])", params![plain]).await?;
@@ -70,7 +72,7 @@ async fn units_that_come_together_share_their_statement_and_their_commit() {
     let spans = telemetry.finished_spans();
     assert_eq!(spans.len(), 9, "one for each unit: {spans:?}");
     for span in spans {
-        assert_eq!(span.name(), "INSERT notes");
+        assert_eq!(span.name(), "INSERT notes SELECT");
         let attribute = |key: &str| span.attribute(key).map(ToString::to_string).unwrap_or_default();
         assert_eq!(
             (attribute("waypost.db.commit.units"), attribute("waypost.db.operation")),
@@ -102,6 +104,18 @@ async fn one_that_is_no_plain_case_runs_by_itself_and_one_that_is_refused_leaves
     assert!(done[0].is_ok() && done[1].is_ok(), "{done:?}");
     assert!(matches!(done[2], Err(Error::Malformed { .. })), "{done:?}");
     assert_eq!(names(&notes.database).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_group_whose_code_panics_takes_its_own_units_with_it_and_nobody_elses() {
+    let notes = notes().await;
+    let group = inserting(&notes.database, locked());
+    // What comes while it runs waits for it: of each thing one is in the group.
+    let done = run(&group, &["defect", "beside it", "defect", "beside it"]).await;
+    assert!(done.iter().all(|done| matches!(done, Err(Error::Panicked { .. })) || done.is_ok()), "{done:?}");
+    assert!(matches!(done[0], Err(Error::Panicked { .. })), "{done:?}");
+    assert!(run(&group, &["after it"]).await[0].is_ok());
+    assert_eq!(names(&notes.database).await.last().map(String::as_str), Some("after it"));
 }
 
 /// Of two units about one thing the second sees what the first has left.

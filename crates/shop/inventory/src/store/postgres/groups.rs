@@ -93,7 +93,8 @@ pub(super) async fn reserve(
     Ok(holds.into_iter().map(outcome).collect())
 }
 
-/// Takes the stock of holds that have not run out, each the newest of its order.
+/// Takes the stock of holds that have not run out, each the newest of its order. The conditions on a hold stand in a `CASE`, so that it is
+/// found by its order: the index of holds by their expiry has all of them, and those that have ended since.
 pub(super) async fn commit(
     unit: &mut Unit,
     requests: &[(OrderId, Epoch)],
@@ -105,8 +106,8 @@ pub(super) async fn commit(
                SELECT * FROM unnest($1::text[], $2::bigint[]) AS asked (order_id, lease_epoch)), \
              committed AS ( \
                UPDATE reservations SET state = 'committed', updated_at = $3, lease_epoch = asked.lease_epoch FROM asked \
-               WHERE reservations.order_id = asked.order_id AND state = 'held' AND expires_at > $3 \
-                 AND reservations.lease_epoch <= asked.lease_epoch \
+               WHERE reservations.order_id = asked.order_id \
+                 AND CASE WHEN state = 'held' THEN expires_at > $3 AND reservations.lease_epoch <= asked.lease_epoch END \
                  AND NOT EXISTS ( \
                    SELECT 1 FROM reservations AS newer \
                    WHERE newer.order_id = asked.order_id AND newer.generation > reservations.generation) \
