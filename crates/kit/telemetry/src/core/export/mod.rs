@@ -5,6 +5,7 @@
 //! out: taking an item never waits and never fails, and an account explains every item.
 
 mod account;
+mod buffers;
 mod complaint;
 mod console;
 mod control;
