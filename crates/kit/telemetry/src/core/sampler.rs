@@ -119,8 +119,9 @@ impl Sampler {
 }
 
 impl OwnSampler {
+    /// Whether a span is recorded; `parent` is one that is valid.
     #[inline]
-    fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+    pub(crate) fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {
             Some(parent) if self.follows_parent.load(Ordering::Relaxed) => parent.is_sampled(),
             _ => self.samples_root(trace_id),
@@ -129,8 +130,8 @@ impl OwnSampler {
 
     #[inline]
     fn samples_root(&self, trace_id: TraceId) -> bool {
-        let low = u128::from_be_bytes(trace_id.to_bytes()) & u128::from(u64::MAX);
-        low >> 1 < u128::from(self.bound.load(Ordering::Relaxed))
+        let low = trace_id.to_bytes().last_chunk().map_or(0, |low| u64::from_be_bytes(*low));
+        low >> 1 < self.bound.load(Ordering::Relaxed)
     }
 }
 

@@ -241,6 +241,12 @@ impl Propagation {
         RemoteParent::read(carriers::text_of(traceparent), texts(headers, &TRACESTATE_HEADER))
     }
 
+    /// The one header of baggage; `None` if there is none, if there are several, or if they are not read.
+    pub(crate) fn only_baggage<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let mut sent = headers.get_all(&BAGGAGE_HEADER).iter().filter(|_| self.baggage.is_some());
+        sent.next().filter(|_| sent.next().is_none())
+    }
+
     /// `base` with the baggage in a map of headers.
     pub(crate) fn with_baggage_of(&self, base: &Context, headers: &HeaderMap) -> Context {
         if let Some(rules) = &self.baggage

@@ -159,7 +159,7 @@ impl Observer for ServerCall {
         let error_type = outcome.error_type();
         let labels = ServedLabels { method, code: status::name(code), error_type };
         self.edge.duration.record(labels, elapsed.as_secs_f64());
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

@@ -137,7 +137,7 @@ impl Observer for ClientSpan {
         };
         self.call.error_type = outcome.error_type();
         self.edge.duration.record(self.call, elapsed.as_secs_f64());
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

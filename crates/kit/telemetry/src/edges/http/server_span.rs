@@ -202,8 +202,10 @@ impl ServerEdge {
 impl Observer for ServerSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status = Some(head.status);
-        let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
-        span.set_each(std::iter::once(code).chain(self.edge.response_headers.read(&head.headers)));
+        span.set("http.response.status_code", i64::from(head.status.as_u16()));
+        if !self.edge.response_headers.is_empty() {
+            span.set_each(self.edge.response_headers.read(&head.headers));
+        }
         if self.edge.answers_with_trace {
             let ids = span.span_context();
             let named = format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8());
@@ -235,7 +237,7 @@ impl Observer for ServerSpan {
         } else {
             self.measure(outcome.error_type(), elapsed);
         }
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 
