@@ -22,6 +22,7 @@ mod postgres;
 mod postgres_tls;
 mod program;
 mod provider_faults;
+mod provider_tls;
 mod redis;
 mod reload;
 mod run;
