@@ -9,6 +9,7 @@ mod conventions;
 mod edges;
 mod failures;
 mod fronts;
+mod jaeger;
 mod load;
 mod observability;
 mod success;

@@ -26,7 +26,7 @@ struct Span {
 
 /// What a variable says; a test without it is left out, and says so.
 #[expect(clippy::print_stderr, reason = "what is left out is said")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         eprintln!("LEFT OUT: {name} is not set; `cargo xtask test` sets it where there is Java and Go");
@@ -34,7 +34,7 @@ fn variable(name: &str) -> Option<String> {
     value
 }
 
-fn client(url: &str) -> Client {
+pub(crate) fn client(url: &str) -> Client {
     Client::new(url.trim_start_matches("http://").parse().unwrap())
 }
 
@@ -86,7 +86,7 @@ async fn of_zipkin(zipkin: &Client, trace: &str) -> BTreeMap<String, Span> {
     spans.collect()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -166,20 +166,17 @@ async fn an_order_sent_by_grpc_is_the_same_for_zipkin_and_in_the_file() {
     an_order_is_the_same_for_zipkin_and_in_the_file("TEST_COLLECTOR_GRPC_URL", "grpc").await;
 }
 
+/// Text as a part of a URL.
+pub(crate) fn encoded(text: &str) -> String {
+    let letter = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(letter).collect()
+}
+
 /// The value of a query of Prometheus that gives one number.
 async fn number(prometheus: &Client, query: &str) -> Option<f64> {
-    let query: String =
-        query
-            .bytes()
-            .map(|byte| {
-                if byte.is_ascii_alphanumeric() {
-                    char::from(byte).to_string()
-                } else {
-                    format!("%{byte:02X}")
-                }
-            })
-            .collect();
-    let answer = prometheus.get(&format!("/api/v1/query?query={query}")).await.ok()?;
+    let answer = prometheus.get(&format!("/api/v1/query?query={}", encoded(query))).await.ok()?;
     answer.json["data"]["result"][0]["value"][1].as_str()?.parse().ok()
 }
 
