@@ -17,6 +17,7 @@ mod identity;
 mod kafka;
 mod load;
 mod migration;
+mod name_server;
 mod operator;
 mod postgres;
 mod postgres_tls;
