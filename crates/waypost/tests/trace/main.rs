@@ -12,6 +12,7 @@ mod fronts;
 mod jaeger;
 mod load;
 mod observability;
+mod rules;
 mod success;
 
 use std::time::Duration;
