@@ -25,7 +25,7 @@ pub(crate) enum Tool {
     /// A program that Go builds from a module.
     Go { module: &'static str, version: &'static str, program: &'static str },
     /// The same, of a module that replaces others, which Go installs only as the tool of another module.
-    GoTool { package: &'static str, version: &'static str, program: &'static str },
+    GoReplacing { package: &'static str, version: &'static str, program: &'static str },
     /// The Collector of `deploy/collector/builder.yaml`, which its own builder builds.
     Collector,
 }
@@ -66,7 +66,7 @@ pub(crate) const PROMTOOL: Tool =
 pub(crate) const PROMETHEUS: Tool =
     Tool::System { program: "prometheus", package: "prometheus", service: "prometheus" };
 /// Jaeger 2, whose module goes on counting from Jaeger 1. It takes some minutes to build.
-pub(crate) const JAEGER: Tool = Tool::GoTool {
+pub(crate) const JAEGER: Tool = Tool::GoReplacing {
     package: "github.com/jaegertracing/jaeger/cmd/jaeger",
     version: "v1.76.0",
     program: "jaeger",
@@ -92,7 +92,7 @@ pub(crate) fn find(tool: &Tool, folder: &Path) -> anyhow::Result<PathBuf> {
             python(package, version, program, &folder.join("python"))
         }
         Tool::Go { module, version, program } => go(module, version, program, folder),
-        Tool::GoTool { package, version, program } => go_tool(package, version, program, folder),
+        Tool::GoReplacing { package, version, program } => go_tool(package, version, program, folder),
         Tool::Collector => collector::build(folder),
     }
 }
@@ -163,7 +163,7 @@ impl fmt::Display for Tool {
             Tool::System { program, package, .. } => write!(f, "`{program}` of Debian's {package}"),
             Tool::Python { package, version, .. } => write!(f, "{package} {version} of PyPI"),
             Tool::Go { module, version, .. } => write!(f, "{module} {version} by Go"),
-            Tool::GoTool { package, version, .. } => write!(f, "{package} {version} by Go"),
+            Tool::GoReplacing { package, version, .. } => write!(f, "{package} {version} by Go"),
             Tool::Collector => write!(f, "the Collector of {} by Go", collector::MANIFEST_FILE),
         }
     }
