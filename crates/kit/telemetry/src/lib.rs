@@ -14,6 +14,7 @@
 //! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
+//! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
 //! | settings | [`Settings`], [`config`] |
 //! | what was sent and dropped | [`Telemetry::ledger`], [`Ledger`] |
 //! | tests | [`testing`] |
@@ -75,7 +76,7 @@ pub mod testing;
 pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
-pub use crate::core::{baggage, init, span, tenant};
+pub use crate::core::{baggage, init, sampling, span, tenant};
 #[cfg(feature = "tracing")]
 pub use crate::edges::bridge;
 #[cfg(feature = "grpc")]
@@ -151,9 +152,15 @@ pub mod guide {
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
 
+    #[doc = include_str!("../docs/propagation.md")]
+    pub mod propagation {}
+
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/redis.md")]
     pub mod redis {}
+
+    #[doc = include_str!("../docs/sampling.md")]
+    pub mod sampling {}
 
     #[cfg(feature = "sqlx")]
     #[doc = include_str!("../docs/sqlx.md")]

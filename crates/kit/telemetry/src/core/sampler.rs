@@ -3,7 +3,7 @@
 //! The parent-based samplers follow a valid parent, local or remote, and decide only for roots. An invalid or
 //! absent parent is no parent: a root made on purpose inside another trace is decided anew. The ratio sampler
 //! compares the low 63 bits of the trace id with its bound, as the OpenTelemetry SDKs do, so that services with
-//! the same ratio choose the same traces. Left out: rules, rate limits and quotas, which come as further kinds.
+//! the same ratio choose the same traces. Rules, rates and thresholds are those of [`crate::core::sampling`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -12,6 +12,8 @@ use opentelemetry::{Context, KeyValue};
 
 use crate::base::config::SamplerKind;
 use crate::base::ledger::SamplingResult;
+use crate::core::propagation::is_left_to_us;
+use crate::core::sampling::Composite;
 
 /// What was decided about one span.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Decision {
 pub(crate) enum Sampler {
     /// One of the settings.
     Own(OwnSampler),
+    /// One that is put together: by settings with rules, or by the program.
+    Composite(Box<Composite>),
     /// One that the program brings along.
     #[cfg(feature = "sdk")]
     Foreign(Box<dyn opentelemetry_sdk::trace::ShouldSample>),
@@ -58,6 +62,7 @@ impl Sampler {
                 own.bound.store(bound_by(kind, ratio), Ordering::Relaxed);
                 true
             }
+            Self::Composite(composite) => composite.change(kind, ratio),
             #[cfg(feature = "sdk")]
             Self::Foreign(_) => false,
         }
@@ -65,7 +70,6 @@ impl Sampler {
 
     /// Decides about a span; `parent_span` is the span of `parent` if that is valid.
     #[expect(clippy::too_many_arguments, reason = "what a sampler of the program may ask for")]
-    #[cfg_attr(not(feature = "sdk"), expect(unused_variables, reason = "the own samplers ask for little"))]
     #[inline]
     pub(crate) fn decide(
         &self,
@@ -79,9 +83,15 @@ impl Sampler {
     ) -> Decision {
         match self {
             Self::Own(own) => {
-                let is_sampled = own.samples(parent_span, trace_id);
+                let is_sampled = own.samples(parent, parent_span, trace_id);
                 let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
                 Decision { result, attributes: Vec::new(), trace_state: None }
+            }
+            Self::Composite(composite) => {
+                let decided = composite.decide(parent, parent_span, trace_id, name, kind, attributes, links);
+                let result =
+                    if decided.is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
+                Decision { result, attributes: decided.attributes, trace_state: decided.trace_state }
             }
             #[cfg(feature = "sdk")]
             Self::Foreign(sampler) => {
@@ -106,6 +116,7 @@ impl Sampler {
             Self::Own(own) => {
                 !own.follows_parent.load(Ordering::Relaxed) && own.bound.load(Ordering::Relaxed) == 0
             }
+            Self::Composite(_) => false,
             #[cfg(feature = "sdk")]
             Self::Foreign(_) => false,
         }
@@ -120,9 +131,11 @@ impl Sampler {
 
 impl OwnSampler {
     #[inline]
-    fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+    fn samples(&self, context: &Context, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {
-            Some(parent) if self.follows_parent.load(Ordering::Relaxed) => parent.is_sampled(),
+            Some(parent) if self.follows_parent.load(Ordering::Relaxed) => {
+                parent.is_sampled() || is_left_to_us(context, parent) && self.samples_root(trace_id)
+            }
             _ => self.samples_root(trace_id),
         }
     }
@@ -135,11 +148,7 @@ impl OwnSampler {
 }
 
 fn bound_by(kind: SamplerKind, ratio: f64) -> u64 {
-    match kind {
-        SamplerKind::AlwaysOn | SamplerKind::ParentBasedAlwaysOn => ALL,
-        SamplerKind::AlwaysOff | SamplerKind::ParentBasedAlwaysOff => 0,
-        SamplerKind::Ratio | SamplerKind::ParentBasedRatio => bound_of(ratio),
-    }
+    bound_of(kind.share(ratio))
 }
 
 #[expect(

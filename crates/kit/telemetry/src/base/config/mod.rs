@@ -15,6 +15,7 @@ mod limits;
 pub(crate) mod log_filter;
 mod otlp;
 mod sampler;
+mod sampling;
 mod signals;
 mod values;
 
@@ -32,6 +33,10 @@ pub use env::{FromVariable, Warning, environment_table};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
 pub use sampler::SamplerKind;
+pub use sampling::{
+    DebugHeaderSettings, JaegerRemoteSettings, ParentChoice, ParentSettings, RuleKind, SamplingRule,
+    SamplingSettings,
+};
 pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Temporality, TraceSettings};
 pub use values::Headers;
 pub(crate) use values::limited;
@@ -75,7 +80,8 @@ settings! {
         pub resource_lists: BTreeMap<String, Vec<String>> = BTreeMap::new(),
         /// What is looked up about the surroundings of the process.
         pub detectors: Vec<Detector> = vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
-        /// Formats in which context enters and leaves the process.
+        /// Formats in which context enters and leaves the process. All are written; where a caller wrote several, the last one
+        /// counts.
         pub propagators: Vec<Propagator> = vec![Propagator::TraceContext, Propagator::Baggage],
         /// Longest time that what is still queued may take at the end of the process.
         #[serde(with = "waypost_settings::std_duration")]
@@ -229,4 +235,12 @@ pub enum Propagator {
     TraceContext,
     /// W3C `baggage`.
     Baggage,
+    /// Zipkin's B3 in one header `b3`; headers `x-b3-*` are read as well.
+    B3,
+    /// Zipkin's B3 in headers `x-b3-*`; one header `b3` is read as well.
+    B3Multi,
+    /// Jaeger's `uber-trace-id`, with its baggage in headers `uberctx-*`.
+    Jaeger,
+    /// `x-amzn-trace-id` of AWS X-Ray.
+    XRay,
 }

@@ -32,7 +32,7 @@ pub(crate) struct Caller {
 impl Caller {
     fn below(own: Context, sent: Option<RemoteParent>) -> Self {
         match sent {
-            Some(sent) if sent.has_raw_state() => Self { own: sent.above(&own), remote: None, link: None },
+            Some(sent) if sent.has_more() => Self { own: sent.above(&own), remote: None, link: None },
             sent => Self { own, remote: sent.map(|sent| sent.span), link: None },
         }
     }
@@ -66,6 +66,14 @@ impl CallerTrust {
     pub(crate) fn caller(self, telemetry: &Telemetry, own: &Context, headers: &HeaderMap) -> Caller {
         let propagation = telemetry.propagation();
         let sent = propagation.read_headers(headers);
+        let asking;
+        let own = match telemetry.debug_header() {
+            None => own,
+            Some(header) => {
+                asking = header.read(own, headers, self == Self::Inside);
+                &asking
+            }
+        };
         match self {
             Self::Inside => Caller::below(propagation.with_baggage_of(own, headers), sent),
             Self::Continue => Caller::below(own.clone(), sent),

@@ -26,6 +26,8 @@ mod readings;
 mod receivers;
 mod scope;
 mod split;
+#[cfg(feature = "jaeger-remote")]
+mod strategies;
 mod worker;
 
 use std::fmt;

@@ -20,11 +20,14 @@ use super::{ExportError, Exports, worker};
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
 use crate::core::readings::{self, MetricSource};
+use crate::core::sampling::Strategies;
 
 /// What the program hands over beside the settings.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) tls: Option<TlsProvider>,
+    /// What a Jaeger collector says of sampling, if one is asked.
+    pub(crate) strategies: Strategies,
 }
 
 type Build = Box<dyn FnOnce() -> Result<worker::Loop, ExportError> + Send>;
@@ -50,6 +53,7 @@ impl Exports {
         plan.exports.spans = Arc::new(plan.spans(settings, service_name, resource, tls)?);
         plan.exports.logs = plan.logs(settings, resource, tls)?;
         plan.metrics(settings, tls)?;
+        plan.strategies(settings, &parts.strategies);
         plan.start(service_name)
     }
 }
@@ -125,6 +129,23 @@ impl Plan {
         }
         Ok(())
     }
+
+    /// Asks how much is sampled.
+    #[cfg(feature = "jaeger-remote")]
+    fn strategies(&mut self, settings: &Settings, strategies: &Strategies) {
+        if settings.traces.sampler.asks_jaeger() {
+            let remote = &settings.traces.sampling.jaeger_remote;
+            let (control, strategies) = (self.control(), strategies.clone());
+            let asking =
+                super::strategies::StrategyLoop::new(remote, &settings.service_name, strategies, control);
+            self.builds.push(Box::new(move || Ok(Box::pin(asking.run()))));
+        }
+    }
+
+    /// Settings that ask for it were refused.
+    #[cfg(not(feature = "jaeger-remote"))]
+    #[expect(clippy::unused_self, reason = "it has the shape of the one that asks")]
+    fn strategies(&mut self, _: &Settings, _: &Strategies) {}
 
     /// The frames of these lanes, with a loop for each.
     fn run(

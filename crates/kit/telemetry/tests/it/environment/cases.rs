@@ -125,10 +125,12 @@ fn general(cases: &mut Cases) {
     cases.takes(propagators, "propagators", "TraceContext, tracecontext", "[\"tracecontext\"]");
     cases.takes(propagators, "propagators", "none", "[]");
     let both = "[\"tracecontext\", \"baggage\"]";
-    let unknown = "asks for b3,xray, which is not had here; tracecontext,baggage is used";
-    cases.refuses(propagators, "propagators", "tracecontext,baggage,b3,xray", both, unknown);
-    let unknown = "asks for jaeger, which is not had here; tracecontext,baggage is used";
-    cases.refuses(propagators, "propagators", "jaeger", both, unknown);
+    let others = "[\"b3\", \"b3multi\", \"jaeger\", \"xray\"]";
+    cases.takes(propagators, "propagators", "b3,B3multi,jaeger,xray", others);
+    let unknown = "asks for ottrace,what, which is not had here; tracecontext,baggage is used";
+    cases.refuses(propagators, "propagators", "tracecontext,baggage,ottrace,what", both, unknown);
+    let unknown = "asks for ottrace, which is not had here; tracecontext,baggage is used";
+    cases.refuses(propagators, "propagators", "ottrace", both, unknown);
 
     for (signal, key) in
         [("TRACES", "traces.exporters"), ("METRICS", "metrics.exporters"), ("LOGS", "logs.exporters")]
@@ -151,9 +153,10 @@ fn sampler_and_batches(cases: &mut Cases) {
     let sampler = "OTEL_TRACES_SAMPLER";
     cases.takes(sampler, "traces.sampler", "Always_On", "always_on");
     cases.takes(sampler, "traces.sampler", "parentbased_traceidratio", "parentbased_traceidratio");
-    for unknown in ["parentbased_jaeger_remote", "xray", "sometimes"] {
-        let reason = "is not one of always_on, always_off, traceidratio and their parentbased_ forms; \
-                      parentbased_always_on is used";
+    cases.takes(sampler, "traces.sampler", "parentbased_jaeger_remote", "parentbased_jaeger_remote");
+    for unknown in ["xray", "sometimes"] {
+        let reason = "is not one of always_on, always_off, traceidratio, with the feature `jaeger-remote` jaeger_remote, \
+                      and their parentbased_ forms; parentbased_always_on is used";
         cases.refuses(sampler, "traces.sampler", unknown, "parentbased_always_on", reason);
     }
     let reason = "is ignored without OTEL_TRACES_SAMPLER; 1 is used";

@@ -104,6 +104,9 @@ const RESOURCE: &[&str] = &[
 const COUNTS: &[&str] =
     &["limits.span_attributes", "limits.event_attributes", "limits.link_attributes", "limits.log_attributes"];
 
+const SAMPLER_ARG: &[&str] =
+    &["traces.ratio", "traces.sampling.jaeger_remote.endpoint", "traces.sampling.jaeger_remote.interval"];
+
 const GENERAL: &[Variable] = &[
     special("OTEL_SDK_DISABLED", &["enabled"], "true or false", disabled, |settings| {
         (!settings.enabled).show()
@@ -115,7 +118,7 @@ const GENERAL: &[Variable] = &[
     special(
         "OTEL_PROPAGATORS",
         &["propagators"],
-        "a list of tracecontext, baggage, none",
+        "a list of tracecontext, baggage, b3, b3multi, jaeger, xray, none",
         propagators,
         |settings| settings.propagators.show(),
     ),
@@ -143,9 +146,13 @@ const GENERAL: &[Variable] = &[
         |settings| settings.logs.exporters.show(),
     ),
     row!("OTEL_TRACES_SAMPLER", kinds::SAMPLER, traces.sampler),
-    special("OTEL_TRACES_SAMPLER_ARG", &["traces.ratio"], kinds::RATIO.takes, sampler_arg, |settings| {
-        settings.traces.ratio.show()
-    }),
+    special(
+        "OTEL_TRACES_SAMPLER_ARG",
+        SAMPLER_ARG,
+        "a number from 0 to 1, or what Jaeger's samplers take",
+        sampler_arg,
+        |settings| settings.traces.ratio.show(),
+    ),
     row!("OTEL_BSP_SCHEDULE_DELAY", kinds::MILLISECONDS, traces.batch.delay),
     row!("OTEL_BSP_EXPORT_TIMEOUT", kinds::TIMEOUT, traces.batch.export_timeout),
     row!("OTEL_BSP_MAX_QUEUE_SIZE", kinds::SIZE, traces.batch.queue_size),
@@ -298,9 +305,42 @@ fn sampler_arg(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Res
             overlay.set(name, "traces.ratio", |settings| settings.traces.ratio = ratio);
             Ok(())
         }
+        Some(SamplerKind::JaegerRemote | SamplerKind::ParentBasedJaegerRemote) => {
+            jaeger_remote_arg(overlay, name, text)
+        }
         Some(_) => Err(format!("is ignored: {sampler} takes no argument")),
         None => Err(format!("is ignored with its sampler {sampler}")),
     }
+}
+
+/// `endpoint=http://agent:5778/sampling,pollingIntervalMs=5000,initialSamplingRate=0.25`, each of them optional.
+fn jaeger_remote_arg(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {
+    let mut unread = Vec::new();
+    for entry in list(text) {
+        let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+        let is_read = match key.trim() {
+            "endpoint" => {
+                (kinds::ENDPOINT.parse)(value).filter(|value| value.starts_with("http://")).map(|value| {
+                    overlay.set(name, "traces.sampling.jaeger_remote.endpoint", |settings| {
+                        settings.traces.sampling.jaeger_remote.endpoint = value;
+                    });
+                })
+            }
+            "pollingIntervalMs" => (kinds::INTERVAL.parse)(value).map(|interval| {
+                overlay.set(name, "traces.sampling.jaeger_remote.interval", |settings| {
+                    settings.traces.sampling.jaeger_remote.interval = interval;
+                });
+            }),
+            "initialSamplingRate" => (kinds::RATIO.parse)(value).map(|ratio| {
+                overlay.set(name, "traces.ratio", |settings| settings.traces.ratio = ratio);
+            }),
+            _ => None,
+        };
+        if is_read.is_none() {
+            unread.push(entry);
+        }
+    }
+    if unread.is_empty() { Ok(()) } else { Err(format!("has what cannot be used: {}", unread.join(","))) }
 }
 
 fn attribute_count(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {

@@ -40,6 +40,8 @@ pub(crate) use health::Health;
 #[cfg(feature = "otlp-http")]
 pub(crate) use http::HttpTransport;
 pub(crate) use refusal::Refusal;
+#[cfg(feature = "jaeger-remote")]
+pub(crate) use refusal::told;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Files;
 pub(crate) use tls::Tls;
