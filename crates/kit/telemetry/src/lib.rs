@@ -104,9 +104,10 @@ pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
 pub use crate::base::ledger::{
     DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport,
-    SignalLedger, SpanStarts,
+    SignalLedger, SpanStarts, TailLedger,
 };
 pub use crate::base::value::IntoValue;
+pub use crate::core::export::TailGroup;
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{Builder, InitError, init};
 pub use crate::core::record::record_error;

@@ -12,6 +12,7 @@ mod fronts;
 mod load;
 mod observability;
 mod success;
+mod tail;
 
 use std::time::Duration;
 

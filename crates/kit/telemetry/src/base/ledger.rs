@@ -220,7 +220,7 @@ impl ExporterLedger {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Spans that were started and will be sent.
+    /// Spans that were started and will be sent, those that a tail buffer kept included.
     pub started: u64,
     /// All spans that were started, by the sampler's decision, those that are not recorded included.
     pub starts: SpanStarts,
@@ -257,6 +257,37 @@ impl Ledger {
             .iter()
             .all(|exporter| self.ended == exporter.exported + exporter.pending + exporter.dropped_total())
     }
+}
+
+/// The account of a tail buffer: every span that waited was kept, still waits, or is gone.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.traces.ratio = 1e-9;
+/// settings.traces.sampler = waypost_telemetry::config::SamplerKind::ParentBasedRatio;
+/// settings.traces.tail.enabled = true;
+/// settings.traces.tail.rare_interval = std::time::Duration::ZERO;
+/// let telemetry = TestTelemetry::with(settings);
+/// telemetry.span("fine").in_scope(|| ());
+/// let tail = telemetry.tail_ledger().unwrap();
+/// assert_eq!((tail.waiting_spans, tail.kept_spans), (1, 0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailLedger {
+    /// Spans that wait.
+    pub waiting_spans: u64,
+    /// Bytes that they take.
+    pub waiting_bytes: u64,
+    /// Traces that are kept, those of which nothing waited included.
+    pub kept_traces: u64,
+    /// Spans that waited, or ended late, and were handed to the exporters.
+    pub kept_spans: u64,
+    /// Spans that nothing spoke for in time.
+    pub expired_spans: u64,
+    /// Spans that made room for newer ones.
+    pub evicted_spans: u64,
 }
 
 /// The account of one signal when a flush or a shutdown ended.

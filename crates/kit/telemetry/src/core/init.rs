@@ -11,7 +11,7 @@ use opentelemetry_sdk::Resource;
 
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{Settings, SettingsError};
-use crate::core::export::{ExportError, Exports, Parts};
+use crate::core::export::{ExportError, Exports, Parts, TailGroup};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
 use crate::core::propagation::Propagation;
@@ -121,6 +121,13 @@ impl Builder {
     #[must_use]
     pub fn tls_provider(mut self, provider: Arc<rustls::crypto::CryptoProvider>) -> Self {
         self.parts.tls = Some(provider);
+        self
+    }
+
+    /// The handles of this process with which this one keeps traces together, if it has a tail buffer.
+    #[must_use]
+    pub fn tail_group(mut self, group: &TailGroup) -> Self {
+        self.parts.tail_group = Some(group.clone());
         self
     }
 

@@ -19,6 +19,8 @@ use crate::core::sampling::Composite;
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) result: SamplingResult,
+    /// Whether it was left out by its share alone, so that a tail buffer may keep it.
+    pub(crate) may_be_kept: bool,
     /// Attributes that the sampler adds.
     pub(crate) attributes: Vec<KeyValue>,
     /// The trace state from here on; `None` leaves the parent's.
@@ -85,13 +87,19 @@ impl Sampler {
             Self::Own(own) => {
                 let is_sampled = own.samples(parent, parent_span, trace_id);
                 let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
-                Decision { result, attributes: Vec::new(), trace_state: None }
+                let may_be_kept = !is_sampled && own.may_keep(parent_span);
+                Decision { result, may_be_kept, attributes: Vec::new(), trace_state: None }
             }
             Self::Composite(composite) => {
                 let decided = composite.decide(parent, parent_span, trace_id, name, kind, attributes, links);
                 let result =
                     if decided.is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
-                Decision { result, attributes: decided.attributes, trace_state: decided.trace_state }
+                Decision {
+                    result,
+                    may_be_kept: decided.may_be_kept && !decided.is_sampled,
+                    attributes: decided.attributes,
+                    trace_state: decided.trace_state,
+                }
             }
             #[cfg(feature = "sdk")]
             Self::Foreign(sampler) => {
@@ -102,7 +110,12 @@ impl Sampler {
                     SamplingDecision::RecordOnly => SamplingResult::RecordOnly,
                     SamplingDecision::RecordAndSample => SamplingResult::RecordAndSample,
                 };
-                Decision { result, attributes: said.attributes, trace_state: Some(said.trace_state) }
+                Decision {
+                    result,
+                    may_be_kept: false,
+                    attributes: said.attributes,
+                    trace_state: Some(said.trace_state),
+                }
             }
         }
     }
@@ -138,6 +151,12 @@ impl OwnSampler {
             }
             _ => self.samples_root(trace_id),
         }
+    }
+
+    /// Whether a trace that was left out belongs to those of which a share is taken.
+    fn may_keep(&self, parent: Option<&SpanContext>) -> bool {
+        let follows = parent.is_some() && self.follows_parent.load(Ordering::Relaxed);
+        !follows && self.bound.load(Ordering::Relaxed) > 0
     }
 
     #[inline]

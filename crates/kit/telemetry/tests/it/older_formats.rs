@@ -155,7 +155,7 @@ fn each_format_is_written_as_it_is_specified() {
     assert_eq!(passed_on(&[Propagator::B3], &[caller]), [format!("b3: {TRACE}-SPAN-1")]);
     assert_eq!(
         passed_on(&[Propagator::B3Multi], &[caller]),
-        [format!("x-b3-sampled: 1"), "x-b3-spanid: SPAN".to_owned(), format!("x-b3-traceid: {TRACE}")]
+        ["x-b3-sampled: 1".to_owned(), "x-b3-spanid: SPAN".to_owned(), format!("x-b3-traceid: {TRACE}")]
     );
     let all =
         [Propagator::B3, Propagator::Jaeger, Propagator::XRay, Propagator::TraceContext, Propagator::Baggage];

@@ -110,6 +110,12 @@ impl Check {
                 "must be from 0 to 1000000",
             );
         }
+        let tail = &settings.traces.tail;
+        let bytes = tail.max_bytes.to_string();
+        self.that(tail.max_bytes >= 65_536, "traces.tail.max_bytes", &bytes, "must be at least 65536");
+        self.time("traces.tail.max_age", tail.max_age);
+        self.time("traces.tail.slow", tail.slow);
+        self.time("traces.tail.rare_interval", tail.rare_interval);
         let debug = &sampling.debug_header;
         let header = debug.name.as_deref().unwrap_or("x");
         let is_name = HeaderName::from_bytes(header.as_bytes()).is_ok();

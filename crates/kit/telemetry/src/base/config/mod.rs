@@ -17,6 +17,7 @@ mod otlp;
 mod sampler;
 mod sampling;
 mod signals;
+mod tail;
 mod values;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use sampling::{
     SamplingSettings,
 };
 pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Temporality, TraceSettings};
+pub use tail::TailSettings;
 pub use values::Headers;
 pub(crate) use values::limited;
 pub use waypost_settings::{Complaint, Origin, Problem, Problems as SettingsError};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waypost_settings::settings;
 
-use super::{Exporter, SamplerKind, SamplingSettings};
+use super::{Exporter, SamplerKind, SamplingSettings, TailSettings};
 
 settings! {
     /// Settings of the spans.
@@ -26,6 +26,8 @@ settings! {
         pub ratio: f64 = 1.0,
         /// Rules where one ratio is not enough.
         pub sampling: SamplingSettings = SamplingSettings::default(),
+        /// Traces that are kept for what happened in them.
+        pub tail: TailSettings = TailSettings::default(),
         /// Queue and batches of each network exporter.
         pub batch: BatchSettings = BatchSettings::default(),
         /// Finished spans the memory exporter keeps; older ones are dropped and counted.

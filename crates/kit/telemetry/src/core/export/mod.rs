@@ -28,6 +28,7 @@ mod scope;
 mod split;
 #[cfg(feature = "jaeger-remote")]
 mod strategies;
+mod tail;
 mod worker;
 
 use std::fmt;
@@ -48,6 +49,7 @@ use pipeline::LogPipeline;
 pub(crate) use pipeline::SpanPipeline;
 pub(crate) use plan::Parts;
 pub(crate) use scope::Scope;
+pub use tail::TailGroup;
 
 /// A clock cannot add any duration; nobody waits longer than this.
 const MAX_DEADLINE: Duration = Duration::from_hours(24);

@@ -16,6 +16,7 @@ use super::otlp::{LOGS, METRICS, Signal, TRACES};
 use super::pipeline::{LogPipeline, Slot, SpanPipeline};
 use super::readings::ReadingsLoop;
 use super::receivers::{Receiver, TlsProvider};
+use super::tail::{Tail, TailGroup};
 use super::{ExportError, Exports, worker};
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
@@ -26,6 +27,8 @@ use crate::core::sampling::Strategies;
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) tls: Option<TlsProvider>,
+    /// Handles that keep traces together with this one.
+    pub(crate) tail_group: Option<TailGroup>,
     /// What a Jaeger collector says of sampling, if one is asked.
     pub(crate) strategies: Strategies,
 }
@@ -50,7 +53,12 @@ impl Exports {
     ) -> Result<Self, ExportError> {
         let tls = parts.tls.as_ref();
         let mut plan = Plan { exports: Self::default(), builds: Vec::new(), source: source.clone() };
-        plan.exports.spans = Arc::new(plan.spans(settings, service_name, resource, tls)?);
+        let tail = Tail::new(&settings.traces.tail, parts.tail_group.as_ref());
+        let spans = plan.spans(settings, service_name, resource, tls)?;
+        plan.exports.spans = Arc::new(SpanPipeline { tail, ..spans });
+        if let Some(tail) = &plan.exports.spans.tail {
+            tail.group.join(&plan.exports.spans);
+        }
         plan.exports.logs = plan.logs(settings, resource, tls)?;
         plan.metrics(settings, tls)?;
         plan.strategies(settings, &parts.strategies);

@@ -6,6 +6,7 @@
 
 mod delivery;
 pub(crate) mod globals;
+mod tail;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};

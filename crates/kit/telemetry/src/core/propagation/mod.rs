@@ -23,6 +23,7 @@ pub use carriers::{HeaderExtractor, HeaderInjector};
 #[cfg(feature = "_tonic")]
 pub use carriers::{MetadataExtractor, MetadataInjector};
 use formats::{Format, Note};
+pub(crate) use traceparent::parse as read_traceparent;
 use tracestate::RawTraceState;
 pub(crate) use tracestate::text_of as tracestate_of;
 

@@ -50,6 +50,7 @@ use crate::core::tenant;
 pub(crate) use composite::Composite;
 pub(crate) use debug_header::DebugHeader;
 pub use parents::{ParentBased, parent_based};
+pub(crate) use patterns::matches;
 pub use patterns::{Rules, SpanPattern, rules};
 pub(crate) use remote::Strategies;
 pub(crate) use settings::SettingsSampler;

@@ -132,7 +132,7 @@ impl SpanPattern {
 
 /// Whether a text is what a pattern with `*` stands for. Takes time in proportion to the product of the lengths at worst:
 /// only the last star is ever tried again.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut read, mut star) = (0, 0, None);
     while read < text.len() {

@@ -183,7 +183,7 @@ impl Tracer {
             Some(parent) => (parent.trace_id(), parent.trace_flags() & RANDOM),
             None => (new_trace_id(), RANDOM),
         };
-        let Decision { result, attributes, trace_state } = self.0.shared.sampler.decide(
+        let mut decision = self.0.shared.sampler.decide(
             parent,
             parent_span,
             trace_id,
@@ -192,6 +192,8 @@ impl Tracer {
             asked.attributes,
             asked.links,
         );
+        self.0.shared.pipeline.amend(parent, parent_span, trace_id, &mut decision);
+        let Decision { result, may_be_kept: _, attributes, trace_state } = decision;
         let origin = match parent_span {
             None => ParentOrigin::None,
             Some(parent) if parent.is_remote() => ParentOrigin::Remote,

@@ -66,7 +66,7 @@ pub struct ServerEdge {
     /// The handle's context, made once.
     own: Context,
     pub(super) duration: DurationSeries<ServedLabels>,
-    trust: CallerTrust,
+    pub(super) trust: CallerTrust,
     pub(super) naming: Naming,
     pub(super) hosts: Hosts,
     pub(super) request_metadata: Capture,

@@ -16,7 +16,7 @@ use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
-use crate::core::exchange::border::Caller;
+use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::fault;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -107,6 +107,9 @@ impl Observer for ServerCall {
         let is_served = head.status.is_success() && self.status.code != Some(tonic::Code::Unimplemented);
         if is_served {
             self.prove_method(span);
+        }
+        if self.edge.trust == CallerTrust::Inside {
+            self.edge.telemetry.tell_caller(span.span_context(), &mut head.headers);
         }
         span.set_each(self.edge.response_metadata.read(&head.headers));
     }

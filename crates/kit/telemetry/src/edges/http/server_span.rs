@@ -13,7 +13,7 @@ use super::server::{MetricLabels, ServerEdge};
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
-use crate::core::exchange::border::Caller;
+use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -204,6 +204,9 @@ impl Observer for ServerSpan {
         self.status = Some(head.status);
         let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
         span.set_each(std::iter::once(code).chain(self.edge.response_headers.read(&head.headers)));
+        if self.edge.trust == CallerTrust::Inside {
+            self.edge.telemetry.tell_caller(span.span_context(), &mut head.headers);
+        }
         if self.edge.answers_with_trace {
             let ids = span.span_context();
             let named = format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8());

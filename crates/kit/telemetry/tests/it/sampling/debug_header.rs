@@ -29,10 +29,10 @@ async fn requests(telemetry: &TestTelemetry, layer: ServerLayer, headers: &[&str
     }
     // One without it comes last, and is counted when all before it have ended.
     exchange(Request::get(server.url("/last")).body(Body::empty()).unwrap()).await;
-    let count = format!("http_server_request_duration_seconds_count{{http_request_method=\"GET\",");
+    let count = "http_server_request_duration_seconds_count{http_request_method=\"GET\",";
     eventually("all requests", || {
         let page = render_prometheus(&[telemetry.handle().clone()]);
-        let line = page.lines().find(|line| line.starts_with(&count))?;
+        let line = page.lines().find(|line| line.starts_with(count))?;
         line.ends_with(&format!(" {}", headers.len() + 1)).then_some(())
     })
     .await;

@@ -5,6 +5,7 @@ mod jaeger_remote;
 mod parents;
 mod rules;
 mod shares;
+mod tail;
 
 use std::collections::HashMap;
 

@@ -61,14 +61,14 @@ fn a_smaller_share_takes_part_of_what_a_larger_one_takes() {
 #[test]
 fn an_explicit_randomness_decides_in_place_of_the_trace_id() {
     let telemetry = with("sampler = \"traceidratio\"\nratio = 0.5\n[traces.sampling]\nconsistent = true");
-    // The last 56 bits of the caller's id are below the half.
+    // The last 56 bits of the caller's id are above the half.
     for (state, is_taken, sent) in [
         ("ot=rv:80000000000000;x:y,vendor=1", true, "ot=th:8;rv:80000000000000;x:y,vendor=1"),
         ("ot=rv:7fffffffffffff", false, "ot=rv:7fffffffffffff"),
         ("ot=th:0;rv:7fffffffffffff", false, "ot=rv:7fffffffffffff"),
-        ("vendor=1", false, "vendor=1"),
+        ("vendor=1", true, "ot=th:8,vendor=1"),
         // What is no randomness is none.
-        ("ot=rv:8", false, "ot=rv:8"),
+        ("ot=rv:7", true, "ot=th:8;rv:7"),
     ] {
         let context = telemetry.extract(&caller("03", state));
         let span = telemetry.span("callee").parent(&context).start();
