@@ -153,6 +153,9 @@ pub mod guide {
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
 
+    #[doc = include_str!("../docs/outputs.md")]
+    pub mod outputs {}
+
     #[doc = include_str!("../docs/propagation.md")]
     pub mod propagation {}
 

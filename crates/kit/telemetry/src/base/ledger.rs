@@ -38,11 +38,13 @@ pub enum DropReason {
     ShutdownDeadline,
     /// It is larger than a request to the receiver may be.
     TooLarge,
+    /// A filter of the settings keeps it from this exporter.
+    Filtered,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::ExportFailed,
         Self::Rejected,
@@ -50,6 +52,7 @@ impl DropReason {
         Self::AfterShutdown,
         Self::ShutdownDeadline,
         Self::TooLarge,
+        Self::Filtered,
     ];
 
     /// Its name in metrics.
@@ -62,6 +65,7 @@ impl DropReason {
             Self::AfterShutdown => "already_shutdown",
             Self::ShutdownDeadline => "shutdown_deadline",
             Self::TooLarge => "too_large",
+            Self::Filtered => "filtered",
         }
     }
 }
@@ -180,7 +184,7 @@ impl SpanStarts {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
-    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
+    /// `otlp_http`, `otlp_grpc`, `zipkin`, `otlp_file`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
     /// beside the common one.
     pub exporter: &'static str,
     /// Host and port of the receiver, if it has any.

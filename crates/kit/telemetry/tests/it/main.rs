@@ -25,6 +25,7 @@ mod messaging;
 mod meters;
 mod older_formats;
 mod otlp;
+mod outputs;
 mod prometheus_page;
 mod receiver;
 mod redis;

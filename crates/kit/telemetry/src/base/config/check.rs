@@ -44,6 +44,7 @@ impl Settings {
         check.exporters("traces.exporters", &self.traces.exporters);
         check.exporters("metrics.exporters", &self.metrics.exporters);
         check.exporters("logs.exporters", &self.logs.exporters);
+        check.outputs(self);
         check.batch("traces.batch", &self.traces.batch);
         check.batch("logs.batch", &self.logs.batch);
         for (name, number) in [
@@ -143,6 +144,30 @@ impl Check {
             "jaeger_remote",
             "this program was built without the kit's feature `jaeger-remote`",
         );
+    }
+
+    fn outputs(&mut self, settings: &Settings) {
+        for (name, exporters) in
+            [("metrics.exporters", &settings.metrics.exporters), ("logs.exporters", &settings.logs.exporters)]
+        {
+            self.that(!exporters.contains(&Exporter::Zipkin), name, "zipkin", "takes spans alone");
+        }
+        let over_http = settings.traces.exporters.contains(&Exporter::Zipkin);
+        self.endpoint("zipkin.endpoint", Some(settings.zipkin.endpoint.as_str()), over_http);
+        self.time("zipkin.timeout", settings.zipkin.timeout);
+        self.that(settings.otlp_file.max_bytes > 0, "otlp_file.max_bytes", "0", "must be at least 1");
+        let files = &settings.otlp_file;
+        let paths = [
+            ("traces", &settings.traces.exporters, &files.traces),
+            ("metrics", &settings.metrics.exporters, &files.metrics),
+            ("logs", &settings.logs.exporters, &files.logs),
+        ];
+        let mut seen = HashSet::new();
+        for (signal, exporters, path) in paths {
+            let is_free = !exporters.contains(&Exporter::OtlpFile) || seen.insert(path);
+            let name = format!("otlp_file.{signal}");
+            self.that(is_free, &name, &path.display().to_string(), "is the file of another signal");
+        }
     }
 
     fn exporters(&mut self, name: &str, exporters: &[Exporter]) {

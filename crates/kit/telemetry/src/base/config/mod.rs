@@ -14,6 +14,7 @@ mod file;
 mod limits;
 pub(crate) mod log_filter;
 mod otlp;
+mod outputs;
 mod sampler;
 mod sampling;
 mod signals;
@@ -33,6 +34,7 @@ pub(crate) use endpoint::Endpoint;
 pub use env::{FromVariable, Warning, environment_table};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
+pub use outputs::{ExporterFilter, OtlpFileSettings, ZipkinSettings};
 pub use sampler::SamplerKind;
 pub use sampling::{
     DebugHeaderSettings, JaegerRemoteSettings, ParentChoice, ParentSettings, RuleKind, SamplingRule,
@@ -96,6 +98,12 @@ settings! {
         pub logs: LogSettings = LogSettings::default(),
         /// Where and how OTLP is sent.
         pub otlp: OtlpSettings = OtlpSettings::default(),
+        /// What single exporters do not get; those that fit an exporter hold together.
+        pub exporter_filters: Vec<ExporterFilter> = Vec::new(),
+        /// Where spans are sent to Zipkin.
+        pub zipkin: ZipkinSettings = ZipkinSettings::default(),
+        /// Where OTLP is written to.
+        pub otlp_file: OtlpFileSettings = OtlpFileSettings::default(),
         /// Bounds on what one span may carry.
         pub limits: Limits = Limits::default(),
         /// What may enter, leave and become an attribute from baggage.
@@ -169,6 +177,10 @@ pub enum Exporter {
     OtlpHttpJson,
     /// OTLP over gRPC.
     OtlpGrpc,
+    /// Spans in Zipkin's JSON, version 2, over HTTP/1.1.
+    Zipkin,
+    /// OTLP as lines of JSON in a file for each signal.
+    OtlpFile,
     /// One line each on standard output.
     Console,
     /// A bounded ring in memory, readable through the handle at once.
@@ -184,6 +196,8 @@ impl Exporter {
             Self::OtlpHttp => "otlp_http",
             Self::OtlpHttpJson => "otlp_http_json",
             Self::OtlpGrpc => "otlp_grpc",
+            Self::Zipkin => "zipkin",
+            Self::OtlpFile => "otlp_file",
             Self::Console => "console",
             Self::Memory => "memory",
             Self::None => "none",

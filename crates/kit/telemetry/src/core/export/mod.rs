@@ -13,6 +13,8 @@ mod decode;
 mod encode_logs;
 mod encode_metrics;
 mod ended;
+mod file;
+mod filter;
 mod frame;
 mod frames;
 mod lane;
@@ -30,6 +32,7 @@ mod split;
 mod strategies;
 mod tail;
 mod worker;
+mod zipkin;
 
 use std::fmt;
 use std::sync::{Arc, mpsc};

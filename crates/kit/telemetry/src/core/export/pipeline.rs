@@ -104,6 +104,11 @@ impl SpanPipeline {
         }
     }
 
+    #[inline]
+    pub(crate) fn has_tail(&self) -> bool {
+        self.tail.is_some()
+    }
+
     /// Whether the tail buffer keeps a trace.
     pub(crate) fn keeps(&self, trace_id: TraceId) -> bool {
         self.tail.as_ref().is_some_and(|tail| tail.is_kept(trace_id))

@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 
 use super::account::Account;
 use super::control::ControlReceiver;
+use super::filter::Filter;
 use super::frame::Envelope;
 use super::frames::Frames;
 use super::lane::Lane;
@@ -86,7 +87,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &traces.batch, settings, TRACES, tls)?;
         let memory = take_memory(&mut slots, traces.memory_capacity);
         Ok(SpanPipeline {
-            frames: self.run(lanes, resource, readings::Signal::Spans),
+            frames: self.run(lanes, settings, resource, readings::Signal::Spans),
             memory,
             slots,
             service_name: Arc::clone(service_name),
@@ -106,7 +107,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &logs.batch, settings, LOGS, tls)?;
         let memory = take_memory(&mut slots, logs.memory_capacity);
         Ok(LogPipeline {
-            frames: self.run(lanes, resource, readings::Signal::Logs),
+            frames: self.run(lanes, settings, resource, readings::Signal::Logs),
             memory,
             slots,
             limits: settings.limits.clone(),
@@ -159,6 +160,7 @@ impl Plan {
     fn run(
         &mut self,
         plans: Vec<LanePlan>,
+        settings: &Settings,
         resource: &[KeyValue],
         kind: readings::Signal,
     ) -> Option<Arc<Frames>> {
@@ -170,10 +172,11 @@ impl Plan {
             let control = self.control();
             let component = names.exporter(receiver.name(), receiver.server().as_ref());
             let operations = self.source.operations(component);
+            let filter = Filter::new(&settings.exporter_filters, receiver.name(), kind);
             let frames = Arc::clone(&frames);
             self.builds.push(Box::new(move || {
                 let outlet = receiver.outlet(signal)?;
-                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, operations, control).run()))
+                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, filter, operations, control).run()))
             }));
         }
         Some(frames)
@@ -208,7 +211,12 @@ fn plan_lanes(
         match exporter {
             Exporter::None => {}
             Exporter::Memory => slots.push(Slot::Memory),
-            Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc => {
+            Exporter::Console
+            | Exporter::OtlpFile
+            | Exporter::OtlpHttp
+            | Exporter::OtlpHttpJson
+            | Exporter::OtlpGrpc
+            | Exporter::Zipkin => {
                 let receiver = Receiver::common(settings, *exporter, signal, tls)?;
                 let lane = Lane::new(exporter.name(), receiver.server(), batch.clone());
                 slots.push(Slot::Lane(lanes.len()));

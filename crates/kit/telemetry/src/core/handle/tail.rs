@@ -17,7 +17,11 @@ impl Telemetry {
     }
 
     /// Tells a caller inside the system that the trace is kept here, if that is so and the caller did not know when it called.
-    pub(crate) fn tell_caller(&self, span: &SpanContext, headers: &mut HeaderMap) {
+    pub(crate) fn tell_caller(&self, span: impl FnOnce() -> SpanContext, headers: &mut HeaderMap) {
+        if !self.shared.exports.spans().has_tail() {
+            return;
+        }
+        let span = span();
         if !span.is_sampled() && self.shared.exports.spans().keeps(span.trace_id()) {
             let named = format!("00-{}-{}-01", span.trace_id(), span.span_id());
             if let Ok(value) = HeaderValue::try_from(named) {
@@ -27,8 +31,12 @@ impl Telemetry {
     }
 
     /// Keeps the trace of a call if the callee says that it keeps it.
-    pub(crate) fn hear_callee(&self, span: &SpanContext, headers: &HeaderMap) {
+    pub(crate) fn hear_callee(&self, span: impl FnOnce() -> SpanContext, headers: &HeaderMap) {
+        if !self.shared.exports.spans().has_tail() {
+            return;
+        }
         let Some(said) = headers.get(&TRACERESPONSE) else { return };
+        let span = span();
         let said = said.to_str().ok().and_then(read_traceparent);
         let is_kept =
             said.is_some_and(|(trace_id, _, flags)| trace_id == span.trace_id() && flags.is_sampled());

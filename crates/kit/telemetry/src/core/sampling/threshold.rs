@@ -112,8 +112,9 @@ pub struct Randomness(u64);
 impl Randomness {
     /// Of a trace id, without a look at the trace state.
     pub fn of(trace_id: TraceId) -> Self {
-        let [.., a, b, c, d, e, f, g] = trace_id.to_bytes();
-        Self(u64::from_be_bytes([0, a, b, c, d, e, f, g]))
+        let last = u128::from_be_bytes(trace_id.to_bytes()) & u128::from(ALL - 1);
+        // 56 bits always fit.
+        Self(u64::try_from(last).unwrap_or_default())
     }
 }
 

@@ -77,7 +77,7 @@ impl ClientCall {
 
 impl Observer for ClientCall {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
-        self.edge.telemetry.hear_callee(span.span_context(), &head.headers);
+        self.edge.telemetry.hear_callee(|| span.span_context(), &head.headers);
         self.status.code = status::read(&head.headers);
         self.status.http = Some(head.status);
         self.web = WebTrailers::of_response(&head.headers);

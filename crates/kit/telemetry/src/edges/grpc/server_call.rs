@@ -109,7 +109,7 @@ impl Observer for ServerCall {
             self.prove_method(span);
         }
         if self.edge.trust == CallerTrust::Inside {
-            self.edge.telemetry.tell_caller(span.span_context(), &mut head.headers);
+            self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
         }
         span.set_each(self.edge.response_metadata.read(&head.headers));
     }

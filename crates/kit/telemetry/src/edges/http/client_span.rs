@@ -99,7 +99,7 @@ impl ClientSpan {
 
 impl Observer for ClientSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
-        self.edge.telemetry.hear_callee(span.span_context(), &head.headers);
+        self.edge.telemetry.hear_callee(|| span.span_context(), &head.headers);
         self.call.status = Some(head.status);
         self.call.version = attributes::protocol_version(head.version);
         if span.records() {

@@ -205,7 +205,7 @@ impl Observer for ServerSpan {
         let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
         span.set_each(std::iter::once(code).chain(self.edge.response_headers.read(&head.headers)));
         if self.edge.trust == CallerTrust::Inside {
-            self.edge.telemetry.tell_caller(span.span_context(), &mut head.headers);
+            self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
         }
         if self.edge.answers_with_trace {
             let ids = span.span_context();

@@ -71,6 +71,11 @@ pub(super) const ENDPOINT: Kind<String> = Kind {
     parse: |text| Endpoint::parse(text).ok().map(|_| text.to_owned()),
 };
 
+pub(super) const HTTP_ENDPOINT: Kind<String> = Kind {
+    takes: "an address that begins with http:// or https://, without credentials",
+    parse: |text| Endpoint::parse(text).ok().filter(Endpoint::has_scheme).map(|_| text.to_owned()),
+};
+
 pub(super) const HEADERS: Kind<Headers> = Kind {
     takes: "a list of name=value, separated by commas",
     parse: |text| {

@@ -125,14 +125,14 @@ const GENERAL: &[Variable] = &[
     special(
         "OTEL_TRACES_EXPORTER",
         &["traces.exporters"],
-        "a list of otlp, console, memory, none",
+        "a list of otlp, zipkin, otlp_file, console, memory, none",
         |overlay, name, text| exporters(overlay, name, text, "traces.exporters", |s| &mut s.traces.exporters),
         |settings| settings.traces.exporters.show(),
     ),
     special(
         "OTEL_METRICS_EXPORTER",
         &["metrics.exporters"],
-        "a list of otlp, console, memory, prometheus, none",
+        "a list of otlp, otlp_file, console, memory, prometheus, none",
         |overlay, name, text| {
             exporters(overlay, name, text, "metrics.exporters", |s| &mut s.metrics.exporters)
         },
@@ -141,7 +141,7 @@ const GENERAL: &[Variable] = &[
     special(
         "OTEL_LOGS_EXPORTER",
         &["logs.exporters"],
-        "a list of otlp, console, memory, none",
+        "a list of otlp, otlp_file, console, memory, none",
         |overlay, name, text| exporters(overlay, name, text, "logs.exporters", |s| &mut s.logs.exporters),
         |settings| settings.logs.exporters.show(),
     ),
@@ -153,6 +153,14 @@ const GENERAL: &[Variable] = &[
         sampler_arg,
         |settings| settings.traces.ratio.show(),
     ),
+    row!(
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+        kinds::HTTP_ENDPOINT,
+        zipkin.endpoint,
+        std::convert::identity,
+        kinds::with_credentials
+    ),
+    row!("OTEL_EXPORTER_ZIPKIN_TIMEOUT", kinds::TIMEOUT, zipkin.timeout),
     row!("OTEL_BSP_SCHEDULE_DELAY", kinds::MILLISECONDS, traces.batch.delay),
     row!("OTEL_BSP_EXPORT_TIMEOUT", kinds::TIMEOUT, traces.batch.export_timeout),
     row!("OTEL_BSP_MAX_QUEUE_SIZE", kinds::SIZE, traces.batch.queue_size),
@@ -192,7 +200,6 @@ const GENERAL: &[Variable] = &[
     ),
 ];
 
-const NO_ZIPKIN: &str = "there is no Zipkin exporter";
 const NO_PORT: &str = "the program serves the Prometheus page at an address of its own";
 
 const IGNORED: &[Variable] = &[
@@ -208,9 +215,7 @@ const IGNORED: &[Variable] = &[
         "OTEL_EXPORTER_OTLP_METRIC_INSECURE",
         "it is obsolete; OTEL_EXPORTER_OTLP_METRICS_INSECURE is read",
     ),
-    ignored("OTEL_EXPORTER_ZIPKIN_ENDPOINT", NO_ZIPKIN),
-    ignored("OTEL_EXPORTER_ZIPKIN_TIMEOUT", NO_ZIPKIN),
-    ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", NO_ZIPKIN),
+    ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", "spans go to Zipkin as JSON"),
     ignored("OTEL_EXPORTER_PROMETHEUS_HOST", NO_PORT),
     ignored("OTEL_EXPORTER_PROMETHEUS_PORT", NO_PORT),
     ignored("OTEL_EXPERIMENTAL_CONFIG_FILE", "it is deprecated; OTEL_CONFIG_FILE is read"),
@@ -255,13 +260,16 @@ fn exporters(
 ) -> Result<(), String> {
     let names = [
         ("otlp", Some(Exporter::OtlpHttp)),
+        ("otlp_file", Some(Exporter::OtlpFile)),
         ("console", Some(Exporter::Console)),
         ("memory", Some(Exporter::Memory)),
         ("none", None),
     ];
     // The Prometheus page is always there to be scraped; nothing is pushed.
     let prometheus: &[_] = if setting == "metrics.exporters" { &[("prometheus", None)] } else { &[] };
-    let (chosen, unknown) = choose(text, &[&names[..], prometheus].concat());
+    let zipkin: &[_] =
+        if setting == "traces.exporters" { &[("zipkin", Some(Exporter::Zipkin))] } else { &[] };
+    let (chosen, unknown) = choose(text, &[&names[..], prometheus, zipkin].concat());
     set_chosen(overlay, name, setting, chosen, &unknown, |s, chosen| *target(s) = chosen)
 }
 

@@ -100,17 +100,17 @@ impl Reasons {
             return false;
         }
         let mut last_kept = self.last_kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match last_kept.get_mut(name) {
-            Some(last) if now.duration_since(*last) < self.rare_interval => false,
-            Some(last) => {
+        if let Some(last) = last_kept.get_mut(name) {
+            let is_rare = now.duration_since(*last) >= self.rare_interval;
+            if is_rare {
                 *last = now;
-                true
             }
-            None if last_kept.len() < MAX_NAMES => {
-                last_kept.insert(name.into(), now);
-                true
-            }
-            None => false,
+            return is_rare;
         }
+        let has_room = last_kept.len() < MAX_NAMES;
+        if has_room {
+            last_kept.insert(name.into(), now);
+        }
+        has_room
     }
 }
