@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -79,6 +79,8 @@ pub use crate::base::{attributes, config, redact};
 pub use crate::core::{baggage, init, sampling, span, tenant};
 #[cfg(feature = "tracing")]
 pub use crate::edges::bridge;
+#[cfg(feature = "cache")]
+pub use crate::edges::cache;
 #[cfg(feature = "grpc")]
 pub use crate::edges::grpc;
 #[cfg(feature = "http")]
@@ -143,6 +145,10 @@ pub mod propagation {
 /// Pages to read: the settings of the environment, the way from other crates, what to do when a span is missing.
 #[cfg(doc)]
 pub mod guide {
+    #[cfg(feature = "moka")]
+    #[doc = include_str!("../docs/caches.md")]
+    pub mod caches {}
+
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
 

@@ -6,6 +6,7 @@ mod attributes;
 mod boundaries;
 mod bridge;
 mod bridge_fields;
+mod caches;
 mod conventions;
 mod environment;
 mod errors;
