@@ -201,12 +201,26 @@ impl Stat {
     }
 }
 
+/// The most resident memory that a child has had, in MB.
+pub(crate) fn peak_mb(child: &Child) -> anyhow::Result<f64> {
+    Ok(status_mb(child, ["VmHWM:"])?[0])
+}
+
 /// Resident memory of a child in MB: all of it, and the part that is not backed by files.
 pub(crate) fn memory_mb(child: &Child) -> anyhow::Result<(f64, f64)> {
+    let [all, own] = status_mb(child, ["VmRSS:", "RssAnon:"])?;
+    Ok((all, own))
+}
+
+fn status_mb<const N: usize>(child: &Child, names: [&'static str; N]) -> anyhow::Result<[f64; N]> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
     let value = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)
     };
-    Ok((value("VmRSS:").context("VmRSS")?, value("RssAnon:").context("RssAnon")?))
+    let mut found = [0.0; N];
+    for (place, name) in found.iter_mut().zip(names) {
+        *place = value(name).context(name)?;
+    }
+    Ok(found)
 }

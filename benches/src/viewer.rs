@@ -16,11 +16,13 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::Trac
 use prost::Message as _;
 use tonic::Code;
 
-use crate::process::{binary, cpu_seconds, interrupt, memory_mb};
+use crate::process::{binary, cpu_seconds, interrupt, memory_mb, peak_mb};
 use crate::spans::Spans;
 use crate::statistics::spread;
 
 const QUESTIONS: usize = 15;
+/// After the last answer, until the memory of a viewer at rest is read.
+const REST: Duration = Duration::from_secs(5);
 /// Before a request that was refused for a while is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,26 +31,28 @@ pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()
         "{spans} spans of 20 attributes in requests of {batch}, {senders} senders, all durable when answered\n"
     );
     println!(
-        "| way | spans/s of viewer CPU | spans/s | viewer CPU us a span | bytes a span on disk | resident MB after it |"
+        "| way | spans/s of viewer CPU | spans/s | viewer CPU us a span | bytes a span on disk | refused for a while | MB at most | after it | at rest |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     for way in [Way::Http, Way::Grpc] {
         let folder = tempfile::tempdir()?;
         let mut viewer = Viewer::start(folder.path())?;
         let sent = send(&viewer, way, spans, batch, senders)?;
-        let resident = memory_mb(&viewer.child)?;
+        let (peak, resident) = (peak_mb(&viewer.child)?, memory_mb(&viewer.child)?.0);
+        std::thread::sleep(REST);
+        let rested = memory_mb(&viewer.child)?.0;
         drop(viewer);
         // Started anew, so that everything is in its final place.
         viewer = Viewer::start(folder.path())?;
         #[expect(clippy::cast_precision_loss, reason = "a ratio for a person")]
         let (kept, bytes) = (sent.spans as f64, folder_size(folder.path())? as f64);
         println!(
-            "| {way:?} | {:.0} | {:.0} | {:.2} | {:.1} | {:.0} |",
+            "| {way:?} | {:.0} | {:.0} | {:.2} | {:.1} | {} | {peak:.0} | {resident:.0} | {rested:.0} |",
             kept / sent.cpu,
             kept / sent.took.as_secs_f64(),
             sent.cpu / kept * 1e6,
             bytes / kept,
-            resident.0
+            sent.refused,
         );
         if way == Way::Http {
             questions(&viewer)?;
@@ -67,17 +71,19 @@ enum Way {
 
 struct Sent {
     spans: u64,
+    /// Answers that asked to come again.
+    refused: u64,
     cpu: f64,
     took: Duration,
 }
 
 fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyhow::Result<Sent> {
     let left = AtomicU64::new(u64::from(spans));
-    let sent = AtomicU64::new(0);
+    let (sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?;
     let (cpu, begun) = (cpu_seconds(&viewer.child)?, Instant::now());
     std::thread::scope(|scope| {
-        let (left, sent) = (&left, &sent);
+        let (left, sent, refused) = (&left, &sent, &refused);
         let senders: Vec<_> = (0..senders)
             .map(|number| {
                 scope.spawn(move || {
@@ -90,7 +96,7 @@ fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyh
                         .is_ok()
                     {
                         let (request, count) = source.request(batch);
-                        sender.send(&request)?;
+                        refused.fetch_add(sender.send(&request)?, Ordering::Relaxed);
                         sent.fetch_add(count, Ordering::Relaxed);
                     }
                     anyhow::Ok(())
@@ -102,7 +108,12 @@ fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyh
             .try_for_each(|sender| sender.join().map_err(|_| anyhow::anyhow!("a sender panicked"))?)
     })?;
     let took = begun.elapsed();
-    Ok(Sent { spans: sent.into_inner(), cpu: cpu_seconds(&viewer.child)? - cpu, took })
+    Ok(Sent {
+        spans: sent.into_inner(),
+        refused: refused.into_inner(),
+        cpu: cpu_seconds(&viewer.child)? - cpu,
+        took,
+    })
 }
 
 /// One connection that waits for each answer.
@@ -128,10 +139,12 @@ impl Sender {
         }
     }
 
+    /// Sends until it is taken; how often it was refused before.
     fn send(
         &mut self,
         request: &opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
+        let mut refused = 0;
         match self {
             Sender::Http(stream) => {
                 let body = request.encode_to_vec();
@@ -144,17 +157,23 @@ impl Sender {
                     stream.get_mut().write_all(head.as_bytes())?;
                     stream.get_mut().write_all(&body)?;
                     match answer(stream)? {
-                        (200, _) => return Ok(()),
+                        (200, _) => return Ok(refused),
                         // It is behind: a sender of the protocol comes back.
-                        (429, _) => std::thread::sleep(PAUSE),
+                        (429, _) => {
+                            refused += 1;
+                            std::thread::sleep(PAUSE);
+                        }
                         (status, _) => bail!("answered {status}"),
                     }
                 }
             }
             Sender::Grpc(client, runtime) => loop {
                 match runtime.block_on(client.export(request.clone())) {
-                    Ok(_) => return Ok(()),
-                    Err(status) if status.code() == Code::ResourceExhausted => std::thread::sleep(PAUSE),
+                    Ok(_) => return Ok(refused),
+                    Err(status) if status.code() == Code::ResourceExhausted => {
+                        refused += 1;
+                        std::thread::sleep(PAUSE);
+                    }
                     Err(status) => bail!("answered {status}"),
                 }
             },

@@ -28,6 +28,7 @@ const VIEWER: &[&str] = &[
     "waypost-trace-model",
     "waypost-trace-statistics",
     "waypost-trace-analysis",
+    "waypost-trace-alerts",
     "waypost-trace-store",
     "waypost-trace-intake",
     "waypost-trace-query",
@@ -102,6 +103,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-trace-model", &[]),
     ("waypost-trace-statistics", &["waypost-trace-model"]),
     ("waypost-trace-analysis", &["waypost-trace-model"]),
+    // Pure: figures and times come in, what changed goes out.
+    ("waypost-trace-alerts", &["waypost-settings", "waypost-trace-model", "waypost-trace-statistics"]),
     ("waypost-trace-store", &["waypost-trace-model", "waypost-trace-statistics"]),
     (
         "waypost-trace-intake",

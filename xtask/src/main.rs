@@ -31,7 +31,8 @@ cargo xtask <command>
                                 features
   dashboards                    write the dashboards of Grafana
   deploy [readers]              give each file of deploy/ to the program that reads it, and a broken one to see it refused
-  dist [--program <file>]       the release: a tarball with the binary, completions, manual pages, licences of all
+  dist [--program <file>] [--to <folder>]
+                                the release: a tarball with the binary, completions, manual pages, licences of all
                                 dependencies and a bill of materials, and check sums; --program takes a binary that is built
   features                      build the kit with each of its features alone and with all of them
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule

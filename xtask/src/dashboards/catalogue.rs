@@ -308,6 +308,22 @@ const SERVICE: Dashboard = Dashboard {
                         ),
                     ],
                 },
+                Panel {
+                    title: "Duration by its spans, 99 of 100, with traces",
+                    note: "A point is a slow request: it leads to its trace. From the viewer's span metrics, or those of a Collector in front of it.",
+                    kind: Lines,
+                    unit: Seconds,
+                    queries: &[
+                        (
+                            r#"histogram_quantile(0.99, sum by (service, span_name, le) (rate(traces_spanmetrics_latency_bucket{service=~"$service",span_kind="SPAN_KIND_SERVER"}[$__rate_interval])))"#,
+                            "{{service}} {{span_name}}",
+                        ),
+                        (
+                            r#"histogram_quantile(0.99, sum by (service_name, span_name, le) (rate(traces_span_metrics_duration_seconds_bucket{service_name=~"$service",span_kind="SPAN_KIND_SERVER"}[$__rate_interval])))"#,
+                            "{{service_name}} {{span_name}}",
+                        ),
+                    ],
+                },
             ],
         },
         Row {

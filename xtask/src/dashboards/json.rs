@@ -8,6 +8,8 @@ use super::{Dashboard, Kind, Panel, Unit};
 /// Grafana lays panels out on a grid of this width.
 const WIDTH: usize = 24;
 const HEIGHT: usize = 8;
+/// How the metrics begin that come from spans, and so with exemplars: those of the viewer and of the Collector.
+const SPAN_METRICS: &str = "traces_span";
 
 /// The file of a dashboard.
 pub(super) fn text(dashboard: &Dashboard) -> anyhow::Result<String> {
@@ -91,7 +93,7 @@ fn panel(panel: &Panel, id: usize, place: &Value) -> Value {
             "datasource": source(),
             "expr": query,
             "legendFormat": legend,
-            "exemplar": panel.kind == Kind::Lines && query.contains("_bucket"),
+            "exemplar": query.contains(SPAN_METRICS),
             "instant": matches!(panel.kind, Kind::Number | Kind::Bars),
             "range": !matches!(panel.kind, Kind::Number | Kind::Bars),
         })

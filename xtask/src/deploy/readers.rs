@@ -157,6 +157,7 @@ pub(super) const READERS: &[Reader] = &[
             "deploy/istio/routes.yaml",
             "deploy/istio/security.yaml",
             "deploy/istio/telemetry.yaml",
+            "deploy/linkerd/identities.yaml",
             "deploy/linkerd/routes.yaml",
         ],
         broken: ("route.yaml", "'timeout' not allowed"),

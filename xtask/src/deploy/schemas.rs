@@ -48,9 +48,12 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The kinds of Linkerd, whose definitions no registry has: what is used of them.
+const LINKERD: &str = include_str!("linkerd.yaml");
+
 /// A folder with `kubernetes` and `custom`, made below `folder` once.
 pub(super) fn prepare(folder: &Path) -> anyhow::Result<PathBuf> {
-    let stamp = format!("{PACKAGE:?} {KUBERNETES} {MODULES:?}");
+    let stamp = format!("{PACKAGE:?} {KUBERNETES} {MODULES:?} {LINKERD}");
     let hash = Sha256::digest(stamp.as_bytes());
     let start = hexadecimal(hash.get(..4).unwrap_or_default());
     let own = folder.join(format!("schemas-{start}"));
@@ -104,14 +107,20 @@ fn custom(to: &Path) -> anyhow::Result<()> {
         for file in *files {
             let file = dir.join(file);
             let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-            for (name, schema) in schemas(&text).with_context(|| format!("reading {}", file.display()))? {
-                let place = to.join(name);
-                if let Some(folder) = place.parent() {
-                    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-                }
-                fs::write(&place, schema.to_string()).context("writing a schema")?;
-            }
+            write(to, &text).with_context(|| format!("reading {}", file.display()))?;
         }
+    }
+    write(to, LINKERD).context("reading the kinds of Linkerd")
+}
+
+/// A file for each version of each kind that is defined.
+fn write(to: &Path, definitions: &str) -> anyhow::Result<()> {
+    for (name, schema) in schemas(definitions)? {
+        let place = to.join(name);
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        fs::write(&place, schema.to_string()).context("writing a schema")?;
     }
     Ok(())
 }
@@ -193,5 +202,16 @@ kind: Other
         assert_eq!(schema["properties"]["spec"]["additionalProperties"], false);
         assert!(schema["properties"]["anything"].get("additionalProperties").is_none(), "{schema}");
         assert_eq!(schema["properties"]["metadata"]["type"], "object");
+    }
+
+    #[test]
+    fn linkerds_kinds_have_a_schema_each_that_refuses_other_fields() {
+        let found = schemas(LINKERD).unwrap();
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let kinds = ["server_v1beta3", "meshtlsauthentication_v1alpha1", "authorizationpolicy_v1alpha1"];
+        assert_eq!(names, kinds.map(|kind| format!("policy.linkerd.io/{kind}.json")));
+        for (name, schema) in &found {
+            assert_eq!(schema["properties"]["spec"]["additionalProperties"], false, "{name}");
+        }
     }
 }

@@ -3,24 +3,29 @@
 //! One tarball: the binary, completions, manual pages, the commented configuration, systemd units, the licences of everything
 //! that is linked in ([`licences`]) and a bill of materials ([`sbom`]); beside it the bill alone and the check sums. The same
 //! commit and toolchain give the same tarball but for what the compiler does: names are sorted, times are the commit's, nobody
-//! owns the files. The binary wants the C library of the machine that built it or a newer one; the version is said.
+//! owns the files. The binary wants the C library of the machine that built it or a newer one, and the libraries that Kafka's client
+//! is linked with; all are said.
 
-mod glibc;
 mod licences;
 mod linked;
+mod needs;
 mod sbom;
+mod validation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use sha2::{Digest as _, Sha256};
 
 use crate::needs::output;
 use crate::run::{cargo, say};
 use linked::Linked;
+
+/// What is compiled in beside the defaults.
+const FEATURES: &str = "waypost/kafka";
 
 /// Completions: the shell, and where its package managers put the file.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -41,26 +46,54 @@ const COPIED: [(&str, &str); 8] = [
     ("deploy/systemd/waypost.sysusers", "lib/sysusers.d/waypost.conf"),
 ];
 
-/// Builds the release and packs it into `target/dist-files`.
+/// What `cargo xtask dist` was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    /// A program that is built; without one it is built here.
+    program: Option<PathBuf>,
+    /// Where the files go; without one into `target/dist-files`.
+    to: Option<PathBuf>,
+}
+
+impl Asked {
+    fn read(arguments: &[&str]) -> anyhow::Result<Self> {
+        let mut asked = Self::default();
+        for pair in arguments.chunks(2) {
+            match *pair {
+                ["--program", program] => asked.program = Some(PathBuf::from(program)),
+                ["--to", folder] => asked.to = Some(PathBuf::from(folder)),
+                _ => bail!("`cargo xtask dist` takes nothing but `--program <file>` and `--to <folder>`"),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// Builds the release, with Kafka, and packs it.
 pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
+    let asked = Asked::read(arguments)?;
     let host = host()?;
     // Without it the packages of all other systems would be listed as linked in.
     let for_host = vec!["--filter-platform".to_owned(), host.clone()];
-    let metadata = MetadataCommand::new().other_options(for_host).exec().context("cargo metadata failed")?;
+    let metadata = MetadataCommand::new()
+        .features(CargoOpt::SomeFeatures(vec![FEATURES.to_owned()]))
+        .other_options(for_host)
+        .exec()
+        .context("cargo metadata failed")?;
     let root = metadata.workspace_root.as_std_path();
     let target = metadata.target_directory.as_std_path();
-    let program = match *arguments {
-        [] => {
-            cargo("the release", &["build", "--locked", "--profile", "dist", "--package", "waypost"], &[])?;
-            target.join("dist/waypost")
-        }
-        ["--program", program] => PathBuf::from(program),
-        _ => bail!("`cargo xtask dist` takes nothing but `--program <file>`"),
+    let program = if let Some(program) = asked.program {
+        program
+    } else {
+        let build =
+            ["build", "--locked", "--profile", "dist", "--package", "waypost", "--features", FEATURES];
+        cargo("the release", &build, &[])?;
+        target.join("dist/waypost")
     };
     let linked = linked(&metadata)?;
 
     let name = format!("waypost-{}-{host}", linked.version());
-    let files = target.join("dist-files");
+    let files = asked.to.unwrap_or_else(|| target.join("dist-files"));
     let tree = files.join(&name);
     if tree.exists() {
         fs::remove_dir_all(&tree).with_context(|| format!("removing {}", tree.display()))?;
@@ -73,14 +106,22 @@ pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
         .context("copying the bill of materials")?;
     write(&files.join("SHA256SUMS"), &check_sums(&[&tarball, &bill])?)?;
 
+    if validation::check(&bill, &target.join("deploy-tools"))? {
+        say("dist: the bill of materials follows CycloneDX 1.5, and a broken one was refused\n");
+    } else {
+        say("LEFT OUT: the bill of materials was not checked, as the library of CycloneDX cannot be had\n");
+    }
     let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
+    let binary = fs::read(&program).context("reading the binary")?;
+    let glibc = format!("glibc {} or newer", needs::glibc(&binary).unwrap_or("of no version"));
+    let libraries = needs::libraries(&binary).into_iter().map(str::to_owned);
     say(&format!(
-        "dist: {}: {} KiB, {} KiB unpacked binary, {} packages linked in; needs glibc {} or newer\n",
+        "dist: {}: {} KiB, {} KiB unpacked binary, {} packages linked in; needs {}\n",
         tarball.display(),
         size(&tarball) / 1024,
         size(&program) / 1024,
         linked.packages.len(),
-        glibc::needed(&fs::read(&program).context("reading the binary")?).unwrap_or("of no version"),
+        [glibc].into_iter().chain(libraries).collect::<Vec<_>>().join(", "),
     ));
     Ok(())
 }
@@ -197,6 +238,14 @@ mod tests {
             fs::read(tarball).unwrap()
         };
         assert!(packed("one") == packed("two"), "they differ");
+    }
+
+    #[test]
+    fn arguments_come_in_pairs() {
+        let asked = Asked::read(&["--to", "there", "--program", "this"]).unwrap();
+        assert_eq!(asked, Asked { program: Some("this".into()), to: Some("there".into()) });
+        assert_eq!(Asked::read(&[]).unwrap(), Asked::default());
+        assert!(Asked::read(&["--program"]).is_err() && Asked::read(&["--fast", "yes"]).is_err());
     }
 
     #[test]

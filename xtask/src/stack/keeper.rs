@@ -40,7 +40,7 @@ impl State {
 
     /// Whether any of what shows telemetry is up.
     pub(super) fn shows_telemetry(&self) -> bool {
-        let names = ["TEST_ZIPKIN_URL", "TEST_COLLECTOR_URL", "TEST_PROMETHEUS_URL"];
+        let names = ["TEST_ZIPKIN_URL", "TEST_COLLECTOR_URL", "TEST_PROMETHEUS_URL", "TEST_JAEGER_URL"];
         self.variables.iter().any(|(name, _)| names.contains(&name.as_str()))
     }
 

@@ -28,8 +28,8 @@ cargo xtask stack <command>
   up [--observability]
                   start PostgreSQL, Redis, Kafka and etcd on free ports of 127.0.0.1 and print the settings to use; the servers that
                   are up already are left as they are. For a shell: eval \"$(cargo xtask stack up)\"
-                  --observability: Zipkin, an OpenTelemetry Collector and Prometheus as well (they need Java, Go and some minutes the
-                  first time)
+                  --observability: Zipkin, an OpenTelemetry Collector, Prometheus and Jaeger as well (they need Java, Go and some minutes
+                  the first time)
   run [--observability] <command>
                   run a command with those settings, on the servers that are up, else on its own, which end with it
   status          print what is up, and what has ended

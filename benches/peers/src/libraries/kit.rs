@@ -45,7 +45,7 @@ impl Library for OwnApi {
             .kind(SpanKind::Server)
             .attr("http.request.method", "POST")
             .attr("http.route", "/orders/{id}")
-            .attr("url.path", order.path.clone())
+            .attr_str("url.path", &order.path)
             .attr("url.scheme", "http")
             .attr("server.address", "shop.example")
             .attr("server.port", 8080)
@@ -71,7 +71,7 @@ impl Library for OwnApi {
 
 async fn place(order: &Order) -> Result<(), std::io::Error> {
     span("place-order")
-        .attr("order.id", order.id.clone())
+        .attr_str("order.id", &order.id)
         .attr("order.items", order.items)
         .attr("order.express", order.is_express)
         .run(async {

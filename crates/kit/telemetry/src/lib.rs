@@ -11,9 +11,10 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
+//! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
 //! | settings | [`Settings`], [`config`] |
 //! | what was sent and dropped | [`Telemetry::ledger`], [`Ledger`] |
 //! | tests | [`testing`] |
@@ -75,9 +76,11 @@ pub mod testing;
 pub use opentelemetry;
 
 pub use crate::base::{attributes, config, redact};
-pub use crate::core::{baggage, init, span, tenant};
+pub use crate::core::{baggage, init, sampling, span, tenant};
 #[cfg(feature = "tracing")]
 pub use crate::edges::bridge;
+#[cfg(feature = "cache")]
+pub use crate::edges::cache;
 #[cfg(feature = "grpc")]
 pub use crate::edges::grpc;
 #[cfg(feature = "http")]
@@ -103,9 +106,10 @@ pub use crate::base::error::ErrorType;
 pub use crate::base::finished::{FinishedEvent, FinishedLink, FinishedLog, FinishedSpan};
 pub use crate::base::ledger::{
     DropReason, ExporterLedger, FlushReport, Ledger, ParentOrigin, SamplingResult, ShutdownReport,
-    SignalLedger, SpanStarts,
+    SignalLedger, SpanStarts, TailLedger,
 };
 pub use crate::base::value::IntoValue;
+pub use crate::core::export::TailGroup;
 pub use crate::core::handle::Telemetry;
 pub use crate::core::init::{Builder, InitError, init};
 pub use crate::core::record::record_error;
@@ -141,6 +145,10 @@ pub mod propagation {
 /// Pages to read: the settings of the environment, the way from other crates, what to do when a span is missing.
 #[cfg(doc)]
 pub mod guide {
+    #[cfg(feature = "moka")]
+    #[doc = include_str!("../docs/caches.md")]
+    pub mod caches {}
+
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
 
@@ -151,9 +159,18 @@ pub mod guide {
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
 
+    #[doc = include_str!("../docs/outputs.md")]
+    pub mod outputs {}
+
+    #[doc = include_str!("../docs/propagation.md")]
+    pub mod propagation {}
+
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/redis.md")]
     pub mod redis {}
+
+    #[doc = include_str!("../docs/sampling.md")]
+    pub mod sampling {}
 
     #[cfg(feature = "sqlx")]
     #[doc = include_str!("../docs/sqlx.md")]

@@ -1,7 +1,7 @@
 //! What an operator can set.
 
-use crate::domain::ReviewTimes;
-use waypost_resilience::grpc::check_address;
+use crate::{domain::ReviewTimes, provider::connect};
+use std::path::PathBuf;
 use waypost_service::GrpcLimits;
 use waypost_settings::{ByteSize, Complaint, Duration, settings};
 
@@ -25,8 +25,11 @@ settings! {
 settings! {
     /// How the payment provider is reached.
     pub struct ProviderConfig {
-        /// Where it is, as `http://host:port`.
+        /// Where it is: `http://host:port`, or `https://host:port`, when its certificate has to be for that host.
         pub url: String = "http://127.0.0.1:9095".to_owned(),
+        /// A file with the certificates (PEM) of the authorities that are trusted for `https://`, instead of the system's. Read
+        /// at the start.
+        pub ca_file: Option<PathBuf> = None,
         /// Longest wait for one answer; less when the caller's deadline is nearer.
         pub timeout: Duration = Duration::from_secs(2),
         /// Longest wait for a connection.
@@ -45,8 +48,14 @@ settings! {
 impl ProviderConfig {
     /// Rules that the types cannot state. To be asked before anything is bound.
     pub fn check(&self) -> Vec<Complaint> {
-        let unusable = check_address(&self.url).err();
-        unusable.map(|error| Complaint::new("url", error.to_string())).into_iter().collect()
+        let mut complaints = Vec::new();
+        if connect::address(&self.url).is_none() {
+            let what = format!("{:?} is not http://host:port or https://host:port", self.url);
+            complaints.push(Complaint::new("url", what));
+        } else if self.ca_file.is_some() && !connect::is_secured(&self.url) {
+            complaints.push(Complaint::new("ca_file", "is for an https:// address, which `url` is not"));
+        }
+        complaints
     }
 }
 

@@ -27,8 +27,11 @@ pub enum Error {
     #[error("the payment database failed")]
     Store(#[from] waypost_durable::Error),
     /// The configured address of the provider is no URL.
-    #[error("payment.provider.url is not an http:// URL: {0:?}")]
+    #[error("payment.provider.url is not http://host:port or https://host:port: {0:?}")]
     ProviderUrl(String),
+    /// The provider cannot be called over TLS as it is configured.
+    #[error("TLS to the payment provider: {0}")]
+    ProviderTls(String),
 }
 
 impl Error {
@@ -43,7 +46,7 @@ impl Error {
                 ErrorCode::PaymentUnknown
             }
             Error::Store(error) => error.code(),
-            Error::ProviderUrl(_) => ErrorCode::Internal,
+            Error::ProviderUrl(_) | Error::ProviderTls(_) => ErrorCode::Internal,
         }
     }
 }
@@ -54,7 +57,7 @@ impl ErrorType for Error {
             Error::OutcomeUnknown(error) => error.error_type(),
             Error::Contradiction(_) => Cow::Borrowed("provider_contradiction"),
             Error::Store(error) => error.error_type(),
-            Error::Refused(_) | Error::Unsettled | Error::ProviderUrl(_) => {
+            Error::Refused(_) | Error::Unsettled | Error::ProviderUrl(_) | Error::ProviderTls(_) => {
                 Cow::Borrowed(self.code().as_str())
             }
         }
@@ -70,7 +73,7 @@ impl ErrorType for Error {
             Error::OutcomeUnknown(error) => error.class(),
             Error::Store(error) => error.class(),
             Error::Unsettled | Error::Contradiction(_) => ErrorClass::Dependency,
-            Error::ProviderUrl(_) => ErrorClass::Internal,
+            Error::ProviderUrl(_) | Error::ProviderTls(_) => ErrorClass::Internal,
         }
     }
 }

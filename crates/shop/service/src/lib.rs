@@ -19,6 +19,7 @@ mod bind;
 mod callers;
 mod data;
 mod drain;
+mod filesystem;
 mod grpc;
 mod holder;
 mod limits;
@@ -41,6 +42,7 @@ pub use crate::{
     callers::Callers,
     data::{DataDir, DataDirError},
     drain::{Drain, DrainTrigger},
+    filesystem::observe_filesystem,
     grpc::{GrpcLimits, grpc_app, grpc_app_favouring},
     limits::Limits,
     network::{Network, NoNetwork, one_holder},

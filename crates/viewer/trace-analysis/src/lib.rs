@@ -1,8 +1,9 @@
-//! What a trace says about time: a repaired tree, the critical path, where the time went, and what could overlap.
+//! What a trace says about time: a repaired tree, the critical path, where the time went, what could overlap, how long it would
+//! take if parts of it took less, and findings: what is worth changing, each with its evidence.
 //!
 //! Pure, deterministic and iterative: no input, however deep, wide, cyclic or wrong, makes it recurse, panic or take more
-//! than O(n log n), and the order of the input never changes the result. For the trace page; later for findings,
-//! comparisons and alerts, which add up the same segments.
+//! than O(n log n), and the order of the input never changes the result. For the trace page, findings and
+//! everything that adds up segments over many traces.
 //!
 //! Invariants:
 //! - Every node of the trace is in the [`Tree`] once.
@@ -13,21 +14,32 @@
 //! of `<`, integer nanoseconds, and clipping to the parent. A span that ended before it began counts as one of no
 //! duration at its start, everywhere.
 //!
-//! Left out: anything that needs more than one trace (baselines, anomalies), and anything that needs attributes.
+//! Attributes are read in one place, [`Facts`]. Left out: anything that needs more than one trace (baselines, anomalies).
 
+mod aggregate;
+mod compare;
 mod completeness;
+mod facts;
+mod findings;
 mod overlap;
 mod parents;
 mod parts;
 mod path;
+mod projection;
 mod skew;
+mod statement;
 mod timing;
 mod tree;
 
+pub use aggregate::{Aggregate, Common, Edge, Flame, FlameNode, Place, Recurring, Sample, WhatIf, quantile};
+pub use compare::{Line, MAX_IN_ORDER, Side, compared, shape};
 pub use completeness::{Completeness, completeness, is_complete};
+pub use facts::Facts;
+pub use findings::{Finding, FindingKind, findings};
 pub use overlap::Overlap;
 pub use parts::{Category, Part};
 pub use path::{CriticalPath, Segment};
+pub use projection::{Change, Projection, Share};
 pub use tree::{Repair, Row, Tree};
 
 /// A node's place in the slice that the tree was made from.

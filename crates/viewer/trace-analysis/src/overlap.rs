@@ -47,7 +47,7 @@ fn group(wait: &Wait, calls: &[bool], timings: &[Timing]) -> Option<Overlap> {
 }
 
 /// For each of the main root's rows, whether a call is made in it.
-fn rows_with_calls(nodes: &[Node], tree: &Tree, timings: &[Timing]) -> Vec<bool> {
+pub(crate) fn rows_with_calls(nodes: &[Node], tree: &Tree, timings: &[Timing]) -> Vec<bool> {
     let mut calls = vec![false; timings.len()];
     for (place, timing) in timings.iter().enumerate().rev() {
         let row = tree.rows[place];

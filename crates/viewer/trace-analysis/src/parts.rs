@@ -43,7 +43,7 @@ pub(crate) fn of(nodes: &[Node], tree: &Tree, segments: &[Segment]) -> Vec<Part>
     parts
 }
 
-fn category(nodes: &[Node], tree: &Tree, row: u32) -> Category {
+pub(crate) fn category(nodes: &[Node], tree: &Tree, row: u32) -> Category {
     let kind = |row: u32| nodes[tree.rows[row as usize].node as usize].kind;
     match kind(row) {
         Kind::Client if tree.children(row).any(|child| kind(child) == Kind::Server) => Category::Network,

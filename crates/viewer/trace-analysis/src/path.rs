@@ -87,7 +87,7 @@ impl Visit {
     }
 }
 
-fn walk(tree: &Tree, timings: &[Timing], root: u32) -> (Vec<Segment>, Vec<Wait>) {
+pub(crate) fn walk(tree: &Tree, timings: &[Timing], root: u32) -> (Vec<Segment>, Vec<Wait>) {
     let mut segments = Vec::new();
     let mut waits = Vec::new();
     let mut own_time = |row: u32, start: u64, end: u64| {

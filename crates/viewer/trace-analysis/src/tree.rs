@@ -90,6 +90,14 @@ impl Tree {
         let first = Some(row + 1).filter(|&child| child < end);
         std::iter::successors(first, move |&child| Some(child + below(child) + 1).filter(|&next| next < end))
     }
+
+    /// The rows after a row that have the same parent, in order.
+    pub(crate) fn siblings_after(&self, row: u32) -> impl Iterator<Item = u32> + '_ {
+        let below = |row: u32| self.rows[row as usize].descendants;
+        let end = self.rows[row as usize].parent.map_or(0, |parent| parent + below(parent) + 1);
+        let next = move |row: u32| Some(row + below(row) + 1).filter(|&next| next < end);
+        std::iter::successors(next(row), move |&sibling| next(sibling))
+    }
 }
 
 /// The nodes' indexes by start, then span id, then everything else, so that only equal nodes are interchangeable.

@@ -33,7 +33,6 @@ mod body;
 mod compression;
 mod cors;
 mod decode;
-mod footprint;
 mod grpc;
 mod http;
 mod messages;
@@ -117,7 +116,7 @@ impl Intake {
     pub async fn take(&self, batch: Batch) -> Result<Receipt, Refused> {
         let intake = self.clone();
         let held = intake.shared.memory.part();
-        let wire = footprint::of_wire(&batch);
+        let wire = batch.wire_len();
         finished(waypost_telemetry::spawn(async move { intake.admit(batch, held, wire).await })).await
     }
 
@@ -140,7 +139,7 @@ impl Intake {
     /// itself takes and `more` bytes are added.
     async fn admit(&self, batch: Batch, mut held: Reservation, more: usize) -> Result<Receipt, Refused> {
         let Shared { store, observer, refusals, .. } = &*self.shared;
-        if !held.grow(footprint::of(&batch).saturating_add(more)) {
+        if !held.grow(batch.footprint().saturating_add(more)) {
             refusals.overloaded(&batch);
             return Err(Refused::Overloaded);
         }

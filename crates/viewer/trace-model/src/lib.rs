@@ -13,6 +13,7 @@
 
 mod admission;
 mod batch;
+mod footprint;
 mod ids;
 mod json;
 pub mod limits;

@@ -26,9 +26,11 @@ mod search;
 mod trace_id;
 mod zipkin;
 
+pub use prometheus::Sample;
 pub use reads::{Reads, Unread};
 
 use axum::Router;
+use std::sync::Arc;
 
 /// Jaeger's HTTP API as Jaeger UI and Grafana use it (`/api/...`), and api_v3 (`/api/v3/...`).
 ///
@@ -42,7 +44,7 @@ pub fn zipkin(reads: Reads) -> Router {
     zipkin::router(reads)
 }
 
-/// Counters of spans and of calls between services, as Prometheus scrapes them (`/metrics`).
-pub fn prometheus(reads: Reads) -> Router {
-    prometheus::router(reads)
+/// Counters of spans and of calls between services, and what `samples` answers, as Prometheus scrapes them (`/metrics`).
+pub fn prometheus(reads: Reads, samples: impl Fn() -> Vec<Sample> + Send + Sync + 'static) -> Router {
+    prometheus::router(reads, Arc::new(samples))
 }

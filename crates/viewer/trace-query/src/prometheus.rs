@@ -16,7 +16,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, header};
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 use waypost_trace_model::{Kind, TraceId};
 use waypost_trace_statistics::{EdgeTotals, OperationTotals, Peer, PeerKind, Totals};
 
@@ -45,11 +45,29 @@ const BOUNDS: [(&str, u64); 13] = [
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(crate) fn router(reads: Reads) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(reads)
+/// A number that is no span's, for the same document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The name of its family; samples of one family stand together.
+    pub family: &'static str,
+    /// Whether it only grows, which adds `_total` to its name.
+    pub is_counter: bool,
+    /// What the family counts.
+    pub help: &'static str,
+    /// Names and values of its labels, at least one.
+    pub labels: Vec<(&'static str, String)>,
+    /// The number.
+    pub value: u64,
 }
 
-async fn metrics(State(reads): State<Reads>, headers: HeaderMap) -> Response {
+/// Where the samples come from.
+pub(crate) type Samples = Arc<dyn Fn() -> Vec<Sample> + Send + Sync>;
+
+pub(crate) fn router(reads: Reads, samples: Samples) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state((reads, samples))
+}
+
+async fn metrics(State((reads, samples)): State<(Reads, Samples)>, headers: HeaderMap) -> Response {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let is_open = accepted.into_iter().any(|value| value.contains("application/openmetrics-text"));
     let written = reads.ask(move |store| {
@@ -57,7 +75,7 @@ async fn metrics(State(reads): State<Reads>, headers: HeaderMap) -> Response {
         let statistics = store.statistics();
         let operations = statistics.operation_totals(&bounds, MAX_OPERATIONS);
         let edges = statistics.edge_totals(&bounds, MAX_EDGES);
-        Ok(Text { written: String::new(), is_open }.all(&operations, edges))
+        Ok(Text { written: String::new(), is_open }.all(&operations, edges, &samples()))
     });
     let content_type = if is_open { OPEN_METRICS } else { TEXT };
     match written.await {
@@ -99,7 +117,7 @@ impl Labels {
 }
 
 impl Text {
-    fn all(mut self, operations: &[OperationTotals], edges: Vec<EdgeTotals>) -> String {
+    fn all(mut self, operations: &[OperationTotals], edges: Vec<EdgeTotals>, samples: &[Sample]) -> String {
         let operations: Vec<(Labels, &Totals)> =
             operations.iter().map(|operation| (of_operation(operation), &operation.totals)).collect();
         self.family("traces_spanmetrics_calls", "counter", "Spans, by whether they failed.");
@@ -139,10 +157,25 @@ impl Text {
         for (labels, totals) in &edges {
             self.histogram("traces_service_graph_request_server_seconds", labels, totals);
         }
+        self.samples(samples);
         if self.is_open {
             self.written.push_str("# EOF\n");
         }
         self.written
+    }
+
+    fn samples(&mut self, samples: &[Sample]) {
+        let mut before = "";
+        for Sample { family, is_counter, help, labels, value } in samples {
+            if *family != before {
+                self.family(family, if *is_counter { "counter" } else { "gauge" }, help);
+                before = family;
+            }
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let suffix = if *is_counter { "_total" } else { "" };
+            self.count(&format!("{family}{suffix}"), &Labels::new(&labels), *value, None);
+        }
     }
 
     /// The head of a family. The older format names a counter as its line.

@@ -5,6 +5,7 @@
 use crate::{
     AttributeScope, Bounds, Deployment, Examples, OTHER, PeerKind, RestoreError,
     deployments::Deployments,
+    hours::Hour,
     names::{SCOPES, Values},
     pending::{By, Callee, Caller, Half, Key, Pending, Way},
     series::{Bucket, Call, Level, Series},
@@ -15,7 +16,7 @@ use crate::{
 use waypost_trace_model::{Kind, TraceId};
 
 /// Of this form. Another form is not read: figures begin anew.
-const MAGIC: &[u8] = b"WPST2";
+const MAGIC: &[u8] = b"WPST3";
 const PEER_KINDS: [PeerKind; 6] = [
     PeerKind::Service,
     PeerKind::Caller,
@@ -91,6 +92,7 @@ fn restore_figures(state: &mut State, number: usize, is_entries: bool, series: &
         (Figures::Roots(known), false) | (Figures::Entries(known), true) => {
             series.buckets().for_each(|(level, bucket)| known.insert(level, bucket));
             known.add_past(series.past());
+            series.past_hours().iter().for_each(|hour| known.add_past_hour(&hour));
         }
     }
 }
@@ -119,6 +121,13 @@ fn read_deployments(from: &mut Reader<'_>, state: &mut State, number: usize) -> 
 
 fn write_series(to: &mut Writer, series: &Series) {
     write_bucket(to, series.past());
+    to.count(series.past_hours().iter().count());
+    for hour in series.past_hours().iter() {
+        let Hour { start, calls, errors, p50, p95, p99 } = hour;
+        for number in [start, calls, errors, p50, p95, p99] {
+            to.number(number);
+        }
+    }
     to.count(series.buckets().count());
     for (level, bucket) in series.buckets() {
         to.number(level as u64);
@@ -153,6 +162,11 @@ fn write_sketch(to: &mut Writer, sketch: &Sketch) {
 
 fn read_series(from: &mut Reader<'_>, series: &mut Series) -> Result<(), RestoreError> {
     series.add_past(&read_bucket(from)?);
+    for _ in 0..from.count()? {
+        let (start, calls, errors) = (from.number()?, from.number()?, from.number()?);
+        let (p50, p95, p99) = (from.number()?, from.number()?, from.number()?);
+        series.add_past_hour(&Hour { start, calls, errors, p50, p95, p99 });
+    }
     for _ in 0..from.count()? {
         let level = match from.number()? {
             0 => Level::Minutes,

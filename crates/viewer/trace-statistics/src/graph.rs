@@ -181,6 +181,13 @@ impl Graph {
         decided.into_iter().chain(overdue.map(|(_, _, series)| Cow::Owned(series))).collect()
     }
 
+    /// Edges with at least so many calls in the window that are decided.
+    pub(crate) fn busy(&self, window: &Range<u64>, min_calls: u64) -> Vec<(Peer, Peer)> {
+        let peer = |number: u32| self.peers.get(number as usize).cloned();
+        let busy = self.edges.iter().filter(|(_, series)| series.calls(window) >= min_calls);
+        busy.filter_map(|((from, to), _)| Some((peer(*from)?, peer(*to)?))).collect()
+    }
+
     fn overdue(&self, window: &Range<u64>) -> Vec<(Peer, Peer, Series)> {
         let mut hosts: BTreeMap<(u32, &str), Series> = BTreeMap::new();
         let mut overdue: Vec<&Caller> = self.pending.overdue(window.end).collect();

@@ -15,6 +15,7 @@
 mod checkpoint;
 mod deployments;
 mod graph;
+mod hours;
 mod names;
 mod peer;
 mod pending;
@@ -24,9 +25,11 @@ mod sketch;
 mod state;
 mod steps;
 mod totals;
+mod windows;
 mod wire;
 
 pub use deployments::Deployment;
+pub use hours::Hour;
 pub use steps::{LatencyCount, MAX_STEPS, Step, Steps, StepsError, Subject, latency_bound};
 pub use totals::{EdgeTotals, OperationTotals, Totals};
 

@@ -1,10 +1,15 @@
 //! Calls, errors and latencies of one thing over time: minutes for an hour, ten minutes for six hours, then hours for a
-//! day, then days for a week; and everything that ever came, for counters.
+//! day, then days for a week; and everything that ever came, for counters. Of hours that became part of a day their
+//! counts and percentiles stay, for comparing an hour with the same hour of earlier days.
 //!
 //! Invariant: at most [`MINUTES`] + [`TENS`] + [`HOURS`] + [`DAYS`] buckets, whatever the clock does. A bucket knows from
 //! when to when it has counted, so a window never includes a coarse bucket that ended before it.
 
-use crate::{Examples, Red, sketch::Sketch};
+use crate::{
+    Examples, Red,
+    hours::{Hour, PastHours},
+    sketch::Sketch,
+};
 use std::{collections::VecDeque, ops::Range};
 use waypost_trace_model::TraceId;
 
@@ -51,6 +56,8 @@ pub(crate) struct Series {
     tens: VecDeque<Bucket>,
     hours: VecDeque<Bucket>,
     days: VecDeque<Bucket>,
+    /// Of the hours that are in the days.
+    past_hours: PastHours,
     /// Everything that is no longer in the minutes, forgotten days included: a counter never goes back.
     past: Bucket,
 }
@@ -115,6 +122,12 @@ impl Bucket {
         self.start < window.end && self.end > window.start
     }
 
+    /// What stays of an hour.
+    fn digest(&self) -> Hour {
+        let [p50, p95, p99] = self.sketch.percentiles([50, 95, 99]);
+        Hour { start: self.start / HOUR * HOUR, calls: self.calls, errors: self.errors, p50, p95, p99 }
+    }
+
     /// As the world sees it.
     pub(crate) fn red(&self) -> Red {
         let [p50, p95, p99] = self.sketch.percentiles([50, 95, 99]);
@@ -150,7 +163,9 @@ impl Series {
         let leave = |minute: &Bucket| past.merge(minute);
         roll_up(&mut self.minutes, (&mut self.tens, TEN_MINUTES), ages(HOUR, MINUTE), MINUTES, leave);
         roll_up(&mut self.tens, (&mut self.hours, HOUR), ages(6 * HOUR, TEN_MINUTES), TENS, |_| {});
-        roll_up(&mut self.hours, (&mut self.days, DAY), ages(DAY, HOUR), HOURS, |_| {});
+        let past_hours = &mut self.past_hours;
+        let digest = |hour: &Bucket| past_hours.push(&hour.digest());
+        roll_up(&mut self.hours, (&mut self.days, DAY), ages(DAY, HOUR), HOURS, digest);
         let oldest = now.saturating_sub(7 * DAY);
         while self.days.front().is_some_and(|day| day.end <= oldest) || self.days.len() > DAYS {
             self.days.pop_front();
@@ -163,6 +178,27 @@ impl Series {
         let touched = self.buckets().map(|(_, bucket)| bucket).filter(|bucket| bucket.touches(window));
         touched.for_each(|bucket| sum.merge(bucket));
         sum
+    }
+
+    /// Calls of the buckets that the window touches.
+    pub(crate) fn calls(&self, window: &Range<u64>) -> u64 {
+        let touched = self.buckets().map(|(_, bucket)| bucket).filter(|bucket| bucket.touches(window));
+        touched.map(|bucket| bucket.calls).sum()
+    }
+
+    /// The hour that began at this moment, a day or more ago.
+    pub(crate) fn hour(&self, start: u64) -> Option<Hour> {
+        let kept = self.hours.iter().find(|bucket| bucket.start / HOUR == start / HOUR);
+        kept.map(Bucket::digest).or_else(|| self.past_hours.get(start))
+    }
+
+    pub(crate) fn past_hours(&self) -> &PastHours {
+        &self.past_hours
+    }
+
+    /// Puts back an hour that became part of a day.
+    pub(crate) fn add_past_hour(&mut self, hour: &Hour) {
+        self.past_hours.push(hour);
     }
 
     /// Adds every bucket to that of `steps` in which it began; the first begins at `start`.

@@ -113,7 +113,8 @@ impl Sketch {
 /// The step of `u64::MAX`.
 const LAST: u16 = 1919;
 
-fn step(value: u64) -> u16 {
+/// The step that a value is in.
+pub(crate) fn step(value: u64) -> u16 {
     let step = if value < STEPS {
         value
     } else {
@@ -130,7 +131,8 @@ pub(crate) fn low(step: u16) -> u64 {
     if step < STEPS { step } else { (STEPS + step % STEPS) << (step / STEPS - 1) }
 }
 
-fn middle(step: u16) -> u64 {
+/// The value that stands for a step.
+pub(crate) fn middle(step: u16) -> u64 {
     let width = u64::from(step)
         .checked_div(STEPS)
         .and_then(|octave| octave.checked_sub(1))

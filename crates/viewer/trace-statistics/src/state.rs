@@ -61,6 +61,10 @@ pub(crate) struct Operation {
 }
 
 impl Figures {
+    pub(crate) fn is_of_entries(&self) -> bool {
+        matches!(self, Figures::Entries(_))
+    }
+
     pub(crate) fn series(&self) -> &Series {
         match self {
             Figures::Roots(series) | Figures::Entries(series) => series,

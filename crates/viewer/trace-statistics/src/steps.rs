@@ -16,7 +16,7 @@ pub const MAX_STEPS: u64 = 1_500;
 const KEPT: [(u64, u64); 4] = [(HOUR, MINUTE), (6 * HOUR, TEN_MINUTES), (DAY, HOUR), (u64::MAX, DAY)];
 
 /// What a series is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// A service, as [`ServiceFigures`](crate::ServiceFigures) measures it.
     Service(Text),
@@ -67,7 +67,7 @@ pub enum StepsError {
 pub struct Step {
     /// When it begins, in nanoseconds since 1970. It ends where the next begins.
     pub start: u64,
-    sum: Bucket,
+    pub(crate) sum: Bucket,
 }
 
 /// Calls whose latency lies between two bounds.
@@ -165,6 +165,19 @@ impl Step {
         self.sum.sketch.quantile(part)
     }
 
+    /// Calls that took at most this long (in nanoseconds, told from it within 2 %), failed or not.
+    pub fn within(&self, limit: u64) -> u64 {
+        self.sum.sketch.up_to(limit)
+    }
+
+    /// Calls that did not fail and, when there is a limit (in nanoseconds), took at most this long.
+    pub fn good(&self, limit: Option<u64>) -> u64 {
+        match limit {
+            None => self.sum.calls.saturating_sub(self.sum.errors),
+            Some(limit) => self.sum.sketch.up_to(limit).saturating_sub(self.sum.failed.up_to(limit)),
+        }
+    }
+
     /// How satisfied callers were, from 0 to 1 (Apdex 1.1): calls of at most the target (in nanoseconds) count whole,
     /// those of at most four times that count half, slower ones and those that failed not at all. A latency is told
     /// from the target within 2 %. `None` without calls.
@@ -222,6 +235,13 @@ impl State {
             is_known = true;
             series.add_to(&mut sums, steps.start, steps.width);
         };
+        self.each_series(subject, &(steps.start..steps.until), &mut add);
+        let starts = (0..).map(|place: u64| steps.start.saturating_add(steps.width.saturating_mul(place)));
+        is_known.then(|| starts.zip(sums).map(|(start, sum)| Step { start, sum }).collect())
+    }
+
+    /// Hands on every series that a subject's figures are made of.
+    pub(crate) fn each_series(&self, subject: &Subject, window: &Range<u64>, add: &mut dyn FnMut(&Series)) {
         match subject {
             Subject::Service(service) => self.service_series(service).into_iter().for_each(add),
             Subject::Operations { service, name, kinds } => self
@@ -230,14 +250,9 @@ impl State {
                 .filter(|operation| kinds.is_empty() || kinds.contains(&operation.kind))
                 .for_each(|operation| add(&operation.series)),
             Subject::Edge { from, to } => {
-                self.graph
-                    .of_edge(from, to, &(steps.start..steps.until))
-                    .iter()
-                    .for_each(|series| add(series));
+                self.graph.of_edge(from, to, window).iter().for_each(|series| add(series));
             }
         }
-        let starts = (0..).map(|place: u64| steps.start.saturating_add(steps.width.saturating_mul(place)));
-        is_known.then(|| starts.zip(sums).map(|(start, sum)| Step { start, sum }).collect())
     }
 }
 

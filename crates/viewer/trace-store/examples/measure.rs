@@ -185,7 +185,7 @@ fn main() {
     let resources: Vec<Arc<Resource>> = SERVICES.iter().map(|service| resource(service)).collect();
     let scope = Arc::new(Scope { name: "waypost".into(), version: "0.1.0".into(), ..Scope::default() });
 
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let begin = 1_790_000_000_000_000_000_u64;
     let (mut sent, mut number, mut wire_bytes, mut retries) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut asked: Vec<TraceId> = Vec::new();

@@ -13,6 +13,7 @@ pub(crate) struct SpanCheck<'a> {
     pub(crate) filter: &'a SpanFilter,
     pub(crate) attributes: Vec<AttributeCheck<'a>>,
     pub(crate) text: Option<Needle>,
+    pub(crate) excluded: Vec<SpanCheck<'a>>,
 }
 
 /// One condition on an attribute, made ready.
@@ -37,7 +38,12 @@ impl<'a> SpanCheck<'a> {
     pub(crate) fn new(filter: &'a SpanFilter) -> SpanCheck<'a> {
         let attributes =
             filter.attributes.iter().map(|filter| AttributeCheck { filter, check: Check::new(&filter.test) });
-        SpanCheck { filter, attributes: attributes.collect(), text: filter.text.as_deref().map(Needle::new) }
+        SpanCheck {
+            filter,
+            attributes: attributes.collect(),
+            text: filter.text.as_deref().map(Needle::new),
+            excluded: filter.excluded.iter().map(SpanCheck::new).collect(),
+        }
     }
 
     /// Whether the span meets the filter.
@@ -52,6 +58,7 @@ impl<'a> SpanCheck<'a> {
             && self.attributes.iter().all(|attribute| attribute.holds(span))
             && self.text.as_ref().is_none_or(|text| span_has_text(span, text))
             && filter.linked_trace.is_none_or(|trace| span.links.iter().any(|link| link.trace_id == trace))
+            && !self.excluded.iter().any(|excluded| excluded.holds(span))
     }
 }
 

@@ -43,7 +43,8 @@ pub trait TraceStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a batch, and counts what it says was refused. Resolves when both are durable.
     ///
     /// The store may refuse spans itself (a trace that is full, a request that it already has); the receipt says so.
-    /// Dropping the future does not take the batch back.
+    /// Dropping the future does not take the batch back, unless it still waits for room in memory, which is a moment at
+    /// most: a store that has none by then refuses the batch. Poll it in a tokio runtime with a timer.
     ///
     /// Everything that takes long on the processor (encoding, digests, packing: tenths of a second for a batch of tens
     /// of megabytes) is done in this call, on the caller's thread, before the future is returned; the future only waits
@@ -123,9 +124,19 @@ pub enum AppendError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The disk failed, or a file is damaged.
+    /// The disk failed.
     #[error("cannot read from the store: {0}")]
     Failed(String),
+    /// A block is damaged. It was set aside: the same question is answered without it.
+    #[error("{what}; it was set aside: ask again")]
+    Damaged {
+        /// The number of its file.
+        file: u64,
+        /// Its number in the file.
+        block: u32,
+        /// Where it is and what is wrong.
+        what: String,
+    },
     /// The cursor is not one that this store gave out.
     #[error("the cursor is not valid; begin again without one")]
     InvalidCursor,

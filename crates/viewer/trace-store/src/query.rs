@@ -61,6 +61,8 @@ pub struct SpanFilter {
     /// A link of it points to a span of this trace. Asked for the links that lead back to a trace; the store answers it
     /// from an index of the traces that links name, as it does for trace ids.
     pub linked_trace: Option<TraceId>,
+    /// Filters of which it meets none.
+    pub excluded: Vec<SpanFilter>,
 }
 
 impl Default for SpanFilter {
@@ -75,6 +77,7 @@ impl Default for SpanFilter {
             attributes: Vec::new(),
             text: None,
             linked_trace: None,
+            excluded: Vec::new(),
         }
     }
 }

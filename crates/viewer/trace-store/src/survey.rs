@@ -55,6 +55,29 @@ pub enum Field {
     Attribute(Option<AttributeScope>, Text),
 }
 
+impl Field {
+    /// What a span has of it, in its display form.
+    pub fn value<'a>(&self, span: &'a Span) -> Option<Cow<'a, str>> {
+        match self {
+            Field::Service => Some(Cow::Borrowed(span.service())),
+            Field::Operation => Some(Cow::Borrowed(&span.name)),
+            Field::Kind => Some(Cow::Borrowed(span.kind.name())),
+            Field::Status => Some(Cow::Borrowed(status_name(span.status.code))),
+            Field::StatusMessage => {
+                Some(Cow::Borrowed(&*span.status.message)).filter(|text| !text.is_empty())
+            }
+            Field::Attribute(scope, key) => {
+                let of_span = if looks_at(*scope, AttributeScope::Span) {
+                    display(&span.attributes, key)
+                } else {
+                    None
+                };
+                of_span.or_else(|| of_resource(*scope, &span.resource, key))
+            }
+        }
+    }
+}
+
 /// Some spans. All lists but `fields` have one entry for each.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
@@ -186,7 +209,7 @@ fn column(field: &Field, spans: &[&Span], is_one_of_all: bool) -> Column {
     let mut builder = ColumnBuilder::new(field.clone(), spans.len());
     let mut keys: HashMap<Cow<'_, str>, u64> = HashMap::new();
     for (span, place) in spans.iter().zip(0..) {
-        let Some(value) = value_of(field, span) else { continue };
+        let Some(value) = field.value(span) else { continue };
         let next = keys.len() as u64;
         let text = Text::from(&*value);
         let key = *keys.entry(value).or_insert(next);
@@ -212,21 +235,6 @@ fn all_fields(spans: &[&Span]) -> Vec<Field> {
         }
     }
     fields
-}
-
-fn value_of<'a>(field: &Field, span: &'a Span) -> Option<Cow<'a, str>> {
-    match field {
-        Field::Service => Some(Cow::Borrowed(span.service())),
-        Field::Operation => Some(Cow::Borrowed(&span.name)),
-        Field::Kind => Some(Cow::Borrowed(span.kind.name())),
-        Field::Status => Some(Cow::Borrowed(status_name(span.status.code))),
-        Field::StatusMessage => Some(Cow::Borrowed(&*span.status.message)).filter(|text| !text.is_empty()),
-        Field::Attribute(scope, key) => {
-            let of_span =
-                if looks_at(*scope, AttributeScope::Span) { display(&span.attributes, key) } else { None };
-            of_span.or_else(|| of_resource(*scope, &span.resource, key))
-        }
-    }
 }
 
 /// Whether a field of this scope is looked for among these attributes.

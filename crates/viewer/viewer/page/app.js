@@ -1,6 +1,8 @@
 // @ts-check
 // The frame of the page: header, keys that hold everywhere, and which view stands at which address.
 
+import { choiceBar } from "./compare/choice.js";
+import { alertBadge } from "./alerts/badge.js";
 import { onUnauthorized } from "./kit/api.js";
 import { onHost } from "./kit/base.js";
 import { clear, h, icon, svg } from "./kit/dom.js";
@@ -18,6 +20,7 @@ const PLACES = [
   { href: "/services", label: "Services", key: "g v", fits: (path) => path.startsWith("/services") },
   { href: "/logs", label: "Logs", key: "g l", fits: (path) => path.startsWith("/logs") },
   { href: "/map", label: "Map", key: "g m", fits: (path) => path.startsWith("/map") },
+  { href: "/alerts", label: "Alerts", key: "g a", fits: (path) => path.startsWith("/alerts") },
   { href: "/status", label: "Status", key: "g u", fits: (path) => path.startsWith("/status") },
 ];
 
@@ -127,7 +130,7 @@ function mark() {
 
 const main = h("main", { id: "main", tabindex: "-1" });
 const { form, input } = goTo();
-const anchors = PLACES.map(({ href, label }) => link(href, label));
+const anchors = PLACES.map(({ href, label }) => link(href, label, href === "/alerts" ? alertBadge() : null));
 const help = h(
   "button",
   {
@@ -148,6 +151,7 @@ document.body.append(
     link("/", { class: "brand" }, mark(), "Waypost"),
     h("nav", { "aria-label": "Views" }, anchors),
     h("div", { class: "top-tools" }, form, themeButton(), help),
+    choiceBar().node,
   ),
   main,
 );
@@ -173,6 +177,14 @@ route(
   lazily(() => import("./trace/trace.js")),
 );
 route(
+  "/compare",
+  lazily(() => import("./compare/compare.js")),
+);
+route(
+  "/operation",
+  lazily(() => import("./operation/operation.js")),
+);
+route(
   "/services",
   lazily(() => import("./services/services.js")),
 );
@@ -187,6 +199,10 @@ route(
 route(
   "/map",
   lazily(() => import("./map/map.js")),
+);
+route(
+  "/alerts",
+  lazily(() => import("./alerts/alerts.js")),
 );
 route(
   "/status",

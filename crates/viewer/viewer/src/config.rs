@@ -1,5 +1,6 @@
 //! What can be set.
 
+use crate::alerts::AlertSettings;
 use serde::{Deserialize, Serialize};
 use waypost_settings::{ByteSize, Complaint, Duration, Secret, settings};
 use waypost_trace_intake as intake;
@@ -32,6 +33,8 @@ settings! {
         pub intake: intake::Settings = intake::Settings::default(),
         /// How much is answered at once.
         pub limits: AnswerLimits = AnswerLimits::default(),
+        /// Alerts, anomalies and pinned traces.
+        pub alerts: AlertSettings = AlertSettings::default(),
     }
 }
 
@@ -75,6 +78,9 @@ settings! {
         pub read_wait: Duration = Duration::from_secs(5),
         /// Time for one read; longer ones are answered 503.
         pub read_time: Duration = Duration::from_secs(30),
+        /// Bytes of large answers that are made and not read yet, together; one that does not fit beside the others is
+        /// answered 503. An answer that is larger than this has to be the only one.
+        pub unread: ByteSize = ByteSize::mib(128),
         /// Live tails at once.
         pub tails: usize = 64,
         /// Imports and exports at once.
@@ -112,11 +118,12 @@ impl Config {
             let reason = "must be at least 1MiB; with less, spans are dropped as they come";
             complaints.push(Complaint::new("store.budget", reason));
         }
+        complaints.extend(self.alerts.check().into_iter().map(|complaint| complaint.under("alerts")));
         complaints
     }
 
     /// What refuses every request when it is nothing, and whether it is.
-    fn must_be_something(&self) -> [(&'static str, bool); 14] {
+    fn must_be_something(&self) -> [(&'static str, bool); 15] {
         let Config { store, intake, limits, .. } = self;
         [
             ("store.head_spans", store.head_spans == 0),
@@ -129,6 +136,7 @@ impl Config {
             ("intake.limits.records", intake.limits.records == 0),
             ("limits.reads", limits.reads == 0),
             ("limits.read_time", limits.read_time.get().is_zero()),
+            ("limits.unread", limits.unread.get() == 0),
             ("limits.tails", limits.tails == 0),
             ("limits.transfers", limits.transfers == 0),
             ("limits.import_size", limits.import_size.get() == 0),

@@ -16,6 +16,13 @@ pub enum Error {
         #[source]
         source: OpenError,
     },
+    /// The copies of pinned traces cannot be read.
+    #[error("cannot open the folder of pinned traces")]
+    Pins {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The operating system gives no random bytes.
     #[error("cannot make a token for the viewer")]
     RandomToken {
@@ -33,6 +40,10 @@ impl Error {
 
     /// Whether the store's files are to blame, for what they are or may not become.
     pub fn is_of_files(&self) -> bool {
-        matches!(self, Error::Store { source, .. } if !matches!(source, OpenError::Thread(_)))
+        match self {
+            Error::Store { source, .. } => !matches!(source, OpenError::Thread(_)),
+            Error::Pins { .. } => true,
+            Error::RandomToken { .. } => false,
+        }
     }
 }

@@ -1,11 +1,18 @@
 //! What surrounds every answer of the viewer's listeners.
 
-use crate::problem::Problem;
+use crate::{problem::Problem, room::Room};
 use axum::{
     Router,
     http::{HeaderName, header},
-    middleware::from_fn,
+    middleware::{from_fn, map_response},
     response::IntoResponse as _,
+};
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, Predicate as _, SizeAbove},
+    },
 };
 use waypost_service::answers::{add_headers, catch_panics};
 
@@ -24,6 +31,23 @@ static HEADERS: [(HeaderName, &str); 6] = [
     // For browsers that do not know `frame-ancestors`.
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
+
+/// Bytes below which an answer is sent as it stands: it fits into a packet.
+const PACKED_FROM: u16 = 1024;
+
+/// As [`around`], for the listener that people and programs ask: answers are packed for those who say that they can
+/// unpack them, and large ones take their room while they are read. Live tails are not packed, as each of their events
+/// is to arrive at once.
+pub(crate) fn around_answers(router: Router, room: Room) -> Router {
+    let held = map_response(move |answer| {
+        let room = room.clone();
+        async move { room.admit(answer) }
+    });
+    let is_worth_it = DefaultPredicate::new().and(SizeAbove::new(PACKED_FROM));
+    // The fast end of brotli: an answer is packed for one reader.
+    let packed = CompressionLayer::new().quality(CompressionLevel::Precise(4)).compress_when(is_worth_it);
+    around(router.layer(held).layer(packed))
+}
 
 /// Wraps a finished router: the last thing that is done to it.
 pub(crate) fn around(router: Router) -> Router {

@@ -7,20 +7,23 @@
 //! OTLP, Zipkin -> trace-intake -> trace-store -> trace-query (Jaeger, Zipkin) -> other tools
 //!                      |              |--------> api (/api/v1) <--- page
 //!                      +-> tail ------------------^
+//!                  statistics -> trace-alerts -> receivers
 //! ```
 //!
 //! This crate itself is the viewer's own JSON API (`docs/viewer-api.md`), the live tail, the embedded page, and the rules
 //! of who may ask ([`Viewer::token`]).
 //!
 //! Invariants:
-//! - Every answer is bounded: reads at once and in time, rows a page, listeners of the tail, bytes of an import.
+//! - Every answer is bounded: reads at once and in time, rows a page, listeners of the tail, bytes of an import and of
+//!   answers that are not read yet.
 //! - Beyond loopback nothing is shown without the token; on loopback nothing is shown to pages of other origins.
 //! - Looking at traces makes no traces: no router here has a telemetry layer.
 //! - Text of spans is only ever JSON text; the page's policy lets nothing run but its own files.
 //!
-//! Left out: alerts and findings; TLS; users and roles.
+//! Left out: findings; TLS; users and roles.
 
 mod access;
+mod alerts;
 mod api;
 mod config;
 mod error;
@@ -28,18 +31,22 @@ mod layers;
 mod page;
 mod problem;
 mod reads;
+mod room;
 mod tail;
 mod throughput;
 
 pub use crate::{
+    alerts::{AlertSettings, ReceiverKind, ReceiverSettings},
     config::{AnswerLimits, Config, Durability, StoreSettings},
     error::Error,
 };
 
 use crate::{
     access::Access,
+    alerts::{Alerts, PinBounds, PinnedStore, Pins},
     api::{Api, Shared},
     reads::Reads,
+    room::Room,
     tail::Tail,
     throughput::{SAMPLE_EVERY, Throughput},
 };
@@ -115,7 +122,12 @@ impl std::fmt::Debug for Viewer {
 pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
     let Parts { telemetry, data, bound } = parts;
     let access = Access::new(config, bound)?;
-    let store = open(config, &data)?;
+    let kept = open(config, &data)?;
+    let folder = data.folder().map(|folder| folder.join("viewer"));
+    let bounds = PinBounds { traces: config.alerts.pins, bytes: config.alerts.pin_size.get() };
+    let pins = Pins::open(bounds, folder.as_deref()).map_err(|source| Error::Pins { source })?;
+    let alerts = Alerts::open(&config.alerts, folder.as_deref(), pins.clone(), Arc::clone(&kept), bound);
+    let store: Arc<dyn TraceStore> = Arc::new(PinnedStore::new(kept, pins));
     let limits = &config.limits;
     let tail = Tail::new(limits.tails);
     let intake = Intake::new(Arc::clone(&store), &config.intake, Arc::new(tail.clone()));
@@ -127,6 +139,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         intake: intake.clone(),
         tail: tail.clone(),
         throughput: throughput.clone(),
+        alerts: alerts.clone(),
         bound,
         started: now(),
         transfers: Arc::new(Semaphore::new(limits.transfers)),
@@ -135,22 +148,25 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
         record_limits: config.intake.limits.limits(),
     }));
 
+    let mut workers = workers(&telemetry, &store, tail, throughput);
+    workers.extend(alerts.workers(&telemetry));
+
     // As long as the process: a viewer is built once.
     let page: &'static page::Page = Box::leak(Box::new(page::Page::below(&config.base_path)));
     let ui = Router::new()
         .nest("/api/v1", api::routes(api))
         .nest("/zipkin", waypost_trace_query::zipkin(reads.clone()))
         .merge(waypost_trace_query::jaeger(reads.clone()))
-        .merge(waypost_trace_query::prometheus(reads.clone()))
+        .merge(waypost_trace_query::prometheus(reads.clone(), move || alerts.samples()))
         // Last: what no API answers is for the page.
         .fallback(move |request: axum::extract::Request| async move { page.serve(&request) });
     let zipkin = intake.zipkin().merge(waypost_trace_query::zipkin(reads));
     Ok(Viewer {
-        ui: layers::around(access.page(ui)),
+        ui: layers::around_answers(access.page(ui), Room::new(limits.unread.get())),
         otlp_grpc: access.otlp_grpc(intake.otlp_grpc()),
         otlp_http: layers::around(access.otlp_http(intake.otlp_http())),
         zipkin: layers::around(access.zipkin(zipkin)),
-        workers: workers(&telemetry, &store, tail, throughput),
+        workers,
         checks: vec![check(store)],
         token: access.token(),
     })

@@ -127,6 +127,11 @@ impl Problem {
         Problem { retry_after: Some(1), ..problem }
     }
 
+    /// As much is kept of something as may be.
+    pub(crate) fn full(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, "full", "A bound is reached", detail)
+    }
+
     /// The store does not answer now.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Problem {
         let title = "The store cannot be read";

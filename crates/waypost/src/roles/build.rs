@@ -184,6 +184,7 @@ fn unshared(cause: Cause<'_>) -> Cause<'_> {
 /// What only whoever wrote the settings can mend.
 fn is_of_the_configuration(cause: Cause<'_>) -> bool {
     matches!(cause.downcast_ref(), Some(waypost_gateway::Error::KeysFile { .. }))
+        || matches!(cause.downcast_ref(), Some(waypost_payment::Error::ProviderTls(_)))
 }
 
 fn is_disk_full(cause: Cause<'_>) -> bool {

@@ -12,7 +12,8 @@ use waypost_etcd::Registration;
 use waypost_identity::Identity;
 use waypost_service::operator::guarded;
 use waypost_service::{
-    App, Check, DataDir, Drained, Limits, Pacing, Process, Secured, Tasks, Watching, admin, watch,
+    App, Check, DataDir, Drained, Limits, Pacing, Process, Secured, Tasks, Watching, admin,
+    observe_filesystem, watch,
 };
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver};
@@ -104,7 +105,10 @@ impl System {
         let mut built = try_join_all(built).await?;
         let changes = built.iter_mut().filter_map(|built| built.service.change.take()).collect();
 
-        let telemetry = built.iter().map(|built| built.telemetry.clone()).collect();
+        let telemetry: Vec<Telemetry> = built.iter().map(|built| built.telemetry.clone()).collect();
+        if let Some(first) = telemetry.first().filter(|_| keep_data) {
+            observe_filesystem(&data, first);
+        }
         let addresses = sockets.addresses();
         let urls = roles.iter().filter_map(|role| Some((*role, sockets.url(*role)?))).collect();
         let (process, readiness) = launch(&settings, built, broker, sockets);

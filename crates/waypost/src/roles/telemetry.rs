@@ -2,7 +2,7 @@
 
 use waypost_settings::Origin;
 use waypost_telemetry::config::{Exporter, OtlpReceiver, Settings};
-use waypost_telemetry::{InitError, Telemetry};
+use waypost_telemetry::{Builder, InitError, TailGroup, Telemetry};
 
 use super::Role;
 use crate::settings::Effective;
@@ -25,6 +25,8 @@ pub(super) struct Plan {
     /// Where spans are sent, if anywhere.
     pub(super) endpoint: Option<String>,
     is_named_after_role: bool,
+    /// The roles of a process keep a trace together.
+    tail_group: TailGroup,
 }
 
 impl Plan {
@@ -60,7 +62,12 @@ impl Plan {
                 "{name:?} from {name_from} names nobody: each role of this process has its own service.name"
             );
         }
-        Plan { settings, endpoint, is_named_after_role: !(is_own_name && roles.len() == 1) }
+        Plan {
+            settings,
+            endpoint,
+            is_named_after_role: !(is_own_name && roles.len() == 1),
+            tail_group: TailGroup::default(),
+        }
     }
 
     /// The handle of a role. `is_first` says whether it reports the process's CPU time and memory.
@@ -70,6 +77,6 @@ impl Plan {
             role.service_name().clone_into(&mut settings.service_name);
         }
         settings.metrics.process &= is_first;
-        waypost_telemetry::init(settings)
+        Builder::new(settings).tail_group(&self.tail_group).init()
     }
 }

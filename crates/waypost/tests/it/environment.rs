@@ -86,7 +86,7 @@ fn what_a_platform_sets_for_everybody_does_not_stop_the_start() {
     let mut provider = Program::start(
         run(folder.path(), &["provider"])
             .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-            .env("OTEL_PROPAGATORS", "tracecontext,baggage,b3")
+            .env("OTEL_PROPAGATORS", "tracecontext,baggage,ottrace")
             .env("OTEL_TRACES_SAMPLER", "ALWAYS_ON")
             .env("OTEL_TRACES_SAMPLER_ARG", "x")
             .env("OTEL_SDK_DISABLED", "1")
@@ -94,7 +94,7 @@ fn what_a_platform_sets_for_everybody_does_not_stop_the_start() {
     );
     for said in [
         r#"OTEL_SDK_DISABLED=\"1\" is neither true nor false; false is used"#,
-        r#"OTEL_PROPAGATORS=\"tracecontext,baggage,b3\" asks for b3, which is not had here; tracecontext,baggage is used"#,
+        r#"OTEL_PROPAGATORS=\"tracecontext,baggage,ottrace\" asks for ottrace, which is not had here; tracecontext,baggage is used"#,
         r#"OTEL_TRACES_SAMPLER_ARG=\"x\" is ignored: ALWAYS_ON takes no argument; 1 is used"#,
         r#"OTEL_EXPORTER_OTLP_HEADERS=\"***\" is not a list"#,
     ] {

@@ -3,7 +3,8 @@
 use std::fs;
 
 use tempfile::tempdir;
-use waypost_test_servers::postgres::{Database, execute};
+use tokio::task::JoinSet;
+use waypost_test_servers::postgres::{Database, Session, execute};
 use waypost_testkit::audit::{Books, audit_server};
 use waypost_testkit::{Answer, Behaviour, Client, Collector, Roles, Shop, ShopBuilder, until};
 
@@ -66,6 +67,33 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
     assert_eq!(settles_with_right_books(&database.url()).await.orders.len(), 3);
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(!files.iter().any(|file| file == "order.db"), "{files:?}");
+}
+
+/// A row is of the transaction that its `xmin` names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_come_together_share_their_commits() {
+    let database = Database::create();
+    let url = database.url();
+    let running = shop(&url).start().await.unwrap();
+    let mut clients = JoinSet::new();
+    for number in 0..64 {
+        let gateway = running.client("gateway");
+        clients.spawn(async move { post(&gateway, &format!("together-{number}"), ORDER).await });
+    }
+    for answer in clients.join_all().await {
+        assert!(answer.status == 201 || answer.status == 202, "{}", answer.json);
+    }
+    assert_eq!(settles_with_right_books(&url).await.orders.len(), 64);
+    let mut session = Session::connect(&url).await;
+    for transactions in [
+        "SELECT count(DISTINCT xmin::text) FROM waypost_order.order_journal WHERE row = 1",
+        "SELECT count(DISTINCT xmin::text) FROM waypost_inventory.stock_movements WHERE kind = 'committed'",
+        "SELECT count(DISTINCT xmin::text) FROM waypost_payment.ledger_entries WHERE account = 'sales'",
+        "SELECT count(DISTINCT xmin::text) FROM waypost_provider.ledger",
+    ] {
+        let number = session.number(transactions).await;
+        assert!((1..64).contains(&number), "{transactions}: {number} for 64 orders");
+    }
 }
 
 /// As in production: a process a role.

@@ -1,10 +1,12 @@
 //! What is not needed any more goes: seen in the files of a shop that runs.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rusqlite::{Connection, OpenFlags};
 use tempfile::tempdir;
-use waypost_testkit::{Shop, ShopBuilder, until};
+use waypost_telemetry::metrics::sample;
+use waypost_testkit::{Client, Process, Shop, ShopBuilder, left_out, program, until};
 
 const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
 
@@ -117,4 +119,40 @@ async fn what_other_roles_remember_goes_as_well() {
     until("no message is left", async || notification.number("SELECT count(*) FROM notifications") == 0)
         .await;
     assert!(shop.stop().await.unwrap().status.success());
+}
+
+/// On a file system of its own, in memory, that nobody else writes to.
+#[tokio::test]
+async fn the_room_on_the_disk_of_the_data_is_a_metric() {
+    const MEBIBYTE: f64 = 1_048_576.0;
+    let allowed = Command::new("unshare").args(["-rm", "true"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        left_out("the room on a disk", "this system gives no mount namespace");
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut command = program::command("unshare", folder.path());
+    let script = "mount -t tmpfs -o size=64m tmpfs data && exec \"$0\" \"$@\"";
+    command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_waypost"), "run", "inventory"]);
+    command.args(["--data", "data", "--set", "telemetry.logs.format=json", "--set", "drain.notice=0s"]);
+    let mut process = Process::start(program::on_free_ports(&mut command)).unwrap();
+    let admin = Client::new(program::address_of(&mut process, "admin").await.unwrap());
+    let reads = async |name: &str| {
+        let page = admin.get("/metrics").await.unwrap().text().to_owned();
+        let value = sample(&page, name, &[("service_name", "inventory-service")]);
+        value.unwrap_or_else(|| panic!("no {name} in\n{page}"))
+    };
+    let size = reads("waypost_data_filesystem_size_bytes").await;
+    assert!((size - 64.0 * MEBIBYTE).abs() < 1.0, "{size}");
+    let before = reads("waypost_data_filesystem_available_bytes").await;
+    assert!(before > 33.0 * MEBIBYTE && before < size, "{before}");
+
+    let inside = Path::new("/proc").join(process.id().to_string()).join("root");
+    let ballast = inside.join(data.strip_prefix("/").unwrap()).join("ballast");
+    std::fs::write(ballast, vec![1; 32 << 20]).unwrap();
+    let after = reads("waypost_data_filesystem_available_bytes").await;
+    assert!(after <= before - 32.0 * MEBIBYTE, "{after} after {before}");
+    assert!(process.interrupt().await.unwrap().status.success());
 }

@@ -1,5 +1,6 @@
 //! The commands of the pages, run as a reader would: every block that is marked as tested, in the order of its page, in one
-//! empty folder, with the program on the path. And the Chinese pages have the blocks of the English ones.
+//! empty folder, with the program on the path. And the Chinese pages have the blocks of the English ones, and the same names and
+//! commands in their sentences.
 //!
 //! A block is marked behind its language: "sh tested". `until="words"` is for one that goes on running: the next block begins
 //! when it has said these words (`times=3`: as often), and it is ended with its page, or by the next block that is marked `alone`.
@@ -40,14 +41,35 @@ fn pages() -> Vec<String> {
 }
 
 fn of(page: &str) -> Vec<Block> {
+    all_of(page).into_iter().filter(|block| block.is_tested).collect()
+}
+
+fn all_of(page: &str) -> Vec<Block> {
     let text = std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
-    blocks(&text).into_iter().filter(|block| block.is_tested).collect()
+    blocks(&text)
 }
 
 /// The English page of a Chinese one, if there is one.
 fn english(page: &str) -> Option<String> {
-    let by_name = page.strip_suffix(".zh-CN.md").map(|name| format!("{name}.md"));
-    by_name.filter(|page| root().join(page).is_file())
+    let beside = page.strip_suffix(".zh-CN.md").map(|name| format!("{name}.md"));
+    let run_book = page.strip_prefix("docs/zh-CN/runbooks/").map(|name| format!("docs/runbooks/{name}"));
+    beside.or(run_book).filter(|page| root().join(page).is_file())
+}
+
+/// What is written as code within the sentences of a page: commands, names of settings, alerts and metrics.
+fn code_in_sentences(page: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let mut outside = String::new();
+    let mut is_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            is_block = !is_block;
+        } else if !is_block {
+            outside.extend([line, " "]);
+        }
+    }
+    let words = |code: &str| code.split_whitespace().collect::<Vec<_>>().join(" ");
+    outside.split('`').skip(1).step_by(2).map(words).collect()
 }
 
 /// One test for each page that has blocks, so that they run side by side and each is named.
@@ -72,6 +94,16 @@ pages! {
     the_commands_of_the_chinese_readme_work: "README.zh-CN.md",
     the_commands_of_the_chinese_quick_start_work: "docs/zh-CN/quick-start.md",
     the_commands_of_operations_work: "docs/operations.md",
+    the_commands_of_the_collector_work: "deploy/collector/README.md",
+    the_commands_of_the_chinese_page_of_the_collector_work: "deploy/collector/README.zh-CN.md",
+    the_settings_behind_nginx_are_right: "deploy/nginx/README.md",
+    the_settings_of_the_chinese_page_of_nginx_are_right: "deploy/nginx/README.zh-CN.md",
+    the_settings_behind_haproxy_are_right: "deploy/haproxy/README.md",
+    the_settings_of_the_chinese_page_of_haproxy_are_right: "deploy/haproxy/README.zh-CN.md",
+    the_settings_behind_envoy_are_right: "deploy/envoy/README.md",
+    the_settings_of_the_chinese_page_of_envoy_are_right: "deploy/envoy/README.zh-CN.md",
+    the_settings_behind_kong_are_right: "deploy/kong/README.md",
+    the_settings_of_the_chinese_page_of_kong_are_right: "deploy/kong/README.zh-CN.md",
 }
 
 #[test]
@@ -82,13 +114,48 @@ fn every_page_with_tested_blocks_is_run() {
 }
 
 #[test]
-fn a_chinese_page_has_the_tested_blocks_of_the_english_one() {
+fn a_chinese_page_has_the_blocks_and_the_code_of_the_english_one() {
     let mut compared = 0;
     for page in pages() {
         let Some(english) = english(&page) else { continue };
         compared += 1;
-        let commands = |page: &str| -> Vec<String> { of(page).iter().map(Block::commands).collect() };
+        // Drawings have words.
+        let commands = |page: &str| -> Vec<String> {
+            all_of(page).iter().filter(|block| block.language != "text").map(Block::commands).collect()
+        };
         assert_eq!(commands(&page), commands(&english), "{page} and {english}");
+        let (here, there) = (code_in_sentences(&page), code_in_sentences(&english));
+        let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| -> Vec<String> {
+            one.difference(other).cloned().collect()
+        };
+        assert!(
+            here == there,
+            "only in {page}: {:?}; only in {english}: {:?}",
+            only(&here, &there),
+            only(&there, &here)
+        );
     }
-    assert!(compared >= 5, "{compared} pages");
+    assert!(compared > 30, "{compared} pages");
+}
+
+#[test]
+fn every_page_of_deploy_and_every_run_book_is_there_in_both_languages() {
+    let (mut deploy, mut run_books) = (0, 0);
+    for page in pages() {
+        let chinese = if let Some(name) = page.strip_prefix("docs/runbooks/") {
+            run_books += 1;
+            format!("docs/zh-CN/runbooks/{name}")
+        } else if page.starts_with("deploy/") && !page.ends_with(".zh-CN.md") {
+            deploy += 1;
+            page.replace(".md", ".zh-CN.md")
+        } else {
+            continue;
+        };
+        assert!(root().join(&chinese).is_file(), "{page} has no {chinese}");
+    }
+    assert!(deploy > 10 && run_books > 15, "{deploy} pages of deploy, {run_books} run-books");
+    for page in pages().iter().filter(|page| page.contains("zh-CN")) {
+        let is_translation = page.ends_with(".zh-CN.md") || page.contains("/runbooks/");
+        assert!(!is_translation || english(page).is_some(), "{page} has no English page");
+    }
 }

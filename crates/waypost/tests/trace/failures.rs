@@ -6,6 +6,37 @@ use waypost_testkit::until;
 
 use crate::{Traced, order_of, trace_of};
 
+/// The trace of an order whose charge the provider declines.
+pub(crate) const DECLINED: &str = "
+POST /api/orders SERVER api-gateway http.response.status_code=402
+  check-user INTERNAL api-gateway
+    ...
+  waypost.order.v1.OrderService/CreateOrder CLIENT api-gateway
+    waypost.order.v1.OrderService/CreateOrder SERVER order-service
+      create-order INTERNAL order-service order.status=failed
+        validate-order INTERNAL order-service
+          ...
+        save-order INTERNAL order-service
+          ...
+        check-inventory INTERNAL order-service
+          ...
+        process-payment INTERNAL order-service ERROR error.type=payment_declined payment.provider_code=insufficient_funds
+          waypost.payment.v1.PaymentService/Authorize CLIENT order-service ERROR error.type=FAILED_PRECONDITION
+            waypost.payment.v1.PaymentService/Authorize SERVER payment-service
+              ...
+        compensate-order INTERNAL order-service
+          UPDATE orders; INSERT order_journal CLIENT order-service
+          release-stock INTERNAL order-service
+            waypost.inventory.v1.InventoryService/Release CLIENT order-service
+              waypost.inventory.v1.InventoryService/Release SERVER inventory-service
+                ...
+        fail-order INTERNAL order-service order.status=failed
+          UPDATE orders; INSERT order_journal; INSERT order_history; INSERT outbox CLIENT order-service
+        send order-events PRODUCER order-service
+          process order-events CONSUMER notification-service
+            INSERT inbox; INSERT notifications CLIENT notification-service
+";
+
 #[tokio::test]
 async fn an_order_that_is_out_of_stock_fails_at_check_inventory_and_the_authorisation_is_voided() {
     let traced = Traced::start().await;
@@ -63,40 +94,7 @@ async fn a_declined_order_shows_the_providers_code_at_process_payment_and_the_st
         (&answer.json["code"], &answer.json["provider_code"]),
         (&json!("payment_declined"), &json!("insufficient_funds"))
     );
-    traced
-        .assert_tree(
-            &trace_of(&answer),
-            "
-POST /api/orders SERVER api-gateway http.response.status_code=402
-  check-user INTERNAL api-gateway
-    ...
-  waypost.order.v1.OrderService/CreateOrder CLIENT api-gateway
-    waypost.order.v1.OrderService/CreateOrder SERVER order-service
-      create-order INTERNAL order-service order.status=failed
-        validate-order INTERNAL order-service
-          ...
-        save-order INTERNAL order-service
-          ...
-        check-inventory INTERNAL order-service
-          ...
-        process-payment INTERNAL order-service ERROR error.type=payment_declined payment.provider_code=insufficient_funds
-          waypost.payment.v1.PaymentService/Authorize CLIENT order-service ERROR error.type=FAILED_PRECONDITION
-            waypost.payment.v1.PaymentService/Authorize SERVER payment-service
-              ...
-        compensate-order INTERNAL order-service
-          UPDATE orders; INSERT order_journal CLIENT order-service
-          release-stock INTERNAL order-service
-            waypost.inventory.v1.InventoryService/Release CLIENT order-service
-              waypost.inventory.v1.InventoryService/Release SERVER inventory-service
-                ...
-        fail-order INTERNAL order-service order.status=failed
-          UPDATE orders; INSERT order_journal; INSERT order_history; INSERT outbox CLIENT order-service
-        send order-events PRODUCER order-service
-          process order-events CONSUMER notification-service
-            INSERT inbox; INSERT notifications CLIENT notification-service
-",
-        )
-        .await;
+    traced.assert_tree(&trace_of(&answer), DECLINED).await;
     let product = traced.get("/api/products/prod456").await;
     assert_eq!(product.json["available"], 1_000_000);
 }

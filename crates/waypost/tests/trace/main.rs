@@ -9,9 +9,12 @@ mod conventions;
 mod edges;
 mod failures;
 mod fronts;
+mod jaeger;
 mod load;
 mod observability;
+mod rules;
 mod success;
+mod tail;
 
 use std::time::Duration;
 

@@ -6,8 +6,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use waypost_telemetry::config::Exporter;
+use waypost_telemetry::opentelemetry::trace::SpanKind;
+use waypost_telemetry::{Outcome, Settings};
 use waypost_testkit::{Client, Process, Viewer, left_out};
 
 use crate::{BINARY, account};
@@ -272,4 +276,33 @@ async fn a_zipkin_client_for_python_gets_back_what_it_sent() {
         json!([{"timestamp": 1_600_000_000_123_456_u64, "value": "cache missed"}])
     );
     assert_eq!(child["tags"], json!({"error": "it failed"}));
+}
+
+#[tokio::test]
+async fn the_kits_own_zipkin_exporter_is_understood() {
+    let data = tempfile::tempdir().unwrap();
+    let viewer = viewer(data.path()).await;
+    let mut settings = Settings::new("order-service");
+    settings.traces.exporters = vec![Exporter::Zipkin];
+    settings.zipkin.endpoint = format!("http://{}/api/v2/spans", viewer.address("zipkin"));
+    let telemetry = waypost_telemetry::init(settings).unwrap();
+    let served = telemetry.span("POST /orders").kind(SpanKind::Server).attr("order.items", 3).start();
+    let call = telemetry.span("GET").kind(SpanKind::Client).parent(served.context());
+    let call = call.attr("server.address", "stock").attr("network.peer.address", "192.0.2.7");
+    call.start().end(Outcome::Error("timeout".into()));
+    let trace_id = served.span_context().trace_id().to_string();
+    served.end(Outcome::Ok);
+    let report = telemetry.shutdown(Duration::from_secs(20)).await;
+    assert_eq!((report.traces.exported(), report.traces.dropped()), (2, 0), "{report}");
+
+    let trace = zipkin_trace(&viewer.client("zipkin"), "/api/v2", &trace_id).await;
+    let kind = |wanted: &str| trace.iter().find(|span| span["kind"] == wanted).unwrap();
+    let (server, client) = (kind("SERVER"), kind("CLIENT"));
+    assert_eq!(trace.len(), 2);
+    assert_eq!(client["parentId"], server["id"]);
+    assert_eq!(server["localEndpoint"]["serviceName"], "order-service");
+    assert_eq!(server["tags"]["order.items"], "3");
+    assert_eq!(client["remoteEndpoint"], json!({"serviceName": "stock", "ipv4": "192.0.2.7"}));
+    assert_eq!(client["tags"]["error.type"], "timeout");
+    assert!(client["tags"].get("error").is_some(), "{client}");
 }

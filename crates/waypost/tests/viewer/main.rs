@@ -9,6 +9,7 @@ mod clock;
 mod crash;
 mod disk;
 mod doors;
+mod findings;
 mod guarantees;
 mod limits;
 mod otlp;

@@ -1,11 +1,12 @@
-//! What shows telemetry: Zipkin, the OpenTelemetry Collector in front of it, and Prometheus.
+//! What shows telemetry: Zipkin, the OpenTelemetry Collector in front of it, Prometheus, and Jaeger.
 //!
 //! For `cargo xtask stack up --observability` and for the tests that send an order to each and read it back. Tests do without
 //! what cannot be had, and say so.
 //!
-//! Left out: Jaeger and Grafana, which no registry has as a program.
+//! Left out: Grafana, Tempo and Loki, which no registry has as a program under a permissive licence.
 
 mod collector;
+mod jaeger;
 mod prometheus;
 mod zipkin;
 
@@ -22,4 +23,5 @@ pub(super) fn start(starting: &mut Starting<'_>, target: &Path) {
     starting.add("Collector", collector::VARIABLE, || Collector::find(target, zipkin));
     let metrics = starting.address(collector::METRICS);
     starting.add("Prometheus", prometheus::VARIABLE, || Prometheus::find(target, metrics));
+    starting.add("Jaeger", jaeger::VARIABLE, || jaeger::find(target));
 }

@@ -36,6 +36,15 @@ pub const ERROR_TYPE: &str = "error.type";
 /// assert_eq!(telemetry.only_span("wait").attribute(OUTCOME), Some(&"cancelled".into()));
 /// ```
 pub const OUTCOME: &str = "waypost.outcome";
+/// Why a trace was recorded that its sampler would have left out: `debug` where the request asked for it; `error`, `slow`, `rare`
+/// or `attribute` where a tail buffer kept it.
+///
+/// ```
+/// use waypost_telemetry::attributes::SAMPLING_REASON;
+///
+/// assert_eq!(SAMPLING_REASON, "waypost.sampling.reason");
+/// ```
+pub const SAMPLING_REASON: &str = "waypost.sampling.reason";
 /// The version of the OpenTelemetry semantic conventions that the kit's names are of, as a schema URL.
 ///
 /// ```

@@ -38,11 +38,13 @@ pub enum DropReason {
     ShutdownDeadline,
     /// It is larger than a request to the receiver may be.
     TooLarge,
+    /// A filter of the settings keeps it from this exporter.
+    Filtered,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::ExportFailed,
         Self::Rejected,
@@ -50,6 +52,7 @@ impl DropReason {
         Self::AfterShutdown,
         Self::ShutdownDeadline,
         Self::TooLarge,
+        Self::Filtered,
     ];
 
     /// Its name in metrics.
@@ -62,6 +65,7 @@ impl DropReason {
             Self::AfterShutdown => "already_shutdown",
             Self::ShutdownDeadline => "shutdown_deadline",
             Self::TooLarge => "too_large",
+            Self::Filtered => "filtered",
         }
     }
 }
@@ -180,7 +184,7 @@ impl SpanStarts {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterLedger {
-    /// `otlp_http`, `otlp_grpc`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
+    /// `otlp_http`, `otlp_grpc`, `zipkin`, `otlp_file`, `console` or `memory`; `additional_otlp_http` or `additional_otlp_grpc` for a receiver
     /// beside the common one.
     pub exporter: &'static str,
     /// Host and port of the receiver, if it has any.
@@ -220,7 +224,7 @@ impl ExporterLedger {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Spans that were started and will be sent.
+    /// Spans that were started and will be sent, those that a tail buffer kept included.
     pub started: u64,
     /// All spans that were started, by the sampler's decision, those that are not recorded included.
     pub starts: SpanStarts,
@@ -257,6 +261,37 @@ impl Ledger {
             .iter()
             .all(|exporter| self.ended == exporter.exported + exporter.pending + exporter.dropped_total())
     }
+}
+
+/// The account of a tail buffer: every span that waited was kept, still waits, or is gone.
+///
+/// ```
+/// use waypost_telemetry::testing::TestTelemetry;
+///
+/// let mut settings = TestTelemetry::settings("order-service");
+/// settings.traces.ratio = 1e-9;
+/// settings.traces.sampler = waypost_telemetry::config::SamplerKind::ParentBasedRatio;
+/// settings.traces.tail.enabled = true;
+/// settings.traces.tail.rare_interval = std::time::Duration::ZERO;
+/// let telemetry = TestTelemetry::with(settings);
+/// telemetry.span("fine").in_scope(|| ());
+/// let tail = telemetry.tail_ledger().unwrap();
+/// assert_eq!((tail.waiting_spans, tail.kept_spans), (1, 0));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailLedger {
+    /// Spans that wait.
+    pub waiting_spans: u64,
+    /// Bytes that they take.
+    pub waiting_bytes: u64,
+    /// Traces that are kept, those of which nothing waited included.
+    pub kept_traces: u64,
+    /// Spans that waited, or ended late, and were handed to the exporters.
+    pub kept_spans: u64,
+    /// Spans that nothing spoke for in time.
+    pub expired_spans: u64,
+    /// Spans that made room for newer ones.
+    pub evicted_spans: u64,
 }
 
 /// The account of one signal when a flush or a shutdown ended.

@@ -93,7 +93,7 @@ pub(crate) fn header(context: &Context, rules: &BaggageSettings) -> Option<Strin
     if baggage.is_empty() {
         return None;
     }
-    let mut header = String::new();
+    let mut header = String::with_capacity(64);
     if rules.outbound.iter().any(|key| key == EVERY_KEY) {
         for (key, (value, metadata)) in baggage {
             add_member(&mut header, key.as_str(), value.as_str(), metadata.as_str());

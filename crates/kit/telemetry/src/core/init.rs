@@ -11,12 +11,13 @@ use opentelemetry_sdk::Resource;
 
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{Settings, SettingsError};
-use crate::core::export::{ExportError, Exports, Parts};
+use crate::core::export::{ExportError, Exports, Parts, TailGroup};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
 use crate::core::propagation::Propagation;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
+use crate::core::sampling::{ComposableSampler, Composite, DebugHeader, SettingsSampler};
 use crate::core::tracer::Provider;
 use crate::core::tracer::scopes::ScopedTracers;
 use crate::core::{metrics, readings, resource};
@@ -93,6 +94,7 @@ pub fn init(settings: Settings) -> Result<Telemetry, InitError> {
 pub struct Builder {
     settings: Settings,
     parts: Parts,
+    composable: Option<Box<dyn ComposableSampler>>,
     #[cfg(feature = "sdk")]
     sampler: Option<Box<dyn opentelemetry_sdk::trace::ShouldSample>>,
     #[cfg(feature = "sdk")]
@@ -105,6 +107,7 @@ impl Builder {
         Self {
             settings,
             parts: Parts::default(),
+            composable: None,
             #[cfg(feature = "sdk")]
             sampler: None,
             #[cfg(feature = "sdk")]
@@ -121,7 +124,22 @@ impl Builder {
         self
     }
 
-    /// A sampler in place of that of the settings.
+    /// The handles of this process with which this one keeps traces together, if it has a tail buffer.
+    #[must_use]
+    pub fn tail_group(mut self, group: &TailGroup) -> Self {
+        self.parts.tail_group = Some(group.clone());
+        self
+    }
+
+    /// A sampler in place of that of the settings and their rules; [`crate::sampling`] has an example. With one of the SDK
+    /// beside it, that one decides.
+    #[must_use]
+    pub fn composable_sampler(mut self, sampler: impl ComposableSampler + 'static) -> Self {
+        self.composable = Some(Box::new(sampler));
+        self
+    }
+
+    /// A sampler of the OpenTelemetry SDK in place of that of the settings.
     ///
     /// ```
     /// use opentelemetry_sdk::trace::Sampler;
@@ -228,7 +246,14 @@ impl Builder {
         let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics).count();
         let (source, meters) = readings::provider(&settings.metrics, additional, &resource);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
-        let own_sampler = || Sampler::new(settings.traces.sampler, settings.traces.ratio);
+        let composite = match self.composable {
+            Some(sampler) => Some(Composite::Program(sampler)),
+            None => SettingsSampler::new(&settings.traces, &self.parts.strategies).map(Composite::Settings),
+        };
+        let own_sampler = || match composite {
+            Some(composite) => Sampler::Composite(Box::new(composite)),
+            None => Sampler::new(settings.traces.sampler, settings.traces.ratio),
+        };
         #[cfg(feature = "sdk")]
         let sampler = self.sampler.map_or_else(own_sampler, Sampler::Foreign);
         #[cfg(not(feature = "sdk"))]
@@ -259,6 +284,7 @@ impl Builder {
             metrics: source,
             exports,
             propagation: Propagation::new(&settings.propagators, &settings.baggage),
+            debug_header: DebugHeader::new(&settings.traces.sampling.debug_header),
             globals: Globals { tracers: Some(tracers), meters },
             backtraces: settings.logs.backtrace,
             recorded_errors: RecordedErrors::default(),

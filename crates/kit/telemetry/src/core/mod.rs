@@ -17,6 +17,7 @@ pub(crate) mod record;
 pub(crate) mod recorded;
 mod resource;
 mod sampler;
+pub mod sampling;
 #[cfg(any(feature = "http", feature = "sql"))]
 pub(crate) mod series;
 pub mod span;

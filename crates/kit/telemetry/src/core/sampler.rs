@@ -3,7 +3,7 @@
 //! The parent-based samplers follow a valid parent, local or remote, and decide only for roots. An invalid or
 //! absent parent is no parent: a root made on purpose inside another trace is decided anew. The ratio sampler
 //! compares the low 63 bits of the trace id with its bound, as the OpenTelemetry SDKs do, so that services with
-//! the same ratio choose the same traces. Left out: rules, rate limits and quotas, which come as further kinds.
+//! the same ratio choose the same traces. Rules, rates and thresholds are those of [`crate::core::sampling`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -12,11 +12,15 @@ use opentelemetry::{Context, KeyValue};
 
 use crate::base::config::SamplerKind;
 use crate::base::ledger::SamplingResult;
+use crate::core::propagation::is_left_to_us;
+use crate::core::sampling::Composite;
 
 /// What was decided about one span.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) result: SamplingResult,
+    /// Whether it was left out by its share alone, so that a tail buffer may keep it.
+    pub(crate) may_be_kept: bool,
     /// Attributes that the sampler adds.
     pub(crate) attributes: Vec<KeyValue>,
     /// The trace state from here on; `None` leaves the parent's.
@@ -28,6 +32,8 @@ pub(crate) struct Decision {
 pub(crate) enum Sampler {
     /// One of the settings.
     Own(OwnSampler),
+    /// One that is put together: by settings with rules, or by the program.
+    Composite(Box<Composite>),
     /// One that the program brings along.
     #[cfg(feature = "sdk")]
     Foreign(Box<dyn opentelemetry_sdk::trace::ShouldSample>),
@@ -58,6 +64,7 @@ impl Sampler {
                 own.bound.store(bound_by(kind, ratio), Ordering::Relaxed);
                 true
             }
+            Self::Composite(composite) => composite.change(kind, ratio),
             #[cfg(feature = "sdk")]
             Self::Foreign(_) => false,
         }
@@ -65,7 +72,6 @@ impl Sampler {
 
     /// Decides about a span; `parent_span` is the span of `parent` if that is valid.
     #[expect(clippy::too_many_arguments, reason = "what a sampler of the program may ask for")]
-    #[cfg_attr(not(feature = "sdk"), expect(unused_variables, reason = "the own samplers ask for little"))]
     #[inline]
     pub(crate) fn decide(
         &self,
@@ -78,10 +84,17 @@ impl Sampler {
         links: &[Link],
     ) -> Decision {
         match self {
-            Self::Own(own) => {
-                let is_sampled = own.samples(parent_span, trace_id);
-                let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
-                Decision { result, attributes: Vec::new(), trace_state: None }
+            Self::Own(own) => own.decide(parent, parent_span, trace_id),
+            Self::Composite(composite) => {
+                let decided = composite.decide(parent, parent_span, trace_id, name, kind, attributes, links);
+                let result =
+                    if decided.is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
+                Decision {
+                    result,
+                    may_be_kept: decided.may_be_kept && !decided.is_sampled,
+                    attributes: decided.attributes,
+                    trace_state: decided.trace_state,
+                }
             }
             #[cfg(feature = "sdk")]
             Self::Foreign(sampler) => {
@@ -92,7 +105,12 @@ impl Sampler {
                     SamplingDecision::RecordOnly => SamplingResult::RecordOnly,
                     SamplingDecision::RecordAndSample => SamplingResult::RecordAndSample,
                 };
-                Decision { result, attributes: said.attributes, trace_state: Some(said.trace_state) }
+                Decision {
+                    result,
+                    may_be_kept: false,
+                    attributes: said.attributes,
+                    trace_state: Some(said.trace_state),
+                }
             }
         }
     }
@@ -106,6 +124,7 @@ impl Sampler {
             Self::Own(own) => {
                 !own.follows_parent.load(Ordering::Relaxed) && own.bound.load(Ordering::Relaxed) == 0
             }
+            Self::Composite(_) => false,
             #[cfg(feature = "sdk")]
             Self::Foreign(_) => false,
         }
@@ -119,27 +138,46 @@ impl Sampler {
 }
 
 impl OwnSampler {
+    /// Whether a span is recorded; `parent` is one that is valid.
     #[inline]
-    fn samples(&self, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
+    fn samples(&self, context: &Context, parent: Option<&SpanContext>, trace_id: TraceId) -> bool {
         match parent {
-            Some(parent) if self.follows_parent.load(Ordering::Relaxed) => parent.is_sampled(),
+            Some(parent) if self.follows_parent.load(Ordering::Relaxed) => {
+                parent.is_sampled() || is_left_to_us(context, parent) && self.samples_root(trace_id)
+            }
             _ => self.samples_root(trace_id),
         }
     }
 
+    /// Decides about a span; `parent` is one that is valid.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        context: &Context,
+        parent: Option<&SpanContext>,
+        trace_id: TraceId,
+    ) -> Decision {
+        let is_sampled = self.samples(context, parent, trace_id);
+        let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
+        let may_be_kept = !is_sampled && self.may_keep(parent);
+        Decision { result, may_be_kept, attributes: Vec::new(), trace_state: None }
+    }
+
+    /// Whether a trace that was left out belongs to those of which a share is taken.
+    fn may_keep(&self, parent: Option<&SpanContext>) -> bool {
+        let follows = parent.is_some() && self.follows_parent.load(Ordering::Relaxed);
+        !follows && self.bound.load(Ordering::Relaxed) > 0
+    }
+
     #[inline]
     fn samples_root(&self, trace_id: TraceId) -> bool {
-        let low = u128::from_be_bytes(trace_id.to_bytes()) & u128::from(u64::MAX);
-        low >> 1 < u128::from(self.bound.load(Ordering::Relaxed))
+        let low = trace_id.to_bytes().last_chunk().map_or(0, |low| u64::from_be_bytes(*low));
+        low >> 1 < self.bound.load(Ordering::Relaxed)
     }
 }
 
 fn bound_by(kind: SamplerKind, ratio: f64) -> u64 {
-    match kind {
-        SamplerKind::AlwaysOn | SamplerKind::ParentBasedAlwaysOn => ALL,
-        SamplerKind::AlwaysOff | SamplerKind::ParentBasedAlwaysOff => 0,
-        SamplerKind::Ratio | SamplerKind::ParentBasedRatio => bound_of(ratio),
-    }
+    bound_of(kind.share(ratio))
 }
 
 #[expect(

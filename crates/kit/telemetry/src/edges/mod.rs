@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tracing")]
 pub mod bridge;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]

@@ -9,11 +9,14 @@
 //! the traits of the stores list it. One that loses all the same (SQLSTATE 40001, 40P01) is run again after a random pause,
 //! five times at most, so its code may run more than once and changes nothing outside of the unit.
 //!
+//! Units of one kind that are ready together can share a transaction and its statements: [`group`].
+//!
 //! Time is `waypost_now()`, a function of the schema that is the server's `now()`: the same for everything in one unit.
 //!
 //! Left out: statements that are built at run time, and a pooler that takes sessions apart (transaction pooling).
 
 mod error;
+pub mod group;
 pub mod idempotency;
 pub mod inbox;
 mod listening;
@@ -86,6 +89,8 @@ pub(crate) struct Shared {
 enum Mode {
     /// A transaction that writes, with the lock that it begins with.
     Write(Option<String>),
+    /// A transaction that writes for several units, with the lock of each; see [`group`].
+    Group(Vec<String>),
     /// A transaction that reads one state of all tables.
     Snapshot,
     /// One statement that writes, a transaction by itself.
@@ -297,17 +302,21 @@ impl Database {
         if shared.tasks.is_closed() {
             return Err(E::from(Error::Closed(shared.name)));
         }
-        let span = if self.is_traced {
-            self.spans.start(operation)
-        } else {
-            // An empty context, because the current one may carry a handle that records.
-            self.spans.start_within(&Context::new(), operation)
-        };
+        let span = self.span(operation);
         let running = run_until_settled(Arc::clone(&shared), mode, span, args, unit);
         let task = waypost_telemetry::spawn(shared.tasks.track_future(running));
         match task.await {
             Ok(result) => result,
             Err(error) => Err(E::from(panicked(operation, &error))),
+        }
+    }
+
+    fn span(&self, operation: &'static str) -> sql::Operation {
+        if self.is_traced {
+            self.spans.start(operation)
+        } else {
+            // An empty context, because the current one may carry a handle that records.
+            self.spans.start_within(&Context::new(), operation)
         }
     }
 }
@@ -356,7 +365,7 @@ where
             }
             // A unit that had refused already keeps its own reason.
             (Err(_), None) if outcome.is_err() => return settle(span, outcome),
-            (Err(error), None) if matches!(mode, Mode::Write(_)) => of_commit(error),
+            (Err(error), None) if matches!(mode, Mode::Write(_) | Mode::Group(_)) => of_commit(error),
             // The statement may have been carried out, and its own commit with it.
             (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => {
                 shared.pool.forget();

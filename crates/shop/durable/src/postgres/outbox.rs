@@ -16,11 +16,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
-use super::{At, Database, Row, Unit, params};
+use super::{At, Database, Row, Unit, millis_of, params};
 use crate::dead_letters::DeadLetters;
 use crate::outbox::{Event, Leadership, Outbox, Parked, Pending, deleted_with, readable};
 use crate::{Error, headers};
 use session::Sessions;
+
+/// As long as an event is kept at most: what a century ago is, every server can say.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The table, for a service's list of migrations.
 pub const SCHEMA: &str = "\
@@ -73,6 +76,16 @@ pub async fn append(unit: &mut Unit, event: &Event) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a statement that appends beside other things writes into the column `headers`.
+pub fn headers_row(event: &Event) -> Vec<u8> {
+    headers::encode(&event.headers)
+}
+
+/// To be called in a unit that appended by a statement of its own: tells the relay, once the unit is committed.
+pub fn appended(unit: &mut Unit) {
+    unit.wake_relay();
+}
+
 /// The outbox of a schema that has [`SCHEMA`].
 #[derive(Clone, Debug)]
 pub struct PostgresOutbox {
@@ -101,18 +114,27 @@ impl Outbox for PostgresOutbox {
     }
 
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.database.write(
+        Box::pin(self.database.statement(
             "mark-events-published",
             (positions, keep),
             |unit, (positions, keep)| {
                 Box::pin(async move {
-                    let now = unit.now().await?;
+                    // What is marked now is deleted with a later mark: the statement sees what was there before it.
                     unit.execute(
-                        "UPDATE outbox SET published_at = $2 WHERE position = ANY($1)",
-                        params![positions, At(now)],
+                        "WITH marked AS (
+                             UPDATE outbox SET published_at = waypost_now() WHERE position = ANY($1))
+                         DELETE FROM outbox WHERE position = ANY(ARRAY(
+                             SELECT position FROM outbox
+                             WHERE published_at IS NOT NULL AND published_at <= waypost_now() - $2 * interval '1 millisecond'
+                             ORDER BY published_at LIMIT $3 FOR UPDATE SKIP LOCKED))",
+                        params![
+                            positions,
+                            millis_of((*keep).min(LONGEST)),
+                            sql_limit(deleted_with(positions.len()))
+                        ],
                     )
-                    .await?;
-                    delete_published(unit, *keep, deleted_with(positions.len())).await.map(drop)
+                    .await
+                    .map(drop)
                 })
             },
         ))

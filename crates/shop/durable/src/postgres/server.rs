@@ -155,6 +155,13 @@ impl Server {
                 ("standard_conforming_strings", "on".to_owned()),
                 // Off would lose acknowledged commits when the server crashes.
                 ("synchronous_commit", "on".to_owned()),
+                // A plan is made once and kept, whatever the tables held at that time: by index, as they grow. The cost that
+                // stands for "never" would have such a plan compiled.
+                ("plan_cache_mode", "force_generic_plan".to_owned()),
+                ("enable_seqscan", "off".to_owned()),
+                ("enable_hashjoin", "off".to_owned()),
+                ("enable_mergejoin", "off".to_owned()),
+                ("jit", "off".to_owned()),
             ]);
         if host.starts_with('/') {
             options = options.socket(host);

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use waypost_telemetry::sql::Operation;
 
 use super::error::unanswered;
+use super::group::LOCK_PATIENCE;
 use super::pool::Lease;
 use super::values::{Params, Row};
 use super::{Mode, Shared};
@@ -29,16 +30,29 @@ pub struct Unit {
     pub(super) failure: Option<Error>,
     rows: u64,
     now: Option<SystemTime>,
+    /// What has run, for those who share it.
+    pub(super) statements: Vec<&'static str>,
 }
 
 /// What each connection is told once, so that [`Unit::begin`] takes one round trip and the server plans nothing for it.
 pub(super) const PREPARED: &str = "\
     PREPARE waypost_time AS SELECT (extract(epoch FROM waypost_now()) * 1000)::bigint; \
-    PREPARE waypost_lock (text) AS SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))";
+    PREPARE waypost_lock (text) AS SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0)); \
+    PREPARE waypost_locks (text[]) AS SELECT pg_advisory_xact_lock(key) FROM ( \
+      SELECT hashtextextended(current_schema() || name, 0) AS key FROM unnest($1) AS name ORDER BY 1 OFFSET 0) AS keys";
 
 impl Unit {
     pub(super) fn new(lease: Lease, shared: Arc<Shared>, operation: Operation) -> Unit {
-        Unit { lease, shared, operation, after_commit: Vec::new(), failure: None, rows: 0, now: None }
+        Unit {
+            lease,
+            shared,
+            operation,
+            after_commit: Vec::new(),
+            failure: None,
+            rows: 0,
+            now: None,
+            statements: Vec::new(),
+        }
     }
 
     /// Begins what the mode says, with the lock of a unit that has one, and learns the time.
@@ -49,6 +63,18 @@ impl Unit {
                 "BEGIN ISOLATION LEVEL READ COMMITTED; EXECUTE waypost_lock({}); EXECUTE waypost_time",
                 literal(lock)?
             ),
+            Mode::Group(locks) => {
+                let take = if locks.is_empty() {
+                    String::new()
+                } else {
+                    let names: Result<Vec<String>, Error> = locks.iter().map(|lock| literal(lock)).collect();
+                    format!("EXECUTE waypost_locks(ARRAY[{}]); ", names?.join(","))
+                };
+                format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {LOCK_PATIENCE}; \
+                     {take}EXECUTE waypost_time"
+                )
+            }
             Mode::Snapshot => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; EXECUTE waypost_time".to_owned()
             }
@@ -88,7 +114,7 @@ impl Unit {
 
     /// Runs a statement that returns no rows and tells how many rows it changed.
     pub async fn execute(&mut self, sql: &'static str, params: Params) -> Result<u64, Error> {
-        self.operation.statement(sql);
+        self.note(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
         let done = within(self.shared.max_wait, self.lease.connection.execute(query)).await;
         self.noted(done).map(|done| done.rows_affected())
@@ -114,7 +140,7 @@ impl Unit {
         params: Params,
         map: impl FnOnce(&Row) -> Result<T, Error> + Send,
     ) -> Result<Option<T>, Error> {
-        self.operation.statement(sql);
+        self.note(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
         let found = within(self.shared.max_wait, self.lease.connection.fetch_optional(query)).await;
         let found = self.noted(found)?;
@@ -132,7 +158,7 @@ impl Unit {
     where
         T: Send,
     {
-        self.operation.statement(sql);
+        self.note(sql);
         let query = sqlx::query_with(sql, params.into_arguments()?);
         let rows = self.lease.connection.fetch(query).try_collect::<Vec<_>>();
         let rows = within(self.shared.max_wait, rows).await;
@@ -151,6 +177,11 @@ impl Unit {
     pub(super) fn wake_relay(&mut self) {
         let appended = Arc::clone(&self.shared.appended);
         self.after_commit(move || appended.send_modify(|version| *version = version.wrapping_add(1)));
+    }
+
+    fn note(&mut self, sql: &'static str) {
+        self.operation.statement(sql);
+        self.statements.push(sql);
     }
 
     /// Keeps the failure: a unit whose statement failed does not commit, whatever its code makes of it.
@@ -177,8 +208,8 @@ impl Unit {
                 }
                 return (self.operation, Ok(self.after_commit));
             }
-            Mode::Write(_) if keep => "COMMIT",
-            Mode::Write(_) | Mode::Snapshot => "ROLLBACK",
+            Mode::Write(_) | Mode::Group(_) if keep => "COMMIT",
+            Mode::Write(_) | Mode::Group(_) | Mode::Snapshot => "ROLLBACK",
         };
         if is_lost {
             return (self.operation, Ok(Vec::new()));

@@ -1,8 +1,10 @@
 //! The store on PostgreSQL.
 //!
 //! Locks are taken in one order by everybody: the order (an advisory lock, because the first hold has no row yet), its newest
-//! hold, the stock in the order of its products. Who takes several of them says so in one statement.
+//! hold, the stock in the order of its products. Who takes several of them says so in one statement. Holds and commits that
+//! are ready together share a transaction (`groups`).
 
+mod groups;
 mod retention;
 
 use super::{Answer, Store};
@@ -17,7 +19,11 @@ use std::time::Duration;
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
 use waypost_durable::{
     BoxFuture, Epoch, Migration,
-    postgres::{At, Database, PostgresMigrator, Row, Server, Unit, params},
+    postgres::{
+        At, Database, PostgresMigrator, Row, Server, Unit,
+        group::{Group, Kind, Way},
+        params,
+    },
 };
 use waypost_telemetry::Telemetry;
 
@@ -35,12 +41,29 @@ const DATABASE: &str = "inventory";
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Database,
+    reserving: Group<NewReservation, Reservation, Error>,
+    committing: Group<(OrderId, Epoch), Reservation, Error>,
 }
 
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
-        Ok(PostgresStore { database: Database::open(server, DATABASE, telemetry, MIGRATIONS).await? })
+        let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
+        let reserving = database.group(Kind {
+            operation: "reserve",
+            subject: |request: &NewReservation| request.order.to_string(),
+            way: Way::Locked(|request| lock(&request.order)),
+            together: |unit, requests| Box::pin(groups::reserve(unit, requests)),
+            alone: |unit, request| Box::pin(reserve(unit, request)),
+        });
+        let committing = database.group(Kind {
+            operation: "commit",
+            subject: |(order, _): &(OrderId, Epoch)| order.to_string(),
+            way: Way::Locked(|(order, _)| lock(order)),
+            together: |unit, requests| Box::pin(groups::commit(unit, requests)),
+            alone: |unit, (order, epoch)| Box::pin(commit(unit, order, *epoch)),
+        });
+        Ok(PostgresStore { database, reserving, committing })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -66,20 +89,11 @@ impl Store for PostgresStore {
     }
 
     fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation> {
-        let lock = lock(&request.order);
-        Box::pin(
-            self.database
-                .write_locked("reserve", lock, request, |unit, request| Box::pin(reserve(unit, request))),
-        )
+        Box::pin(self.reserving.run(request))
     }
 
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
-        Box::pin(self.database.write_locked(
-            "commit",
-            lock(&order),
-            (order, epoch),
-            |unit, (order, epoch)| Box::pin(commit(unit, order, *epoch)),
-        ))
+        Box::pin(self.committing.run((order, epoch)))
     }
 
     fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool> {

@@ -1,15 +1,22 @@
-//! The store on PostgreSQL.
+//! The store on PostgreSQL. Events of several orders that come together are one statement (`groups`).
+
+mod groups;
 
 use super::{Answer, Recorded, Store};
 use crate::{
     Error,
     domain::{Channel, Notification},
 };
+use groups::Recording;
 use std::time::Duration;
 use waypost_api::{EventId, OrderId};
 use waypost_durable::{
     BoxFuture, Migration,
-    postgres::{At, Database, PostgresMigrator, Row, Server, Unit, inbox, params},
+    postgres::{
+        At, Database, PostgresMigrator, Row, Server, Unit,
+        group::{Group, Kind, Way},
+        inbox, params,
+    },
 };
 use waypost_telemetry::Telemetry;
 
@@ -31,13 +38,23 @@ pub struct PostgresStore {
     database: Database,
     /// For what is asked over and over by nobody in particular.
     untraced: Database,
+    recording: Group<Recording, Vec<Recorded>, Error>,
 }
 
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
-        Ok(PostgresStore { untraced: database.untraced(), database })
+        let recording = database.group(Kind {
+            operation: "record",
+            subject: |(_, event, _): &Recording| event.to_string(),
+            way: Way::Statement,
+            together: |unit, events| Box::pin(groups::record(unit, events)),
+            alone: |unit, (consumer, event, notifications)| {
+                Box::pin(record(unit, consumer, event, notifications))
+            },
+        });
+        Ok(PostgresStore { untraced: database.untraced(), database, recording })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -53,10 +70,7 @@ impl Store for PostgresStore {
         event: EventId,
         notifications: Vec<Notification>,
     ) -> Answer<'_, Vec<Recorded>> {
-        let args = (consumer, event, notifications);
-        Box::pin(self.database.write("record", args, |unit, (consumer, event, notifications)| {
-            Box::pin(record(unit, consumer, event, notifications))
-        }))
+        Box::pin(self.recording.run((consumer, event, notifications)))
     }
 
     fn of_order(&self, order: OrderId) -> Answer<'_, Vec<Notification>> {

@@ -1,8 +1,10 @@
 //! The store on PostgreSQL.
 //!
 //! A unit of a saga writes without reading first: the runner knows the order as of the last row of its journal, and the
-//! `UPDATE` finds the order only if that is still the last row. It is one statement, unless others are told of it.
+//! `UPDATE` finds the order only if that is still the last row. New orders and steps of sagas that are ready together are one
+//! statement (`groups`).
 
+mod groups;
 mod operator;
 mod retention;
 mod rows;
@@ -16,14 +18,20 @@ use crate::{
     Error,
     domain::{Cursor, Fact, Move, Order, Origin, TokenKey, Viewer},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use waypost_api::{ErrorCode, OrderId, TransactionId, UserId};
 use waypost_durable::{
     BoxFuture, Epoch, Migration,
     idempotency::{self as keys, Claim, Key},
     outbox::Outbox,
     postgres::{
-        At, Database, PostgresMigrator, Server, Unit, idempotency, millis_of, outbox, outbox::PostgresOutbox,
+        At, Database, PostgresMigrator, Server, Unit,
+        group::{Group, Kind, Way},
+        idempotency, millis_of, outbox,
+        outbox::PostgresOutbox,
         params,
     },
     saga::{Entry, Log, Phase},
@@ -52,13 +60,38 @@ pub struct PostgresStore {
     database: Database,
     /// For what is asked over and over by nobody in particular.
     untraced: Database,
+    placing: Group<Placement, Placed, Error>,
+    advancing: Group<Progress, bool, Error>,
+    /// One for all who ask for it: it listens, and knows whether its relay leads.
+    outbox: Arc<OnceLock<PostgresOutbox>>,
 }
 
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
-        Ok(PostgresStore { untraced: database.untraced(), database })
+        let placing = database.group(Kind {
+            operation: "place",
+            subject: groups::placed_under,
+            // So that it runs again when its connection was lost before the commit.
+            way: Way::Transaction,
+            together: |unit, placements| Box::pin(groups::place(unit, placements)),
+            alone: |unit, placement| Box::pin(place(unit, placement)),
+        });
+        let advancing = database.group(Kind {
+            operation: "advance",
+            subject: groups::order_of,
+            way: Way::Statement,
+            together: |unit, steps| Box::pin(groups::advance(unit, steps)),
+            alone: |unit, progress| Box::pin(advance_and_tell(unit, progress)),
+        });
+        Ok(PostgresStore {
+            untraced: database.untraced(),
+            database,
+            placing,
+            advancing,
+            outbox: Arc::default(),
+        })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -69,7 +102,7 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn place(&self, placement: Placement) -> Answer<'_, Placed> {
-        Box::pin(self.database.write("place", placement, |unit, placement| Box::pin(place(unit, placement))))
+        Box::pin(self.placing.run(placement))
     }
 
     fn placed_before(&self, key: Key) -> Answer<'_, Option<Placed>> {
@@ -98,18 +131,7 @@ impl Store for PostgresStore {
     }
 
     fn advance(&self, progress: Progress) -> Answer<'_, bool> {
-        Box::pin(async move {
-            if progress.event.is_none() {
-                let advance = self
-                    .database
-                    .statement("advance", progress, |unit, progress| Box::pin(advance(unit, progress)));
-                return advance.await;
-            }
-            let advance = self
-                .database
-                .write("advance", progress, |unit, progress| Box::pin(advance_and_tell(unit, progress)));
-            advance.await
-        })
+        Box::pin(self.advancing.run(progress))
     }
 
     fn take_over(&self, id: OrderId, runner: String, lasts: Duration) -> Answer<'_, Option<Taken>> {
@@ -170,7 +192,7 @@ impl Store for PostgresStore {
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(PostgresOutbox::new(&self.database))
+        Arc::new(self.outbox.get_or_init(|| PostgresOutbox::new(&self.database)).clone())
     }
 
     fn operator(&self) -> Arc<dyn OperatorStore> {

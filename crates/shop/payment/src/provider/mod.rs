@@ -5,9 +5,10 @@
 //! which the outcome is not known. A provider that does not take our requests at all ([`ProviderError::OurFault`]) is
 //! logged as an error and counted, because somebody has to put our key or address right.
 //!
-//! Trace context leaves, baggage does not. Left out: retries (the order's saga has them) and TLS.
+//! Trace context leaves, baggage does not. Left out: retries (the order's saga has them).
 
 mod answer;
+pub(crate) mod connect;
 mod error;
 mod timed;
 
@@ -19,6 +20,7 @@ use crate::{Error, config::ProviderConfig, domain::Charge};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -45,7 +47,7 @@ const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 /// The provider. Cheap to clone; all clones share one pool of connections.
 #[derive(Clone, Debug)]
 pub struct Provider {
-    client: ClientService<Timed<Client<HttpConnector, Full<Bytes>>>>,
+    client: ClientService<Timed<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>>,
     base: String,
     timeout: Duration,
     margin: Duration,
@@ -79,25 +81,16 @@ struct Call<'a> {
 
 impl Provider {
     /// The provider at the configured address. Connects when it is first called.
+    ///
+    /// # Errors
+    /// When the address is none, or nobody can be trusted to sign for an `https://` one.
     pub fn new(config: &ProviderConfig, telemetry: &Telemetry) -> Result<Provider, Error> {
-        let base = config.url.trim_end_matches('/');
-        let is_url = base.parse::<http::Uri>().is_ok_and(|uri| {
-            uri.scheme_str() == Some("http")
-                && uri.authority().is_some()
-                && uri.path() == "/"
-                && uri.query().is_none()
-        });
-        if !is_url {
-            return Err(Error::ProviderUrl(config.url.clone()));
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(config.connect_timeout.get()));
+        let base = connect::address(&config.url).ok_or_else(|| Error::ProviderUrl(config.url.clone()))?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.idle_timeout.get())
             .pool_max_idle_per_host(config.idle_connections)
-            .build(connector);
+            .build(connect::connector(config)?);
         Ok(Provider {
             client: telemetry.http_client().user_agent(USER_AGENT).layer(Timed(client)),
             base: base.to_owned(),

@@ -1,8 +1,10 @@
 //! The store on PostgreSQL.
 //!
 //! Whoever judges an order's payment locks the order first (an advisory lock, because it may have no row yet) and reads in a
-//! further statement, so that it sees what was committed meanwhile. It is the only lock that a unit waits for.
+//! further statement, so that it sees what was committed meanwhile. It is the only lock that a unit waits for. Units of
+//! several orders that are ready together share a transaction (`groups`).
 
+mod groups;
 mod retention;
 mod rows;
 
@@ -14,6 +16,7 @@ use crate::{
         ReviewTimes, Totals, VoidStep,
     },
 };
+use groups::{Beginning, Recording};
 use rows::{
     StoredRefund, at, epoch_row, insert_payment, malformed, payment_of_row, see, select_payment,
     select_refund, write_change,
@@ -22,7 +25,11 @@ use std::time::Duration;
 use waypost_api::{Currency, OrderId, Timestamp};
 use waypost_durable::{
     BoxFuture, Epoch, Migration,
-    postgres::{Database, PostgresMigrator, Server, Unit, params},
+    postgres::{
+        Database, PostgresMigrator, Server, Unit,
+        group::{Group, Kind, Way},
+        params,
+    },
 };
 use waypost_telemetry::Telemetry;
 
@@ -41,6 +48,9 @@ const DELETED_AT_ONCE: u32 = 200;
 pub struct PostgresStore {
     database: Database,
     times: ReviewTimes,
+    beginning: Group<Beginning, Begun, Error>,
+    finding: Group<OrderId, Option<Payment>, Error>,
+    recording: Group<Recording, Recorded, Error>,
 }
 
 impl PostgresStore {
@@ -50,7 +60,34 @@ impl PostgresStore {
         telemetry: &Telemetry,
         times: ReviewTimes,
     ) -> Result<PostgresStore, Error> {
-        Ok(PostgresStore { database: Database::open(server, DATABASE, telemetry, MIGRATIONS).await?, times })
+        let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
+        let beginning = database.group(Kind {
+            operation: "begin",
+            subject: |(intent, _): &Beginning| intent.order.to_string(),
+            way: Way::Locked(|(intent, _)| lock(&intent.order)),
+            together: |unit, intents| Box::pin(groups::begin(unit, intents)),
+            alone: |unit, (intent, times)| Box::pin(begin(unit, intent, times)),
+        });
+        let finding = database.group(Kind {
+            operation: "newest",
+            subject: OrderId::to_string,
+            way: Way::Read,
+            together: |unit, orders| Box::pin(groups::newest(unit, orders)),
+            alone: |unit, order| Box::pin(newest(unit, order)),
+        });
+        let recording = database.group(Kind {
+            operation: "record",
+            subject: |(order, ..): &Recording| order.to_string(),
+            way: Way::Locked(|(order, ..)| lock(order)),
+            together: |unit, findings| Box::pin(groups::record(unit, findings)),
+            alone: |unit, (order, generation, finding, times)| {
+                Box::pin(async move {
+                    let payment = payment(unit, order, *generation).await?;
+                    record(unit, &payment, finding, times).await
+                })
+            },
+        });
+        Ok(PostgresStore { database, times, beginning, finding, recording })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -61,14 +98,11 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn begin(&self, intent: Intent) -> Answer<'_, Begun> {
-        let lock = lock(&intent.order);
-        Box::pin(self.database.write_locked("begin", lock, (intent, self.times), |unit, (intent, times)| {
-            Box::pin(begin(unit, intent, times))
-        }))
+        Box::pin(self.beginning.run((intent, self.times)))
     }
 
     fn newest(&self, order: OrderId) -> Answer<'_, Option<Payment>> {
-        Box::pin(self.database.read("newest", order, |unit, order| Box::pin(newest(unit, order))))
+        Box::pin(self.finding.run(order))
     }
 
     fn admit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Option<Payment>> {
@@ -91,15 +125,7 @@ impl Store for PostgresStore {
     }
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
-        let lock = lock(&order);
-        let args = (order, generation, finding, self.times);
-        let unit =
-            self.database.write_locked("record", lock, args, |unit, (order, generation, finding, times)| {
-                Box::pin(async move {
-                    let payment = payment(unit, order, *generation).await?;
-                    record(unit, &payment, finding, times).await
-                })
-            });
+        let unit = self.recording.run((order, generation, finding, self.times));
         Box::pin(async move { Ok(unit.await??) })
     }
 

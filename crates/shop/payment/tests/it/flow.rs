@@ -316,7 +316,15 @@ async fn the_callers_deadline_ends_the_wait_for_the_provider() {
 
 #[test]
 fn an_address_that_is_no_url_is_refused_at_the_start() {
-    for url in ["", "127.0.0.1:9095", "https://provider", "http://provider/path", "http://provider?x=1"] {
+    for url in [
+        "",
+        "127.0.0.1:9095",
+        "ftp://provider",
+        "https://",
+        "http://provider/path",
+        "https://provider/path",
+        "http://provider?x=1",
+    ] {
         let config = ProviderConfig { url: url.to_owned(), ..ProviderConfig::default() };
         let refused = Provider::new(&config, &Telemetry::disabled());
         assert!(matches!(refused, Err(Error::ProviderUrl(_))), "{url}");

@@ -1,6 +1,7 @@
 //! The ledger in PostgreSQL.
 //!
-//! Locks are taken in one order: the key of the request (an advisory lock, because it has no row yet), then its charge.
+//! Locks are taken in one order: the key of the request (an advisory lock, because it has no row yet), then its charge. Commands
+//! that are ready together share a transaction (`groups`).
 
 mod late_work;
 mod retention;
@@ -8,6 +9,7 @@ mod retention;
 use std::time::Duration;
 
 use waypost_api::Amount;
+use waypost_durable::postgres::group::{Group, Kind, Way};
 use waypost_durable::postgres::{At, Database, PostgresMigrator, Row, Server, Unit, params};
 use waypost_durable::{BoxFuture, Migration};
 use waypost_telemetry::Telemetry;
@@ -36,10 +38,13 @@ macro_rules! select_charge {
     };
 }
 
+mod groups;
+
 /// A ledger in one schema of a PostgreSQL server.
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Database,
+    executing: Group<Command, Answer, Error>,
 }
 
 impl PostgresStore {
@@ -48,7 +53,15 @@ impl PostgresStore {
     /// # Errors
     /// When the server cannot be used, or its schema does not fit.
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
-        Ok(PostgresStore { database: Database::open(server, DATABASE, telemetry, MIGRATIONS).await? })
+        let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
+        let executing = database.group(Kind {
+            operation: "execute",
+            subject: |command: &Command| command.key.clone(),
+            way: Way::Locked(|command| lock(&command.key)),
+            together: |unit, commands| Box::pin(groups::execute(unit, commands)),
+            alone: |unit, command| Box::pin(execute(unit, command)),
+        });
+        Ok(PostgresStore { database, executing })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -59,11 +72,7 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn execute(&self, command: Command) -> BoxFuture<'_, Result<Answer, Error>> {
-        let lock = lock(&command.key);
-        Box::pin(
-            self.database
-                .write_locked("execute", lock, command, |unit, command| Box::pin(execute(unit, command))),
-        )
+        Box::pin(self.executing.run(command))
     }
 
     fn put_off(&self, command: Command, by: Duration) -> BoxFuture<'_, Result<bool, Error>> {

@@ -40,7 +40,7 @@ use balance::Lines;
 pub(crate) use balance::NoReplica;
 use replicas::Replicas;
 pub use secured::untraced;
-pub use target::{ChannelError, Target, check_address, check_target};
+pub use target::{ChannelError, Target, check_target};
 
 /// How calls to one target are made.
 #[derive(Debug, Clone, PartialEq)]

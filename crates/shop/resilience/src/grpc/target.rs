@@ -78,11 +78,6 @@ pub fn check_target(target: &str) -> Result<(), ChannelError> {
     target.parse::<Target>().map(drop)
 }
 
-/// As [`check_target`], for what has one address and no replicas that are told apart: `http://host:port`.
-pub fn check_address(target: &str) -> Result<(), ChannelError> {
-    address(target).map(drop)
-}
-
 impl FromStr for Target {
     type Err = ChannelError;
 

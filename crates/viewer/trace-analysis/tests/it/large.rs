@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use waypost_trace_analysis::{CriticalPath, Tree};
+use waypost_trace_analysis::{CriticalPath, FindingKind, Tree, findings};
 use waypost_trace_model::{Kind, Node, SpanId};
 
 use crate::picture::draw;
@@ -21,6 +21,7 @@ fn span(id: u64, parent: u64, start: u64, end: u64) -> Node {
 fn analysed(nodes: &[Node]) -> (Tree, CriticalPath) {
     let tree = Tree::new(nodes);
     assert_eq!(tree.rows.len(), nodes.len());
+    findings(nodes, &tree, &[]);
     let path = CriticalPath::of(nodes, &tree).unwrap();
     (tree, path)
 }
@@ -42,6 +43,8 @@ fn two_hundred_thousand_calls_one_after_the_other() {
     assert_eq!(u64::from(tree.rows[0].descendants), SPANS - 1);
     assert_eq!(path.overlaps[0].rows.len() as u64, SPANS - 1);
     assert_eq!(path.overlaps[0].saves_up_to, 9 * (SPANS - 2));
+    let found = findings(&nodes, &tree, &[]);
+    assert_eq!((found[0].kind, found[0].rows.len() as u64), (FindingKind::RepeatedCall, SPANS - 1));
 }
 
 #[test]

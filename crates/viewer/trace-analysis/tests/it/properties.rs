@@ -45,7 +45,7 @@ fn span() -> impl Strategy<Value = Node> {
 }
 
 /// A forest as it comes, or one whose parents come first and whose ends come last: deep and mostly whole.
-fn forest() -> impl Strategy<Value = Vec<Node>> {
+pub(crate) fn forest() -> impl Strategy<Value = Vec<Node>> {
     let wild = prop::collection::vec(span(), 0..60);
     let deep = prop::collection::vec((span(), any::<prop::sample::Index>()), 1..60).prop_map(|spans| {
         let mut nodes: Vec<Node> = Vec::new();

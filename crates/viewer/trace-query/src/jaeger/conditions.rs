@@ -3,7 +3,8 @@
 //! Every condition must hold for one and the same span.
 
 use crate::{error::Error, parameters::truth, search::Search};
-use waypost_trace_model::{Kind, StatusCode, Text};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use waypost_trace_model::{Kind, StatusCode, Text, Value};
 use waypost_trace_statistics::AttributeScope;
 use waypost_trace_store::{AttributeFilter, NanoRange, Query, SpanFilter, Test};
 
@@ -37,7 +38,7 @@ impl Conditions {
     pub(crate) fn search(self) -> Result<Search, Error> {
         let mut statuses = vec![StatusCode::Error, StatusCode::Ok, StatusCode::Unset];
         let mut kinds: Option<Option<Kind>> = None;
-        let mut attributes = Vec::new();
+        let mut attributes: Vec<Vec<AttributeFilter>> = Vec::new();
         for (parameter, key, value) in self.tags {
             match (key.as_str(), truth(&value)) {
                 ("error", Some(failed)) => statuses.retain(|status| (*status == StatusCode::Error) == failed),
@@ -52,7 +53,7 @@ impl Conditions {
                 _ if NOT_SEARCHED.contains(&key.as_str()) => {
                     return Err(Error::parameter(parameter, format!("`{key}` cannot be searched for here")));
                 }
-                _ => attributes.push(attribute(&key, value)),
+                _ => attributes.push(alternatives(&key, &value)),
             }
         }
         let filter = SpanFilter {
@@ -60,28 +61,69 @@ impl Conditions {
             operation: self.operation.map(Text::from),
             kind: kinds.flatten(),
             duration: self.duration,
-            attributes,
             ..SpanFilter::default()
         };
         // One query asks for one status; all three are no condition.
         let statuses: Vec<Option<StatusCode>> =
             if statuses.len() == 3 { vec![None] } else { statuses.into_iter().map(Some).collect() };
-        let query = |status| {
-            let spans = vec![SpanFilter { status, ..filter.clone() }];
-            Query { range: self.range.clone(), spans, ..Query::default() }
-        };
-        let queries =
-            if kinds == Some(None) { Vec::new() } else { statuses.into_iter().map(query).collect() };
+        let mut queries = Vec::new();
+        if kinds != Some(None) {
+            for attributes in combinations(&attributes) {
+                queries.extend(statuses.iter().map(|status| {
+                    let filter =
+                        SpanFilter { status: *status, attributes: attributes.clone(), ..filter.clone() };
+                    Query { range: self.range.clone(), spans: vec![filter], ..Query::default() }
+                }));
+            }
+        }
         Ok(Search { queries, limit: self.limit })
     }
 }
 
-fn attribute(key: &str, value: String) -> AttributeFilter {
+/// The most ways to read all tags of a search together; with more, tags are read as they are written.
+const MAX_COMBINATIONS: usize = 8;
+
+/// The conditions that a tag may mean: its value as it is written, and, as what Jaeger shows must be found, what is shown in that
+/// way there: bytes in base64, and large or small numbers with an exponent.
+fn alternatives(key: &str, value: &str) -> Vec<AttributeFilter> {
     let (scope, key) = match key.strip_prefix("resource.") {
         Some(key) => (Some(AttributeScope::Resource), key),
         None => (None, key),
     };
-    AttributeFilter { scope, key: Text::from(key), test: Test::Equals(value) }
+    let mut values = vec![value.to_owned()];
+    values.extend(without_exponent(value));
+    values.extend(hex_of_base64(value));
+    let filter =
+        |value| AttributeFilter { scope, key: Text::from(key.to_owned()), test: Test::Equals(value) };
+    values.into_iter().map(filter).collect()
+}
+
+/// `1e+21` as the store has it: `1000000000000000000000`.
+fn without_exponent(value: &str) -> Option<String> {
+    let is_number =
+        value.contains(['e', 'E']) && value.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let number = value.parse().ok().filter(|number: &f64| is_number && number.is_finite())?;
+    Some(Value::Double(number).display().into_owned())
+}
+
+/// `AAH/` as the store has it: `0001ff`.
+fn hex_of_base64(value: &str) -> Option<String> {
+    let bytes = BASE64.decode(value).ok().filter(|bytes| !bytes.is_empty())?;
+    Some(Value::Bytes(bytes.into()).display().into_owned())
+}
+
+/// One list for each way to read all tags.
+fn combinations(tags: &[Vec<AttributeFilter>]) -> Vec<Vec<AttributeFilter>> {
+    let count: usize = tags.iter().map(Vec::len).product();
+    let ways = if count > MAX_COMBINATIONS { 1 } else { usize::MAX };
+    tags.iter().fold(vec![Vec::new()], |lists, tag| {
+        let longer = |list: &Vec<AttributeFilter>, one: &AttributeFilter| {
+            let mut list = list.clone();
+            list.push(one.clone());
+            list
+        };
+        lists.iter().flat_map(|list| tag.iter().take(ways).map(move |one| longer(list, one))).collect()
+    })
 }
 
 #[cfg(test)]
@@ -132,5 +174,31 @@ mod tests {
             filter(None, "error", "timeout"),
         ];
         assert_eq!(found.first().unwrap().attributes, expected);
+    }
+
+    #[test]
+    fn a_value_is_found_as_it_is_and_as_jaeger_shows_it() {
+        let values = |tags: &[(&str, &str)]| -> Vec<Vec<String>> {
+            let text = |filter: &AttributeFilter| match &filter.test {
+                Test::Equals(text) => text.clone(),
+                other => panic!("{other:?}"),
+            };
+            queries(tags).iter().map(|filter| filter.attributes.iter().map(text).collect()).collect()
+        };
+        assert_eq!(values(&[("blob", "AAH/")]), [["AAH/"], ["0001ff"]]);
+        assert_eq!(values(&[("n", "1e+21")]), [["1e+21"], ["1000000000000000000000"]]);
+        assert_eq!(values(&[("n", "-2.5E-9")]), [["-2.5E-9"], ["-0.0000000025"]]);
+        for plain in ["12", "card", "e", "nan", "1e999", ""] {
+            let found = values(&[("n", plain)]);
+            assert_eq!(found[0], [plain]);
+            assert_eq!(
+                found.len(),
+                if plain == "card" { 2 } else { 1 },
+                "{plain}: four letters may be bytes"
+            );
+        }
+        let many: Vec<(&str, &str)> = ["a", "b", "c", "d"].map(|key| (key, "card")).into();
+        assert_eq!(values(&many), [["card"; 4]], "too many ways: as they are written");
+        assert_eq!(values(&many[..3]).len(), 8);
     }
 }

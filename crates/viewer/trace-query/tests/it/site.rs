@@ -67,7 +67,7 @@ impl Site {
     }
 
     pub(crate) async fn prometheus(&self, path: &str, accept: &str) -> Answer {
-        let router = waypost_trace_query::prometheus(self.reads());
+        let router = waypost_trace_query::prometheus(self.reads(), Vec::new);
         Request::get(path).header("accept", accept).call(router).await
     }
 

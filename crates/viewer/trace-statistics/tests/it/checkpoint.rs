@@ -45,9 +45,11 @@ fn answers(statistics: &Statistics) -> impl PartialEq + std::fmt::Debug + use<> 
     let scopes =
         [AttributeScope::Span, AttributeScope::Resource, AttributeScope::Event, AttributeScope::Link];
     let steps = Steps::new(&(NOW + 100 * HOUR..NOW + 250 * HOUR), None, NOW + 250 * HOUR).unwrap();
-    let series: Vec<_> = services
-        .iter()
-        .map(|service| statistics.series(&Subject::Service(service.clone()), &steps))
+    let subjects = services.iter().map(|service| Subject::Service(service.clone()));
+    let series: Vec<_> = subjects
+        .map(|subject| {
+            (statistics.series(&subject, &steps), statistics.same_hours(&subject, NOW + 240 * HOUR))
+        })
         .collect();
     let totals = (statistics.operation_totals(&[1_000], 3), statistics.edge_totals(&[1_000], 3));
     let names = scopes.map(|scope| {

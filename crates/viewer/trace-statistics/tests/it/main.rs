@@ -9,3 +9,4 @@ mod figures;
 mod made;
 mod names;
 mod series;
+mod windows;

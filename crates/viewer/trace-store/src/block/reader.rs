@@ -32,6 +32,12 @@ pub(crate) trait Source {
     fn name(&self) -> String;
 }
 
+/// An error of a block.
+pub(crate) fn damaged(source: &dyn Source, damage: &dyn std::fmt::Display) -> ReadError {
+    let (file, block) = source.key();
+    ReadError::Damaged { file, block, what: format!("{} is damaged: {damage}", source.name()) }
+}
+
 /// Reads one block.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockReader<'a> {
@@ -101,7 +107,7 @@ impl<'a> BlockReader<'a> {
 
     /// An error of this block.
     pub(crate) fn damaged(&self, damage: &Damaged) -> ReadError {
-        ReadError::Failed(format!("{} is damaged: {damage}", self.source.name()))
+        damaged(self.source, damage)
     }
 
     /// Adds the name of the block to an error.

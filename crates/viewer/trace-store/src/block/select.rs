@@ -117,6 +117,12 @@ pub(crate) fn select(
         add_names(reader, text, &groups, &mut mask)?;
         rows.retain(|row| mask.get(*row as usize).copied().unwrap_or_default());
     }
+    for excluded in &check.excluded {
+        if !rows.is_empty() && filter_may_match(reader, excluded)? {
+            let left_out = select(reader, excluded, range)?;
+            rows.retain(|row| left_out.binary_search(row).is_err());
+        }
+    }
     Ok(rows)
 }
 

@@ -1,4 +1,4 @@
-//! A file of blocks: one SQLite database that is only ever added to, and dropped as a whole.
+//! A file of blocks: one SQLite database that is added to, in which small blocks become one, and which is dropped as a whole.
 //!
 //! While it grows it has a write-ahead log and is forced to the disk at each block, before the journal
 //! forgets the rows that the block was made of. One connection reads and writes, behind a lock. A reader
@@ -10,11 +10,11 @@ use crate::{
         Head,
         bloom::{self, LINE},
         encode::Encoded,
-        reader::Source,
+        reader::{Source, damaged},
     },
     store::{chain::Chain, error::WriteError, journal::FORMAT},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -29,6 +29,15 @@ CREATE TABLE block(id INTEGER PRIMARY KEY AUTOINCREMENT, last_row INTEGER NOT NU
 CREATE TABLE part(id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 CREATE TABLE filter(id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 ";
+
+/// Blocks that cannot be read. Their parts stay where they are, to be looked at, until the file goes.
+const SET_ASIDE: &str = "
+CREATE TABLE IF NOT EXISTS damaged(id INTEGER PRIMARY KEY, last_row INTEGER NOT NULL, first_arrival INTEGER NOT NULL,
+  last_arrival INTEGER NOT NULL, head BLOB NOT NULL) STRICT;
+";
+
+/// Blocks that were merged: their parts are there until no reader holds them.
+const REPLACED: &str = "CREATE TABLE IF NOT EXISTS replaced(id INTEGER PRIMARY KEY) STRICT;";
 
 /// Parts of one block have numbers below this; the key of a part is the number of its block times this, plus
 /// its own.
@@ -111,23 +120,31 @@ impl BlockFile {
             let mut unfinished = transaction.prepare("SELECT id FROM block WHERE last_row >= ?1")?;
             let unfinished = unfinished.query_map([first], |row| row.get::<_, i64>(0))?;
             for id in unfinished.collect::<rusqlite::Result<Vec<_>>>()? {
-                let range = [id * PARTS, (id + 1) * PARTS];
-                transaction.execute("DELETE FROM part WHERE id >= ?1 AND id < ?2", range)?;
-                transaction.execute("DELETE FROM filter WHERE id >= ?1 AND id < ?2", range)?;
+                drop_parts(&transaction, id)?;
                 transaction.execute("DELETE FROM block WHERE id = ?1", [id])?;
             }
         }
+        drop_all_replaced(&transaction)?;
+        let mut unreadable: Vec<u32> = Vec::new();
         let blocks = {
             let mut rows =
                 transaction.prepare("SELECT id, first_arrival, last_arrival, head FROM block ORDER BY id")?;
             let mut rows = rows.query([])?;
             let mut blocks = Vec::new();
             while let Some(row) = rows.next()? {
-                let head =
-                    Head::from_bytes(row.get(3)?).map_err(|damage| ReadError::Failed(damage.to_string()))?;
+                let id = row.get(0)?;
+                let head = match Head::from_bytes(row.get(3)?) {
+                    Ok(head) => head,
+                    Err(damage) => {
+                        let path = self.path.display();
+                        tracing::error!(%damage, %path, block = id, "a block cannot be read and is set aside");
+                        unreadable.push(id);
+                        continue;
+                    }
+                };
                 blocks.push(Block {
                     file: self.clone(),
-                    id: row.get(0)?,
+                    id,
                     head,
                     first_arrival: row.get::<_, i64>(1)?.cast_unsigned(),
                     last_arrival: row.get::<_, i64>(2)?.cast_unsigned(),
@@ -135,14 +152,73 @@ impl BlockFile {
             }
             blocks
         };
+        for id in unreadable {
+            set_block_aside(&transaction, id)?;
+        }
         transaction.commit()?;
         Ok(blocks)
+    }
+
+    /// Leaves a block out from now on, also after a start; what there is of it stays in the file.
+    pub(crate) fn set_aside(&self, id: u32) -> Result<(), WriteError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        set_block_aside(&transaction, id)?;
+        Ok(transaction.commit()?)
     }
 
     /// Adds a block; when this returns, it is on the disk.
     pub(crate) fn add(self: &Arc<BlockFile>, new: &NewBlock) -> Result<Block, WriteError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
+        let block = self.insert(&transaction, new)?;
+        transaction.commit()?;
+        Ok(block)
+    }
+
+    /// Puts a block in the place of some others, all at once. What was in these stays until [`BlockFile::drop_replaced`].
+    pub(crate) fn merge(
+        self: &Arc<BlockFile>,
+        small: &[Arc<Block>],
+        merged: Encoded,
+    ) -> Result<Block, WriteError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(REPLACED)?;
+        let mut last_row = 0;
+        for block in small {
+            let row: i64 =
+                transaction
+                    .query_row("SELECT last_row FROM block WHERE id = ?1", [block.id], |row| row.get(0))?;
+            last_row = last_row.max(row);
+            transaction.execute("DELETE FROM block WHERE id = ?1", [block.id])?;
+            transaction.execute("INSERT INTO replaced(id) VALUES (?1)", [block.id])?;
+        }
+        let new = NewBlock {
+            encoded: merged,
+            last_row,
+            first_arrival: small.iter().map(|block| block.first_arrival).min().unwrap_or_default(),
+            last_arrival: small.iter().map(|block| block.last_arrival).max().unwrap_or_default(),
+        };
+        let block = self.insert(&transaction, &new)?;
+        transaction.commit()?;
+        Ok(block)
+    }
+
+    /// Removes what is in a block that was merged.
+    pub(crate) fn drop_replaced(&self, id: u32) -> Result<(), WriteError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        drop_parts(&transaction, id.into())?;
+        transaction.execute("DELETE FROM replaced WHERE id = ?1", [id])?;
+        Ok(transaction.commit()?)
+    }
+
+    fn insert(
+        self: &Arc<BlockFile>,
+        transaction: &Transaction<'_>,
+        new: &NewBlock,
+    ) -> Result<Block, WriteError> {
         let NewBlock { encoded, last_row, first_arrival, last_arrival } = new;
         transaction
             .prepare_cached(
@@ -155,19 +231,16 @@ impl BlockFile {
                 encoded.head.to_bytes()
             ])?;
         let id = transaction.last_insert_rowid();
-        {
-            let mut insert = transaction.prepare_cached("INSERT INTO part(id, data) VALUES (?1, ?2)")?;
-            let mut parts: Vec<&(u32, Vec<u8>)> = encoded.parts.iter().collect();
-            parts.sort_unstable_by_key(|(part, _)| *part);
-            for (part, data) in parts {
-                insert.execute(params![id * PARTS + i64::from(*part), data])?;
-            }
-            let mut insert = transaction.prepare_cached("INSERT INTO filter(id, data) VALUES (?1, ?2)")?;
-            for (lines, place) in encoded.filter.as_bytes().chunks(LINES * LINE).zip(0_i64..) {
-                insert.execute(params![id * PARTS + place, lines])?;
-            }
+        let mut insert = transaction.prepare_cached("INSERT INTO part(id, data) VALUES (?1, ?2)")?;
+        let mut parts: Vec<&(u32, Vec<u8>)> = encoded.parts.iter().collect();
+        parts.sort_unstable_by_key(|(part, _)| *part);
+        for (part, data) in parts {
+            insert.execute(params![id * PARTS + i64::from(*part), data])?;
         }
-        transaction.commit()?;
+        let mut insert = transaction.prepare_cached("INSERT INTO filter(id, data) VALUES (?1, ?2)")?;
+        for (lines, place) in encoded.filter.as_bytes().chunks(LINES * LINE).zip(0_i64..) {
+            insert.execute(params![id * PARTS + place, lines])?;
+        }
         let id =
             u32::try_from(id).map_err(|_| ReadError::Failed("the file has too many blocks".to_owned()))?;
         Ok(Block {
@@ -205,17 +278,51 @@ impl BlockFile {
     pub(crate) fn pragma(&self, pragma: &str) {
         self.connection().query_row(pragma, [], |_| Ok(())).unwrap();
     }
+}
 
+/// Removes what is in a block.
+fn drop_parts(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    let range = [id * PARTS, (id + 1) * PARTS];
+    transaction.execute("DELETE FROM part WHERE id >= ?1 AND id < ?2", range)?;
+    transaction.execute("DELETE FROM filter WHERE id >= ?1 AND id < ?2", range)?;
+    Ok(())
+}
+
+/// Removes what is in blocks that were merged, when nobody can hold them.
+fn drop_all_replaced(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let has_some = "SELECT count(*) FROM sqlite_schema WHERE name = 'replaced'";
+    if transaction.query_row(has_some, [], |row| row.get::<_, u32>(0))? == 0 {
+        return Ok(());
+    }
+    let mut replaced = transaction.prepare("SELECT id FROM replaced")?;
+    for id in replaced.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()? {
+        drop_parts(transaction, id)?;
+    }
+    transaction.execute("DELETE FROM replaced", [])?;
+    Ok(())
+}
+
+fn set_block_aside(transaction: &Transaction<'_>, id: u32) -> rusqlite::Result<()> {
+    transaction.execute_batch(SET_ASIDE)?;
+    transaction.execute("INSERT OR IGNORE INTO damaged SELECT * FROM block WHERE id = ?1", [id])?;
+    transaction.execute("DELETE FROM block WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+impl Block {
     fn read<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadError> {
-        ask(&self.connection())
-            .map_err(|error| ReadError::Failed(format!("{}: {error}", self.path.display())))
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        ask(&self.file.connection()).map_err(|error| match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => damaged(self, &error),
+            _ => ReadError::Failed(format!("{}: {error}", self.file.path.display())),
+        })
     }
 }
 
 impl Source for Block {
     fn part(&self, id: u32) -> Result<Option<Vec<u8>>, ReadError> {
         let key = i64::from(self.id) * PARTS + i64::from(id);
-        self.file.read(|connection| {
+        self.read(|connection| {
             let mut part = connection.prepare_cached("SELECT data FROM part WHERE id = ?1")?;
             part.query_row([key], |row| row.get(0)).optional()
         })
@@ -225,7 +332,7 @@ impl Source for Block {
         let line = bloom::line_of(hash, self.head.filter_lines);
         let key = i64::from(self.id) * PARTS + i64::try_from(line / LINES).unwrap_or_default();
         let start = line % LINES * LINE;
-        let held = self.file.read(|connection| {
+        let held = self.read(|connection| {
             let mut lines = connection.prepare_cached("SELECT data FROM filter WHERE id = ?1")?;
             lines
                 .query_row([key], |row| {
@@ -234,8 +341,7 @@ impl Source for Block {
                 })
                 .optional()
         })?;
-        held.flatten()
-            .ok_or_else(|| ReadError::Failed(format!("{} is damaged: a filter is missing", self.name())))
+        held.flatten().ok_or_else(|| damaged(self, &"a filter is missing"))
     }
 
     fn key(&self) -> (u64, u32) {

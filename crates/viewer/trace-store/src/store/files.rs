@@ -2,7 +2,7 @@
 
 use crate::{
     ReadError, Settings,
-    block::{bloom, bytes::put_varint, cache::Cache, parts::id, reader::BlockReader},
+    block::{bloom, bytes::put_varint, cache::Cache, encode::Encoded, parts::id, reader::BlockReader},
     store::{
         chain::{self, Chain, Extent},
         error::WriteError,
@@ -214,6 +214,38 @@ impl Files {
         let state = self.list.remove(place);
         self.publish();
         Some((state.file, state.counts))
+    }
+
+    /// Whether blocks are added to a file.
+    pub(crate) fn is_growing(&self, number: u64) -> bool {
+        self.list.iter().any(|state| state.is_growing && state.file.number == number)
+    }
+
+    /// Puts one block in the place of some of the same file.
+    pub(crate) fn merge(&mut self, small: &[Arc<Block>], merged: Encoded) -> Result<Arc<Block>, WriteError> {
+        let file = small.first().map(|block| block.file.clone()).ok_or(WriteError::Closed)?;
+        let block = Arc::new(file.merge(small, merged)?);
+        if let Some(state) = self.list.iter_mut().find(|state| state.file.number == file.number) {
+            state.bytes = state.file.bytes();
+        }
+        self.publish();
+        Ok(block)
+    }
+
+    /// A block of a file is set aside: what it held is not counted there any more.
+    pub(crate) fn set_aside(&mut self, block: &Block) -> Result<Counts, WriteError> {
+        block.file.set_aside(block.id)?;
+        let state = self.list.iter_mut().find(|state| state.file.number == block.file.number);
+        let mut gone = Counts::new();
+        for (service, spans, logs) in &block.head.services {
+            gone.insert(service.clone(), (*spans, *logs));
+        }
+        for (service, (spans, logs)) in state.into_iter().flat_map(|state| &mut state.counts) {
+            let (spans_gone, logs_gone) = gone.get(service).copied().unwrap_or_default();
+            *spans -= spans_gone;
+            *logs -= logs_gone;
+        }
+        Ok(gone)
     }
 
     fn publish(&self) {

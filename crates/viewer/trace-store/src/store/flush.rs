@@ -15,6 +15,7 @@ use crate::{
         file::{self, Block, NewBlock},
         files::{self, Files},
         head::{Generation, HeadBatch},
+        room::HEAD_ROOM,
         writer::{Command, DropFile, Shared},
     },
 };
@@ -51,6 +52,10 @@ pub(crate) enum Wake {
     Full,
     /// Somebody wants the head flushed, whatever it has.
     Flush(oneshot::Sender<Result<(), AppendError>>),
+    /// Somebody wants small blocks merged.
+    Merge(oneshot::Sender<Result<(), AppendError>>),
+    /// Readers found a block that is damaged, and do not see it any more.
+    Damaged(Arc<Block>),
     /// Flush and end.
     Close(oneshot::Sender<()>),
     /// End.
@@ -65,7 +70,9 @@ pub(crate) fn is_full(head: &Generation, settings: &Settings) -> bool {
 /// Whether it is full to a half, a third, and so on.
 fn is_full_to(head: &Generation, settings: &Settings, part: usize) -> bool {
     let max_bytes = HEAD_BYTES.min(settings.budget_bytes / 16).max(1);
-    head.records * part >= settings.head_spans || (head.bytes * part) as u64 >= max_bytes
+    head.records * part >= settings.head_spans
+        || (head.bytes * part) as u64 >= max_bytes
+        || head.footprint * part >= HEAD_ROOM
 }
 
 /// The thread's state.
@@ -80,6 +87,8 @@ pub(crate) struct Flusher {
     /// The journal still has the rows up to this one, although they are in blocks that are shown.
     pub(crate) unfinished: Option<i64>,
     pub(crate) failed: Option<Instant>,
+    /// Blocks that were merged, and whose contents readers may still hold.
+    pub(crate) replaced: Vec<Arc<Block>>,
     #[cfg(test)]
     pub(crate) faults: Arc<super::tests::Faults>,
 }
@@ -106,6 +115,10 @@ impl Flusher {
                 Ok(Wake::Flush(reply)) => {
                     let _ = reply.send(self.flush(false).map_err(|error| error.to_append_error()));
                 }
+                Ok(Wake::Merge(reply)) => {
+                    let _ = reply.send(self.merge_all().map_err(|error| error.to_append_error()));
+                }
+                Ok(Wake::Damaged(block)) => self.set_aside(&block),
                 Ok(Wake::Close(done)) => {
                     let _ = self.flush(true);
                     self.shared.view.write().is_closed = true;
@@ -138,7 +151,18 @@ impl Flusher {
             let _ = self.flush(false);
         } else if !is_unfinished {
             self.retain();
+            if self.may_try()
+                && let Err(error) = self.merge()
+            {
+                tracing::warn!(%error, "small blocks could not be merged; they stay as they are for now");
+                self.failed = Some(Instant::now());
+            }
         }
+    }
+
+    fn merge_all(&mut self) -> Result<(), WriteError> {
+        while self.plan.is_none() && self.unfinished.is_none() && self.merge()? {}
+        Ok(())
     }
 
     /// Makes blocks of the head and drops what is too much.
@@ -255,6 +279,15 @@ impl Flusher {
             let room = budget.saturating_sub(journal_bytes(&self.journal_path)).max(budget / 2);
             let Some(number) = self.files.to_shrink().filter(|_| self.files.bytes() > room) else { return };
             self.drop_file(number, EvictionReason::Size);
+        }
+    }
+
+    pub(crate) fn set_aside(&mut self, block: &Block) {
+        let path = block.file.path.display();
+        let written =
+            self.files.set_aside(block).and_then(|counts| self.ask(|reply| Command::SetAside(counts, reply)));
+        if let Err(error) = written {
+            tracing::error!(%error, %path, block = block.id, "a damaged block is set aside until the next start only");
         }
     }
 

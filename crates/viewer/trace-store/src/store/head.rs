@@ -3,8 +3,9 @@
 //! Invariant: a record is in exactly one place of a [`Snapshot`]. The places change under one lock: a batch
 //! is added when it is durable, and a generation of batches is replaced by its blocks at once.
 
-use crate::store::file::Block;
+use crate::{ReadError, store::file::Block};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::OwnedSemaphorePermit;
 use waypost_trace_model::{Batch, Span};
 
 /// A batch that is durable in the journal and not in a block yet.
@@ -16,6 +17,8 @@ pub(crate) struct HeadBatch {
     pub(crate) arrival: u64,
     /// Bytes of its payload, unpacked.
     pub(crate) bytes: usize,
+    /// What it takes in memory, the bytes of the request that its texts are slices of included.
+    pub(crate) footprint: usize,
 }
 
 /// Batches in the order in which they came, and their sums.
@@ -23,11 +26,23 @@ pub(crate) struct HeadBatch {
 pub(crate) struct Generation {
     pub(crate) batches: Vec<Arc<HeadBatch>>,
     pub(crate) records: usize,
+    /// Of their payloads, unpacked.
     pub(crate) bytes: usize,
+    /// What they take in memory.
+    pub(crate) footprint: usize,
+    /// Their room among what may wait, which is free again when they are blocks.
+    room: Vec<OwnedSemaphorePermit>,
 }
 
 impl Generation {
+    /// Takes over the room of a batch with it.
+    pub(crate) fn keep(&mut self, batch: Arc<HeadBatch>, room: Option<OwnedSemaphorePermit>) {
+        self.push(batch);
+        self.room.extend(room);
+    }
+
     pub(crate) fn push(&mut self, batch: Arc<HeadBatch>) {
+        self.footprint += batch.footprint;
         self.records += batch.batch.spans.len() + batch.batch.logs.len();
         self.bytes += batch.bytes;
         self.batches.push(batch);
@@ -63,10 +78,22 @@ impl SharedView {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, crate::ReadError> {
+    /// Takes the block out that an error is about, if there is one and it was not taken out before.
+    pub(crate) fn take_out(&self, error: &ReadError) -> Option<Arc<Block>> {
+        let ReadError::Damaged { file, block: id, .. } = error else { return None };
+        let mut view = self.write();
+        let is_it = |block: &&Arc<Block>| block.file.number == *file && block.id == *id;
+        let damaged = view.blocks.iter().find(is_it).cloned()?;
+        view.blocks = Arc::new(view.blocks.iter().filter(|block| !is_it(block)).cloned().collect());
+        drop(view);
+        tracing::error!(%error, spans = damaged.head.spans, "a block is set aside");
+        Some(damaged)
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let view = self.read();
         if view.is_closed {
-            return Err(crate::ReadError::Closed);
+            return Err(ReadError::Closed);
         }
         let batches = view.flushing.batches.iter().chain(&view.current.batches);
         Ok(Snapshot { blocks: view.blocks.clone(), head: batches.cloned().collect() })

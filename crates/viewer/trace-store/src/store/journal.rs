@@ -79,7 +79,12 @@ pub(crate) struct Journal {
     connection: Connection,
     /// The file of the write-ahead log, to force it to the disk once a second.
     unsynced: Option<(PathBuf, bool)>,
+    /// Pages without content that the file may keep for the next rows.
+    spare_pages: u64,
 }
+
+/// Spare pages are worth their removal when they are as many, whatever the budget.
+const SPARE_PAGES: u64 = 4096;
 
 impl Journal {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Journal, OpenError> {
@@ -96,7 +101,8 @@ impl Journal {
         }
         let wal = PathBuf::from(format!("{}-wal", path.display()));
         let unsynced = (settings.sync == Durability::EverySecond).then_some((wal, false));
-        Ok(Journal { connection, unsynced })
+        let spare_pages = (settings.budget_bytes / 256 / 4096).clamp(16, SPARE_PAGES);
+        Ok(Journal { connection, unsynced, spare_pages })
     }
 
     /// Writes rows and what belongs to them; returns the number of the last row, if there are any.
@@ -139,7 +145,24 @@ impl Journal {
                 .execute(params![seq, bytes])?;
         }
         put_ledger(&transaction, ledger)?;
-        transaction.commit()
+        transaction.commit()?;
+        if let Err(error) = self.shrink() {
+            tracing::debug!(%error, "the journal keeps its size for now");
+        }
+        Ok(())
+    }
+
+    /// Gives the disk back what a long queue has taken, when most of the file is empty.
+    fn shrink(&mut self) -> rusqlite::Result<()> {
+        let count = |pragma| {
+            self.connection.query_row(pragma, [], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
+        };
+        let (spare, all) = (count("PRAGMA freelist_count")?, count("PRAGMA page_count")?);
+        if spare < self.spare_pages || spare * 4 < all * 3 {
+            return Ok(());
+        }
+        self.connection.execute_batch("VACUUM")?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// A file is about to be removed; `evicted` are the chunks of the account of its traces.

@@ -3,13 +3,15 @@
 //! ```text
 //! append -> pack -> [writer thread: journal.db, one commit for all that wait] -> head in memory -> answer
 //! head -> [flush thread: sort, encode, blocks/<chain>-<number>.db] -> shown in place of the head -> rows deleted
+//! small blocks -> [flush thread, when it has nothing else to do] -> one
 //! find, traces, ... -> a snapshot: blocks (their heads in memory, their columns through a cache) and the head
 //! ```
 //!
 //! Invariants:
 //! - An acknowledged record is in the journal or in a block on the disk, and readers see it in exactly one
 //!   place.
-//! - Block files are only added to and dropped as a whole; what is dropped is in the ledger.
+//! - Block files are only added to and dropped as a whole, but for small blocks that become one; what is dropped is in
+//!   the ledger, and so is a block that turns out to be damaged.
 //! - Memory holds what is not in blocks yet, which is bounded, the heads of the blocks, and a bounded cache.
 //!
 //! Packing and admission happen on the thread of whoever appends, so that the writer thread only writes.
@@ -25,9 +27,11 @@ mod flush;
 mod head;
 mod journal;
 mod logs;
+mod merge;
 mod open;
 mod outage;
 mod read;
+mod room;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -44,6 +48,7 @@ use flush::Wake;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use journal::{EvictedReader, Kind, Row};
 use std::{
+    cell::Cell,
     fs::File,
     path::{Path, PathBuf},
     sync::{
@@ -66,14 +71,8 @@ const JOURNAL_LEVEL: i32 = 1;
 /// What a batch takes on its way beside its bytes.
 const PENDING_OVERHEAD: usize = 256;
 
-/// While so many heads wait to become blocks, no more is taken.
-const HEADS: usize = 8;
-
-/// Bytes of heads, unpacked, beyond which no more is taken; in memory they take a few times as much.
+/// Bytes of heads, unpacked, beyond which no more is taken.
 const HEAD_BYTES: usize = 128 << 20;
-
-/// Records that may wait however small the heads are.
-const HEAD_RECORDS: usize = 65_536;
 
 /// A [`TraceStore`] of blocks of columns in SQLite files.
 ///
@@ -126,10 +125,17 @@ impl BlockStore {
         async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed()
     }
 
-    fn send(
-        &self,
-        batch: &Arc<Batch>,
-    ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
+    /// Merges small blocks, now, until there are none that are to be merged.
+    pub fn merge(&self) -> BoxFuture<'static, Result<(), AppendError>> {
+        let (reply, answer) = oneshot::channel();
+        if self.is_closed.load(Ordering::Acquire) || self.wakes.send(Wake::Merge(reply)).is_err() {
+            return ready(Err(AppendError::Closed)).boxed();
+        }
+        async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed()
+    }
+
+    /// Does the work of an append and sends the batch on its way, or says that there is no room for it at the moment.
+    fn send(&self, batch: &Arc<Batch>) -> Result<Sent, AppendError> {
         if self.is_closed.load(Ordering::Acquire) {
             return Err(AppendError::Closed);
         }
@@ -143,21 +149,41 @@ impl BlockStore {
         let (batch, refused) = self.admit(batch);
         let rows = if refused.is_empty() { pack(&payload) } else { pack(&Payload::of(&batch)) };
         let (reply, answer) = oneshot::channel();
-        let release = |error| {
-            self.shared.pending.fetch_sub(bytes, Ordering::Relaxed);
-            let mut sizes = self.shared.sizes();
-            for span in &batch.spans {
-                sizes.release(span.trace_id);
-            }
-            error
-        };
         let rows = rows.map_err(|error| {
             self.shared.refuse(&batch, RefusalReason::Disk);
-            release(AppendError::Failed(error.to_string()))
+            give_up(&self.shared, &batch, bytes);
+            AppendError::Failed(error.to_string())
         })?;
-        let pending = Pending { batch: batch.clone(), refused, rows, digest, bytes, reply };
-        self.commands.send(Command::Append(pending)).map_err(|_| release(AppendError::Closed))?;
-        Ok(answer)
+        let footprint = batch.footprint() + payload.len();
+        let room = self.shared.room.try_take(footprint);
+        let has_room = room.is_some();
+        let pending = Pending { batch, refused, rows, digest, bytes, footprint, room, reply };
+        if !has_room {
+            return Ok(Sent::Blocked(pending, answer));
+        }
+        hand_over(&self.commands, &self.shared, pending)?;
+        Ok(Sent::UnderWay(answer))
+    }
+
+    /// Answers a question from what can be read: a block that turns out to be damaged is set aside and counted as evicted,
+    /// and the question is answered without it.
+    fn without_damage<T>(&self, ask: impl Fn() -> Result<T, ReadError>) -> Result<T, ReadError> {
+        loop {
+            match ask() {
+                // Each time there is one block less.
+                Err(error) if self.set_aside(&error) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether the error is about a block, which no reader sees from now on.
+    fn set_aside(&self, error: &ReadError) -> bool {
+        if let Some(damaged) = self.shared.view.take_out(error) {
+            let _ = self.wakes.send(Wake::Damaged(damaged));
+        }
+        // Another reader may have been the first, or the block was merged while this one read it.
+        matches!(error, ReadError::Damaged { .. })
     }
 
     /// Reserves room for bytes on their way to the journal, if there is some.
@@ -167,7 +193,7 @@ impl BlockStore {
         let max_bytes = HEAD_BYTES.min(usize::try_from(settings.budget_bytes).unwrap_or(usize::MAX));
         let has_head_room = {
             let current = &self.shared.view.read().current;
-            current.records < HEAD_RECORDS.max(HEADS * settings.head_spans) && current.bytes < max_bytes
+            current.bytes < max_bytes
         };
         let has_room = (waiting == 0 || waiting + bytes <= settings.pending_bytes) && has_head_room;
         if !has_room {
@@ -199,6 +225,72 @@ impl BlockStore {
     }
 }
 
+type Answer = oneshot::Receiver<Result<Receipt, AppendError>>;
+
+/// A batch that was appended.
+enum Sent {
+    /// To the journal.
+    UnderWay(Answer),
+    /// It waits for room in memory.
+    Blocked(Pending, Answer),
+}
+
+fn hand_over(commands: &Sender<Command>, shared: &Shared, pending: Pending) -> Result<(), AppendError> {
+    let (batch, bytes) = (pending.batch.clone(), pending.bytes);
+    commands.send(Command::Append(pending)).map_err(|_| {
+        give_up(shared, &batch, bytes);
+        AppendError::Closed
+    })
+}
+
+/// Undoes what was reserved for a batch.
+fn give_up(shared: &Shared, batch: &Batch, bytes: usize) {
+    shared.pending.fetch_sub(bytes, Ordering::Relaxed);
+    shared.release(batch);
+}
+
+/// Undoes what was reserved for a batch that waits for room, should nobody wait for it any longer.
+struct Waiting {
+    shared: Arc<Shared>,
+    batch: Arc<Batch>,
+    bytes: usize,
+    is_over: bool,
+}
+
+impl Waiting {
+    /// It has its room.
+    fn end(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.shared.refuse(&self.batch, RefusalReason::Overloaded);
+            give_up(&self.shared, &self.batch, self.bytes);
+        }
+    }
+}
+
+/// Sends a batch on its way as soon as there is room for it, or refuses it.
+fn send_later(
+    commands: Sender<Command>,
+    shared: Arc<Shared>,
+    mut pending: Pending,
+    answer: Answer,
+) -> impl Future<Output = Result<Receipt, AppendError>> + Send + 'static {
+    let (batch, bytes) = (pending.batch.clone(), pending.bytes);
+    // Made before the future is polled, which may never be.
+    let waiting = Waiting { shared: shared.clone(), batch, bytes, is_over: false };
+    async move {
+        pending.room = Some(shared.room.take(pending.footprint).await.ok_or(AppendError::Overloaded)?);
+        waiting.end();
+        hand_over(&commands, &shared, pending)?;
+        answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+}
+
 fn pack(payload: &Payload) -> std::io::Result<Vec<Row>> {
     let arrival = clock::now();
     let both = [(Kind::Spans, &payload.spans), (Kind::Logs, &payload.logs)];
@@ -212,41 +304,62 @@ fn pack(payload: &Payload) -> std::io::Result<Vec<Row>> {
 impl TraceStore for BlockStore {
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'static, Result<Receipt, AppendError>> {
         match self.send(&batch) {
-            Ok(answer) => async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed(),
+            Ok(Sent::UnderWay(answer)) => {
+                async move { answer.await.unwrap_or(Err(AppendError::Closed)) }.boxed()
+            }
+            Ok(Sent::Blocked(pending, answer)) => {
+                send_later(self.commands.clone(), self.shared.clone(), pending, answer).boxed()
+            }
             Err(error) => ready(Err(error)).boxed(),
         }
     }
 
     fn find(&self, query: &Query) -> Result<Found, ReadError> {
-        find::find(&self.shared.view.snapshot()?, &self.cache, query)
+        self.without_damage(|| find::find(&self.shared.view.snapshot()?, &self.cache, query))
     }
 
     fn summaries(&self, traces: &[TraceId]) -> Result<Vec<TraceSummary>, ReadError> {
-        self.reader()?.summaries(traces)
+        self.without_damage(|| self.reader()?.summaries(traces))
     }
 
     fn skeleton(&self, trace: TraceId) -> Result<Option<Skeleton>, ReadError> {
-        self.reader()?.skeleton(trace)
+        self.without_damage(|| self.reader()?.skeleton(trace))
     }
 
     fn matching(&self, trace: TraceId, filter: &SpanFilter, limit: usize) -> Result<Vec<SpanId>, ReadError> {
-        self.reader()?.matching(trace, filter, limit)
+        self.without_damage(|| self.reader()?.matching(trace, filter, limit))
     }
 
     fn spans(&self, trace: TraceId, spans: &[SpanId]) -> Result<(Vec<Span>, Vec<LogRecord>), ReadError> {
-        self.reader()?.spans(trace, spans)
+        self.without_damage(|| self.reader()?.spans(trace, spans))
     }
 
     fn logs(&self, query: &LogQuery) -> Result<FoundLogs, ReadError> {
-        self.reader()?.logs_of(query)
+        self.without_damage(|| self.reader()?.logs_of(query))
     }
 
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
-        self.reader()?.traces(traces)
+        self.without_damage(|| self.reader()?.traces(traces))
     }
 
     fn survey(&self, survey: &Survey, visit: &mut dyn FnMut(&Columns)) -> Result<Surveyed, ReadError> {
-        survey::survey(&self.shared.view.snapshot()?, &self.cache, survey, visit)
+        let has_visited = Cell::new(false);
+        let mut visit = |columns: &Columns| {
+            has_visited.set(true);
+            visit(columns);
+        };
+        loop {
+            match survey::survey(&self.shared.view.snapshot()?, &self.cache, survey, &mut visit) {
+                Err(error) if self.set_aside(&error) => {}
+                done => return done,
+            }
+            // What was visited cannot be taken back, and would be visited again.
+            if has_visited.get() {
+                return Err(ReadError::Failed(
+                    "a damaged block was set aside meanwhile; ask again".to_owned(),
+                ));
+            }
+        }
     }
 
     fn statistics(&self) -> &Statistics {

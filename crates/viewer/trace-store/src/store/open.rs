@@ -107,6 +107,7 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         plan: None,
         unfinished: None,
         failed: None,
+        replaced: Vec::new(),
         #[cfg(test)]
         faults: faults.clone(),
     };
@@ -243,7 +244,8 @@ fn replay(journal: &Journal, shared: &Shared, told: &Told) -> rusqlite::Result<i
                 if seq > counted {
                     shared.statistics.observe(&batch, arrival);
                 }
-                batches.push(Arc::new(HeadBatch { batch, seq, arrival, bytes }));
+                let footprint = batch.footprint() + bytes;
+                batches.push(Arc::new(HeadBatch { batch, seq, arrival, bytes, footprint }));
             }
             Err(error) => tracing::error!(%error, row = seq, "a row of the journal cannot be read"),
         }
@@ -259,7 +261,9 @@ fn replay(journal: &Journal, shared: &Shared, told: &Told) -> rusqlite::Result<i
         for log in &head.batch.logs {
             book.found(&log.resource.service, 0, 1);
         }
-        view.current.push(head);
+        // What was acknowledged is kept, also beyond what may wait.
+        let room = shared.room.try_take(head.footprint);
+        view.current.keep(head, room);
     }
     Ok(last_row)
 }

@@ -9,10 +9,42 @@ use crate::{
     store::{BlockStore, file::Block, files, head::Snapshot, journal::EvictedReader, writer::Shared},
 };
 use foldhash::{HashMap, HashSet};
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread};
 use waypost_trace_model::{
     LogRecord, Node, Skeleton, Span, SpanId, Trace, TraceId, TraceLosses, TraceSummary,
 };
+
+/// Traces that are worth a thread of their own: unpacking a block for one takes a millisecond.
+const TRACES_PER_THREAD: usize = 8;
+
+/// Reads traces, which lie far apart, on as many threads as there are processors. The answers are in the order of the
+/// traces; of several errors the first one is told.
+fn side_by_side<'t, T: Send>(
+    traces: &'t [TraceId],
+    read: impl Fn(&'t TraceId) -> Result<T, ReadError> + Sync,
+) -> Result<Vec<T>, ReadError> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let per_thread = traces.len().div_ceil(threads).max(TRACES_PER_THREAD);
+    if traces.len() <= per_thread {
+        return traces.iter().map(read).collect();
+    }
+    let parts: Vec<Result<Vec<T>, ReadError>> = thread::scope(|scope| {
+        let part = |traces: &'t [TraceId]| {
+            let read = &read;
+            scope.spawn(move || traces.iter().map(read).collect())
+        };
+        let threads: Vec<_> = traces.chunks(per_thread).map(part).collect();
+        let done = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(done).collect()
+    });
+    let mut all = Vec::with_capacity(traces.len());
+    for part in parts {
+        all.extend(part?);
+    }
+    Ok(all)
+}
 
 /// Answers questions about traces from one snapshot.
 #[derive(Debug)]
@@ -121,15 +153,16 @@ impl TraceReader<'_> {
 
     pub(crate) fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
         let head = self.head_spans(traces);
-        let mut found = Vec::with_capacity(traces.len());
-        for trace in traces {
+        let whole = |trace: &TraceId| {
             let located = self.locate(*trace, &head)?;
-            if !located.is_empty() {
-                let (spans, logs) = (self.decode(&located)?, self.logs(*trace)?);
-                found.push(assemble::trace(*trace, spans, logs, self.losses(*trace)?));
+            if located.is_empty() {
+                return Ok(None);
             }
-        }
-        Ok(found)
+            let (spans, logs) = (self.decode(&located)?, self.logs(*trace)?);
+            Ok(Some(assemble::trace(*trace, spans, logs, self.losses(*trace)?)))
+        };
+        let found: Result<Vec<Option<Trace>>, ReadError> = side_by_side(traces, whole);
+        Ok(found?.into_iter().flatten().collect())
     }
 
     fn block<'b>(&'b self, block: &'b Block) -> BlockReader<'b> {

@@ -2,6 +2,7 @@
 
 use super::{BlockStore, writer::Command};
 use crate::{AppendError, Query, Settings, TraceStore};
+use futures_util::FutureExt as _;
 use std::{
     path::Path,
     sync::{
@@ -28,7 +29,7 @@ impl Faults {
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 fn trace_id(number: u64) -> TraceId {
@@ -183,4 +184,98 @@ fn a_flush_that_finds_no_room_is_done_later_and_nothing_is_missing_meanwhile() {
     has_exactly(&store, 1..70);
     drop((store, file));
     has_exactly(&open(folder.path()), 1..70);
+}
+
+/// The parts of how many blocks are in the only file, which nobody has open.
+fn blocks_with_parts(folder: &Path) -> u32 {
+    let mut files = std::fs::read_dir(folder.join("blocks")).unwrap();
+    let path = files
+        .find_map(|entry| Some(entry.unwrap().path()).filter(|path| path.extension() == Some("db".as_ref())));
+    let file = rusqlite::Connection::open(path.unwrap()).unwrap();
+    file.query_row("SELECT count(DISTINCT id >> 24) FROM part", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn small_blocks_become_one_and_who_reads_them_meanwhile_reads_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let count = |store: &BlockStore| store.shared.view.read().blocks.len();
+    for round in 0..70 {
+        wait(store.append(batch(1 + round * 3..4 + round * 3))).unwrap();
+        wait(store.flush()).unwrap();
+        if round == 6 {
+            wait(store.merge()).unwrap();
+            assert_eq!(count(&store), 7, "seven are too few");
+        }
+    }
+    let ids: Vec<TraceId> = (1..211).map(trace_id).collect();
+    let before = store.reader().unwrap();
+    wait(store.merge()).unwrap();
+    // Eight times eight became one.
+    assert_eq!(count(&store), 7);
+    has_exactly(&store, 1..211);
+    assert_eq!(before.traces(&ids).unwrap().len(), 210, "it sees the blocks that it saw at its beginning");
+    drop(before);
+    wait(store.merge()).unwrap();
+    drop(store);
+    assert_eq!(blocks_with_parts(folder.path()), 7);
+
+    // What a reader held to the end of the process goes at the next start.
+    let store = open(folder.path());
+    wait(store.append(batch(211..214))).unwrap();
+    wait(store.flush()).unwrap();
+    wait(store.append(batch(214..217))).unwrap();
+    wait(store.flush()).unwrap();
+    let held = store.shared.view.read().blocks.clone();
+    wait(store.merge()).unwrap();
+    assert_eq!(count(&store), 2);
+    drop((store, held));
+    assert_eq!(blocks_with_parts(folder.path()), 10);
+    has_exactly(&open(folder.path()), 1..217);
+    assert_eq!(blocks_with_parts(folder.path()), 2);
+}
+
+#[test]
+fn a_batch_without_room_waits_for_it_and_is_refused_when_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let all = store.shared.room.try_take(usize::MAX).unwrap();
+    assert!(matches!(wait(store.append(batch(1..10))), Err(AppendError::Overloaded)));
+    drop(store.append(batch(10..20)));
+    let refused = |store: &BlockStore| store.ledger().services[0].refused.clone();
+    assert_eq!(
+        refused(&store),
+        [(RefusalReason::Overloaded, 19)].into(),
+        "also the one that nobody waited for"
+    );
+    let kept = wait(async {
+        let mut waits = store.append(batch(20..30));
+        assert!((&mut waits).now_or_never().is_none());
+        drop(all);
+        waits.await
+    });
+    assert_eq!(kept.unwrap().spans, 10);
+    assert_eq!(refused(&store).values().sum::<u64>(), 19);
+    wait(store.flush()).unwrap();
+    assert_eq!(store.shared.pending.load(Ordering::Relaxed), 0);
+    assert!(store.shared.room.try_take(usize::MAX).is_some(), "blocks take no room");
+}
+
+#[test]
+fn the_journal_gives_back_what_a_long_queue_took() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { budget_bytes: 64 << 20, ..Settings::default() };
+    let store = BlockStore::open(folder.path(), settings.clone()).unwrap();
+    for round in 0..12 {
+        wait(store.append(batch(1 + round * 200..201 + round * 200))).unwrap();
+    }
+    let bytes = || super::flush::journal_bytes(&folder.path().join("journal.db"));
+    let before = bytes();
+    wait(store.flush()).unwrap();
+    assert!(before > 1 << 20 && bytes() < before / 3, "{before} became {}", bytes());
+    wait(store.append(batch(2401..2410))).unwrap();
+    drop(store);
+    let store = BlockStore::open(folder.path(), settings).unwrap();
+    let ids: Vec<TraceId> = (1..2410).map(trace_id).collect();
+    assert_eq!(store.traces(&ids).unwrap().len(), 2409);
 }

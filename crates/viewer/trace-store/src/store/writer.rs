@@ -6,19 +6,20 @@
 //! commit that succeeds.
 
 use crate::{
-    AppendError, Durability, Receipt, Settings,
+    AppendError, Durability, EvictionReason, Receipt, Settings,
     book::{Book, Changes},
     clock,
     losses::{self, Loss, Losses, TraceSizes},
     recent::{Digest, Recent},
     store::{
         error::WriteError,
+        files::Counts,
         head::{HeadBatch, SharedView},
         journal::{Beside, Checkpoint, Journal, Row},
         outage::Outage,
+        room::Room,
     },
 };
-use foldhash::HashMap;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,7 +28,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use waypost_trace_model::{Batch, RefusalReason, Text, TraceId};
 use waypost_trace_statistics::Statistics;
 
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) statistics: Statistics,
     /// Bytes of batches that wait for the journal.
     pub(crate) pending: AtomicUsize,
+    /// For batches from their way to the journal until they are in blocks.
+    pub(crate) room: Room,
     book: Mutex<Book>,
     losses: Mutex<Losses>,
     sizes: Mutex<TraceSizes>,
@@ -67,6 +70,7 @@ impl Shared {
             view: SharedView::default(),
             statistics,
             pending: AtomicUsize::new(0),
+            room: Room::default(),
             book: Mutex::new(book),
             losses: Mutex::new(losses),
             sizes: Mutex::new(TraceSizes::new(settings.spans_per_trace)),
@@ -91,6 +95,14 @@ impl Shared {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes spans that were admitted and are not kept out of the sizes of their traces.
+    pub(crate) fn release(&self, batch: &Batch) {
+        let mut sizes = self.sizes();
+        for span in &batch.spans {
+            sizes.release(span.trace_id);
+        }
+    }
+
     /// Counts a batch that is not kept.
     pub(crate) fn refuse(&self, batch: &Batch, reason: RefusalReason) {
         let mut changes = Changes::default();
@@ -111,6 +123,10 @@ pub(crate) struct Pending {
     pub(crate) digest: Option<Digest>,
     /// Bytes unpacked, as counted in [`Shared::pending`].
     pub(crate) bytes: usize,
+    /// What it takes in memory.
+    pub(crate) footprint: usize,
+    /// For its footprint; `None` while it waits for some.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
     pub(crate) reply: oneshot::Sender<Result<Receipt, AppendError>>,
 }
 
@@ -128,6 +144,8 @@ pub(crate) enum Command {
     },
     /// A file is about to be removed; its records are entered as evicted.
     Drop(DropFile, Reply<()>),
+    /// A block is not read any more: spans and log records of each service in it.
+    SetAside(Counts, Reply<()>),
     /// The file was removed.
     Dropped {
         path: String,
@@ -145,9 +163,9 @@ pub(crate) struct DropFile {
     pub(crate) path: String,
     pub(crate) number: u64,
     pub(crate) evicted: Vec<(u8, Vec<u8>)>,
-    pub(crate) reason: crate::EvictionReason,
+    pub(crate) reason: EvictionReason,
     /// Spans and log records of each service.
-    pub(crate) counts: HashMap<Text, (u64, u64)>,
+    pub(crate) counts: Counts,
 }
 
 /// The thread's own state.
@@ -203,6 +221,9 @@ impl Writer {
             }
             Command::Drop(file, reply) => {
                 let _ = reply.send(self.drop_file(&file).map_err(WriteError::from));
+            }
+            Command::SetAside(counts, reply) => {
+                let _ = reply.send(self.set_aside(&counts).map_err(WriteError::from));
             }
             Command::Dropped { path, reply } => {
                 let _ = reply.send(self.journal.dropped(&path).map_err(WriteError::from));
@@ -290,7 +311,7 @@ impl Writer {
     fn answer_repeats(&self, repeats: Vec<Pending>) {
         let mut changes = Changes::default();
         for pending in &repeats {
-            self.release(pending);
+            self.shared.release(&pending.batch);
             changes.refuse_batch(&pending.batch, RefusalReason::Repeated);
             for (service, _) in &pending.refused {
                 changes.refuse(service, RefusalReason::Repeated, 1, 0);
@@ -302,20 +323,13 @@ impl Writer {
         }
     }
 
-    fn release(&self, pending: &Pending) {
-        let mut sizes = self.shared.sizes();
-        for span in &pending.batch.spans {
-            sizes.release(span.trace_id);
-        }
-    }
-
     fn fail(&mut self, group: Vec<Pending>, error: &WriteError) {
         if let Some(failures) = self.outage.failed(Instant::now()) {
             tracing::error!(%error, failures, "batches could not be written to the journal and are refused");
         }
         self.shared.trouble().journal = Some(error.to_string());
         for pending in group {
-            self.release(&pending);
+            self.shared.release(&pending.batch);
             self.shared.refuse(&pending.batch, RefusalReason::Disk);
             let mut changes = Changes::default();
             for (service, _) in &pending.refused {
@@ -327,16 +341,17 @@ impl Writer {
     }
 
     /// Shows batches that are durable, and answers for them.
-    fn publish(&mut self, group: Vec<Pending>) {
+    fn publish(&mut self, mut group: Vec<Pending>) {
         let (seq, arrival) = (self.last_row, clock::now());
-        let has_records = |pending: &&Pending| !pending.rows.is_empty();
+        let has_records = |pending: &&mut Pending| !pending.rows.is_empty();
         let is_full = {
             let mut view = self.shared.view.write();
-            for pending in group.iter().filter(has_records) {
+            for pending in group.iter_mut().filter(has_records) {
                 // All of a group have the number of its last row: they become blocks together.
                 let arrival = pending.rows.first().map_or(arrival, |row| row.arrival);
-                let (batch, bytes) = (pending.batch.clone(), pending.bytes);
-                view.current.push(Arc::new(HeadBatch { batch, seq, arrival, bytes }));
+                let (batch, bytes, footprint) = (pending.batch.clone(), pending.bytes, pending.footprint);
+                let head = HeadBatch { batch, seq, arrival, bytes, footprint };
+                view.current.keep(Arc::new(head), pending.room.take());
             }
             super::flush::is_full(&view.current, &self.shared.settings)
         };
@@ -370,6 +385,20 @@ impl Writer {
         });
         let ledger = self.shared.book().rows(&Changes::default());
         self.journal.finish(up_to, &ledger, checkpoint.as_ref())?;
+        self.shared.book().written(&ledger);
+        Ok(())
+    }
+
+    /// Should this not be written, the next start finds the same records missing and counts them in the same way.
+    fn set_aside(&mut self, counts: &Counts) -> rusqlite::Result<()> {
+        let mut changes = Changes::default();
+        for (service, (spans, logs)) in counts {
+            changes.evict(service, EvictionReason::Damaged, *spans, *logs);
+        }
+        self.recent = Recent::new();
+        self.shared.book().enter(&changes);
+        let ledger = self.shared.book().rows(&Changes::default());
+        self.journal.append(&[], &Beside { ledger: ledger.clone(), ..Beside::default() })?;
         self.shared.book().written(&ledger);
         Ok(())
     }

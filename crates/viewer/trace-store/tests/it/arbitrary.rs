@@ -173,6 +173,11 @@ fn durations() -> impl Strategy<Value = NanoRange> {
 }
 
 pub(crate) fn filter() -> impl Strategy<Value = SpanFilter> {
+    let excluded = prop_oneof![3 => Just(Vec::new()), 1 => vec(conditions(), 1..3)];
+    (conditions(), excluded).prop_map(|(conditions, excluded)| SpanFilter { excluded, ..conditions })
+}
+
+fn conditions() -> impl Strategy<Value = SpanFilter> {
     let names =
         (option::weighted(0.4, select(vec!["front", "back", "nobody"])), option::weighted(0.2, name()));
     let numbers = (option::weighted(0.1, 0..6_u64), option::weighted(0.2, 0..3_u64), durations());
@@ -192,6 +197,7 @@ pub(crate) fn filter() -> impl Strategy<Value = SpanFilter> {
         attributes: more.1,
         text: more.2.map(str::to_owned),
         linked_trace: more.3.map(trace_id),
+        excluded: Vec::new(),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::sample::*;
 use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, Wire, otlp};
 use waypost_trace_store::{
-    AppendError, BlockStore, Durability, EvictionReason, OpenError, Query, ReadError, Settings, TraceStore,
+    AppendError, BlockStore, Durability, EvictionReason, OpenError, Query, Settings, TraceStore,
 };
 
 fn open(folder: &tempfile::TempDir) -> BlockStore {
@@ -116,17 +116,22 @@ fn a_file_that_is_no_database_is_set_aside_and_its_spans_are_counted() {
 }
 
 #[test]
-fn a_damaged_column_is_an_error_that_names_the_file_and_no_wrong_answer() {
+fn a_damaged_column_sets_its_block_aside_and_the_others_answer() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
-    let mut spans: Vec<_> = (1..=400).map(|number| span("a", number, number)).collect();
-    for span in &mut spans {
-        span.attributes.push(text("unique", &format!("{:?}", span.span_id)));
-    }
-    keep(&store, spans);
+    let spans = |numbers: std::ops::RangeInclusive<u64>| {
+        let mut spans: Vec<_> = numbers.map(|number| span("a", number, number)).collect();
+        for span in &mut spans {
+            span.attributes.push(text("unique", &format!("{:?}", span.span_id)));
+        }
+        spans
+    };
+    keep(&store, spans(1..=400));
+    wait(store.flush()).unwrap();
+    keep(&store, spans(401..=410));
     wait(store.close());
     drop(store);
-    // A value of the last column; the directory and the head stay whole.
+    // A value of the last column of the first block, which is the longer one; the directory and the head stay whole.
     let path = block_file(&folder);
     let bytes = fs::read(&path).unwrap();
     let packed = [0x28, 0xb5, 0x2f, 0xfd];
@@ -136,13 +141,34 @@ fn a_damaged_column_is_an_error_that_names_the_file_and_no_wrong_answer() {
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.write_all_at(&[!bytes[middle]], middle as u64).unwrap();
 
+    let ids: Vec<_> = (1..=410).map(trace_id).collect();
     let store = open(&folder);
-    let ids: Vec<_> = (1..=400).map(trace_id).collect();
-    let error = store.traces(&ids).unwrap_err();
-    assert!(
-        matches!(&error, ReadError::Failed(said) if said.contains(&path.display().to_string())),
-        "{error}"
-    );
+    assert_eq!(balance(&store), (410, 410, 0, 0), "nobody has looked at it");
+    let readers = std::thread::scope(|scope| {
+        let reader = || store.traces(&ids).map(|traces| traces.len());
+        let readers = [(); 4].map(|()| scope.spawn(reader));
+        readers.map(|reader| reader.join().unwrap().unwrap())
+    });
+    assert_eq!(readers, [10; 4]);
+    // Until the account is written.
+    wait(store.flush()).unwrap();
+    let check = |store: &BlockStore| {
+        assert_eq!(balance(store), (410, 10, 0, 400));
+        assert_eq!(store.ledger().services[0].evicted.get(&EvictionReason::Damaged), Some(&400));
+        assert_eq!(store.find(&Query { limit: 500, ..Query::default() }).unwrap().matches.len(), 10);
+        assert_eq!(store.usage().trouble, None, "it takes spans as before");
+    };
+    check(&store);
+    drop(store);
+    check(&open(&folder));
+    let parts: u32 = rusqlite::Connection::open(&path)
+        .and_then(|file| {
+            file.query_row("SELECT count(*) FROM part, damaged WHERE part.id >> 24 = damaged.id", [], |row| {
+                row.get(0)
+            })
+        })
+        .unwrap();
+    assert!(parts > 5, "what is there of it can still be looked at");
 }
 
 #[test]

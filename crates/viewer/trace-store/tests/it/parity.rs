@@ -85,4 +85,25 @@ proptest! {
         let blocks = BlockStore::open(folder.path(), settings).unwrap();
         compare(&memory, &blocks, &queries, &filters);
     }
+    #[test]
+    fn every_question_has_the_same_answer_after_small_blocks_were_merged(
+        batches in vec((vec(arbitrary::span(), 0..6), vec(arbitrary::log(), 0..2)), 16..24),
+        queries in vec(arbitrary::query(), 6),
+        filters in vec(arbitrary::filter(), 2),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = MemoryStore::new(Settings::default());
+        let blocks = BlockStore::open(folder.path(), Settings::default()).unwrap();
+        for (spans, logs) in batches {
+            let batch = Arc::new(Batch { spans, logs, ..Batch::default() });
+            append(&memory, batch.clone()).unwrap();
+            append(&blocks, batch).unwrap();
+            wait(blocks.flush()).unwrap();
+        }
+        wait(blocks.merge()).unwrap();
+        compare(&memory, &blocks, &queries, &filters);
+        drop(blocks);
+        let blocks = BlockStore::open(folder.path(), Settings::default()).unwrap();
+        compare(&memory, &blocks, &queries, &filters);
+    }
 }

@@ -92,7 +92,7 @@ pub(crate) fn keep(store: &dyn TraceStore, spans: Vec<Span>) -> Receipt {
 }
 
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 pub(crate) fn is_ready<T>(future: impl Future<Output = T>) -> bool {

@@ -17,7 +17,7 @@ const SHADES = ["text", "muted", "line", "accent", "error", "warning", "surface"
 
 /**
  * Answers `{node, show(chart), point(at), dispose}`. `chart`: `{title, unit, x, lines: [{label, shade, values, isFilled}],
- * cells, range: [from, to], marks: [{at, words}]}`, times in seconds. `onPoint(at)` of a step under the pointer or -1,
+ * cells, range: [from, to], marks: [{at, words, until, shade}]}`, times in seconds; a mark with `until` is a stretch. `onPoint(at)` of a step under the pointer or -1,
  * `onTake(at)`, `onRange({from, to, min, max})` in seconds and nanoseconds, `min` and `max` null along the time only.
  */
 export function chart({ name, height = 130, onPoint, onTake, onRange }) {
@@ -231,12 +231,18 @@ function paintCells(plot, list, colours) {
 function paintMarks(plot, marks, colours) {
   const { ctx, bbox } = plot;
   ctx.save();
-  ctx.strokeStyle = colours.warning;
-  ctx.fillStyle = colours.warning;
   ctx.lineWidth = devicePixelRatio;
   ctx.setLineDash([4, 3]);
-  for (const { at } of marks) {
+  for (const { at, until = null, shade = "warning" } of marks) {
+    ctx.strokeStyle = colours[shade];
+    ctx.fillStyle = colours[shade];
     const x = Math.round(plot.valToPos(at, "x", true));
+    if (until !== null) {
+      const [from, to] = [x, plot.valToPos(until, "x", true)].map((side) => Math.min(Math.max(side, bbox.left), bbox.left + bbox.width));
+      ctx.globalAlpha = 0.12;
+      ctx.fillRect(from, bbox.top, to - from, bbox.height);
+      ctx.globalAlpha = 1;
+    }
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);

@@ -13,7 +13,7 @@ export function columns({ step, steps }) {
   return {
     x: each(({ start }) => seconds(start) + half),
     rate: each((one) => one.rate),
-    failedRate: each((one) => (one.rate === null ? null : one.calls ? (one.rate * one.errors) / one.calls : 0)),
+    failedRate: each((one) => (one.rate === null ? null : one.calls ? one.rate * (one.errors / one.calls) : 0)),
     errorShare: each((one) => (one.calls ? one.errors / one.calls : null)),
     p50: each((one) => one.p50),
     p95: each((one) => one.p95),

@@ -2,9 +2,10 @@
 // The charts of one thing over time: rate, errors, latencies, and how often each latency occurred; beneath them the step
 // that is pointed at or taken with its example traces, the deployments, and everything as a table.
 
+import { traceLinks } from "../alerts/figure.js";
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
-import { clear, h } from "../kit/dom.js";
+import { ApiError, get, isAbort, messageOf } from "../kit/api.js";
+import { clear, h, icon } from "../kit/dom.js";
 import { exampleLinks, searchAddress } from "../kit/figures.js";
 import { counted, fromMillis, time, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
@@ -15,10 +16,18 @@ import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
  * Answers `{node, load(params), dispose}`; `load` takes the parameters of `GET /series`. `onRange({from, to, min, max})`:
  * times in nanoseconds as text, durations as parameters of a search or null. `search`: filters of a search for the spans
  * behind the figures. `path`: another endpoint of the same form. `isSmall`: without the heatmap, one chart beneath the other.
+ * `refused(answer, signal)` answers for each step the share of calls that were refused, which is drawn beside the errors, or null.
+ *
+ * @param {{onRange: (range: any) => void, search: () => object, path?: string, isSmall?: boolean,
+ *   refused?: (answer: any, signal: AbortSignal) => Promise<(number | null)[] | null>}} options
  */
-export function chartPanel({ onRange, search, path = "/series", isSmall = false }) {
+export function chartPanel({ onRange, search, path = "/series", isSmall = false, refused }) {
   let asked = new AbortController();
   let answer = null;
+  /** @type {import("../kit/api-types").Anomaly[]} */
+  let anomalies = [];
+  /** @type {(number | null)[] | null} of each step */
+  let refusedShare = null;
   let taken = -1;
   const make = (name, height) =>
     chart({
@@ -36,6 +45,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
   };
   const point = h("div", { class: "chart-point", "aria-live": "off" });
   const deployed = h("div", { class: "chart-deployments" });
+  const unusual = h("div", { class: "chart-anomalies" });
   const table = h("details", { class: "chart-table" });
   table.addEventListener("toggle", () => table.open && fillTable());
   const problem = h("p", { class: "field-error", role: "alert", hidden: true });
@@ -50,6 +60,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     ),
     point,
     deployed,
+    unusual,
     table,
   );
 
@@ -61,23 +72,77 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       problem.hidden = true;
       node.hidden = false;
       taken = -1;
+      anomalies = [];
+      refusedShare = null;
       draw();
+      addRefused(answer, asked.signal);
+      if (path === "/series") await loadAnomalies(params);
     } catch (error) {
       if (isAbort(error)) return;
       // Of what nothing is known there is nothing to draw; the table beneath says so.
-      node.hidden = error.status === 404;
+      node.hidden = error instanceof ApiError && error.status === 404;
       problem.hidden = false;
-      problem.textContent = error.message;
+      problem.textContent = messageOf(error);
     }
+  }
+
+  /** What was unusual of the same thing in the time that is drawn; without an answer the charts are as they are. */
+  async function loadAnomalies({ service, operation, kind, edge_from, edge_to }) {
+    const { signal } = asked;
+    const within = { service, operation, kind, edge_from, edge_to, from: answer.from, to: answer.to };
+    try {
+      const found = await get("/anomalies", within, { signal });
+      anomalies = [...found.active, ...found.ended];
+    } catch {
+      return;
+    }
+    if (anomalies.length && !signal.aborted) draw();
+  }
+
+  /** The errors stand at once; this comes when it is known. */
+  async function addRefused(drawn, signal) {
+    try {
+      const values = await refused?.(drawn, signal);
+      if (!values || answer !== drawn) return;
+      refusedShare = values;
+      drawErrors();
+    } catch (error) {
+      if (!isAbort(error)) console.warn(messageOf(error));
+    }
+  }
+
+  /** Deployments, and what was unusual. */
+  function marks() {
+    const end = seconds(answer.to);
+    const stretches = anomalies.map((one) => ({
+      at: seconds(one.since),
+      until: one.until === null ? end : seconds(one.until),
+      words: one.sentence,
+      shade: "error",
+    }));
+    return [...marksOf(answer), ...stretches];
+  }
+
+  function drawErrors() {
+    const { from, to } = answer;
+    const { x, errorShare } = columns(answer);
+    charts.errors.show({
+      x,
+      range: [seconds(from), seconds(to)],
+      marks: marks(),
+      title: "Errors",
+      unit: "percent",
+      lines: [
+        { label: refusedShare ? "failed" : "", shade: "error", values: errorShare, isFilled: true },
+        ...(refusedShare ? [{ label: "refused", shade: "warning", values: refusedShare }] : []),
+      ],
+    });
   }
 
   function draw() {
     const { from, to, steps, deployments } = answer;
-    const { x, rate, failedRate, errorShare, p50, p95, p99 } = columns(answer);
-    const marks = deployments
-      .filter(({ before }) => before !== null)
-      .map(({ at, version }) => ({ at: seconds(at), words: version }));
-    const common = { x, range: [seconds(from), seconds(to)], marks };
+    const { x, rate, failedRate, p50, p95, p99 } = columns(answer);
+    const common = { x, range: [seconds(from), seconds(to)], marks: marks() };
     charts.rate.show({
       ...common,
       title: "Calls a second",
@@ -87,12 +152,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
         { label: "failed", shade: "error", values: failedRate, isFilled: true },
       ],
     });
-    charts.errors.show({
-      ...common,
-      title: "Errors",
-      unit: "percent",
-      lines: [{ label: "", shade: "error", values: errorShare, isFilled: true }],
-    });
+    drawErrors();
     charts.latency.show({
       ...common,
       title: "Latency",
@@ -105,6 +165,12 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
     });
     charts.heatmap?.show({ ...common, title: "Calls by latency", unit: "duration", cells: cells(answer) });
     drawDeployments(deployments);
+    clear(
+      unusual,
+      anomalies.map((one) =>
+        h("div", {}, icon("warning"), ` ${time(one.since).slice(0, 5)} `, h("bdi", {}, visibleText(one.sentence)), " ", traceLinks(one.examples)),
+      ),
+    );
     clear(table, h("summary", {}, `${counted(steps.length, "step")} as a table`));
     if (table.open) fillTable();
     describe(-1);
@@ -203,6 +269,12 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false 
       Object.values(charts).forEach((one) => one.dispose());
     },
   };
+}
+
+/** Deployments but the first of each service, as marks. */
+function marksOf({ deployments }) {
+  const changes = deployments.filter(({ before }) => before !== null);
+  return changes.map(({ at, version }) => ({ at: seconds(at), words: version }));
 }
 
 /** A range of seconds and durations as the API's parameters have it; a bound lies a little wider than what was drawn. */

@@ -80,13 +80,22 @@ export function post(path, body, { signal } = {}) {
   });
 }
 
+/**
+ * A DELETE, which answers nothing.
+ *
+ * @param {string} path
+ */
+export function remove(path) {
+  return call(address(path), { method: "DELETE" });
+}
+
 /** @param {string} url @param {RequestInit} init @returns {Promise<any>} */
 async function call(url, init) {
   let response;
   try {
     response = await fetch(url, { ...init, headers: { accept: "application/json", ...init.headers } });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (isAbort(error)) throw error;
     throw new ApiError(0, { title: "no answer", detail: "The viewer does not answer. Is it still running?" });
   }
   if (response.status === 401) unauthorized();
@@ -102,9 +111,32 @@ async function problem(response) {
   }
 }
 
-/** Whether this is only a call that was given up. */
+/**
+ * Whether this is only a call that was given up.
+ *
+ * @param {unknown} error
+ */
 export function isAbort(error) {
-  return error?.name === "AbortError";
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/**
+ * What was thrown, in words.
+ *
+ * @param {unknown} error
+ */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * The parameter that the API did not take, if it was one, and why.
+ *
+ * @param {unknown} error
+ * @returns {{parameter: string | null, message: string}}
+ */
+export function refusalOf(error) {
+  return { parameter: error instanceof ApiError ? error.parameter : null, message: messageOf(error) };
 }
 
 /**

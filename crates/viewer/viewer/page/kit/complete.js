@@ -14,12 +14,14 @@ let lists = 0;
  * is_partial}`. A pick sets the value and fires a bubbling "change". Answers the node that holds both.
  *
  * `isStrict`: only a name is a value. Enter takes the name that is typed, else the first that fits; what fits none stays.
+ * `put(entry)` does something else with a pick than to make it the value, and answers whether there is more to suggest.
  *
+ * @typedef {{name: string, hint?: string, [more: string]: any}} Entry
  * @param {HTMLInputElement} input
- * @param {(part: string, signal: AbortSignal) => Promise<{names: (string | {name: string, hint?: string})[], is_partial: boolean}>} source
- * @param {{isStrict?: boolean}} [options]
+ * @param {(part: string, signal: AbortSignal) => Promise<{names: (string | Entry)[], is_partial: boolean}>} source
+ * @param {{isStrict?: boolean, put?: (entry: Entry) => boolean}} [options]
  */
-export function completing(input, source, { isStrict = false } = {}) {
+export function completing(input, source, { isStrict = false, put } = {}) {
   const list = h("ul", { class: "completions", role: "listbox", id: `completions-${(lists += 1)}`, hidden: true });
   list.setAttribute("aria-label", "Suggestions");
   const box = h("div", { class: "completing" }, input, list);
@@ -63,11 +65,20 @@ export function completing(input, source, { isStrict = false } = {}) {
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  function take(entry) {
+    if (!put) return pick(entry.name);
+    close();
+    if (put(entry)) ask(0);
+  }
+
+  /** @param {{names?: (string | Entry)[], is_partial?: boolean}} answer */
   function show({ names = [], is_partial: isPartial = false }) {
     clear(
       list,
       names.map((entry, at) => {
-        const { name, hint } = typeof entry === "string" ? { name: entry } : entry;
+        /** @type {Entry} */
+        const whole = typeof entry === "string" ? { name: entry } : entry;
+        const { name, hint } = whole;
         const option = h(
           "li",
           { role: "option", id: `${list.id}-${at}`, "aria-selected": "false", title: visibleText(name) },
@@ -75,7 +86,7 @@ export function completing(input, source, { isStrict = false } = {}) {
           hint ? h("span", { class: "hint" }, hint) : null,
         );
         option.addEventListener("mousedown", (event) => event.preventDefault());
-        option.addEventListener("click", () => pick(name));
+        option.addEventListener("click", () => take(whole));
         return option;
       }),
       isPartial && names.length ? h("li", { class: "rest", role: "presentation" }, "more exist: type on") : null,
@@ -92,8 +103,12 @@ export function completing(input, source, { isStrict = false } = {}) {
     const call = (asked = new AbortController());
     timer = setTimeout(async () => {
       try {
-        const answer = await source(input.value, call.signal);
-        if (!call.signal.aborted && document.activeElement === input) show(answer);
+        const typed = input.value;
+        const answer = await source(typed, call.signal);
+        if (call.signal.aborted || document.activeElement !== input) return;
+        show(answer);
+        // What the suggestions are for: those of what was typed before may stand until they come.
+        list.dataset.of = typed;
       } catch (error) {
         // Without suggestions the field is still a field; what is wrong is said by the search itself.
         if (!isAbort(error)) close();

@@ -12,7 +12,7 @@ export function copyLine(line) {
   button.addEventListener("click", async () => {
     shown.textContent = make();
     const isDone = await copied(shown.textContent);
-    if (!isDone) getSelection().selectAllChildren(shown);
+    if (!isDone) getSelection()?.selectAllChildren(shown);
     announce(isDone ? "Copied" : "Selected: copy it with the keyboard");
     clear(button, icon(isDone ? "check" : "copy"));
     setTimeout(() => clear(button, icon("copy")), 1500);

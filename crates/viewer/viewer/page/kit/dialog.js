@@ -15,6 +15,7 @@ export function openDialog({ title, body, class: name = "" }) {
     h("div", { class: "dialog-body" }, body),
   );
   const close = () => dialog.close();
+  /** @type {Promise<void>} */
   const closed = new Promise((done) => {
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -179,12 +179,18 @@ const ICONS = {
   error: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 5v4M8 10.8v.3",
   check: "m3 8.5 3.5 3.5L13 4.5",
   clock: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 4.5V8l2.5 1.5",
+  compare: "M2.5 5h9M9 2.5 11.5 5 9 7.5M13.5 11h-9M7 8.5 4.5 11 7 13.5",
   filter: "M2 3h12L9.5 8.5v4L6.5 14V8.5Z",
   table: "M2 3h12v10H2ZM2 6.5h12M6.5 6.5V13",
   graph:
     "M5 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM15 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM10 13a2 2 0 1 1-4 0 2 2 0 0 1 4 0ZM5 4h6M4 5.7l3 5.6M12 5.7l-3 5.6",
   focus: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5ZM8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2",
+  pin: "M5.5 2h5M6.5 2v4.5L4 9.5h8L9.5 6.5V2M8 9.5v4.5",
   more: "M3 8v.1M8 8v.1M13 8v.1",
+  "kind-server": "M1.5 8H9M6 5l3 3-3 3M12.5 3v10",
+  "kind-client": "M3.5 3v10M6 8h8M11 5l3 3-3 3",
+  "kind-database": "M3 4.5c0-1.4 2.2-2.2 5-2.2s5 .8 5 2.2-2.2 2.2-5 2.2-5-.8-5-2.2ZM3 4.5v7c0 1.4 2.2 2.2 5 2.2s5-.8 5-2.2v-7M3 8c0 1.4 2.2 2.2 5 2.2s5-.8 5-2.2",
+  "kind-queue": "M2 4.5h12v7H2ZM5 4.5v7M8 4.5v7M11 4.5v7",
 };
 
 /** A small drawing, hidden from screen readers: what it stands beside or in carries the name. */

@@ -17,13 +17,18 @@ export function searchAddress(params) {
 /** @typedef {import("./api-types").Figure} Figure */
 
 /** @param {{calls: number | null, errors: number | null}} figure */
-export const errorShare = ({ calls, errors }) => (calls ? errors / calls : 0);
+export const errorShare = ({ calls, errors }) => (calls ? (errors ?? 0) / calls : 0);
 
 /** As a parameter: the bound lies a little lower, as the figures are exact within 2 %. */
 const atLeast = (ns) => `${Math.max(1, Math.floor((ns * 0.98) / 1000))}us`;
 
-/** Columns for `sortable`; `params(row)` are the search's filters for a row. */
-export function figureColumns(params) {
+/**
+ * Columns for `sortable`; `params(row)` are the search's filters for a row; `afterErrors` and `afterLatencies` are further columns.
+ *
+ * @param {(row: any) => object} params
+ * @param {{afterErrors?: any[], afterLatencies?: any[]}} [more]
+ */
+export function figureColumns(params, { afterErrors = [], afterLatencies = [] } = {}) {
   const latency = (name) => ({
     key: name,
     label: name,
@@ -69,9 +74,11 @@ export function figureColumns(params) {
             )
           : h("span", { class: "muted" }, "0 %"),
     },
+    ...afterErrors,
     latency("p50"),
     latency("p95"),
     latency("p99"),
+    ...afterLatencies,
     { key: "examples", label: "Example traces", cell: (row) => exampleLinks(row.examples) },
   ];
 }
@@ -83,7 +90,7 @@ export function figureColumns(params) {
  */
 export function exampleLinks(examples) {
   const kinds = ["recent", "slowest", "failed"].filter((kind) => examples?.[kind]);
-  if (!kinds.length) return h("span", { class: "muted" }, "none");
+  if (!examples || !kinds.length) return h("span", { class: "muted" }, "none");
   return h(
     "span",
     { class: "examples" },

@@ -29,7 +29,7 @@ function isTyping(target) {
   if (!(target instanceof Element)) return false;
   if (target.closest("textarea, select, [contenteditable]")) return true;
   const input = target.closest("input");
-  return Boolean(input) && !["checkbox", "radio", "button", "submit", "range", "file"].includes(input.type);
+  return input !== null && !["checkbox", "radio", "button", "submit", "range", "file"].includes(input.type);
 }
 
 /** Enter and Space belong to the control that has the focus. */
@@ -126,6 +126,11 @@ function help() {
   openDialog({ title: "Keyboard and marks", body, class: "key-dialog" });
 }
 
+/** What the reader used last, for the style sheet: rings are drawn for keys. */
+const used = (input) => () => (document.documentElement.dataset.input = input);
+
+document.addEventListener("keydown", used("key"), { capture: true });
+document.addEventListener("pointerdown", used("pointer"), { capture: true });
 document.addEventListener("keydown", pressed);
 bind("Everywhere", "?", "This sheet", help);
 

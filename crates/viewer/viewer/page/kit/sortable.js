@@ -8,7 +8,8 @@ const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
 /**
  * `columns`: `{key, label, value(row), cell(row), isNumber, title, isHeader, prepare(rows)}`; without `value` a column does not
  * sort; `prepare` sees all rows before their cells are made.
- * `sort`: what is sorted by; `onSort(sort)` is called when that changes. Answers `{node, show(rows)}`.
+ * `sort`: what is sorted by; `onSort(sort)` is called when that changes. Answers `{node, show(rows), resort(key)}`: the latter after
+ * values of a column changed.
  */
 export function sortable({ label, columns, sort, onSort }) {
   let rows = [];
@@ -52,7 +53,8 @@ export function sortable({ label, columns, sort, onSort }) {
           columns.map((one) =>
             h(
               one.isHeader ? "th" : "td",
-              { class: one.isNumber ? "num" : "", scope: one.isHeader ? "row" : null },
+              // On a phone each number stands behind its label.
+              { class: one.isNumber ? "num" : "", scope: one.isHeader ? "row" : null, dataset: { label: one.isNumber ? one.label : null, key: one.key } },
               one.cell(row),
             ),
           ),
@@ -65,12 +67,15 @@ export function sortable({ label, columns, sort, onSort }) {
     node: h(
       "div",
       { class: "table-box", tabindex: "0", role: "region", "aria-label": label },
-      h("table", { class: "table", "aria-label": label }, h("thead", {}, h("tr", {}, head)), body),
+      h("table", { class: "table figures", "aria-label": label }, h("thead", {}, h("tr", {}, head)), body),
     ),
     show(list) {
       rows = list;
       for (const column of columns) column.prepare?.(rows);
       draw();
+    },
+    resort(key) {
+      if (by === key || by === `-${key}`) draw();
     },
   };
 }

@@ -7,7 +7,7 @@ const ORDER = ["auto", "dark", "light"];
 
 function stored() {
   try {
-    const value = localStorage.getItem(KEY);
+    const value = localStorage.getItem(KEY) ?? "auto";
     return ORDER.includes(value) ? value : "auto";
   } catch {
     return "auto";

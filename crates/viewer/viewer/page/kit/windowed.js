@@ -42,6 +42,7 @@ export class Windowed {
     this.rows = new Map();
     this.spare = [];
     this.top = 0;
+    this.height = 0;
     this.lastScroll = 0;
     this.anchor = 0;
     this.frame = 0;

@@ -2,7 +2,7 @@
 // Log records by service, severity and text, the newest first; those without a trace too. The address is the state.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
+import { get, isAbort, refusalOf } from "../kit/api.js";
 import { completing } from "../kit/complete.js";
 import { clear, h, icon, keep } from "../kit/dom.js";
 import { counted, time } from "../kit/format.js";
@@ -109,7 +109,7 @@ export default function view(root, { query }) {
     } catch (error) {
       clearTimeout(slow);
       if (isAbort(error)) return;
-      range.showError(error);
+      range.showError(refusalOf(error));
       clear(results, failed(error, load));
     }
   }

@@ -8,7 +8,7 @@ import { colorOf } from "../kit/service-colors.js";
 import { layout, NODE } from "./layout.js";
 import { line, outline } from "./shapes.js";
 import { stage } from "./stage.js";
-import { labelled } from "./subset.js";
+import { health, labelled } from "./subset.js";
 
 const FOCUSABLE = 300;
 /** Names can be read down to this scale. */
@@ -120,7 +120,7 @@ export function graph({ onSelect }) {
     const part = svg(
       "g",
       {
-        class: `map-node map-${node.kind} ${color}${isBad ? " failing" : ""}`,
+        class: `map-node map-${node.kind} ${color}${isBad ? ` failing is-${health(node)}` : ""}`,
         transform: `translate(${x} ${y})`,
         dataset: { node: node.id },
         tabindex: "0",
@@ -135,7 +135,7 @@ export function graph({ onSelect }) {
         h(
           "div",
           { class: "map-text" },
-          h("bdi", { class: "map-name elide" }, name),
+          h("span", { class: "map-name elide" }, h("i", { class: "map-dot", "aria-hidden": true }), h("bdi", {}, name)),
           h("span", { class: "map-figure elide" }, figure),
         ),
       ),

@@ -12,10 +12,12 @@ import { empty, failed, loading } from "../kit/state-box.js";
 import { windowChoice, windowOf } from "../services/window.js";
 import { edgeKey, graph } from "./graph.js";
 import { edgeSearch, panel } from "./panel.js";
-import { READABLE_NODES, alive, around, busiest, readableHops } from "./subset.js";
+import { READABLE_NODES, alive, around, busiest, perCall, readableHops } from "./subset.js";
 
 const SCOPE = "Map";
 const STEP = 60;
+/** As many calls for one are told in red. */
+const CHATTY = 10;
 const HOPS = [
   ["1", "1 call away"],
   ["2", "2 calls away"],
@@ -30,7 +32,9 @@ export default function view(root, { query }) {
   let living = alive(data);
   /** @type {import("./subset.js").Graph} */
   let shown = data;
-  let isTable = query.get("as") === "table";
+  // A drawing needs room.
+  const isNarrow = innerWidth <= 700;
+  let isTable = query.has("as") ? query.get("as") === "table" : isNarrow;
   let selection = selected(query);
   const choice = windowChoice({ onRefresh: load });
   const drawing = graph({ onSelect: select });
@@ -79,7 +83,7 @@ export default function view(root, { query }) {
 
   function turn(toTable) {
     isTable = toTable;
-    setState({ as: isTable ? "table" : "" }, { replace: true });
+    setState({ as: isTable === isNarrow ? "" : isTable ? "table" : "drawing" }, { replace: true });
     draw();
   }
 
@@ -96,7 +100,7 @@ export default function view(root, { query }) {
         : [
             `${counted(shown.nodes.length, "node")}${isPart ? ` of ${living.nodes.length}` : ""}, ${counted(shown.edges.length, "connection")}. `,
             living.silent ? `${counted(living.silent, "node")} without calls in this time left out. ` : null,
-            "Wider lines: more calls. Red and dashed: some failed. Red on an outline: as much of it as calls failed. ",
+            "Wider lines: more calls. Red and dashed: some failed. Boxes: yellow when calls failed, red from 5 % on; as much of the outline is red as failed. ",
             "Latencies as the caller measured them where it did.",
           ],
     );
@@ -246,6 +250,19 @@ function edgeTable(query, data) {
     columns: [
       end("from", "From"),
       end("to", "To"),
+      {
+        key: "per_call",
+        label: "Per call",
+        title: "Calls for each call that the caller itself took: many to a database are one query in a loop",
+        isNumber: true,
+        value: (edge) => perCall(edge, nodeOf(edge.from)),
+        cell(edge) {
+          const many = perCall(edge, nodeOf(edge.from));
+          if (many === null) return h("span", { class: "muted" }, "–");
+          const isChatty = many >= CHATTY;
+          return h("span", { class: isChatty ? "bad" : "" }, many >= 99.5 ? String(Math.round(many)) : many.toFixed(1));
+        },
+      },
       ...figureColumns((edge) => edgeSearch(nodeOf(edge.from), nodeOf(edge.to), windowOf(state()))),
     ],
   });

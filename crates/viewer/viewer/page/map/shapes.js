@@ -41,7 +41,7 @@ export function line(from, to, { isSelf, isBack, bends = [] }) {
     [to.x - 2, to.y + H / 2],
   ];
   let d = `M${stops[0].join(" ")}`;
-  let last = null;
+  let last = { xs: [0, 0, 0, 0], ys: [0, 0, 0, 0] };
   for (let at = 1; at < stops.length; at += 1) {
     const [[x1, y1], [x2, y2]] = [stops[at - 1], stops[at]];
     const middle = (x1 + x2) / 2;
@@ -49,7 +49,7 @@ export function line(from, to, { isSelf, isBack, bends = [] }) {
     // Odd stops end a gap between layers, even ones a lane through a layer.
     d += at % 2 ? `C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` : `H${x2}`;
   }
-  return { d, ...onCurve(last.xs, last.ys, stops.at(-1)[0] - LABEL_BEFORE) };
+  return { d, ...onCurve(last.xs, last.ys, to.x - 2 - LABEL_BEFORE) };
 }
 
 /** The point of a curve at `x`: what leads far has its label before its end, not behind the nodes between. */

@@ -74,3 +74,24 @@ export function labelled(edges) {
   const failing = byRate.filter(({ errors }) => errors > 0).slice(0, LABELLED);
   return new Set([...failing, ...byRate].slice(0, LABELLED));
 }
+
+/**
+ * How many calls of an edge there are for each that its caller took; null when that is not known.
+ *
+ * @param {{calls: number}} edge
+ * @param {{calls?: number | null}} caller
+ */
+export function perCall(edge, caller) {
+  return caller.calls ? edge.calls / caller.calls : null;
+}
+
+/**
+ * How a node is: by the share of its calls that failed.
+ *
+ * @param {{calls: number | null, errors: number | null}} node
+ * @returns {"" | "warn" | "bad"}
+ */
+export function health({ calls, errors }) {
+  if (!calls || !errors) return "";
+  return errors / calls >= 0.05 ? "bad" : "warn";
+}

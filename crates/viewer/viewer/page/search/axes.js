@@ -88,7 +88,7 @@ export function durationTicks(from, to, isLinear) {
   }
   const raw = (to - from) / 4 || 1;
   const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((n) => n * size).find((one) => one >= raw);
+  const step = [1, 2, 5].map((n) => n * size).find((one) => one >= raw) ?? 10 * size;
   const ticks = [];
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) ticks.push(at);
   return ticks;

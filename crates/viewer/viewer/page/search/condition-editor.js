@@ -7,6 +7,7 @@ import { all, clear, h, icon } from "../kit/dom.js";
 import { visibleText } from "../kit/format.js";
 import { OPERATORS, SCOPES, read, words, write } from "./condition.js";
 
+/** @param {string[]} choice */
 const option = ([value, label]) => h("option", { value }, label);
 
 /** Answers `{node, get, set}` of a list of condition texts; `onChange` is called after each change by the reader. */

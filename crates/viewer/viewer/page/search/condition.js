@@ -1,6 +1,6 @@
 // @ts-check
-// Conditions on attributes as the API writes them: `[scope:]key`, `key=value`, `key!=value`, `key~part`, `key>=number`,
-// `key<=number`. Pure; crates/viewer/viewer/src/api/filter.rs is the other side.
+// Conditions on attributes as the API writes them: `[scope:]key`, `key=value`, `key!=value`, `key~part`, and `key` with `>=`,
+// `<=`, `>` or `<` and a number. Pure; crates/viewer/viewer/src/api/filter.rs is the other side.
 
 export const SCOPES = ["span", "resource", "event", "link"];
 
@@ -11,6 +11,8 @@ export const OPERATORS = [
   ["~", "contains"],
   [">=", "at least"],
   ["<=", "at most"],
+  [">", "more than"],
+  ["<", "less than"],
   ["", "exists"],
 ];
 
@@ -28,12 +30,12 @@ export function read(text) {
   const scope = SCOPED.exec(text)?.[1] ?? "";
   const rest = scope ? text.slice(scope.length + 1) : text;
   const quoted = /^"((?:[^"\\]|\\["\\])*)"/.exec(rest);
-  const plain = quoted ? null : /^[^=!~><]*/.exec(rest);
-  const key = quoted ? quoted[1].replace(/\\(["\\])/g, "$1") : plain[0];
-  const tail = rest.slice((quoted ?? plain)[0].length);
+  const [written] = quoted ?? /^[^=!~><]*/.exec(rest) ?? [""];
+  const key = quoted ? quoted[1].replace(/\\(["\\])/g, "$1") : written;
+  const tail = rest.slice(written.length);
   if (!key) return null;
   if (!tail) return { scope, key, operator: "", value: "" };
-  const operator = ["!=", ">=", "<=", "=", "~"].find((sign) => tail.startsWith(sign));
+  const operator = ["!=", ">=", "<=", "=", "~", ">", "<"].find((sign) => tail.startsWith(sign));
   return operator ? { scope, key, operator, value: tail.slice(operator.length) } : null;
 }
 
@@ -42,6 +44,6 @@ export function words(text) {
   const parts = read(text);
   if (!parts) return text;
   const { scope, key, operator, value } = parts;
-  const word = OPERATORS.find(([sign]) => sign === operator)[1];
+  const word = OPERATORS.find(([sign]) => sign === operator)?.[1];
   return `${scope ? `${scope} ` : ""}${key} ${word}${operator ? ` ${value === "" ? "(empty)" : value}` : ""}`;
 }

@@ -9,6 +9,8 @@ import { empty } from "../kit/state-box.js";
 import { valueButton } from "./groups.js";
 
 const USUAL_SLOW = "500ms";
+/** @type {Record<string, Record<string, string>>} */
+const SELECTED = { failed: { status: "error" }, refused: { attr: "http.response.status_code>=400" } };
 
 /** Answers `{node, load(params, signal)}`; `onChange(params)` narrows the search, `onSelected()` after another choice. */
 export function differences({ onChange, onSelected }) {
@@ -16,6 +18,7 @@ export function differences({ onChange, onSelected }) {
     "select",
     { "aria-label": "Which spans" },
     h("option", { value: "failed" }, "that failed"),
+    h("option", { value: "refused" }, "answered with 4xx or 5xx"),
     h("option", { value: "slow" }, "that took at least"),
   );
   const least = h("input", { "aria-label": "Shortest duration", autocomplete: "off", spellcheck: "false" });
@@ -31,7 +34,10 @@ export function differences({ onChange, onSelected }) {
 
   function choose(event) {
     event?.preventDefault();
-    setState({ slow: which.value === "slow" ? least.value.trim() || USUAL_SLOW : "" });
+    setState({
+      slow: which.value === "slow" ? least.value.trim() || USUAL_SLOW : "",
+      differ: which.value === "refused" ? "refused" : "",
+    });
     onSelected();
   }
   form.addEventListener("submit", choose);
@@ -39,11 +45,12 @@ export function differences({ onChange, onSelected }) {
 
   async function load(params, signal) {
     const slow = addressState().get("slow");
-    which.value = slow ? "slow" : "failed";
+    which.value = slow ? "slow" : addressState().get("differ") === "refused" ? "refused" : "failed";
     least.hidden = !slow;
     least.value = slow || USUAL_SLOW;
-    const selected = new URLSearchParams(slow ? { min_duration: slow } : { status: "error" });
+    const selected = new URLSearchParams(SELECTED[which.value] ?? { min_duration: slow });
     show(await get("/differences", { ...params, selected: selected.toString() }, { signal }), params.attr ?? []);
+    if (params.root === "true") answer.append(h("p", { class: "muted foot-note" }, "Only root spans are compared, each with the others: a condition on a span compares the spans that meet it."));
   }
 
   function show(found, attributes) {

@@ -2,21 +2,25 @@
 // All conditions of a search: of one span, of other spans of the same trace, of the whole trace.
 
 import { all, clear, h, icon } from "../kit/dom.js";
-import { isEmpty, spanFilter } from "./query.js";
+import { QueryError } from "./language/error.js";
+import { MAX_OTHERS, isEmpty, spanFilter } from "./query.js";
 import { between, spanForm } from "./span-form.js";
-
-const MOST_OTHERS = 8;
 
 /** Answers `{node, set(state), showError(error), focusText}`; `onApply(filters)` is called after each change. */
 export function filterForm({ onApply }) {
   const apply = () => {
     clearErrors();
-    onApply({
-      span: span.get(),
-      others: others.map((form) => form.get()),
-      min_trace_duration: trace.from.value.trim(),
-      max_trace_duration: trace.to.value.trim(),
-    });
+    try {
+      onApply({
+        span: span.get(),
+        others: others.map((form) => form.get()),
+        min_trace_duration: trace.from.value.trim(),
+        max_trace_duration: trace.to.value.trim(),
+      });
+    } catch (error) {
+      if (!(error instanceof QueryError)) throw error;
+      showError({ parameter: "not", message: `Column ${error.column}: ${error.message}` });
+    }
   };
   const span = spanForm({ onChange: apply });
   const trace = between("Trace duration", "min_trace_duration", "max_trace_duration");
@@ -83,7 +87,7 @@ export function filterForm({ onApply }) {
       groups,
       others.map(({ node }) => node),
     );
-    adding.disabled = others.length >= MOST_OTHERS;
+    adding.disabled = others.length >= MAX_OTHERS;
   }
 
   function reset() {
@@ -97,9 +101,18 @@ export function filterForm({ onApply }) {
     trace.from.value = state.min_trace_duration;
     trace.to.value = state.max_trace_duration;
     // An unfinished group asks nothing and is not in the address; it stays until the reader removes it.
-    const asked = others.map((form) => form.get()).filter((filter) => !isEmpty(filter));
+    const asked = others.map(askedBy).filter((filter) => filter && !isEmpty(filter));
     if (JSON.stringify(asked) !== JSON.stringify(state.others)) others = state.others.map(group);
     draw();
+  }
+
+  /** What a group asks; null while that cannot be read. */
+  function askedBy(group) {
+    try {
+      return group.get();
+    } catch {
+      return null;
+    }
   }
 
   function clearErrors() {
@@ -116,7 +129,7 @@ export function filterForm({ onApply }) {
     clearErrors();
     const name = (parameter ?? "").split(/[.[ ]/)[0];
     const field = all(form, "[data-parameter]").find(
-      (node) => name && node.dataset.parameter.split(" ").includes(name),
+      (node) => name && node.dataset.parameter?.split(" ").includes(name),
     );
     if (!field) {
       problem.hidden = !parameter;

@@ -54,11 +54,11 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
     if (rootless.length) {
       clear(othersTitle, `${counted(rootless.length, "trace")} without a root span: it has not come yet, or was not sent here`);
       othersBox.open = found.traces.length === 0;
-      others.show(rootless, wanted.order, false);
+      others.show(rootless, wanted, false);
     }
     const above = rootless.length ? [othersBox] : [];
     if (found.traces.length) {
-      table.show(found.traces, wanted.order, !listsRoots(wanted));
+      table.show(found.traces, wanted, !listsRoots(wanted));
       keep(node, ...above, table.node, foot);
     } else if (rootless.length) keep(node, ...above, foot);
     else clear(node, nothing(), foot);

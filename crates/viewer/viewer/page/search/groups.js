@@ -8,6 +8,7 @@ import { count, counted, duration, percent, visibleText } from "../kit/format.js
 import { setState, state as addressState } from "../kit/router.js";
 import { empty } from "../kit/state-box.js";
 import { write } from "./condition.js";
+import { SPAN_FIELDS } from "./query.js";
 
 const USUAL = "message";
 const WORDS = [
@@ -22,7 +23,7 @@ const WORDS = [
 export function narrowed(field, value, attributes) {
   if (field === "message") return { text: value, status: "error" };
   if (WORDS.some(([word]) => word === field)) return { [field]: value };
-  const [, scope = "", key] = /^(?:(span|resource):)?(.*)$/s.exec(field);
+  const [, scope = "", key] = /^(?:(span|resource):)?(.*)$/s.exec(field) ?? ["", "", field];
   return { attr: [...attributes, write({ scope, key, operator: "=", value })] };
 }
 
@@ -71,7 +72,13 @@ export function groups({ onChange, onBy }) {
     const asked = { ...params, by: by.value, order: order.value, limit: 50 };
     const found = await get("/groups", asked, { signal });
     show(found, params.attr ?? []);
+    if (isOfAll(params)) answer.append(onlyRoots());
     if (!hasKeys) await completeKeys(signal);
+  }
+
+  function onlyRoots() {
+    const button = h("button", { type: "button", class: "textual", on: { click: () => onChange({ root: "true" }) } }, "Only root spans");
+    return h("p", { class: "muted foot-note" }, "Spans of every kind are grouped. ", button);
   }
 
   async function completeKeys(signal) {
@@ -122,6 +129,11 @@ export function groups({ onChange, onBy }) {
   }
 
   return { node, load };
+}
+
+/** Whether no condition says which spans. */
+function isOfAll(params) {
+  return [...SPAN_FIELDS, "attr", "not"].every((name) => !params[name]?.length);
 }
 
 function said({ spans, values, groups: listed, without, others, scanned_to: scanned }) {

@@ -1,7 +1,7 @@
 // @ts-check
 // Import of traces from a file of OTLP JSON.
 
-import { post } from "../kit/api.js";
+import { messageOf, post } from "../kit/api.js";
 import { h, icon, within } from "../kit/dom.js";
 import { openDialog } from "../kit/dialog.js";
 import { count, counted, visibleText } from "../kit/format.js";
@@ -20,13 +20,13 @@ export function importButton() {
     "Import",
   );
   input.addEventListener("change", async () => {
-    const [file] = input.files;
+    const [file] = input.files ?? [];
     if (!file) return;
     button.disabled = true;
     try {
       taken(file.name, await post("/traces", file));
     } catch (error) {
-      openDialog({ title: "The file was not imported", body: h("p", {}, error.message) });
+      openDialog({ title: "The file was not imported", body: h("p", {}, messageOf(error)) });
     } finally {
       button.disabled = false;
       input.value = "";

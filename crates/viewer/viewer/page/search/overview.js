@@ -5,8 +5,9 @@
 import { chartPanel } from "../charts/panel.js";
 import { get, isAbort } from "../kit/api.js";
 import { clear, h } from "../kit/dom.js";
-import { setState, state as addressState } from "../kit/router.js";
+import { link, setState, state as addressState } from "../kit/router.js";
 import { failed } from "../kit/state-box.js";
+import { operationAddress } from "../operation/address.js";
 import { differences } from "./differences.js";
 import { groups } from "./groups.js";
 import { filterParams, pointParams, pointsAreRoots } from "./query.js";
@@ -43,10 +44,12 @@ export function overview({ plot, onChange }) {
     h("button", { type: "button", "aria-pressed": false, dataset: { look }, on: { click: () => turn(look) } }, label),
   );
   const place = h("div", {});
+  const together = h("p", { class: "overview-together" });
   const node = h(
     "section",
     { class: "overview", "aria-label": "All spans that were found" },
     h("div", { class: "segments", role: "group", "aria-label": "Shown as" }, buttons),
+    together,
     problem,
     place,
   );
@@ -59,17 +62,26 @@ export function overview({ plot, onChange }) {
   async function load(next, hasTraces) {
     state = next;
     node.hidden = !hasTraces;
+    const { from, to } = state;
+    clear(
+      together,
+      link(operationAddress({ ...filterParams(state), from, to }), "Where the time goes in these traces"),
+      " · ",
+      link(operationAddress({ ...filterParams(state), from, to, view: "findings" }), "Findings in them"),
+    );
     asked.abort();
     asked = new AbortController();
     const { signal } = asked;
-    const named = addressState().get("look");
+    const named = addressState().get("look") ?? "";
     const look = named in panels ? named : "dots";
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.look === look));
     clear(problem);
     if (place.firstChild !== panels[look].node) clear(place, panels[look].node);
     if (look === "dots" || !hasTraces) return;
     try {
-      await panels[look].load(await spanParams(state, signal), signal);
+      const params = await spanParams(state, signal);
+      // Reasons stand on the spans where something failed, which are seldom roots.
+      await panels[look].load(look === "groups" && pointsAreRoots(state) ? { ...params, root: "" } : params, signal);
     } catch (error) {
       if (!isAbort(error)) clear(problem, failed(error, () => load(state, true)));
     }

@@ -2,27 +2,49 @@
 // The state of the search page as its address has it, and what the API is asked for. Pure.
 //
 // The address uses the API's own names. Two things differ: without `from` the last hour is searched, and `from=all` has
-// no bound. `show` (rows), `live` and `scale` belong to the page.
+// no bound. `show` (rows), `live`, `scale`, `col` (columns of the list) and `facet` (attributes whose values are counted) belong to
+// the page.
+
+import { RESULT_KEYS } from "./result.js";
 
 /** What is asked of one span. */
 export const SPAN_FIELDS = ["service", "operation", "kind", "status", "min_duration", "max_duration", "root", "text"];
 const TRACE_FIELDS = ["min_trace_duration", "max_trace_duration"];
 export const DEFAULT_RANGE = "1h";
 export const PAGE_SIZE = 50;
+/** Filters on other spans of the trace. */
+export const MAX_OTHERS = 8;
 
-/** A filter of one span from a query: the fields, and `attr`, a list. */
+/**
+ * @typedef {{attr: string[], not: SpanFilter[], [name: string]: any}} SpanFilter
+ * @typedef {{span: SpanFilter, others: SpanFilter[], min_trace_duration: string, max_trace_duration: string}} Filters
+ */
+
+/**
+ * A filter of one span from a query: the fields; `attr`, a list; `not`, a list of filters that the span must not meet.
+ *
+ * @param {URLSearchParams} query
+ * @returns {SpanFilter}
+ */
 export function spanFilter(query) {
-  const filter = { attr: query.getAll("attr").filter(Boolean) };
+  const not = query.getAll("not").map((text) => spanFilter(new URLSearchParams(text)));
+  const filter = { attr: query.getAll("attr").filter(Boolean), not: not.filter((one) => !isEmpty(one)) };
   for (const name of SPAN_FIELDS) filter[name] = query.get(name) ?? "";
   return filter;
 }
 
-/** The query string of such a filter, for `with`. */
+/** The query string of such a filter, for `with` and `not`. @param {SpanFilter} filter */
 export function filterText(filter) {
   const query = new URLSearchParams();
   for (const name of SPAN_FIELDS) if (filter[name]) query.set(name, filter[name]);
   for (const condition of filter.attr) query.append("attr", condition);
+  for (const excluded of filter.not) query.append("not", filterText(excluded));
   return query.toString();
+}
+
+/** As parameters of the API, and names of the address. @param {SpanFilter} filter */
+export function spanParams(filter) {
+  return { ...filter, not: filter.not.map(filterText) };
 }
 
 /** Whether nothing at all is asked. */
@@ -41,6 +63,8 @@ export function read(query) {
     show: Math.max(PAGE_SIZE, Number(query.get("show")) || PAGE_SIZE),
     isLive: query.get("live") === "1",
     isLinear: query.get("scale") === "linear",
+    /** Attributes as columns of the list. */
+    columns: query.getAll("col").filter(Boolean),
     /** Whether the text was first looked for as the id of a trace. */
     wasId: query.get("sought") === "id",
   };
@@ -55,7 +79,7 @@ export function textSearch(text) {
 
 /** The filters as names of the address: what the form changes. Empty values take a name out. */
 export function filterParams(state) {
-  const params = { ...state.span, with: state.others.map(filterText).filter(Boolean) };
+  const params = { ...spanParams(state.span), with: state.others.map(filterText).filter(Boolean) };
   for (const name of TRACE_FIELDS) params[name] = state[name];
   return params;
 }
@@ -67,14 +91,15 @@ export function hasFilters(state) {
   );
 }
 
-function timeParams(state) {
+/** When, as parameters of the API. */
+export function timeParams(state) {
   return state.from === "all" ? { to: state.to } : { from: state.from, to: state.to };
 }
 
 /** For GET /search: without a condition on a span, traces stand in the order of their roots. */
 export function searchParams(state) {
   const root = listsRoots(state) ? { root: "true" } : {};
-  return { ...filterParams(state), ...timeParams(state), order: state.order, ...root };
+  return { ...anySpanParams(state), ...root };
 }
 
 /** Whether the list is of root spans, which leaves out traces whose root is not here. */
@@ -84,7 +109,7 @@ export function listsRoots(state) {
 
 /** For GET /search: the same, whatever spans of them are here. */
 export function anySpanParams(state) {
-  return { ...filterParams(state), ...timeParams(state), order: state.order };
+  return { ...filterParams(state), ...timeParams(state), order: state.order, column: [...RESULT_KEYS, ...state.columns] };
 }
 
 /** The time that is searched, as milliseconds since 1970; null where it has no bound. */
@@ -118,12 +143,11 @@ export function pointsAreRoots(state) {
 
 /** For GET /points. */
 export function pointParams(state) {
-  const params = { ...filterParams(state), ...timeParams(state), limit: 2000 };
-  if (pointsAreRoots(state)) params.root = "true";
-  return params;
+  const root = pointsAreRoots(state) ? { root: "true" } : {};
+  return { ...filterParams(state), ...timeParams(state), limit: 2000, ...root };
 }
 
 /** For GET /tail, which knows only the filter of one span. */
 export function tailParams(state) {
-  return { ...state.span };
+  return spanParams(state.span);
 }

@@ -1,13 +1,15 @@
 // @ts-check
 // The traces that were found: a table in which every row leads to its trace, and the pages after the first.
 
+import { chooseButton } from "../compare/choice.js";
 import { all, clear, h, icon, within } from "../kit/dom.js";
 import { count, counted, duration, time, timeExact, toMillis, visibleText } from "../kit/format.js";
 import { link } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
+import { RESULT_KEYS, resultOf } from "./result.js";
 
-/** On phones the chips wrap; between, two can be read. */
-const servicesShown = () => (innerWidth >= 1500 || innerWidth <= 700 ? 4 : 2);
+/** Services with errors that are named in a row. */
+const MAX_FAILED = 2;
 /** As long as this after its end a trace may still be incomplete only because its spans are on their way. */
 const ARRIVING_MS = 10_000;
 const TURNS = { newest: "oldest", oldest: "newest", longest: "shortest", shortest: "longest" };
@@ -18,37 +20,43 @@ const SORTED = {
   shortest: ["duration", "ascending"],
 };
 
-/** Answers `{node, show(traces, order, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed. */
+/** Answers `{node, show(traces, state, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed. */
 export function resultTable({ onOrder }) {
   /** @type {FoundTrace[]} */
   let traces = [];
   let order = "newest";
   let isFiltered = false;
+  /** @type {string[]} */
+  let columns = [];
   const body = h("tbody", { role: "rowgroup" });
   const headers = {
     start: sortable("Start", "start", "newest"),
     duration: sortable("Duration", "duration", "longest"),
   };
   const plain = (label, name = "") => h("th", { role: "columnheader", scope: "col", class: name }, label);
+  const head = h("tr", { role: "row" });
   const table = h(
     "table",
     { class: "table results", role: "table", "aria-label": "Traces" },
-    h(
-      "thead",
-      { role: "rowgroup" },
-      h(
-        "tr",
-        { role: "row" },
-        headers.start,
-        plain("Trace"),
-        headers.duration,
-        plain("Spans", "num"),
-        plain("Errors", "num"),
-        plain("Other services"),
-      ),
-    ),
+    h("thead", { role: "rowgroup" }, head),
     body,
   );
+
+  function drawHead() {
+    clear(
+      head,
+      headers.start,
+      plain("Trace", "trace"),
+      plain("Status", "result"),
+      headers.duration,
+      plain("Spans", "num"),
+      plain("Errors", "num"),
+      columns.map((name) => h("th", { role: "columnheader", scope: "col", class: "attribute elide", title: visibleText(name) }, h("bdi", {}, visibleText(name)))),
+      plain("Services", "services"),
+    );
+    table.classList.toggle("has-attributes", columns.length > 0);
+    table.style.minWidth = columns.length > 2 ? `${620 + 120 * columns.length}px` : "";
+  }
 
   // Anywhere on a row leads to its trace, but where text was selected or a link of its own stands.
   body.addEventListener("click", (event) => {
@@ -74,7 +82,7 @@ export function resultTable({ onOrder }) {
       const isSorted = sorted === column;
       header.setAttribute("aria-sort", isSorted ? direction : "none");
       clear(
-        header.querySelector(".sort"),
+        all(header, ".sort")[0],
         column === "start" ? "Start" : "Duration",
         icon(isSorted && direction === "ascending" ? "chevron-up" : "chevron-down"),
       );
@@ -91,25 +99,27 @@ export function resultTable({ onOrder }) {
 
   return {
     node: h("div", { class: "table-box results-box" }, table),
-    show(found, by, hasFilters) {
-      [traces, order, isFiltered] = [found, by, hasFilters];
+    show(found, state, hasFilters) {
+      [traces, order, columns, isFiltered] = [found, state.order, state.columns, hasFilters];
+      drawHead();
       showOrder();
       clear(
         body,
-        traces.map((trace) => row(trace, isFiltered, order)),
+        traces.map((trace) => row(trace, { isFiltered, order, columns })),
       );
       scale();
     },
     append(found) {
       traces = [...traces, ...found];
-      body.append(...found.map((trace) => row(trace, isFiltered, order)));
+      body.append(...found.map((trace) => row(trace, { isFiltered, order, columns })));
       scale();
       body.rows[traces.length - found.length]?.querySelector("a")?.focus();
     },
     /** Moves the focus by rows; answers false at the ends. */
     move(step) {
       const links = all(body, "a.trace-link");
-      const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.trace-link"));
+      const row = document.activeElement?.closest("tr");
+      const at = links.findIndex((link) => row?.contains(link));
       const next = links[at < 0 ? (step > 0 ? 0 : -1) : at + step];
       next?.focus();
       next?.scrollIntoView({ block: "nearest" });
@@ -123,8 +133,11 @@ export function resultTable({ onOrder }) {
 
 /** @typedef {import("../kit/api-types").FoundTrace} FoundTrace */
 
-/** @param {FoundTrace} trace @param {boolean} isFiltered @param {string} order */
-function row(trace, isFiltered, order) {
+/**
+ * @param {FoundTrace} trace
+ * @param {{isFiltered: boolean, order: string, columns: string[]}} shown
+ */
+function row(trace, { isFiltered, order, columns }) {
   const { root, match } = trace;
   const isElsewhere = isFiltered && match && root && match.span_id !== root.span_id;
   const name = root ? visibleText(root.name) || "(no name)" : "(no span kept)";
@@ -144,10 +157,12 @@ function row(trace, isFiltered, order) {
         root ? serviceChip(root.service) : null,
         link(`/trace/${trace.trace_id}`, { class: "trace-link elide", title: name }, h("bdi", {}, name)),
         marks(trace),
+        chooseButton(trace.trace_id, name),
       ),
       isElsewhere ? matched(trace) : null,
       trace.error && !(isElsewhere && trace.error.span_id === match.span_id) ? failure(trace) : null,
     ),
+    h("td", { role: "cell", class: "result" }, resultBadge(trace)),
     h(
       "td",
       { role: "cell", class: "duration" },
@@ -171,6 +186,7 @@ function row(trace, isFiltered, order) {
       { role: "cell", class: `num errors${trace.errors ? " bad" : " muted"}`, dataset: { label: "errors" } },
       count(trace.errors),
     ),
+    columns.map((name, at) => attribute(name, trace.columns[RESULT_KEYS.length + at])),
     h("td", { role: "cell", class: "services" }, services(trace)),
   );
 }
@@ -211,12 +227,13 @@ function marks({ root, orphans, complete, start, duration: length }) {
 }
 
 /** @param {FoundTrace} trace */
-function matched({ trace_id: id, start, match }) {
+function matched({ trace_id: id, start, match, error }) {
+  const message = error?.span_id === match.span_id ? error.reason : match.message;
   const offset = BigInt(match.start) - BigInt(start);
   return h(
     "div",
     { class: "match-line muted" },
-    link(`/trace/${id}?span=${match.span_id}`, spanWords(match)),
+    link(`/trace/${id}?span=${match.span_id}`, spanWords({ ...match, message })),
     ` ${duration(match.duration)} at +${duration(offset)}`,
     match.status === "error" ? h("span", { class: "badge bad" }, "error") : null,
   );
@@ -224,11 +241,12 @@ function matched({ trace_id: id, start, match }) {
 
 /** Where it failed, and why. */
 function failure({ trace_id: id, error }) {
+  const why = spanWords({ ...error, message: error.reason });
   return h(
     "div",
     { class: "match-line bad elide" },
     h("span", { "aria-hidden": true }, "✕ "),
-    link(`/trace/${id}?span=${error.span_id}`, { class: "bad", title: spanWords(error) }, spanWords(error)),
+    link(`/trace/${id}?span=${error.span_id}`, { class: "bad", title: why }, why),
   );
 }
 
@@ -238,19 +256,32 @@ function spanWords({ service, name, message }) {
   return message ? `${words}: ${visibleText(message)}` : words;
 }
 
+/** @param {FoundTrace} trace */
+function resultBadge({ columns }) {
+  const result = resultOf(columns.slice(0, RESULT_KEYS.length));
+  return result ? h("span", { class: `badge result-code ${result.look}`, title: result.text }, visibleText(result.text)) : null;
+}
+
+/** @param {string} name @param {string | null | undefined} value */
+function attribute(name, value) {
+  const text = value == null ? "–" : visibleText(value) || "(empty)";
+  const look = value == null ? "attribute elide muted" : "attribute elide";
+  return h("td", { role: "cell", class: look, title: text, dataset: { name } }, h("bdi", {}, text));
+}
+
 /**
- * All but the root's, which stands before the trace's name; those with errors first.
+ * Those with errors by name, the others by their number.
  *
  * @param {FoundTrace} trace
  */
-function services({ services: all, root }) {
-  const others = all.filter(({ name, errors }) => name !== root?.service || errors).sort((a, b) => b.errors - a.errors);
-  const shown = servicesShown();
-  const rest = others.slice(shown).map(({ name }) => visibleText(name) || "(no name)");
+function services({ services: all }) {
+  const failed = all.filter(({ errors }) => errors).sort((a, b) => b.errors - a.errors).slice(0, MAX_FAILED);
+  const rest = all.filter((one) => !failed.includes(one)).map(({ name }) => visibleText(name) || "(no name)");
+  const more = failed.length ? `+${rest.length}` : count(rest.length);
   return h(
     "div",
     { class: "chips" },
-    others.slice(0, shown).map((one) => serviceChip(one.name, one)),
-    rest.length ? h("span", { class: "chip", title: rest.join(", ") }, `+${rest.length}`) : null,
+    failed.map((one) => serviceChip(one.name, one)),
+    rest.length ? h("span", { class: "chip more-services", title: rest.join(", ") }, more) : null,
   );
 }

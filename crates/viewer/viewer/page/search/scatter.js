@@ -79,6 +79,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     if (!points.length) return;
     measure();
     const paint = canvas.getContext("2d");
+    if (!paint) return;
     paint.scale(ratio, ratio);
     const shades = shadesOf(probe);
     paintAxes(paint, plot, shades);

@@ -4,18 +4,21 @@
 // The address is the state: the reader's changes go there first, and what is shown is read from it.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
+import { get, isAbort, messageOf, refusalOf } from "../kit/api.js";
 import { clear, h, icon, keep } from "../kit/dom.js";
 import { counted, visibleText } from "../kit/format.js";
 import { keys } from "../kit/keys.js";
 import { remember } from "../kit/last-search.js";
 import { here, link, navigate, setState, state as addressState } from "../kit/router.js";
 import { empty, failed, loading } from "../kit/state-box.js";
+import { columnPicker, keptColumns } from "./columns.js";
 import { emptyStore } from "./empty-store.js";
-import { filterForm } from "./form.js";
+import { facets } from "./facets.js";
 import { foundList } from "./found.js";
+import { hint } from "./hint.js";
 import { importButton } from "./import.js";
 import { overview } from "./overview.js";
+import { queryBar } from "./query-bar.js";
 import { filterParams, hasFilters, pointParams, windowOf, zoomedOut, pointsAreRoots, read, tailParams, DEFAULT_RANGE } from "./query.js";
 import { scatter, selectedParams } from "./scatter.js";
 import { liveTail } from "./tail.js";
@@ -24,12 +27,20 @@ import { timeRange } from "./time-range.js";
 const SCOPE = "Search";
 
 export default function view(root, { query }) {
-  let state = read(query);
+  let state = stateOf(query);
   let asked = new AbortController();
   let guide = null;
   let tail = null;
 
-  const form = filterForm({ onApply: (filters) => change(filterParams(filters)) });
+  const bar = queryBar({ onApply: (filters) => change(filterParams(filters)) });
+  const counts = facets({ onApply: (filters) => change(filterParams(filters)) });
+  const columns = columnPicker({
+    onChange: (chosen) => {
+      setState({ col: chosen }, { replace: true });
+      state = stateOf(addressState());
+      run();
+    },
+  });
   const time = timeRange({
     onChange: ({ from, to }) => change({ from: from === DEFAULT_RANGE && !to ? "" : from, to }),
     onRefresh: () => run(),
@@ -45,7 +56,7 @@ export default function view(root, { query }) {
     onZoomOut: () => change(zoomedOut(state)),
     onScale: (isLinear) => {
       setState({ scale: isLinear ? "linear" : "" }, { replace: true });
-      state = read(addressState());
+      state = stateOf(addressState());
       drawPoints();
     },
   });
@@ -64,12 +75,9 @@ export default function view(root, { query }) {
   );
   const results = h("div", { class: "search-results" });
   const problem = h("div", {});
+  const first = h("div", {});
   const logNote = h("div", { class: "log-note" });
-  const filterBox = h("details", { class: "filter-box" }, h("summary", {}, icon("filter"), "Conditions"), form.node);
-  const wide = matchMedia("(min-width: 900px)");
-  const fold = () => (filterBox.open = wide.matches);
-  wide.addEventListener("change", fold);
-  fold();
+  const listHead = h("div", { class: "list-head" }, columns.node);
 
   root.append(
     h(
@@ -82,7 +90,8 @@ export default function view(root, { query }) {
         time.node,
         h("div", { class: "spread head-tools" }, live, importButton()),
       ),
-      h("div", { class: "search-grid" }, filterBox, h("div", { class: "search-main" }, problem, logNote, results)),
+      bar.node,
+      h("div", { class: "search-grid" }, counts.node, h("div", { class: "search-main" }, problem, first, logNote, results)),
     ),
   );
   document.title = "Search · Waypost";
@@ -91,13 +100,14 @@ export default function view(root, { query }) {
   function change(params) {
     const before = location.search;
     setState({ ...params, show: "", sought: "" });
-    state = read(addressState());
+    state = stateOf(addressState());
     if (location.search !== before) run();
-    else showForm();
+    else showQuery();
   }
 
-  function showForm() {
-    form.set(state);
+  function showQuery() {
+    bar.set(state);
+    columns.set(state.columns);
     time.set(state);
     live.setAttribute("aria-pressed", String(state.isLive));
   }
@@ -109,8 +119,10 @@ export default function view(root, { query }) {
     endTail();
     remember(here());
     clear(logNote);
+    clear(first);
     clear(problem, state.wasId && state.span.text ? soughtNote(state.span.text) : null);
-    showForm();
+    showQuery();
+    counts.node.hidden = state.isLive;
     if (state.isLive) startTail();
     else search();
   }
@@ -151,11 +163,13 @@ export default function view(root, { query }) {
     try {
       const answer = await found.load(state, signal);
       if (!answer.traces.length && !found.hasRootless() && !hasFilters(state) && (await isStoreEmpty(signal))) return settled(slow);
-      keep(results, over.node, found.node);
+      keep(results, over.node, listHead, found.node);
       found.show(answer, state);
       announce(`${counted(answer.traces.length, "trace")}${answer.next ? ", and there are more" : ""}`);
       settled(slow);
       await noteLogs(signal);
+      counts.load(state);
+      hint(first, state, signal);
       over.load(state, answer.traces.length > 0);
       if (answer.traces.length) await loadPoints(signal);
       else plot.node.hidden = true;
@@ -163,8 +177,7 @@ export default function view(root, { query }) {
       clearTimeout(slow);
       if (isAbort(error)) return;
       settled(slow);
-      const isMarked = time.showError(error) || form.showError(error);
-      if (isMarked) filterBox.open = true;
+      const isMarked = time.showError(refusalOf(error)) || bar.showError(refusalOf(error));
       clear(
         results,
         isMarked
@@ -197,7 +210,7 @@ export default function view(root, { query }) {
     } catch (error) {
       if (isAbort(error)) throw error;
       plot.node.hidden = true;
-      announce(`The durations over time could not be had: ${error.message}`);
+      announce(`The durations over time could not be had: ${messageOf(error)}`);
     }
   }
 
@@ -249,10 +262,7 @@ export default function view(root, { query }) {
   }
 
   const bound = [
-    keys.bind(SCOPE, "/", "Text to search for", () => {
-      filterBox.open = true;
-      form.focusText();
-    }),
+    keys.bind(SCOPE, "/", "Type a query", () => bar.focus()),
     keys.bind(SCOPE, "j", "Next trace", () => found.move(1)),
     keys.bind(SCOPE, "k", "Trace before", () => found.move(-1)),
     keys.bind(SCOPE, "n", "More traces", () => found.more()),
@@ -264,7 +274,7 @@ export default function view(root, { query }) {
 
   return {
     update(next) {
-      state = read(next);
+      state = stateOf(next);
       run();
     },
     dispose() {
@@ -273,8 +283,14 @@ export default function view(root, { query }) {
       endTail();
       plot.dispose();
       over.dispose();
-      wide.removeEventListener("change", fold);
+      counts.dispose();
       bound.forEach((unbind) => unbind());
     },
   };
+}
+
+/** The address's state; with the columns that the reader chose before when it names none. */
+function stateOf(query) {
+  const state = read(query);
+  return state.columns.length ? state : { ...state, columns: keptColumns() };
 }

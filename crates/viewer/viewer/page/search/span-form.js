@@ -5,6 +5,7 @@ import { get } from "../kit/api.js";
 import { completing } from "../kit/complete.js";
 import { h } from "../kit/dom.js";
 import { conditionEditor } from "./condition-editor.js";
+import { formatExcluded, parseExcluded } from "./language/filters.js";
 import { SPAN_FIELDS } from "./query.js";
 
 const KINDS = [
@@ -85,7 +86,7 @@ async function fitting(asked, part) {
   return { names: found.slice(0, 50), is_partial: answer.is_partial || found.length > 50 };
 }
 
-/** Answers `{nodes, get, set}` of a span filter (query.js). */
+/** Answers `{nodes, get, set}` of a span filter (query.js). `get` throws a QueryError when what is excluded cannot be read. */
 export function spanForm({ onChange }) {
   const controls = {
     service: field("service", "any"),
@@ -104,6 +105,14 @@ export function spanForm({ onChange }) {
   const duration = between("Span duration", "min_duration", "max_duration");
   Object.assign(controls, { min_duration: duration.from, max_duration: duration.to });
   const attributes = conditionEditor({ onChange });
+  const excluded = h("input", {
+    type: "text",
+    name: "not",
+    placeholder: "http.route:/health {service:a status:ok}",
+    title: "Conditions as in a typed query: a span that meets one of them is left out",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const serviceBox = completing(controls.service, (part, signal) =>
     fitting(get("/names/services", { limit: 500 }, { signal }), part),
     { isStrict: true },
@@ -126,15 +135,18 @@ export function spanForm({ onChange }) {
       duration.node,
       labelled("Text", controls.text),
       attributes.node,
+      labelled("But not", excluded),
     ],
     get() {
-      const filter = { attr: attributes.get() };
+      /** @type {import("./query.js").SpanFilter} */
+      const filter = { attr: attributes.get(), not: parseExcluded(excluded.value) };
       for (const name of SPAN_FIELDS) filter[name] = controls[name].value.trim();
       return filter;
     },
     set(filter) {
       for (const name of SPAN_FIELDS) controls[name].value = filter[name] ?? "";
       attributes.set(filter.attr);
+      excluded.value = formatExcluded(filter.not);
     },
     focusText: () => controls.text.focus(),
   };

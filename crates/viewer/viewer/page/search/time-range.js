@@ -68,8 +68,18 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     from.focus();
   }
 
+  custom.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    openCustom(false);
+    customButton.focus();
+  });
+  custom.addEventListener("focusout", (event) => {
+    const isGone = event.relatedTarget instanceof Node && !custom.contains(event.relatedTarget) && event.relatedTarget !== customButton;
+    if (isGone) openCustom(false);
+  });
   custom.addEventListener("submit", (event) => {
     event.preventDefault();
+    openCustom(false);
     const ends = [from, to].map((input) => (input.value ? fromMillis(new Date(input.value).getTime()) : ""));
     onChange({ from: ends[0] || "all", to: ends[1] });
   });

@@ -10,7 +10,10 @@ import { link, navigate, setState, state } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { empty } from "../kit/state-box.js";
+import { operationAddress as togetherAddress } from "../operation/address.js";
+import { changeColumn } from "./before.js";
 import { loaded } from "./loaded.js";
+import { refusedColumn, refusedOverTime } from "./refused.js";
 import { rangeOf, windowChoice } from "./window.js";
 
 export default function view(root, { params, query }) {
@@ -19,13 +22,19 @@ export default function view(root, { params, query }) {
   const chosen = operation === null ? {} : { operation, kind };
   const path = `/services/${encodeURIComponent(service)}/operations`;
   const filters = (row) => ({ service, operation: row.name, kind: row.kind, ...rangeOf(state()) });
+  const operationAddressOf = (row) => togetherAddress({ ...filters(row), from_match: "true" });
   const charts = chartPanel({
     search: () => ({ service, ...chosen }),
+    refused: !kind || kind === "server" ? refusedOverTime({ service, ...(operation === null ? {} : { operation }) }) : undefined,
     onRange: ({ from, to, min, max }) => {
       if (min === null) choice.choose({ from, to });
       else navigate(searchAddress({ service, ...chosen, from, to, min_duration: min, max_duration: max }));
     },
   });
+  let more = new AbortController();
+  const rowKey = (row) => `${row.kind} ${row.name}`;
+  const change = changeColumn(rowKey);
+  const refused = refusedColumn(rowKey, "operation", filters);
   const content = loaded(() => [path, rangeOf(state())], shown);
   const choice = windowChoice({ onRefresh: load });
 
@@ -47,7 +56,12 @@ export default function view(root, { params, query }) {
         cell: (row) => name(service, row),
       },
       { key: "kind", label: "Kind", value: (row) => row.kind, cell: (row) => row.kind },
-      ...figureColumns(filters),
+      ...figureColumns(filters, { afterErrors: [refused.column], afterLatencies: [change.column] }),
+      {
+        key: "together",
+        label: "Many traces",
+        cell: (row) => link(operationAddressOf(row), { title: "Where the time of this operation goes, and findings" }, "where time goes"),
+      },
     ],
   });
   const shownName = visibleText(operation) || "(no name)";
@@ -84,6 +98,10 @@ export default function view(root, { params, query }) {
     const rows =
       operation === null ? operations : operations.filter((row) => row.name === operation && (!kind || row.kind === kind));
     table.show(rows);
+    more.abort();
+    more = new AbortController();
+    change.load(path, rangeOf(state()), more.signal).then((isKnown) => isKnown && table.resort("change"));
+    refused.load({ service, ...rangeOf(state()) }, more.signal).then((isKnown) => isKnown && table.resort("refused"));
     if (rows.length) return [table.node];
     return [
       empty(
@@ -95,6 +113,7 @@ export default function view(root, { params, query }) {
 
   load();
   return () => {
+    more.abort();
     charts.dispose();
     content.dispose();
   };

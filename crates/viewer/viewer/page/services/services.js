@@ -8,10 +8,20 @@ import { link, setState, state } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { empty } from "../kit/state-box.js";
+import { changeColumn } from "./before.js";
 import { loaded } from "./loaded.js";
+import { refusedColumn } from "./refused.js";
+import { sparklines } from "./sparkline.js";
 import { rangeOf, windowChoice } from "./window.js";
 
+/** What is ill first. */
+const USUAL_SORT = "-errors";
+
 export default function view(root, { query }) {
+  let more = new AbortController();
+  const change = changeColumn((row) => row.service);
+  const refused = refusedColumn((row) => row.service, "service", (row) => ({ service: row.service, ...rangeOf(state()) }));
+  const lines = sparklines();
   const content = loaded(() => ["/services", rangeOf(state())], shown);
   const choice = windowChoice({ onRefresh: content.load });
   const address = (service) => {
@@ -20,8 +30,8 @@ export default function view(root, { query }) {
   };
   const table = sortable({
     label: "Services",
-    sort: query.get("sort") || "service",
-    onSort: (sort) => setState({ sort: sort === "service" ? "" : sort }, { replace: true }),
+    sort: query.get("sort") || USUAL_SORT,
+    onSort: (sort) => setState({ sort: sort === USUAL_SORT ? "" : sort }, { replace: true }),
     columns: [
       {
         key: "service",
@@ -30,6 +40,7 @@ export default function view(root, { query }) {
         value: (row) => row.service,
         cell: (row) => link(address(row.service), { class: "plain" }, serviceChip(row.service)),
       },
+      { key: "calls-over-time", label: "Calls over time", cell: (row) => lines.cell(row.service) },
       {
         key: "operations",
         label: "Operations",
@@ -37,7 +48,7 @@ export default function view(root, { query }) {
         value: (row) => row.operations,
         cell: (row) => link(address(row.service), count(row.operations)),
       },
-      ...figureColumns((row) => ({ service: row.service, ...rangeOf(state()) })),
+      ...figureColumns((row) => ({ service: row.service, ...rangeOf(state()) }), { afterErrors: [refused.column], afterLatencies: [change.column] }),
     ],
   });
   const note = h(
@@ -52,12 +63,28 @@ export default function view(root, { query }) {
 
   function shown({ services }) {
     table.show(services);
+    more.abort();
+    more = new AbortController();
+    addMore(services, rangeOf(state()), more.signal);
     if (services.length) return [table.node, note];
     return [
       empty("No service sent spans in this time", "Choose a longer time, or see Status for what was received."),
     ];
   }
 
+  async function addMore(services, range, signal) {
+    if (await change.load("/services", range, signal)) table.resort("change");
+    if (await refused.load(range, signal)) table.resort("refused");
+    await lines.load(
+      services.map(({ service }) => service),
+      range,
+      signal,
+    );
+  }
+
   content.load();
-  return content.dispose;
+  return () => {
+    more.abort();
+    content.dispose();
+  };
 }

@@ -13,7 +13,7 @@ import { failed, loading } from "../kit/state-box.js";
 
 const EVERY_MS = 5000;
 /** @param {Partial<Record<string, number>> | undefined} reasons */
-const sum = (reasons) => Object.values(reasons ?? {}).reduce((all, n) => all + n, 0);
+const sum = (reasons) => Object.values(reasons ?? {}).reduce((/** @type {number} */ all, n) => all + (n ?? 0), 0);
 
 export default function view(root, { query }) {
   let asked = new AbortController();
@@ -185,7 +185,7 @@ function holdings(usage, now) {
               h(
                 "time",
                 { title: timeExact(usage.oldest) },
-                `${time(usage.oldest, { date: true })}${held > 0n ? ` (${duration(held)} ago)` : ""}`,
+                `${time(usage.oldest, { date: true })}${held !== null && held > 0n ? ` (${duration(held)} ago)` : ""}`,
               ),
             ]
           : null,
@@ -193,7 +193,7 @@ function holdings(usage, now) {
           ? ["Newest", h("time", { title: timeExact(usage.newest) }, time(usage.newest, { date: true }))]
           : null,
       ]
-        .filter(Boolean)
+        .filter((line) => line !== null)
         .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     ),
   );

@@ -93,7 +93,7 @@ export function detailsPanel(state, actions) {
   function applyFilter() {
     const part = filter.value.trim().toLowerCase();
     for (const row of all(body, "[data-filter]"))
-      row.hidden = part !== "" && !row.dataset.filter.includes(part);
+      row.hidden = part !== "" && !row.dataset.filter?.includes(part);
     for (const section of body.querySelectorAll("details")) {
       if (section.querySelector("[data-filter]") === null) continue;
       section.classList.toggle(

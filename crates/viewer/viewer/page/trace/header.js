@@ -1,6 +1,7 @@
 // @ts-check
 // The head of the trace page: what the trace is, whether it is whole, its services, and the ways out of here with it.
 
+import { chooseButton, compareAddress } from "../compare/choice.js";
 import { address } from "../kit/api.js";
 import { onHost } from "../kit/base.js";
 import { clear, h, icon, quoted } from "../kit/dom.js";
@@ -9,6 +10,7 @@ import { link } from "../kit/router.js";
 import { count, duration, time, timeExact } from "../kit/format.js";
 import { nameShown, plural, serviceShown, shown } from "./labels.js";
 import { colorOf } from "./row.js";
+import { pinButton } from "./pin.js";
 import { copyButton } from "./values.js";
 
 /** Services named at once; the others open on demand. */
@@ -78,12 +80,9 @@ export function traceHeader(state, actions) {
         )
       : fact("no errors");
   const rootTakes = model.duration[model.main];
-  const node = h(
-    "header",
-    { class: "tr-header" },
-    h(
-      "div",
-      { class: "tr-title" },
+  const title = h(
+    "div",
+    { class: "tr-title" },
       isSearched() ? link(lastSearch(), { class: "tr-back", title: "Back to the search" }, icon("chevron-left"), "Results") : null,
       h(
         "span",
@@ -92,7 +91,11 @@ export function traceHeader(state, actions) {
       ),
       h("h1", { class: "elide" }, quoted(nameShown(model, model.main))),
       more,
-    ),
+  );
+  const node = h(
+    "header",
+    { class: "tr-header" },
+    title,
     h(
       "div",
       { class: "tr-facts-line" },
@@ -110,6 +113,9 @@ export function traceHeader(state, actions) {
         { class: "tr-out" },
         h("code", { class: "tr-id", title: id }, id),
         copyButton(id, "trace id"),
+        link(compareAddress(id), { class: "tr-out-link", title: "Beside what is typical of this root operation" }, icon("compare"), "Compare with typical"),
+        chooseButton(id, nameShown(model, model.main), "with another"),
+        pinButton(id),
         h(
           "a",
           { class: "tr-out-link", href: address(`/traces/${id}/otlp`), download: `trace-${id}.json` },
@@ -127,7 +133,7 @@ export function traceHeader(state, actions) {
   );
   drawLegend();
   const unsubscribe = state.subscribe((what) => what === "light" && drawLegend());
-  return { node, more, dispose: unsubscribe };
+  return { node, title, more, dispose: unsubscribe };
 }
 
 /**

@@ -29,7 +29,11 @@ const REPAIR_MARK = {
 };
 
 export class Model {
+  /** @type {Map<string, number> | null} */
   #rowsById = null;
+  segmentStart = new Float64Array(0);
+  segmentDuration = new Float64Array(0);
+  pathRows = new Int32Array(0);
 
   /**
    * `isAligned` moves the server side of calls to where its caller's clock has it, with everything below; only what is
@@ -118,11 +122,12 @@ export class Model {
 
   /** The first row with this span id, or -1. */
   rowOf(id) {
-    if (this.#rowsById === null) {
-      this.#rowsById = new Map();
-      for (let row = this.count - 1; row >= 0; row--) this.#rowsById.set(this.ids[row], row);
+    let rows = this.#rowsById;
+    if (rows === null) {
+      this.#rowsById = rows = new Map();
+      for (let row = this.count - 1; row >= 0; row--) rows.set(this.ids[row], row);
     }
-    return this.#rowsById.get(id) ?? -1;
+    return rows.get(id) ?? -1;
   }
 
   nameOf(row) {

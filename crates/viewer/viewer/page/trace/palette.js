@@ -27,6 +27,7 @@ export function paletteOf(node) {
     probe.style.color = `var(${name})`;
     return style.color;
   };
+  /** @type {{services: string[], [name: string]: any}} */
   const palette = { services: [] };
   for (const name of NAMES) palette[name.replace(/^--(tr-)?/, "")] = read(name);
   for (let at = 0; at < SERVICE_COLORS; at++) palette.services.push(read(`--svc-${at}`));

@@ -131,7 +131,7 @@ function rowButton(model, actions, row) {
 }
 
 /** What most of the time went to, repeats counted together and the root's own work too. */
-function mostOfIt({ model }, actions, total) {
+export function mostOfIt({ model }, actions, total) {
   const group = largest(model);
   if (!group) return h("p", { class: "tr-slowest" }, "The root took no time.");
   const share = ((group.time / Math.max(total, 1)) * 100).toFixed(0);

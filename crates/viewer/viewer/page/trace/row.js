@@ -1,10 +1,11 @@
 // @ts-check
 // One row of the waterfall: its nodes, and filling them for an item. Nodes are recycled, so filling sets everything.
 
-import { clear, h } from "../kit/dom.js";
+import { clear, h, icon } from "../kit/dom.js";
 import { duration } from "../kit/format.js";
 import { figuresOf, headingLabel, marksOf, nameShown, sentence, serviceShown } from "./labels.js";
 import { MARK } from "./model.js";
+import { kindSign } from "./results.js";
 import { HEADING } from "./visible.js";
 
 const STEP = 14;
@@ -26,6 +27,8 @@ export function createRow() {
     toggle: span("tr-toggle"),
     stripe: span("tr-stripe"),
     level: span("tr-level"),
+    kind: span("tr-kind"),
+    result: span("tr-result"),
     service: h("bdi", { class: "tr-service" }),
     name: h("bdi", { class: "tr-op" }),
     note: span("tr-note"),
@@ -42,7 +45,9 @@ export function createRow() {
     nodes.toggle,
     nodes.stripe,
     nodes.level,
+    nodes.kind,
     nodes.marks,
+    nodes.result,
     nodes.service,
     nodes.name,
     nodes.note,
@@ -61,6 +66,8 @@ export function fillRow(row, index, state, trackWidth) {
   const level = arranged.levels[index];
   const steps = Math.min(level - 1, FULL_STEPS) * STEP + Math.max(0, Math.min(level - 1 - FULL_STEPS, MOST_STEPS));
   nodes.cell.style.paddingInlineStart = `${steps}px`;
+  // Lines down from the rows above, as far as levels stand apart.
+  nodes.cell.style.backgroundSize = `${Math.min(level - 1, FULL_STEPS) * STEP}px 100%`;
   nodes.level.textContent = level > FULL_STEPS ? String(level) : "";
   row.id = `tr-item-${index}`;
   row.setAttribute("aria-level", level);
@@ -81,6 +88,8 @@ function fillSpan(row, nodes, at, state, trackWidth) {
   nodes.stripe.className = `tr-stripe svc-${colorOf(model, at)}`;
   nodes.service.textContent = serviceShown(model, at);
   nodes.name.textContent = nameShown(model, at);
+  sign(nodes, kindSign(model, at, state.told.get(at)));
+  result(nodes, state.told.get(at)?.result);
   nodes.note.textContent = hasMore && !isOpen ? `+${model.descendants[at]}` : "";
   const marks = marksOf(model, at);
   if (marks.length > 0 || nodes.marks.firstChild) {
@@ -126,6 +135,8 @@ function fillHeading(row, nodes, heading, state, trackWidth) {
   nodes.note.textContent = label.text;
   clear(nodes.marks);
   clear(nodes.ticks);
+  sign(nodes, isFold ? kindSign(model, at, state.told.get(at)) : null);
+  result(nodes, null);
   nodes.bar.className = "tr-bar is-group";
   nodes.members.style.backgroundImage = nodes.path.style.backgroundImage = "none";
   if (isFold) {
@@ -151,6 +162,20 @@ function fillHeading(row, nodes, heading, state, trackWidth) {
     nodes.bar.hidden = true;
     nodes.label.textContent = "";
   }
+}
+
+/** The icon of what kind of call it is; made anew only when it is another. */
+function sign(nodes, kind) {
+  const [name, words] = kind ?? ["", ""];
+  if (nodes.kind.dataset.kind === name && nodes.kind.title === words) return;
+  nodes.kind.dataset.kind = name;
+  nodes.kind.title = words;
+  clear(nodes.kind, name ? icon(`kind-${name}`) : null);
+}
+
+function result(nodes, told) {
+  nodes.result.textContent = told?.text ?? "";
+  nodes.result.className = `tr-result ${told?.look ?? ""}`;
 }
 
 function rowClass(state, at, isDim) {

@@ -8,6 +8,7 @@ const CONDITION = /^((?:(?:span|resource|event|link):)?(?:"[^"]+"|[^=!~><"\s]+))
 
 /** `{text, attr: [], service, …}` for the API; null for nothing. */
 export function filterOf(typed) {
+  /** @type {{attr: string[], [name: string]: any}} */
   const filter = { attr: [] };
   const words = [];
   for (const token of typed.match(TOKEN) ?? []) {

@@ -2,7 +2,7 @@
 // Search within the trace: the store looks through names, attributes, events and logs; the page marks what it found.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
+import { get, isAbort, messageOf } from "../kit/api.js";
 import { h, icon } from "../kit/dom.js";
 import { count } from "../kit/format.js";
 import { filterOf } from "./search-query.js";
@@ -67,7 +67,7 @@ export function searchBox(state) {
     } catch (error) {
       if (isAbort(error)) return;
       state.setHits([]);
-      status.textContent = error.message;
+      status.textContent = messageOf(error);
       input.setAttribute("aria-invalid", "true");
     }
   }

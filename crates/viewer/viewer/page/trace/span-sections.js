@@ -225,7 +225,7 @@ function logNode(model, log) {
 
 /** @param {Model} model @param {SpanDetails} span */
 function exact(model, span) {
-  const line = (term, text, what = null) =>
+  const line = (term, text, what = "") =>
     h("div", {}, h("dt", {}, term), h("dd", {}, quoted(text), what ? copyButton(text, what) : null));
   const ns = BigInt(span.end) - BigInt(span.start);
   return h(
@@ -233,7 +233,7 @@ function exact(model, span) {
     { class: "tr-exact" },
     line("Trace id", model.traceId, "trace id"),
     line("Span id", span.span_id, "span id"),
-    line("Parent", span.parent_span_id || "none", span.parent_span_id ? "parent span id" : null),
+    line("Parent", span.parent_span_id || "none", span.parent_span_id ? "parent span id" : ""),
     line("Start", timeExact(span.start)),
     line("End", timeExact(span.end)),
     line("Start, ns", span.start, "start in nanoseconds"),

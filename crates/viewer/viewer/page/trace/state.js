@@ -12,6 +12,7 @@ export const VIEWS = ["waterfall", "flame", "path", "logs"];
 
 export class State {
   #listeners = new Set();
+  /** @type {ReturnType<typeof arrange> | null} */
   #arranged = null;
   #cursorItem = -1;
 
@@ -41,6 +42,8 @@ export class State {
     /** Whether the critical path is drawn. */
     this.showsPath = true;
     this.grouping = usualGrouping(model);
+    /** How calls ended, by row, once it is known. */
+    this.told = new Map();
     /** The selected span's details, once they are here. */
     this.details = null;
     this.from = 0;
@@ -49,7 +52,7 @@ export class State {
 
   /** The rows as they stand; made anew after a change. */
   get arranged() {
-    this.#arranged ??= measured("trace:fold", () =>
+    const arranged = this.#arranged ?? measured("trace:fold", () =>
       arrange(this.model, {
         focus: this.focus,
         collapsed: this.collapsed,
@@ -59,7 +62,8 @@ export class State {
         only: this.isOnlyHits ? this.hitKept : null,
       }),
     );
-    return this.#arranged;
+    this.#arranged = arranged;
+    return arranged;
   }
 
   get isZoomed() {
@@ -245,6 +249,11 @@ export class State {
   setGrouping(grouping) {
     this.grouping = grouping;
     this.changed("view");
+  }
+
+  setTold(told) {
+    this.told = told;
+    this.changed("told");
   }
 
   setDetails(details) {

@@ -41,6 +41,7 @@ export function toolbar(state, search) {
     "button",
     {
       type: "button",
+      class: "tr-path-toggle",
       title: "The critical path: what the root waited for at each moment, as a line under the bars (c goes along it)",
       on: { click: () => state.setShowsPath(!state.showsPath) },
     },
@@ -109,7 +110,7 @@ export function toolbar(state, search) {
     );
   }
 
-  const unsubscribe = state.subscribe((what) => what !== "cursor" && what !== "details" && draw());
+  const unsubscribe = state.subscribe((what) => !["cursor", "details", "told"].includes(what) && draw());
   draw();
   return { node, crumbs, dispose: unsubscribe };
 }

@@ -1,13 +1,14 @@
 // @ts-check
 // The trace page: loads a trace, keeps its state in the URL, and puts its parts together.
 
-import { get, isAbort } from "../kit/api.js";
-import { clear, h } from "../kit/dom.js";
+import { ApiError, get, isAbort } from "../kit/api.js";
+import { clear, h, icon } from "../kit/dom.js";
 import { navigate } from "../kit/router.js";
 import { loading } from "../kit/state-box.js";
 import { textSearch } from "../search/query.js";
 import { queryOf, stateFrom } from "./address.js";
 import { detailsPanel } from "./details.js";
+import { findingsPanel } from "./findings.js";
 import { flame } from "./flame.js";
 import { watchGrowth } from "./growth.js";
 import { traceHeader } from "./header.js";
@@ -19,7 +20,9 @@ import { minimap } from "./minimap.js";
 import { noSpans, noTrace } from "./missing.js";
 import { MARK, Model } from "./model.js";
 import { pathView } from "./path.js";
+import { tellResults } from "./results.js";
 import { searchBox } from "./search.js";
+import { summary } from "./summary.js";
 import { toolbar } from "./toolbar.js";
 import { waterfall } from "./waterfall.js";
 
@@ -41,7 +44,7 @@ export default function view(root, { params, query }) {
       if (isAbort(error)) return;
       // Typed into the one box, it may be any text.
       const typed = wanted.get("text");
-      if (error.status === 404 && typed) navigate(`/search?${textSearch(typed)}`, { replace: true });
+      if (error instanceof ApiError && error.status === 404 && typed) navigate(`/search?${textSearch(typed)}`, { replace: true });
       else
         clear(
           root,
@@ -96,16 +99,26 @@ function tracePage(root, model, query, { renew, align }) {
   const state = measured("trace:state", () => stateFrom(model, query));
   const actions = { ...actionsOf(state, () => parts), align };
   const search = searchBox(state);
+  /** @type {Record<string, any>} */
   const views = { waterfall: waterfall(state, actions), flame: null, path: pathView(state, actions), logs: logsView(state, actions) };
   const head = traceHeader(state, actions);
+  const about = summary(state, actions);
+  const findings = findingsPanel(state, actions);
+  const abort = new AbortController();
   const tools = toolbar(state, search);
   const map = minimap(state);
   const details = detailsPanel(state, actions);
   const stage = h("div", { class: "tr-stage" });
+  // On a phone the rows come first.
+  const all = h("button", { type: "button", class: "quiet tr-all", "aria-expanded": false, "aria-label": "All about the trace" }, icon("chevron-down"));
+  all.addEventListener("click", () => all.setAttribute("aria-expanded", String(node.classList.toggle("shows-all"))));
+  head.title.append(all);
   const node = h(
     "div",
     { class: "tr" },
     head.node,
+    about.node,
+    findings.node,
     tools.node,
     tools.crumbs,
     h("div", { class: "tr-body" }, h("div", { class: "tr-main" }, map.node, stage), details.node),
@@ -138,6 +151,7 @@ function tracePage(root, model, query, { renew, align }) {
   clear(root, node);
   showView();
   const unbind = bindKeys({ state, search, actions, views });
+  tellResults(state, abort.signal);
   const endGrowth = watchGrowth(model, head.more, renew);
   document.title = `${nameShown(model, model.main)} · Waypost`;
   if (document.activeElement === document.body || document.activeElement === root)
@@ -151,7 +165,8 @@ function tracePage(root, model, query, { renew, align }) {
       unsubscribe();
       unbind();
       endGrowth();
-      for (const part of [search, head, tools, map, details, ...Object.values(views)]) part?.dispose();
+      abort.abort();
+      for (const part of [search, head, about, findings, tools, map, details, ...Object.values(views)]) part?.dispose();
     },
   };
 }
@@ -232,7 +247,7 @@ function addressWriter(state) {
   }
   return {
     changed(what) {
-      if (what === "details" || what === "cursor") return;
+      if (what === "details" || what === "told" || what === "cursor") return;
       isStep ||= state.view !== view || state.focus !== focus;
       ({ view, focus } = state);
       clearTimeout(timer);

@@ -29,6 +29,7 @@ export function arrange(model, { focus = -1, collapsed, unfolded, folds = true, 
   const level = new Int32Array(count);
   // 0: not looked at, 1: no repeat, 2: within an open fold.
   const repeat = new Uint8Array(count);
+  /** @type {{kind: number[], first: number[], last: number[], count: number[], isOpen: boolean[], item: number[]}} */
   const headings = { kind: [], first: [], last: [], count: [], isOpen: [], item: [] };
   let length = 0;
 

@@ -63,9 +63,7 @@ pub(super) async fn differences(
 
 fn selected(parameters: &mut Parameters) -> Result<SpanFilter, Problem> {
     let text = parameters.required("selected")?;
-    let mut inner = Parameters::of(&text, parameters.now())?;
-    let filter = filter::span(&mut inner).and_then(|filter| inner.finish().map(|()| filter));
-    let filter = filter.map_err(|problem| problem.within("selected"))?;
+    let filter = filter::within(parameters, "selected", &text, filter::span)?;
     if filter == SpanFilter::default() {
         return Err(Problem::parameter("selected", "must say which spans are compared with the rest"));
     }

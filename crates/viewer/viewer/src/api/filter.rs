@@ -1,7 +1,7 @@
 //! Span filters as parameters: of the query itself, and of each `with`.
 //!
-//! A condition on an attribute is `[scope:]key`, `key=value`, `key!=value`, `key~part`, `key>=number` or
-//! `key<=number`. A key that contains one of `= ! ~ > <`, or begins like a scope, stands in double quotes, in which
+//! A condition on an attribute is `[scope:]key`, `key=value`, `key!=value`, `key~part`, or `key` with `>=`, `<=`, `>` or
+//! `<` and a number. A key that contains one of `= ! ~ > <`, or begins like a scope, stands in double quotes, in which
 //! `\"` and `\\` are a quote and a backslash. Everything after the operator is the value, as it is.
 
 use super::parameters::Parameters;
@@ -15,6 +15,9 @@ const MAX_CONDITIONS: usize = 16;
 
 /// Filters on other spans of the trace.
 const MAX_OTHERS: usize = 8;
+
+/// Filters that a span must not meet.
+const MAX_EXCLUDED: usize = 16;
 
 pub(super) const SCOPES: [(&str, AttributeScope); 4] = [
     ("span", AttributeScope::Span),
@@ -37,6 +40,34 @@ pub(super) const STATUSES: [(&str, StatusCode); 3] =
 
 /// Takes the parameters of one span filter.
 pub(super) fn span(parameters: &mut Parameters) -> Result<SpanFilter, Problem> {
+    let filter = conditions(parameters)?;
+    let queries = parameters.repeated("not", MAX_EXCLUDED)?;
+    let excluded = queries.iter().map(|query| excluded(parameters, query)).collect::<Result<_, _>>()?;
+    Ok(SpanFilter { excluded, ..filter })
+}
+
+/// What a span must not meet: conditions that do not hold for every span.
+fn excluded(parameters: &Parameters, query: &str) -> Result<SpanFilter, Problem> {
+    let filter = within(parameters, "not", query, conditions)?;
+    if filter == SpanFilter::default() {
+        return Err(Problem::parameter("not", "has no condition"));
+    }
+    Ok(filter)
+}
+
+/// A filter that is written as a query string in a parameter.
+pub(super) fn within(
+    parameters: &Parameters,
+    name: &'static str,
+    query: &str,
+    read: fn(&mut Parameters) -> Result<SpanFilter, Problem>,
+) -> Result<SpanFilter, Problem> {
+    let mut inner = Parameters::of(query, parameters.now())?;
+    let filter = read(&mut inner).and_then(|filter| inner.finish().map(|()| filter));
+    filter.map_err(|problem| problem.within(name))
+}
+
+fn conditions(parameters: &mut Parameters) -> Result<SpanFilter, Problem> {
     let name = |text: Option<String>| text.map(Text::from);
     Ok(SpanFilter {
         service: name(parameters.text("service")?),
@@ -54,14 +85,7 @@ pub(super) fn span(parameters: &mut Parameters) -> Result<SpanFilter, Problem> {
 /// Takes the filters on other spans of the same trace, each a query string of its own.
 pub(super) fn others(parameters: &mut Parameters) -> Result<Vec<SpanFilter>, Problem> {
     let queries = parameters.repeated("with", MAX_OTHERS)?;
-    let filter = |query: String| {
-        let mut inner = Parameters::of(&query, parameters.now())?;
-        let filter = span(&mut inner)?;
-        inner.finish()?;
-        Ok(filter)
-    };
-    let wrapped = |problem: Problem| problem.within("with");
-    queries.into_iter().map(|query| filter(query).map_err(wrapped)).collect()
+    queries.iter().map(|query| within(parameters, "with", query, span)).collect()
 }
 
 fn attributes(parameters: &mut Parameters) -> Result<Vec<AttributeFilter>, Problem> {
@@ -130,7 +154,14 @@ fn test(text: &str) -> Result<Test, String> {
     if let Some(number) = after("<=") {
         return finite(number).map(Test::AtMost);
     }
-    Err(format!("has `{text}` after the key; write =, !=, ~, >= or <= and a value"))
+    // Values are compared as doubles, so that the next one is the least that is more.
+    if let Some(number) = after(">") {
+        return finite(number).map(|number| Test::AtLeast(number.next_up()));
+    }
+    if let Some(number) = after("<") {
+        return finite(number).map(|number| Test::AtMost(number.next_down()));
+    }
+    Err(format!("has `{text}` after the key; write =, !=, ~, >=, <=, > or < and a value"))
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -217,6 +248,8 @@ mod tests {
         );
         assert_eq!(of("n>=1.5"), filter(None, "n", Test::AtLeast(1.5)));
         assert_eq!(of("n<=-2"), filter(None, "n", Test::AtMost(-2.0)));
+        assert_eq!(of("n>499"), filter(None, "n", Test::AtLeast(499.000_000_000_000_06)));
+        assert_eq!(of("n<0"), filter(None, "n", Test::AtMost(-f64::from_bits(1))));
         assert_eq!(of("\"a=\\\"b\"="), filter(None, "a=\"b", Test::Equals(String::new())));
         assert_eq!(of("\"link:x\""), filter(None, "link:x", Test::Exists));
         assert_eq!(of("scope:x"), filter(None, "scope:x", Test::Exists));
@@ -227,7 +260,8 @@ mod tests {
         for (text, part) in [
             ("=a", "no key"),
             ("span:", "no key"),
-            ("a>3", "after the key"),
+            ("a>", "not a number"),
+            ("a<b", "not a number"),
             ("a!b", "after the key"),
             ("\"a", "does not end"),
             ("\"a\\n\"", "escape"),

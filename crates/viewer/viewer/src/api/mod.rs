@@ -4,20 +4,31 @@
 //! [`Reads`], and answers with a struct that is serialised as it is, columns included; there is no tree of JSON values.
 //! The page is checked against the types of these structs: `types.rs` lists them.
 
+mod aggregate;
+mod alerts;
+mod analysed;
+mod anomalies;
+mod columns;
+mod compare;
 mod differences;
 mod document;
+mod facets;
 mod figures;
 mod filter;
+mod findings;
 mod groups;
 mod logs;
 mod map;
 mod names;
 mod parameters;
+mod pins;
 mod points;
+mod sample;
 mod search;
 mod search_series;
 mod series;
 mod services;
+mod silences;
 mod span;
 mod status;
 mod tail;
@@ -29,17 +40,20 @@ mod units;
 mod values;
 
 use self::parameters::Parameters;
-use crate::{Bound, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
+use crate::{Bound, alerts::Alerts, problem::Problem, reads::Reads, tail::Tail, throughput::Throughput};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts, RawPathParams},
     http::request::Parts,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use std::{ops::Deref, str::FromStr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use waypost_trace_intake::Intake;
 use waypost_trace_model::{Limits, SpanId, TraceId};
+
+/// Bytes of the body that asks for a silence.
+const SILENCE_BYTES: usize = 64 * 1024;
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) intake: Intake,
     pub(crate) tail: Tail,
     pub(crate) throughput: Throughput,
+    pub(crate) alerts: Alerts,
     pub(crate) bound: Bound,
     /// When the viewer was built, in nanoseconds since 1970.
     pub(crate) started: u64,
@@ -76,12 +91,17 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/search/series", get(search_series::series))
         .route("/points", get(points::points))
         .route("/groups", get(groups::groups))
+        .route("/aggregate", get(aggregate::aggregate))
+        .route("/compare", get(compare::compare))
+        .route("/facets", get(facets::facets))
         .route("/differences", get(differences::differences))
         .route("/tail", get(tail::tail))
         // The import bounds its body itself, by a limit of its own.
         .route("/traces", post(transfer::import).layer(DefaultBodyLimit::disable()))
         .route("/traces/{trace}", get(trace::trace))
         .route("/traces/{trace}/spans/{span}", get(span::span))
+        .route("/traces/{trace}/findings", get(findings::of_trace))
+        .route("/traces/{trace}/columns", get(columns::columns))
         .route("/traces/{trace}/logs", get(logs::of_trace))
         .route("/logs", get(logs::logs))
         .route("/traces/{trace}/matches", get(points::matches))
@@ -90,6 +110,13 @@ pub(crate) fn routes(api: Api) -> Router {
         .route("/services/{service}/operations", get(services::operations))
         .route("/map", get(map::map))
         .route("/series", get(series::series))
+        .route("/traces/{trace}/pin", get(pins::get).post(pins::add).delete(pins::remove))
+        .route("/pins", get(pins::list))
+        .route("/alerts", get(alerts::alerts))
+        .route("/alerts/summary", get(alerts::summary))
+        .route("/anomalies", get(anomalies::anomalies))
+        .route("/silences", post(silences::begin).layer(DefaultBodyLimit::max(SILENCE_BYTES)))
+        .route("/silences/{silence}", delete(silences::end))
         .route("/names/services", get(names::services))
         .route("/names/operations", get(names::operations))
         .route("/names/keys", get(names::keys))

@@ -62,12 +62,17 @@ pub(super) async fn operations(
     State(api): State<Api>,
     mut parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let service = parameters.required("service")?;
+    let service = parameters.text("service")?;
     let part = parameters.text("part")?.unwrap_or_default().to_lowercase();
     let limit = parameters.count("limit", MAX, 1..=MAX)?;
     parameters.finish()?;
     let read = move |store: &dyn waypost_trace_store::TraceStore| {
-        let mut names = store.statistics().operations(&service);
+        let statistics = store.statistics();
+        let services = service.map_or_else(|| statistics.services(), |service| vec![Text::from(service)]);
+        let mut names: Vec<(Text, Kind)> =
+            services.iter().flat_map(|service| statistics.operations(service)).collect();
+        names.sort_unstable();
+        names.dedup();
         names.retain(|(name, _)| name.to_lowercase().contains(&part));
         let names = names.into_iter().map(|(name, kind)| Operation { name, kind });
         Ok(Names::cut(names.collect(), limit))

@@ -6,13 +6,13 @@
 //! held against their own values.
 
 use super::{
-    differences, figures, filter, groups, logs, map, names, points, search, series, services, span, status,
-    tail, trace, transfer, values,
+    aggregate, alerts, anomalies, columns, compare, differences, facets, figures, filter, findings, groups,
+    logs, map, names, pins, points, search, series, services, span, status, tail, trace, transfer, values,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use ts_rs::{Config, TS};
-use waypost_trace_analysis::{Category, Completeness, Overlap, Part, Repair};
+use waypost_trace_analysis::{Category, Completeness, FindingKind, Overlap, Part, Repair};
 use waypost_trace_model::{Attribute, Kind, RefusalReason, StatusCode, Value};
 use waypost_trace_statistics::PeerKind;
 use waypost_trace_store::EvictionReason;
@@ -24,6 +24,10 @@ export type TraceId = string;
 export type SpanId = string;
 /** A 64-bit number. */
 export type Decimal = string;
+/** What a figure is: a part of all, nanoseconds, a multiple, or a number of things. */
+export type FigureUnit = "share" | "duration" | "factor" | "count";
+/** A service, an operation or an edge of the map. */
+export type Place = { service: string | null, operation: string | null, kind: Kind | null, edge_from: string | null, edge_to: string | null };
 /** A value with the name of its type: 64-bit integers are decimal text, bytes base64. */
 export type TypedValue =
   | { type: "string" | "int" | "bytes"; value: string }
@@ -97,6 +101,7 @@ fn declaration<T: TS>(text: &mut String, config: &Config) {
 }
 
 /// The whole file.
+#[expect(clippy::too_many_lines, reason = "one line a type")]
 fn declared() -> String {
     let config = Config::new().with_large_int("number");
     let mut text = String::from(
@@ -106,6 +111,7 @@ fn declared() -> String {
     text.push_str(&union("Kind", &filter::KINDS.map(|(_, kind)| kind)));
     text.push_str(&union("StatusCode", &filter::STATUSES.map(|(_, status)| status)));
     text.push_str(&union("PeerKind", &PEER_KINDS));
+    text.push_str(&union("FindingKind", &FindingKind::ALL));
     text.push_str(&union("RefusalReason", &RefusalReason::ALL));
     text.push_str(&union("EvictionReason", &EvictionReason::ALL));
     macro_rules! declare {
@@ -128,12 +134,16 @@ fn declared() -> String {
         points::Point,
         points::Scatter,
         points::Matches,
+        columns::SpanColumns,
+        columns::TraceColumns,
         tail::SpanEvent<'static>,
         tail::MissedEvent,
         trace::Rows,
         trace::Segment,
         trace::Division,
         trace::Answer,
+        findings::TraceFinding,
+        findings::TraceFindings,
         span::StatusDetails<'static>,
         span::EventDetails<'static>,
         span::LinkDetails<'static>,
@@ -151,8 +161,23 @@ fn declared() -> String {
         series::Series,
         groups::Group,
         groups::Grouping,
+        facets::FacetValue,
+        facets::Facet,
+        facets::Answer,
         differences::Difference,
         differences::Comparison,
+        aggregate::PlaceLine,
+        aggregate::WhatIfLine,
+        aggregate::FlameLine,
+        aggregate::EdgeLine,
+        aggregate::RecurringLine,
+        aggregate::CommonOfTraces,
+        compare::ComparedTrace,
+        compare::Typical,
+        compare::ComparedPlace,
+        compare::ComparedSide,
+        compare::ComparedLine,
+        compare::ComparedTraces,
         services::ServiceLine,
         services::Services,
         services::Operation,
@@ -161,6 +186,19 @@ fn declared() -> String {
         map::Node,
         map::Edge,
         map::Map,
+        alerts::SilenceLine,
+        alerts::AlertLine,
+        alerts::ReadingLine,
+        alerts::RuleLine,
+        alerts::EntryLine,
+        alerts::ReceiverLine,
+        alerts::Page,
+        alerts::Summary,
+        anomalies::AnomalyLine,
+        anomalies::Anomalies,
+        crate::alerts::PinnedBy,
+        pins::PinLine,
+        pins::PinList,
         names::Operation,
         names::Names<String>,
         status::Endpoints,

@@ -1,4 +1,4 @@
-//! `GET /groups`, `/differences` and `/search/series`: many spans at once, with the filters of a search.
+//! `GET /groups`, `/facets`, `/differences` and `/search/series`: many spans at once, with the filters of a search.
 
 use crate::{fixture::resource, http::ReplyExt as _, viewer::Viewer};
 use serde_json::{Value, json};
@@ -84,6 +84,36 @@ async fn failed_orders_are_grouped_by_reason() {
     assert_eq!((&answer["groups"], &answer["without"]), (&json!([]), &json!(200)));
     let answer = viewer.api("/groups?by=order.id&limit=3").await;
     assert_eq!((&answer["values"], &answer["others"]), (&json!(200), &json!(197)));
+    viewer.close().await;
+}
+
+#[tokio::test]
+async fn values_of_several_fields_are_counted_at_once() {
+    let folder = TempDir::new().unwrap();
+    let (viewer, _) = viewer(&folder).await;
+    // What is not in a block yet counts too.
+    let late = json!([{
+        "traceId": format!("{:032x}", 9_000), "spanId": format!("{:016x}", 9_000), "name": "GET /stock", "kind": 2,
+        "startTimeUnixNano": now().to_string(), "endTimeUnixNano": (now() + 1).to_string(),
+    }]);
+    viewer.import(&json!({"resourceSpans": [resource("stock", &late)]})).await;
+    let answer = viewer.api("/facets?by=service&by=status&by=region&by=order.id&limit=2").await;
+    assert_eq!((&answer["spans"], &answer["errors"]), (&json!(201), &json!(20)));
+    let value =
+        |value: &str, spans: u64, errors: u64| json!({"value": value, "spans": spans, "errors": errors});
+    let expected = json!([
+        {"by": "service", "distinct": 2, "others": 0, "without": 0,
+         "values": [value("shop", 200, 20), value("stock", 1, 0)]},
+        {"by": "status", "distinct": 2, "others": 0, "without": 0,
+         "values": [value("unset", 181, 0), value("error", 20, 20)]},
+        {"by": "region", "distinct": 3, "others": 60, "without": 1,
+         "values": [value("south", 79, 19), value("north", 61, 1)]},
+        {"by": "order.id", "distinct": 200, "others": 198, "without": 1,
+         "values": [value("order-0", 1, 1), value("order-1", 1, 0)]},
+    ]);
+    assert_eq!(answer["facets"], expected);
+    let answer = viewer.api("/facets?by=region&status=error&not=attr%3Dregion%253Dsouth").await;
+    assert_eq!(answer["facets"][0]["values"], json!([value("north", 1, 1)]));
     viewer.close().await;
 }
 

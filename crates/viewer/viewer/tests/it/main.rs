@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+mod aggregate;
+mod alerts;
+mod compare;
+mod findings;
 mod fixture;
 mod groups;
 mod http;
@@ -11,6 +15,8 @@ mod page;
 mod page_logic;
 mod page_types;
 mod parameters;
+mod pins;
+mod receiver;
 mod search;
 mod series;
 mod span;

@@ -33,7 +33,9 @@ async fn a_page_of_traces_has_a_line_for_each() {
             },
             "error": {
                 "span_id": CHARGE, "service": "payment-service", "name": NASTY, "message": "card declined",
+                "reason": "card declined",
             },
+            "columns": [],
         }],
         "next": null, "scanned_to": null,
     });
@@ -51,6 +53,84 @@ async fn a_line_tells_the_failed_span_although_another_was_matched() {
     assert_eq!(shop["error"]["message"], "card declined");
     let other = lines.iter().find(|line| line["trace_id"] != TRACE).unwrap();
     assert_eq!(other["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_line_tells_why_it_failed_although_the_status_has_no_message() {
+    let viewer = Viewer::open();
+    let attribute = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let failed = |trace: u64, events: Value| {
+        json!({
+            "traceId": format!("{trace:032x}"), "spanId": format!("{trace:016x}"), "name": "charge", "kind": 3,
+            "startTimeUnixNano": at(trace), "endTimeUnixNano": at(trace + 1), "status": {"code": 2},
+            "attributes": [attribute("error.type", "timeout")], "events": events,
+        })
+    };
+    let raised =
+        |attributes: Value| json!([{"timeUnixNano": at(5), "name": "exception", "attributes": attributes}]);
+    let spans = json!([
+        failed(1, json!([])),
+        failed(2, raised(json!([attribute("exception.type", "IoError")]))),
+        failed(
+            3,
+            raised(json!([
+                attribute("exception.type", "IoError"),
+                attribute("exception.message", "broken pipe")
+            ]))
+        ),
+    ]);
+    viewer.import(&json!({"resourceSpans": [crate::fixture::resource("till", &spans)]})).await;
+    let page = viewer.api("/search?order=oldest").await;
+    let reasons: Vec<&str> = page["traces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["error"]["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["timeout", "IoError", "broken pipe"]);
+}
+
+#[tokio::test]
+async fn a_line_has_the_columns_that_are_asked_for() {
+    let viewer = Viewer::open();
+    viewer.import(&shop()).await;
+    let columns =
+        "column=http.response.status_code&column=map&column=resource:host.name&column=message&column=x";
+    let page = viewer.api(&format!("/search?service=payment-service&{columns}")).await;
+    let expected = json!(["502", "{\"k\":\"00ff\"}", "box-1", "card declined", null]);
+    assert_eq!(
+        page["traces"][0]["columns"], expected,
+        "of the root, of the match, of both, of its status, of none"
+    );
+    let page = viewer.api(&format!("/search?root=true&service=api-gateway&{columns}")).await;
+    assert_eq!(page["traces"][0]["columns"], expected, "of the failed span where the root has none");
+}
+
+#[tokio::test]
+async fn what_is_excluded_is_not_found() {
+    let viewer = Viewer::open();
+    viewer.import(&shop()).await;
+    for query in [
+        "not=service%3Dapi-gateway&service=api-gateway",
+        "not=kind%3Dserver%26root%3Dtrue&service=api-gateway&kind=server",
+        "not=text%3Ddeclined&status=error",
+        "not=attr%3Dhttp.response.status_code%253D502&root=true&service=api-gateway",
+        "not=attr%3Dhttp.response.status_code&root=true&service=api-gateway",
+        "service=api-gateway&with=service%3Dpayment-service%26not%3Dstatus%253Derror",
+        "attr=http.response.status_code%3E502",
+        "attr=http.response.status_code%3C502",
+    ] {
+        assert!(trace_ids(&viewer.api(&format!("/search?{query}")).await).is_empty(), "{query}");
+    }
+    for query in [
+        // A span without the attribute is not excluded by its value.
+        "not=attr%3Dhttp.response.status_code%253D502&service=api-gateway",
+        "not=kind%3Dclient%26root%3Dtrue&service=api-gateway&root=true",
+        "not=attr%3Dhttp.response.status_code%253E502&root=true&service=api-gateway",
+        "attr=http.response.status_code%3E501&attr=http.response.status_code%3C503",
+    ] {
+        assert_eq!(trace_ids(&viewer.api(&format!("/search?{query}")).await), [TRACE], "{query}");
+    }
 }
 
 #[tokio::test]

@@ -97,3 +97,23 @@ async fn a_hundred_thousand_spans_are_one_answer() {
     assert_eq!(rows["descendants"][0], SPANS - 1);
     assert_eq!(trace["names"], json!(["step"]));
 }
+
+#[tokio::test]
+async fn fields_of_all_spans_are_answered_at_once() {
+    let viewer = Viewer::open();
+    viewer.import(&shop()).await;
+    let answer =
+        viewer.api(&format!("/traces/{TRACE}/columns?column=http.response.status_code&column=message")).await;
+    let expected = json!({"spans": [
+        {"span_id": ROOT, "values": ["502", null]},
+        {"span_id": CHARGE, "values": [null, "card declined"]},
+    ]});
+    assert_eq!(answer, expected, "a span without any is left out");
+    let answer = viewer.api(&format!("/traces/{TRACE}/columns?column=kind")).await;
+    assert_eq!(answer["spans"].as_array().unwrap().len(), 3);
+    for (path, status) in
+        [(format!("/traces/{TRACE}/columns"), 400), ("/traces/77/columns?column=kind".to_owned(), 404)]
+    {
+        assert_eq!(viewer.get(&format!("/api/v1{path}")).await.status.as_u16(), status, "{path}");
+    }
+}

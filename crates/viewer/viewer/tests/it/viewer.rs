@@ -44,6 +44,15 @@ impl Viewer {
         Viewer::with(as_blocks, |_| {}, DataDir::Folder(folder.path().to_owned()))
     }
 
+    /// In files, as blocks from the first span on, with these settings.
+    pub(crate) fn kept_and_configured(folder: &TempDir, change: impl FnOnce(&mut Config)) -> Viewer {
+        let as_blocks = |config: &mut Config| {
+            config.store.head_spans = 1;
+            change(config);
+        };
+        Viewer::with(as_blocks, |_| {}, DataDir::Folder(folder.path().to_owned()))
+    }
+
     /// As if every listener were bound to all addresses of this machine.
     pub(crate) fn beyond_loopback(change: impl FnOnce(&mut Config)) -> Viewer {
         let everywhere = |bound: &mut Bound| {
@@ -95,6 +104,20 @@ impl Viewer {
         assert_eq!(reply.header("content-type"), "application/json");
         assert_eq!(reply.header("cache-control"), "no-store");
         reply.json
+    }
+
+    /// Asks the API until the answer is what is waited for.
+    pub(crate) async fn api_until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        in_time(async {
+            loop {
+                let answer = self.api(path).await;
+                if is_so(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
     }
 
     /// Imports a document, all of which must be kept.

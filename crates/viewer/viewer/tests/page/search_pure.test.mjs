@@ -12,7 +12,8 @@ test("a condition that is written is read as the same", () => {
   for (const scope of ["", "span", "resource", "event", "link"]) {
     for (const key of keys) {
       for (const [operator] of OPERATORS) {
-        const condition = { scope, key, operator, value: operator ? '= "v" ~' : "" };
+        const value = /[<>]/.test(operator) ? "1.5" : '= "v" ~';
+        const condition = { scope, key, operator, value: operator ? value : "" };
         assert.deepEqual(readCondition(write(condition)), condition);
       }
     }
@@ -23,8 +24,8 @@ test("conditions read as the API's documentation writes them", () => {
   assert.deepEqual(readCondition("order.id"), { scope: "", key: "order.id", operator: "", value: "" });
   assert.deepEqual(readCondition("resource:a!=b"), { scope: "resource", key: "a", operator: "!=", value: "b" });
   assert.deepEqual(readCondition('"a=b">=3'), { scope: "", key: "a=b", operator: ">=", value: "3" });
-  assert.deepEqual(["=a", "span:", "a>3", '"a'].map(readCondition), [
-    null,
+  assert.deepEqual(readCondition("a>3"), { scope: "", key: "a", operator: ">", value: "3" });
+  assert.deepEqual(["=a", "span:", '"a'].map(readCondition), [
     null,
     null,
     { scope: "", key: '"a', operator: "", value: "" },
@@ -61,10 +62,10 @@ test("the address keeps the whole search", () => {
 
 test("the API gets only parameters that it knows", () => {
   const state = read(new URLSearchParams("service=a&scale=linear&show=100&live=1&with=kind%3Dclient"));
-  const filter = ["service", "operation", "kind", "status", "min_duration", "max_duration", "root", "text", "attr"];
+  const filter = ["service", "operation", "kind", "status", "min_duration", "max_duration", "root", "text", "attr", "not"];
   const search = [...filter, "with", "min_trace_duration", "max_trace_duration", "from", "to"];
   const unknown = (params, known) => Object.keys(params).filter((name) => !known.includes(name));
-  assert.deepEqual(unknown(searchParams(state), [...search, "order"]), []);
+  assert.deepEqual(unknown(searchParams(state), [...search, "order", "column"]), []);
   assert.deepEqual(unknown(pointParams(state), [...search, "limit"]), []);
   assert.deepEqual(unknown(tailParams(state), filter), []);
 });

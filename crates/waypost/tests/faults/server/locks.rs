@@ -12,11 +12,11 @@ const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
      WHERE application_name LIKE 'waypost%' AND wait_event_type = 'Lock'";
 
 /// A unit that has written an order waits for the stranger at the order's journal, and the stranger for that unit. The
-/// server ends the unit, as the stranger is the more patient of the two.
+/// server ends the unit, as the stranger is the more patient of the two: before a group has lost its own patience with a lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn units_that_a_stranger_makes_lose_by_a_deadlock_run_again() {
     let _alone = alone().await;
-    let server = OwnPostgres::start(&[("deadlock_timeout", "500ms")]);
+    let server = OwnPostgres::start(&[("deadlock_timeout", "200ms")]);
     let running = Running::on(&server, &[]).await;
     let (mut stranger, mut watch) =
         (Session::connect(&server.url()).await, Session::connect(&server.url()).await);

@@ -182,6 +182,29 @@ fn istio_lets_through_the_calls_that_services_take_and_no_others() {
 }
 
 #[test]
+fn linkerd_lets_in_whom_services_take_calls_from_and_nobody_else() {
+    let objects = objects("linkerd/identities.yaml");
+    let named = |kind: &str, name: &Value| {
+        let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == *name;
+        objects.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    let mut arrows = BTreeSet::new();
+    for policy in objects.iter().filter(|object| object["kind"] == "AuthorizationPolicy") {
+        let server = &named("Server", &policy["spec"]["targetRef"]["name"])["spec"];
+        assert_eq!(server["accessPolicy"], "deny");
+        let (service, port) = (component(&server["podSelector"]).unwrap(), server["port"].as_u64().unwrap());
+        for required in list(&policy["spec"]["requiredAuthenticationRefs"]) {
+            for identity in texts(&named("MeshTLSAuthentication", &required["name"])["spec"]["identities"]) {
+                let (caller, of) = identity.split_once('.').unwrap();
+                assert_eq!(of, "waypost.serviceaccount.identity.linkerd.cluster.local");
+                arrows.insert((caller.to_owned(), service.clone(), port));
+            }
+        }
+    }
+    assert_eq!(arrows, allowed());
+}
+
+#[test]
 fn linkerd_has_a_route_for_each_method() {
     let routes = objects("linkerd/routes.yaml");
     for (service, methods) in callers() {

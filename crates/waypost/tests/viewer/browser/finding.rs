@@ -71,6 +71,7 @@ async fn enter_takes_the_name_that_fits_and_an_unknown_one_is_said_to_be() {
     let browser = &scene.browser;
     scene.open("/search").await;
     browser.wait_for(".results tbody tr").await.unwrap();
+    browser.click(".filter-box > summary").await.unwrap();
     browser.type_into("input[name=service]", "api-g").await.unwrap();
     browser.press([key::ENTER]).await.unwrap();
     browser

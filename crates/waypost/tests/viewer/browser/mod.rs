@@ -3,15 +3,22 @@
 //!
 //! Without Chromium (`cargo xtask test` finds or installs it) each test says what it leaves out.
 
+mod alerts;
 mod appearance;
 mod charts;
+mod compare;
 mod finding;
+mod findings;
 mod large;
 mod logs;
+mod looks;
 mod map;
+mod operation;
 mod overview;
+mod query;
 mod reading;
 mod search;
+mod tasks;
 mod trace;
 
 use std::net::SocketAddr;
@@ -32,9 +39,14 @@ pub(crate) struct Scene {
 impl Scene {
     /// `None` without a browser, said so.
     pub(crate) async fn start(what: &str) -> Option<Scene> {
+        Scene::start_with(what, &[]).await
+    }
+
+    /// The same with settings of the viewer.
+    pub(crate) async fn start_with(what: &str, settings: &[(&str, &str)]) -> Option<Scene> {
         let browser = Browser::start_or_leave_out(what).await.unwrap()?;
         let data = tempfile::tempdir().unwrap();
-        let viewer = Viewer::start(BINARY, data.path(), &[]).await.unwrap();
+        let viewer = Viewer::start(BINARY, data.path(), settings).await.unwrap();
         Some(Scene { browser, viewer, _data: data })
     }
 

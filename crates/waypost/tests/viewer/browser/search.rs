@@ -42,7 +42,8 @@ async fn a_search_completes_names_finds_by_conditions_and_has_a_link_of_its_own(
     scene.open("/search").await;
     browser.wait_for(".results tbody tr").await.unwrap();
 
-    // The service is completed from a part of its name, picked by keyboard.
+    // The form of all conditions; the service is completed from a part of its name, picked by keyboard.
+    browser.click(".filter-box > summary").await.unwrap();
     browser.type_into("input[name=service]", "sho").await.unwrap();
     browser
         .wait_until("[...document.querySelectorAll('[role=option]')].some((o) => o.innerText === 'shop')")

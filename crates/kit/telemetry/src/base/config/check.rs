@@ -40,9 +40,11 @@ impl Settings {
             &self.traces.ratio.to_string(),
             "must be from 0 to 1",
         );
+        check.sampling(self);
         check.exporters("traces.exporters", &self.traces.exporters);
         check.exporters("metrics.exporters", &self.metrics.exporters);
         check.exporters("logs.exporters", &self.logs.exporters);
+        check.outputs(self);
         check.batch("traces.batch", &self.traces.batch);
         check.batch("logs.batch", &self.logs.batch);
         for (name, number) in [
@@ -88,6 +90,84 @@ impl Check {
     fn time(&mut self, name: &str, value: Duration) {
         let text = waypost_settings::Duration::from(value).to_string();
         self.that(value <= MAX_TIME, name, &text, "must not be longer than a year");
+    }
+
+    fn sampling(&mut self, settings: &Settings) {
+        let sampling = &settings.traces.sampling;
+        for (place, rule) in sampling.rules.iter().enumerate() {
+            let name = format!("traces.sampling.rules[{place}]");
+            let ratio = rule.ratio.to_string();
+            self.that(
+                (0.0..=1.0).contains(&rule.ratio),
+                &format!("{name}.ratio"),
+                &ratio,
+                "must be from 0 to 1",
+            );
+            let rate = rule.max_per_second.unwrap_or_default();
+            self.that(
+                (0.0..=1e6).contains(&rate),
+                &format!("{name}.max_per_second"),
+                &rate.to_string(),
+                "must be from 0 to 1000000",
+            );
+        }
+        let tail = &settings.traces.tail;
+        let bytes = tail.max_bytes.to_string();
+        self.that(tail.max_bytes >= 65_536, "traces.tail.max_bytes", &bytes, "must be at least 65536");
+        self.time("traces.tail.max_age", tail.max_age);
+        self.time("traces.tail.slow", tail.slow);
+        self.time("traces.tail.rare_interval", tail.rare_interval);
+        let debug = &sampling.debug_header;
+        let header = debug.name.as_deref().unwrap_or("x");
+        let is_name = HeaderName::from_bytes(header.as_bytes()).is_ok();
+        self.that(is_name, "traces.sampling.debug_header.name", header, "is not the name of a header");
+        let token = debug.token.as_ref().map_or("x", |token| token.expose().as_str());
+        self.that(!token.is_empty(), "traces.sampling.debug_header.token", "", "must not be empty");
+        let remote = &sampling.jaeger_remote;
+        let name = "traces.sampling.jaeger_remote";
+        self.that(
+            Endpoint::parse(&remote.endpoint).is_ok() && remote.endpoint.starts_with("http://"),
+            &format!("{name}.endpoint"),
+            if remote.endpoint.contains('@') { "***" } else { &remote.endpoint },
+            "is not an http:// address",
+        );
+        self.that(
+            !remote.interval.is_zero(),
+            &format!("{name}.interval"),
+            "0s",
+            "must be longer than nothing",
+        );
+        self.time(&format!("{name}.interval"), remote.interval);
+        self.that(
+            cfg!(feature = "jaeger-remote") || !settings.traces.sampler.asks_jaeger(),
+            "traces.sampler",
+            "jaeger_remote",
+            "this program was built without the kit's feature `jaeger-remote`",
+        );
+    }
+
+    fn outputs(&mut self, settings: &Settings) {
+        for (name, exporters) in
+            [("metrics.exporters", &settings.metrics.exporters), ("logs.exporters", &settings.logs.exporters)]
+        {
+            self.that(!exporters.contains(&Exporter::Zipkin), name, "zipkin", "takes spans alone");
+        }
+        let over_http = settings.traces.exporters.contains(&Exporter::Zipkin);
+        self.endpoint("zipkin.endpoint", Some(settings.zipkin.endpoint.as_str()), over_http);
+        self.time("zipkin.timeout", settings.zipkin.timeout);
+        self.that(settings.otlp_file.max_bytes > 0, "otlp_file.max_bytes", "0", "must be at least 1");
+        let files = &settings.otlp_file;
+        let paths = [
+            ("traces", &settings.traces.exporters, &files.traces),
+            ("metrics", &settings.metrics.exporters, &files.metrics),
+            ("logs", &settings.logs.exporters, &files.logs),
+        ];
+        let mut seen = HashSet::new();
+        for (signal, exporters, path) in paths {
+            let is_free = !exporters.contains(&Exporter::OtlpFile) || seen.insert(path);
+            let name = format!("otlp_file.{signal}");
+            self.that(is_free, &name, &path.display().to_string(), "is the file of another signal");
+        }
     }
 
     fn exporters(&mut self, name: &str, exporters: &[Exporter]) {

@@ -14,8 +14,11 @@ mod file;
 mod limits;
 pub(crate) mod log_filter;
 mod otlp;
+mod outputs;
 mod sampler;
+mod sampling;
 mod signals;
+mod tail;
 mod values;
 
 use std::collections::BTreeMap;
@@ -31,8 +34,14 @@ pub(crate) use endpoint::Endpoint;
 pub use env::{FromVariable, Warning, environment_table};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
+pub use outputs::{ExporterFilter, OtlpFileSettings, ZipkinSettings};
 pub use sampler::SamplerKind;
+pub use sampling::{
+    DebugHeaderSettings, JaegerRemoteSettings, ParentChoice, ParentSettings, RuleKind, SamplingRule,
+    SamplingSettings,
+};
 pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Temporality, TraceSettings};
+pub use tail::TailSettings;
 pub use values::Headers;
 pub(crate) use values::limited;
 pub use waypost_settings::{Complaint, Origin, Problem, Problems as SettingsError};
@@ -75,7 +84,8 @@ settings! {
         pub resource_lists: BTreeMap<String, Vec<String>> = BTreeMap::new(),
         /// What is looked up about the surroundings of the process.
         pub detectors: Vec<Detector> = vec![Detector::Process, Detector::Os, Detector::Host, Detector::Container],
-        /// Formats in which context enters and leaves the process.
+        /// Formats in which context enters and leaves the process. All are written; where a caller wrote several, the last one
+        /// counts.
         pub propagators: Vec<Propagator> = vec![Propagator::TraceContext, Propagator::Baggage],
         /// Longest time that what is still queued may take at the end of the process.
         #[serde(with = "waypost_settings::std_duration")]
@@ -88,6 +98,12 @@ settings! {
         pub logs: LogSettings = LogSettings::default(),
         /// Where and how OTLP is sent.
         pub otlp: OtlpSettings = OtlpSettings::default(),
+        /// What single exporters do not get; those that fit an exporter hold together.
+        pub exporter_filters: Vec<ExporterFilter> = Vec::new(),
+        /// Where spans are sent to Zipkin.
+        pub zipkin: ZipkinSettings = ZipkinSettings::default(),
+        /// Where OTLP is written to.
+        pub otlp_file: OtlpFileSettings = OtlpFileSettings::default(),
         /// Bounds on what one span may carry.
         pub limits: Limits = Limits::default(),
         /// What may enter, leave and become an attribute from baggage.
@@ -161,6 +177,10 @@ pub enum Exporter {
     OtlpHttpJson,
     /// OTLP over gRPC.
     OtlpGrpc,
+    /// Spans in Zipkin's JSON, version 2, over HTTP/1.1.
+    Zipkin,
+    /// OTLP as lines of JSON in a file for each signal.
+    OtlpFile,
     /// One line each on standard output.
     Console,
     /// A bounded ring in memory, readable through the handle at once.
@@ -176,6 +196,8 @@ impl Exporter {
             Self::OtlpHttp => "otlp_http",
             Self::OtlpHttpJson => "otlp_http_json",
             Self::OtlpGrpc => "otlp_grpc",
+            Self::Zipkin => "zipkin",
+            Self::OtlpFile => "otlp_file",
             Self::Console => "console",
             Self::Memory => "memory",
             Self::None => "none",
@@ -229,4 +251,12 @@ pub enum Propagator {
     TraceContext,
     /// W3C `baggage`.
     Baggage,
+    /// Zipkin's B3 in one header `b3`; headers `x-b3-*` are read as well.
+    B3,
+    /// Zipkin's B3 in headers `x-b3-*`; one header `b3` is read as well.
+    B3Multi,
+    /// Jaeger's `uber-trace-id`, with its baggage in headers `uberctx-*`.
+    Jaeger,
+    /// `x-amzn-trace-id` of AWS X-Ray.
+    XRay,
 }

@@ -35,20 +35,50 @@ pub enum SamplerKind {
     /// As the parent; a share of the roots.
     #[serde(rename = "parentbased_traceidratio")]
     ParentBasedRatio,
+    /// As a Jaeger collector or agent says, whatever the parent says; see [`JaegerRemoteSettings`](super::JaegerRemoteSettings).
+    #[serde(rename = "jaeger_remote")]
+    JaegerRemote,
+    /// As the parent; roots as a Jaeger collector or agent says.
+    #[serde(rename = "parentbased_jaeger_remote")]
+    ParentBasedJaegerRemote,
 }
 
 impl SamplerKind {
     /// Every kind with its name.
-    pub(crate) const NAMES: [(&'static str, Self); 6] = [
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
         ("always_on", Self::AlwaysOn),
         ("always_off", Self::AlwaysOff),
         ("traceidratio", Self::Ratio),
         ("parentbased_always_on", Self::ParentBasedAlwaysOn),
         ("parentbased_always_off", Self::ParentBasedAlwaysOff),
         ("parentbased_traceidratio", Self::ParentBasedRatio),
+        ("jaeger_remote", Self::JaegerRemote),
+        ("parentbased_jaeger_remote", Self::ParentBasedJaegerRemote),
     ];
 
     pub(crate) fn follows_parent(self) -> bool {
-        matches!(self, Self::ParentBasedAlwaysOn | Self::ParentBasedAlwaysOff | Self::ParentBasedRatio)
+        matches!(
+            self,
+            Self::ParentBasedAlwaysOn
+                | Self::ParentBasedAlwaysOff
+                | Self::ParentBasedRatio
+                | Self::ParentBasedJaegerRemote
+        )
+    }
+
+    /// Whether the share of the roots is asked for.
+    pub(crate) fn asks_jaeger(self) -> bool {
+        matches!(self, Self::JaegerRemote | Self::ParentBasedJaegerRemote)
+    }
+
+    /// The share of the roots that is recorded; `ratio` where it is not fixed, and until it was asked for.
+    pub(crate) fn share(self, ratio: f64) -> f64 {
+        match self {
+            Self::AlwaysOn | Self::ParentBasedAlwaysOn => 1.0,
+            Self::AlwaysOff | Self::ParentBasedAlwaysOff => 0.0,
+            Self::Ratio | Self::ParentBasedRatio | Self::JaegerRemote | Self::ParentBasedJaegerRemote => {
+                ratio
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waypost_settings::settings;
 
-use super::{Exporter, SamplerKind};
+use super::{Exporter, SamplerKind, SamplingSettings, TailSettings};
 
 settings! {
     /// Settings of the spans.
@@ -24,6 +24,10 @@ settings! {
         pub sampler: SamplerKind = SamplerKind::ParentBasedAlwaysOn,
         /// Share of traces recorded by the ratio samplers, 0 to 1.
         pub ratio: f64 = 1.0,
+        /// Rules where one ratio is not enough.
+        pub sampling: SamplingSettings = SamplingSettings::default(),
+        /// Traces that are kept for what happened in them.
+        pub tail: TailSettings = TailSettings::default(),
         /// Queue and batches of each network exporter.
         pub batch: BatchSettings = BatchSettings::default(),
         /// Finished spans the memory exporter keeps; older ones are dropped and counted.

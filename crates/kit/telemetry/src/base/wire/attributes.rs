@@ -44,6 +44,7 @@ fn low(number: i64) -> u8 {
 }
 
 /// As [`put_attribute`], for a text.
+#[inline]
 pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str, max_chars: usize) {
     let text = cut(text, max_chars);
     let len = 2 + key.len() + 2 + 2 + text.len();

@@ -49,8 +49,13 @@ fn put_tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
 /// Tag and length of a field whose `len` bytes follow.
 #[inline]
 pub(crate) fn put_head(out: &mut Vec<u8>, field: u32, len: usize) {
-    put_tag(out, field, BYTES);
-    put_varint(out, len as u64);
+    // Nearly always both have one byte.
+    if let (Ok(tag @ 0..0x80), Ok(len @ 0..0x80)) = (u8::try_from(field << 3 | BYTES), u8::try_from(len)) {
+        out.extend_from_slice(&[tag, len]);
+    } else {
+        put_tag(out, field, BYTES);
+        put_varint(out, len as u64);
+    }
 }
 
 #[inline]

@@ -216,6 +216,13 @@ pub(crate) fn network_peer(peer: SocketAddr) -> [KeyValue; 2] {
     ]
 }
 
+/// The same, of which copies share their text.
+#[cfg(feature = "grpc")]
+pub(crate) fn shared_network_peer(peer: SocketAddr) -> [KeyValue; 2] {
+    let [text, port] = network_peer(peer);
+    [KeyValue::new(text.key, Arc::<str>::from(text.value.as_str())), port]
+}
+
 /// The `error.type` of an answer whose status says that it failed: the code.
 pub(crate) fn status_class(status: StatusCode) -> Cow<'static, str> {
     match status.as_u16() {
@@ -249,6 +256,11 @@ impl Capture {
             }
         }
         Self(captured)
+    }
+
+    /// Whether there is nothing to capture.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The attributes of those headers that are there: `string[]`, one entry a value, sensitive values left out.

@@ -1,11 +1,14 @@
 //! What crosses the border of a service: whose trace comes in, and what goes out.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
+use crate::base::slots::Slots;
 use crate::core::handle::Telemetry;
-use crate::core::propagation::RemoteParent;
+use crate::core::propagation::{Propagation, RemoteParent};
 
 /// How far the trace context that a caller sends is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,37 @@ pub(crate) enum CallerTrust {
     Link,
     /// At the border, continuing the caller's trace all the same; baggage is dropped.
     Continue,
+}
+
+/// Bytes of baggage that is kept; callers write what they like.
+const MAX_KEPT_BAGGAGE: usize = 128;
+
+/// The context of a server's handle, made once, and the same with what callers send as baggage: most send one of few.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    context: Context,
+    with_baggage: Arc<Slots<Box<[u8]>, Context>>,
+}
+
+impl Own {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        Self { context: telemetry.context(), with_baggage: Arc::default() }
+    }
+
+    fn with_baggage_of(&self, propagation: &Propagation, headers: &HeaderMap) -> Context {
+        let read = || propagation.with_baggage_of(&self.context, headers);
+        let Some(sent) = propagation.only_baggage(headers) else { return read() };
+        let sent = sent.as_bytes();
+        if sent.len() > MAX_KEPT_BAGGAGE {
+            return read();
+        }
+        if let Some(known) = self.with_baggage.find_with(&sent, |known| **known == *sent) {
+            return known.clone();
+        }
+        let context = read();
+        self.with_baggage.keep(sent.into(), context.clone());
+        context
+    }
 }
 
 /// What a request's headers say about its caller, as far as it is believed.
@@ -32,7 +66,7 @@ pub(crate) struct Caller {
 impl Caller {
     fn below(own: Context, sent: Option<RemoteParent>) -> Self {
         match sent {
-            Some(sent) if sent.has_raw_state() => Self { own: sent.above(&own), remote: None, link: None },
+            Some(sent) if sent.has_more() => Self { own: sent.above(&own), remote: None, link: None },
             sent => Self { own, remote: sent.map(|sent| sent.span), link: None },
         }
     }
@@ -63,16 +97,18 @@ impl CallerTrust {
 
     /// Reads the caller out of the headers. This is the only place where a remote parent enters. `own` is the
     /// context of the handle.
-    pub(crate) fn caller(self, telemetry: &Telemetry, own: &Context, headers: &HeaderMap) -> Caller {
+    pub(crate) fn caller(self, telemetry: &Telemetry, own: &Own, headers: &HeaderMap) -> Caller {
         let propagation = telemetry.propagation();
         let sent = propagation.read_headers(headers);
+        let is_inside = self == Self::Inside;
+        let own = if is_inside { own.with_baggage_of(propagation, headers) } else { own.context.clone() };
+        let own = match telemetry.debug_header() {
+            None => own,
+            Some(header) => header.read(own, headers, is_inside),
+        };
         match self {
-            Self::Inside => Caller::below(propagation.with_baggage_of(own, headers), sent),
-            Self::Continue => Caller::below(own.clone(), sent),
-            Self::Link => {
-                let link = sent.map(|sent| link_to(&sent.span));
-                Caller { own: own.clone(), remote: None, link }
-            }
+            Self::Inside | Self::Continue => Caller::below(own, sent),
+            Self::Link => Caller { own, remote: None, link: sent.map(|sent| link_to(&sent.span)) },
         }
     }
 }
@@ -97,5 +133,45 @@ impl Egress {
         if self.trace_context {
             telemetry.propagation().inject_headers(context, headers, self.baggage, self.has_tables);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+    use opentelemetry::baggage::BaggageExt as _;
+
+    use super::*;
+    use crate::base::config::{BaggageSettings, Propagator};
+
+    #[test]
+    fn baggage_that_comes_again_is_read_once() {
+        let own = Own::new(&Telemetry::disabled());
+        let propagation = Propagation::new(&[Propagator::Baggage], &BaggageSettings::default());
+        let tenant = |sent: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in sent {
+                let value = HeaderValue::from_str(value).unwrap();
+                headers.append(HeaderName::from_static("baggage"), value);
+            }
+            let context = own.with_baggage_of(&propagation, &headers);
+            assert!(context.get::<Telemetry>().is_some());
+            context.baggage().get("tenant.id").map(ToString::to_string)
+        };
+        let is_kept = |sent: &str| {
+            let sent = sent.as_bytes();
+            own.with_baggage.find_with(&sent, |known| **known == *sent).is_some()
+        };
+        for _ in 0..2 {
+            assert_eq!(tenant(&["tenant.id=acme"]).as_deref(), Some("acme"));
+            assert_eq!(tenant(&["tenant.id=globex"]).as_deref(), Some("globex"));
+            assert_eq!(tenant(&["plan=gold", "tenant.id=acme"]).as_deref(), Some("acme"));
+            assert_eq!(tenant(&["no pair"]), None);
+            assert_eq!(tenant(&[]), None);
+        }
+        let long = format!("tenant.id=acme,note={}", "x".repeat(MAX_KEPT_BAGGAGE));
+        assert_eq!(tenant(&[&long]).as_deref(), Some("acme"));
+        assert!(is_kept("tenant.id=acme") && is_kept("tenant.id=globex"));
+        assert!(!is_kept("plan=gold") && !is_kept(&long));
     }
 }

@@ -56,7 +56,7 @@ pub trait Observer {
         fault::error_type(error)
     }
 
-    /// The end, once. Ends the span.
+    /// The end, once. Ends the span, which took as long.
     fn end(self, span: &mut SpanGuard, outcome: Outcome, elapsed: Duration);
 }
 
@@ -74,9 +74,10 @@ struct Live<O> {
 }
 
 impl<O: Observer> Exchange<O> {
-    /// An exchange that is observed from now on.
-    pub(crate) fn observed(span: SpanGuard, observer: O) -> Self {
-        Self { span, live: Some(Live { observer, started: Instant::now() }) }
+    /// An exchange that is observed. `begun` was read before its span started, so that the span does not end before what
+    /// is within it.
+    pub(crate) fn observed(span: SpanGuard, observer: O, begun: Instant) -> Self {
+        Self { span, live: Some(Live { observer, started: begun }) }
     }
 
     /// An exchange that only carries its context on.

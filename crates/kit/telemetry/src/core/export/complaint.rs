@@ -24,6 +24,12 @@ pub(crate) fn pass_on(receiver: &str, warning: &dyn Display) {
     say(receiver, &format_args!("the receiver of telemetry warns: {warning}"));
 }
 
+/// Logs that nobody says how much is sampled, within the same bound.
+#[cfg(feature = "jaeger-remote")]
+pub(crate) fn no_strategy(receiver: &str, reason: &dyn Display) {
+    say(receiver, &format_args!("no sampling strategy: {reason}; the last one stays in force"));
+}
+
 fn say(receiver: &str, text: &dyn Display) {
     let held_back = LAST_LINES.lock().unwrap_or_else(PoisonError::into_inner).allow(receiver, Instant::now());
     if let Some(held_back) = held_back {

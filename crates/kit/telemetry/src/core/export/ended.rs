@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 
 use super::scope::Scope;
-use crate::base::wire::{bytes_len, put_bytes, put_fixed32, put_head, put_number, put_text, varint_len};
+use crate::base::wire::{bytes_len, put_fixed32, put_head, put_number, put_text, varint_len};
 
 // The fields of `Span` that hold encoded parts.
 pub(crate) const ATTRIBUTES: u32 = 9;
@@ -57,15 +57,20 @@ impl EndedSpan<'_> {
         out.extend_from_slice(&self.ids());
         put_text(out, 3, self.trace_state);
         if self.parent_id != SpanId::INVALID {
-            put_bytes(out, 4, &self.parent_id.to_bytes());
+            out.extend_from_slice(&self.parent());
         }
         put_text(out, 5, self.name);
         out.extend_from_slice(&self.kind_and_times());
         out.extend_from_slice(self.attributes);
         put_number(out, 10, self.dropped_attributes.into());
-        out.extend_from_slice(self.events);
+        // Most spans have neither, and nothing is to be called for it.
+        if !self.events.is_empty() {
+            out.extend_from_slice(self.events);
+        }
         put_number(out, 12, self.dropped_events.into());
-        out.extend_from_slice(self.links);
+        if !self.links.is_empty() {
+            out.extend_from_slice(self.links);
+        }
         put_number(out, 14, self.dropped_links.into());
         let (message, code) = self.status_parts();
         put_head(out, 15, status_len(message, code));
@@ -83,6 +88,15 @@ impl EndedSpan<'_> {
         fields[18..20].copy_from_slice(&[2 << 3 | 2, 8]);
         fields[20..].copy_from_slice(&self.context.span_id().to_bytes());
         fields
+    }
+
+    /// Field 4.
+    #[inline]
+    fn parent(&self) -> [u8; 10] {
+        let mut field = [0; 10];
+        field[..2].copy_from_slice(&[4 << 3 | 2, 8]);
+        field[2..].copy_from_slice(&self.parent_id.to_bytes());
+        field
     }
 
     /// Fields 6 to 8.

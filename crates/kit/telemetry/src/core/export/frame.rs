@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opentelemetry::KeyValue;
 
+use super::buffers::BUFFERS;
 use super::scope::Scope;
 use crate::base::wire::attributes::put_attributes;
 use crate::base::wire::{bytes_len, put_bytes, put_head, put_text};
@@ -64,15 +65,11 @@ impl Envelope {
         put_head(&mut head, 1, inner);
         head.extend_from_slice(&self.0);
         for part in parts.drain(..) {
-            let Part { scope, mut items } = part;
-            // What waits in a queue is counted by its length.
-            if items.capacity() > 2 * items.len() {
-                items.shrink_to_fit();
-            }
+            let Part { scope, items } = part;
             put_head(&mut head, 2, scope.head.len() + items.len());
             head.extend_from_slice(&scope.head);
             pieces.push(Bytes::from(std::mem::take(&mut head)));
-            pieces.push(Bytes::from(items));
+            pieces.push(BUFFERS.freeze(items));
         }
         let bytes = pieces.iter().map(Bytes::len).sum();
         Frame { pieces, items, bytes }

@@ -8,19 +8,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::buffers::{BUFFERS, MAX_FRAME_BYTES};
 use super::counts::{SHARDS, home};
 use super::frame::{Envelope, Frame, Part};
 use super::lane::Lane;
 use super::scope::Scope;
 use crate::base::ledger::{DropReason, ExporterLedger};
 
-/// Bytes at which a frame is handed over, however few items it has. Small enough that the allocator serves the buffer
-/// from what it has; larger ones are mapped anew each time.
-const MAX_FRAME_BYTES: usize = 64 * 1024;
 /// More than the tags and lengths around an envelope, or around a part, take.
 const HEADS: usize = 32;
-/// Room a new part starts with; later ones take that of the one before.
-const FIRST_ROOM: usize = 8 * 1024;
+/// Room that a further part starts with; the first has a buffer for the whole frame.
+const FURTHER_ROOM: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -49,7 +47,6 @@ struct Filling {
     lanes: u64,
     /// Places taken from each lane and not yet used.
     credits: Vec<usize>,
-    room: usize,
     is_closed: bool,
 }
 
@@ -61,7 +58,7 @@ impl Frames {
         let share = |lane: &Arc<Lane>| (lane.capacity() / (2 * SHARDS)).clamp(1, lane.max_batch());
         let may_wait = lanes.iter().all(|lane| !lane.is_immediate());
         let max_items = if may_wait { lanes.iter().map(share).min().unwrap_or(1) } else { 1 };
-        let filling = || Filling { credits: vec![0; lanes.len()], room: FIRST_ROOM, ..Filling::default() };
+        let filling = || Filling { credits: vec![0; lanes.len()], ..Filling::default() };
         let shards = std::array::from_fn(|_| Shard(Mutex::new(filling())));
         let max_bytes = max_request_bytes.saturating_sub(envelope.len() + HEADS);
         Self { shards, lanes, envelope, max_items, max_bytes }
@@ -123,7 +120,6 @@ impl Frames {
         }
         filling.bytes = 0;
         filling.parts.retain(|part| !part.items.is_empty());
-        filling.room = filling.parts.first().map_or(FIRST_ROOM, |part| part.items.len().max(FIRST_ROOM));
         let frame: Frame = self.envelope.seal(&mut filling.parts, std::mem::take(&mut filling.items));
         for (place, lane) in self.lanes.iter().enumerate() {
             if filling.lanes & (1 << place) != 0 {
@@ -181,9 +177,9 @@ impl Filling {
     fn part(&mut self, scope: &Arc<Scope>) -> &mut Part {
         let known = self.parts.iter().position(|part| Arc::ptr_eq(&part.scope, scope));
         let place = known.unwrap_or_else(|| {
-            let room = if self.parts.is_empty() { self.room } else { FIRST_ROOM };
+            let items = if self.parts.is_empty() { BUFFERS.take() } else { Vec::with_capacity(FURTHER_ROOM) };
             self.bytes += scope.head.len() + HEADS;
-            self.parts.push(Part { scope: Arc::clone(scope), items: Vec::with_capacity(room) });
+            self.parts.push(Part { scope: Arc::clone(scope), items });
             self.parts.len() - 1
         });
         &mut self.parts[place]

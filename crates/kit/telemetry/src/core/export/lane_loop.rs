@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::control::{Command, ControlReceiver};
+use super::filter::Filter;
 use super::frames::Frames;
 use super::lane::{Batch, Lane};
 use super::outlet::{Outlet, Sent};
@@ -41,6 +42,7 @@ pub(crate) struct LaneLoop {
     lane: Arc<Lane>,
     frames: Arc<Frames>,
     outlet: Arc<Outlet>,
+    filter: Option<Filter>,
     operations: Operations,
     control: ControlReceiver,
     in_flight: FuturesUnordered<Sending>,
@@ -59,6 +61,7 @@ impl LaneLoop {
         lane: Arc<Lane>,
         frames: Arc<Frames>,
         outlet: Outlet,
+        filter: Option<Filter>,
         operations: Operations,
         control: ControlReceiver,
     ) -> Self {
@@ -66,6 +69,7 @@ impl LaneLoop {
             lane,
             frames,
             outlet: Arc::new(outlet),
+            filter,
             operations,
             control,
             in_flight: FuturesUnordered::new(),
@@ -126,13 +130,29 @@ impl LaneLoop {
     fn start_sending(&mut self) {
         while self.in_flight.len() < self.max_in_flight() {
             let part = self.parts.pop();
-            let pull = || self.lane.pull(self.is_emptying, self.outlet.max_batch_bytes());
+            let pull = || {
+                let pulled = self.lane.pull(self.is_emptying, self.outlet.max_batch_bytes());
+                pulled.map(|batch| self.filtered(batch))
+            };
             let Some(batch) = part.or_else(pull) else {
                 self.is_emptying = false;
                 return;
             };
-            self.send(batch);
+            if batch.items > 0 {
+                self.send(batch);
+            }
         }
+    }
+
+    /// What of a batch this exporter gets. The rest has come to its end.
+    fn filtered(&self, mut batch: Batch) -> Batch {
+        let Some(filter) = &self.filter else { return batch };
+        batch.frames = batch.frames.iter().map(|frame| filter.apply(frame)).collect();
+        batch.frames.retain(|frame| frame.items > 0);
+        let left = batch.frames.iter().map(|frame| frame.items).sum();
+        self.lane.settle(batch.items - left, 0, DropReason::Filtered);
+        batch.items = left;
+        batch
     }
 
     fn send(&mut self, batch: Batch) {

@@ -5,6 +5,7 @@
 //! out: taking an item never waits and never fails, and an account explains every item.
 
 mod account;
+mod buffers;
 mod complaint;
 mod console;
 mod control;
@@ -13,6 +14,8 @@ mod decode;
 mod encode_logs;
 mod encode_metrics;
 mod ended;
+mod file;
+mod filter;
 mod frame;
 mod frames;
 mod lane;
@@ -26,7 +29,11 @@ mod readings;
 mod receivers;
 mod scope;
 mod split;
+#[cfg(feature = "jaeger-remote")]
+mod strategies;
+mod tail;
 mod worker;
+mod zipkin;
 
 use std::fmt;
 use std::sync::{Arc, mpsc};
@@ -46,6 +53,7 @@ use pipeline::LogPipeline;
 pub(crate) use pipeline::SpanPipeline;
 pub(crate) use plan::Parts;
 pub(crate) use scope::Scope;
+pub use tail::TailGroup;
 
 /// A clock cannot add any duration; nobody waits longer than this.
 const MAX_DEADLINE: Duration = Duration::from_hours(24);

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use tokio::time::Instant;
 
 use super::complaint;
+use super::file::File;
 use super::frame::Frame;
 use super::otlp::Otlp;
 use crate::base::ledger::DropReason;
@@ -41,6 +42,7 @@ pub(crate) enum Outlet {
     Otlp(Box<Otlp>),
     /// Writes the lines that a request stands for.
     Console(fn(&[u8]) -> String),
+    File(Box<File>),
 }
 
 impl Outlet {
@@ -48,6 +50,7 @@ impl Outlet {
     pub(crate) async fn send(&self, frames: &[Frame], items: usize, give_up: Instant) -> Sent {
         match self {
             Self::Otlp(otlp) => otlp.send(frames, items, give_up).await,
+            Self::File(file) => file.send(frames),
             Self::Console(lines) => {
                 let request = frames.iter().flat_map(|frame| &frame.pieces).fold(Vec::new(), |all, piece| {
                     let mut all: Vec<u8> = all;
@@ -69,7 +72,7 @@ impl Outlet {
     pub(super) fn is_well(&self) -> bool {
         match self {
             Self::Otlp(otlp) => otlp.health().is_well(),
-            Self::Console(_) => true,
+            Self::Console(_) | Self::File(_) => true,
         }
     }
 
@@ -77,7 +80,7 @@ impl Outlet {
     pub(super) fn pause(&self) -> Option<Instant> {
         match self {
             Self::Otlp(otlp) => otlp.health().pause(),
-            Self::Console(_) => None,
+            Self::Console(_) | Self::File(_) => None,
         }
     }
 
@@ -92,7 +95,7 @@ impl Outlet {
     pub(super) fn is_given_up(&self) -> bool {
         match self {
             Self::Otlp(otlp) => otlp.health().is_given_up(),
-            Self::Console(_) => false,
+            Self::Console(_) | Self::File(_) => false,
         }
     }
 
@@ -100,7 +103,7 @@ impl Outlet {
     pub(super) fn max_batch_bytes(&self) -> usize {
         match self {
             Self::Otlp(otlp) => otlp.max_batch_bytes(),
-            Self::Console(_) => usize::MAX,
+            Self::Console(_) | Self::File(_) => usize::MAX,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceId};
 use tokio::sync::watch;
 
 use super::counts::SpanCounts;
@@ -11,9 +13,12 @@ use super::ended::EndedSpan;
 use super::frame::ITEMS;
 use super::frames::Frames;
 use super::memory::Memory;
+use super::tail::{Held, Tail};
 use crate::base::config::Limits;
 use crate::base::finished::{FinishedLog, FinishedSpan};
-use crate::base::ledger::{ExporterLedger, Ledger, ParentOrigin, SamplingResult, SignalLedger};
+use crate::base::ledger::{ExporterLedger, Ledger, ParentOrigin, SamplingResult, SignalLedger, TailLedger};
+use crate::base::wire::put_bytes;
+use crate::core::sampler::Decision;
 
 /// Which account stands at a place of the ledger: the order is that of the settings.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,7 @@ pub(crate) struct SpanPipeline {
     pub(super) frames: Option<Arc<Frames>>,
     pub(super) memory: Option<Memory<FinishedSpan>>,
     pub(super) slots: Vec<Slot>,
+    pub(super) tail: Option<Tail>,
     pub(super) service_name: Arc<str>,
 }
 
@@ -46,10 +52,31 @@ impl SpanPipeline {
         self.counts.started(sampling, parent);
     }
 
-    /// A recorded span has ended. One that was recorded only for this process is not exported.
+    /// Has the tail buffer, if there is one, look at what was decided about a span.
+    #[inline]
+    pub(crate) fn amend(
+        &self,
+        context: &Context,
+        parent: Option<&SpanContext>,
+        trace_id: TraceId,
+        decision: &mut Decision,
+    ) {
+        if let Some(tail) = &self.tail
+            && let Some(kept) = tail.amend(context, parent, trace_id, decision)
+        {
+            tail.group.keep(kept);
+        }
+    }
+
+    /// A recorded span has ended. One that was recorded only for this process is not exported, unless its trace is kept later.
     #[inline]
     pub(crate) fn ended(&self, span: &EndedSpan<'_>) {
         if !span.context.is_sampled() {
+            if let Some(tail) = &self.tail
+                && Tail::holds(span)
+            {
+                self.hold(tail, span);
+            }
             return;
         }
         // Counted before it is shown anywhere: whoever sees the last span of a trace sees none of it open.
@@ -59,6 +86,56 @@ impl SpanPipeline {
         }
         if let Some(memory) = &self.memory {
             memory.keep(|| self.finished(span));
+        }
+    }
+
+    fn hold(&self, tail: &Tail, span: &EndedSpan<'_>) {
+        let (trace_id, reason) = (span.context.trace_id(), tail.reason(span));
+        self.release(tail.hold(trace_id, Tail::held(span, reason)));
+        if reason.is_some() {
+            tail.group.keep(trace_id);
+        }
+    }
+
+    /// Keeps a trace from now on.
+    pub(super) fn keep(&self, trace_id: TraceId) {
+        if let Some(tail) = &self.tail {
+            self.release(tail.keep(trace_id));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_tail(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Whether the tail buffer keeps a trace.
+    pub(crate) fn keeps(&self, trace_id: TraceId) -> bool {
+        self.tail.as_ref().is_some_and(|tail| tail.is_kept(trace_id))
+    }
+
+    /// Keeps a trace of which another process said that it keeps it.
+    pub(crate) fn keep_as_told(&self, trace_id: TraceId) {
+        if let Some(tail) = &self.tail {
+            tail.group.keep(trace_id);
+        }
+    }
+
+    /// The account of the tail buffer, if there is one.
+    pub(crate) fn tail_ledger(&self) -> Option<TailLedger> {
+        self.tail.as_ref().map(Tail::ledger)
+    }
+
+    fn release(&self, spans: Vec<Held>) {
+        for Held { scope, message } in spans {
+            self.counts.ended();
+            if let Some(frames) = &self.frames {
+                frames.accept(&scope, |out| put_bytes(out, ITEMS, &message));
+            }
+            if let Some(memory) = &self.memory {
+                let service_name = || Arc::clone(&self.service_name);
+                memory.keep(|| decode::span(&message, scope.scope.clone(), service_name()));
+            }
         }
     }
 
@@ -76,7 +153,8 @@ impl SpanPipeline {
         let lanes = self.frames.as_ref().map(|frames| frames.ledgers()).unwrap_or_default();
         let memory = self.memory.as_ref().map(Memory::ledger);
         let exporters = ledgers(&self.slots, &lanes, memory.as_ref());
-        Ledger { started: starts.sampled(), starts, ended, exporters }
+        let kept = self.tail.as_ref().map_or(0, Tail::kept_spans);
+        Ledger { started: starts.sampled() + kept, starts, ended, exporters }
     }
 
     /// Tells when a span was added to memory; `None` if spans are not kept there.

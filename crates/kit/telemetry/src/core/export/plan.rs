@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 
 use super::account::Account;
 use super::control::ControlReceiver;
+use super::filter::Filter;
 use super::frame::Envelope;
 use super::frames::Frames;
 use super::lane::Lane;
@@ -16,15 +17,21 @@ use super::otlp::{LOGS, METRICS, Signal, TRACES};
 use super::pipeline::{LogPipeline, Slot, SpanPipeline};
 use super::readings::ReadingsLoop;
 use super::receivers::{Receiver, TlsProvider};
+use super::tail::{Tail, TailGroup};
 use super::{ExportError, Exports, worker};
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{BatchSettings, Exporter, OtlpReceiver, Settings};
 use crate::core::readings::{self, MetricSource};
+use crate::core::sampling::Strategies;
 
 /// What the program hands over beside the settings.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) tls: Option<TlsProvider>,
+    /// Handles that keep traces together with this one.
+    pub(crate) tail_group: Option<TailGroup>,
+    /// What a Jaeger collector says of sampling, if one is asked.
+    pub(crate) strategies: Strategies,
 }
 
 type Build = Box<dyn FnOnce() -> Result<worker::Loop, ExportError> + Send>;
@@ -47,9 +54,15 @@ impl Exports {
     ) -> Result<Self, ExportError> {
         let tls = parts.tls.as_ref();
         let mut plan = Plan { exports: Self::default(), builds: Vec::new(), source: source.clone() };
-        plan.exports.spans = Arc::new(plan.spans(settings, service_name, resource, tls)?);
+        let tail = Tail::new(&settings.traces.tail, parts.tail_group.as_ref());
+        let spans = plan.spans(settings, service_name, resource, tls)?;
+        plan.exports.spans = Arc::new(SpanPipeline { tail, ..spans });
+        if let Some(tail) = &plan.exports.spans.tail {
+            tail.group.join(&plan.exports.spans);
+        }
         plan.exports.logs = plan.logs(settings, resource, tls)?;
         plan.metrics(settings, tls)?;
+        plan.strategies(settings, &parts.strategies);
         plan.start(service_name)
     }
 }
@@ -74,7 +87,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &traces.batch, settings, TRACES, tls)?;
         let memory = take_memory(&mut slots, traces.memory_capacity);
         Ok(SpanPipeline {
-            frames: self.run(lanes, resource, readings::Signal::Spans),
+            frames: self.run(lanes, settings, resource, readings::Signal::Spans),
             memory,
             slots,
             service_name: Arc::clone(service_name),
@@ -94,7 +107,7 @@ impl Plan {
         let mut slots = with_additional(slots, &mut lanes, &logs.batch, settings, LOGS, tls)?;
         let memory = take_memory(&mut slots, logs.memory_capacity);
         Ok(LogPipeline {
-            frames: self.run(lanes, resource, readings::Signal::Logs),
+            frames: self.run(lanes, settings, resource, readings::Signal::Logs),
             memory,
             slots,
             limits: settings.limits.clone(),
@@ -126,10 +139,28 @@ impl Plan {
         Ok(())
     }
 
+    /// Asks how much is sampled.
+    #[cfg(feature = "jaeger-remote")]
+    fn strategies(&mut self, settings: &Settings, strategies: &Strategies) {
+        if settings.traces.sampler.asks_jaeger() {
+            let remote = &settings.traces.sampling.jaeger_remote;
+            let (control, strategies) = (self.control(), strategies.clone());
+            let asking =
+                super::strategies::StrategyLoop::new(remote, &settings.service_name, strategies, control);
+            self.builds.push(Box::new(move || Ok(Box::pin(asking.run()))));
+        }
+    }
+
+    /// Settings that ask for it were refused.
+    #[cfg(not(feature = "jaeger-remote"))]
+    #[expect(clippy::unused_self, reason = "it has the shape of the one that asks")]
+    fn strategies(&mut self, _: &Settings, _: &Strategies) {}
+
     /// The frames of these lanes, with a loop for each.
     fn run(
         &mut self,
         plans: Vec<LanePlan>,
+        settings: &Settings,
         resource: &[KeyValue],
         kind: readings::Signal,
     ) -> Option<Arc<Frames>> {
@@ -141,10 +172,11 @@ impl Plan {
             let control = self.control();
             let component = names.exporter(receiver.name(), receiver.server().as_ref());
             let operations = self.source.operations(component);
+            let filter = Filter::new(&settings.exporter_filters, receiver.name(), kind);
             let frames = Arc::clone(&frames);
             self.builds.push(Box::new(move || {
                 let outlet = receiver.outlet(signal)?;
-                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, operations, control).run()))
+                Ok(Box::pin(LaneLoop::new(lane, frames, outlet, filter, operations, control).run()))
             }));
         }
         Some(frames)
@@ -179,7 +211,12 @@ fn plan_lanes(
         match exporter {
             Exporter::None => {}
             Exporter::Memory => slots.push(Slot::Memory),
-            Exporter::Console | Exporter::OtlpHttp | Exporter::OtlpHttpJson | Exporter::OtlpGrpc => {
+            Exporter::Console
+            | Exporter::OtlpFile
+            | Exporter::OtlpHttp
+            | Exporter::OtlpHttpJson
+            | Exporter::OtlpGrpc
+            | Exporter::Zipkin => {
                 let receiver = Receiver::common(settings, *exporter, signal, tls)?;
                 let lane = Lane::new(exporter.name(), receiver.server(), batch.clone());
                 slots.push(Slot::Lane(lanes.len()));

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use super::otlp::{Health, Otlp, Signal, Tls, Transport};
+use super::file::File;
+use super::otlp::{Encoding, Health, Otlp, Signal, Tls, Transport};
 use super::outlet::Outlet;
 use super::{ExportError, console};
 use crate::base::config::{
@@ -32,6 +33,7 @@ pub(crate) struct Receiver {
     timeout: std::time::Duration,
     max_request_bytes: usize,
     tls: Option<Tls>,
+    file: Option<File>,
 }
 
 /// What one signal of one receiver is set to.
@@ -52,6 +54,9 @@ impl Receiver {
         signal: Signal,
         tls: Option<&TlsProvider>,
     ) -> Result<Self, ExportError> {
+        if exporter == Exporter::Zipkin {
+            return Self::zipkin(settings, tls);
+        }
         let otlp = &settings.otlp;
         let own = match signal.path {
             "/v1/metrics" => &otlp.metrics,
@@ -75,7 +80,26 @@ impl Receiver {
             client_key: client_key.as_deref(),
         };
         let uri = address(otlp, own, exporter, signal);
-        Self::new(exporter, exporter.name(), uri, &choice, otlp.max_request_bytes, tls)
+        let receiver = Self::new(exporter, exporter.name(), uri, &choice, otlp.max_request_bytes, tls)?;
+        let file = (exporter == Exporter::OtlpFile)
+            .then(|| File::new(&settings.otlp_file, signal, &settings.service_name));
+        Ok(Self { file, ..receiver })
+    }
+
+    /// Zipkin.
+    pub(super) fn zipkin(settings: &Settings, tls: Option<&TlsProvider>) -> Result<Self, ExportError> {
+        let choice = Choice {
+            headers: &Headers::default(),
+            timeout: settings.zipkin.timeout,
+            compression: Compression::None,
+            certificate: None,
+            client_certificate: None,
+            client_key: None,
+        };
+        // What is not an address was refused with the settings.
+        let uri = Endpoint::parse(&settings.zipkin.endpoint).map(|endpoint| endpoint.as_given());
+        let (exporter, max_request_bytes) = (Exporter::Zipkin, settings.otlp.max_request_bytes);
+        Self::new(exporter, exporter.name(), uri.unwrap_or_default(), &choice, max_request_bytes, tls)
     }
 
     /// A receiver beside the common one.
@@ -119,7 +143,8 @@ impl Receiver {
             let reason = "gzip is asked for, and this program was built without the kit's feature `gzip`";
             return Err(ExportError::exporter(exporter, &reason));
         }
-        let wants_tls = exporter != Exporter::Console && uri.scheme_str() == Some("https");
+        let is_local = matches!(exporter, Exporter::Console | Exporter::OtlpFile);
+        let wants_tls = !is_local && uri.scheme_str() == Some("https");
         let tls = if wants_tls {
             Some(secured(exporter, choice, tls).map_err(|reason| ExportError::exporter(exporter, &reason))?)
         } else {
@@ -134,6 +159,7 @@ impl Receiver {
             timeout: choice.timeout,
             max_request_bytes,
             tls,
+            file: None,
         })
     }
 
@@ -153,7 +179,7 @@ impl Receiver {
 
     /// Host and port.
     pub(super) fn server(&self) -> Option<(String, u16)> {
-        if self.exporter == Exporter::Console {
+        if matches!(self.exporter, Exporter::Console | Exporter::OtlpFile) {
             return None;
         }
         let default = if self.uri.scheme_str() == Some("https") { 443 } else { 80 };
@@ -161,13 +187,20 @@ impl Receiver {
     }
 
     /// Opens it. Within a runtime; nothing is sent yet.
-    pub(super) fn outlet(self, signal: Signal) -> Result<Outlet, ExportError> {
+    pub(super) fn outlet(mut self, signal: Signal) -> Result<Outlet, ExportError> {
         let (timeout, max_request_bytes) = (self.timeout, self.max_request_bytes);
-        let (mut compression, mut is_json) = (self.compression, false);
+        let (mut compression, mut encoding) = (self.compression, Encoding::Protobuf);
+        if let Some(file) = self.file.take() {
+            return Ok(Outlet::File(Box::new(file)));
+        }
         let transport = match self.exporter {
             Exporter::OtlpHttp => self.http(false)?,
             Exporter::OtlpHttpJson => {
-                is_json = true;
+                encoding = Encoding::Json(signal.json);
+                self.http(true)?
+            }
+            Exporter::Zipkin => {
+                encoding = Encoding::Zipkin;
                 self.http(true)?
             }
             Exporter::OtlpGrpc => {
@@ -175,7 +208,7 @@ impl Receiver {
                 compression = Compression::None;
                 self.grpc(signal)?
             }
-            Exporter::Console | Exporter::Memory | Exporter::None => {
+            Exporter::Console | Exporter::OtlpFile | Exporter::Memory | Exporter::None => {
                 return Ok(Outlet::Console(match signal.path {
                     "/v1/traces" => console::spans,
                     "/v1/logs" => console::logs,
@@ -187,8 +220,7 @@ impl Receiver {
         let health = Health::default();
         Ok(Outlet::Otlp(Box::new(Otlp {
             transport,
-            signal,
-            is_json,
+            encoding,
             compression,
             timeout,
             max_request_bytes,

@@ -75,7 +75,7 @@ fn keep(out: &mut Vec<u8>, message: &[u8], way: Way, wanted: &Range<usize>, plac
     }
 }
 
-fn put(out: &mut Vec<u8>, number: u32, field: Field<'_>) {
+pub(super) fn put(out: &mut Vec<u8>, number: u32, field: Field<'_>) {
     match field {
         Field::Varint(value) => put_number(out, number, value),
         Field::Fixed64(value) => put_fixed64(out, number, value),

@@ -6,6 +6,7 @@
 
 mod delivery;
 pub(crate) mod globals;
+mod tail;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
@@ -21,6 +22,7 @@ use crate::core::handle::globals::Globals;
 use crate::core::propagation::Propagation;
 use crate::core::readings::MetricSource;
 use crate::core::recorded::RecordedErrors;
+use crate::core::sampling::DebugHeader;
 use crate::core::tracer::Tracer;
 use crate::core::tracer::scopes::{ScopeNumber, ScopedTracers};
 
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: MetricSource,
     pub(crate) exports: Exports,
     pub(crate) propagation: Propagation,
+    pub(crate) debug_header: Option<DebugHeader>,
     pub(crate) globals: Globals,
     pub(crate) backtraces: bool,
     pub(crate) recorded_errors: RecordedErrors,
@@ -85,6 +88,7 @@ impl Shared {
             metrics: MetricSource::default(),
             exports: Exports::default(),
             propagation: Propagation::new(&settings.propagators, &settings.baggage),
+            debug_header: None,
             globals: Globals::default(),
             backtraces: settings.logs.backtrace,
             recorded_errors: RecordedErrors::default(),
@@ -303,6 +307,11 @@ impl Telemetry {
 
     pub(crate) fn propagation(&self) -> &Propagation {
         &self.shared.propagation
+    }
+
+    /// The header by which a request asks to be recorded.
+    pub(crate) fn debug_header(&self) -> Option<&DebugHeader> {
+        self.shared.debug_header.as_ref()
     }
 
     pub(crate) fn recorded_errors(&self) -> &RecordedErrors {

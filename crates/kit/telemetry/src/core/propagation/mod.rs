@@ -1,26 +1,29 @@
-//! Context across process borders: W3C `traceparent`, `tracestate` and `baggage`.
+//! Context across process borders: W3C `traceparent`, `tracestate` and `baggage`, and the older formats of B3, Jaeger and X-Ray.
 //!
 //! For layers and for code that has a carrier of its own. The formats are those of the handle
 //! ([`crate::config::Propagator`]). A header that breaks the format is as good as absent; nothing an outsider
 //! sends can fail a request. A `traceparent` that stands there twice is none: nobody can tell which one is meant.
 //! The sampled and random flags pass, unknown flags are cleared; `tracestate` follows level 2 and passes unchanged but
 //! for optional whitespace, or not at all. Own code and not the SDK's propagator, because that accepts malformed
-//! headers and writes an empty `tracestate`.
+//! headers and writes an empty `tracestate`. Of several formats that a caller wrote, the last one of the settings counts.
 
 mod carriers;
+mod formats;
 mod traceparent;
 pub(crate) mod tracestate;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector};
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::base::config::{BaggageSettings, Propagator};
 use crate::core::baggage;
 pub use carriers::{HeaderExtractor, HeaderInjector};
 #[cfg(feature = "_tonic")]
 pub use carriers::{MetadataExtractor, MetadataInjector};
+use formats::{Format, Note};
+pub(crate) use traceparent::parse as read_traceparent;
 use tracestate::RawTraceState;
 pub(crate) use tracestate::text_of as tracestate_of;
 
@@ -99,17 +102,22 @@ pub(crate) fn unrecorded(parent: Context) -> Context {
 pub(crate) fn below(context: &Context, other: &Context) -> Context {
     let span = other.span().span_context().clone();
     let raw = other.get::<RawTraceState>().filter(|raw| raw.is_of(span.trace_id()));
-    let context = context.with_remote_span_context(span);
-    match raw {
-        Some(raw) => context.with_value(raw.clone()),
-        None => context,
-    }
+    let note = Note::of(other, span.trace_id());
+    RemoteParent { span, raw: raw.cloned(), note }.above(context)
+}
+
+/// Whether the caller whose span this is left it to the callee to decide about the trace.
+pub(crate) fn is_left_to_us(context: &Context, parent: &SpanContext) -> bool {
+    parent.is_remote()
+        && !parent.is_sampled()
+        && Note::of(context, parent.trace_id()).is_some_and(Note::is_deferred)
 }
 
 /// A caller's span as its headers describe it.
 pub(crate) struct RemoteParent {
     pub(crate) span: SpanContext,
     raw: Option<RawTraceState>,
+    note: Option<Note>,
 }
 
 impl RemoteParent {
@@ -117,20 +125,29 @@ impl RemoteParent {
         let (trace_id, span_id, flags) = traceparent::parse(traceparent)?;
         let (state, text) = tracestate::parse(tracestate);
         let raw = text.map(|text| RawTraceState::new(trace_id, text));
-        Some(Self { span: SpanContext::new(trace_id, span_id, flags, true, state), raw })
+        Some(Self { span: SpanContext::new(trace_id, span_id, flags, true, state), raw, note: None })
     }
 
-    /// Whether it brought a list along that its span context cannot hold.
-    pub(crate) fn has_raw_state(&self) -> bool {
-        self.raw.is_some()
+    fn read_format(format: Format, carrier: &dyn Extractor) -> Option<Self> {
+        let sent = format.read(carrier)?;
+        let span = SpanContext::new(sent.trace_id, sent.span_id, sent.flags(), true, TraceState::NONE);
+        Some(Self { span, raw: None, note: sent.note() })
+    }
+
+    /// Whether it brought something along that its span context cannot hold.
+    pub(crate) fn has_more(&self) -> bool {
+        self.raw.is_some() || self.note.is_some()
     }
 
     pub(crate) fn above(self, context: &Context) -> Context {
-        let context = context.with_remote_span_context(self.span);
-        match self.raw {
-            Some(raw) => context.with_value(raw),
-            None => context,
+        let mut context = context.with_remote_span_context(self.span);
+        if let Some(raw) = self.raw {
+            context = context.with_value(raw);
         }
+        if let Some(note) = self.note {
+            context = context.with_value(note);
+        }
+        context
     }
 }
 
@@ -143,23 +160,50 @@ fn texts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
     headers.get_all(name).iter().map(carriers::text_of)
 }
 
+/// One of the formats beside W3C's.
+fn format_of(propagator: Propagator) -> Option<Format> {
+    match propagator {
+        Propagator::TraceContext | Propagator::Baggage => None,
+        Propagator::B3 => Some(Format::B3),
+        Propagator::B3Multi => Some(Format::B3Multi),
+        Propagator::Jaeger => Some(Format::Jaeger),
+        Propagator::XRay => Some(Format::XRay),
+    }
+}
+
 /// The formats of one handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Propagation {
     trace_context: bool,
+    /// Formats beside it, those before it first.
+    others: Vec<Format>,
+    /// How many of them come behind W3C's in the settings, and count more.
+    behind: usize,
     baggage: Option<BaggageSettings>,
+    /// Baggage in Jaeger's headers.
+    jaeger_baggage: Option<BaggageSettings>,
 }
 
 impl Propagation {
     pub(crate) fn new(formats: &[Propagator], baggage: &BaggageSettings) -> Self {
+        let others = formats.iter().filter_map(|format| format_of(*format)).collect();
+        let own = formats.iter().position(|format| *format == Propagator::TraceContext);
+        let behind =
+            formats.iter().skip(own.unwrap_or_default()).filter(|format| format_of(**format).is_some());
         Self {
-            trace_context: formats.contains(&Propagator::TraceContext),
+            trace_context: own.is_some(),
+            behind: behind.count(),
+            others,
             baggage: formats.contains(&Propagator::Baggage).then(|| baggage.clone()),
+            jaeger_baggage: formats.contains(&Propagator::Jaeger).then(|| baggage.clone()),
         }
     }
 
     pub(crate) fn inject(&self, context: &Context, carrier: &mut dyn Injector) {
         self.inject_trace_context(context, carrier);
+        for (name, value) in self.jaeger_baggage_of(context) {
+            carrier.set(&name, value);
+        }
         if let Some(rules) = &self.baggage
             && let Some(header) = baggage::header(context, rules)
         {
@@ -168,11 +212,14 @@ impl Propagation {
     }
 
     pub(crate) fn inject_trace_context(&self, context: &Context, carrier: &mut dyn Injector) {
+        let span = context.span();
+        let span = span.span_context();
+        for (name, value) in self.written_by_others(context, span) {
+            carrier.set(name, value);
+        }
         if !self.trace_context {
             return;
         }
-        let span = context.span();
-        let span = span.span_context();
         if span.is_valid() {
             carrier.set(TRACEPARENT, written(span));
             if let Some(state) = tracestate_of(context, span) {
@@ -204,6 +251,17 @@ impl Propagation {
                 headers.insert(&TRACESTATE_HEADER, state);
             }
         }
+        for (name, value) in self.written_by_others(context, span) {
+            if let Ok(mut value) = HeaderValue::try_from(value) {
+                value.set_sensitive(is_sensitive);
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        if with_baggage {
+            for (name, value) in self.jaeger_baggage_of(context) {
+                HeaderInjector(headers).set(&name, value);
+            }
+        }
         if with_baggage
             && let Some(rules) = &self.baggage
             && let Some(header) = baggage::header(context, rules)
@@ -213,47 +271,107 @@ impl Propagation {
         }
     }
 
+    /// In the formats beside W3C's.
+    fn written_by_others(&self, context: &Context, span: &SpanContext) -> formats::Headers {
+        if self.others.is_empty() || !span.is_valid() {
+            return formats::Headers::new();
+        }
+        let is_debug = Note::of(context, span.trace_id()).is_some_and(Note::is_debug);
+        self.others.iter().flat_map(|format| format.write(span, is_debug)).collect()
+    }
+
+    /// The members that may leave, each as a header.
+    fn jaeger_baggage_of(&self, context: &Context) -> Vec<(String, String)> {
+        let members = self.jaeger_baggage.as_ref().and_then(|rules| baggage::header(context, rules));
+        let members = members.as_deref().unwrap_or_default().split(',');
+        let pairs = members.filter_map(|member| member.split(';').next()?.split_once('='));
+        pairs.map(|(key, value)| (format!("{}{key}", formats::BAGGAGE_PREFIX), value.to_owned())).collect()
+    }
+
     /// The header names this reads and writes.
     pub(crate) fn fields(&self) -> Vec<String> {
         let trace_context = self.trace_context.then_some([TRACEPARENT, TRACESTATE]);
+        let others = self.others.iter().flat_map(|format| format.fields()).copied();
         let baggage = self.baggage.as_ref().map(|_| baggage::HEADER);
-        trace_context.into_iter().flatten().chain(baggage).map(ToOwned::to_owned).collect()
+        trace_context.into_iter().flatten().chain(others).chain(baggage).map(ToOwned::to_owned).collect()
+    }
+
+    /// The caller's span, where `own` reads it from W3C's headers.
+    fn read(
+        &self,
+        carrier: &dyn Extractor,
+        own: impl FnOnce() -> Option<RemoteParent>,
+    ) -> Option<RemoteParent> {
+        let (before, behind) = self.others.split_at(self.others.len().saturating_sub(self.behind));
+        let last = |formats: &[Format]| {
+            formats.iter().rev().find_map(|format| RemoteParent::read_format(*format, carrier))
+        };
+        last(behind).or_else(own).or_else(|| last(before))
     }
 
     /// `base` below the caller's span, without its baggage.
     pub(crate) fn extract_trace_context(&self, base: &Context, carrier: &dyn Extractor) -> Context {
-        if !self.trace_context {
-            return base.clone();
-        }
-        let parent = match carrier.get_all(TRACEPARENT).as_deref() {
-            Some([traceparent]) => {
+        let own = || match carrier.get_all(TRACEPARENT).as_deref() {
+            Some([traceparent]) if self.trace_context => {
                 RemoteParent::read(traceparent, carrier.get_all(TRACESTATE).into_iter().flatten())
             }
             Some(_) | None => None,
         };
+        let parent = self.read(carrier, own);
         parent.map_or_else(|| base.clone(), |parent| parent.above(base))
     }
 
     /// The caller's span in a map of headers.
     pub(crate) fn read_headers(&self, headers: &HeaderMap) -> Option<RemoteParent> {
-        let mut sent = headers.get_all(&TRACEPARENT_HEADER).iter().filter(|_| self.trace_context);
-        let (Some(traceparent), None) = (sent.next(), sent.next()) else { return None };
-        RemoteParent::read(carriers::text_of(traceparent), texts(headers, &TRACESTATE_HEADER))
+        let own = || {
+            let mut sent = headers.get_all(&TRACEPARENT_HEADER).iter().filter(|_| self.trace_context);
+            let (Some(traceparent), None) = (sent.next(), sent.next()) else { return None };
+            RemoteParent::read(carriers::text_of(traceparent), texts(headers, &TRACESTATE_HEADER))
+        };
+        if self.others.is_empty() { own() } else { self.read(&HeaderExtractor(headers), own) }
+    }
+
+    /// The one header of baggage; `None` if there is none, if there are several, if they are not read, or if others may say
+    /// more.
+    pub(crate) fn only_baggage<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let mut sent = headers.get_all(&BAGGAGE_HEADER).iter();
+        if self.baggage.is_none() || self.jaeger_baggage.is_some() {
+            return None;
+        }
+        sent.next().filter(|_| sent.next().is_none())
     }
 
     /// `base` with the baggage in a map of headers.
     pub(crate) fn with_baggage_of(&self, base: &Context, headers: &HeaderMap) -> Context {
+        let base = self.with_jaeger_baggage(base.clone(), &HeaderExtractor(headers));
         if let Some(rules) = &self.baggage
             && headers.contains_key(&BAGGAGE_HEADER)
             && let Some(baggage) = baggage::parse(&texts(headers, &BAGGAGE_HEADER).collect::<Vec<_>>(), rules)
         {
-            return baggage::attach(base, baggage);
+            return baggage::attach(&base, baggage);
         }
-        base.clone()
+        base
+    }
+
+    /// `context` with the baggage in Jaeger's headers.
+    fn with_jaeger_baggage(&self, context: Context, carrier: &dyn Extractor) -> Context {
+        let Some(rules) = &self.jaeger_baggage else { return context };
+        let members = carrier.keys().into_iter().filter_map(|name| {
+            let key = name.get(formats::BAGGAGE_PREFIX.len()..)?;
+            let is_baggage = name.to_ascii_lowercase().starts_with(formats::BAGGAGE_PREFIX);
+            let value = carrier.get(name).filter(|value| is_baggage && !value.contains([',', ';']))?;
+            Some(format!("{key}={value}"))
+        });
+        let members: Vec<String> = members.take(rules.max_members).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        match baggage::parse(&members, rules) {
+            Some(baggage) => baggage::attach(&context, baggage),
+            None => context,
+        }
     }
 
     pub(crate) fn extract(&self, base: &Context, carrier: &dyn Extractor) -> Context {
-        let mut context = self.extract_trace_context(base, carrier);
+        let mut context = self.with_jaeger_baggage(self.extract_trace_context(base, carrier), carrier);
         if let Some(rules) = &self.baggage
             && let Some(headers) = carrier.get_all(baggage::HEADER)
             && let Some(baggage) = baggage::parse(&headers, rules)

@@ -24,7 +24,7 @@ pub(super) fn format(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> [
 }
 
 /// <https://www.w3.org/TR/trace-context-2/#traceparent-header>: a newer version may append fields.
-pub(super) fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
+pub(crate) fn parse(header: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     let header = header.trim_matches([' ', '\t']).as_bytes();
     let (fields, appended) = header.split_first_chunk::<LEN>()?;
     if [fields[2], fields[35], fields[52]] != [b'-'; 3] {

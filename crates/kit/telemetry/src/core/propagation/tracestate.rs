@@ -65,6 +65,16 @@ pub(crate) fn text_of(context: &Context, span: &SpanContext) -> Option<String> {
     Some(members.take(MAX_MEMBERS).collect::<Vec<_>>().join(","))
 }
 
+/// The value of one member of a span's list.
+pub(crate) fn member_of(context: &Context, span: &SpanContext, key: &str) -> Option<String> {
+    if let Some(value) = span.trace_state().get(key) {
+        return Some(value.to_owned());
+    }
+    let raw = raw_tracestate(context, span.trace_id())?;
+    let mut members = raw.split(',').filter_map(|member| member.split_once('='));
+    members.find(|(known, _)| *known == key).map(|(_, value)| value.to_owned())
+}
+
 /// The list as it is passed on, and as the API has it where that is the same.
 pub(super) fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> (TraceState, Option<Arc<str>>) {
     let Some(text) = normalized(headers) else { return (TraceState::NONE, None) };

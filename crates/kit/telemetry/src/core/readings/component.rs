@@ -54,7 +54,11 @@ impl Signal {
             ("otlp_grpc", Self::Spans) => "otlp_grpc_span_exporter",
             ("otlp_grpc", Self::Logs) => "otlp_grpc_log_exporter",
             ("otlp_grpc", Self::Metrics) => "otlp_grpc_metric_exporter",
-            // The conventions have no word for it.
+            ("zipkin", Self::Spans) => "zipkin_http_span_exporter",
+            // The conventions have no word for these.
+            ("otlp_file", Self::Spans) => "otlp_file_span_exporter",
+            ("otlp_file", Self::Logs) => "otlp_file_log_exporter",
+            ("otlp_file", Self::Metrics) => "otlp_file_metric_exporter",
             ("console", Self::Spans) => "console_span_exporter",
             ("console", Self::Logs) => "console_log_exporter",
             ("console", Self::Metrics) => "console_metric_exporter",

@@ -20,8 +20,8 @@ impl SpanBuilder {
     /// assert_eq!((items, telemetry.only_span("count").is_error()), (3, false));
     /// ```
     pub fn in_scope<T>(self, f: impl FnOnce() -> T) -> T {
-        let span = self.start();
-        let attached = span.context().clone().attach();
+        let mut span = self.start();
+        let attached = span.lend_context().attach();
         let output = f();
         drop(attached);
         span.end(Outcome::Ok);

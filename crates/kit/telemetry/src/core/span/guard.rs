@@ -1,6 +1,9 @@
 //! An open span that its owner ends: for code whose end is not the end of one future or one function.
 
 use std::borrow::Cow;
+#[cfg(any(feature = "http", feature = "sql"))]
+use std::time::Duration;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
 use opentelemetry::{Context, Key, KeyValue};
@@ -62,36 +65,42 @@ impl Outcome {
 #[must_use = "dropping the guard ends the span"]
 pub struct SpanGuard {
     context: Context,
-    /// Whether it was recorded when it started.
-    records: bool,
+    /// When it started; `None` if it was not recorded then.
+    started: Option<SystemTime>,
     ended: bool,
     cancelled_on_drop: bool,
 }
 
 impl SpanGuard {
     #[inline]
-    pub(super) fn new(context: Context, records: bool) -> Self {
-        Self { context, records, ended: false, cancelled_on_drop: false }
+    pub(super) fn new(context: Context, started: Option<SystemTime>) -> Self {
+        Self { context, started, ended: false, cancelled_on_drop: false }
+    }
+
+    /// The context, for a guard that is kept while it is attached. One that has nothing left to do gives its own.
+    #[inline]
+    pub(super) fn lend_context(&mut self) -> Context {
+        if self.records() { self.context.clone() } else { std::mem::take(&mut self.context) }
     }
 
     /// No span of its own: a context that is only carried on.
     #[cfg(any(feature = "http", feature = "sqlx"))]
     pub(crate) fn ended(context: Context) -> Self {
-        Self { context, records: false, ended: true, cancelled_on_drop: false }
+        Self { context, started: None, ended: true, cancelled_on_drop: false }
     }
 
-    #[cfg(any(feature = "http", feature = "sql"))]
     /// As [`is_recording`](Self::is_recording) as long as nobody ends the span behind the guard's back, and then nothing
     /// that is set is kept. Takes no lock.
+    #[inline]
     pub(crate) fn records(&self) -> bool {
-        self.records
+        self.started.is_some()
     }
 
     /// Sets several attributes at once.
     #[cfg(any(feature = "http", feature = "sql"))]
     pub(crate) fn set_each(&self, attributes: impl IntoIterator<Item = KeyValue>) {
         let mut attributes = attributes.into_iter().peekable();
-        if self.records && attributes.peek().is_some() {
+        if self.records() && attributes.peek().is_some() {
             self.context.span().set_attributes(attributes);
         }
     }
@@ -125,7 +134,7 @@ impl SpanGuard {
     #[cfg(feature = "tracing")]
     /// A second guard of the same span, which does not end it.
     pub(crate) fn borrowed(&self) -> Self {
-        Self { context: self.context.clone(), records: self.records, ended: true, cancelled_on_drop: false }
+        Self { context: self.context.clone(), started: self.started, ended: true, cancelled_on_drop: false }
     }
 
     #[cfg(feature = "tracing")]
@@ -166,7 +175,7 @@ impl SpanGuard {
 
     /// As [`Self::set`], with a value that is made only if it is kept.
     pub fn set_with<M, V: IntoValue<M>>(&self, key: impl Into<Key>, value: impl FnOnce() -> V) {
-        if self.records
+        if self.records()
             && let Some(value) = value().into_value()
         {
             self.context.span().set_attribute(KeyValue::new(key, value));
@@ -239,7 +248,7 @@ impl SpanGuard {
     /// assert!(telemetry.finished_logs().is_empty());
     /// ```
     pub fn fail(&self, error_type: impl Into<Cow<'static, str>>) {
-        if self.records {
+        if self.records() {
             let span = self.context.span();
             span.set_status(Status::error(""));
             span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.into()));
@@ -261,9 +270,26 @@ impl SpanGuard {
 
     #[inline]
     pub(crate) fn end_once(&mut self, outcome: Outcome) {
-        if std::mem::replace(&mut self.ended, true) || !self.records {
+        self.end_at(outcome, SystemTime::now);
+    }
+
+    /// As [`end_once`](Self::end_once), for a caller that has read how long it took, so that the clock is not read again.
+    #[cfg(any(feature = "http", feature = "sql"))]
+    #[inline]
+    pub(crate) fn end_after(&mut self, outcome: Outcome, elapsed: Duration) {
+        let started = self.started;
+        self.end_at(outcome, || {
+            started.and_then(|started| started.checked_add(elapsed)).unwrap_or_else(SystemTime::now)
+        });
+    }
+
+    #[inline]
+    fn end_at(&mut self, outcome: Outcome, now: impl FnOnce() -> SystemTime) {
+        if std::mem::replace(&mut self.ended, true) || !self.records() {
             return;
         }
+        // The work is over before it is told how.
+        let time = now();
         match outcome {
             Outcome::Ok => {}
             Outcome::Error(error_type) => self.fail(error_type),
@@ -273,13 +299,13 @@ impl SpanGuard {
                 self.set(OUTCOME, "panic");
             }
         }
-        self.context.span().end();
+        self.context.span().end_with_timestamp(time);
     }
 }
 
 impl Drop for SpanGuard {
     fn drop(&mut self) {
-        if self.ended || !self.records {
+        if self.ended || !self.records() {
             return;
         }
         let outcome = match self.cancelled_on_drop {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind};
-use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, TraceContextExt as _};
+use opentelemetry::{Context, Key, KeyValue, Value};
 
 use super::record::Record;
 use super::{Tracer, spare};
@@ -27,6 +27,16 @@ pub(crate) enum Draft {
 pub(crate) struct Listed {
     attributes: Vec<KeyValue>,
     links: Vec<Link>,
+}
+
+impl Listed {
+    #[cold]
+    fn set(&mut self, key: Key, value: Value) {
+        if self.attributes.capacity() == 0 {
+            self.attributes = spare::take();
+        }
+        self.attributes.push(KeyValue::new(key, value));
+    }
 }
 
 impl Draft {
@@ -58,12 +68,7 @@ impl Draft {
             (Self::Record(record) | Self::Decided(record), Some(tracer)) => {
                 record.set(key.as_str(), &value, &tracer.0.shared.limits);
             }
-            (Self::Listed(listed), _) => {
-                if listed.attributes.capacity() == 0 {
-                    listed.attributes = spare::take();
-                }
-                listed.attributes.push(KeyValue::new(key, value));
-            }
+            (Self::Listed(listed), _) => listed.set(key, value),
             (Self::Nothing | Self::Left | Self::Record(_) | Self::Decided(_), _) => {}
         }
     }
@@ -127,9 +132,17 @@ impl Draft {
         }
     }
 
-    /// The span is not made.
+    /// The span is left out: `parent` has its ids from here on.
     #[inline]
-    pub(super) fn give_back(self) {
+    pub(super) fn left(self, parent: &mut Context, ids: SpanContext) -> Self {
+        self.give_back();
+        // One allocation: nothing can be set on it.
+        *parent = parent.with_remote_span_context(ids);
+        Self::Left
+    }
+
+    #[inline]
+    fn give_back(self) {
         match self {
             Self::Nothing | Self::Left => {}
             Self::Record(record) | Self::Decided(record) => Record::give_back(record),

@@ -17,12 +17,13 @@ pub(crate) mod spare;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use opentelemetry::baggage::BaggageExt;
+use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::{Context, InstrumentationScope, Key, KeyValue};
+use opentelemetry::{Context, InstrumentationScope, Key, KeyValue, StringValue};
 
 use crate::base::attributes::TENANT_ID;
 use crate::base::config::SamplerKind;
@@ -149,6 +150,46 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// What stands above a new span.
+struct Above<'a> {
+    /// `None` above a root.
+    span: Option<&'a SpanContext>,
+    trace_id: TraceId,
+    /// Those that are passed on.
+    flags: TraceFlags,
+    origin: ParentOrigin,
+}
+
+impl<'a> Above<'a> {
+    #[inline]
+    fn of(span: &'a SpanContext) -> Self {
+        if !span.is_valid() {
+            return Self { span: None, trace_id: new_trace_id(), flags: RANDOM, origin: ParentOrigin::None };
+        }
+        let origin = if span.is_remote() { ParentOrigin::Remote } else { ParentOrigin::Local };
+        Self { span: Some(span), trace_id: span.trace_id(), flags: span.trace_flags() & RANDOM, origin }
+    }
+
+    #[inline]
+    fn span_id(&self) -> SpanId {
+        self.span.map_or(SpanId::INVALID, SpanContext::span_id)
+    }
+
+    #[inline]
+    fn is_remote(&self) -> bool {
+        self.origin == ParentOrigin::Remote
+    }
+
+    /// Of a new span below it. `trace_state` is that of a sampler, in place of the one above.
+    #[inline]
+    fn context_below(&self, result: SamplingResult, trace_state: Option<TraceState>) -> SpanContext {
+        let trace_state = trace_state
+            .unwrap_or_else(|| self.span.map_or(TraceState::NONE, |span| span.trace_state().clone()));
+        let flags = self.flags.with_sampled(result == SamplingResult::RecordAndSample);
+        SpanContext::new(self.trace_id, new_span_id(), flags, false, trace_state)
+    }
+}
+
 /// Where a new span stands, and whether it is recorded.
 pub(crate) struct Start {
     context: SpanContext,
@@ -172,39 +213,28 @@ impl Tracer {
     }
 
     /// Decides about a span. `None` where telemetry is suppressed.
-    #[inline]
-    fn decide(&self, asked: &Asked<'_>, parent: &Context, caller: Option<&SpanContext>) -> Option<Start> {
+    fn decide(&self, asked: &Asked<'_>, parent: &Context) -> Option<Start> {
         if parent.is_telemetry_suppressed() {
             return None;
         }
         let span = parent.span();
-        let parent_span = caller.or(Some(span.span_context())).filter(|parent| parent.is_valid());
-        let (trace_id, flags) = match parent_span {
-            Some(parent) => (parent.trace_id(), parent.trace_flags() & RANDOM),
-            None => (new_trace_id(), RANDOM),
-        };
-        let Decision { result, attributes, trace_state } = self.0.shared.sampler.decide(
+        let above = Above::of(span.span_context());
+        let mut decision = self.0.shared.sampler.decide(
             parent,
-            parent_span,
-            trace_id,
+            above.span,
+            above.trace_id,
             asked.name,
             asked.kind,
             asked.attributes,
             asked.links,
         );
-        let origin = match parent_span {
-            None => ParentOrigin::None,
-            Some(parent) if parent.is_remote() => ParentOrigin::Remote,
-            Some(_) => ParentOrigin::Local,
-        };
-        self.0.shared.pipeline.started(result, origin);
-        let trace_state = trace_state
-            .unwrap_or_else(|| parent_span.map_or(TraceState::NONE, |parent| parent.trace_state().clone()));
-        let flags = flags.with_sampled(result == SamplingResult::RecordAndSample);
+        self.0.shared.pipeline.amend(parent, above.span, above.trace_id, &mut decision);
+        let Decision { result, may_be_kept: _, attributes, trace_state } = decision;
+        self.0.shared.pipeline.started(result, above.origin);
         Some(Start {
-            context: SpanContext::new(trace_id, new_span_id(), flags, false, trace_state),
-            parent_id: parent_span.map_or(SpanId::INVALID, SpanContext::span_id),
-            parent_is_remote: origin == ParentOrigin::Remote,
+            context: above.context_below(result, trace_state),
+            parent_id: above.span_id(),
+            parent_is_remote: above.is_remote(),
             result,
             attributes,
         })
@@ -226,8 +256,6 @@ impl Tracer {
     /// where it is not that of its context.
     pub(crate) fn decide_early(
         &self,
-        name: &str,
-        kind: &SpanKind,
         draft: Draft,
         parent: &mut Context,
         caller: Option<&SpanContext>,
@@ -235,52 +263,66 @@ impl Tracer {
         if self.is_watched() || matches!(draft, Draft::Left | Draft::Decided(_)) {
             return draft;
         }
-        let context = match self.decide(&Asked { name, kind, attributes: &[], links: &[] }, parent, caller) {
-            Some(start) if start.result != SamplingResult::Drop => {
-                let mut record = match draft {
-                    Draft::Record(record) => record,
-                    other => match other.moved_to(Some(self)) {
-                        Draft::Record(record) => record,
-                        _ => Record::take(),
-                    },
-                };
-                record.decided(start, parent, &self.0.shared.limits);
-                return Draft::Decided(record);
-            }
-            Some(start) => start.context,
-            None => SpanContext::empty_context(),
+        let sampler = match &self.0.shared.sampler {
+            Sampler::Own(sampler) => sampler,
+            Sampler::Composite(_) => return draft,
+            #[cfg(feature = "sdk")]
+            Sampler::Foreign(_) => return draft,
         };
-        draft.give_back();
-        // One allocation: nothing can be set on it.
-        *parent = parent.with_remote_span_context(context);
-        Draft::Left
+        if parent.is_telemetry_suppressed() {
+            return draft.left(parent, SpanContext::empty_context());
+        }
+        let span = parent.span();
+        let above = Above::of(caller.unwrap_or(span.span_context()));
+        let mut decision = sampler.decide(parent, above.span, above.trace_id);
+        self.0.shared.pipeline.amend(parent, above.span, above.trace_id, &mut decision);
+        let Decision { result, trace_state, .. } = decision;
+        self.0.shared.pipeline.started(result, above.origin);
+        let context = above.context_below(result, trace_state);
+        if result == SamplingResult::Drop {
+            return draft.left(parent, context);
+        }
+        let mut record = match draft {
+            Draft::Record(record) => record,
+            other => match other.moved_to(Some(self)) {
+                Draft::Record(record) => record,
+                _ => Record::take(),
+            },
+        };
+        record.stands(context, &above, parent);
+        Draft::Decided(record)
     }
 
-    /// `parent` with a new span, and whether it is recorded.
+    /// `parent` with a new span, and when it started if it is recorded.
     pub(crate) fn start_in(
         &self,
         name: Cow<'static, str>,
         kind: SpanKind,
         draft: Draft,
         mut parent: Context,
-    ) -> (Context, bool) {
-        match self.decide_early(&name, &kind, draft, &mut parent, None) {
-            Draft::Left => (parent, false),
+    ) -> (Context, Option<SystemTime>) {
+        match self.decide_early(draft, &mut parent, None) {
+            Draft::Left => (parent, None),
             Draft::Decided(record) => {
-                let span = Span::drafted(self.clone(), name, kind, record, &parent);
-                (parent.with_span(span), true)
+                let started = SystemTime::now();
+                let span = Span::drafted(self.clone(), name, kind, started, record, &parent);
+                (parent.with_span(span), Some(started))
             }
             draft => self.start_watched(draft.into_api(name, kind), &parent),
         }
     }
 
-    fn start_watched(&self, builder: SpanBuilder, parent: &Context) -> (Context, bool) {
-        match self.decide(&Asked::of(&builder), parent, None) {
-            None => (parent.with_remote_span_context(SpanContext::empty_context()), false),
+    fn start_watched(&self, builder: SpanBuilder, parent: &Context) -> (Context, Option<SystemTime>) {
+        match self.decide(&Asked::of(&builder), parent) {
+            None => (parent.with_remote_span_context(SpanContext::empty_context()), None),
             Some(start) if start.result == SamplingResult::Drop => {
-                (parent.with_remote_span_context(start.context), false)
+                (parent.with_remote_span_context(start.context), None)
             }
-            Some(start) => (parent.with_span(Span::recorded(self.clone(), builder, start, parent)), true),
+            Some(start) => {
+                let started = SystemTime::now();
+                let builder = builder.with_start_time(started);
+                (parent.with_span(Span::recorded(self.clone(), builder, start, parent)), Some(started))
+            }
         }
     }
 }
@@ -289,7 +331,7 @@ impl opentelemetry::trace::Tracer for Tracer {
     type Span = Span;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
-        match self.decide(&Asked::of(&builder), parent, None) {
+        match self.decide(&Asked::of(&builder), parent) {
             None => Span::unrecorded(SpanContext::empty_context()),
             Some(start) if start.result == SamplingResult::Drop => Span::unrecorded(start.context),
             Some(start) => Span::recorded(self.clone(), builder, start, parent),
@@ -300,16 +342,16 @@ impl opentelemetry::trace::Tracer for Tracer {
 impl Shared {
     /// The attributes that baggage sets on every span below it.
     #[inline]
-    fn baggage_attributes(&self, parent: &Context, mut set: impl FnMut(KeyValue)) {
+    fn baggage_attributes(&self, parent: &Context, mut set: impl FnMut(&Key, &StringValue)) {
         let baggage = parent.baggage();
         if baggage.is_empty() {
             return;
         }
         for key in &self.baggage_keys {
-            if let Some(value) = baggage.get(key)
+            if let Some(value) = member(baggage, key)
                 && self.may_become_attribute(key, value.as_str())
             {
-                set(KeyValue::new(key.clone(), value.clone()));
+                set(key, value);
             }
         }
     }
@@ -320,6 +362,16 @@ impl Shared {
         }
         value.len() <= self.max_baggage_value && !value.chars().any(char::is_control)
     }
+}
+
+/// The value of a key. Baggage has few members, and to compare them takes less than to hash the key.
+fn member<'a>(baggage: &'a Baggage, key: &Key) -> Option<&'a StringValue> {
+    const FEW: usize = 4;
+    if baggage.len() > FEW {
+        return baggage.get(key);
+    }
+    let found = baggage.iter().find(|(known, _)| *known == key);
+    found.map(|(_, (value, _))| value)
 }
 
 /// All bits are random, as the flag says.

@@ -1,16 +1,17 @@
 //! What an open span has recorded so far: encoded parts in buffers that are used again.
 //!
 //! A thread keeps some records for the spans it starts next, so that a span in its steady state allocates nothing of
-//! its own. Attributes are in the form in which they leave; an index of short hashes finds the earlier value of a key.
+//! its own. Where spans start on one thread and end on another, the one passes on what the other lacks. Attributes are in
+//! the form in which they leave; an index of short hashes finds the earlier value of a key.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Context, KeyValue, Value};
 
-use super::Start;
+use super::{Above, Start};
 use crate::base::config::Limits;
 use crate::base::wire::attributes::{
     key_of, put_attribute, put_attributes, put_text_attribute, read_attribute,
@@ -21,14 +22,22 @@ use crate::core::export::{ATTRIBUTES, EVENTS, LINKS, wire_flags};
 use crate::core::propagation::tracestate::{raw_tracestate, text_of};
 
 /// Records that a thread keeps.
-const MAX_KEPT: usize = 32;
+const MAX_KEPT: usize = 64;
+/// Records that a thread gives to others, or takes from them, at once.
+const HANDFUL: usize = MAX_KEPT / 2;
+/// Records on their way between threads. A busy service has hundreds of open spans, and they come and go in swarms.
+const MAX_SHARED: usize = 1024;
 /// Buffers larger than this are given back to the system.
-const MAX_KEPT_BYTES: usize = 16 * 1024;
+const MAX_KEPT_BYTES: usize = 8 * 1024;
+
+/// A span moves its record often, and the box is used again with it.
+type Records = Vec<Box<Record>>;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "a span moves its record often, and the box is used again with it")]
-    static KEPT: RefCell<Vec<Box<Record>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Records> = const { RefCell::new(Vec::new()) };
 }
+
+static SHARED: Mutex<Records> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -45,6 +54,8 @@ pub(crate) struct Record {
     pub(super) status: Status,
     pub(super) attributes: Vec<u8>,
     index: Vec<Slot>,
+    /// A bit for each [`mark`] of the keys in the index: without it a key is a new one.
+    marks: u64,
     pub(super) dropped_attributes: u32,
     pub(super) events: Vec<u8>,
     event_count: u32,
@@ -63,12 +74,21 @@ struct Slot {
     begin: u32,
 }
 
+/// Where an attribute is to be written.
+enum Place {
+    End,
+    /// In place of an earlier one.
+    Of(usize),
+    /// There is no room.
+    Nowhere,
+}
+
 impl Record {
     /// An empty one.
     #[inline]
     pub(super) fn take() -> Box<Self> {
         let kept = KEPT.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
-        kept.unwrap_or_else(|| {
+        kept.or_else(Self::take_shared).unwrap_or_else(|| {
             Box::new(Self {
                 context: SpanContext::NONE,
                 name: Cow::Borrowed(""),
@@ -80,6 +100,7 @@ impl Record {
                 status: Status::Unset,
                 attributes: Vec::with_capacity(512),
                 index: Vec::with_capacity(16),
+                marks: 0,
                 dropped_attributes: 0,
                 events: Vec::new(),
                 event_count: 0,
@@ -104,6 +125,7 @@ impl Record {
         record.status = Status::Unset;
         record.attributes.clear();
         record.index.clear();
+        record.marks = 0;
         record.events.clear();
         record.drafted_links.clear();
         record.links.clear();
@@ -111,60 +133,115 @@ impl Record {
         (record.link_count, record.dropped_links) = (0, 0);
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            if kept.len() < MAX_KEPT {
-                kept.push(record);
+            if kept.len() == MAX_KEPT {
+                Self::share(&mut kept);
             }
+            kept.push(record);
         });
+    }
+
+    /// One of those that other threads had too many of, and some for the next spans. Nobody waits for another thread.
+    #[cold]
+    fn take_shared() -> Option<Box<Self>> {
+        let mut shared = SHARED.try_lock().ok()?;
+        let first = shared.pop()?;
+        let rest = shared.len().saturating_sub(HANDFUL - 1);
+        let _ = KEPT.try_with(|kept| kept.borrow_mut().extend(shared.drain(rest..)));
+        Some(first)
+    }
+
+    /// Gives some of the records of this thread to others, or back to the system.
+    #[cold]
+    fn share(kept: &mut Records) {
+        let surplus = kept.drain(HANDFUL..);
+        if let Ok(mut shared) = SHARED.try_lock() {
+            let room = MAX_SHARED.saturating_sub(shared.len());
+            shared.extend(surplus.take(room));
+        }
     }
 
     /// Notes where the span stands, and what a sampler of the program adds.
     #[inline]
     pub(super) fn decided(&mut self, start: Start, parent: &Context, limits: &Limits) {
         let Start { context, parent_id, parent_is_remote, result: _, attributes } = start;
-        self.parent_id = parent_id;
-        self.parent_is_remote = parent_is_remote;
-        // What a sampler wrote stands before what came in.
-        self.trace_state = raw_tracestate(parent, context.trace_id())
-            .and_then(|_| text_of(parent, &context))
-            .map(Into::into);
-        self.context = context;
+        self.stands_at(context, parent_id, parent_is_remote, parent);
         for attribute in &attributes {
             self.set(attribute.key.as_str(), &attribute.value, limits);
         }
     }
 
+    /// Notes where the span stands.
+    #[inline]
+    pub(super) fn stands(&mut self, context: SpanContext, above: &Above<'_>, parent: &Context) {
+        self.stands_at(context, above.span_id(), above.is_remote(), parent);
+    }
+
+    #[inline]
+    fn stands_at(&mut self, context: SpanContext, parent_id: SpanId, is_remote: bool, parent: &Context) {
+        self.parent_id = parent_id;
+        self.parent_is_remote = is_remote;
+        // What a sampler wrote stands before what came in.
+        self.trace_state = raw_tracestate(parent, context.trace_id())
+            .and_then(|_| text_of(parent, &context))
+            .map(Into::into);
+        self.context = context;
+    }
+
     /// Sets an attribute; a later value takes the place of an earlier one.
     #[inline]
     pub(super) fn set(&mut self, key: &str, value: &Value, limits: &Limits) {
-        let max_chars = limits.span_value_length();
-        self.set_with(key, limits, |out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
+        match value {
+            Value::String(text) => self.set_text(key, text.as_str(), limits),
+            _ => self.set_hashed(short_hash(key.as_bytes()), key, value, limits),
+        }
     }
 
-    /// As [`set`](Self::set), for a text that nobody has to own.
+    /// As [`set`](Self::set), for a text that nobody has to own. The hash of a key in the program's text is part of the
+    /// program.
     #[inline]
     pub(super) fn set_text(&mut self, key: &str, text: &str, limits: &Limits) {
-        let max_chars = limits.span_value_length();
-        self.set_with(key, limits, |out| put_text_attribute(out, ATTRIBUTES, key, text, max_chars));
+        self.set_text_hashed(short_hash(key.as_bytes()), key, text, limits);
     }
 
-    /// `put` appends the attribute.
-    fn set_with(&mut self, key: &str, limits: &Limits, put: impl FnOnce(&mut Vec<u8>)) {
-        let hash = short_hash(key.as_bytes());
-        match self.find(hash, key) {
-            Some(place) => {
-                let mut encoded = Vec::with_capacity(key.len() + 32);
-                put(&mut encoded);
-                self.replace(place, &encoded);
+    fn set_hashed(&mut self, hash: u32, key: &str, value: &Value, limits: &Limits) {
+        let max_chars = limits.span_value_length();
+        match self.place(hash, key, limits) {
+            Place::End => put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars),
+            Place::Of(place) => {
+                self.replace(place, |out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
             }
-            None if self.index.len() >= limits.span_attributes as usize => {
-                self.dropped_attributes = self.dropped_attributes.saturating_add(1);
-            }
-            None => {
-                let begin = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
-                self.index.push(Slot { hash, begin });
-                put(&mut self.attributes);
-            }
+            Place::Nowhere => {}
         }
+    }
+
+    fn set_text_hashed(&mut self, hash: u32, key: &str, text: &str, limits: &Limits) {
+        let max_chars = limits.span_value_length();
+        match self.place(hash, key, limits) {
+            Place::End => put_text_attribute(&mut self.attributes, ATTRIBUTES, key, text, max_chars),
+            Place::Of(place) => {
+                self.replace(place, |out| put_text_attribute(out, ATTRIBUTES, key, text, max_chars));
+            }
+            Place::Nowhere => {}
+        }
+    }
+
+    /// Where the attribute is to be written; notes it there, or counts it.
+    #[inline]
+    fn place(&mut self, hash: u32, key: &str, limits: &Limits) -> Place {
+        let mark = mark(hash);
+        if self.marks & mark != 0
+            && let Some(place) = self.find(hash, key)
+        {
+            return Place::Of(place);
+        }
+        if self.index.len() >= limits.span_attributes as usize {
+            self.dropped_attributes = self.dropped_attributes.saturating_add(1);
+            return Place::Nowhere;
+        }
+        self.marks |= mark;
+        let begin = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
+        self.index.push(Slot { hash, begin });
+        Place::End
     }
 
     /// The attributes as values.
@@ -172,11 +249,9 @@ impl Record {
         fields(&self.attributes).map(|(_, attribute)| read_attribute(attribute.bytes())).collect()
     }
 
-    /// Where the key stands. Nearly always it is a new one, which no equal hash stands for.
-    #[inline]
+    /// Where the key stands.
     fn find(&self, hash: u32, key: &str) -> Option<usize> {
-        let may_be_known = self.index.iter().any(|slot| slot.hash == hash);
-        if may_be_known { (0..self.index.len()).find(|place| self.is_key(*place, hash, key)) } else { None }
+        (0..self.index.len()).find(|place| self.is_key(*place, hash, key))
     }
 
     fn is_key(&self, place: usize, hash: u32, key: &str) -> bool {
@@ -191,10 +266,13 @@ impl Record {
         self.index[place].begin as usize..end
     }
 
-    fn replace(&mut self, place: usize, encoded: &[u8]) {
+    #[cold]
+    fn replace(&mut self, place: usize, put: impl FnOnce(&mut Vec<u8>)) {
+        let mut encoded = Vec::with_capacity(64);
+        put(&mut encoded);
         let range = self.range(place);
         let (before, after) = (range.len(), encoded.len());
-        self.attributes.splice(range, encoded.iter().copied());
+        self.attributes.splice(range, encoded);
         for slot in self.index.iter_mut().skip(place + 1) {
             // What stands behind begins at or behind the end of what was replaced.
             slot.begin = u32::try_from(slot.begin as usize + after - before).unwrap_or(u32::MAX);
@@ -268,6 +346,12 @@ fn short_hash(key: &[u8]) -> u32 {
     first.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ last.wrapping_mul(0x85EB_CA77) ^ len
 }
 
+/// One of 64 bits.
+#[inline]
+fn mark(hash: u32) -> u64 {
+    1 << (hash >> 26)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +385,37 @@ mod tests {
             record.set(key, &Value::I64(value), &Limits::default());
         }
         assert_eq!(attributes(&record), "http-a-path=3 http-b-path=2");
+    }
+
+    #[test]
+    fn a_thread_that_only_starts_spans_uses_the_records_of_one_that_only_ends_them() {
+        // No new record has as much.
+        const ROOM: usize = 5_000;
+        let used = |record: &Record| record.attributes.capacity() >= ROOM;
+        let ends = std::thread::spawn(|| {
+            let records: Vec<_> = (0..2 * MAX_SHARED).map(|_| Record::take()).collect();
+            for mut record in records {
+                record.attributes.reserve(ROOM);
+                Record::give_back(record);
+            }
+        });
+        ends.join().unwrap();
+        let starts = std::thread::spawn(move || (0..HANDFUL).filter(|_| used(&Record::take())).count());
+        // Other tests of this process take from them, too.
+        assert!(starts.join().unwrap() > 0);
+    }
+
+    #[test]
+    fn more_keys_than_there_are_marks_are_told_apart() {
+        let mut record = Record::take();
+        let keys: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
+        for value in [1, 2] {
+            for key in &keys {
+                record.set(key, &Value::I64(value), &Limits::default());
+            }
+        }
+        let expected: Vec<String> = keys.iter().map(|key| format!("{key}=2")).collect();
+        assert_eq!(attributes(&record), expected.join(" "));
     }
 
     #[test]

@@ -60,11 +60,11 @@ impl Span {
         }
         spare::give_back(attributes);
         record.decided(start, parent, limits);
-        tracer.0.shared.baggage_attributes(parent, |attribute| {
-            record.set(attribute.key.as_str(), &attribute.value, limits);
+        tracer.0.shared.baggage_attributes(parent, |key, value| {
+            record.set_text(key.as_str(), value.as_str(), limits);
             #[cfg(feature = "sdk")]
             if let Some(foreign) = &mut foreign {
-                foreign.set(attribute);
+                foreign.set(KeyValue::new(key.clone(), value.clone()));
             }
         });
         #[cfg(feature = "sdk")]
@@ -91,15 +91,16 @@ impl Span {
         tracer: Tracer,
         name: Cow<'static, str>,
         kind: SpanKind,
+        started: SystemTime,
         mut record: Box<Record>,
         parent: &Context,
     ) -> Self {
         let limits = &tracer.0.shared.limits;
         record.name = name;
         record.kind = kind;
-        record.start = nanoseconds(SystemTime::now());
-        tracer.0.shared.baggage_attributes(parent, |attribute| {
-            record.set(attribute.key.as_str(), &attribute.value, limits);
+        record.start = nanoseconds(started);
+        tracer.0.shared.baggage_attributes(parent, |key, value| {
+            record.set_text(key.as_str(), value.as_str(), limits);
         });
         for link in std::mem::take(&mut record.drafted_links) {
             record.add_link(&link.span_context, &link.attributes, limits);

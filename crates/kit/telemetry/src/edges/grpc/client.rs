@@ -1,17 +1,20 @@
 //! The gRPC client layer.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::uri::Authority;
 use http::{HeaderName, Request, Uri};
-use opentelemetry::Context;
+use opentelemetry::{Context, KeyValue};
 
 use super::Filter;
 use super::client_call::{CallLabels, ClientCall};
 use super::connection::Peer;
 use super::messages::{self, MessageEvents};
 use super::methods::Naming;
+use crate::base::slots::Slots;
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{self, Capture, Host};
 use crate::core::exchange::border::Egress;
@@ -33,8 +36,8 @@ layer! {
     /// is an error. A caller that no longer waits is not, unless its own `grpc-timeout` had run out: the span says
     /// CANCELLED and `waypost.outcome = cancelled`, its status stays unset. The conventions of RPC have no such
     /// exemption, those of HTTP do; a request that was given up on purpose (a hedged call, `select!`) failed nowhere.
-    /// Trace context (a header value marked as sensitive, so that HTTP/2 does not index what never comes again) and baggage
-    /// are sent along, as RPCs stay inside
+    /// Trace context (a header value marked as sensitive, so that HTTP/2 does not index what never comes again, but for the
+    /// first one of a connection) and baggage are sent along, as RPCs stay inside
     /// the system; the settings decide which baggage may leave at all. Put it inside of retries, so that every attempt
     /// is a span. [`TracedChannel`](super::TracedChannel) is this layer around tonic's channel.
     ClientLayer of ClientEdge
@@ -66,6 +69,8 @@ pub struct ClientEdge {
     pub(super) target: Option<Target>,
     /// Who answers, where the channel behind the layer is known.
     pub(super) peer: Option<Peer>,
+    /// `network.peer.address` and `network.peer.port` of those that answers have told of.
+    pub(super) told_peers: Arc<Slots<SocketAddr, [KeyValue; 2]>>,
     pub(super) request_metadata: Capture,
     pub(super) response_metadata: Capture,
     with_messages: bool,
@@ -130,6 +135,7 @@ impl ClientLayer {
             naming: Naming::learned(),
             target: None,
             peer: None,
+            told_peers: Arc::default(),
             request_metadata: Capture::default(),
             response_metadata: Capture::default(),
             with_messages: false,
@@ -207,16 +213,35 @@ impl<B: 'static> Edge<B> for ClientEdge {
         }
         if !self.telemetry.is_enabled() {
             let context = self.telemetry.passed_on(current);
-            self.egress.inject(&self.telemetry, &context, request.headers_mut());
+            self.egress().inject(&self.telemetry, &context, request.headers_mut());
             return Exchange::unobserved(context);
         }
+        let begun = Instant::now();
         let (span, mut call) = ClientCall::start(Arc::clone(self), request, current);
-        self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
+        self.egress().inject(&self.telemetry, span.context(), request.headers_mut());
         if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::sent(), span.context());
             call.messages = Some(MessageEvents::received());
         }
-        Exchange::observed(span, call)
+        Exchange::observed(span, call, begun)
+    }
+}
+
+impl ClientEdge {
+    /// The first `traceparent` of a connection enters the tables, for its name: those after it are then sent without theirs.
+    fn egress(&self) -> Egress {
+        let is_first = self.peer.as_ref().is_some_and(Peer::is_first_request);
+        Egress { has_tables: self.egress.has_tables && !is_first, ..self.egress }
+    }
+
+    /// `network.peer.address` and `network.peer.port`, written once for each peer of most programs.
+    pub(super) fn told_peer(&self, peer: SocketAddr) -> [KeyValue; 2] {
+        if let Some(known) = self.told_peers.find(&peer) {
+            return known.clone();
+        }
+        let written = attributes::shared_network_peer(peer);
+        self.told_peers.keep(peer, written.clone());
+        written
     }
 }
 
@@ -226,5 +251,37 @@ impl fmt::Debug for ClientEdge {
             .field("target", &self.target)
             .field("egress", &self.egress)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::{Response, StatusCode};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    use super::*;
+    use crate::base::config::{Exporter, Settings};
+
+    #[tokio::test]
+    async fn the_first_traceparent_of_a_connection_is_indexed_and_no_other() {
+        let mut settings = Settings::new("order");
+        settings.traces.exporters = vec![Exporter::Memory];
+        let telemetry = crate::core::init::init(settings).unwrap();
+        let tells = service_fn(async |request: Request<()>| {
+            let mut answer = Response::new(String::new());
+            let is_sensitive = request.headers()["traceparent"].is_sensitive();
+            *answer.status_mut() = if is_sensitive { StatusCode::OK } else { StatusCode::CREATED };
+            Ok::<_, Infallible>(answer)
+        });
+        let peer = Peer::at(([127, 0, 0, 1], 9_090).into());
+        let traced = ClientLayer::new(&telemetry).peer(peer).layer(tells);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let request = Request::post("http://stock:9090/it.Echo/Unary").body(()).unwrap();
+            seen.push(traced.clone().oneshot(request).await.unwrap().status());
+        }
+        assert_eq!(seen, [StatusCode::CREATED, StatusCode::OK, StatusCode::OK]);
     }
 }

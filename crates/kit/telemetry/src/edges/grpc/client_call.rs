@@ -16,7 +16,7 @@ use super::status::{self, CallStatus, Side};
 use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
-use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
+use crate::core::exchange::attributes::{OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::fault;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -77,14 +77,17 @@ impl ClientCall {
 
 impl Observer for ClientCall {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
+        self.edge.telemetry.hear_callee(|| span.span_context(), &head.headers);
         self.status.code = status::read(&head.headers);
         self.status.http = Some(head.status);
         self.web = WebTrailers::of_response(&head.headers);
         if span.records() {
-            let told = head.extensions.get().map(|PeerAddress(peer)| attributes::network_peer(*peer));
+            let told = head.extensions.get().map(|PeerAddress(peer)| self.edge.told_peer(*peer));
             let peer = told.or_else(|| self.edge.peer.as_ref()?.attributes());
-            let metadata = self.edge.response_metadata.read(&head.headers);
-            span.set_each(peer.into_iter().flatten().chain(metadata));
+            span.set_each(peer.into_iter().flatten());
+            if !self.edge.response_metadata.is_empty() {
+                span.set_each(self.edge.response_metadata.read(&head.headers));
+            }
         }
     }
 
@@ -125,7 +128,7 @@ impl Observer for ClientCall {
         let error_type = outcome.error_type();
         let labels = CallLabels { method, code: status::name(code), target, error_type };
         edge.duration.record(labels, elapsed.as_secs_f64());
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

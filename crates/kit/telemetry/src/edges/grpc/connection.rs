@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -145,7 +146,14 @@ impl Future for ConnectionFuture {
 
 /// The last address that a channel connected to; a channel has one connection at a time. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Peer(Arc<RwLock<Option<KnownPeer>>>);
+pub(super) struct Peer(Arc<LastPeer>);
+
+#[derive(Debug, Default)]
+struct LastPeer {
+    known: RwLock<Option<KnownPeer>>,
+    /// Whether a connection was made that has carried no request yet.
+    is_new: AtomicBool,
+}
 
 #[derive(Clone, Debug)]
 struct KnownPeer {
@@ -155,20 +163,36 @@ struct KnownPeer {
 
 impl Peer {
     fn address(&self) -> Option<SocketAddr> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.address)
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.address)
     }
 
     /// `network.peer.address` and `network.peer.port`.
     pub(super) fn attributes(&self) -> Option<[KeyValue; 2]> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.attributes.clone())
+        self.0
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|known| known.attributes.clone())
     }
 
     fn set(&self, address: SocketAddr) {
-        let [text, port] = attributes::network_peer(address);
         // Shared by all spans of this connection.
-        let text = KeyValue::new(text.key, Arc::<str>::from(text.value.as_str()));
-        let known = KnownPeer { address, attributes: [text, port] };
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        let known = KnownPeer { address, attributes: attributes::shared_network_peer(address) };
+        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        self.0.is_new.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this is the first request since a connection was made.
+    pub(super) fn is_first_request(&self) -> bool {
+        self.0.is_new.load(Ordering::Relaxed) && self.0.is_new.swap(false, Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(address: SocketAddr) -> Self {
+        let peer = Self::default();
+        peer.set(address);
+        peer
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderName, Request};
-use opentelemetry::Context;
 
 use super::Filter;
 use super::messages::{self, MessageEvents};
@@ -12,7 +12,7 @@ use super::methods::{Methods, Naming};
 use super::server_call::{ServedLabels, ServerCall};
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{Capture, Hosts};
-use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::border::{CallerTrust, Own};
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
@@ -63,10 +63,9 @@ pub type ServerService<S> = Traced<S, ServerEdge>;
 #[derive(Clone)]
 pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
-    /// The handle's context, made once.
-    own: Context,
+    own: Own,
     pub(super) duration: DurationSeries<ServedLabels>,
-    trust: CallerTrust,
+    pub(super) trust: CallerTrust,
     pub(super) naming: Naming,
     pub(super) hosts: Hosts,
     pub(super) request_metadata: Capture,
@@ -104,7 +103,7 @@ impl ServerLayer {
         );
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
-            own: telemetry.context(),
+            own: Own::new(telemetry),
             duration: DurationSeries::new(duration, telemetry),
             trust: CallerTrust::Inside,
             naming: Naming::learned(),
@@ -189,12 +188,13 @@ impl<B: 'static> Edge<B> for ServerEdge {
         if !self.telemetry.is_enabled() {
             return Exchange::unobserved(self.telemetry.passed_on(caller.context()));
         }
+        let begun = Instant::now();
         let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller);
         if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::received(), span.context());
             call.messages = Some(MessageEvents::sent());
         }
-        Exchange::observed(span, call)
+        Exchange::observed(span, call, begun)
     }
 }
 

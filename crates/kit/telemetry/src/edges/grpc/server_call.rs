@@ -16,7 +16,7 @@ use super::web::WebTrailers;
 use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
-use crate::core::exchange::border::Caller;
+use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::fault;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -108,6 +108,9 @@ impl Observer for ServerCall {
         if is_served {
             self.prove_method(span);
         }
+        if self.edge.trust == CallerTrust::Inside {
+            self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
+        }
         span.set_each(self.edge.response_metadata.read(&head.headers));
     }
 
@@ -159,7 +162,7 @@ impl Observer for ServerCall {
         let error_type = outcome.error_type();
         let labels = ServedLabels { method, code: status::name(code), error_type };
         self.edge.duration.record(labels, elapsed.as_secs_f64());
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

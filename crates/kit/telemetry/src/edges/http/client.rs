@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderName, HeaderValue, Request, header};
 use opentelemetry::Context;
@@ -260,9 +261,10 @@ impl<B> Edge<B> for ClientEdge {
             self.egress.inject(&self.telemetry, &context, request.headers_mut());
             return Exchange::unobserved(context);
         }
+        let begun = Instant::now();
         let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
         self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
-        Exchange::observed(span, observer)
+        Exchange::observed(span, observer, begun)
     }
 }
 

@@ -99,6 +99,7 @@ impl ClientSpan {
 
 impl Observer for ClientSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
+        self.edge.telemetry.hear_callee(|| span.span_context(), &head.headers);
         self.call.status = Some(head.status);
         self.call.version = attributes::protocol_version(head.version);
         if span.records() {
@@ -137,7 +138,7 @@ impl Observer for ClientSpan {
         };
         self.call.error_type = outcome.error_type();
         self.edge.duration.record(self.call, elapsed.as_secs_f64());
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, Method, Request, Uri};
-use opentelemetry::{Context, Key, KeyValue, Value};
+use opentelemetry::{Key, KeyValue, Value};
 
 use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
 use crate::base::names;
 use crate::base::redact::SensitiveKeys;
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{self, Capture, Hosts, KnownMethods};
-use crate::core::exchange::border::CallerTrust;
+use crate::core::exchange::border::{CallerTrust, Own};
 use crate::core::exchange::forwarded::TrustedProxies;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
@@ -66,8 +67,7 @@ pub type ServerService<S> = Traced<S, ServerEdge>;
 #[derive(Clone)]
 pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
-    /// The handle's context, made once.
-    own: Context,
+    own: Own,
     pub(super) duration: DurationSeries<RequestLabels>,
     pub(super) active: ActiveSeries<ActiveLabels>,
     pub(super) names: names::Cache,
@@ -148,7 +148,7 @@ impl ServerLayer {
             .build();
         let edge = ServerEdge {
             telemetry: telemetry.clone(),
-            own: telemetry.context(),
+            own: Own::new(telemetry),
             duration: DurationSeries::new(duration, telemetry),
             active: ActiveSeries::new(active, telemetry),
             names: names::Cache::new(names::Kind::Route),
@@ -269,8 +269,9 @@ impl<B> Edge<B> for ServerEdge {
         if let Some(labels) = &labels {
             request.extensions_mut().insert(labels.clone());
         }
+        let begun = Instant::now();
         let (span, observer) = ServerSpan::start(Arc::clone(self), request, caller, labels);
-        Exchange::observed(span, observer)
+        Exchange::observed(span, observer, begun)
     }
 }
 

@@ -13,7 +13,7 @@ use super::server::{MetricLabels, ServerEdge};
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
-use crate::core::exchange::border::Caller;
+use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -202,8 +202,13 @@ impl ServerEdge {
 impl Observer for ServerSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status = Some(head.status);
-        let code = KeyValue::new("http.response.status_code", i64::from(head.status.as_u16()));
-        span.set_each(std::iter::once(code).chain(self.edge.response_headers.read(&head.headers)));
+        span.set("http.response.status_code", i64::from(head.status.as_u16()));
+        if !self.edge.response_headers.is_empty() {
+            span.set_each(self.edge.response_headers.read(&head.headers));
+        }
+        if self.edge.trust == CallerTrust::Inside {
+            self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
+        }
         if self.edge.answers_with_trace {
             let ids = span.span_context();
             let named = format!("00-{}-{}-{:02x}", ids.trace_id(), ids.span_id(), ids.trace_flags().to_u8());
@@ -235,7 +240,7 @@ impl Observer for ServerSpan {
         } else {
             self.measure(outcome.error_type(), elapsed);
         }
-        span.end_once(outcome);
+        span.end_after(outcome, elapsed);
     }
 }
 

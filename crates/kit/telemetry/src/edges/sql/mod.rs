@@ -32,6 +32,7 @@ pub mod sqlx;
 mod statement;
 mod summary;
 mod tokens;
+mod unit;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -186,11 +186,12 @@ impl Operation {
     }
 
     fn end(&mut self, outcome: Outcome) {
-        let Some(span) = self.span.take() else { return };
+        let Some(mut span) = self.span.take() else { return };
         let is_measured = self.database.shared.duration.is_read();
         if is_measured || span.records() {
             let elapsed = self.started.elapsed();
-            let summary = self.statements.summary(self.database.shared.dialect);
+            let dialect = self.database.shared.dialect;
+            let summary = self.statements.summary(dialect);
             if span.records() {
                 let code =
                     self.status_code.clone().map(|code| KeyValue::new("db.response.status_code", code));
@@ -199,7 +200,7 @@ impl Operation {
                 } else {
                     span.rename(summary.clone().unwrap_or(Cow::Borrowed(self.purpose)));
                     let text = |summary: &Cow<'static, str>| {
-                        let text = KeyValue::new("db.query.text", self.statements.text());
+                        let text = KeyValue::new("db.query.text", self.statements.text(dialect));
                         [KeyValue::new("db.query.summary", summary.clone()), text]
                     };
                     span.set_each(summary.as_ref().map(text).into_iter().flatten().chain(code));
@@ -208,8 +209,8 @@ impl Operation {
             if is_measured {
                 self.measure(elapsed, summary, &outcome);
             }
+            span.end_after(outcome, elapsed);
         }
-        span.end(outcome);
     }
 
     fn measure(&self, elapsed: Duration, summary: Option<Cow<'static, str>>, outcome: &Outcome) {

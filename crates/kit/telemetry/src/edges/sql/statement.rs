@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::dialect::Dialect;
+use super::unit::{self, Unit};
 use super::{sanitize, summary};
 use crate::base::redact;
 
@@ -66,49 +67,78 @@ impl Statements {
         if self.first.is_none() {
             self.first = Some(statement);
         } else if self.further.len() + 1 < MAX_STATEMENTS {
+            if self.further.is_empty() {
+                self.further.reserve(8);
+            }
             self.further.push(statement);
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Statement> {
+    fn iter(&self) -> impl Iterator<Item = &Statement> + Clone {
         self.first.iter().chain(&self.further)
     }
 
     /// The summaries of the statements, in their order, each once.
     pub(super) fn summary(&self, dialect: Dialect) -> Option<Cow<'static, str>> {
-        let summary = |statement: &Statement| match statement {
-            Statement::Static(sql) => summary::of_static(sql, dialect),
-            Statement::Made(summary, _) => summary.clone(),
+        let summary = match (&self.first, self.further.as_slice(), self.unit(dialect)) {
+            (Some(only), [], _) => only.summary(dialect),
+            (_, _, Some(unit)) => Cow::Borrowed(unit.summary),
+            (_, _, None) => self.joined_summary(dialect),
         };
-        if let (Some(only), []) = (&self.first, self.further.as_slice()) {
-            return Some(summary(only)).filter(|summary| !summary.is_empty());
+        Some(summary).filter(|summary| !summary.is_empty())
+    }
+
+    /// What is kept of several statements of the program's text.
+    fn unit(&self, dialect: Dialect) -> Option<&'static Unit> {
+        let is_static = |statement: &Statement| matches!(statement, Statement::Static(_));
+        if self.further.is_empty() || !self.iter().all(is_static) {
+            return None;
         }
+        let texts = self.iter().filter_map(|statement| match statement {
+            Statement::Static(text) => Some(*text),
+            Statement::Made(..) => None,
+        });
+        unit::of(dialect, &texts, || (self.joined_summary(dialect).into_owned(), self.joined_text()))
+    }
+
+    /// Empty if no statement has one.
+    fn joined_summary(&self, dialect: Dialect) -> Cow<'static, str> {
         let mut summaries: Vec<Cow<'static, str>> = Vec::with_capacity(1 + self.further.len());
-        for summary in self.iter().map(summary) {
+        for summary in self.iter().map(|statement| statement.summary(dialect)) {
             if !summary.is_empty() && !summaries.contains(&summary) {
                 summaries.push(summary);
             }
         }
         match summaries.len() {
-            0 => None,
-            1 => summaries.pop(),
-            _ => Some(Cow::Owned(redact::bounded_to(&summaries.join("; "), summary::MAX_SUMMARY).to_owned())),
+            0 | 1 => summaries.pop().unwrap_or_default(),
+            _ => Cow::Owned(redact::bounded_to(&summaries.join("; "), summary::MAX_SUMMARY).to_owned()),
         }
     }
 
     /// The texts of the statements.
-    pub(super) fn text(&self) -> Cow<'static, str> {
+    pub(super) fn text(&self, dialect: Dialect) -> Cow<'static, str> {
         if let (Some(Statement::Static(only)), []) = (&self.first, self.further.as_slice()) {
             return Cow::Borrowed(redact::bounded_to(only, MAX_TEXT));
         }
+        self.unit(dialect).map_or_else(|| Cow::Owned(self.joined_text()), |unit| Cow::Borrowed(unit.text))
+    }
+
+    fn joined_text(&self) -> String {
         let texts: Vec<&str> = self.iter().map(Statement::text).collect();
         let mut text = texts.join(";\n");
         text.truncate(redact::bounded_to(&text, MAX_TEXT).len());
-        Cow::Owned(text)
+        text
     }
 }
 
 impl Statement {
+    fn summary(&self, dialect: Dialect) -> Cow<'static, str> {
+        match self {
+            Self::Static(text) => summary::of_static(text, dialect),
+            Self::Made(summary, _) => summary.clone(),
+        }
+    }
+
     fn text(&self) -> &str {
         match self {
             Self::Static(text) => text,

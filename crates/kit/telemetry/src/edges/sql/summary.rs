@@ -13,6 +13,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 
 use super::dialect::Dialect;
 use super::reader::Reader;
+use crate::base::slots::Slots;
 
 /// The longest summary, as the semantic conventions have it; whole words only.
 pub(super) const MAX_SUMMARY: usize = 255;
@@ -24,10 +25,17 @@ type Address = (usize, usize, Dialect);
 
 static KEPT: LazyLock<RwLock<HashMap<Address, &'static str>>> = LazyLock::new(RwLock::default);
 
+/// What of them is found without a lock.
+static QUICK: LazyLock<Slots<Address, &'static str>> = LazyLock::new(Slots::default);
+
 /// The summary of a statement of the program.
 pub(super) fn of_static(sql: &'static str, dialect: Dialect) -> Cow<'static, str> {
     let address = (sql.as_ptr() as usize, sql.len(), dialect);
+    if let Some(known) = QUICK.find(&address) {
+        return (*known).into();
+    }
     if let Some(known) = KEPT.read().unwrap_or_else(PoisonError::into_inner).get(&address) {
+        QUICK.keep(address, known);
         return (*known).into();
     }
     let summary = of(sql, dialect);

@@ -125,10 +125,31 @@ fn general(cases: &mut Cases) {
     cases.takes(propagators, "propagators", "TraceContext, tracecontext", "[\"tracecontext\"]");
     cases.takes(propagators, "propagators", "none", "[]");
     let both = "[\"tracecontext\", \"baggage\"]";
-    let unknown = "asks for b3,xray, which is not had here; tracecontext,baggage is used";
-    cases.refuses(propagators, "propagators", "tracecontext,baggage,b3,xray", both, unknown);
-    let unknown = "asks for jaeger, which is not had here; tracecontext,baggage is used";
-    cases.refuses(propagators, "propagators", "jaeger", both, unknown);
+    let others = "[\"b3\", \"b3multi\", \"jaeger\", \"xray\"]";
+    cases.takes(propagators, "propagators", "b3,B3multi,jaeger,xray", others);
+    let unknown = "asks for ottrace,what, which is not had here; tracecontext,baggage is used";
+    cases.refuses(propagators, "propagators", "tracecontext,baggage,ottrace,what", both, unknown);
+    let unknown = "asks for ottrace, which is not had here; tracecontext,baggage is used";
+    cases.refuses(propagators, "propagators", "ottrace", both, unknown);
+
+    cases.takes(
+        "OTEL_TRACES_EXPORTER",
+        "traces.exporters",
+        "zipkin,otlp_file",
+        "[\"zipkin\", \"otlp_file\"]",
+    );
+    cases.takes("OTEL_LOGS_EXPORTER", "logs.exporters", "otlp_file", "[\"otlp_file\"]");
+    cases.milliseconds(
+        "OTEL_EXPORTER_ZIPKIN_TIMEOUT",
+        "zipkin.timeout",
+        ("10s", "10000"),
+        "a whole number of milliseconds, 0 for no limit",
+    );
+    let zipkin = "OTEL_EXPORTER_ZIPKIN_ENDPOINT";
+    cases.takes(zipkin, "zipkin.endpoint", "http://z:9411/api/v2/spans", "http://z:9411/api/v2/spans");
+    let wrong = "is not an address that begins with http:// or https://, without credentials; \
+                 http://localhost:9411/api/v2/spans is used";
+    cases.refuses(zipkin, "zipkin.endpoint", "z:9411", "http://localhost:9411/api/v2/spans", wrong);
 
     for (signal, key) in
         [("TRACES", "traces.exporters"), ("METRICS", "metrics.exporters"), ("LOGS", "logs.exporters")]
@@ -136,10 +157,10 @@ fn general(cases: &mut Cases) {
         let variable = format!("OTEL_{signal}_EXPORTER");
         cases.takes(&variable, key, "OTLP,console,otlp", "[\"otlp_http\", \"console\"]");
         cases.takes(&variable, key, "none", "[]");
-        let zipkin = "asks for zipkin, which is not had here; otlp is used";
-        cases.refuses(&variable, key, "zipkin", "[\"otlp_http\"]", zipkin);
-        let zipkin = "asks for zipkin, which is not had here; console is used";
-        cases.refuses(&variable, key, "zipkin,console", "[\"console\"]", zipkin);
+        let jaeger = "asks for jaeger, which is not had here; otlp is used";
+        cases.refuses(&variable, key, "jaeger", "[\"otlp_http\"]", jaeger);
+        let jaeger = "asks for jaeger, which is not had here; console is used";
+        cases.refuses(&variable, key, "jaeger,console", "[\"console\"]", jaeger);
     }
     cases.takes("OTEL_METRICS_EXPORTER", "metrics.exporters", "prometheus", "[]");
     cases.takes("RUST_LOG", "logs.filter", "warn,shop=debug", "warn,shop=debug");
@@ -151,9 +172,10 @@ fn sampler_and_batches(cases: &mut Cases) {
     let sampler = "OTEL_TRACES_SAMPLER";
     cases.takes(sampler, "traces.sampler", "Always_On", "always_on");
     cases.takes(sampler, "traces.sampler", "parentbased_traceidratio", "parentbased_traceidratio");
-    for unknown in ["parentbased_jaeger_remote", "xray", "sometimes"] {
-        let reason = "is not one of always_on, always_off, traceidratio and their parentbased_ forms; \
-                      parentbased_always_on is used";
+    cases.takes(sampler, "traces.sampler", "parentbased_jaeger_remote", "parentbased_jaeger_remote");
+    for unknown in ["xray", "sometimes"] {
+        let reason = "is not one of always_on, always_off, traceidratio, with the feature `jaeger-remote` jaeger_remote, \
+                      and their parentbased_ forms; parentbased_always_on is used";
         cases.refuses(sampler, "traces.sampler", unknown, "parentbased_always_on", reason);
     }
     let reason = "is ignored without OTEL_TRACES_SAMPLER; 1 is used";
@@ -288,7 +310,6 @@ fn ignored(cases: &mut Cases) {
         let warning = "is not read: the feature `config-file` is not built in; every other variable is used";
         cases.add("OTEL_CONFIG_FILE", "/etc/otel.yaml", &[], warning);
     }
-    let no_zipkin = "is not read: there is no Zipkin exporter";
     let no_port = "is not read: the program serves the Prometheus page at an address of its own";
     for (variable, warning) in [
         (
@@ -312,9 +333,7 @@ fn ignored(cases: &mut Cases) {
             "OTEL_EXPORTER_OTLP_METRIC_INSECURE",
             "is not read: it is obsolete; OTEL_EXPORTER_OTLP_METRICS_INSECURE is read",
         ),
-        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", no_zipkin),
-        ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", no_zipkin),
-        ("OTEL_EXPORTER_ZIPKIN_PROTOCOL", no_zipkin),
+        ("OTEL_EXPORTER_ZIPKIN_PROTOCOL", "is not read: spans go to Zipkin as JSON"),
         ("OTEL_EXPORTER_PROMETHEUS_HOST", no_port),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", no_port),
         ("OTEL_EXPERIMENTAL_CONFIG_FILE", "is not read: it is deprecated; OTEL_CONFIG_FILE is read"),

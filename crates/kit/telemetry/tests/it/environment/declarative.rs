@@ -108,6 +108,7 @@ propagator:
   composite:
     - tracecontext:
     - b3:
+    - ottrace:
 tracer_provider:
   processors:
     - batch:
@@ -136,7 +137,7 @@ instrumentation/development:
     let settings = with_file(text, &[]).unwrap();
     let said = warnings(&settings);
     assert_eq!(said.len(), 1, "{said:?}");
-    let expected = "asks for what is not had here: log_level, propagator.composite.b3, \
+    let expected = "asks for what is not had here: log_level, propagator.composite.ottrace, \
                     tracer_provider.processors[2].batch.exporter.zipkin, \
                     tracer_provider.sampler.jaeger_remote/development, meter_provider.exemplar_filter, \
                     meter_provider.views";

@@ -47,7 +47,17 @@ fn an_argument_belongs_to_the_sampler_of_the_environment() {
     let (sampler, _, warning) = with("ALWAYS_OFF", "0.5");
     assert_eq!(sampler, SamplerKind::AlwaysOff);
     assert!(warning.contains("takes no argument"), "{warning}");
-    let (sampler, ratio, warning) = with("jaeger_remote", "endpoint=http://h:14250");
+    let (sampler, ratio, warning) = with(
+        "jaeger_remote",
+        "endpoint=http://h:5778/sampling,initialSamplingRate=0.5,pollingIntervalMs=500",
+    );
+    assert_eq!((sampler, ratio, warning.as_str()), (SamplerKind::JaegerRemote, 0.5, ""));
+    let (sampler, ratio, warning) =
+        with("jaeger_remote", "endpoint=h:14250,initialSamplingRate=7,pollingIntervalMs=0,other=1,lone");
+    assert_eq!((sampler, ratio), (SamplerKind::JaegerRemote, 1.0));
+    let unread = "endpoint=h:14250,initialSamplingRate=7,pollingIntervalMs=0,other=1,lone; 1 is used";
+    assert!(warning.contains(unread), "{warning}");
+    let (sampler, ratio, warning) = with("xray", "endpoint=http://h:2000");
     assert_eq!((sampler, ratio), (SamplerKind::ParentBasedAlwaysOn, 1.0));
     assert_eq!(warning.lines().count(), 2, "{warning}");
 }

@@ -2,6 +2,7 @@
 //! the same time, spans.
 
 mod faults;
+mod groups;
 mod leader;
 mod migration;
 mod pool;

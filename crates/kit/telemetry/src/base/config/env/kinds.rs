@@ -51,8 +51,10 @@ pub(super) const RATIO: Kind<f64> = Kind {
 };
 
 pub(super) const SAMPLER: Kind<SamplerKind> = Kind {
-    takes: "one of always_on, always_off, traceidratio and their parentbased_ forms",
-    parse: |text| named(&SamplerKind::NAMES, text),
+    takes: "one of always_on, always_off, traceidratio, with the feature `jaeger-remote` jaeger_remote, and their parentbased_ forms",
+    parse: |text| {
+        named(&SamplerKind::NAMES, text).filter(|kind| cfg!(feature = "jaeger-remote") || !kind.asks_jaeger())
+    },
 };
 
 pub(super) const PROTOCOL: Kind<Exporter> =
@@ -67,6 +69,11 @@ pub(super) const TEMPORALITY: Kind<Temporality> =
 pub(super) const ENDPOINT: Kind<String> = Kind {
     takes: "an address such as http://collector:4318 without credentials",
     parse: |text| Endpoint::parse(text).ok().map(|_| text.to_owned()),
+};
+
+pub(super) const HTTP_ENDPOINT: Kind<String> = Kind {
+    takes: "an address that begins with http:// or https://, without credentials",
+    parse: |text| Endpoint::parse(text).ok().filter(Endpoint::has_scheme).map(|_| text.to_owned()),
 };
 
 pub(super) const HEADERS: Kind<Headers> = Kind {
@@ -120,8 +127,14 @@ const TEMPORALITIES: [(&str, Temporality); 3] = [
     ("lowmemory", Temporality::LowMemory),
 ];
 
-pub(super) const PROPAGATORS: [(&str, Propagator); 2] =
-    [("tracecontext", Propagator::TraceContext), ("baggage", Propagator::Baggage)];
+pub(super) const PROPAGATORS: [(&str, Propagator); 6] = [
+    ("tracecontext", Propagator::TraceContext),
+    ("baggage", Propagator::Baggage),
+    ("b3", Propagator::B3),
+    ("b3multi", Propagator::B3Multi),
+    ("jaeger", Propagator::Jaeger),
+    ("xray", Propagator::XRay),
+];
 
 /// Nothing in it is secret.
 pub(super) fn never(_: &str) -> bool {

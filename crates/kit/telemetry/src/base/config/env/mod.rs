@@ -73,7 +73,7 @@ impl Settings {
     ///
     /// ```
     /// let mut settings = waypost_telemetry::Settings::new("order-service");
-    /// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "b3".to_owned()))?;
+    /// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "ottrace".to_owned()))?;
     /// assert_eq!(settings.warnings.len(), 1);
     /// settings.log_warnings();
     /// assert!(settings.warnings.is_empty());

@@ -104,6 +104,9 @@ const RESOURCE: &[&str] = &[
 const COUNTS: &[&str] =
     &["limits.span_attributes", "limits.event_attributes", "limits.link_attributes", "limits.log_attributes"];
 
+const SAMPLER_ARG: &[&str] =
+    &["traces.ratio", "traces.sampling.jaeger_remote.endpoint", "traces.sampling.jaeger_remote.interval"];
+
 const GENERAL: &[Variable] = &[
     special("OTEL_SDK_DISABLED", &["enabled"], "true or false", disabled, |settings| {
         (!settings.enabled).show()
@@ -115,21 +118,21 @@ const GENERAL: &[Variable] = &[
     special(
         "OTEL_PROPAGATORS",
         &["propagators"],
-        "a list of tracecontext, baggage, none",
+        "a list of tracecontext, baggage, b3, b3multi, jaeger, xray, none",
         propagators,
         |settings| settings.propagators.show(),
     ),
     special(
         "OTEL_TRACES_EXPORTER",
         &["traces.exporters"],
-        "a list of otlp, console, memory, none",
+        "a list of otlp, zipkin, otlp_file, console, memory, none",
         |overlay, name, text| exporters(overlay, name, text, "traces.exporters", |s| &mut s.traces.exporters),
         |settings| settings.traces.exporters.show(),
     ),
     special(
         "OTEL_METRICS_EXPORTER",
         &["metrics.exporters"],
-        "a list of otlp, console, memory, prometheus, none",
+        "a list of otlp, otlp_file, console, memory, prometheus, none",
         |overlay, name, text| {
             exporters(overlay, name, text, "metrics.exporters", |s| &mut s.metrics.exporters)
         },
@@ -138,14 +141,26 @@ const GENERAL: &[Variable] = &[
     special(
         "OTEL_LOGS_EXPORTER",
         &["logs.exporters"],
-        "a list of otlp, console, memory, none",
+        "a list of otlp, otlp_file, console, memory, none",
         |overlay, name, text| exporters(overlay, name, text, "logs.exporters", |s| &mut s.logs.exporters),
         |settings| settings.logs.exporters.show(),
     ),
     row!("OTEL_TRACES_SAMPLER", kinds::SAMPLER, traces.sampler),
-    special("OTEL_TRACES_SAMPLER_ARG", &["traces.ratio"], kinds::RATIO.takes, sampler_arg, |settings| {
-        settings.traces.ratio.show()
-    }),
+    special(
+        "OTEL_TRACES_SAMPLER_ARG",
+        SAMPLER_ARG,
+        "a number from 0 to 1, or what Jaeger's samplers take",
+        sampler_arg,
+        |settings| settings.traces.ratio.show(),
+    ),
+    row!(
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+        kinds::HTTP_ENDPOINT,
+        zipkin.endpoint,
+        std::convert::identity,
+        kinds::with_credentials
+    ),
+    row!("OTEL_EXPORTER_ZIPKIN_TIMEOUT", kinds::TIMEOUT, zipkin.timeout),
     row!("OTEL_BSP_SCHEDULE_DELAY", kinds::MILLISECONDS, traces.batch.delay),
     row!("OTEL_BSP_EXPORT_TIMEOUT", kinds::TIMEOUT, traces.batch.export_timeout),
     row!("OTEL_BSP_MAX_QUEUE_SIZE", kinds::SIZE, traces.batch.queue_size),
@@ -185,7 +200,6 @@ const GENERAL: &[Variable] = &[
     ),
 ];
 
-const NO_ZIPKIN: &str = "there is no Zipkin exporter";
 const NO_PORT: &str = "the program serves the Prometheus page at an address of its own";
 
 const IGNORED: &[Variable] = &[
@@ -201,9 +215,7 @@ const IGNORED: &[Variable] = &[
         "OTEL_EXPORTER_OTLP_METRIC_INSECURE",
         "it is obsolete; OTEL_EXPORTER_OTLP_METRICS_INSECURE is read",
     ),
-    ignored("OTEL_EXPORTER_ZIPKIN_ENDPOINT", NO_ZIPKIN),
-    ignored("OTEL_EXPORTER_ZIPKIN_TIMEOUT", NO_ZIPKIN),
-    ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", NO_ZIPKIN),
+    ignored("OTEL_EXPORTER_ZIPKIN_PROTOCOL", "spans go to Zipkin as JSON"),
     ignored("OTEL_EXPORTER_PROMETHEUS_HOST", NO_PORT),
     ignored("OTEL_EXPORTER_PROMETHEUS_PORT", NO_PORT),
     ignored("OTEL_EXPERIMENTAL_CONFIG_FILE", "it is deprecated; OTEL_CONFIG_FILE is read"),
@@ -248,13 +260,16 @@ fn exporters(
 ) -> Result<(), String> {
     let names = [
         ("otlp", Some(Exporter::OtlpHttp)),
+        ("otlp_file", Some(Exporter::OtlpFile)),
         ("console", Some(Exporter::Console)),
         ("memory", Some(Exporter::Memory)),
         ("none", None),
     ];
     // The Prometheus page is always there to be scraped; nothing is pushed.
     let prometheus: &[_] = if setting == "metrics.exporters" { &[("prometheus", None)] } else { &[] };
-    let (chosen, unknown) = choose(text, &[&names[..], prometheus].concat());
+    let zipkin: &[_] =
+        if setting == "traces.exporters" { &[("zipkin", Some(Exporter::Zipkin))] } else { &[] };
+    let (chosen, unknown) = choose(text, &[&names[..], prometheus, zipkin].concat());
     set_chosen(overlay, name, setting, chosen, &unknown, |s, chosen| *target(s) = chosen)
 }
 
@@ -298,9 +313,42 @@ fn sampler_arg(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Res
             overlay.set(name, "traces.ratio", |settings| settings.traces.ratio = ratio);
             Ok(())
         }
+        Some(SamplerKind::JaegerRemote | SamplerKind::ParentBasedJaegerRemote) => {
+            jaeger_remote_arg(overlay, name, text)
+        }
         Some(_) => Err(format!("is ignored: {sampler} takes no argument")),
         None => Err(format!("is ignored with its sampler {sampler}")),
     }
+}
+
+/// `endpoint=http://agent:5778/sampling,pollingIntervalMs=5000,initialSamplingRate=0.25`, each of them optional.
+fn jaeger_remote_arg(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {
+    let mut unread = Vec::new();
+    for entry in list(text) {
+        let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+        let is_read = match key.trim() {
+            "endpoint" => {
+                (kinds::ENDPOINT.parse)(value).filter(|value| value.starts_with("http://")).map(|value| {
+                    overlay.set(name, "traces.sampling.jaeger_remote.endpoint", |settings| {
+                        settings.traces.sampling.jaeger_remote.endpoint = value;
+                    });
+                })
+            }
+            "pollingIntervalMs" => (kinds::INTERVAL.parse)(value).map(|interval| {
+                overlay.set(name, "traces.sampling.jaeger_remote.interval", |settings| {
+                    settings.traces.sampling.jaeger_remote.interval = interval;
+                });
+            }),
+            "initialSamplingRate" => (kinds::RATIO.parse)(value).map(|ratio| {
+                overlay.set(name, "traces.ratio", |settings| settings.traces.ratio = ratio);
+            }),
+            _ => None,
+        };
+        if is_read.is_none() {
+            unread.push(entry);
+        }
+    }
+    if unread.is_empty() { Ok(()) } else { Err(format!("has what cannot be used: {}", unread.join(","))) }
 }
 
 fn attribute_count(overlay: &mut Overlay<'_>, name: &'static str, text: &str) -> Result<(), String> {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http_body::{Frame as BodyFrame, SizeHint};
 
 use super::super::frame::Frame;
-use super::json;
+use super::super::zipkin;
+use super::{Encoding, json};
 use crate::base::config::Compression;
 
 /// Cheap to clone, so that each try has its own.
@@ -32,13 +33,17 @@ pub(super) enum NoBody {
 impl Body {
     pub(super) fn new(
         frames: &[Frame],
-        as_json: Option<&'static json::Message>,
+        encoding: Encoding,
         compression: Compression,
         max_bytes: usize,
     ) -> Result<Self, NoBody> {
         let mut pieces: VecDeque<Bytes> = frames.iter().flat_map(|frame| &frame.pieces).cloned().collect();
-        if let Some(message) = as_json {
-            pieces = [Bytes::from(json::write(message, &joined(&pieces)))].into();
+        match encoding {
+            Encoding::Protobuf => {}
+            Encoding::Json(message) => {
+                pieces = [Bytes::from(json::write(message, &joined(&pieces)))].into();
+            }
+            Encoding::Zipkin => pieces = [Bytes::from(zipkin::spans(&joined(&pieces)))].into(),
         }
         let bytes = pieces.iter().map(Bytes::len).sum();
         if bytes > max_bytes {

@@ -189,7 +189,7 @@ static EXPONENTIAL_POINT: Message = Message(&[
 static BUCKETS: Message = Message(&[(1, "offset", ZigZag), (2, "bucketCounts", ManyLongs)]);
 
 /// Writes a message.
-pub(super) fn write(message: &Message, bytes: &[u8]) -> String {
+pub(crate) fn write(message: &Message, bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 2);
     put_message(&mut out, message, bytes);
     out

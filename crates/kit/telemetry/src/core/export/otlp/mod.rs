@@ -13,7 +13,7 @@ mod grpc;
 mod health;
 #[cfg(feature = "otlp-http")]
 mod http;
-mod json;
+pub(super) mod json;
 mod refusal;
 mod tls;
 
@@ -40,6 +40,8 @@ pub(crate) use health::Health;
 #[cfg(feature = "otlp-http")]
 pub(crate) use http::HttpTransport;
 pub(crate) use refusal::Refusal;
+#[cfg(feature = "jaeger-remote")]
+pub(crate) use refusal::told;
 #[cfg(feature = "tls")]
 pub(crate) use tls::Files;
 pub(crate) use tls::Tls;
@@ -76,11 +78,20 @@ pub(crate) const LOGS: Signal = Signal {
     json: &json::LOGS,
 };
 
+/// How a request is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Encoding {
+    Protobuf,
+    /// As protobuf's JSON mapping has this message.
+    Json(&'static json::Message),
+    /// Spans as Zipkin's JSON.
+    Zipkin,
+}
+
 /// The receiver of one signal.
 pub(crate) struct Otlp {
     pub(crate) transport: Box<dyn Transport>,
-    pub(crate) signal: Signal,
-    pub(crate) is_json: bool,
+    pub(crate) encoding: Encoding,
     pub(crate) compression: Compression,
     /// Longest time of one request; zero is no limit.
     pub(crate) timeout: Duration,
@@ -114,14 +125,16 @@ impl Otlp {
     /// Bytes of frames that are put into one request. As JSON they become about twice as many; what is larger then is
     /// split.
     pub(crate) fn max_batch_bytes(&self) -> usize {
-        if self.is_json { self.max_request_bytes / 2 } else { self.max_request_bytes }
+        match self.encoding {
+            Encoding::Protobuf => self.max_request_bytes,
+            Encoding::Json(_) | Encoding::Zipkin => self.max_request_bytes / 2,
+        }
     }
 
     /// Tries until `give_up`. Cancel safe: a request that is dropped is aborted.
     pub(crate) async fn send(&self, frames: &[Frame], items: usize, give_up: Instant) -> Sent {
-        let as_json = self.is_json.then_some(self.signal.json);
         let max = self.max_request_bytes;
-        let body = match Body::new(frames, as_json, self.compression, max) {
+        let body = match Body::new(frames, self.encoding, self.compression, max) {
             Ok(body) => body,
             Err(NoBody::TooLarge(bytes)) => {
                 if items == 1 {

@@ -35,7 +35,7 @@ pub(super) fn retry_delay(status: &[u8]) -> Option<Duration> {
 }
 
 /// The chain of an error in one line: its own text and that of its deepest cause.
-pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     match std::iter::successors(error.source(), |cause| (*cause).source()).last() {
         Some(cause) => format!("{text}: {cause}"),

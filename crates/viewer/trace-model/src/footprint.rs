@@ -1,20 +1,23 @@
 //! What a decoded batch takes in memory, to within the allocator's rounding.
 
+use crate::{Attribute, Batch, Event, Link, LogRecord, Refusal, Span, Value, Wire};
 use std::mem::size_of;
-use waypost_trace_model::{Attribute, Batch, Event, Link, LogRecord, Refusal, Span, Value, Wire};
 
-/// Bytes of the decoded records, without those of the request that their texts are slices of.
-pub(crate) fn of(batch: &Batch) -> usize {
-    let spans: usize = batch.spans.iter().map(span).sum();
-    let logs: usize = batch.logs.iter().map(log).sum();
-    spans + logs + batch.refused.len() * size_of::<Refusal>()
-}
+impl Batch {
+    /// Bytes of the decoded records, without those of the request that their texts are slices of. Every attribute is
+    /// looked at.
+    pub fn footprint(&self) -> usize {
+        let spans: usize = self.spans.iter().map(span).sum();
+        let logs: usize = self.logs.iter().map(log).sum();
+        spans + logs + self.refused.len() * size_of::<Refusal>()
+    }
 
-/// Bytes of the request, if the batch has it.
-pub(crate) fn of_wire(batch: &Batch) -> usize {
-    match &batch.wire {
-        Some(Wire::Traces(bytes) | Wire::Logs(bytes)) => bytes.len(),
-        None => 0,
+    /// Bytes of the request, if the batch has it.
+    pub fn wire_len(&self) -> usize {
+        match &self.wire {
+            Some(Wire::Traces(bytes) | Wire::Logs(bytes)) => bytes.len(),
+            None => 0,
+        }
     }
 }
 

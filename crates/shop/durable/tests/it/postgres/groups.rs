@@ -1,0 +1,196 @@
+//! Units that share a transaction: together when all is well, and each for itself when it is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+use waypost_durable::Error;
+use waypost_durable::postgres::group::{Group, Grouped, Kind, Way};
+use waypost_durable::postgres::{Database, Unit, params};
+use waypost_telemetry::ErrorType as _;
+use waypost_telemetry::testing::TestTelemetry;
+use waypost_test_servers::proxy::Proxy;
+
+use super::{NOTES, insert, names, notes, notes_with};
+use crate::eventually;
+
+/// A note that begins with `?` is no plain case: by itself it is written without it. One that begins with `!` is refused, and
+/// the code of a group that has `defect` is broken.
+async fn together(unit: &mut Unit, notes: &[String]) -> Result<Vec<Grouped<(), Error>>, Error> {
+    assert!(!notes.iter().any(|name| name == "defect"), "a defect of the program");
+    let is_plain = |name: &&String| !name.starts_with(['?', '!']);
+    let plain: Vec<&str> = notes.iter().filter(is_plain).map(String::as_str).collect();
+    unit.execute("INSERT INTO notes (name) SELECT unnest($1::text[])", params![plain]).await?;
+    let outcome = |name: &String| match name.chars().next() {
+        Some('?') => Grouped::Alone,
+        Some('!') => Grouped::Refused(Error::Malformed { what: "note" }),
+        _ => Grouped::Done(()),
+    };
+    Ok(notes.iter().map(outcome).collect())
+}
+
+async fn alone(unit: &mut Unit, name: &str) -> Result<(), Error> {
+    let name = name.trim_start_matches('?');
+    unit.execute("INSERT INTO notes (name) VALUES ($1)", params![name]).await.map(drop)
+}
+
+fn inserting(database: &Database, way: Way<String>) -> Group<String, (), Error> {
+    database.group(Kind {
+        operation: "insert-notes",
+        subject: String::clone,
+        way,
+        together: |unit, notes| Box::pin(together(unit, notes)),
+        alone: |unit, note| Box::pin(alone(unit, note)),
+    })
+}
+
+async fn run(group: &Group<String, (), Error>, names: &[&str]) -> Vec<Result<(), Error>> {
+    join_all(names.iter().map(|name| group.run((*name).to_owned()))).await
+}
+
+fn locked() -> Way<String> {
+    Way::Locked(|name| format!(" note {name}"))
+}
+
+#[tokio::test]
+async fn units_that_come_together_share_their_statement_and_their_commit() {
+    let notes = notes().await;
+    let telemetry = TestTelemetry::new("order-service");
+    let database = Database::open(&notes.server, "test", telemetry.handle(), NOTES).await.unwrap();
+    for way in [locked(), Way::Transaction, Way::Statement] {
+        let group = inserting(&database, way);
+        assert!(run(&group, &["c", "a", "b"]).await.iter().all(Result::is_ok));
+        // In the order of their subjects.
+        assert_eq!(names(&notes.database).await, ["a", "b", "c"]);
+        let clean: Result<u64, Error> = notes
+            .database
+            .write("clean", (), |unit, ()| Box::pin(unit.execute("DELETE FROM notes", params![])))
+            .await;
+        clean.unwrap();
+    }
+    let spans = telemetry.finished_spans();
+    assert_eq!(spans.len(), 9, "one for each unit: {spans:?}");
+    for span in spans {
+        assert_eq!(span.name(), "INSERT notes SELECT");
+        let attribute = |key: &str| span.attribute(key).map(ToString::to_string).unwrap_or_default();
+        assert_eq!(
+            (attribute("waypost.db.commit.units"), attribute("waypost.db.operation")),
+            ("3".into(), "insert-notes".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_statement_refuses_of_one_is_not_refused_to_the_others() {
+    let notes = notes().await;
+    insert(&notes.database, "taken").await.unwrap();
+    for (way, others) in
+        [(locked(), ["a", "b"]), (Way::Transaction, ["c", "d"]), (Way::Statement, ["e", "f"])]
+    {
+        let done = run(&inserting(&notes.database, way), &[others[0], "taken", others[1]]).await;
+        assert!(done[0].is_ok() && done[2].is_ok(), "{done:?}");
+        assert_eq!(done[1].as_ref().unwrap_err().error_type(), "23505");
+    }
+    let mut names = names(&notes.database).await;
+    names.sort();
+    assert_eq!(names, ["a", "b", "c", "d", "e", "f", "taken"]);
+}
+
+#[tokio::test]
+async fn one_that_is_no_plain_case_runs_by_itself_and_one_that_is_refused_leaves_nothing() {
+    let notes = notes().await;
+    let done = run(&inserting(&notes.database, locked()), &["a", "?b", "!c"]).await;
+    assert!(done[0].is_ok() && done[1].is_ok(), "{done:?}");
+    assert!(matches!(done[2], Err(Error::Malformed { .. })), "{done:?}");
+    assert_eq!(names(&notes.database).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_group_whose_code_panics_takes_its_own_units_with_it_and_nobody_elses() {
+    let notes = notes().await;
+    let group = inserting(&notes.database, locked());
+    // What comes while it runs waits for it: of each thing one is in the group.
+    let done = run(&group, &["defect", "beside it", "defect", "beside it"]).await;
+    assert!(done.iter().all(|done| matches!(done, Err(Error::Panicked { .. })) || done.is_ok()), "{done:?}");
+    assert!(matches!(done[0], Err(Error::Panicked { .. })), "{done:?}");
+    assert!(run(&group, &["after it"]).await[0].is_ok());
+    assert_eq!(names(&notes.database).await.last().map(String::as_str), Some("after it"));
+}
+
+/// Of two units about one thing the second sees what the first has left.
+#[tokio::test]
+async fn units_about_the_same_thing_come_one_after_the_other() {
+    let notes = notes().await;
+    let done = run(&inserting(&notes.database, Way::Statement), &["a", "a", "b"]).await;
+    assert!(done[0].is_ok() && done[2].is_ok(), "{done:?}");
+    assert_eq!(done[1].as_ref().unwrap_err().error_type(), "23505");
+    assert_eq!(names(&notes.database).await, ["a", "b"], "the first of them with its neighbour");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_does_not_cancel_its_unit_in_a_group() {
+    let notes = notes().await;
+    let group = inserting(&notes.database, locked());
+    let mut leaving = Box::pin(group.run("left".to_owned()));
+    assert!(futures_util::poll!(&mut leaving).is_pending());
+    drop(leaving);
+    // A drain waits for the units of those who left, too.
+    notes.database.close().await;
+    let late = group.run("late".to_owned()).await;
+    assert!(matches!(late, Err(Error::Closed("test"))), "{late:?}");
+    let again = Database::open(&notes.server, "test", &waypost_telemetry::Telemetry::disabled(), NOTES)
+        .await
+        .unwrap();
+    assert_eq!(names(&again).await, ["left"]);
+}
+
+/// A stranger has the lock of one unit for as long as it likes.
+#[tokio::test]
+async fn a_stranger_with_a_lock_holds_up_whoever_wants_it_and_nobody_else() {
+    let notes = notes_with(|server| server.lock_timeout = Duration::from_mins(1)).await;
+    let (inside, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (database, gates) = (notes.database.clone(), (Arc::clone(&inside), Arc::clone(&goes_on)));
+    let stranger = waypost_telemetry::spawn(async move {
+        let held: Result<(), Error> = database
+            .write_locked("hold", " note held".to_owned(), gates, |_, (inside, goes_on)| {
+                Box::pin(async move {
+                    inside.notify_one();
+                    goes_on.notified().await;
+                    Ok(())
+                })
+            })
+            .await;
+        held.unwrap();
+    });
+    inside.notified().await;
+    let group = inserting(&notes.database, locked());
+    let mut held = Box::pin(group.run("held".to_owned()));
+    assert!(futures_util::poll!(&mut held).is_pending());
+    // With it, and after it.
+    assert!(run(&group, &["with it"]).await[0].is_ok());
+    assert!(run(&group, &["after it"]).await[0].is_ok());
+    assert!(futures_util::poll!(&mut held).is_pending(), "it waits for the stranger");
+    goes_on.notify_one();
+    held.await.unwrap();
+    stranger.await.unwrap();
+    assert_eq!(names(&notes.database).await, ["with it", "after it", "held"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_the_commit_of_a_group_leaves_the_outcome_of_all_open() {
+    let notes = notes().await;
+    let proxy = Proxy::to(notes.server.address.port).await;
+    let mut server = notes.server.clone();
+    server.address.port = proxy.address().port();
+    let database =
+        Database::open(&server, "test", &waypost_telemetry::Telemetry::disabled(), NOTES).await.unwrap();
+    let group = inserting(&database, locked());
+    proxy.break_at_commit();
+    for open in run(&group, &["a", "b"]).await {
+        assert!(matches!(open, Err(Error::OutcomeUnknown(_))), "{open:?}");
+    }
+    eventually("what was committed", async || Some(names(&database).await).filter(|names| names.len() == 2))
+        .await;
+    assert!(run(&group, &["c"]).await[0].is_ok());
+}
