@@ -20,7 +20,7 @@
 //! - Looking at traces makes no traces: no router here has a telemetry layer.
 //! - Text of spans is only ever JSON text; the page's policy lets nothing run but its own files.
 //!
-//! Left out: findings; TLS; users and roles.
+//! Left out: TLS; users and roles.
 
 mod access;
 mod alerts;
