@@ -87,8 +87,8 @@ async fn a_shutdown_keeps_its_deadline_though_the_receiver_hangs() {
     record(&telemetry, 7);
 
     let began = Instant::now();
-    let report = telemetry.shutdown(Duration::from_millis(300)).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let report = telemetry.shutdown(Duration::from_secs(1)).await;
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     assert_eq!(report.traces.dropped_for(DropReason::ShutdownDeadline), 27);
     assert!(report.traces.is_balanced(), "{report:?}");
     assert_eq!(report.to_string(), "spans: 0 sent, 27 dropped (shutdown_deadline, otlp_http)");

@@ -194,7 +194,7 @@ fn a_full_lane_takes_nothing_from_another() {
     assert_eq!((full.pending, full.dropped_for(DropReason::QueueFull)), (100, 300));
     assert_eq!((free.exported, free.dropped_total()), (400, 0));
 
-    let report = telemetry.shutdown_blocking(Duration::from_millis(200));
+    let report = telemetry.shutdown_blocking(Duration::from_secs(1));
     let (full, free) = (&report.traces.exporters[0], &report.traces.exporters[1]);
     assert_eq!(full.dropped_for(DropReason::ShutdownDeadline), 100, "{full:?}");
     assert_eq!((free.exported, free.dropped_total()), (400, 0));
