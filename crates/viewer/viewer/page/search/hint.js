@@ -30,7 +30,7 @@ export async function hint(node, state, signal) {
       h(
         "p",
         { class: "hint-line" },
-        failing.length ? [`${failing.length} of ${counted(busy.length, "service")} with errors`, named] : `${counted(busy.length, "service")}, none with errors`,
+        failing.length ? [`${failing.length} of ${counted(busy.length, "service")} with failed calls`, named] : `${counted(busy.length, "service")}, no failed calls`,
         ". Slowest: ",
         link(search(slowest, { order: "longest" }), visibleText(slowest.service)),
         `, p95 ${duration(slowest.p95)}. `,

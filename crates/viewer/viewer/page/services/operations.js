@@ -59,8 +59,8 @@ export default function view(root, { params, query }) {
       ...figureColumns(filters, { afterErrors: [refused.column], afterLatencies: [change.column] }),
       {
         key: "together",
-        label: "Many traces",
-        cell: (row) => link(operationAddressOf(row), { title: "Where the time of this operation goes, and findings" }, "where time goes"),
+        label: "Together",
+        cell: (row) => link(operationAddressOf(row), { title: "Where the time of this operation goes over many traces, and findings" }, "path"),
       },
     ],
   });
