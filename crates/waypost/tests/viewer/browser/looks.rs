@@ -114,7 +114,7 @@ async fn what_is_ill_comes_first_and_has_the_colour_of_it() {
     browser.wait_for(".hint-line").await.unwrap();
     let said = browser.text(".hint-line").await.unwrap();
     assert!(
-        said.starts_with("1 of 2 services with errors: payment 10 %. Slowest: api-gateway, p95 20"),
+        said.starts_with("1 of 2 services with failed calls: payment 10 %. Slowest: api-gateway, p95 20"),
         "{said}"
     );
     browser.click(".hint-line a").await.unwrap();
