@@ -79,10 +79,6 @@ impl TraceStore for PinnedStore {
         self.store.find(query)
     }
 
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's own path is of one lifetime of the store"
-    )]
     fn summaries(&self, traces: &[TraceId]) -> Result<Vec<TraceSummary>, ReadError> {
         self.each(traces, TraceStore::summaries)
     }
@@ -115,10 +111,6 @@ impl TraceStore for PinnedStore {
         }
     }
 
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's own path is of one lifetime of the store"
-    )]
     fn traces(&self, traces: &[TraceId]) -> Result<Vec<Trace>, ReadError> {
         self.each(traces, TraceStore::traces)
     }
