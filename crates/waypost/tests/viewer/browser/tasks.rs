@@ -146,7 +146,7 @@ impl Hand<'_> {
         let browser = &scene.browser;
         self.start().await;
         self.click("td.spans").await;
-        browser.wait_for(".tr-out-link").await.unwrap();
+        browser.wait_for(".tr-out-link[download]").await.unwrap();
         let id = browser
             .url()
             .await
@@ -157,7 +157,7 @@ impl Hand<'_> {
             .chars()
             .take(32)
             .collect::<String>();
-        self.click(".tr-out-link").await;
+        self.click(".tr-out-link[download]").await;
         let file = browser.downloads().join(format!("trace-{id}.json"));
         waypost_testkit::until("the trace is downloaded", async || file.is_file()).await;
         let exported: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
