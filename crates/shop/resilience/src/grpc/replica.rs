@@ -1,12 +1,15 @@
 //! One replica of a service, and whether calls should go to it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use http::Uri;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{KeyValue, metrics::UpDownCounter},
@@ -42,12 +45,17 @@ impl Standing {
     }
 }
 
+/// For so long others are called before one on whose connection a call was lost.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// The standing of a replica, told on metrics and in the log when it changes.
 #[derive(Debug)]
 pub(super) struct Kept {
     address: Uri,
     target: Arc<str>,
     standing: AtomicU8,
+    /// When a call was last lost on the way.
+    lost: Mutex<Option<Instant>>,
     /// Somebody has seen that what is kept here may be wrong.
     pub(super) doubt: Notify,
     replicas: UpDownCounter<i64>,
@@ -58,7 +66,7 @@ impl Kept {
         let replicas = telemetry.meter().i64_up_down_counter("waypost.replicas");
         let replicas = replicas.with_description("Replicas of a target").with_unit("{replica}").build();
         let standing = AtomicU8::new(Standing::Unknown as u8);
-        let kept = Self { address, target, standing, doubt: Notify::new(), replicas };
+        let kept = Self { address, target, standing, lost: Mutex::default(), doubt: Notify::new(), replicas };
         kept.count(Standing::Unknown, 1);
         kept
     }
@@ -90,8 +98,15 @@ impl Kept {
 
     /// A call could not be brought to the replica: it gets no more until it has answered whoever looks after it.
     pub(super) fn doubt(&self) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.set(Standing::Unreachable);
         self.doubt.notify_one();
+    }
+
+    /// Whether a call was lost a moment ago. It may be well again at once, but whoever makes that call again goes elsewhere.
+    fn was_lost_just_now(&self) -> bool {
+        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.is_some_and(|lost| lost.elapsed() < MOMENT)
     }
 
     fn count(&self, standing: Standing, change: i64) {
@@ -154,8 +169,9 @@ impl Replica {
     /// Whether it may be called at all, and besides has nothing against it.
     pub(super) fn usable(&self) -> (bool, bool) {
         let admits = self.breaker.admits();
-        let stands_well =
-            self.kept.as_ref().is_none_or(|kept| matches!(kept.get(), Standing::Serving | Standing::Unknown));
+        let stands_well = self.kept.as_ref().is_none_or(|kept| {
+            matches!(kept.get(), Standing::Serving | Standing::Unknown) && !kept.was_lost_just_now()
+        });
         (admits, admits && stands_well)
     }
 }
