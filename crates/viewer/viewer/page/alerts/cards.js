@@ -59,7 +59,7 @@ export function anomalyCard(anomaly) {
       { class: "alert-head" },
       icon("warning"),
       h("span", { class: `badge${isOver ? "" : " warn"}` }, WHAT[anomaly.what]),
-      isOver
+      isOver && anomaly.until !== null
         ? h("span", { class: "muted" }, `${time(anomaly.since, { date: true }).slice(0, 16)} to ${time(anomaly.until).slice(0, 5)}, at its worst`)
         : since(anomaly.since),
     ),

@@ -1,7 +1,7 @@
 // @ts-check
 // Asks for how long and why nobody is to be told of an alert.
 
-import { post } from "../kit/api.js";
+import { messageOf, post } from "../kit/api.js";
 import { openDialog } from "../kit/dialog.js";
 import { h } from "../kit/dom.js";
 import { visibleText } from "../kit/format.js";
@@ -59,7 +59,7 @@ export function askForSilence(alert, done) {
       done();
     } catch (error) {
       problem.hidden = false;
-      problem.textContent = error.message;
+      problem.textContent = messageOf(error);
     }
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // What is worth changing about the trace: one line in the head, opened into a list. Each entry leads to its spans.
 
-import { get, isAbort } from "../kit/api.js";
+import { get, isAbort, messageOf } from "../kit/api.js";
 import { clear, h, icon, quoted } from "../kit/dom.js";
 import { count, duration, visibleText } from "../kit/format.js";
 import { plural } from "./labels.js";
@@ -34,7 +34,7 @@ export function findingsPanel(state, actions) {
       clear(node, answer.findings.length === 0 ? line("No findings") : panel(answer));
     } catch (error) {
       // The trace is there without them; why not is said where they would stand.
-      if (!isAbort(error)) clear(node, line(`Findings: ${error.message}`));
+      if (!isAbort(error)) clear(node, line(`Findings: ${messageOf(error)}`));
     }
   }
 

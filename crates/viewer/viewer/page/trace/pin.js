@@ -2,7 +2,7 @@
 // The button that pins a trace, so that retention does not take it, and takes the pin off again.
 
 import { announce } from "../kit/announce.js";
-import { get, post, remove } from "../kit/api.js";
+import { get, messageOf, post, remove } from "../kit/api.js";
 import { clear, h, icon } from "../kit/dom.js";
 
 /** @param {string} id of the trace */
@@ -32,7 +32,7 @@ export function pinButton(id) {
       announce(pin ? "Pinned" : "No longer pinned");
     } catch (error) {
       problem.hidden = false;
-      problem.textContent = error.message;
+      problem.textContent = messageOf(error);
     }
     button.disabled = false;
     show();

@@ -9,7 +9,7 @@ use waypost_telemetry::config::{SamplerKind, SamplingRule};
 use waypost_telemetry::http::ServerLayer;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::testing::TestTelemetry;
-use waypost_telemetry::{Outcome, Settings, TailLedger, Telemetry, propagation, span};
+use waypost_telemetry::{Builder, Outcome, Settings, TailGroup, TailLedger, Telemetry, propagation, span};
 
 use super::recorded;
 use crate::http_server::net::{Server, client, eventually, serve};
@@ -264,4 +264,32 @@ fn a_dropped_future_leaves_nothing_open() {
     });
     assert_eq!(recorded(&telemetry), ["failing", "inner", "place"]);
     assert_eq!(telemetry.ledger().open(), 0);
+}
+
+#[test]
+fn handles_of_a_group_keep_a_trace_together() {
+    let group = TailGroup::default();
+    let handle = |name: &str| {
+        let mut settings = TestTelemetry::settings(name);
+        settings.traces.sampler = SamplerKind::ParentBasedRatio;
+        settings.traces.ratio = 1e-12;
+        settings.traces.tail.enabled = true;
+        settings.traces.tail.rare_interval = std::time::Duration::ZERO;
+        Builder::new(settings).tail_group(&group).init().unwrap()
+    };
+    let (gateway, order) = (handle("gateway"), handle("order"));
+    for fails in [false, true] {
+        let call = gateway.span("call").start();
+        order.span("fine").parent(call.context()).in_scope(|| ());
+        assert_eq!(order.finished_spans().len(), 0, "nothing speaks for it yet");
+        if fails {
+            call.end(Outcome::Error("refused".into()));
+        } else {
+            call.end(Outcome::Ok);
+        }
+    }
+    let names = |telemetry: &Telemetry| -> Vec<String> {
+        telemetry.finished_spans().iter().map(|span| span.name().to_owned()).collect()
+    };
+    assert_eq!((names(&gateway), names(&order)), (vec!["call".to_owned()], vec!["fine".to_owned()]));
 }

@@ -6,9 +6,9 @@ use std::fmt;
 ///
 /// ```
 /// let mut settings = waypost_telemetry::Settings::new("order-service");
-/// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "b3".to_owned()))?;
+/// settings.overlay_env(&|name| (name == "OTEL_PROPAGATORS").then(|| "b4".to_owned()))?;
 /// let warning = &settings.warnings[0];
-/// assert_eq!((warning.variable.as_str(), warning.value.as_str()), ("OTEL_PROPAGATORS", "b3"));
+/// assert_eq!((warning.variable.as_str(), warning.value.as_str()), ("OTEL_PROPAGATORS", "b4"));
 /// # Ok::<(), waypost_telemetry::SettingsError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
