@@ -8,6 +8,7 @@ use tower::{Layer as _, Service as _};
 use waypost_telemetry::config::{SamplerKind, SamplingRule};
 use waypost_telemetry::http::ServerLayer;
 use waypost_telemetry::opentelemetry::Context;
+use waypost_telemetry::opentelemetry::trace::TraceContextExt as _;
 use waypost_telemetry::testing::TestTelemetry;
 use waypost_telemetry::{Builder, Outcome, Settings, TailGroup, TailLedger, Telemetry, propagation, span};
 
@@ -280,7 +281,8 @@ fn handles_of_a_group_keep_a_trace_together() {
     let (gateway, order) = (handle("gateway"), handle("order"));
     for fails in [false, true] {
         let call = gateway.span("call").start();
-        order.span("fine").parent(call.context()).in_scope(|| ());
+        let caller = Context::new().with_remote_span_context(call.span_context());
+        order.span("fine").parent(&caller).in_scope(|| ());
         assert_eq!(order.finished_spans().len(), 0, "nothing speaks for it yet");
         if fails {
             call.end(Outcome::Error("refused".into()));

@@ -11,6 +11,7 @@ use super::super::pipeline::SpanPipeline;
 /// For processes with several handles, each with its own settings and exporters. Cheap to clone.
 ///
 /// ```
+/// use waypost_telemetry::opentelemetry::{Context, trace::TraceContextExt as _};
 /// use waypost_telemetry::testing::TestTelemetry;
 /// use waypost_telemetry::{Builder, Outcome, TailGroup};
 ///
@@ -25,7 +26,9 @@ use super::super::pipeline::SpanPipeline;
 /// };
 /// let (gateway, order) = (handle("gateway")?, handle("order")?);
 /// let call = gateway.span("call").start();
-/// order.span("fine").parent(call.context()).in_scope(|| ());
+/// // As it comes with a request; a context of the gateway would bring its handle along.
+/// let caller = Context::new().with_remote_span_context(call.span_context());
+/// order.span("fine").parent(&caller).in_scope(|| ());
 /// assert!(order.finished_spans().is_empty(), "nothing speaks for it yet");
 /// call.end(Outcome::Error("refused".into()));
 /// assert_eq!(order.finished_spans()[0].name(), "fine");
