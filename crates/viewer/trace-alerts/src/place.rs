@@ -21,25 +21,10 @@ pub struct Place {
     pub edge_to: Option<Text>,
 }
 
-const PEER_KINDS: [(&str, PeerKind); 6] = [
-    ("service", PeerKind::Service),
-    ("caller", PeerKind::Caller),
-    ("database", PeerKind::Database),
-    ("cache", PeerKind::Cache),
-    ("messaging", PeerKind::Messaging),
-    ("external", PeerKind::External),
-];
-
 /// A point of the map by its id; `None` when it is not written as one.
 pub(crate) fn peer(id: &str) -> Option<Peer> {
     let (kind, name) = id.split_once(':')?;
-    let (_, kind) = PEER_KINDS.iter().find(|(known, _)| *known == kind)?;
-    Some(Peer { kind: *kind, name: Text::from(name) })
-}
-
-fn id(peer: &Peer) -> Text {
-    let kind = PEER_KINDS.iter().find(|(_, kind)| *kind == peer.kind).map_or("", |(name, _)| name);
-    Text::from(format!("{kind}:{}", peer.name))
+    Some(Peer { kind: PeerKind::from_name(kind)?, name: Text::from(name) })
 }
 
 impl From<&Subject> for Place {
@@ -53,7 +38,7 @@ impl From<&Subject> for Place {
                 ..Place::default()
             },
             Subject::Edge { from, to } => {
-                Place { edge_from: Some(id(from)), edge_to: Some(id(to)), ..Place::default() }
+                Place { edge_from: Some(from.id().into()), edge_to: Some(to.id().into()), ..Place::default() }
             }
         }
     }

@@ -17,14 +17,6 @@ use waypost_trace_model::{Kind, TraceId};
 
 /// Of this form. Another form is not read: figures begin anew.
 const MAGIC: &[u8] = b"WPST3";
-const PEER_KINDS: [PeerKind; 6] = [
-    PeerKind::Service,
-    PeerKind::Caller,
-    PeerKind::Database,
-    PeerKind::Cache,
-    PeerKind::Messaging,
-    PeerKind::External,
-];
 
 pub(crate) fn write(state: &State) -> Vec<u8> {
     let mut to = Writer::default();
@@ -252,7 +244,7 @@ fn read_graph(from: &mut Reader<'_>, state: &mut State) -> Result<Peers, Restore
     let mut peers = Vec::new();
     for _ in 0..from.count()? {
         let kind: usize = from.small()?;
-        let kind = *PEER_KINDS.get(kind).ok_or_else(|| error("a peer has no such kind"))?;
+        let kind = *PeerKind::ALL.get(kind).ok_or_else(|| error("a peer has no such kind"))?;
         let name = from.text()?;
         let is_known = kind != PeerKind::Service || state.graph.has(kind, name);
         // All services were read before; what is none of them now is beyond the bound.

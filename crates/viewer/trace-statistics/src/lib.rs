@@ -152,6 +152,35 @@ pub enum PeerKind {
     External,
 }
 
+impl PeerKind {
+    /// Every kind. Checkpoints know a kind by its place here.
+    pub const ALL: [PeerKind; 6] = [
+        PeerKind::Service,
+        PeerKind::Caller,
+        PeerKind::Database,
+        PeerKind::Cache,
+        PeerKind::Messaging,
+        PeerKind::External,
+    ];
+
+    /// The word that stands for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeerKind::Service => "service",
+            PeerKind::Caller => "caller",
+            PeerKind::Database => "database",
+            PeerKind::Cache => "cache",
+            PeerKind::Messaging => "messaging",
+            PeerKind::External => "external",
+        }
+    }
+
+    /// The kind that a word stands for.
+    pub fn from_name(name: &str) -> Option<PeerKind> {
+        PeerKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// One point of the map.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
@@ -159,6 +188,13 @@ pub struct Peer {
     pub kind: PeerKind,
     /// Its name.
     pub name: Text,
+}
+
+impl Peer {
+    /// As it is written on the map: `database:postgresql/orders`.
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.name)
+    }
 }
 
 /// Calls from one point of the map to another.

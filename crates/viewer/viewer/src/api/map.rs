@@ -72,30 +72,17 @@ pub(super) async fn map(State(api): State<Api>, mut parameters: Parameters) -> R
             nodes.entry(peer.clone()).or_default();
         }
         let nodes = nodes.into_iter().map(|(peer, figure)| Node {
-            id: id(&peer),
+            id: peer.id(),
             kind: peer.kind,
             name: peer.name,
             figure: figure.map_or(NodeFigure::UNKNOWN, NodeFigure::Known),
         });
         let edges = edges.iter().map(|edge| Edge {
-            from: id(&edge.from),
-            to: id(&edge.to),
+            from: edge.from.id(),
+            to: edge.to.id(),
             figure: Figure::new(&edge.red, measured),
         });
         Ok(Map { nodes: nodes.collect(), edges: edges.collect() })
     };
     api.reads.answer(read).await
-}
-
-/// `database:postgresql orders`, and so on.
-fn id(peer: &Peer) -> String {
-    let kind = match peer.kind {
-        PeerKind::Service => "service",
-        PeerKind::Caller => "caller",
-        PeerKind::Database => "database",
-        PeerKind::Cache => "cache",
-        PeerKind::Messaging => "messaging",
-        PeerKind::External => "external",
-    };
-    format!("{kind}:{}", peer.name)
 }

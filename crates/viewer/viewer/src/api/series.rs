@@ -22,15 +22,6 @@ pub(super) const DEFAULT_TARGET: u64 = 500_000_000;
 const KEPT: u64 = 8 * 24 * 3600 * SECOND;
 const SECOND: u64 = 1_000_000_000;
 
-const PEER_KINDS: [(&str, PeerKind); 6] = [
-    ("service", PeerKind::Service),
-    ("caller", PeerKind::Caller),
-    ("database", PeerKind::Database),
-    ("cache", PeerKind::Cache),
-    ("messaging", PeerKind::Messaging),
-    ("external", PeerKind::External),
-];
-
 /// Figures in steps; of `/search/series` too.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "FiguresOverTime"))]
@@ -155,16 +146,14 @@ fn of_service(service: Text, name: Option<Text>, kind: Option<Kind>) -> Subject 
 /// A point of the map by its id, such as `service:order-service`.
 fn peer(parameter: &'static str, id: &str) -> Result<Peer, Problem> {
     let (kind, name) = id.split_once(':').unwrap_or((id, ""));
-    let kind = PEER_KINDS.iter().find(|(known, _)| *known == kind).map(|(_, kind)| *kind);
-    let kinds: Vec<&str> = PEER_KINDS.iter().map(|(known, _)| *known).collect();
     let refused = || {
-        let kinds = kinds.join(", ");
+        let kinds = PeerKind::ALL.map(PeerKind::name).join(", ");
         Problem::parameter(
             parameter,
             format!("must be the id of a node of the map: one of {kinds}, a colon and its name"),
         )
     };
-    Ok(Peer { kind: kind.ok_or_else(refused)?, name: Text::from(name) })
+    Ok(Peer { kind: PeerKind::from_name(kind).ok_or_else(refused)?, name: Text::from(name) })
 }
 
 pub(super) fn duration(parameters: &mut Parameters, name: &'static str) -> Result<Option<u64>, Problem> {

@@ -110,7 +110,7 @@ fn declared() -> String {
     text.push_str(FOREIGN);
     text.push_str(&union("Kind", &filter::KINDS.map(|(_, kind)| kind)));
     text.push_str(&union("StatusCode", &filter::STATUSES.map(|(_, status)| status)));
-    text.push_str(&union("PeerKind", &PEER_KINDS));
+    text.push_str(&union("PeerKind", &PeerKind::ALL));
     text.push_str(&union("FindingKind", &FindingKind::ALL));
     text.push_str(&union("RefusalReason", &RefusalReason::ALL));
     text.push_str(&union("EvictionReason", &EvictionReason::ALL));
@@ -210,15 +210,6 @@ fn declared() -> String {
     ];
     text
 }
-
-const PEER_KINDS: [PeerKind; 6] = [
-    PeerKind::Service,
-    PeerKind::Caller,
-    PeerKind::Database,
-    PeerKind::Cache,
-    PeerKind::Messaging,
-    PeerKind::External,
-];
 
 #[test]
 fn the_page_is_checked_against_the_types_of_this_api() {
