@@ -145,8 +145,8 @@ const MUTATIONS: [Mutation; 15] = [
     Mutation {
         name: "word-of-a-replica",
         file: "crates/shop/resilience/src/grpc/replica.rs",
-        text: ".is_none_or(|kept| matches!(kept.get(), Standing::Serving | Standing::Unknown));",
-        instead: ".is_none_or(|_| true);",
+        text: "matches!(kept.get(), Standing::Serving | Standing::Unknown) && !kept.was_lost_just_now()",
+        instead: "!kept.was_lost_just_now()",
         tests: &["-p", "waypost-resilience", "--test", "it", "a_replica_that_asks_for_no_calls_gets_none"],
     },
 ];

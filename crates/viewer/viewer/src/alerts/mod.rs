@@ -259,29 +259,27 @@ impl Alerts {
         self.engine().next(receiver).cloned()
     }
 
-    /// What became of an attempt to tell a receiver.
+    /// What became of an attempt to tell a receiver. What is over leaves the queue before it is counted, so that nobody reads it as both
+    /// delivered and waiting.
     async fn attempted(&self, receiver: &str, id: &str, outcome: Result<(), Failure>) {
-        let is_over = {
-            let mut accounts = self.accounts();
-            let account = accounts.entry(receiver.to_owned()).or_default();
-            match outcome {
-                Ok(()) => {
-                    account.delivered += 1;
-                    account.trouble = None;
-                    account.last = Some(now());
-                    true
-                }
-                Err(Failure { reason, is_final }) => {
-                    account.failed += 1;
-                    account.refused += u64::from(is_final);
-                    account.trouble = Some(reason);
-                    is_final
-                }
-            }
-        };
+        let is_over = outcome.as_ref().map_or_else(|failure| failure.is_final, |()| true);
         if is_over {
             let (receiver, id) = (receiver.to_owned(), id.to_owned());
             self.change(move |engine| engine.delivered(&receiver, &id)).await;
+        }
+        let mut accounts = self.accounts();
+        let account = accounts.entry(receiver.to_owned()).or_default();
+        match outcome {
+            Ok(()) => {
+                account.delivered += 1;
+                account.trouble = None;
+                account.last = Some(now());
+            }
+            Err(Failure { reason, is_final }) => {
+                account.failed += 1;
+                account.refused += u64::from(is_final);
+                account.trouble = Some(reason);
+            }
         }
     }
 }
