@@ -11,6 +11,10 @@ use crate::run::{cargo, say};
 /// Crates whose features are checked: what other programs may depend on.
 const CRATES: [&str; 2] = ["waypost-settings", "waypost-telemetry"];
 
+/// What a feature needs from the program to build: `async-nats` builds with a provider of cryptography only, and the kit
+/// chooses none.
+const CHOSEN: [(&str, &str); 2] = [("full", "full,async-nats/ring"), ("nats", "nats,async-nats/ring")];
+
 /// Most crates in the graph of the kit's default features, itself included.
 const MAX_CRATES: usize = 70;
 
@@ -48,6 +52,11 @@ fn combinations(metadata: &Metadata, name: &str) -> anyhow::Result<Vec<String>> 
     let mut features: Vec<String> =
         package.features.keys().filter(|feature| !feature.starts_with('_')).cloned().collect();
     let all = features.join(",");
+    for feature in &mut features {
+        if let Some((_, chosen)) = CHOSEN.iter().find(|(name, _)| *name == feature.as_str()) {
+            (*chosen).clone_into(feature);
+        }
+    }
     features.push(String::new());
     features.push(all);
     Ok(features)

@@ -25,7 +25,7 @@ cargo xtask <command>
 
   test [cargo test arguments]   run every test of the workspace, with all that they need, servers included
                                 (TEST_KAFKA_VERSION=3.9.1 takes another release of Kafka)
-  stack up|run|status|down      PostgreSQL, Redis and Kafka on free ports for a developer: `cargo xtask stack help`
+  stack up|run|status|down      PostgreSQL, Redis, Kafka and others on free ports for a developer: `cargo xtask stack help`
   needs                         find or install what the tests need; for a shell: eval \"$(cargo xtask needs)\"
   lint                          formatting, clippy with warnings as errors, documentation, layers, telemetry names,
                                 features

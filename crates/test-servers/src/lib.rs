@@ -1,17 +1,20 @@
 //! The real servers that tests talk to, and a place of one's own on each of them.
 //!
-//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis and Kafka on
-//! this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`]. A test takes a
-//! [`postgres::Database`], [`redis::Keys`] or [`kafka::Topics`] of its own, so that tests side by side do not meet.
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka and NATS
+//! on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`],
+//! [`NATS`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`] or
+//! [`nats::Subjects`] of its own, so that tests side by side do not meet.
 //!
 //! Invariant: a test that needs a server which is not there fails and says how to run it. It is never left out silently.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 #![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 
+mod child;
 pub mod etcd;
 pub mod explain;
 pub mod front;
 pub mod kafka;
+pub mod nats;
 pub mod own_kafka;
 pub mod own_postgres;
 pub mod postgres;
@@ -33,6 +36,10 @@ pub const ETCD_SERVER: &str = "TEST_ETCD_SERVER";
 pub const KAFKA: &str = "TEST_KAFKA";
 /// The jars of Kafka, as `java -cp` takes them, for a test that starts one of its own ([`own_kafka::OwnKafka`]).
 pub const KAFKA_CLASS_PATH: &str = "TEST_KAFKA_CLASS_PATH";
+/// The URL of a NATS with JetStream, such as `nats://127.0.0.1:41237`.
+pub const NATS: &str = "TEST_NATS_URL";
+/// The program `nats-server`, for tests that start one of their own.
+pub const NATS_SERVER: &str = "TEST_NATS_SERVER";
 
 /// What a variable of the test run says.
 fn variable(name: &str) -> String {

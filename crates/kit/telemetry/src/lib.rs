@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -91,6 +91,8 @@ pub use crate::edges::logs;
 pub use crate::edges::messaging;
 #[cfg(feature = "kafka")]
 pub use crate::edges::messaging::kafka;
+#[cfg(feature = "nats")]
+pub use crate::edges::messaging::nats;
 #[cfg(feature = "redis")]
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
@@ -158,6 +160,10 @@ pub mod guide {
     #[cfg(feature = "kafka")]
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
+
+    #[cfg(feature = "nats")]
+    #[doc = include_str!("../docs/nats.md")]
+    pub mod nats {}
 
     #[doc = include_str!("../docs/outputs.md")]
     pub mod outputs {}

@@ -1,6 +1,8 @@
 //! What stands below the handle: settings, values, names. No handle, no IO, no threads.
 
 pub mod attributes;
+#[cfg(feature = "_broker")]
+pub(crate) mod bounded_set;
 pub mod config;
 pub(crate) mod error;
 pub(crate) mod fields;

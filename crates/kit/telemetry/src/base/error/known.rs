@@ -27,6 +27,20 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         tokio::time::error::Elapsed,
         #[cfg(feature = "kafka")]
         rdkafka::error::KafkaError,
+        #[cfg(feature = "nats")]
+        async_nats::PublishError,
+        #[cfg(feature = "nats")]
+        async_nats::RequestError,
+        #[cfg(feature = "nats")]
+        async_nats::SubscribeError,
+        #[cfg(feature = "nats")]
+        async_nats::jetstream::context::PublishError,
+        #[cfg(feature = "nats")]
+        async_nats::jetstream::consumer::StreamError,
+        #[cfg(feature = "nats")]
+        async_nats::jetstream::consumer::pull::BatchError,
+        #[cfg(feature = "nats")]
+        async_nats::jetstream::consumer::pull::MessagesError,
         #[cfg(feature = "sqlx")]
         sqlx::Error,
         #[cfg(feature = "rusqlite")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram};
 
+use super::destination::Destination;
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType;
 use crate::core::handle::Telemetry;
@@ -72,22 +73,40 @@ impl Metrics {
     }
 
     /// Messages were handed to the broker, or could not be.
-    pub fn sent(&self, destination: &str, messages: u64, elapsed: Duration, failure: Option<&dyn ErrorType>) {
-        let labels = self.labels("send", destination, None, failure);
+    pub fn sent<'a>(
+        &self,
+        destination: impl Into<Destination<'a>>,
+        messages: u64,
+        elapsed: Duration,
+        failure: Option<&dyn ErrorType>,
+    ) {
+        self.sent_by("send", destination.into(), messages, elapsed, failure);
+    }
+
+    /// As [`sent`](Self::sent), by an operation that the system calls otherwise.
+    pub(super) fn sent_by(
+        &self,
+        operation: &'static str,
+        destination: Destination<'_>,
+        messages: u64,
+        elapsed: Duration,
+        failure: Option<&dyn ErrorType>,
+    ) {
+        let labels = self.labels(operation, destination, None, failure);
         self.sent.add(messages, &labels);
         self.record_operation("send", labels, elapsed);
     }
 
     /// Messages were asked for and came, or did not.
-    pub fn received(
+    pub fn received<'a>(
         &self,
-        destination: &str,
+        destination: impl Into<Destination<'a>>,
         group: &str,
         messages: u64,
         elapsed: Duration,
         failure: Option<&dyn ErrorType>,
     ) {
-        let labels = self.labels("receive", destination, Some(group), failure);
+        let labels = self.labels("receive", destination.into(), Some(group), failure);
         self.consumed.add(messages, &labels);
         self.record_operation("receive", labels, elapsed);
     }
@@ -99,8 +118,8 @@ impl Metrics {
     /// let telemetry = TestTelemetry::new("mail");
     /// Metrics::new(&telemetry, "kafka").delivered("orders", "mail", 1);
     /// ```
-    pub fn delivered(&self, destination: &str, group: &str, messages: u64) {
-        self.consumed.add(messages, &self.labels("receive", destination, Some(group), None));
+    pub fn delivered<'a>(&self, destination: impl Into<Destination<'a>>, group: &str, messages: u64) {
+        self.consumed.add(messages, &self.labels("receive", destination.into(), Some(group), None));
     }
 
     /// A broker was told what became of messages, or could not be. `operation` is what the system calls that.
@@ -111,27 +130,27 @@ impl Metrics {
     /// let telemetry = TestTelemetry::new("mail");
     /// Metrics::new(&telemetry, "kafka").settled("commit", "orders", "mail", Duration::from_millis(2), None);
     /// ```
-    pub fn settled(
+    pub fn settled<'a>(
         &self,
         operation: &'static str,
-        destination: &str,
+        destination: impl Into<Destination<'a>>,
         group: &str,
         elapsed: Duration,
         failure: Option<&dyn ErrorType>,
     ) {
-        let labels = self.labels(operation, destination, Some(group), failure);
+        let labels = self.labels(operation, destination.into(), Some(group), failure);
         self.record_operation("settle", labels, elapsed);
     }
 
     /// A message was processed, or could not be.
-    pub fn processed(
+    pub fn processed<'a>(
         &self,
-        destination: &str,
+        destination: impl Into<Destination<'a>>,
         group: &str,
         elapsed: Duration,
         failure: Option<&dyn ErrorType>,
     ) {
-        let labels = self.labels("process", destination, Some(group), failure);
+        let labels = self.labels("process", destination.into(), Some(group), failure);
         self.process.record(elapsed.as_secs_f64(), &labels);
     }
 
@@ -144,7 +163,7 @@ impl Metrics {
     fn labels(
         &self,
         operation: &'static str,
-        destination: &str,
+        destination: Destination<'_>,
         group: Option<&str>,
         failure: Option<&dyn ErrorType>,
     ) -> Vec<KeyValue> {
@@ -152,7 +171,14 @@ impl Metrics {
         labels.extend(self.server.iter().cloned());
         labels.push(KeyValue::new("messaging.system", self.system));
         labels.push(KeyValue::new("messaging.operation.name", operation));
-        labels.push(KeyValue::new("messaging.destination.name", destination.to_owned()));
+        // The template stands in the place of a name that is one of many.
+        match (destination.template, destination.name) {
+            (Some(template), _) => {
+                labels.push(KeyValue::new("messaging.destination.template", template.to_owned()));
+            }
+            (None, Some(name)) => labels.push(KeyValue::new("messaging.destination.name", name.to_owned())),
+            (None, None) => {}
+        }
         if let Some(group) = group.filter(|group| !group.is_empty()) {
             labels.push(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
         }

@@ -31,9 +31,16 @@
 //! ```
 
 mod carrier;
+#[cfg(feature = "_broker")]
+mod client;
+mod destination;
+#[cfg(feature = "_broker")]
+mod destinations;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod metrics;
+#[cfg(feature = "nats")]
+pub mod nats;
 
 use std::future::Future;
 
@@ -46,6 +53,7 @@ use crate::base::names::{self, Kind};
 use crate::core::propagation;
 use crate::core::span::{Run, SpanBuilder, SpanGuard, span};
 pub use carrier::HeaderCarrier;
+pub use destination::Destination;
 pub use metrics::Metrics;
 
 /// How the span of a consumer belongs to the trace of its message.
@@ -82,7 +90,7 @@ pub enum Correlation {
 /// send_span("kafka", "orders").key("order-1").partition(3).body_size(120).in_scope(|| ());
 /// telemetry.tree().assert_matches("\"send orders\" PRODUCER order-service messaging.kafka.message.key=order-1");
 /// ```
-pub fn send_span(system: &'static str, destination: &str) -> MessageSpan {
+pub fn send_span<'a>(system: &'static str, destination: impl Into<Destination<'a>>) -> MessageSpan {
     MessageSpan::new(SpanKind::Producer, system, "send", destination)
 }
 
@@ -100,9 +108,9 @@ pub fn send_span(system: &'static str, destination: &str) -> MessageSpan {
 /// let sent = telemetry.only_span("send orders");
 /// assert_eq!((sent.links().len(), sent.attribute("messaging.batch.message_count")), (2, Some(&2.into())));
 /// ```
-pub fn send_batch_span<'a>(
+pub fn send_batch_span<'a, 'd>(
     system: &'static str,
-    destination: &str,
+    destination: impl Into<Destination<'d>>,
     created: impl IntoIterator<Item = &'a Context>,
 ) -> MessageSpan {
     MessageSpan::new(SpanKind::Client, system, "send", destination).linked_to(created)
@@ -118,7 +126,7 @@ pub fn send_batch_span<'a>(
 /// create_span("kafka", "orders").message_id("m-1").in_scope(|| ());
 /// telemetry.tree().assert_matches("\"create orders\" PRODUCER order-service messaging.message.id=m-1");
 /// ```
-pub fn create_span(system: &'static str, destination: &str) -> MessageSpan {
+pub fn create_span<'a>(system: &'static str, destination: impl Into<Destination<'a>>) -> MessageSpan {
     MessageSpan::new(SpanKind::Producer, system, "create", destination)
 }
 
@@ -132,7 +140,7 @@ pub fn create_span(system: &'static str, destination: &str) -> MessageSpan {
 /// receive_span("kafka", "orders").group("mail").batch(2).in_scope(|| ());
 /// telemetry.tree().assert_matches("\"receive orders\" CLIENT mail messaging.batch.message_count=2");
 /// ```
-pub fn receive_span(system: &'static str, destination: &str) -> MessageSpan {
+pub fn receive_span<'a>(system: &'static str, destination: impl Into<Destination<'a>>) -> MessageSpan {
     MessageSpan::new(SpanKind::Client, system, "receive", destination)
 }
 
@@ -146,7 +154,7 @@ pub fn receive_span(system: &'static str, destination: &str) -> MessageSpan {
 /// settle_span("rabbitmq", "orders").in_scope(|| ());
 /// telemetry.tree().assert_matches("\"settle orders\" CLIENT mail");
 /// ```
-pub fn settle_span(system: &'static str, destination: &str) -> MessageSpan {
+pub fn settle_span<'a>(system: &'static str, destination: impl Into<Destination<'a>>) -> MessageSpan {
     MessageSpan::new(SpanKind::Client, system, "settle", destination)
 }
 
@@ -166,9 +174,9 @@ pub fn settle_span(system: &'static str, destination: &str) -> MessageSpan {
 /// telemetry.tree().assert_matches("\"process orders\" CONSUMER mail ERROR error.type=timed_out");
 /// # });
 /// ```
-pub fn process_span(
+pub fn process_span<'a>(
     system: &'static str,
-    destination: &str,
+    destination: impl Into<Destination<'a>>,
     stored: &Context,
     correlation: Correlation,
 ) -> MessageSpan {
@@ -199,9 +207,9 @@ pub fn process_span(
 /// process_batch_span("kafka", "orders", [&stored]).in_scope(|| ());
 /// assert_eq!(telemetry.only_span("process orders").links().len(), 1);
 /// ```
-pub fn process_batch_span<'a>(
+pub fn process_batch_span<'a, 'd>(
     system: &'static str,
-    destination: &str,
+    destination: impl Into<Destination<'d>>,
     stored: impl IntoIterator<Item = &'a Context>,
 ) -> MessageSpan {
     MessageSpan::new(SpanKind::Consumer, system, "process", destination).linked_to(stored)
@@ -237,8 +245,13 @@ pub struct MessageSpan {
 }
 
 impl MessageSpan {
-    fn new(kind: SpanKind, system: &'static str, operation: &'static str, destination: &str) -> Self {
-        Self::of_type(kind, system, operation, operation, destination)
+    fn new<'a>(
+        kind: SpanKind,
+        system: &'static str,
+        operation: &'static str,
+        destination: impl Into<Destination<'a>>,
+    ) -> Self {
+        Self::of_type(kind, system, operation, operation, destination.into())
     }
 
     /// `operation` is what the system calls it, `operation_type` what the conventions do.
@@ -247,15 +260,25 @@ impl MessageSpan {
         system: &'static str,
         operation: &'static str,
         operation_type: &'static str,
-        destination: &str,
+        destination: Destination<'_>,
     ) -> Self {
-        let name = names::name(Kind::Destination, operation, destination);
-        let span = span(name.full)
+        let name = names::name(Kind::Destination, operation, destination.shown());
+        let mut span = span(name.full)
             .kind(kind)
             .attr("messaging.system", system)
             .attr("messaging.operation.name", operation)
-            .attr("messaging.operation.type", operation_type)
-            .attr("messaging.destination.name", name.target);
+            .attr("messaging.operation.type", operation_type);
+        if destination.template.is_some() {
+            if let Some(own) = destination.name {
+                span = span.attr("messaging.destination.name", own.to_owned());
+            }
+            span = span.attr("messaging.destination.template", name.target);
+        } else {
+            span = span.attr("messaging.destination.name", name.target);
+        }
+        if destination.is_temporary {
+            span = span.attr("messaging.destination.temporary", true);
+        }
         Self { system, operation, span }
     }
 
@@ -268,7 +291,7 @@ impl MessageSpan {
     /// A CLIENT span for telling Kafka how far it was read.
     #[cfg(feature = "kafka")]
     fn committing(system: &'static str, destination: &str) -> Self {
-        Self::of_type(SpanKind::Client, system, "commit", "settle", destination)
+        Self::of_type(SpanKind::Client, system, "commit", "settle", destination.into())
     }
 
     /// A link to each of these contexts, and their number.
