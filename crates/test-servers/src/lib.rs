@@ -1,9 +1,9 @@
 //! The real servers that tests talk to, and a place of one's own on each of them.
 //!
-//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka and NATS
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka, NATS and RabbitMQ
 //! on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`],
-//! [`NATS`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`] or
-//! [`nats::Subjects`] of its own, so that tests side by side do not meet.
+//! [`NATS`], [`RABBITMQ`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`],
+//! [`nats::Subjects`] or [`rabbitmq::Queues`] of its own, so that tests side by side do not meet.
 //!
 //! Invariant: a test that needs a server which is not there fails and says how to run it. It is never left out silently.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
@@ -19,6 +19,7 @@ pub mod own_kafka;
 pub mod own_postgres;
 pub mod postgres;
 pub mod proxy;
+pub mod rabbitmq;
 pub mod redis;
 pub mod small_disk;
 
@@ -40,6 +41,10 @@ pub const KAFKA_CLASS_PATH: &str = "TEST_KAFKA_CLASS_PATH";
 pub const NATS: &str = "TEST_NATS_URL";
 /// The program `nats-server`, for tests that start one of their own.
 pub const NATS_SERVER: &str = "TEST_NATS_SERVER";
+/// The URL of a RabbitMQ, such as `amqp://guest:guest@127.0.0.1:41238`.
+pub const RABBITMQ: &str = "TEST_RABBITMQ_URL";
+/// The program that starts a RabbitMQ in a folder, for tests that start one of their own.
+pub const RABBITMQ_SERVER: &str = "TEST_RABBITMQ_SERVER";
 
 /// What a variable of the test run says.
 fn variable(name: &str) -> String {

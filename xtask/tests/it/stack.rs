@@ -24,8 +24,9 @@ impl Xtask {
         for set in ["TEST_POSTGRES_URL", "TEST_REDIS_URL"] {
             command.env_remove(set);
         }
-        // It takes the longest, and says nothing more about the keeper.
-        let output = command.env("TEST_KAFKA", "127.0.0.1:9092").output().unwrap();
+        // They take the longest, and say nothing more about the keeper.
+        command.env("TEST_KAFKA", "127.0.0.1:9092");
+        let output = command.env("TEST_RABBITMQ_URL", "amqp://127.0.0.1:5672").output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     }

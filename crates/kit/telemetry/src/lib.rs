@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -93,6 +93,8 @@ pub use crate::edges::messaging;
 pub use crate::edges::messaging::kafka;
 #[cfg(feature = "nats")]
 pub use crate::edges::messaging::nats;
+#[cfg(feature = "rabbitmq")]
+pub use crate::edges::messaging::rabbitmq;
 #[cfg(feature = "redis")]
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
@@ -170,6 +172,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/propagation.md")]
     pub mod propagation {}
+
+    #[cfg(feature = "rabbitmq")]
+    #[doc = include_str!("../docs/rabbitmq.md")]
+    pub mod rabbitmq {}
 
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/redis.md")]

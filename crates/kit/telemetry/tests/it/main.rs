@@ -29,6 +29,7 @@ mod older_formats;
 mod otlp;
 mod outputs;
 mod prometheus_page;
+mod rabbitmq;
 mod receiver;
 mod redis;
 mod sampler_input;

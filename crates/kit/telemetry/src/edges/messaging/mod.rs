@@ -41,6 +41,8 @@ pub mod kafka;
 mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 
 use std::future::Future;
 
