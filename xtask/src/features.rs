@@ -11,9 +11,13 @@ use crate::run::{cargo, say};
 /// Crates whose features are checked: what other programs may depend on.
 const CRATES: [&str; 2] = ["waypost-settings", "waypost-telemetry"];
 
-/// What a feature needs from the program to build: `async-nats` builds with a provider of cryptography only, and the kit
-/// chooses none.
-const CHOSEN: [(&str, &str); 2] = [("full", "full,async-nats/ring"), ("nats", "nats,async-nats/ring")];
+/// What a feature needs from the program to build: `async-nats` builds with a provider of cryptography only and `mongodb` with
+/// TLS only, and the kit chooses neither.
+const CHOSEN: [(&str, &str); 3] = [
+    ("full", "full,async-nats/ring,mongodb/rustls-tls"),
+    ("mongodb", "mongodb,mongodb/rustls-tls"),
+    ("nats", "nats,async-nats/ring"),
+];
 
 /// Most crates in the graph of the kit's default features, itself included.
 const MAX_CRATES: usize = 70;

@@ -67,6 +67,13 @@ impl Child {
         }
     }
 
+    /// Sends it a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.as_ref().unwrap_or_else(|| panic!("{} is not running", self.name));
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "{} is gone", self.name);
+    }
+
     fn start(&mut self, command: Command, is_ready: impl Fn() -> bool) -> bool {
         let log = File::options().create(true).append(true).open(self.folder.join("log"));
         let log = log.unwrap_or_else(|error| panic!("the log cannot be made: {error}"));

@@ -1,9 +1,9 @@
 //! The real servers that tests talk to, and a place of one's own on each of them.
 //!
-//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka, NATS and RabbitMQ
-//! on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`],
-//! [`NATS`], [`RABBITMQ`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`],
-//! [`nats::Subjects`] or [`rabbitmq::Queues`] of its own, so that tests side by side do not meet.
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka, NATS, RabbitMQ and a
+//! server of MongoDB's protocol on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`],
+//! [`NATS`], [`RABBITMQ`], [`MONGODB`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`],
+//! [`nats::Subjects`], [`rabbitmq::Queues`] or [`mongodb::Database`] of its own, so that tests side by side do not meet.
 //!
 //! Invariant: a test that needs a server which is not there fails and says how to run it. It is never left out silently.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
@@ -14,6 +14,7 @@ pub mod etcd;
 pub mod explain;
 pub mod front;
 pub mod kafka;
+pub mod mongodb;
 pub mod nats;
 pub mod own_kafka;
 pub mod own_postgres;
@@ -45,6 +46,10 @@ pub const NATS_SERVER: &str = "TEST_NATS_SERVER";
 pub const RABBITMQ: &str = "TEST_RABBITMQ_URL";
 /// The program that starts a RabbitMQ in a folder, for tests that start one of their own.
 pub const RABBITMQ_SERVER: &str = "TEST_RABBITMQ_SERVER";
+/// The URL of a server of MongoDB's wire protocol, such as `mongodb://127.0.0.1:41239`.
+pub const MONGODB: &str = "TEST_MONGODB_URL";
+/// Its classes, as `java -cp` takes them, for tests that start one of their own.
+pub const MONGODB_CLASS_PATH: &str = "TEST_MONGODB_CLASS_PATH";
 
 /// What a variable of the test run says.
 fn variable(name: &str) -> String {

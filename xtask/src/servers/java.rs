@@ -15,6 +15,11 @@ pub(super) struct Java {
     pub(super) program: PathBuf,
 }
 
+/// What compiles.
+pub(super) struct Jdk {
+    compiler: PathBuf,
+}
+
 /// What fetches jars.
 pub(super) struct Maven {
     program: PathBuf,
@@ -31,6 +36,17 @@ impl Java {
             version.unwrap_or_default()
         );
         Ok(Self { program })
+    }
+}
+
+impl Jdk {
+    pub(super) fn find() -> anyhow::Result<Self> {
+        Ok(Self { compiler: found("javac", "openjdk-17-jdk-headless")? })
+    }
+
+    /// Compiles in a folder.
+    pub(super) fn compile(&self, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+        output(Command::new(&self.compiler).current_dir(folder).args(arguments))
     }
 }
 

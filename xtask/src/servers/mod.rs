@@ -1,4 +1,4 @@
-//! Private PostgreSQL, Redis, Kafka, etcd, NATS and RabbitMQ, and what shows telemetry: found or installed, started on free ports of 127.0.0.1, and ended with whoever
+//! Private PostgreSQL, Redis, Kafka, etcd, NATS, RabbitMQ and MongoDB, and what shows telemetry: found or installed, started on free ports of 127.0.0.1, and ended with whoever
 //! started them.
 //!
 //! For `cargo xtask test` and `cargo xtask stack`. Each server is a child with a folder of its own that holds its data and
@@ -14,6 +14,7 @@ mod etcd;
 mod folder;
 mod java;
 mod kafka;
+mod mongodb;
 mod nats;
 mod observability;
 mod port;
@@ -48,11 +49,12 @@ struct Kind {
     find: fn(target: &Path) -> anyhow::Result<Box<dyn Program>>,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind { name: "PostgreSQL", variable: "TEST_POSTGRES_URL", find: postgres::find },
     Kind { name: "Redis", variable: "TEST_REDIS_URL", find: redis::find },
     Kind { name: "Kafka", variable: "TEST_KAFKA", find: kafka::find },
     Kind { name: "etcd", variable: "TEST_ETCD_URL", find: etcd::find },
+    Kind { name: "MongoDB", variable: "TEST_MONGODB_URL", find: mongodb::find },
     Kind { name: "RabbitMQ", variable: "TEST_RABBITMQ_URL", find: rabbitmq::find },
     Kind { name: "NATS", variable: "TEST_NATS_URL", find: nats::find },
 ];

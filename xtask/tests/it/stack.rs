@@ -25,8 +25,8 @@ impl Xtask {
             command.env_remove(set);
         }
         // They take the longest, and say nothing more about the keeper.
-        command.env("TEST_KAFKA", "127.0.0.1:9092");
-        let output = command.env("TEST_RABBITMQ_URL", "amqp://127.0.0.1:5672").output().unwrap();
+        command.env("TEST_KAFKA", "127.0.0.1:9092").env("TEST_RABBITMQ_URL", "amqp://127.0.0.1:5672");
+        let output = command.env("TEST_MONGODB_URL", "mongodb://127.0.0.1:27017").output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     }

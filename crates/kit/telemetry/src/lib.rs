@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -95,6 +95,8 @@ pub use crate::edges::messaging::kafka;
 pub use crate::edges::messaging::nats;
 #[cfg(feature = "rabbitmq")]
 pub use crate::edges::messaging::rabbitmq;
+#[cfg(feature = "mongodb")]
+pub use crate::edges::mongodb;
 #[cfg(feature = "redis")]
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
@@ -162,6 +164,10 @@ pub mod guide {
     #[cfg(feature = "kafka")]
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
+
+    #[cfg(feature = "mongodb")]
+    #[doc = include_str!("../docs/mongodb.md")]
+    pub mod mongodb {}
 
     #[cfg(feature = "nats")]
     #[doc = include_str!("../docs/nats.md")]

@@ -1,7 +1,7 @@
 //! What stands below the handle: settings, values, names. No handle, no IO, no threads.
 
 pub mod attributes;
-#[cfg(feature = "_broker")]
+#[cfg(any(feature = "_broker", feature = "mongodb"))]
 pub(crate) mod bounded_set;
 pub mod config;
 pub(crate) mod error;

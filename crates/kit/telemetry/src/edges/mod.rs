@@ -12,6 +12,8 @@ pub mod http;
 pub mod logs;
 #[cfg(feature = "messaging")]
 pub mod messaging;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sql")]

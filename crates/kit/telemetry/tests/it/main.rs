@@ -24,6 +24,7 @@ mod log_layers;
 mod log_lines;
 mod messaging;
 mod meters;
+mod mongodb;
 mod nats;
 mod older_formats;
 mod otlp;

@@ -43,6 +43,8 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         async_nats::jetstream::consumer::pull::MessagesError,
         #[cfg(feature = "rabbitmq")]
         lapin::Error,
+        #[cfg(feature = "mongodb")]
+        mongodb::error::Error,
         #[cfg(feature = "sqlx")]
         sqlx::Error,
         #[cfg(feature = "rusqlite")]
