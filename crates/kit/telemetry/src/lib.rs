@@ -162,6 +162,12 @@ pub mod guide {
     #[doc = include_str!("../docs/outputs.md")]
     pub mod outputs {}
 
+    #[doc = include_str!("../docs/peers.md")]
+    pub mod peers {}
+
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
     #[doc = include_str!("../docs/propagation.md")]
     pub mod propagation {}
 
