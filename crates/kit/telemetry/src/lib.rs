@@ -145,12 +145,18 @@ pub mod propagation {
 /// Pages to read: the settings of the environment, the way from other crates, what to do when a span is missing.
 #[cfg(doc)]
 pub mod guide {
+    #[doc = include_str!("../docs/best-practices.md")]
+    pub mod best_practices {}
+
     #[cfg(feature = "moka")]
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
 
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
+
+    #[doc = include_str!("../docs/from-go.md")]
+    pub mod from_go {}
 
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}
