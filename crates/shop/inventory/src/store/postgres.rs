@@ -21,7 +21,7 @@ use waypost_durable::{
     BoxFuture, Epoch, Migration,
     postgres::{
         At, Database, PostgresMigrator, Row, Server, Unit,
-        group::{Group, Kind, Way},
+        group::{Group, Kind, Name, Way},
         params,
     },
 };
@@ -50,14 +50,20 @@ impl PostgresStore {
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
         let reserving = database.group(Kind {
-            operation: "reserve",
+            name: |_| Name {
+                operation: "reserve",
+                summary: "INSERT reservations; INSERT reservation_lines; UPDATE stock",
+            },
             subject: |request: &NewReservation| request.order.to_string(),
             way: Way::Locked(|request| lock(&request.order)),
             together: |unit, requests| Box::pin(groups::reserve(unit, requests)),
             alone: |unit, request| Box::pin(reserve(unit, request)),
         });
         let committing = database.group(Kind {
-            operation: "commit",
+            name: |_| Name {
+                operation: "commit",
+                summary: "UPDATE reservations; INSERT stock_movements; UPDATE stock",
+            },
             subject: |(order, _): &(OrderId, Epoch)| order.to_string(),
             way: Way::Locked(|(order, _)| lock(order)),
             together: |unit, requests| Box::pin(groups::commit(unit, requests)),
