@@ -76,8 +76,7 @@ impl PostgresStore {
                 summary: "INSERT orders; INSERT order_history; INSERT order_journal",
             },
             subject: groups::placed_under,
-            // So that it runs again when its connection was lost before the commit.
-            way: Way::Transaction,
+            way: Way::Statement,
             together: |unit, placements| Box::pin(groups::place(unit, placements)),
             alone: |unit, placement| Box::pin(place(unit, placement)),
         });

@@ -77,12 +77,12 @@ impl PostgresStore {
         });
         let recording = database.group(Kind {
             name: |_| Name { operation: "record", summary: "UPDATE payments; INSERT ledger_entries" },
-            subject: |(order, ..): &Recording| order.to_string(),
-            way: Way::Locked(|(order, ..)| lock(order)),
+            subject: |(known, ..): &Recording| known.order.to_string(),
+            way: Way::Locked(|(known, ..)| lock(&known.order)),
             together: |unit, findings| Box::pin(groups::record(unit, findings)),
-            alone: |unit, (order, generation, finding, times)| {
+            alone: |unit, (known, finding, times)| {
                 Box::pin(async move {
-                    let payment = payment(unit, order, *generation).await?;
+                    let payment = payment(unit, &known.order, known.generation).await?;
                     record(unit, &payment, finding, times).await
                 })
             },
@@ -125,7 +125,20 @@ impl Store for PostgresStore {
     }
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
-        let unit = self.recording.run((order, generation, finding, self.times));
+        let lock = lock(&order);
+        let args = (order, generation, finding, self.times);
+        let unit =
+            self.database.write_locked("record", lock, args, |unit, (order, generation, finding, times)| {
+                Box::pin(async move {
+                    let payment = payment(unit, order, *generation).await?;
+                    record(unit, &payment, finding, times).await
+                })
+            });
+        Box::pin(async move { Ok(unit.await??) })
+    }
+
+    fn record_of(&self, known: Payment, finding: Finding) -> Answer<'_, Payment> {
+        let unit = self.recording.run((known, finding, self.times));
         Box::pin(async move { Ok(unit.await??) })
     }
 
