@@ -5,7 +5,7 @@
 //! sent to another thread and ends there, and ends exactly once: dropped without a word it was cancelled.
 //! The text of a statement with parameters is recorded as it stands and its parameters never are; of a text that holds
 //! values ([`Operation::dynamic_statement`]) every literal is taken out first.
-//! Left out: connection pools and the drivers themselves, but for sqlx, whose pools [`sqlx`] wraps.
+//! Left out: connection pools and the drivers themselves, but for those that have a module of their own, such as [`sqlx`].
 //!
 //! ```
 //! use waypost_telemetry::testing::TestTelemetry;
@@ -24,13 +24,17 @@
 //! ```
 
 mod dialect;
+mod open_transaction;
 mod operation;
+mod pool_metrics;
 mod reader;
+mod running;
 mod sanitize;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 mod statement;
 mod summary;
+mod target;
 mod tokens;
 mod unit;
 
@@ -48,6 +52,7 @@ use crate::core::span::SpanBuilder;
 use dialect::Dialect;
 pub use operation::Operation;
 pub use summary::summarize;
+pub use target::QueryText;
 
 /// Bounds of counts of rows, as the conventions advise.
 const ROWS: [f64; 13] =

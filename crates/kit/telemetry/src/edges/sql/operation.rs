@@ -67,7 +67,6 @@ impl Operation {
     }
 
     /// An operation that runs this one statement, whose span has been told of it.
-    #[cfg(feature = "sqlx")]
     pub(super) fn told(database: Database, summary: Cow<'static, str>, span: SpanGuard) -> Self {
         let mut operation = Self::new(database, "", span);
         operation.statements.add_made(summary, String::new());
@@ -76,13 +75,11 @@ impl Operation {
     }
 
     /// The context that its work belongs in.
-    #[cfg(feature = "sqlx")]
     pub(super) fn context(&self) -> opentelemetry::Context {
         self.span.as_ref().map_or_else(opentelemetry::Context::current, |span| span.context().clone())
     }
 
     /// Adds an event to its span.
-    #[cfg(feature = "sqlx")]
     pub(super) fn event(&self, name: &'static str, attributes: Vec<KeyValue>) {
         if let Some(span) = self.span.as_ref().filter(|span| span.records()) {
             span.event(name, attributes);
