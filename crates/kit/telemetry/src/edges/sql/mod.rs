@@ -23,12 +23,18 @@
 //! assert_eq!(spans[0].attribute("db.system.name").unwrap().as_str(), "sqlite");
 //! ```
 
+#[cfg(feature = "bb8")]
+pub mod bb8;
+#[cfg(feature = "deadpool")]
+pub mod deadpool;
 mod dialect;
 mod open_transaction;
 mod operation;
 mod pool_metrics;
 mod reader;
 mod running;
+#[cfg(feature = "rusqlite")]
+pub mod rusqlite;
 mod sanitize;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
@@ -36,6 +42,8 @@ mod statement;
 mod summary;
 mod target;
 mod tokens;
+#[cfg(feature = "tokio-postgres")]
+pub mod tokio_postgres;
 mod unit;
 
 use std::borrow::Cow;
@@ -177,7 +185,9 @@ impl Database {
             SpanBuilder::new(shared.telemetry.clone(), parent.clone(), name).kind(SpanKind::Client).decided();
         if span.keeps() {
             span.put_text("db.system.name", shared.system);
-            span.put_text("db.namespace", shared.namespace.as_str());
+            if !shared.namespace.as_str().is_empty() {
+                span.put_text("db.namespace", shared.namespace.as_str());
+            }
             if let Some(server) = &shared.server {
                 span.put_text("server.address", server.address.as_str());
                 if let Some(port) = server.port {

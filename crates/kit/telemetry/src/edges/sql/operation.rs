@@ -242,7 +242,9 @@ impl series::Labels for Labels {
     fn build(&self) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(7);
         labels.push(KeyValue::new("db.system.name", self.system));
-        labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        if !self.namespace.as_str().is_empty() {
+            labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        }
         if let Some(server) = &self.server {
             labels.push(KeyValue::new("server.address", server.address.clone()));
             labels.extend(server.port.map(|port| KeyValue::new("server.port", i64::from(port))));
