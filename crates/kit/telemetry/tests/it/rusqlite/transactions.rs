@@ -28,7 +28,7 @@ fn a_transaction_is_seen_from_begin_to_commit() {
            COMMIT CLIENT order-service db.query.text=COMMIT",
     );
     assert_eq!(owner_of(&connection, 1).unwrap(), "eve");
-    telemetry.conventions().assert_clean();
+    assert_conventional(&telemetry);
 }
 
 #[test]

@@ -30,13 +30,9 @@ async fn a_copy_is_one_span_from_its_beginning_to_its_end() {
         .iter()
         .map(|span| (span.name().to_owned(), outcome(span), attribute(span, "db.query.text")))
         .collect();
-    let (summary, ok) = (|text: &str| waypost_telemetry::sql::summarize("postgresql", text), "ok".to_owned());
-    let (into, from) = ("COPY orders FROM STDIN", "COPY orders (id) TO STDOUT");
-    let expected = [
-        (summary(into), ok.clone(), Some(into.to_owned())),
-        (summary(from), ok.clone(), Some(from.to_owned())),
-        ("unit".to_owned(), ok, None),
-    ];
+    // What stands in it without quotes may be a value.
+    let copy = || ("COPY".to_owned(), "ok".to_owned(), Some("COPY ?".to_owned()));
+    let expected = [copy(), copy(), ("unit".to_owned(), "ok".to_owned(), None)];
     assert_eq!(seen, expected);
     assert!(!exported(&telemetry).contains(SECRET));
     telemetry.conventions().assert_clean();

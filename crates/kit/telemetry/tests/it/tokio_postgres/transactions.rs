@@ -41,7 +41,7 @@ async fn what_is_rolled_back_is_gone_and_seen() {
     rename(&transaction, "eve").await;
     let mut savepoint = transaction.transaction().await.unwrap();
     savepoint.batch_execute("DELETE FROM orders").await.unwrap();
-    savepoint.savepoint("inner").await.unwrap().commit().await.unwrap();
+    savepoint.savepoint("unit").await.unwrap().commit().await.unwrap();
     savepoint.rollback().await.unwrap();
     let left: i64 = transaction.query_one_scalar("SELECT count(*) FROM orders", &[]).await.unwrap();
     assert_eq!(left, 2);
@@ -52,7 +52,7 @@ async fn what_is_rolled_back_is_gone_and_seen() {
         .filter(|span| ["SAVEPOINT", "RELEASE", "ROLLBACK"].contains(&span.name()))
         .map(|span| attribute(span, "db.query.text").unwrap())
         .collect();
-    let expected = ["SAVEPOINT sp_1", "SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO sp_1", "ROLLBACK"];
+    let expected = ["SAVEPOINT sp_1", "SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO sp_1", "ROLLBACK"];
     assert_eq!(texts, expected);
     assert_eq!(owner(&client).await, "ann");
 }
