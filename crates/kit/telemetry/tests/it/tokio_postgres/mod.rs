@@ -189,17 +189,19 @@ async fn a_server_that_ends_the_connection_is_an_error_of_the_connection() {
 #[tokio::test]
 async fn a_statement_that_nobody_waits_for_is_cancelled() {
     let (telemetry, client, _own) = orders(|postgres| postgres).await;
-    let given_up = tokio::time::timeout(Duration::ZERO, client.query("SELECT pg_sleep(60)", &[])).await;
-    assert!(given_up.is_err());
-    assert_eq!(outcome(&telemetry.only_span("SELECT")), "cancelled");
-    // The server goes on with it until it is told.
-    client.cancel_token().cancel_query(NoTls).await.unwrap();
-    telemetry.forget();
-    // And so is a stream that nobody reads to its end.
+    // A stream that nobody reads to its end.
     let mut rows = Box::pin(client.query_raw("SELECT id FROM orders WHERE id > $1", [&0_i64]).await.unwrap());
     assert!(rows.try_next().await.unwrap().is_some());
     drop(rows);
     assert_eq!(outcome(&telemetry.only_span("SELECT orders")), "cancelled");
+    // And a future. It is prepared, so that its first poll sends it.
+    let sleep = client.prepare("SELECT pg_sleep(60)").await.unwrap();
+    telemetry.forget();
+    let given_up = tokio::time::timeout(Duration::ZERO, client.query(&sleep, &[])).await;
+    assert!(given_up.is_err());
+    assert_eq!(outcome(&telemetry.only_span("SELECT")), "cancelled");
+    // The server goes on with it until it is told. What comes next on this connection may be hit by that.
+    client.cancel_token().cancel_query(NoTls).await.unwrap();
 }
 
 #[tokio::test]
