@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`tokio_postgres`], [`rusqlite`], [`deadpool`], [`bb8`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -95,8 +95,16 @@ pub use crate::edges::messaging::kafka;
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
 pub use crate::edges::sql;
+#[cfg(feature = "bb8")]
+pub use crate::edges::sql::bb8;
+#[cfg(feature = "deadpool")]
+pub use crate::edges::sql::deadpool;
+#[cfg(feature = "rusqlite")]
+pub use crate::edges::sql::rusqlite;
 #[cfg(feature = "sqlx")]
 pub use crate::edges::sql::sqlx;
+#[cfg(feature = "tokio-postgres")]
+pub use crate::edges::sql::tokio_postgres;
 
 #[cfg(feature = "macros")]
 pub use waypost_telemetry_macros::traced;
@@ -174,12 +182,20 @@ pub mod guide {
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    #[cfg(all(feature = "bb8", feature = "deadpool", feature = "tokio-postgres"))]
+    #[doc = include_str!("../docs/pools.md")]
+    pub mod pools {}
+
     #[doc = include_str!("../docs/propagation.md")]
     pub mod propagation {}
 
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/redis.md")]
     pub mod redis {}
+
+    #[cfg(feature = "rusqlite")]
+    #[doc = include_str!("../docs/rusqlite.md")]
+    pub mod rusqlite {}
 
     #[doc = include_str!("../docs/sampling.md")]
     pub mod sampling {}
@@ -190,6 +206,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
+
+    #[cfg(feature = "tokio-postgres")]
+    #[doc = include_str!("../docs/tokio-postgres.md")]
+    pub mod tokio_postgres {}
 
     #[doc = include_str!("../docs/why-is-my-span-missing.md")]
     pub mod why_is_my_span_missing {}

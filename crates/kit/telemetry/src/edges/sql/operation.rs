@@ -70,7 +70,6 @@ impl Operation {
     }
 
     /// An operation that runs this one statement, whose span has been told of it.
-    #[cfg(feature = "sqlx")]
     pub(super) fn told(database: Database, summary: Cow<'static, str>, span: SpanGuard) -> Self {
         let mut operation = Self::new(database, "", span);
         operation.statements.add_made(summary, String::new());
@@ -79,13 +78,11 @@ impl Operation {
     }
 
     /// The context that its work belongs in.
-    #[cfg(feature = "sqlx")]
     pub(super) fn context(&self) -> opentelemetry::Context {
         self.span.as_ref().map_or_else(opentelemetry::Context::current, |span| span.context().clone())
     }
 
     /// Adds an event to its span.
-    #[cfg(feature = "sqlx")]
     pub(super) fn event(&self, name: &'static str, attributes: Vec<KeyValue>) {
         if let Some(span) = self.span.as_ref().filter(|span| span.records()) {
             span.event(name, attributes);
@@ -275,7 +272,9 @@ impl series::Labels for Labels {
     fn build(&self) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(7);
         labels.push(KeyValue::new("db.system.name", self.system));
-        labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        if !self.namespace.as_str().is_empty() {
+            labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        }
         if let Some(server) = &self.server {
             labels.push(KeyValue::new("server.address", server.address.clone()));
             labels.extend(server.port.map(|port| KeyValue::new("server.port", i64::from(port))));
