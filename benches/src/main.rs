@@ -6,6 +6,8 @@
 //! cargo build --release --features waypost/kafka && cargo xtask stack run target/release/waypost-benches servers
 //! cargo build --release && cargo run --release --package waypost-benches -- soak --orders 200000
 //! cargo build --release && cargo run --release --package waypost-benches -- viewer --spans 1000000
+//! cargo build --release && cargo run --release --package waypost-benches -- overload
+//! cargo run --release --package waypost-benches -- compare --base v0.1.0
 //! ```
 //!
 //! It starts the release binary of this workspace; build that first. Absolute times belong to the machine they were
@@ -14,7 +16,9 @@
 
 #[path = "../../crates/testkit/src/age.rs"]
 mod age;
+mod compare;
 mod orders;
+mod overload;
 mod process;
 mod servers;
 mod sink;
@@ -28,7 +32,9 @@ use std::process::ExitCode;
 
 const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] \
                     | servers [--rounds N] [--orders N] [--concurrency N] \
-                    | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N]";
+                    | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N] \
+                    | overload [--seconds N] [--concurrency N] \
+                    | compare --base COMMIT [--rounds N] [--orders N] [--concurrency N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
 fn main() -> ExitCode {
@@ -50,6 +56,19 @@ fn main() -> ExitCode {
         }
         Some("viewer") => {
             viewer::measure(number("--spans", 1_000_000), number("--batch", 512), number("--senders", 4))
+        }
+        Some("overload") => overload::measure(number("--seconds", 10), number("--concurrency", 100)),
+        Some("compare") => {
+            let place = arguments.iter().position(|argument| argument == "--base");
+            match place.and_then(|place| arguments.get(place + 1)) {
+                Some(base) => compare::measure(
+                    base,
+                    number("--rounds", 5),
+                    number("--orders", 4_000),
+                    number("--concurrency", 100),
+                ),
+                None => Err(anyhow::anyhow!("compare with what? --base takes a commit, a tag or a branch")),
+            }
         }
         _ => Err(anyhow::anyhow!(HELP)),
     };

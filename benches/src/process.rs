@@ -1,6 +1,6 @@
 //! The release binary as a child, with what the kernel says of its memory and CPU.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,51 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
+/// CPU and switches of a process so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Usage {
+    /// CPU seconds by the name of the thread, those of threads with a number at the end together.
+    pub(crate) cpu: BTreeMap<String, f64>,
+    /// Times that a thread was taken off its processor, by itself or not.
+    pub(crate) switches: f64,
+    /// Bytes that went to disk.
+    pub(crate) written: f64,
+}
+
+impl Usage {
+    /// What was used since `earlier`.
+    pub(crate) fn since(&self, earlier: &Usage) -> Usage {
+        let before = |name: &str| earlier.cpu.get(name).copied().unwrap_or_default();
+        Usage {
+            cpu: self.cpu.iter().map(|(name, cpu)| (name.clone(), cpu - before(name))).collect(),
+            switches: self.switches - earlier.switches,
+            written: self.written - earlier.written,
+        }
+    }
+
+    /// CPU seconds of all threads.
+    pub(crate) fn total(&self) -> f64 {
+        self.cpu.values().sum()
+    }
+}
+
 impl Waypost {
     pub(crate) fn up(
         data: &Path,
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Waypost> {
-        let mut command = Command::new(binary()?);
+        Self::of(&binary()?, data, arguments, environment)
+    }
+
+    /// Starts this binary.
+    pub(crate) fn of(
+        binary: &Path,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Waypost> {
+        let mut command = Command::new(binary);
         command.args(["up", "--plain", "--data"]).arg(data).args(arguments);
         for listener in LISTENERS {
             command.args([&format!("--{listener}"), "127.0.0.1:0"]);
@@ -90,6 +128,23 @@ impl Waypost {
         cpu_seconds(&self.child)
     }
 
+    /// What its threads that are alive have used.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let mut usage = Usage::default();
+        for thread in std::fs::read_dir(process.join("task"))?.flatten() {
+            // It may have ended meanwhile.
+            let read = |file: &str| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+            let Some(stat) = Stat::parse(&read("stat")) else { continue };
+            let name = stat.name.trim_end_matches(|last: char| last.is_ascii_digit()).trim_end_matches('-');
+            *usage.cpu.entry(name.to_owned()).or_default() += stat.own;
+            usage.switches += fields(&read("status"), "ctxt_switches:").sum::<f64>();
+        }
+        let io = std::fs::read_to_string(process.join("io"))?;
+        usage.written = fields(&io, "write_bytes:").next().unwrap_or_default();
+        Ok(usage)
+    }
+
     /// Waits until every order has ended, with all that is done for it: until it uses next to no CPU.
     pub(crate) fn wait_until_idle(&self) -> anyhow::Result<()> {
         let mut before = self.cpu_seconds()?;
@@ -116,6 +171,25 @@ impl Waypost {
 
     /// Runs `waypost load` against it and returns its report.
     pub(crate) fn load(&self, orders: u32, concurrency: u32) -> anyhow::Result<serde_json::Value> {
+        self.load_with(orders, concurrency, &[])
+    }
+
+    /// As [`Waypost::load`], with `rate` orders due each second whether or not the earlier ones are answered.
+    pub(crate) fn load_at(
+        &self,
+        rate: f64,
+        orders: u32,
+        concurrency: u32,
+    ) -> anyhow::Result<serde_json::Value> {
+        self.load_with(orders, concurrency, &["--rate", &format!("{rate:.0}")])
+    }
+
+    fn load_with(
+        &self,
+        orders: u32,
+        concurrency: u32,
+        arguments: &[&str],
+    ) -> anyhow::Result<serde_json::Value> {
         let output = Command::new(binary()?)
             .args(["load", "--json", "--target", &format!("http://{}", self.gateway)])
             .args([
@@ -126,6 +200,7 @@ impl Waypost {
                 "--duration",
                 "5m",
             ])
+            .args(arguments)
             .stderr(Stdio::null())
             .output()?;
         serde_json::from_slice(&output.stdout)
@@ -199,6 +274,12 @@ impl Stat {
             of_ended_children: seconds(13)? + seconds(14)?,
         })
     }
+}
+
+/// The numbers of the lines whose name ends so.
+fn fields<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = f64> + 'a {
+    let value = move |line: &str| line.split_once(name)?.1.split_whitespace().next()?.parse().ok();
+    text.lines().filter_map(value)
 }
 
 /// The most resident memory that a child has had, in MB.

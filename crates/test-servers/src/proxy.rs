@@ -1,7 +1,7 @@
 //! A way to a server that a test breaks where it wants to.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,6 +22,8 @@ struct Shared {
     /// The port that it leads to.
     port: AtomicU16,
     breaks_at_commit: AtomicBool,
+    /// How many new connections end at once.
+    ends: AtomicUsize,
     passing: Mutex<JoinSet<()>>,
 }
 
@@ -34,6 +36,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             port: AtomicU16::new(port),
             breaks_at_commit: AtomicBool::new(false),
+            ends: AtomicUsize::new(0),
             passing: Mutex::default(),
         });
         let mut accepting = JoinSet::new();
@@ -54,6 +57,11 @@ impl Proxy {
     /// Ends every connection; new ones are passed on.
     pub fn cut(&self) {
         self.shared.passing.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Ends so many of the connections to come as soon as their clients have said something.
+    pub fn end_next(&self, connections: usize) {
+        self.shared.ends.store(connections, Ordering::SeqCst);
     }
 
     /// The next connection that says COMMIT ends once the server has heard it and before its answer gets through.
@@ -79,6 +87,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn pass(client: TcpStream, port: u16, shared: Arc<Shared>) {
+    let ends = shared.ends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if ends.is_ok() {
+        // Once it was heard, so that its client sees a connection that breaks.
+        let _ = client.readable().await;
+        return;
+    }
     // Without a server the client's connection ends, as one does that is refused.
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let (mut from_client, mut to_client) = client.into_split();

@@ -11,23 +11,30 @@ use anyhow::Context as _;
 use super::packages::{install, made_once};
 use super::{Found, on_path, output};
 
-const PYTHON: [&str; 5] = [
+const PYTHON: [&str; 7] = [
     "kafka-python==3.0.12",
     "opentelemetry-sdk==1.45.2",
+    "opentelemetry-propagator-b3==1.45.1",
+    "opentelemetry-propagator-jaeger==1.45.1",
     "opentelemetry-exporter-otlp-proto-grpc==1.45.2",
     "opentelemetry-exporter-otlp-proto-http==1.45.2",
     "py-zipkin==1.2.8",
 ];
 
 /// The last line of releases that runs on Node.js 20; the exporters' 0.223 belongs to the SDK's 2.12.
-const NODE: [&str; 11] = [
+const NODE: [&str; 16] = [
+    "@grpc/grpc-js@1.14.7",
     "@opentelemetry/api@1.9.1",
+    "@opentelemetry/core@2.12.0",
+    "@opentelemetry/propagator-b3@2.12.0",
+    "@opentelemetry/propagator-jaeger@2.12.0",
     "@opentelemetry/resources@2.12.0",
     "@opentelemetry/sdk-trace-base@2.12.0",
     "@opentelemetry/sdk-trace-node@2.12.0",
     "@opentelemetry/exporter-trace-otlp-grpc@0.223.0",
     "@opentelemetry/exporter-trace-otlp-http@0.223.0",
     "@opentelemetry/exporter-trace-otlp-proto@0.223.0",
+    "kafkajs@2.2.4",
     "zipkin@0.22.0",
     "zipkin-transport-http@0.22.0",
     // What zipkin-transport-http sends with; it wants one from its user.

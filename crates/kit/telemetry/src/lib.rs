@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`tokio_postgres`], [`rusqlite`], [`deadpool`], [`bb8`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -101,8 +101,16 @@ pub use crate::edges::mongodb;
 pub use crate::edges::redis;
 #[cfg(feature = "sql")]
 pub use crate::edges::sql;
+#[cfg(feature = "bb8")]
+pub use crate::edges::sql::bb8;
+#[cfg(feature = "deadpool")]
+pub use crate::edges::sql::deadpool;
+#[cfg(feature = "rusqlite")]
+pub use crate::edges::sql::rusqlite;
 #[cfg(feature = "sqlx")]
 pub use crate::edges::sql::sqlx;
+#[cfg(feature = "tokio-postgres")]
+pub use crate::edges::sql::tokio_postgres;
 
 #[cfg(feature = "macros")]
 pub use waypost_telemetry_macros::traced;
@@ -151,12 +159,18 @@ pub mod propagation {
 /// Pages to read: the settings of the environment, the way from other crates, what to do when a span is missing.
 #[cfg(doc)]
 pub mod guide {
+    #[doc = include_str!("../docs/best-practices.md")]
+    pub mod best_practices {}
+
     #[cfg(feature = "moka")]
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
 
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
+
+    #[doc = include_str!("../docs/from-go.md")]
+    pub mod from_go {}
 
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}
@@ -176,6 +190,16 @@ pub mod guide {
     #[doc = include_str!("../docs/outputs.md")]
     pub mod outputs {}
 
+    #[doc = include_str!("../docs/peers.md")]
+    pub mod peers {}
+
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
+    #[cfg(all(feature = "bb8", feature = "deadpool", feature = "tokio-postgres"))]
+    #[doc = include_str!("../docs/pools.md")]
+    pub mod pools {}
+
     #[doc = include_str!("../docs/propagation.md")]
     pub mod propagation {}
 
@@ -187,6 +211,10 @@ pub mod guide {
     #[doc = include_str!("../docs/redis.md")]
     pub mod redis {}
 
+    #[cfg(feature = "rusqlite")]
+    #[doc = include_str!("../docs/rusqlite.md")]
+    pub mod rusqlite {}
+
     #[doc = include_str!("../docs/sampling.md")]
     pub mod sampling {}
 
@@ -196,6 +224,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
+
+    #[cfg(feature = "tokio-postgres")]
+    #[doc = include_str!("../docs/tokio-postgres.md")]
+    pub mod tokio_postgres {}
 
     #[doc = include_str!("../docs/why-is-my-span-missing.md")]
     pub mod why_is_my_span_missing {}

@@ -117,8 +117,8 @@ pub enum Error {
     /// In the embedded form the disk did not sync it: nothing of it can be seen now, but after a crash of the process or
     /// the machine recovery may find it whole. On a database server the connection was lost while it committed.
     ///
-    /// Who asks: an order's placing and its journal, through [`crate::settle`]. Everything else is repeated by its caller
-    /// and then finds what it has done: stock and payments by order and attempt, the provider's ledger by key, events by
+    /// Who asks: an order's placing and its journal, through [`crate::settle`], and on PostgreSQL whatever runs in groups, by
+    /// running again. Everything else is repeated by its caller and then finds what it has done: stock and payments by order and attempt, the provider's ledger by key, events by
     /// their id, an operator's command by the rows of the journal.
     #[error("the commit was not acknowledged; whether the unit is kept is not known")]
     OutcomeUnknown(#[source] Arc<Error>),

@@ -289,7 +289,7 @@ impl Payments {
     }
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
-        self.store.record(payment.order.clone(), payment.generation, finding).await
+        self.store.record_of(payment.clone(), finding).await
     }
 }
 

@@ -65,7 +65,7 @@ impl OpenBroker {
 fn embedded(roles: &[Role], files: &Files, settings: &Settings) -> Result<OpenBroker, Failure> {
     // One process with both roles has it for itself; otherwise the other role's process uses the file too.
     let is_alone = Role::ALL.iter().filter(|role| role.needs_broker()).all(|role| roles.contains(role));
-    let sharing = if is_alone { Sharing::Exclusive } else { Sharing::Shared };
+    let sharing = if is_alone && !settings.shared { Sharing::Exclusive } else { Sharing::Shared };
     let max_record = settings.record_size.as_usize();
     let options =
         EmbeddedBrokerOptions { sharing, max_record, ..EmbeddedBrokerOptions::new(files.database("broker")) };

@@ -123,6 +123,9 @@ settings! {
         /// `embedded`: a file in the data folder that the roles of one machine share. `kafka`: a Kafka cluster, which
         /// `[broker.kafka]` leads to; of the settings below only `record_size` and `[broker.retry]` concern it.
         pub(crate) kind: BrokerKind = BrokerKind::Embedded,
+        /// Lets other programs of this machine open the file too, a service of your own for instance: records of other programs
+        /// are then looked for every 100 ms. Roles in processes of their own share it without being told.
+        pub(crate) shared: bool = false,
         /// How long a record is kept that every group of its topic has read, and a dead letter that was published again.
         /// What is not read, or has no reader, is kept.
         pub(crate) retention: Duration = Duration::from_secs(24 * 3600),

@@ -20,6 +20,7 @@ mod migration;
 mod name_server;
 mod operator;
 mod postgres;
+mod postgres_cuts;
 mod postgres_tls;
 mod program;
 mod provider_faults;

@@ -139,6 +139,19 @@ fn a_chinese_page_has_the_blocks_and_the_code_of_the_english_one() {
 }
 
 #[test]
+fn every_page_of_the_kit_is_there_in_both_languages() {
+    let of_the_kit = pages();
+    let names: Vec<&str> = of_the_kit.iter().filter_map(|page| page.strip_prefix("docs/kit/")).collect();
+    for name in names.iter().filter(|name| **name != "README.md") {
+        let chinese = format!("docs/zh-CN/{name}");
+        assert!(root().join(&chinese).is_file(), "docs/kit/{name} has no {chinese}");
+        let readme = std::fs::read_to_string(root().join("docs/kit/README.md")).unwrap();
+        assert!(readme.contains(&format!("({name})")), "docs/kit/README.md does not lead to {name}");
+    }
+    assert!(names.len() > 10, "{names:?}");
+}
+
+#[test]
 fn every_page_of_deploy_and_every_run_book_is_there_in_both_languages() {
     let (mut deploy, mut run_books) = (0, 0);
     for page in pages() {

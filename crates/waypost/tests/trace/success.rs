@@ -1,6 +1,7 @@
 //! The order that goes well, and what is read about it.
 
 use http::StatusCode;
+use waypost_test_servers::postgres::Database;
 
 use crate::{Traced, seed_order, trace_of};
 
@@ -55,6 +56,69 @@ POST /api/orders SERVER api-gateway http.request.method=POST http.route=/api/ord
           process order-events CONSUMER notification-service messaging.consumer.group.name=notification-service order.id=*
             INSERT inbox; INSERT notifications CLIENT notification-service db.namespace=notification
 ";
+
+/// The same on a PostgreSQL server, where the statements of units that can share a transaction are of many parts and have
+/// names of their own.
+const ON_POSTGRES: &str = "
+POST /api/orders SERVER api-gateway http.response.status_code=201 order.status=completed
+  check-user INTERNAL api-gateway user.id=user123
+    waypost.user.v1.UserService/GetUser CLIENT api-gateway
+      waypost.user.v1.UserService/GetUser SERVER user-service
+        cache get INTERNAL user-service cache.hit=false
+        SELECT users CLIENT user-service db.system.name=postgresql db.namespace=*
+  waypost.order.v1.OrderService/CreateOrder CLIENT api-gateway
+    waypost.order.v1.OrderService/CreateOrder SERVER order-service
+      create-order INTERNAL order-service order.status=completed
+        validate-order INTERNAL order-service
+          waypost.inventory.v1.InventoryService/CheckStock CLIENT order-service
+            waypost.inventory.v1.InventoryService/CheckStock SERVER inventory-service
+              SELECT products stock CLIENT inventory-service
+        save-order INTERNAL order-service
+          INSERT orders; INSERT order_history; INSERT order_journal CLIENT order-service db.system.name=postgresql waypost.db.operation=place waypost.db.wait_duration=* waypost.db.commit.units=1
+        check-inventory INTERNAL order-service
+          waypost.inventory.v1.InventoryService/Reserve CLIENT order-service
+            waypost.inventory.v1.InventoryService/Reserve SERVER inventory-service
+              INSERT reservations; INSERT reservation_lines; UPDATE stock CLIENT inventory-service waypost.db.operation=reserve
+        process-payment INTERNAL order-service
+          waypost.payment.v1.PaymentService/Authorize CLIENT order-service
+            waypost.payment.v1.PaymentService/Authorize SERVER payment-service
+              INSERT payments CLIENT payment-service waypost.db.operation=begin
+              authorize-payment INTERNAL payment-service
+                POST /v1/charges CLIENT payment-service
+                  POST /v1/charges SERVER payment-provider
+                    INSERT requests; INSERT charges; UPDATE charges; INSERT ledger CLIENT payment-provider waypost.db.operation=execute
+                UPDATE payments; INSERT ledger_entries CLIENT payment-service waypost.db.operation=record
+        confirm-order INTERNAL order-service
+          UPDATE orders; INSERT order_journal CLIENT order-service waypost.db.operation=advance
+        capture-payment INTERNAL order-service
+          waypost.payment.v1.PaymentService/Capture CLIENT order-service
+            waypost.payment.v1.PaymentService/Capture SERVER payment-service
+              SELECT payments CLIENT payment-service waypost.db.operation=newest
+              capture-charge INTERNAL payment-service
+                POST /v1/charges/{id}/capture CLIENT payment-service
+                  POST /v1/charges/{id}/capture SERVER payment-provider
+                    INSERT requests; INSERT charges; UPDATE charges; INSERT ledger CLIENT payment-provider
+                UPDATE payments; INSERT ledger_entries CLIENT payment-service
+        commit-stock INTERNAL order-service
+          waypost.inventory.v1.InventoryService/Commit CLIENT order-service
+            waypost.inventory.v1.InventoryService/Commit SERVER inventory-service
+              UPDATE reservations; INSERT stock_movements; UPDATE stock CLIENT inventory-service waypost.db.operation=commit
+        complete-order INTERNAL order-service
+          UPDATE orders; INSERT order_journal CLIENT order-service
+        send order-events PRODUCER order-service
+          process order-events CONSUMER notification-service
+            INSERT inbox; INSERT notifications CLIENT notification-service waypost.db.operation=record
+";
+
+#[tokio::test]
+async fn the_order_is_the_same_trace_with_its_data_on_postgres() {
+    let database = Database::create();
+    let traced = Traced::with(|shop| shop.on_postgres(&database.url())).await;
+    let answer = traced.post("/api/orders", &[], &seed_order()).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+    traced.assert_tree(&trace_of(&answer), ON_POSTGRES).await;
+    drop(traced);
+}
 
 #[tokio::test]
 async fn one_order_is_one_trace_from_the_gateway_to_the_notification() {

@@ -83,6 +83,21 @@ pub(super) fn unanswered() -> Error {
     Error::Unavailable(Cause::new("timeout", silent))
 }
 
+/// Whether somebody cut the connection, as a proxy, a balancer or a network does that lets the next one through. No answer at
+/// all, and nobody there, is something else: asking again at once does not help.
+pub(super) fn was_cut(error: &Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let Error::Unavailable(cause) = error else { return false };
+    match cause.downcast_ref() {
+        Some(sqlx::Error::Io(error)) => {
+            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        }
+        // What the driver makes of an end where the server's word on TLS should stand.
+        Some(sqlx::Error::Protocol(_)) => true,
+        _ => false,
+    }
+}
+
 /// A server that takes no writes: a standby that has not taken over, or one that was told not to.
 pub(super) fn read_only() -> Error {
     Error::Unavailable(Cause::new("25006", ReadOnly))
@@ -111,6 +126,17 @@ mod tests {
         assert!(matches!(broken(), Error::Unavailable(_)) && broken().is_retryable());
         assert!(matches!(of_commit(broken()), Error::OutcomeUnknown(_)));
         assert!(matches!(of_commit(unanswered()), Error::OutcomeUnknown(_)));
+    }
+
+    #[test]
+    fn a_connection_that_was_cut_is_worth_another_and_one_that_is_refused_is_not() {
+        let broken = |kind: std::io::ErrorKind| Error::from(sqlx::Error::Io(kind.into()));
+        assert!(was_cut(&broken(std::io::ErrorKind::ConnectionReset)));
+        assert!(was_cut(&broken(std::io::ErrorKind::UnexpectedEof)));
+        assert!(was_cut(&Error::from(sqlx::Error::Protocol(
+            "unexpected response from SSLRequest".to_owned()
+        ))));
+        assert!(!was_cut(&broken(std::io::ErrorKind::ConnectionRefused)) && !was_cut(&unanswered()));
     }
 
     #[test]

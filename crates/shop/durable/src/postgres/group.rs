@@ -7,6 +7,8 @@
 //! What is promised of a unit stays as it is. It is whole or not at all and is answered after the commit that holds it. A
 //! group judges only the plain cases; a unit that is none runs by itself, after the group and by the code that knows every
 //! case. So does every unit of a group that a statement failed, be it for one of them: none is refused for another's sake.
+//! A group whose connection breaks before its commit was sent has done nothing and runs again. When the answer to its commit
+//! is lost, each unit is settled by itself: run again, it finds what it has done.
 //! Units about the same subject are never in one group, so that none has to see what its neighbour writes.
 //!
 //! A group waits for the locks of others for a moment only, and others begin beside one that is held up: whoever holds a lock
@@ -26,7 +28,7 @@ use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{sql, with_context};
 
 use super::error::sqlstate;
-use super::{Database, Mode, Unit, UnitError, run_until_settled};
+use super::{Again, Database, Mode, Unit, UnitError, run_until_settled};
 use crate::Error;
 use queue::{Member, Queue, Work};
 
@@ -69,13 +71,24 @@ pub enum Way<R> {
 pub type Together<R, T, E> =
     for<'u> fn(&'u mut Unit, &'u [R]) -> BoxFuture<'u, Result<Vec<Grouped<T, E>>, Error>>;
 
-/// The code of a unit by itself.
+/// The code of a unit by itself. It may run again after a commit whose answer was lost, be it that of its group
+/// ([`Unit::may_be_done`]): then it finds what it has done already and answers as it would have then.
 pub type Alone<R, T, E> = for<'u> fn(&'u mut Unit, &'u R) -> BoxFuture<'u, Result<T, E>>;
+
+/// What a unit is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// In messages.
+    pub operation: &'static str,
+    /// As the span of a unit that ran in a group, whose statements are of many parts, so that what is read out of their texts is
+    /// no name. Verbs and tables, joined by `; ` as those of several statements are.
+    pub summary: &'static str,
+}
 
 /// A kind of unit that is run in groups.
 pub struct Kind<R, T, E> {
-    /// Its name in messages.
-    pub operation: &'static str,
+    /// What it is called. Those that are done in different ways may have different names.
+    pub name: fn(&R) -> Name,
     /// What a request is about. Those of a group are sorted by it, so that groups take rows in one order.
     pub subject: fn(&R) -> String,
     /// What it is to the server.
@@ -125,7 +138,8 @@ where
             return Err(E::from(Error::Closed(shared.name)));
         }
         let (answer, answered) = oneshot::channel();
-        let span = database.span(kind.operation);
+        let Name { operation, .. } = (kind.name)(&request);
+        let span = database.span(operation);
         let member = Member::new(request, span, answer, shared.tasks.token());
         if queue.push(member, MOST_UNITS, MOST_GROUPS) {
             Inner::start(&self.0);
@@ -134,7 +148,7 @@ where
             Ok(result) => result,
             Err(gone) => {
                 let message = gone.to_string();
-                Err(E::from(Error::Panicked { operation: kind.operation, message }))
+                Err(E::from(Error::Panicked { operation, message }))
             }
         }
     }
@@ -174,7 +188,7 @@ where
     }
 
     async fn run_group(inner: &Arc<Self>, members: Vec<Member<R, T, E>>) {
-        let Kind { operation, way, together, .. } = inner.kind;
+        let Kind { name, way, together, .. } = inner.kind;
         let requests: Vec<R> = members.iter().map(|member| member.request.clone()).collect();
         let mode = match way {
             Way::Locked(lock) => Mode::Group(requests.iter().map(lock).collect()),
@@ -183,8 +197,9 @@ where
             Way::Read => Mode::Single,
         };
         let shared = Arc::clone(&inner.database.shared);
-        let span = inner.untraced.span(operation);
-        let run = run_until_settled(shared, mode, span, requests, move |unit, requests| {
+        let span = inner.untraced.span("group");
+        let again = Again::IfNothingIsWritten;
+        let run = run_until_settled(shared, mode, again, span, requests, move |unit, requests| {
             run_together(unit, requests, together)
         });
         let units = members.len();
@@ -192,27 +207,33 @@ where
             Ok(Ran { outcomes, statements }) => {
                 for (member, outcome) in members.into_iter().zip(outcomes) {
                     match outcome {
-                        Grouped::Done(answer) => member.end(Ok(answer), &statements, units),
-                        Grouped::Refused(refusal) => member.end(Err(refusal), &statements, units),
-                        Grouped::Alone => Self::run_alone(inner, member),
+                        Grouped::Done(answer) => member.end(Ok(answer), name, &statements, units),
+                        Grouped::Refused(refusal) => member.end(Err(refusal), name, &statements, units),
+                        Grouped::Alone => Self::run_alone(inner, member, false),
                     }
                 }
             }
             Err(error) if may_be_of_one(&error) => {
                 for member in members {
-                    Self::run_alone(inner, member);
+                    Self::run_alone(inner, member, false);
+                }
+            }
+            // Each finds out by itself whether it is done.
+            Err(Error::OutcomeUnknown(_)) => {
+                for member in members {
+                    Self::run_alone(inner, member, true);
                 }
             }
             Err(error) => {
                 for member in members {
-                    member.end(Err(E::from(error.clone())), &[], units);
+                    member.end(Err(E::from(error.clone())), name, &[], units);
                 }
             }
         }
     }
 
-    /// Runs a unit by itself, beside all others.
-    fn run_alone(inner: &Arc<Self>, member: Member<R, T, E>) {
+    /// Runs a unit by itself, beside all others. It may be done already if its group may be.
+    fn run_alone(inner: &Arc<Self>, member: Member<R, T, E>, may_be_done: bool) {
         let Kind { way, alone, .. } = inner.kind;
         let mode = match way {
             Way::Locked(lock) => Mode::Write(Some(lock(&member.request))),
@@ -221,9 +242,10 @@ where
         };
         let shared = Arc::clone(&inner.database.shared);
         let Member { request, span, answer, token, .. } = member;
+        let again = Again::ItFindsWhatItDid { may_be_done };
         let running = async move {
             // Nobody listens any more: the unit has run all the same.
-            let _ = answer.send(run_until_settled(shared, mode, span, request, alone).await);
+            let _ = answer.send(run_until_settled(shared, mode, again, span, request, alone).await);
             drop(token);
         };
         waypost_telemetry::spawn(with_context(Context::new(), running));
@@ -276,12 +298,13 @@ where
     E: UnitError,
 {
     /// Ends the unit's span and answers its caller.
-    fn end(self, result: Result<T, E>, statements: &[&'static str], units: usize) {
+    fn end(self, result: Result<T, E>, name: fn(&R) -> Name, statements: &[&'static str], units: usize) {
         let mut span: sql::Operation = self.span;
         span.waited(self.waited);
         for statement in statements {
             span.statement(*statement);
         }
+        span.summary(name(&self.request).summary);
         span.batch_units(units);
         match &result {
             Ok(_) => span.succeed(),
@@ -322,10 +345,7 @@ impl<R, T, E> Copy for Kind<R, T, E> {}
 
 impl<R, T, E> std::fmt::Debug for Kind<R, T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kind")
-            .field("operation", &self.operation)
-            .field("way", &self.way)
-            .finish_non_exhaustive()
+        f.debug_struct("Kind").field("way", &self.way).finish_non_exhaustive()
     }
 }
 
@@ -337,6 +357,6 @@ impl<R, T, E> Clone for Group<R, T, E> {
 
 impl<R, T, E> std::fmt::Debug for Group<R, T, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("operation", &self.0.kind.operation).finish_non_exhaustive()
+        f.debug_struct("Group").field("kind", &self.0.kind).finish_non_exhaustive()
     }
 }

@@ -52,7 +52,8 @@ pub use values::{At, Params, Row, millis_of};
 
 pub use crate::postgres_params as params;
 
-/// How often a unit runs that keeps losing against others, or whose connection was gone before it wrote anything.
+/// How often a unit runs that keeps losing against others, or whose connection was gone before it wrote anything, and how often
+/// one asks for a connection that is cut while it is made.
 const MAX_RUNS: u32 = 5;
 
 /// The pauses before a unit runs again: random, so that two that lost against each other do not meet again.
@@ -97,6 +98,16 @@ enum Mode {
     Statement,
     /// Statements that read, a transaction each.
     Single,
+}
+
+/// When a unit runs again whose connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// As long as it was not asked to commit, so that nothing of it is written.
+    IfNothingIsWritten,
+    /// Also when the answer to its commit was lost: run again, its code finds what it has done and answers that. `may_be_done`
+    /// says that it was in a group to which that has happened.
+    ItFindsWhatItDid { may_be_done: bool },
 }
 
 /// The code of a unit: it is lent the inside of the unit and what it works on, and may be run more than once.
@@ -303,7 +314,8 @@ impl Database {
             return Err(E::from(Error::Closed(shared.name)));
         }
         let span = self.span(operation);
-        let running = run_until_settled(Arc::clone(&shared), mode, span, args, unit);
+        let again = Again::IfNothingIsWritten;
+        let running = run_until_settled(Arc::clone(&shared), mode, again, span, args, unit);
         let task = waypost_telemetry::spawn(shared.tasks.track_future(running));
         match task.await {
             Ok(result) => result,
@@ -321,10 +333,11 @@ impl Database {
     }
 }
 
-/// Runs a unit, again as long as nothing of it is written and it can succeed.
+/// Runs a unit, again as long as that is right and it can succeed.
 async fn run_until_settled<A, T, E>(
     shared: Arc<Shared>,
     mode: Mode,
+    again: Again,
     mut span: sql::Operation,
     args: A,
     unit: impl Work<A, T, E>,
@@ -335,13 +348,19 @@ where
     E: UnitError,
 {
     let submitted = Instant::now();
+    let mut may_be_done = again == Again::ItFindsWhatItDid { may_be_done: true };
     for runs_left in (0..MAX_RUNS).rev() {
         let lease = match shared.pool.take().await {
             Ok(lease) => lease,
-            Err(error) => return fail(span, error),
+            // What broke the connection before has broken this one while it was made, and may have ended by now.
+            Err(error) if runs_left > 0 && error::was_cut(&error) => {
+                pause(runs_left).await;
+                continue;
+            }
+            Err(error) => return fail(span, opened(error, may_be_done)),
         };
         span.waited(submitted.elapsed());
-        let mut running = Unit::new(lease, Arc::clone(&shared), span);
+        let mut running = Unit::new(lease, Arc::clone(&shared), span, may_be_done);
         let outcome = match running.begin(&mode).await {
             Ok(()) => unit(&mut running, &args).await,
             Err(error) => Err(E::from(error)),
@@ -367,27 +386,44 @@ where
             (Err(_), None) if outcome.is_err() => return settle(span, outcome),
             (Err(error), None) if matches!(mode, Mode::Write(_) | Mode::Group(_)) => of_commit(error),
             // The statement may have been carried out, and its own commit with it.
-            (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => {
-                shared.pool.forget();
-                return fail(span, of_commit(error));
-            }
+            (_, Some(error @ Error::Unavailable(_))) if mode == Mode::Statement => of_commit(error),
             (Err(error), None) | (_, Some(error)) => error,
         };
-        if matches!(lost, Error::Unavailable(_)) {
+        if matches!(lost, Error::Unavailable(_) | Error::OutcomeUnknown(_)) {
             // What broke this one has most likely broken those that lie idle.
             shared.pool.forget();
         }
-        let may_succeed = matches!(lost, Error::Conflict(_) | Error::Unavailable(_));
+        let may_succeed = match lost {
+            Error::Conflict(_) | Error::Unavailable(_) => true,
+            Error::OutcomeUnknown(_) => matches!(again, Again::ItFindsWhatItDid { .. }),
+            _ => false,
+        };
+        may_be_done |= matches!(lost, Error::OutcomeUnknown(_));
         if runs_left == 0 || !may_succeed {
             if let Some(code) = error::sqlstate(&lost) {
                 span.status_code(code);
             }
-            // What the unit made of it tells more than what the server said.
-            return if outcome.is_err() { settle(span, outcome) } else { fail(span, lost) };
+            // What the unit made of it tells more than what the server said, unless what it was about may be done.
+            let keeps_its_own = outcome.is_err() && !may_be_done;
+            return if keeps_its_own { settle(span, outcome) } else { fail(span, opened(lost, may_be_done)) };
         }
-        tokio::time::sleep(PAUSE.delay(MAX_RUNS - runs_left)).await;
+        pause(runs_left).await;
     }
     fail(span, Error::Closed(shared.name))
+}
+
+/// The failure of a run, when one before it may have been committed: nobody has found out.
+fn opened(error: Error, may_be_done: bool) -> Error {
+    match error {
+        Error::OutcomeUnknown(_) => error,
+        error if may_be_done => Error::OutcomeUnknown(Arc::new(error)),
+        error => error,
+    }
+}
+
+/// Waits before a unit runs again that may do so this often.
+async fn pause(runs_left: u32) {
+    tokio::time::sleep(PAUSE.delay(MAX_RUNS - runs_left)).await;
 }
 
 fn settle<T, E: ErrorType>(span: sql::Operation, outcome: Result<T, E>) -> Result<T, E> {

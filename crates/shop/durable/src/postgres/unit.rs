@@ -30,6 +30,7 @@ pub struct Unit {
     pub(super) failure: Option<Error>,
     rows: u64,
     now: Option<SystemTime>,
+    may_be_done: bool,
     /// What has run, for those who share it.
     pub(super) statements: Vec<&'static str>,
 }
@@ -42,7 +43,7 @@ pub(super) const PREPARED: &str = "\
       SELECT hashtextextended(current_schema() || name, 0) AS key FROM unnest($1) AS name ORDER BY 1 OFFSET 0) AS keys";
 
 impl Unit {
-    pub(super) fn new(lease: Lease, shared: Arc<Shared>, operation: Operation) -> Unit {
+    pub(super) fn new(lease: Lease, shared: Arc<Shared>, operation: Operation, may_be_done: bool) -> Unit {
         Unit {
             lease,
             shared,
@@ -51,6 +52,7 @@ impl Unit {
             failure: None,
             rows: 0,
             now: None,
+            may_be_done,
             statements: Vec::new(),
         }
     }
@@ -95,6 +97,12 @@ impl Unit {
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 0))";
         self.execute(sql, super::params![lock]).await?;
         Ok(())
+    }
+
+    /// Whether a run of it before this one, be it in a group, may have been committed, as the answer to its commit was lost.
+    /// What it is to do may then be there already.
+    pub fn may_be_done(&self) -> bool {
+        self.may_be_done
     }
 
     /// The time by the server's clock; the same for everything in one unit. In a query of one statement it is asked for

@@ -2,10 +2,12 @@
 //!
 //! Locks are taken in one order by everybody: the order (an advisory lock, because the first hold has no row yet), its newest
 //! hold, the stock in the order of its products. Who takes several of them says so in one statement. Holds and commits that
-//! are ready together share a transaction (`groups`).
+//! are ready together share a statement and a transaction (`groups`), so that a product's row is changed once for all of them.
 
 mod groups;
 mod retention;
+
+use groups::Request;
 
 use super::{Answer, Store};
 use crate::{
@@ -41,29 +43,28 @@ const DATABASE: &str = "inventory";
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     database: Database,
-    reserving: Group<NewReservation, Reservation, Error>,
-    committing: Group<(OrderId, Epoch), Reservation, Error>,
+    moving: Group<Request, Reservation, Error>,
 }
 
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
-        let reserving = database.group(Kind {
-            operation: "reserve",
-            subject: |request: &NewReservation| request.order.to_string(),
-            way: Way::Locked(|request| lock(&request.order)),
-            together: |unit, requests| Box::pin(groups::reserve(unit, requests)),
-            alone: |unit, request| Box::pin(reserve(unit, request)),
+        let moving = database.group(Kind {
+            name: groups::name,
+            subject: |request: &Request| request.order().to_string(),
+            way: Way::Locked(|request| lock(request.order())),
+            together: |unit, requests| Box::pin(groups::together(unit, requests)),
+            alone: |unit, request| {
+                Box::pin(async move {
+                    match request {
+                        Request::Reserve(request) => reserve(unit, request).await,
+                        Request::Commit(order, epoch) => commit(unit, order, *epoch).await,
+                    }
+                })
+            },
         });
-        let committing = database.group(Kind {
-            operation: "commit",
-            subject: |(order, _): &(OrderId, Epoch)| order.to_string(),
-            way: Way::Locked(|(order, _)| lock(order)),
-            together: |unit, requests| Box::pin(groups::commit(unit, requests)),
-            alone: |unit, (order, epoch)| Box::pin(commit(unit, order, *epoch)),
-        });
-        Ok(PostgresStore { database, reserving, committing })
+        Ok(PostgresStore { database, moving })
     }
 
     /// What brings the schema up to date without opening the store.
@@ -89,11 +90,11 @@ impl Store for PostgresStore {
     }
 
     fn reserve(&self, request: NewReservation) -> Answer<'_, Reservation> {
-        Box::pin(self.reserving.run(request))
+        Box::pin(self.moving.run(Request::Reserve(request)))
     }
 
     fn commit(&self, order: OrderId, epoch: Epoch) -> Answer<'_, Reservation> {
-        Box::pin(self.committing.run((order, epoch)))
+        Box::pin(self.moving.run(Request::Commit(order, epoch)))
     }
 
     fn release(&self, order: OrderId, generation: Generation, epoch: Epoch) -> Answer<'_, bool> {

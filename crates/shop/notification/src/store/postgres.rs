@@ -14,7 +14,7 @@ use waypost_durable::{
     BoxFuture, Migration,
     postgres::{
         At, Database, PostgresMigrator, Row, Server, Unit,
-        group::{Group, Kind, Way},
+        group::{Group, Kind, Name, Way},
         inbox, params,
     },
 };
@@ -46,7 +46,7 @@ impl PostgresStore {
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
         let recording = database.group(Kind {
-            operation: "record",
+            name: |_| Name { operation: "record", summary: "INSERT inbox; INSERT notifications" },
             subject: |(_, event, _): &Recording| event.to_string(),
             way: Way::Statement,
             together: |unit, events| Box::pin(groups::record(unit, events)),

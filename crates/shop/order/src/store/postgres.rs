@@ -29,7 +29,7 @@ use waypost_durable::{
     outbox::Outbox,
     postgres::{
         At, Database, PostgresMigrator, Server, Unit,
-        group::{Group, Kind, Way},
+        group::{Group, Kind, Name, Way},
         idempotency, millis_of, outbox,
         outbox::PostgresOutbox,
         params,
@@ -71,15 +71,17 @@ impl PostgresStore {
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
         let placing = database.group(Kind {
-            operation: "place",
+            name: |_| Name {
+                operation: "place",
+                summary: "INSERT orders; INSERT order_history; INSERT order_journal",
+            },
             subject: groups::placed_under,
-            // So that it runs again when its connection was lost before the commit.
-            way: Way::Transaction,
+            way: Way::Statement,
             together: |unit, placements| Box::pin(groups::place(unit, placements)),
             alone: |unit, placement| Box::pin(place(unit, placement)),
         });
         let advancing = database.group(Kind {
-            operation: "advance",
+            name: |_| Name { operation: "advance", summary: "UPDATE orders; INSERT order_journal" },
             subject: groups::order_of,
             way: Way::Statement,
             together: |unit, steps| Box::pin(groups::advance(unit, steps)),
@@ -212,8 +214,13 @@ async fn place(unit: &mut Unit, placement: &Placement) -> Result<Placed, Error> 
     let Placement { order, facts, lease, key } = placement;
     if let Some(key) = key {
         let mut claim = idempotency::claim(unit, key).await?;
-        if let Some(before) = placed(unit, &claim).await? {
-            return Ok(before);
+        match placed(unit, &claim).await? {
+            // Its own, of a run whose commit was not answered.
+            Some(Placed::Before(before)) if unit.may_be_done() && before.id == order.id => {
+                return Ok(Placed::New);
+            }
+            Some(before) => return Ok(before),
+            None => {}
         }
         if matches!(claim, Claim::Done { .. }) {
             // Its order is not kept any more, so neither is the key.
@@ -226,13 +233,14 @@ async fn place(unit: &mut Unit, placement: &Placement) -> Result<Placed, Error> 
         }
     }
     let first = order.last_move();
-    unit.execute(
+    let placed = unit.execute(
         "WITH placed AS ( \
            INSERT INTO orders (order_id, user_id, product_id, quantity, unit_price, amount, currency, payment_method, \
              status, created_at, updated_at, version, trace_id, traceparent, tracestate, phase, journal_rows, runner, \
              lease_until) \
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'forward', 1, $16, \
-             waypost_now() + $17 * interval '1 millisecond') RETURNING order_id), \
+             waypost_now() + $17 * interval '1 millisecond') \
+           ON CONFLICT (order_id) DO NOTHING RETURNING order_id), \
          history AS ( \
            INSERT INTO order_history (order_id, version, status, reason, at) \
            SELECT order_id, $18, $19, $20, $21 FROM placed) \
@@ -262,8 +270,11 @@ async fn place(unit: &mut Unit, placement: &Placement) -> Result<Placed, Error> 
             at(first.at),
             text(facts)?,
         ],
-    )
-    .await?;
+    );
+    if placed.await? == 0 && !unit.may_be_done() {
+        // The id is new for every order.
+        return Err(malformed("orders.order_id"));
+    }
     Ok(Placed::New)
 }
 
@@ -429,12 +440,34 @@ async fn advance(unit: &mut Unit, progress: &Progress) -> Result<bool, Error> {
 
 async fn advance_and_tell(unit: &mut Unit, progress: &Progress) -> Result<bool, Error> {
     if !advance(unit, progress).await? {
-        return Ok(false);
+        return Ok(unit.may_be_done() && has_advanced(unit, progress).await?);
     }
     if let Some(event) = &progress.event {
         outbox::append(unit, event).await?;
     }
     Ok(true)
+}
+
+/// Whether the row of the journal is there that this unit writes: of a run whose commit was not answered. Whoever has the
+/// order in this epoch is the only one who writes such facts; a wish to cancel is the only other row.
+async fn has_advanced(unit: &mut Unit, progress: &Progress) -> Result<bool, Error> {
+    let found = unit.query_row(
+        "SELECT EXISTS ( \
+           SELECT 1 FROM order_journal JOIN orders USING (order_id) \
+           WHERE order_id = $1 AND order_journal.row = $2 AND order_journal.facts = $3::text::jsonb AND lease_epoch = $4)",
+        params![
+            progress.order.id.as_str(),
+            number(progress.rows_before + 1),
+            text(&progress.facts)?,
+            number(progress.lease.epoch.number()),
+        ],
+        |row| row.get(0),
+    );
+    let has_advanced = found.await?;
+    if has_advanced && progress.event.is_some() {
+        outbox::appended(unit);
+    }
+    Ok(has_advanced)
 }
 
 /// Writes an order as it is after one more row of its journal. `lease` is that of its runner; without one the order must

@@ -134,6 +134,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// takes away.
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment>;
 
+    /// As [`Store::record`], for who has just read the payment: it need not be read once more, unless it was changed since.
+    fn record_of(&self, known: Payment, finding: Finding) -> Answer<'_, Payment> {
+        self.record(known.order, known.generation, finding)
+    }
+
     /// Writes a refund down, or finds the one that this key began before (see [`crate::domain::refund`]). One that was
     /// rejected is begun anew when it has rested (see [`Refund::anew`]). Without an epoch whoever asks was admitted before.
     fn begin_refund(&self, request: NewRefund, epoch: Option<Epoch>) -> Answer<'_, BegunRefund>;

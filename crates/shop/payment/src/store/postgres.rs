@@ -27,7 +27,7 @@ use waypost_durable::{
     BoxFuture, Epoch, Migration,
     postgres::{
         Database, PostgresMigrator, Server, Unit,
-        group::{Group, Kind, Way},
+        group::{Group, Kind, Name, Way},
         params,
     },
 };
@@ -62,27 +62,27 @@ impl PostgresStore {
     ) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
         let beginning = database.group(Kind {
-            operation: "begin",
+            name: |_| Name { operation: "begin", summary: "INSERT payments" },
             subject: |(intent, _): &Beginning| intent.order.to_string(),
             way: Way::Locked(|(intent, _)| lock(&intent.order)),
             together: |unit, intents| Box::pin(groups::begin(unit, intents)),
             alone: |unit, (intent, times)| Box::pin(begin(unit, intent, times)),
         });
         let finding = database.group(Kind {
-            operation: "newest",
+            name: |_| Name { operation: "newest", summary: "SELECT payments" },
             subject: OrderId::to_string,
             way: Way::Read,
             together: |unit, orders| Box::pin(groups::newest(unit, orders)),
             alone: |unit, order| Box::pin(newest(unit, order)),
         });
         let recording = database.group(Kind {
-            operation: "record",
-            subject: |(order, ..): &Recording| order.to_string(),
-            way: Way::Locked(|(order, ..)| lock(order)),
+            name: |_| Name { operation: "record", summary: "UPDATE payments; INSERT ledger_entries" },
+            subject: |(known, ..): &Recording| known.order.to_string(),
+            way: Way::Locked(|(known, ..)| lock(&known.order)),
             together: |unit, findings| Box::pin(groups::record(unit, findings)),
-            alone: |unit, (order, generation, finding, times)| {
+            alone: |unit, (known, finding, times)| {
                 Box::pin(async move {
-                    let payment = payment(unit, order, *generation).await?;
+                    let payment = payment(unit, &known.order, known.generation).await?;
                     record(unit, &payment, finding, times).await
                 })
             },
@@ -125,7 +125,20 @@ impl Store for PostgresStore {
     }
 
     fn record(&self, order: OrderId, generation: Generation, finding: Finding) -> Answer<'_, Payment> {
-        let unit = self.recording.run((order, generation, finding, self.times));
+        let lock = lock(&order);
+        let args = (order, generation, finding, self.times);
+        let unit =
+            self.database.write_locked("record", lock, args, |unit, (order, generation, finding, times)| {
+                Box::pin(async move {
+                    let payment = payment(unit, order, *generation).await?;
+                    record(unit, &payment, finding, times).await
+                })
+            });
+        Box::pin(async move { Ok(unit.await??) })
+    }
+
+    fn record_of(&self, known: Payment, finding: Finding) -> Answer<'_, Payment> {
+        let unit = self.recording.run((known, finding, self.times));
         Box::pin(async move { Ok(unit.await??) })
     }
 
@@ -209,7 +222,9 @@ async fn begin(unit: &mut Unit, intent: &Intent, times: &ReviewTimes) -> Result<
     let step = domain::authorize(newest.as_ref(), generation, intent)?;
     if let (AuthorizeStep::Repeat, Some(mut payment)) = (step, newest) {
         see(unit, &mut payment, intent.epoch).await?;
-        return Ok(Begun { payment, is_new: false });
+        // Its own, of a run whose commit was not answered: nobody has asked the provider yet.
+        let is_new = unit.may_be_done() && payment.id == intent.id;
+        return Ok(Begun { payment, is_new });
     }
     let payment = Payment::begin(intent.clone(), Timestamp::from(unit.now().await?), times);
     insert_payment(unit, &payment).await?;

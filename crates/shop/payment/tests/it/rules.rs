@@ -170,8 +170,7 @@ impl World {
     }
 
     async fn record(&self, payment: &Payment, finding: Finding) -> Result<Payment, Error> {
-        let (order, generation) = (payment.order.clone(), payment.generation);
-        self.store.when(self.now).record(order.clone(), generation, finding.clone()).await
+        self.store.when(self.now).record_of(payment.clone(), finding).await
     }
 
     async fn charge(&mut self, number: usize, declines: bool) {

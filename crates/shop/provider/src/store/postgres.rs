@@ -9,7 +9,7 @@ mod retention;
 use std::time::Duration;
 
 use waypost_api::Amount;
-use waypost_durable::postgres::group::{Group, Kind, Way};
+use waypost_durable::postgres::group::{Group, Kind, Name, Way};
 use waypost_durable::postgres::{At, Database, PostgresMigrator, Row, Server, Unit, params};
 use waypost_durable::{BoxFuture, Migration};
 use waypost_telemetry::Telemetry;
@@ -55,7 +55,10 @@ impl PostgresStore {
     pub async fn open(server: &Server, telemetry: &Telemetry) -> Result<PostgresStore, Error> {
         let database = Database::open(server, DATABASE, telemetry, MIGRATIONS).await?;
         let executing = database.group(Kind {
-            operation: "execute",
+            name: |_| Name {
+                operation: "execute",
+                summary: "INSERT requests; INSERT charges; UPDATE charges; INSERT ledger",
+            },
             subject: |command: &Command| command.key.clone(),
             way: Way::Locked(|command| lock(&command.key)),
             together: |unit, commands| Box::pin(groups::execute(unit, commands)),

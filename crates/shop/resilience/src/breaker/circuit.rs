@@ -11,12 +11,20 @@
 //!
 //! Invariant: while the breaker is not open, at most one admitted call is out whose result matters. Results of
 //! calls admitted before the last change of state are ignored: they tell of the past.
+//!
+//! Failures of one cause count once. What fails many calls together, such as a connection that all of them were on or a
+//! transaction that their target had put them into, is one thing that went wrong; so a failure tells nothing new when another
+//! was counted a moment ago that this call was already under way at.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, Random};
+
+/// For so long after a failure those of calls that were under way at it are of the same cause. Short, so that a target that is
+/// away is found out soon also where each call has waited for it in vain.
+const SAME_CAUSE: Duration = Duration::from_millis(50);
 
 /// When a breaker shuts, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +83,7 @@ pub enum State {
 pub struct Ticket {
     generation: u64,
     is_probe: bool,
+    admitted: Instant,
 }
 
 impl Ticket {
@@ -91,6 +100,8 @@ pub struct Circuit {
     phase: Phase,
     /// Rises with every change of state; tells old tickets from new ones.
     generation: u64,
+    /// When a failure was last counted.
+    failed: Option<Instant>,
     window: Window,
 }
 
@@ -108,6 +119,7 @@ impl Circuit {
             settings,
             phase: Phase::Open { failures_in_a_row: 0 },
             generation: 0,
+            failed: None,
             window: Window::new(settings.window, now),
         }
     }
@@ -133,10 +145,10 @@ impl Circuit {
     /// Lets a call through, or says in how long it is worth asking again.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, Duration> {
         match self.phase {
-            Phase::Open { .. } => Ok(Ticket { generation: self.generation, is_probe: false }),
+            Phase::Open { .. } => Ok(Ticket { generation: self.generation, is_probe: false, admitted: now }),
             Phase::Shut { until, failed_probes } if now >= until => {
                 self.enter(Phase::Probing { failed_probes });
-                Ok(Ticket { generation: self.generation, is_probe: true })
+                Ok(Ticket { generation: self.generation, is_probe: true, admitted: now })
             }
             Phase::Shut { until, .. } => Err(until - now),
             Phase::Probing { failed_probes } => Err(self.settings.backoff.ceiling(failed_probes)),
@@ -150,6 +162,7 @@ impl Circuit {
             return;
         }
         match self.phase {
+            Phase::Open { .. } if outcome == Outcome::Failure && self.is_of_one_cause(&ticket, now) => {}
             Phase::Open { failures_in_a_row } => self.settle_call(outcome, failures_in_a_row, now, random),
             Phase::Probing { failed_probes } => self.settle_probe(outcome, failed_probes, now, random),
             // A shut breaker has admitted nobody in this generation.
@@ -163,6 +176,9 @@ impl Circuit {
             Outcome::Failure => failures_in_a_row.saturating_add(1),
             Outcome::Overloaded | Outcome::Abandoned => return,
         };
+        if outcome == Outcome::Failure {
+            self.failed = Some(now);
+        }
         self.window.count(outcome == Outcome::Success, now);
         if outcome == Outcome::Failure && self.is_too_much(failures_in_a_row, now) {
             let until = now + self.settings.backoff.half_jitter(0, random);
@@ -186,6 +202,11 @@ impl Circuit {
             // Nothing was learnt, so the next call may try.
             Outcome::Abandoned => self.enter(Phase::Shut { until: now, failed_probes }),
         }
+    }
+
+    /// Whether a failure was counted a moment ago, while this call was under way.
+    fn is_of_one_cause(&self, ticket: &Ticket, now: Instant) -> bool {
+        self.failed.is_some_and(|failed| ticket.admitted < failed && now < failed + SAME_CAUSE)
     }
 
     fn is_too_much(&mut self, failures_in_a_row: u32, now: Instant) -> bool {

@@ -49,6 +49,8 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         sqlx::Error,
         #[cfg(feature = "rusqlite")]
         rusqlite::Error,
+        #[cfg(feature = "tokio-postgres")]
+        tokio_postgres::Error,
         #[cfg(feature = "redis")]
         redis::RedisError,
         #[cfg(feature = "reqwest")]

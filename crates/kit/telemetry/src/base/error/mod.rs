@@ -23,6 +23,8 @@ pub use foreign::AsErrorType;
 pub(crate) use foreign::error_type_of;
 #[cfg(feature = "_tonic")]
 pub(crate) use known::grpc_code_name;
+#[cfg(feature = "tokio-postgres")]
+pub(crate) use libraries::is_row_count;
 
 /// What kind of trouble an error is: whose move it is now.
 ///

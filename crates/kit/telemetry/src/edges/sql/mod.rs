@@ -5,7 +5,7 @@
 //! sent to another thread and ends there, and ends exactly once: dropped without a word it was cancelled.
 //! The text of a statement with parameters is recorded as it stands and its parameters never are; of a text that holds
 //! values ([`Operation::dynamic_statement`]) every literal is taken out first.
-//! Left out: connection pools and the drivers themselves, but for sqlx, whose pools [`sqlx`] wraps.
+//! Left out: connection pools and the drivers themselves, but for those that have a module of their own, such as [`sqlx`].
 //!
 //! ```
 //! use waypost_telemetry::testing::TestTelemetry;
@@ -23,15 +23,27 @@
 //! assert_eq!(spans[0].attribute("db.system.name").unwrap().as_str(), "sqlite");
 //! ```
 
+#[cfg(feature = "bb8")]
+pub mod bb8;
+#[cfg(feature = "deadpool")]
+pub mod deadpool;
 mod dialect;
+mod open_transaction;
 mod operation;
+mod pool_metrics;
 mod reader;
+mod running;
+#[cfg(feature = "rusqlite")]
+pub mod rusqlite;
 mod sanitize;
 #[cfg(feature = "sqlx")]
 pub mod sqlx;
 mod statement;
 mod summary;
+mod target;
 mod tokens;
+#[cfg(feature = "tokio-postgres")]
+pub mod tokio_postgres;
 mod unit;
 
 use std::borrow::Cow;
@@ -48,6 +60,7 @@ use crate::core::span::SpanBuilder;
 use dialect::Dialect;
 pub use operation::Operation;
 pub use summary::summarize;
+pub use target::QueryText;
 
 /// Bounds of counts of rows, as the conventions advise.
 const ROWS: [f64; 13] =
@@ -172,7 +185,9 @@ impl Database {
             SpanBuilder::new(shared.telemetry.clone(), parent.clone(), name).kind(SpanKind::Client).decided();
         if span.keeps() {
             span.put_text("db.system.name", shared.system);
-            span.put_text("db.namespace", shared.namespace.as_str());
+            if !shared.namespace.as_str().is_empty() {
+                span.put_text("db.namespace", shared.namespace.as_str());
+            }
             if let Some(server) = &shared.server {
                 span.put_text("server.address", server.address.as_str());
                 if let Some(port) = server.port {

@@ -41,6 +41,8 @@ pub struct Operation {
     statements: Statements,
     /// Where this one ran, if it is not where all of the database do.
     server: Option<Server>,
+    /// What its statements do in the program's words, if that was said.
+    summary: Option<&'static str>,
     status_code: Option<Cow<'static, str>>,
     /// How many it returned, if it asked for any.
     rows: Option<u64>,
@@ -59,6 +61,7 @@ impl Operation {
             started,
             statements,
             server: None,
+            summary: None,
             status_code: None,
             rows: None,
             is_told: false,
@@ -67,7 +70,6 @@ impl Operation {
     }
 
     /// An operation that runs this one statement, whose span has been told of it.
-    #[cfg(feature = "sqlx")]
     pub(super) fn told(database: Database, summary: Cow<'static, str>, span: SpanGuard) -> Self {
         let mut operation = Self::new(database, "", span);
         operation.statements.add_made(summary, String::new());
@@ -76,13 +78,11 @@ impl Operation {
     }
 
     /// The context that its work belongs in.
-    #[cfg(feature = "sqlx")]
     pub(super) fn context(&self) -> opentelemetry::Context {
         self.span.as_ref().map_or_else(opentelemetry::Context::current, |span| span.context().clone())
     }
 
     /// Adds an event to its span.
-    #[cfg(feature = "sqlx")]
     pub(super) fn event(&self, name: &'static str, attributes: Vec<KeyValue>) {
         if let Some(span) = self.span.as_ref().filter(|span| span.records()) {
             span.event(name, attributes);
@@ -115,6 +115,29 @@ impl Operation {
     pub fn dynamic_statement(&mut self, sql: &str) {
         let wants_text = self.span.as_ref().is_some_and(SpanGuard::records);
         self.statements.add_dynamic(sql, self.database.shared.dialect, wants_text);
+    }
+
+    /// What its statements do, in place of what would be read out of their texts: for a statement of many parts, whose verbs
+    /// and tables in the order of the text are no name that a reader knows again. Verbs and tables as in a summary that is
+    /// made, one of few, without values. Names the span and is `db.query.summary`, also of metrics; without a statement it is
+    /// passed over.
+    ///
+    /// ```
+    /// use waypost_telemetry::testing::TestTelemetry;
+    ///
+    /// let telemetry = TestTelemetry::new("order-service");
+    /// let mut operation = telemetry.sql("postgresql", "shop").start("move-orders");
+    /// operation.statement(
+    ///     "WITH found AS (SELECT * FROM orders WHERE id = ANY($1) FOR UPDATE), \
+    ///      moved AS (UPDATE orders SET status = $2 FROM found WHERE orders.id = found.id RETURNING orders.id) \
+    ///      INSERT INTO history (id) SELECT id FROM moved",
+    /// );
+    /// operation.summary("UPDATE orders; INSERT history");
+    /// operation.succeed();
+    /// telemetry.tree().assert_matches("\"UPDATE orders; INSERT history\" CLIENT order-service");
+    /// ```
+    pub fn summary(&mut self, summary: &'static str) {
+        self.summary = Some(summary);
     }
 
     /// Where this operation ran, if that is not where all of the database do ([`Database::server`]): a replica, a
@@ -191,7 +214,11 @@ impl Operation {
         if is_measured || span.records() {
             let elapsed = self.started.elapsed();
             let dialect = self.database.shared.dialect;
-            let summary = self.statements.summary(dialect);
+            let made = self.statements.summary(dialect);
+            let summary = match self.summary {
+                Some(said) if made.is_some() => Some(Cow::Borrowed(said)),
+                _ => made,
+            };
             if span.records() {
                 let code =
                     self.status_code.clone().map(|code| KeyValue::new("db.response.status_code", code));
@@ -245,7 +272,9 @@ impl series::Labels for Labels {
     fn build(&self) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(7);
         labels.push(KeyValue::new("db.system.name", self.system));
-        labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        if !self.namespace.as_str().is_empty() {
+            labels.push(KeyValue::new("db.namespace", self.namespace.clone()));
+        }
         if let Some(server) = &self.server {
             labels.push(KeyValue::new("server.address", server.address.clone()));
             labels.extend(server.port.map(|port| KeyValue::new("server.port", i64::from(port))));

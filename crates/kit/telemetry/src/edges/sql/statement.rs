@@ -52,7 +52,6 @@ impl Statements {
     }
 
     /// A statement of which both are made already.
-    #[cfg(feature = "sqlx")]
     pub(super) fn add_made(&mut self, summary: Cow<'static, str>, text: String) {
         self.push_new(Statement::Made(summary, text));
     }

@@ -47,19 +47,14 @@ pub(super) fn of_static(sql: &'static str, dialect: Dialect) -> Cow<'static, str
 }
 
 /// Summaries kept by text, and the longest text that is. Both are small, as each text is kept, too.
-#[cfg(feature = "sqlx")]
 const MAX_TEXTS: usize = 1024;
-#[cfg(feature = "sqlx")]
 const MAX_KEPT_TEXT: usize = 4096;
 
-#[cfg(feature = "sqlx")]
 type Texts = HashMap<Dialect, HashMap<Box<str>, &'static str>>;
 
-#[cfg(feature = "sqlx")]
 static TEXTS: LazyLock<RwLock<Texts>> = LazyLock::new(RwLock::default);
 
 /// The summary of a statement with parameters, of which there are as many as the program's code has.
-#[cfg(feature = "sqlx")]
 pub(super) fn of_template(sql: &str, dialect: Dialect) -> Cow<'static, str> {
     let known = |texts: &Texts| texts.get(&dialect).and_then(|texts| texts.get(sql)).copied();
     if let Some(known) = known(&TEXTS.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -191,7 +186,6 @@ mod tests {
         assert!(std::ptr::eq(first.as_ref(), again.as_ref()));
     }
 
-    #[cfg(feature = "sqlx")]
     #[test]
     fn the_summary_of_a_template_is_read_once_for_each_product() {
         let text = String::from("SELECT * FROM `a template` WHERE id = $1");

@@ -27,13 +27,13 @@ use crate::http_server::net::{attribute, attributes, eventually, metric, outcome
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A topic of the test's own, which there is.
-struct Topic {
+pub(crate) struct Topic {
     topics: Topics,
     name: String,
 }
 
 impl Topic {
-    async fn own() -> Self {
+    pub(crate) async fn own() -> Self {
         let topics = Topics::own();
         let name = topics.name("orders");
         let topic = Self { topics, name };
@@ -67,12 +67,20 @@ impl Topic {
         self.topics.bootstrap().rsplit_once(':').unwrap()
     }
 
-    fn producer(&self, kafka: &Kafka) -> Producer {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn bootstrap(&self) -> &str {
+        self.topics.bootstrap()
+    }
+
+    pub(crate) fn producer(&self, kafka: &Kafka) -> Producer {
         kafka.producer(&self.config()).unwrap()
     }
 
     /// A member of the group `mail` that reads this topic from its beginning.
-    fn consumer(&self, kafka: &Kafka) -> Consumer {
+    pub(crate) fn consumer(&self, kafka: &Kafka) -> Consumer {
         self.consumer_of(kafka, &self.name, "mail")
     }
 
@@ -91,17 +99,21 @@ impl Topic {
         self.topics.name("mail")
     }
 
-    fn record<'a>(&'a self, key: &'a str, payload: &'a str) -> FutureRecord<'a, str, str> {
+    pub(crate) fn record<'a>(&'a self, key: &'a str, payload: &'a str) -> FutureRecord<'a, str, str> {
         FutureRecord::to(&self.name).key(key).payload(payload)
     }
 }
 
-async fn next(consumer: &Consumer) -> BorrowedMessage<'_> {
+pub(crate) async fn next(consumer: &Consumer) -> BorrowedMessage<'_> {
     tokio::time::timeout(TIMEOUT, consumer.recv()).await.unwrap().unwrap()
 }
 
 /// Sends a record inside the span `place` of its own trace.
-async fn placed(telemetry: &TestTelemetry, producer: &Producer, record: FutureRecord<'_, str, str>) {
+pub(crate) async fn placed(
+    telemetry: &TestTelemetry,
+    producer: &Producer,
+    record: FutureRecord<'_, str, str>,
+) {
     let sending = async { producer.send(record, TIMEOUT).await.map_err(|(error, _)| error) };
     with_context(telemetry.context(), span("place").run(sending)).await.unwrap();
 }

@@ -1,19 +1,19 @@
 //! Units that share a transaction: together when all is well, and each for itself when it is not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 use waypost_durable::Error;
-use waypost_durable::postgres::group::{Group, Grouped, Kind, Way};
+use waypost_durable::postgres::group::{Group, Grouped, Kind, Name, Together, Way};
 use waypost_durable::postgres::{Database, Unit, params};
 use waypost_telemetry::ErrorType as _;
 use waypost_telemetry::testing::TestTelemetry;
 use waypost_test_servers::proxy::Proxy;
 
 use super::{NOTES, insert, names, notes, notes_with};
-use crate::eventually;
 
 /// A note that begins with `?` is no plain case: by itself it is written without it. One that begins with `!` is refused, and
 /// the code of a group that has `defect` is broken.
@@ -37,7 +37,7 @@ async fn alone(unit: &mut Unit, name: &str) -> Result<(), Error> {
 
 fn inserting(database: &Database, way: Way<String>) -> Group<String, (), Error> {
     database.group(Kind {
-        operation: "insert-notes",
+        name: |_| Name { operation: "insert-notes", summary: "INSERT notes" },
         subject: String::clone,
         way,
         together: |unit, notes| Box::pin(together(unit, notes)),
@@ -72,7 +72,7 @@ async fn units_that_come_together_share_their_statement_and_their_commit() {
     let spans = telemetry.finished_spans();
     assert_eq!(spans.len(), 9, "one for each unit: {spans:?}");
     for span in spans {
-        assert_eq!(span.name(), "INSERT notes SELECT");
+        assert_eq!(span.name(), "INSERT notes");
         let attribute = |key: &str| span.attribute(key).map(ToString::to_string).unwrap_or_default();
         assert_eq!(
             (attribute("waypost.db.commit.units"), attribute("waypost.db.operation")),
@@ -177,20 +177,113 @@ async fn a_stranger_with_a_lock_holds_up_whoever_wants_it_and_nobody_else() {
     assert_eq!(names(&notes.database).await, ["with it", "after it", "held"]);
 }
 
-#[tokio::test]
-async fn a_connection_that_breaks_at_the_commit_of_a_group_leaves_the_outcome_of_all_open() {
-    let notes = notes().await;
-    let proxy = Proxy::to(notes.server.address.port).await;
+/// Notes that are known again: one that is there already is as good as written.
+fn keeping(
+    database: &Database,
+    way: Way<String>,
+    together: Together<String, (), Error>,
+) -> Group<String, (), Error> {
+    database.group(Kind {
+        name: |_| Name { operation: "keep-notes", summary: "INSERT notes" },
+        subject: String::clone,
+        way,
+        together,
+        alone: |unit, note| {
+            Box::pin(async move {
+                let keep = "INSERT INTO notes (name) VALUES ($1) ON CONFLICT DO NOTHING";
+                unit.execute(keep, params![note]).await.map(drop)
+            })
+        },
+    })
+}
+
+/// The schema by way of a proxy.
+async fn behind(proxy: &Proxy, notes: &super::Notes) -> Database {
     let mut server = notes.server.clone();
     server.address.port = proxy.address().port();
-    let database =
-        Database::open(&server, "test", &waypost_telemetry::Telemetry::disabled(), NOTES).await.unwrap();
-    let group = inserting(&database, locked());
+    Database::open(&server, "test", &waypost_telemetry::Telemetry::disabled(), NOTES).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_unit_of_a_group_finds_what_it_did_when_the_answer_to_the_commit_is_lost() {
+    let notes = notes().await;
+    let proxy = Proxy::to(notes.server.address.port).await;
+    let database = behind(&proxy, &notes).await;
+    let group = keeping(&database, locked(), |unit, notes| Box::pin(together(unit, notes)));
     proxy.break_at_commit();
-    for open in run(&group, &["a", "b"]).await {
-        assert!(matches!(open, Err(Error::OutcomeUnknown(_))), "{open:?}");
+    let done = run(&group, &["a", "b"]).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    // Each by itself, in either order, and once.
+    assert_eq!(names(&database).await.len(), 2);
+    // The one that runs by itself loses its answer as well.
+    proxy.break_at_commit();
+    assert!(run(&group, &["?c"]).await[0].is_ok());
+    assert!(run(&group, &["d"]).await[0].is_ok());
+    let mut names = names(&database).await;
+    names.sort();
+    assert_eq!(names, ["?c", "a", "b", "d"]);
+}
+
+#[tokio::test]
+async fn a_unit_whose_group_may_be_committed_is_not_told_that_nothing_is_written() {
+    let notes = notes().await;
+    let proxy = Proxy::to(notes.server.address.port).await;
+    let database = behind(&proxy, &notes).await;
+    for (way, [first, one, other]) in [(locked(), ["a", "b", "c"]), (Way::Transaction, ["d", "e", "f"])] {
+        let group = keeping(&database, way, |unit, notes| Box::pin(together(unit, notes)));
+        proxy.lead_to(notes.server.address.port);
+        assert!(run(&group, &[first]).await[0].is_ok());
+        proxy.break_at_commit();
+        // The connection that there is goes on to its commit, and there is no other.
+        proxy.lead_to(1);
+        for open in run(&group, &[one, other]).await {
+            assert!(matches!(open, Err(Error::OutcomeUnknown(_))), "{open:?}");
+        }
     }
-    eventually("what was committed", async || Some(names(&database).await).filter(|names| names.len() == 2))
-        .await;
-    assert!(run(&group, &["c"]).await[0].is_ok());
+}
+
+/// How often the group of the next test has run, which has no other place for it.
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+#[tokio::test]
+async fn a_group_whose_connection_breaks_before_its_commit_runs_again_with_all_its_units() {
+    let notes = notes().await;
+    for (way, runs, [one, other]) in
+        [(locked(), 2, ["a", "b"]), (Way::Transaction, 2, ["c", "d"]), (Way::Statement, 1, ["e", "f"])]
+    {
+        RUNS.store(0, Ordering::SeqCst);
+        let group = keeping(&notes.database, way, |unit, notes| {
+            Box::pin(async move {
+                if RUNS.fetch_add(1, Ordering::SeqCst) == 0 {
+                    // The server ends the connection that asks.
+                    unit.execute("SELECT pg_terminate_backend(pg_backend_pid())", params![]).await?;
+                }
+                together(unit, notes).await
+            })
+        });
+        let done = run(&group, &[one, other]).await;
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        // A statement that commits by itself may have done it: its units run by themselves.
+        assert_eq!(RUNS.load(Ordering::SeqCst), runs);
+    }
+    let mut names = names(&notes.database).await;
+    names.sort();
+    assert_eq!(names, ["a", "b", "c", "d", "e", "f"]);
+}
+
+#[tokio::test]
+async fn units_go_on_when_connections_are_cut_while_they_are_made() {
+    let notes = notes().await;
+    let proxy = Proxy::to(notes.server.address.port).await;
+    let database = behind(&proxy, &notes).await;
+    let group = keeping(&database, locked(), |unit, notes| Box::pin(together(unit, notes)));
+    assert!(run(&group, &["a"]).await[0].is_ok());
+    proxy.end_next(3);
+    proxy.cut();
+    let done = run(&group, &["b", "c"]).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    proxy.end_next(3);
+    proxy.cut();
+    insert(&database, "d").await.unwrap();
+    assert_eq!(names(&database).await, ["a", "b", "c", "d"]);
 }

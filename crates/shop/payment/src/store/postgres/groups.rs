@@ -7,16 +7,20 @@ use super::rows::{at, epoch_row, payment_of_row};
 use super::{Begun, Recorded};
 use crate::{
     Error,
-    domain::{Change, Finding, Generation, Intent, Payment, ReviewTimes},
+    domain::{Change, Finding, Intent, Payment, ReviewTimes},
 };
+use std::collections::HashMap;
 use waypost_api::{OrderId, Timestamp, TransactionId};
-use waypost_durable::postgres::{Unit, group::Grouped, params};
+use waypost_durable::{
+    Epoch,
+    postgres::{Unit, group::Grouped, params},
+};
 
 /// An intent that is to be written down, and when it is looked into.
 pub(super) type Beginning = (Intent, ReviewTimes);
 
-/// Of which payment something was found out.
-pub(super) type Recording = (OrderId, Generation, Finding, ReviewTimes);
+/// A payment as it was read, and what was found out of it since.
+pub(super) type Recording = (Payment, Finding, ReviewTimes);
 
 /// Writes down the intents of orders that have no payment yet and were not voided.
 pub(super) async fn begin(
@@ -87,46 +91,36 @@ pub(super) async fn newest(
     Ok(orders.iter().map(|order| Grouped::Done(newest(order))).collect())
 }
 
-/// Writes down what was found out of payments, and books the money that moved.
+/// Writes down what was found out of payments, and books the money that moved. What is written is made from the payments as
+/// they were read, so one that was changed since, contradicts our books or is not changed at all runs by itself.
 pub(super) async fn record(
     unit: &mut Unit,
     findings: &[Recording],
 ) -> Result<Vec<Grouped<Recorded, Error>>, waypost_durable::Error> {
     let now = Timestamp::from(unit.now().await?);
-    let payments = unit
-        .query_all(
-            "SELECT payments.order_id, payments.generation, payment_id, step_key, user_id, payment_method, amount, currency, \
-               state, captured, refunded, transaction_id, decline_code, is_unwanted, review_at, reviews, version, \
-               traceparent, created_at, updated_at, lease_epoch \
-             FROM unnest($1::text[], $2::bigint[]) AS asked (order_id, generation) \
-             JOIN payments ON payments.order_id = asked.order_id AND payments.generation = asked.generation \
-             WHERE contradicted_at IS NULL",
-            params![
-                findings.iter().map(|(order, ..)| order.as_str()).collect::<Vec<_>>(),
-                findings.iter().map(|(_, generation, ..)| i64::from(generation.number())).collect::<Vec<_>>(),
-            ],
-            payment_of_row,
-        )
-        .await?;
-    let change = |(order, generation, finding, times): &Recording| {
-        let before =
-            payments.iter().find(|payment| payment.order == *order && payment.generation == *generation)?;
-        Some((before.version, before.after(finding, now, times).ok()?))
+    let change = |(known, finding, times): &Recording| {
+        let change = known.after(finding, now, times).ok()?;
+        (change.payment.version != known.version).then_some((known.version, change))
     };
-    let changes: Vec<Option<(u32, Change)>> = findings.iter().map(change).collect();
-    let to_write = changes.iter().flatten().filter(|(before, change)| change.payment.version != *before);
-    write(unit, &to_write.collect::<Vec<_>>()).await?;
-    let outcome = |change: Option<(u32, Change)>| match change {
-        Some((_, change)) => Grouped::Done(Ok(change.payment)),
-        None => Grouped::Alone,
+    let mut changes: Vec<Option<(u32, Change)>> = findings.iter().map(change).collect();
+    let epochs = write(unit, &changes.iter().flatten().collect::<Vec<_>>()).await?;
+    let outcome = |change: &mut Option<(u32, Change)>| {
+        let Some((_, Change { mut payment, .. })) = change.take() else { return Grouped::Alone };
+        let Some(epoch) = epochs.get(payment.order.as_str()) else { return Grouped::Alone };
+        payment.epoch = *epoch;
+        Grouped::Done(Ok(payment))
     };
-    Ok(changes.into_iter().map(outcome).collect())
+    Ok(changes.iter_mut().map(outcome).collect())
 }
 
-/// Writes changes of payments with their postings. Each is said with the version that it was made from.
-async fn write(unit: &mut Unit, changes: &[&(u32, Change)]) -> Result<(), waypost_durable::Error> {
+/// Writes changes of payments with their postings, each if the payment has the version still that the change was made from.
+/// Gives the orders of those that are written, each with the epoch that its payment has.
+async fn write(
+    unit: &mut Unit,
+    changes: &[&(u32, Change)],
+) -> Result<HashMap<String, Epoch>, waypost_durable::Error> {
     if changes.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let all = || changes.iter().map(|(_, change)| &change.payment);
     let postings = changes.iter().flat_map(|(_, change)| {
@@ -138,65 +132,58 @@ async fn write(unit: &mut Unit, changes: &[&(u32, Change)]) -> Result<(), waypos
             posting.entries().into_iter().map(move |entry| (payment, posting, entry))
         })
         .collect();
-    let written: i64 = unit
-        .query_row(
-            "WITH change AS ( \
-               SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], \
-                 $7::text[], $8::text[], $9::bool[], $10::timestamptz[], $11::bigint[], $12::bigint[], $13::timestamptz[]) \
-               AS change (order_id, generation, version_before, state, captured, refunded, transaction_id, decline_code, \
-                 is_unwanted, review_at, reviews, version, updated_at)), \
-             changed AS ( \
-               UPDATE payments SET state = change.state, captured = change.captured, refunded = change.refunded, \
-                 transaction_id = change.transaction_id, decline_code = change.decline_code, \
-                 is_unwanted = change.is_unwanted, review_at = change.review_at, reviews = change.reviews, \
-                 version = change.version, updated_at = change.updated_at \
-               FROM change \
-               WHERE payments.order_id = change.order_id AND payments.generation = change.generation \
-                 AND payments.version = change.version_before RETURNING 1), \
-             booked AS ( \
-               INSERT INTO ledger_entries \
-                 (order_id, generation, version, posting, account, debit, credit, currency, at) \
-               SELECT * FROM unnest($14::text[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[], \
-                 $20::bigint[], $21::text[], $22::timestamptz[])) \
-             SELECT count(*) FROM changed",
-            params![
-                all().map(|payment| payment.order.as_str()).collect::<Vec<_>>(),
-                all().map(|payment| i64::from(payment.generation.number())).collect::<Vec<_>>(),
-                changes.iter().map(|(before, _)| i64::from(*before)).collect::<Vec<_>>(),
-                all().map(|payment| payment.state.as_str()).collect::<Vec<_>>(),
-                all().map(|payment| payment.captured).collect::<Vec<_>>(),
-                all().map(|payment| payment.refunded).collect::<Vec<_>>(),
-                all()
-                    .map(|payment| payment.transaction.as_ref().map(TransactionId::as_str))
-                    .collect::<Vec<_>>(),
-                all().map(|payment| payment.decline_code.as_deref()).collect::<Vec<_>>(),
-                all().map(|payment| payment.is_unwanted).collect::<Vec<_>>(),
-                all().map(|payment| payment.review_at.map(at)).collect::<Vec<_>>(),
-                all().map(|payment| i64::from(payment.reviews)).collect::<Vec<_>>(),
-                all().map(|payment| i64::from(payment.version)).collect::<Vec<_>>(),
-                all().map(|payment| at(payment.updated_at)).collect::<Vec<_>>(),
-                entries.iter().map(|(payment, ..)| payment.order.as_str()).collect::<Vec<_>>(),
-                entries
-                    .iter()
-                    .map(|(payment, ..)| i64::from(payment.generation.number()))
-                    .collect::<Vec<_>>(),
-                entries.iter().map(|(payment, ..)| i64::from(payment.version)).collect::<Vec<_>>(),
-                entries.iter().map(|(_, posting, _)| posting.as_str()).collect::<Vec<_>>(),
-                entries.iter().map(|(.., entry)| entry.account.as_str()).collect::<Vec<_>>(),
-                entries.iter().map(|(.., entry)| entry.debit).collect::<Vec<_>>(),
-                entries.iter().map(|(.., entry)| entry.credit).collect::<Vec<_>>(),
-                entries
-                    .iter()
-                    .map(|(_, posting, _)| posting.amount().currency().as_str().to_owned())
-                    .collect::<Vec<_>>(),
-                entries.iter().map(|(payment, ..)| at(payment.updated_at)).collect::<Vec<_>>(),
-            ],
-            |row| row.get(0),
-        )
-        .await?;
-    if usize::try_from(written).ok() == Some(changes.len()) {
-        return Ok(());
-    }
-    // I13: somebody else moved one since it was read; the orders' locks keep them out.
-    Err(waypost_durable::Error::Fenced { what: "payment".to_owned() })
+    let written = unit.query_all(
+        "WITH change AS ( \
+           SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], \
+             $7::text[], $8::text[], $9::bool[], $10::timestamptz[], $11::bigint[], $12::bigint[], $13::timestamptz[]) \
+           AS change (order_id, generation, version_before, state, captured, refunded, transaction_id, decline_code, \
+             is_unwanted, review_at, reviews, version, updated_at)), \
+         changed AS ( \
+           UPDATE payments SET state = change.state, captured = change.captured, refunded = change.refunded, \
+             transaction_id = change.transaction_id, decline_code = change.decline_code, \
+             is_unwanted = change.is_unwanted, review_at = change.review_at, reviews = change.reviews, \
+             version = change.version, updated_at = change.updated_at \
+           FROM change \
+           WHERE payments.order_id = change.order_id AND payments.generation = change.generation \
+             AND payments.version = change.version_before AND payments.contradicted_at IS NULL \
+           RETURNING payments.order_id, payments.generation, payments.lease_epoch), \
+         booked AS ( \
+           INSERT INTO ledger_entries \
+             (order_id, generation, version, posting, account, debit, credit, currency, at) \
+           SELECT order_id, generation, entry.version, posting, account, debit, credit, currency, at \
+           FROM unnest($14::text[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[], \
+             $20::bigint[], $21::text[], $22::timestamptz[]) \
+           AS entry (order_id, generation, version, posting, account, debit, credit, currency, at) \
+           JOIN changed USING (order_id, generation)) \
+         SELECT order_id, lease_epoch FROM changed",
+        params![
+            all().map(|payment| payment.order.as_str()).collect::<Vec<_>>(),
+            all().map(|payment| i64::from(payment.generation.number())).collect::<Vec<_>>(),
+            changes.iter().map(|(before, _)| i64::from(*before)).collect::<Vec<_>>(),
+            all().map(|payment| payment.state.as_str()).collect::<Vec<_>>(),
+            all().map(|payment| payment.captured).collect::<Vec<_>>(),
+            all().map(|payment| payment.refunded).collect::<Vec<_>>(),
+            all().map(|payment| payment.transaction.as_ref().map(TransactionId::as_str)).collect::<Vec<_>>(),
+            all().map(|payment| payment.decline_code.as_deref()).collect::<Vec<_>>(),
+            all().map(|payment| payment.is_unwanted).collect::<Vec<_>>(),
+            all().map(|payment| payment.review_at.map(at)).collect::<Vec<_>>(),
+            all().map(|payment| i64::from(payment.reviews)).collect::<Vec<_>>(),
+            all().map(|payment| i64::from(payment.version)).collect::<Vec<_>>(),
+            all().map(|payment| at(payment.updated_at)).collect::<Vec<_>>(),
+            entries.iter().map(|(payment, ..)| payment.order.as_str()).collect::<Vec<_>>(),
+            entries.iter().map(|(payment, ..)| i64::from(payment.generation.number())).collect::<Vec<_>>(),
+            entries.iter().map(|(payment, ..)| i64::from(payment.version)).collect::<Vec<_>>(),
+            entries.iter().map(|(_, posting, _)| posting.as_str()).collect::<Vec<_>>(),
+            entries.iter().map(|(.., entry)| entry.account.as_str()).collect::<Vec<_>>(),
+            entries.iter().map(|(.., entry)| entry.debit).collect::<Vec<_>>(),
+            entries.iter().map(|(.., entry)| entry.credit).collect::<Vec<_>>(),
+            entries
+                .iter()
+                .map(|(_, posting, _)| posting.amount().currency().as_str().to_owned())
+                .collect::<Vec<_>>(),
+            entries.iter().map(|(payment, ..)| at(payment.updated_at)).collect::<Vec<_>>(),
+        ],
+        |row| Ok((row.get(0)?, Epoch::new(row.number(1)?))),
+    );
+    Ok(written.await?.into_iter().collect())
 }

@@ -82,9 +82,9 @@ async fn of_two_attempts_one_is_live(store: Timed) {
 async fn money_that_was_found_by_many_is_booked_once(store: Timed) {
     let payment = store.when(at(0)).begin(intent("one", 1)).await.unwrap().payment;
     let findings = (0..10).map(|_| {
-        let store = store.clone();
+        let (store, known) = (store.clone(), payment.clone());
         let finding = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
-        async move { store.when(at(1)).record(order("one"), first(), finding).await.unwrap() }
+        async move { store.when(at(1)).record_of(known, finding).await.unwrap() }
     });
     assert!(at_once(findings).await.into_iter().all(|payment| payment.captured == AMOUNT));
     let totals = store.totals(Currency::USD).await.unwrap();

@@ -38,6 +38,7 @@ async fn hot_path(server: &Server) {
         store.begin(intent(&name, 1)).await.unwrap();
         store.admit(order(&name), Epoch::FIRST).await.unwrap();
         let taken = Finding::Charge(charge(&payment, ChargeStatus::Captured, 0));
+        store.record_of(payment.clone(), taken.clone()).await.unwrap();
         store.record(order(&name), first(), taken).await.unwrap();
         store.newest(order(&name)).await.unwrap().unwrap();
         let request =

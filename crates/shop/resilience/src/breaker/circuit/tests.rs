@@ -65,6 +65,35 @@ fn failures_in_a_row_shut_it_and_a_success_between_them_does_not() {
 }
 
 #[test]
+fn what_fails_many_calls_together_counts_once() {
+    let mut story = Story::new();
+    for _ in 0..2 {
+        let together: Vec<Ticket> = (0..64).map(|_| story.admit().unwrap()).collect();
+        story.wait(Duration::from_millis(5));
+        for ticket in together {
+            story.settle(ticket, Outcome::Failure);
+        }
+        story.wait(Duration::from_millis(5));
+    }
+    assert_eq!(story.circuit.state(), State::Open);
+    // The third cause.
+    story.call(Outcome::Failure);
+    assert_eq!(story.circuit.state(), State::Shut);
+}
+
+#[test]
+fn calls_that_wait_in_vain_one_after_the_other_shut_it_although_they_began_together() {
+    let mut story = Story::new();
+    let together: Vec<Ticket> = (0..3).map(|_| story.admit().unwrap()).collect();
+    for ticket in together {
+        assert_eq!(story.circuit.state(), State::Open);
+        story.wait(SAME_CAUSE);
+        story.settle(ticket, Outcome::Failure);
+    }
+    assert_eq!(story.circuit.state(), State::Shut);
+}
+
+#[test]
 fn a_low_share_of_successes_shuts_it_without_failures_in_a_row() {
     let mut story = Story::new();
     for _ in 0..3 {

@@ -11,10 +11,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Describe, Error, Execute, Executor, Pool, SqlStr};
 
+use super::super::running::Running;
 use super::Shared;
 use super::driver::{Driver, Step};
 use super::query::Query;
-use super::running::Running;
 use super::steps::Steps;
 use super::traced::{Traced, take};
 use crate::core::spawn::with_context;
@@ -63,9 +63,9 @@ where
     H: DerefMut<Target = DB::Connection> + Send + 'e,
 {
     Box::pin(Steps::of(move |giver| async move {
-        let mut running = Running::start(&shared, query.text(), query.is_bound());
+        let mut running = Running::start(&shared.target, query.text(), query.is_bound());
         let context = running.context();
-        let query = if shared.settings.comments { query.commented(&context) } else { query };
+        let query = if shared.comments { query.commented(&context) } else { query };
         let (mut rows, mut waited) = (0, None);
         let work = async {
             let (mut held, wait) = open.await?;
@@ -98,9 +98,9 @@ where
     H: DerefMut<Target = DB::Connection> + Send + 'e,
 {
     Box::pin(async move {
-        let mut running = Running::start(&shared, query.text(), query.is_bound());
+        let mut running = Running::start(&shared.target, query.text(), query.is_bound());
         let context = running.context();
-        let query = if shared.settings.comments { query.commented(&context) } else { query };
+        let query = if shared.comments { query.commented(&context) } else { query };
         let mut waited = None;
         let work = async {
             let (mut held, wait) = open.await?;

@@ -5,13 +5,12 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt as _;
 use sqlx::pool::PoolConnection;
 use sqlx::{Acquire as _, Database, Error};
 
+use super::super::open_transaction::OpenTransaction;
+use super::super::running::Running;
 use super::Shared;
-use super::running::Running;
 use super::traced::Traced;
 use crate::core::spawn::with_context;
 
@@ -75,12 +74,12 @@ pub struct Transaction<'c, DB: Database> {
     traced: Traced<sqlx::Transaction<'c, DB>>,
     /// 1 for a transaction, more for the savepoints in it.
     depth: usize,
-    open: Open,
+    open: OpenTransaction,
 }
 
 impl<'c, DB: Database> Transaction<'c, DB> {
     pub(super) fn new(traced: Traced<sqlx::Transaction<'c, DB>>, depth: usize) -> Self {
-        Self { traced, depth, open: Open(true) }
+        Self { traced, depth, open: OpenTransaction::begun() }
     }
 
     /// Sets a savepoint: a span `SAVEPOINT`.
@@ -94,7 +93,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// Commits it, or releases the savepoint: a span `COMMIT` or `RELEASE`.
     pub async fn commit(self) -> Result<(), Error> {
         let Self { traced: Traced { shared, inner, in_use }, depth, open } = self;
-        open.close();
+        open.end();
         let text = match depth {
             1 => "COMMIT".to_owned(),
             _ => format!("RELEASE SAVEPOINT _sqlx_savepoint_{}", depth - 1),
@@ -107,7 +106,7 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// Gives up what was done since it began: a span `ROLLBACK`.
     pub async fn rollback(self) -> Result<(), Error> {
         let Self { traced: Traced { shared, inner, in_use }, depth, open } = self;
-        open.close();
+        open.end();
         let text = match depth {
             1 => "ROLLBACK".to_owned(),
             _ => format!("ROLLBACK TO SAVEPOINT _sqlx_savepoint_{}", depth - 1),
@@ -124,29 +123,10 @@ async fn said<T>(
     statement: &str,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let running = Running::start(shared, statement, false);
+    let running = Running::start(&shared.target, statement, false);
     let result = with_context(running.context(), work).await;
     running.end(result.as_ref().map(|_| None));
     result
-}
-
-/// Whether nobody has ended a transaction yet.
-struct Open(bool);
-
-impl Open {
-    fn close(mut self) {
-        self.0 = false;
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.0 {
-            Context::map_current(|context| {
-                context.span().add_event("waypost.db.transaction.dropped", Vec::new());
-            });
-        }
-    }
 }
 
 impl<DB: Database> Deref for Connection<DB> {

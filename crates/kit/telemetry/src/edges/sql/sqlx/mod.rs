@@ -24,10 +24,9 @@ mod driver;
 mod executor;
 mod held;
 mod origin;
-mod pool_metrics;
 mod query;
-mod running;
 mod steps;
+mod told;
 mod traced;
 
 use std::sync::Arc;
@@ -35,26 +34,13 @@ use std::time::Duration;
 
 use sqlx::{Database, Pool};
 
-use super::dialect::Dialect;
+use super::pool_metrics::PoolMetrics;
+pub use super::target::QueryText;
+use super::target::{Shown, Target};
 use crate::core::handle::Telemetry;
 pub use held::{Connection, Transaction};
 use origin::Origin;
-use pool_metrics::PoolMetrics;
 pub use traced::{Taken, Traced};
-
-/// What `db.query.text` shows of a statement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum QueryText {
-    /// The text as it stands if values were bound to it, as then it holds none; else as [`QueryText::Obfuscated`].
-    #[default]
-    Auto,
-    /// The text as it stands, with every value that was written into it. For programs whose texts hold no secrets.
-    Full,
-    /// Every literal is `?`, comments are left out.
-    Obfuscated,
-    /// Nothing: there is no `db.query.text`. Operations and tables are in the span's name all the same.
-    Off,
-}
 
 /// What is shown of a pool of sqlx, and how it is called. Cheap to clone.
 ///
@@ -81,10 +67,8 @@ pub struct Sqlx {
 
 #[derive(Clone, Debug, Default)]
 struct Settings {
-    text: QueryText,
-    slow: Option<Duration>,
+    shown: Shown,
     comments: bool,
-    requires_parent: bool,
     pool_name: Option<Arc<str>>,
     namespace: Option<Arc<str>>,
     server: Option<(Arc<str>, u16)>,
@@ -92,8 +76,8 @@ struct Settings {
 
 /// What a pool, its connections and their transactions have in common.
 struct Shared {
-    database: super::Database,
-    settings: Settings,
+    target: Arc<Target>,
+    comments: bool,
     pool: Arc<PoolMetrics>,
 }
 
@@ -106,7 +90,7 @@ impl Sqlx {
     /// What `db.query.text` shows. [`QueryText::Auto`] unless said.
     #[must_use]
     pub fn query_text(mut self, text: QueryText) -> Self {
-        self.settings.text = text;
+        self.settings.shown.text = text;
         self
     }
 
@@ -115,7 +99,7 @@ impl Sqlx {
     /// unless said.
     #[must_use]
     pub fn slow_query(mut self, at_least: Duration) -> Self {
-        self.settings.slow = Some(at_least);
+        self.settings.shown.slow = Some(at_least);
         self
     }
 
@@ -132,7 +116,7 @@ impl Sqlx {
     /// the database all the time in the background, whose traces would be of one span each.
     #[must_use]
     pub fn require_parent(mut self, requires_parent: bool) -> Self {
-        self.settings.requires_parent = requires_parent;
+        self.settings.shown.requires_parent = requires_parent;
         self
     }
 
@@ -161,14 +145,12 @@ impl Sqlx {
     /// A pool whose operations are spans, and which is measured for as long as it is used.
     pub fn wrap<DB: Database>(&self, pool: Pool<DB>) -> Traced<Pool<DB>> {
         let origin = Origin::of(&pool, &self.settings);
-        let mut database = super::Database::new(&self.telemetry, origin.system, origin.namespace.clone());
-        if let Some((address, port)) = &origin.server {
-            let default = Dialect::default_port(origin.system).unwrap_or_default();
-            database = database.server(Arc::clone(address), port.unwrap_or(default));
-        }
         let name = self.settings.pool_name.clone().unwrap_or_else(|| origin.pool_name());
         let metrics = PoolMetrics::observed(&self.telemetry, name, pool.clone());
-        Traced::new(Arc::new(Shared { database, settings: self.settings.clone(), pool: metrics }), pool)
+        let Origin { system, namespace, server } = origin;
+        let target = Target::new(&self.telemetry, system, namespace, server, self.settings.shown);
+        let comments = self.settings.comments;
+        Traced::new(Arc::new(Shared { target: Arc::new(target), comments, pool: metrics }), pool)
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Error, Pool, SqlSafeStr, SqlStr};
 
+use super::super::pool_metrics::InUse;
+use super::super::running::Running;
 use super::held::{Connection, Transaction};
-use super::pool_metrics::InUse;
-use super::running::Running;
 use super::{Shared, Sqlx};
 use crate::core::spawn::with_context;
 
@@ -125,7 +125,7 @@ pub(super) async fn begun<'c, DB: Database>(
     statement: Option<SqlStr>,
 ) -> Result<(sqlx::Transaction<'c, DB>, InUse), Error> {
     let text = statement.as_ref().map_or("BEGIN", SqlStr::as_str);
-    let mut running = Running::start(&shared, text, false);
+    let mut running = Running::start(&shared.target, text, false);
     let (context, waited) = (running.context(), &mut None);
     let beginning = async {
         let (taken, wait) = take(&shared, &pool).await?;
@@ -182,7 +182,9 @@ pub(super) fn take<DB: Database>(
                 Ok((Taken { connection, in_use }, waited))
             }
             Err(error) => {
-                asked.failed(&error);
+                if matches!(error, Error::PoolTimedOut) {
+                    asked.timed_out();
+                }
                 Err(error)
             }
         }
@@ -197,6 +199,6 @@ impl<DB: Database> Clone for Traced<Pool<DB>> {
 
 impl<T> fmt::Debug for Traced<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Traced").field("database", &self.shared.database).finish_non_exhaustive()
+        f.debug_struct("Traced").field("database", &self.shared.target.database).finish_non_exhaustive()
     }
 }

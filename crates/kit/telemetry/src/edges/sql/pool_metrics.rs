@@ -1,16 +1,16 @@
 //! What a pool is doing: the metrics `db.client.connection.*` of the conventions.
 //!
 //! How many connections there are is read from the pool when somebody asks. How long a connection was waited for, made
-//! and used is measured around [`Traced`](super::Traced), so what is taken from the pool behind its back is not seen.
+//! and used is measured where a wrapped pool hands it out, so what is taken from the pool behind its back is not seen.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
-use sqlx::{Database, Pool};
 
 use crate::core::handle::Telemetry;
 use crate::core::readings::{DATABASE_SECONDS, durations};
@@ -20,29 +20,15 @@ const POOL: &str = "db.client.connection.pool.name";
 const STATE: &str = "db.client.connection.state";
 
 /// A pool as far as it is counted.
-trait Counted: Send + Sync {
+pub(super) trait Counted: Send + Sync {
+    /// Connections, idle or used.
     fn size(&self) -> i64;
+    /// Of those, the idle ones.
     fn idle(&self) -> i64;
-    fn max(&self) -> i64;
-    fn min(&self) -> i64;
-}
-
-impl<DB: Database> Counted for Pool<DB> {
-    fn size(&self) -> i64 {
-        self.size().into()
-    }
-
-    fn idle(&self) -> i64 {
-        i64::try_from(self.num_idle()).unwrap_or(i64::MAX)
-    }
-
-    fn max(&self) -> i64 {
-        self.options().get_max_connections().into()
-    }
-
-    fn min(&self) -> i64 {
-        self.options().get_min_connections().into()
-    }
+    /// How many there may be, if the pool tells.
+    fn max(&self) -> Option<i64>;
+    /// How many it keeps though nobody needs them, if it tells.
+    fn min(&self) -> Option<i64>;
 }
 
 /// The instruments of one pool.
@@ -67,7 +53,7 @@ impl series::Labels for Name {
 
 impl PoolMetrics {
     /// Instruments that show the pool until the last one who uses it is gone.
-    pub(super) fn observed<DB: Database>(telemetry: &Telemetry, name: Arc<str>, pool: Pool<DB>) -> Arc<Self> {
+    pub(super) fn observed(telemetry: &Telemetry, name: Arc<str>, pool: impl Counted + 'static) -> Arc<Self> {
         let meter = telemetry.meter();
         let duration = |name, description| {
             DurationSeries::new(durations(meter, name, description, &DATABASE_SECONDS), telemetry)
@@ -105,7 +91,8 @@ impl PoolMetrics {
     /// Somebody waits for a connection from here on.
     pub(super) fn ask(self: &Arc<Self>) -> Asked {
         self.pending.fetch_add(1, Ordering::Relaxed);
-        let makes_one = self.counted.idle() == 0 && self.counted.size() < self.counted.max();
+        let makes_one =
+            self.counted.idle() == 0 && self.counted.max().is_some_and(|max| self.counted.size() < max);
         Asked { pool: Arc::clone(self), since: Instant::now(), makes_one }
     }
 
@@ -133,11 +120,9 @@ impl Asked {
         (InUse { pool: Arc::clone(pool), since: Some(Instant::now()) }, waited)
     }
 
-    /// It has none.
-    pub(super) fn failed(self, error: &sqlx::Error) {
-        if matches!(error, sqlx::Error::PoolTimedOut) {
-            self.pool.timeouts.add(1, &[KeyValue::new(POOL, Arc::clone(&self.pool.name))]);
-        }
+    /// It has none, as the time it would wait was over.
+    pub(super) fn timed_out(self) {
+        self.pool.timeouts.add(1, &[KeyValue::new(POOL, Arc::clone(&self.pool.name))]);
     }
 }
 
@@ -169,6 +154,46 @@ impl Drop for InUse {
     }
 }
 
+/// What a pool handed out, until it is dropped and goes back. Leads to what the pool's own type leads to.
+#[derive(Debug)]
+pub struct Used<T> {
+    taken: T,
+    in_use: InUse,
+}
+
+impl<T> Used<T> {
+    pub(super) fn new(taken: T, asked: Asked) -> Self {
+        let (in_use, _) = asked.served();
+        Self { taken, in_use }
+    }
+
+    /// The pool's own type. How long it is used from here on is not measured.
+    pub fn into_inner(self) -> T {
+        self.in_use.given_away();
+        self.taken
+    }
+}
+
+impl<T: Deref> Deref for Used<T> {
+    type Target = T::Target;
+
+    fn deref(&self) -> &T::Target {
+        &self.taken
+    }
+}
+
+impl<T: DerefMut> DerefMut for Used<T> {
+    fn deref_mut(&mut self) -> &mut T::Target {
+        &mut self.taken
+    }
+}
+
+impl fmt::Debug for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InUse").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
 fn observe(meter: &Meter, metrics: &Arc<PoolMetrics>) {
     let pool = Arc::downgrade(metrics);
     let count = "The number of connections that are currently in state described by the state attribute.";
@@ -180,9 +205,11 @@ fn observe(meter: &Meter, metrics: &Arc<PoolMetrics>) {
             observer.observe(count, &labels);
         }
     });
-    let one = |name, unit, description, read: fn(&PoolMetrics) -> i64| {
+    let one = |name, unit, description, read: fn(&PoolMetrics) -> Option<i64>| {
         level(meter, name, unit, description, Arc::downgrade(metrics), move |pool, observer| {
-            observer.observe(read(pool), &[KeyValue::new(POOL, Arc::clone(&pool.name))]);
+            if let Some(value) = read(pool) {
+                observer.observe(value, &[KeyValue::new(POOL, Arc::clone(&pool.name))]);
+            }
         });
     };
     let connection = "{connection}";
@@ -194,7 +221,7 @@ fn observe(meter: &Meter, metrics: &Arc<PoolMetrics>) {
     one("db.client.connection.max", connection, max, |pool| pool.counted.max());
     let pending = "The number of current pending requests for an open connection.";
     one("db.client.connection.pending_requests", "{request}", pending, |pool| {
-        pool.pending.load(Ordering::Relaxed)
+        Some(pool.pending.load(Ordering::Relaxed))
     });
 }
 

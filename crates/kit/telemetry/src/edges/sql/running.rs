@@ -1,4 +1,4 @@
-//! One operation over sqlx, from its first poll to its end.
+//! One statement of a driver, from its start to its end.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,16 +7,36 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use super::super::operation::Operation;
-use super::super::statement::MAX_TEXT;
-use super::super::{sanitize, summary};
-use super::{QueryText, Shared};
+use super::operation::Operation;
+use super::statement::MAX_TEXT;
+use super::target::{QueryText, Target};
+use super::{sanitize, summary};
+use crate::base::error::ErrorType;
 use crate::base::redact;
 use crate::core::span::SpanGuard;
 
+/// What a driver's error says of its statement.
+pub(super) enum Meaning {
+    /// It failed.
+    Failure,
+    /// There is no row: an answer, and no failure of the database.
+    NoRow,
+    /// There are not as many rows as the program wanted, which is an answer as well. Their number is not known.
+    OtherRows,
+}
+
+/// The error of a driver.
+pub(super) trait DriverError: ErrorType {
+    /// The SQLSTATE or the result code that the database answered with.
+    fn status_code(&self) -> Option<Cow<'static, str>>;
+
+    /// What it says of its statement.
+    fn meaning(&self) -> Meaning;
+}
+
 /// An open operation. Dropped without a word it was cancelled.
 pub(super) struct Running {
-    shared: Arc<Shared>,
+    target: Arc<Target>,
     summary: Cow<'static, str>,
     operation: Operation,
     started: Instant,
@@ -25,22 +45,32 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts the span of a statement, child of the current one. `is_bound` if its values come beside its text.
-    pub(super) fn start(shared: &Arc<Shared>, sql: &str, is_bound: bool) -> Self {
-        let dialect = shared.database.shared.dialect;
+    pub(super) fn start(target: &Arc<Target>, sql: &str, is_bound: bool) -> Self {
+        let dialect = target.database.shared.dialect;
         let summary =
             if is_bound { summary::of_template(sql, dialect) } else { summary::of(sql, dialect).into() };
+        Self::start_as(target, summary, sql, is_bound)
+    }
+
+    /// Starts the span of something that is done with a statement and has a summary of its own.
+    pub(super) fn start_as(
+        target: &Arc<Target>,
+        summary: Cow<'static, str>,
+        sql: &str,
+        is_bound: bool,
+    ) -> Self {
         let parent = Context::current();
-        let is_wanted = !shared.settings.requires_parent || parent.span().span_context().is_valid();
+        let is_wanted = !target.shown.requires_parent || parent.span().span_context().is_valid();
         let span = if is_wanted {
-            let system = Cow::Borrowed(shared.database.shared.system);
+            let system = Cow::Borrowed(target.database.shared.system);
             let name = if summary.is_empty() { system } else { summary.clone() };
-            span(shared, &parent, sql, is_bound, &summary, name)
+            span(target, &parent, sql, is_bound, &summary, name)
         } else {
             SpanGuard::ended(parent)
         };
         Self {
-            shared: Arc::clone(shared),
-            operation: Operation::told(shared.database.clone(), summary.clone(), span),
+            target: Arc::clone(target),
+            operation: Operation::told(target.database.clone(), summary.clone(), span),
             summary,
             started: Instant::now(),
             waited: Duration::ZERO,
@@ -59,34 +89,30 @@ impl Running {
     }
 
     /// It ended; with how many rows, if it asked for rows.
-    pub(super) fn end(mut self, result: Result<Option<u64>, &sqlx::Error>) {
+    pub(super) fn end(mut self, result: Result<Option<u64>, &impl DriverError>) {
         self.tell_if_slow();
-        match result {
-            Ok(rows) => {
-                if let Some(rows) = rows {
-                    self.operation.rows(rows);
+        let rows = match result {
+            Ok(rows) => rows,
+            Err(error) => match error.meaning() {
+                Meaning::NoRow => Some(0),
+                Meaning::OtherRows => None,
+                Meaning::Failure => {
+                    if let Some(code) = error.status_code() {
+                        self.operation.status_code(code);
+                    }
+                    return self.operation.fail(error);
                 }
-                self.operation.succeed();
-            }
-            // What was asked for is not there: that is an answer.
-            Err(sqlx::Error::RowNotFound) => {
-                self.operation.rows(0);
-                self.operation.succeed();
-            }
-            Err(error) => {
-                if let sqlx::Error::Database(said) = error
-                    && let Some(code) = said.code()
-                {
-                    self.operation.status_code(code.into_owned());
-                }
-                self.operation.fail(error);
-            }
+            },
+        };
+        if let Some(rows) = rows {
+            self.operation.rows(rows);
         }
+        self.operation.succeed();
     }
 
     fn tell_if_slow(&self) {
         let took = self.started.elapsed().saturating_sub(self.waited);
-        let Some(threshold) = self.shared.settings.slow.filter(|threshold| took >= *threshold) else {
+        let Some(threshold) = self.target.shown.slow.filter(|threshold| took >= *threshold) else {
             return;
         };
         let threshold = KeyValue::new("waypost.db.slow_query.threshold", threshold.as_secs_f64());
@@ -104,22 +130,24 @@ impl Running {
 }
 
 fn span(
-    shared: &Shared,
+    target: &Target,
     parent: &Context,
     sql: &str,
     is_bound: bool,
     summary: &str,
     name: Cow<'static, str>,
 ) -> SpanGuard {
-    let database = &shared.database;
+    let database = &target.database;
     let mut span = database.span(parent, name);
     if span.keeps() {
         if !summary.is_empty() {
             span.put_text("db.query.summary", summary);
         }
-        match shared.settings.text {
+        match target.shown.text {
+            // There is none: its statement was made elsewhere.
+            _ if sql.is_empty() => {}
             QueryText::Off => {}
-            QueryText::Auto | QueryText::Full if is_bound || shared.settings.text == QueryText::Full => {
+            QueryText::Auto | QueryText::Full if is_bound || target.shown.text == QueryText::Full => {
                 span.put_text("db.query.text", redact::bounded_to(sql, MAX_TEXT));
             }
             QueryText::Auto | QueryText::Full | QueryText::Obfuscated => {
