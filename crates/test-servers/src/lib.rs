@@ -1,17 +1,19 @@
 //! The real servers that tests talk to, and a place of one's own on each of them.
 //!
-//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis and Kafka on
-//! this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`]. A test takes a
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Memcached and Kafka on
+//! this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`MEMCACHED`], [`KAFKA`]. A test takes a
 //! [`postgres::Database`], [`redis::Keys`] or [`kafka::Topics`] of its own, so that tests side by side do not meet.
 //!
 //! Invariant: a test that needs a server which is not there fails and says how to run it. It is never left out silently.
 #![allow(clippy::missing_panics_doc, reason = "a test helper that cannot do its work fails the test")]
 #![allow(clippy::panic, reason = "a test helper that cannot do its work fails the test")]
 
+mod child;
 pub mod etcd;
 pub mod explain;
 pub mod front;
 pub mod kafka;
+pub mod memcached;
 pub mod own_kafka;
 pub mod own_postgres;
 pub mod postgres;
@@ -27,6 +29,10 @@ pub const POSTGRES_BIN: &str = "TEST_POSTGRES_BIN";
 pub const REDIS: &str = "TEST_REDIS_URL";
 /// The program `redis-server`, for tests that need a server of their own.
 pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
+/// The URL of a Memcached, such as `tcp://127.0.0.1:41237`.
+pub const MEMCACHED: &str = "TEST_MEMCACHED_URL";
+/// The program `memcached`, for tests that need a server of their own.
+pub const MEMCACHED_SERVER: &str = "TEST_MEMCACHED_SERVER";
 /// The program `etcd`, for tests that start one of their own.
 pub const ETCD_SERVER: &str = "TEST_ETCD_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.

@@ -42,7 +42,7 @@ const OTHER: &str = "_OTHER";
     message = "`{Self}` says nothing about itself to telemetry",
     label = "not an `ErrorType`",
     note = "implement `waypost_telemetry::ErrorType` for it (an empty `impl` is enough), or use `run_with(future, |error| ..)`",
-    note = "errors of anyhow, eyre, sqlx, tokio-postgres, redis, reqwest, rusqlite, serde_json and hyper need the cargo feature of that name, those of rdkafka `kafka`"
+    note = "errors of anyhow, eyre, sqlx, tokio-postgres, diesel, redis, reqwest, rusqlite, serde_json and hyper need the cargo feature of that name, those of rdkafka `kafka`, those of async-memcached `memcached`"
 )]
 pub trait AsErrorType {
     /// Shows the failure as an [`ErrorType`].
