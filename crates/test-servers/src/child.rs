@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::own_name;
+use crate::own_postgres::is_root;
 
 /// Longest time for a server to answer after its start.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -111,9 +112,7 @@ impl Drop for Child {
 
 /// The same program, which ends with the thread that starts it where the system can do that.
 fn ending_with_us(command: Command) -> Command {
-    let has_setpriv =
-        Command::new("setpriv").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !has_setpriv {
+    if !has_setpriv() {
         return command;
     }
     let mut ending = Command::new("setpriv");
@@ -133,4 +132,28 @@ fn free_ports<const N: usize>() -> [u16; N] {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|error| panic!("no port is free: {error}"))
     });
     held.map(|held| held.local_addr().map_or(0, |address| address.port()))
+}
+
+/// A program that the kernel ends with the thread that starts it. As somebody who is not root if `needs_user`, for
+/// servers that refuse to be.
+pub(crate) fn command(program: &str, needs_user: bool) -> Command {
+    if !has_setpriv() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if needs_user && is_root() {
+        command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
+    }
+    command.arg("--").arg(program);
+    command
+}
+
+/// A port that nobody has at this moment.
+pub(crate) fn free_port() -> u16 {
+    free_ports::<1>()[0]
+}
+
+fn has_setpriv() -> bool {
+    Command::new("setpriv").arg("--version").output().is_ok_and(|output| output.status.success())
 }

@@ -1,7 +1,7 @@
 //! The real servers that tests talk to, and a place of one's own on each of them.
 //!
-//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Kafka, NATS, RabbitMQ and a
-//! server of MongoDB's protocol on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`KAFKA`],
+//! For the tests of all crates, so it stands on nothing of ours. `cargo xtask test` starts PostgreSQL, Redis, Memcached, Kafka, NATS, RabbitMQ and a
+//! server of MongoDB's protocol on this machine and leads the tests to them by variables: [`POSTGRES`], [`REDIS`], [`MEMCACHED`], [`KAFKA`],
 //! [`NATS`], [`RABBITMQ`], [`MONGODB`]. A test takes a [`postgres::Database`], [`redis::Keys`], [`kafka::Topics`],
 //! [`nats::Subjects`], [`rabbitmq::Queues`] or [`mongodb::Database`] of its own, so that tests side by side do not meet.
 //!
@@ -14,6 +14,7 @@ pub mod etcd;
 pub mod explain;
 pub mod front;
 pub mod kafka;
+pub mod memcached;
 pub mod mongodb;
 pub mod nats;
 pub mod own_kafka;
@@ -32,6 +33,10 @@ pub const POSTGRES_BIN: &str = "TEST_POSTGRES_BIN";
 pub const REDIS: &str = "TEST_REDIS_URL";
 /// The program `redis-server`, for tests that need a server of their own.
 pub const REDIS_SERVER: &str = "TEST_REDIS_SERVER";
+/// The URL of a Memcached, such as `tcp://127.0.0.1:41237`.
+pub const MEMCACHED: &str = "TEST_MEMCACHED_URL";
+/// The program `memcached`, for tests that need a server of their own.
+pub const MEMCACHED_SERVER: &str = "TEST_MEMCACHED_SERVER";
 /// The program `etcd`, for tests that start one of their own.
 pub const ETCD_SERVER: &str = "TEST_ETCD_SERVER";
 /// The bootstrap address of a Kafka, such as `127.0.0.1:41236`.

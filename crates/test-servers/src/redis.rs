@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::child::{command, free_port};
 use crate::{REDIS, REDIS_SERVER, own_name, variable};
 
 /// Longest time for a server to answer after its start.
@@ -131,12 +132,8 @@ impl Server {
     fn try_start(&mut self) -> bool {
         let log = fs::File::create(self.folder.join("log"));
         let log = log.unwrap_or_else(|error| panic!("the log cannot be made: {error}"));
-        // Ends with the thread that started it, where the system can do that.
         let server = variable(REDIS_SERVER);
-        let mut command = if has_setpriv() { Command::new("setpriv") } else { Command::new(&server) };
-        if has_setpriv() {
-            command.args(["--pdeathsig", "KILL", "--", &server]);
-        }
+        let mut command = command(&server, false);
         let port = self.port.to_string();
         let is_sentinel = self.options.iter().any(|option| option == "--sentinel");
         command
@@ -175,15 +172,6 @@ impl Drop for Server {
         // What is left does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-fn has_setpriv() -> bool {
-    Command::new("setpriv").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
-fn free_port() -> u16 {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    bound.unwrap_or_else(|error| panic!("no port is free: {error}")).port()
 }
 
 /// Sends one command; any answer is one, also a refusal.

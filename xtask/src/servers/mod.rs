@@ -1,4 +1,4 @@
-//! Private PostgreSQL, Redis, Kafka, etcd, NATS, RabbitMQ and MongoDB, and what shows telemetry: found or installed, started on free ports of 127.0.0.1, and ended with whoever
+//! Private PostgreSQL, Redis, Memcached, Kafka, etcd, NATS, RabbitMQ and MongoDB, and what shows telemetry: found or installed, started on free ports of 127.0.0.1, and ended with whoever
 //! started them.
 //!
 //! For `cargo xtask test` and `cargo xtask stack`. Each server is a child with a folder of its own that holds its data and
@@ -14,6 +14,7 @@ mod etcd;
 mod folder;
 mod java;
 mod kafka;
+mod memcached;
 mod mongodb;
 mod nats;
 mod observability;
@@ -49,9 +50,10 @@ struct Kind {
     find: fn(target: &Path) -> anyhow::Result<Box<dyn Program>>,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind { name: "PostgreSQL", variable: "TEST_POSTGRES_URL", find: postgres::find },
     Kind { name: "Redis", variable: "TEST_REDIS_URL", find: redis::find },
+    Kind { name: "Memcached", variable: "TEST_MEMCACHED_URL", find: memcached::find },
     Kind { name: "Kafka", variable: "TEST_KAFKA", find: kafka::find },
     Kind { name: "etcd", variable: "TEST_ETCD_URL", find: etcd::find },
     Kind { name: "MongoDB", variable: "TEST_MONGODB_URL", find: mongodb::find },

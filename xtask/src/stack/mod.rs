@@ -26,7 +26,7 @@ const HELP: &str = "\
 cargo xtask stack <command>
 
   up [--observability]
-                  start PostgreSQL, Redis, Kafka, etcd, NATS, RabbitMQ and a MongoDB on free ports of 127.0.0.1 and print the settings to use; the
+                  start PostgreSQL, Redis, Memcached, Kafka, etcd, NATS, RabbitMQ and a MongoDB on free ports of 127.0.0.1 and print the settings to use; the
                   servers that are up already are left as they are. For a shell: eval \"$(cargo xtask stack up)\"
                   --observability: Zipkin, an OpenTelemetry Collector, Prometheus and Jaeger as well (they need Java, Go and some minutes
                   the first time)

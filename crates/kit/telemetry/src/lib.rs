@@ -11,7 +11,7 @@
 //! | the start and the end | [`start()`], [`init()`], [`Builder`], [`Telemetry`], [`ShutdownReport`] |
 //! | spans of own code | [`span()`], [`SpanBuilder`], [`CodeScope`], [`set`], [`event`], [`traced`] |
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
-//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`tokio_postgres`], [`rusqlite`], [`deadpool`], [`bb8`], [`redis`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
+//! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`tokio_postgres`], [`rusqlite`], [`diesel`], [`deadpool`], [`bb8`], [`redis`], [`memcached`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
@@ -87,6 +87,8 @@ pub use crate::edges::grpc;
 pub use crate::edges::http;
 #[cfg(feature = "logs")]
 pub use crate::edges::logs;
+#[cfg(feature = "memcached")]
+pub use crate::edges::memcached;
 #[cfg(feature = "messaging")]
 pub use crate::edges::messaging;
 #[cfg(feature = "kafka")]
@@ -105,6 +107,8 @@ pub use crate::edges::sql;
 pub use crate::edges::sql::bb8;
 #[cfg(feature = "deadpool")]
 pub use crate::edges::sql::deadpool;
+#[cfg(feature = "diesel")]
+pub use crate::edges::sql::diesel;
 #[cfg(feature = "rusqlite")]
 pub use crate::edges::sql::rusqlite;
 #[cfg(feature = "sqlx")]
@@ -166,6 +170,10 @@ pub mod guide {
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
 
+    #[cfg(feature = "diesel")]
+    #[doc = include_str!("../docs/diesel.md")]
+    pub mod diesel {}
+
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
 
@@ -178,6 +186,10 @@ pub mod guide {
     #[cfg(feature = "kafka")]
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
+
+    #[cfg(feature = "memcached")]
+    #[doc = include_str!("../docs/memcached.md")]
+    pub mod memcached {}
 
     #[cfg(feature = "mongodb")]
     #[doc = include_str!("../docs/mongodb.md")]

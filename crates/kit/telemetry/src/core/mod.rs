@@ -9,6 +9,8 @@ pub(crate) mod exchange;
 pub(crate) mod export;
 pub(crate) mod handle;
 pub mod init;
+#[cfg(any(feature = "cache", feature = "memcached"))]
+pub(crate) mod lookups;
 pub(crate) mod metrics;
 pub(crate) mod prometheus;
 pub(crate) mod propagation;

@@ -10,6 +10,8 @@ pub mod grpc;
 pub mod http;
 #[cfg(feature = "logs")]
 pub mod logs;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "messaging")]
 pub mod messaging;
 #[cfg(feature = "mongodb")]

@@ -42,7 +42,7 @@ const OTHER: &str = "_OTHER";
     message = "`{Self}` says nothing about itself to telemetry",
     label = "not an `ErrorType`",
     note = "implement `waypost_telemetry::ErrorType` for it (an empty `impl` is enough), or use `run_with(future, |error| ..)`",
-    note = "errors of anyhow, eyre, sqlx, tokio-postgres, redis, reqwest, rusqlite, serde_json and hyper need the cargo feature of that name, those of rdkafka `kafka`, of async-nats `nats`, of lapin `rabbitmq`, of mongodb `mongodb`"
+    note = "errors of anyhow, eyre, sqlx, tokio-postgres, diesel, redis, reqwest, rusqlite, serde_json and hyper need the cargo feature of that name, those of rdkafka `kafka`, of async-memcached `memcached`, of async-nats `nats`, of lapin `rabbitmq`, of mongodb `mongodb`"
 )]
 pub trait AsErrorType {
     /// Shows the failure as an [`ErrorType`].

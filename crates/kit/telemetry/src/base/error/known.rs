@@ -51,6 +51,12 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         rusqlite::Error,
         #[cfg(feature = "tokio-postgres")]
         tokio_postgres::Error,
+        #[cfg(feature = "diesel")]
+        diesel::result::Error,
+        #[cfg(feature = "diesel")]
+        diesel::ConnectionError,
+        #[cfg(feature = "memcached")]
+        async_memcached::Error,
         #[cfg(feature = "redis")]
         redis::RedisError,
         #[cfg(feature = "reqwest")]

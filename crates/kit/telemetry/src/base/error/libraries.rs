@@ -13,11 +13,14 @@
     feature = "tokio-postgres",
     feature = "deadpool",
     feature = "bb8",
+    feature = "diesel",
+    feature = "memcached",
     feature = "reqwest",
     feature = "hyper"
 ))]
 use super::ErrorClass;
 #[cfg(any(
+    feature = "diesel",
     feature = "kafka",
     feature = "nats",
     feature = "redis",
@@ -36,6 +39,8 @@ use super::known;
     feature = "tokio-postgres",
     feature = "deadpool",
     feature = "bb8",
+    feature = "diesel",
+    feature = "memcached",
     feature = "reqwest",
     feature = "hyper",
     feature = "serde_json"
@@ -437,6 +442,128 @@ impl<E: ErrorType + 'static> ErrorType for bb8::RunError<E> {
             Self::User(error) => error.class(),
             Self::TimedOut => ErrorClass::Overload,
         }
+    }
+}
+
+#[cfg(feature = "diesel")]
+impl ErrorType for diesel::result::Error {
+    /// diesel's kind of what the database said, for example `unique_violation`, `database` where it has none; else what
+    /// failed: `not_found`, `deserialization`, `rollback_transaction`.
+    fn error_type(&self) -> Cow<'static, str> {
+        use diesel::result::{DatabaseErrorKind, Error};
+        match self {
+            Error::DatabaseError(DatabaseErrorKind::Unknown, _) => "database".into(),
+            Error::DatabaseError(kind, _) => known::snake_case(&format!("{kind:?}")).into(),
+            Error::NotFound => "not_found".into(),
+            Error::InvalidCString(_) => "invalid_c_string".into(),
+            Error::QueryBuilderError(_) => "query_builder".into(),
+            Error::DeserializationError(_) => "deserialization".into(),
+            Error::SerializationError(_) => "serialization".into(),
+            Error::RollbackTransaction => "rollback_transaction".into(),
+            Error::RollbackErrorOnCommit { commit_error, .. } => commit_error.error_type(),
+            Error::AlreadyInTransaction => "already_in_transaction".into(),
+            Error::NotInTransaction => "not_in_transaction".into(),
+            Error::BrokenTransactionManager => "broken_transaction_manager".into(),
+            _ => "diesel".into(),
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        use diesel::result::{DatabaseErrorKind, Error};
+        match self {
+            Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            ) => ErrorClass::Dependency,
+            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => ErrorClass::Overload,
+            Error::NotFound => ErrorClass::Caller,
+            Error::RollbackTransaction => ErrorClass::Refused,
+            _ => ErrorClass::Internal,
+        }
+    }
+}
+
+#[cfg(feature = "diesel")]
+impl ErrorType for diesel::ConnectionError {
+    /// `bad_connection`, `invalid_connection_url`, `invalid_c_string`, or that of what it did first.
+    fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::BadConnection(_) => "bad_connection".into(),
+            Self::InvalidConnectionUrl(_) => "invalid_connection_url".into(),
+            Self::InvalidCString(_) => "invalid_c_string".into(),
+            Self::CouldntSetupConfiguration(error) => error.error_type(),
+            _ => "diesel".into(),
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        if matches!(self, Self::BadConnection(_)) { ErrorClass::Dependency } else { ErrorClass::Internal }
+    }
+
+    /// Without the URL, which may hold a password.
+    fn text(&self) -> String {
+        match self {
+            Self::BadConnection(_) => "the database cannot be reached".to_owned(),
+            Self::InvalidConnectionUrl(_) | Self::InvalidCString(_) => "the URL is not valid".to_owned(),
+            _ => "the connection cannot be set up".to_owned(),
+        }
+    }
+}
+
+#[cfg(feature = "memcached")]
+impl ErrorType for async_memcached::Error {
+    /// The word that the server's answer begins with, for example `SERVER_ERROR`; else what failed: the kind of an input or
+    /// output error, for example `connection_refused`, `connection_closed`, `key_too_long`, `protocol`.
+    fn error_type(&self) -> Cow<'static, str> {
+        use async_memcached::{ErrorKind, Status};
+        let status = match self {
+            Self::Connect(error) | Self::Io(error) => return error.error_type(),
+            Self::ConnectionClosed => return "connection_closed".into(),
+            Self::ParseError(_) => return "protocol".into(),
+            Self::Protocol(status) => status,
+        };
+        match status {
+            Status::NotFound => "NOT_FOUND",
+            Status::NotStored => "NOT_STORED",
+            Status::Exists => "EXISTS",
+            Status::Error(ErrorKind::NonexistentCommand) => "ERROR",
+            Status::Error(ErrorKind::Client(_)) => "CLIENT_ERROR",
+            Status::Error(ErrorKind::Server(_)) => "SERVER_ERROR",
+            Status::Error(ErrorKind::KeyTooLong) => "key_too_long",
+            Status::Error(ErrorKind::OpaqueTooLong) => "opaque_too_long",
+            Status::Error(ErrorKind::Generic(_)) => "generic",
+            _ => "protocol",
+        }
+        .into()
+    }
+
+    /// False for what is an answer: there is no such key, or there is one.
+    fn is_failure(&self) -> bool {
+        use async_memcached::Status;
+        !matches!(self, Self::Protocol(Status::NotFound | Status::NotStored | Status::Exists))
+    }
+
+    fn class(&self) -> ErrorClass {
+        use async_memcached::{ErrorKind, Status};
+        match self {
+            Self::Connect(_)
+            | Self::Io(_)
+            | Self::ConnectionClosed
+            | Self::Protocol(Status::Error(ErrorKind::Server(_))) => ErrorClass::Dependency,
+            _ => ErrorClass::Internal,
+        }
+    }
+
+    /// Its kind alone: what the server says may hold a key.
+    fn text(&self) -> String {
+        match self {
+            Self::Connect(_) => "the cache cannot be reached",
+            Self::Io(_) => "the connection to the cache broke",
+            Self::ConnectionClosed => "the connection to the cache is closed",
+            Self::Protocol(_) => "the cache did not do it",
+            Self::ParseError(_) => "the cache's answer cannot be read",
+        }
+        .to_owned()
     }
 }
 

@@ -59,14 +59,13 @@ use opentelemetry::metrics::{Counter, Histogram};
 
 use crate::base::error::AsErrorType;
 use crate::core::handle::Telemetry;
+use crate::core::lookups::{Lookups, NAME};
 use crate::core::readings::{DATABASE_SECONDS, durations};
 use loading::Loading;
 #[cfg(feature = "moka")]
 pub use moka::TracedMoka;
 pub use traced::{Store, Traced};
 
-const NAME: &str = "cache.name";
-const HIT: &str = "cache.hit";
 const REASON: &str = "waypost.cache.eviction.reason";
 
 /// Why an entry is no longer there.
@@ -111,7 +110,7 @@ struct Shared {
     telemetry: Telemetry,
     name: &'static str,
     has_load_spans: bool,
-    lookups: Counter<u64>,
+    lookups: Lookups,
     loads: Histogram<f64>,
     evictions: Counter<u64>,
 }
@@ -120,7 +119,6 @@ impl Cache {
     /// A cache of this name; the same as [`Telemetry::cache`]. Make it once and keep it.
     pub fn new(telemetry: &Telemetry, name: &'static str) -> Self {
         let meter = telemetry.meter();
-        let lookups = meter.u64_counter("waypost.cache.lookups").with_unit("{lookup}");
         let evictions = meter.u64_counter("waypost.cache.evictions").with_unit("{entry}");
         let loads = durations(
             meter,
@@ -132,7 +130,7 @@ impl Cache {
             telemetry: telemetry.clone(),
             name,
             has_load_spans: false,
-            lookups: lookups.with_description("Values that a cache was asked for.").build(),
+            lookups: Lookups::new(telemetry, name.into()),
             loads,
             evictions: evictions.with_description("Entries that are no longer in a cache.").build(),
         };
@@ -147,8 +145,7 @@ impl Cache {
 
     /// Counts one look-up.
     pub fn looked_up(&self, is_hit: bool) {
-        let labels = [KeyValue::new(NAME, self.shared.name), KeyValue::new(HIT, is_hit)];
-        self.shared.lookups.add(1, &labels);
+        self.shared.lookups.count(is_hit, 1);
     }
 
     /// Counts one entry that is no longer there.

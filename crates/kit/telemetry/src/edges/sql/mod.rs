@@ -28,6 +28,8 @@ pub mod bb8;
 #[cfg(feature = "deadpool")]
 pub mod deadpool;
 mod dialect;
+#[cfg(feature = "diesel")]
+pub mod diesel;
 mod open_transaction;
 mod operation;
 mod pool_metrics;

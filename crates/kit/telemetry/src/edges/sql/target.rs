@@ -85,7 +85,17 @@ impl Description {
         Self { target: Arc::default(), ..self }
     }
 
-    /// Whether the program said what the database is called.
+    /// `db.system.name`.
+    pub(super) fn system(&self) -> &'static str {
+        self.system
+    }
+
+    /// Whether it is said where the database is.
+    pub(super) fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Whether it is said what the database is called.
     pub(super) fn has_namespace(&self) -> bool {
         self.namespace.is_some()
     }
