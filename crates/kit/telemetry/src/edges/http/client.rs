@@ -5,16 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue, Request, header};
+use http::{HeaderValue, Request, header};
 use opentelemetry::Context;
 
 use super::client_span::{CallLabels, ClientSpan};
-use super::server::{Filter, RequestHead};
+use super::head::RequestHead;
+use super::options::{Options, setters};
 use crate::base::names;
-use crate::base::redact::SensitiveKeys;
 use crate::base::slots::Slots;
-use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::{Capture, KnownMethods};
 use crate::core::exchange::border::Egress;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
@@ -121,12 +119,8 @@ pub struct ClientEdge {
     pub(super) names: names::Cache,
     addresses: Arc<Slots<Arc<str>, Arc<str>>>,
     pub(super) egress: Egress,
-    pub(super) known_methods: KnownMethods,
-    pub(super) sensitive_keys: SensitiveKeys,
-    pub(super) request_headers: Capture,
-    pub(super) response_headers: Capture,
     pub(super) template: Option<UrlTemplate>,
-    pub(super) filter: Option<Filter>,
+    pub(super) options: Options,
     user_agent: Option<HeaderValue>,
 }
 
@@ -163,12 +157,8 @@ impl ClientLayer {
             names: names::Cache::new(names::Kind::UrlTemplate),
             addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false, has_tables: false },
-            known_methods: KnownMethods::default(),
-            sensitive_keys: SensitiveKeys::default(),
-            request_headers: Capture::default(),
-            response_headers: Capture::default(),
             template: None,
-            filter: None,
+            options: Options::default(),
             user_agent: None,
         };
         Self::of(edge)
@@ -193,63 +183,23 @@ impl ClientLayer {
         self.with(|edge| edge.template = Some(template))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics nor headers. Where it panics the request
-    /// is traced.
-    #[must_use]
-    pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
-    }
-
     /// The `User-Agent` of requests that are traced and have none; hyper's clients send none. Unset by default: a layer
     /// sends nothing that it was not asked for but trace context.
     #[must_use]
     pub fn user_agent(self, agent: HeaderValue) -> Self {
         self.with(|edge| edge.user_agent = Some(agent))
     }
-
-    /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
-    #[must_use]
-    pub fn known_methods(self, methods: impl IntoIterator<Item = &'static str>) -> Self {
-        let methods = KnownMethods::new(methods);
-        self.with(|edge| edge.known_methods = methods)
-    }
-
-    /// Query keys whose values are replaced in `url.full`, in place of the default list.
-    #[must_use]
-    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
-        self.with(|edge| edge.sensitive_keys = keys)
-    }
-
-    /// Request headers recorded as `http.request.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.request.header.", names);
-        self.with(|edge| edge.request_headers = capture)
-    }
-
-    /// Response headers recorded as `http.response.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.response.header.", names);
-        self.with(|edge| edge.response_headers = capture)
-    }
 }
+
+setters!(ClientLayer);
 
 impl<B> Edge<B> for ClientEdge {
     type Observer = ClientSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
-        let is_traced = self.filter.as_ref().is_none_or(|filter| {
-            let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
-            let head = RequestHead {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-                route: template,
-            };
-            filter.ask(true, |is_traced| is_traced(&head))
-        });
+        let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
+        let is_traced = self.options.traces(&RequestHead::of(request, template));
         if !is_traced || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }

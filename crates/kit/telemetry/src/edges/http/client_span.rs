@@ -43,7 +43,7 @@ impl ClientSpan {
         request: &Request<B>,
         parent: Context,
     ) -> (SpanGuard, Self) {
-        let method = edge.known_methods.name(request.method());
+        let method = edge.options.known_methods.name(request.method());
         let verb = attributes::verb(method);
         let template = request.extensions().get().or(edge.template.as_ref()).map(UrlTemplate::as_str);
         let (name, template) = match template {
@@ -74,11 +74,11 @@ impl ClientSpan {
                 span.put_text("url.template", template);
             }
             let full = match authority.as_deref() {
-                Some(authority) => redact::url_at(scheme, authority, uri, &edge.sensitive_keys),
-                None => redact::url(uri, &edge.sensitive_keys),
+                Some(authority) => redact::url_at(scheme, authority, uri, &edge.options.sensitive_keys),
+                None => redact::url(uri, &edge.options.sensitive_keys),
             };
             span.put_text("url.full", &full);
-            span.put_each(edge.request_headers.read(request.headers()));
+            span.put_each(edge.options.request_headers.read(request.headers()));
             if method == OTHER {
                 let original = redact::bounded_to(request.method().as_str(), 64);
                 span.put_text("http.request.method_original", original);
@@ -111,7 +111,7 @@ impl Observer for ClientSpan {
             let peer = peer.map(|peer| attributes::network_peer(peer.remote_addr()));
             #[cfg(not(feature = "_hyper"))]
             let peer: Option<[KeyValue; 2]> = None;
-            let headers = self.edge.response_headers.read(&head.headers);
+            let headers = self.edge.options.response_headers.read(&head.headers);
             span.set_each([code].into_iter().chain(version).chain(peer.into_iter().flatten()).chain(headers));
         }
     }

@@ -8,12 +8,17 @@
 
 mod client;
 mod client_span;
+mod head;
+mod metric_labels;
+mod options;
 mod server;
 mod server_span;
 
 pub use crate::core::exchange::forwarded::client_address;
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
-pub use server::{MetricLabels, RequestHead, ServerBody, ServerFuture, ServerLayer, ServerService};
+pub use head::RequestHead;
+pub use metric_labels::MetricLabels;
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService};
 
 impl crate::core::handle::Telemetry {
     /// The layer of an HTTP server, for `axum::Router::layer`.

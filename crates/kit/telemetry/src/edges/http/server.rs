@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
-use opentelemetry::{Key, KeyValue, Value};
+use http::Request;
+use opentelemetry::Key;
 
+use super::head::RequestHead;
+use super::metric_labels::MetricLabels;
+use super::options::{Options, setters};
 use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
 use crate::base::names;
-use crate::base::redact::SensitiveKeys;
-use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::{self, Capture, Hosts, KnownMethods};
+use crate::core::exchange::attributes::{self, Hosts};
 use crate::core::exchange::border::{CallerTrust, Own};
 use crate::core::exchange::forwarded::TrustedProxies;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
@@ -73,43 +74,11 @@ pub struct ServerEdge {
     pub(super) names: names::Cache,
     pub(super) trust: CallerTrust,
     pub(super) scheme: &'static str,
-    pub(super) known_methods: KnownMethods,
     pub(super) hosts: Hosts,
-    pub(super) sensitive_keys: SensitiveKeys,
-    pub(super) request_headers: Capture,
-    pub(super) response_headers: Capture,
     pub(super) label_keys: Arc<[Key]>,
     pub(super) answers_with_trace: bool,
-    pub(super) filter: Option<Filter>,
+    pub(super) options: Options,
     pub(super) proxies: TrustedProxies,
-}
-
-/// Says whether a request is traced.
-pub(super) type Filter = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
-
-/// What a filter sees of a request.
-///
-/// ```
-/// use waypost_telemetry::{Telemetry, http::RequestHead};
-///
-/// fn is_traced(request: &RequestHead<'_>) -> bool {
-///     request.route.is_some() && !request.headers.contains_key("x-probe")
-/// }
-///
-/// # let telemetry = Telemetry::disabled();
-/// let layer = telemetry.http_server().filter(is_traced);
-/// # drop(layer);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct RequestHead<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The URI as received.
-    pub uri: &'a Uri,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The matched route, if the layer runs behind a router.
-    pub route: Option<&'a str>,
 }
 
 impl ServerLayer {
@@ -154,14 +123,10 @@ impl ServerLayer {
             names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
             scheme: "http",
-            known_methods: KnownMethods::default(),
             hosts: Hosts::default(),
-            sensitive_keys: SensitiveKeys::default(),
-            request_headers: Capture::default(),
-            response_headers: Capture::default(),
             label_keys: Arc::new([]),
             answers_with_trace: false,
-            filter: None,
+            options: Options::default(),
             proxies: TrustedProxies::default(),
         };
         Self::of(edge)
@@ -179,40 +144,6 @@ impl ServerLayer {
     #[must_use]
     pub fn continue_when_public(self, continues: bool) -> Self {
         self.with(|edge| edge.trust = edge.trust.continuing(continues))
-    }
-
-    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on. Where it
-    /// panics the request is traced.
-    #[must_use]
-    pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
-    }
-
-    /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
-    #[must_use]
-    pub fn known_methods(self, methods: impl IntoIterator<Item = &'static str>) -> Self {
-        let methods = KnownMethods::new(methods);
-        self.with(|edge| edge.known_methods = methods)
-    }
-
-    /// Query keys whose values are replaced in `url.query`, in place of the default list.
-    #[must_use]
-    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
-        self.with(|edge| edge.sensitive_keys = keys)
-    }
-
-    /// Request headers recorded as `http.request.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.request.header.", names);
-        self.with(|edge| edge.request_headers = capture)
-    }
-
-    /// Response headers recorded as `http.response.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.response.header.", names);
-        self.with(|edge| edge.response_headers = capture)
     }
 
     /// Keys a handler may add to the duration metric through the [`MetricLabels`] extension of its request.
@@ -244,21 +175,15 @@ impl ServerLayer {
     }
 }
 
+setters!(ServerLayer);
+
 impl<B> Edge<B> for ServerEdge {
     type Observer = ServerSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
         let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
-        let is_traced = self.filter.as_ref().is_none_or(|filter| {
-            let head = RequestHead {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-                route: attributes::matched_route(request.extensions()),
-            };
-            filter.ask(true, |is_traced| is_traced(&head))
-        });
-        if !is_traced {
+        let route = attributes::matched_route(request.extensions());
+        if !self.options.traces(&RequestHead::of(request, route)) {
             return Exchange::unobserved(caller.context());
         }
         // A handle that is disabled may still have to name the caller's span in its answer.
@@ -281,50 +206,5 @@ impl fmt::Debug for ServerEdge {
             .field("trust", &self.trust)
             .field("scheme", &self.scheme)
             .finish_non_exhaustive()
-    }
-}
-
-/// Labels a handler adds to the duration metric of its request: an extension of the request.
-///
-/// Only keys allowed by [`ServerLayer::metric_labels`] are kept, each once; the last value counts.
-///
-/// ```
-/// use axum::{Extension, Router, routing::get};
-/// use waypost_telemetry::{Telemetry, http::MetricLabels};
-///
-/// async fn show(Extension(labels): Extension<MetricLabels>) {
-///     labels.set("customer.tier", "gold");
-/// }
-///
-/// # let telemetry = Telemetry::disabled();
-/// let app: Router =
-///     Router::new().route("/", get(show)).layer(telemetry.http_server().metric_labels(["customer.tier"]));
-/// ```
-#[derive(Clone, Debug)]
-pub struct MetricLabels {
-    allowed: Arc<[Key]>,
-    set: Arc<Mutex<Vec<KeyValue>>>,
-}
-
-impl MetricLabels {
-    fn of(allowed: &Arc<[Key]>) -> Self {
-        Self { allowed: Arc::clone(allowed), set: Arc::default() }
-    }
-
-    /// Sets a label; a key that the layer does not allow is ignored. The values must be few.
-    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
-        if !self.allowed.iter().any(|allowed| allowed.as_str() == key) {
-            return;
-        }
-        let label = KeyValue::new(key, value);
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        match set.iter_mut().find(|known| known.key == label.key) {
-            Some(known) => *known = label,
-            None => set.push(label),
-        }
-    }
-
-    pub(super) fn take(self) -> Vec<KeyValue> {
-        std::mem::take(&mut *self.set.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -9,7 +9,8 @@ use http::{HeaderValue, Method, Request, StatusCode, header, response};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
-use super::server::{MetricLabels, ServerEdge};
+use super::metric_labels::MetricLabels;
+use super::server::ServerEdge;
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
@@ -59,7 +60,7 @@ impl ServerSpan {
         caller: Caller,
         labels: Option<MetricLabels>,
     ) -> (SpanGuard, Self) {
-        let method = edge.known_methods.name(request.method());
+        let method = edge.options.known_methods.name(request.method());
         let verb = attributes::verb(method);
         let peer = attributes::peer(request.extensions());
         let behind_proxy = peer.is_some_and(|peer| edge.proxies.trust(peer.ip()));
@@ -137,10 +138,10 @@ impl ServerEdge {
         behind_proxy: bool,
     ) {
         let (headers, uri) = (request.headers(), request.uri());
-        span.put_each(self.request_headers.read(headers));
+        span.put_each(self.options.request_headers.read(headers));
         span.put_text("url.path", redact::bounded(uri.path()));
         if let Some(query) = uri.query() {
-            span.put_text("url.query", &redact::query(query, &self.sensitive_keys));
+            span.put_text("url.query", &redact::query(query, &self.options.sensitive_keys));
         }
         let mut put_host = |host: &Host<'_>| {
             span.put_text(SERVER_ADDRESS, host.address);
@@ -194,7 +195,7 @@ impl ServerEdge {
     }
 
     fn original_method<'a, B>(&self, request: &'a Request<B>) -> Option<&'a str> {
-        let is_other = self.known_methods.name(request.method()) == OTHER;
+        let is_other = self.options.known_methods.name(request.method()) == OTHER;
         is_other.then(|| redact::bounded_to(request.method().as_str(), 64))
     }
 }
@@ -203,8 +204,8 @@ impl Observer for ServerSpan {
     fn head(&mut self, span: &SpanGuard, head: &mut response::Parts) {
         self.status = Some(head.status);
         span.set("http.response.status_code", i64::from(head.status.as_u16()));
-        if !self.edge.response_headers.is_empty() {
-            span.set_each(self.edge.response_headers.read(&head.headers));
+        if !self.edge.options.response_headers.is_empty() {
+            span.set_each(self.edge.options.response_headers.read(&head.headers));
         }
         if self.edge.trust == CallerTrust::Inside {
             self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
