@@ -5,14 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderValue, Request, header};
+use http::{Extensions, HeaderValue, Request, header};
+use http_body::Body;
 use opentelemetry::Context;
 
-use super::client_span::{CallLabels, ClientSpan};
+use super::client_span::{CallLabels, ClientSpan, scheme};
+use super::destinations::Destinations;
 use super::head::RequestHead;
 use super::options::{Options, setters};
+use super::sizes::{self, BodySizes, Sizes};
+use super::streaming::{StreamSpan, Streaming};
 use crate::base::names;
 use crate::base::slots::Slots;
+use crate::core::exchange::attributes;
 use crate::core::exchange::border::Egress;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
@@ -116,9 +121,11 @@ pub struct ResendCount(pub u32);
 pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
     pub(super) duration: DurationSeries<CallLabels>,
+    pub(super) sizes: Option<BodySizes<CallLabels>>,
     pub(super) names: names::Cache,
     addresses: Arc<Slots<Arc<str>, Arc<str>>>,
     pub(super) egress: Egress,
+    destinations: Destinations,
     pub(super) template: Option<UrlTemplate>,
     pub(super) options: Options,
     user_agent: Option<HeaderValue>,
@@ -154,9 +161,11 @@ impl ClientLayer {
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
             duration: DurationSeries::new(duration, telemetry),
+            sizes: None,
             names: names::Cache::new(names::Kind::UrlTemplate),
             addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false, has_tables: false },
+            destinations: Destinations::default(),
             template: None,
             options: Options::default(),
             user_agent: None,
@@ -168,6 +177,21 @@ impl ClientLayer {
     #[must_use]
     pub fn propagate(self, propagates: bool) -> Self {
         self.with(|edge| edge.egress.trace_context = propagates)
+    }
+
+    /// The hosts that trace context and baggage are sent to, each `host`, `host:port` or `*.domain`; to others nothing of
+    /// ours goes. Every host unless said. What an HTTP client does behind the layer is not seen: one that follows
+    /// redirects takes the headers along.
+    ///
+    /// ```
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_client().propagate_to(["payment", "*.svc.cluster.local", "10.0.0.1:8080"]);
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn propagate_to<H: AsRef<str>>(self, hosts: impl IntoIterator<Item = H>) -> Self {
+        let destinations = Destinations::new(hosts);
+        self.with(|edge| edge.destinations = destinations)
     }
 
     /// Whether baggage is sent along, as far as the settings let it leave at all. Off by default.
@@ -193,32 +217,67 @@ impl ClientLayer {
 
 setters!(ClientLayer);
 
-impl<B> Edge<B> for ClientEdge {
+impl<B: Body + 'static> Edge<B> for ClientEdge {
     type Observer = ClientSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
-        let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
-        let is_traced = self.options.traces(&RequestHead::of(request, template));
-        if !is_traced || current.is_telemetry_suppressed() {
+        let head = RequestHead::of(request, self.template_of(request.extensions()));
+        if !self.options.traces(&head) || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }
+        let egress = self.egress_to(&head);
         if let Some(agent) = &self.user_agent {
             request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
         }
         if !self.telemetry.is_enabled() {
             let context = self.telemetry.passed_on(current);
-            self.egress.inject(&self.telemetry, &context, request.headers_mut());
+            egress.inject(&self.telemetry, &context, request.headers_mut());
             return Exchange::unobserved(context);
         }
+        let sizes = self.sizes.is_some().then(|| Sizes::of(request));
         let begun = Instant::now();
-        let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
-        self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
+        let head = RequestHead::of(request, self.template_of(request.extensions()));
+        let (span, observer) = ClientSpan::start(Arc::clone(self), &head, current, sizes);
+        egress.inject(&self.telemetry, span.context(), request.headers_mut());
         Exchange::observed(span, observer, begun)
     }
 }
 
 impl ClientEdge {
+    fn template_of<'a>(&'a self, extensions: &'a Extensions) -> Option<&'a str> {
+        extensions.get().or(self.template.as_ref()).map(UrlTemplate::as_str)
+    }
+
+    /// What may leave with a request.
+    fn egress_to(&self, head: &RequestHead<'_>) -> Egress {
+        let authority = attributes::authority(head.uri, head.headers);
+        let scheme = scheme(head.uri, authority.as_deref());
+        let is_reached = self.destinations.has(authority.as_deref(), scheme);
+        Egress { trace_context: self.egress.trace_context && is_reached, ..self.egress }
+    }
+
+    pub(super) fn measure_sizes(&mut self, are_measured: bool) {
+        self.sizes = are_measured.then(|| {
+            let meter = self.telemetry.meter();
+            let request = sizes::histogram(
+                meter,
+                "http.client.request.body.size",
+                "Size of HTTP client request bodies.",
+            );
+            let response = sizes::histogram(
+                meter,
+                "http.client.response.body.size",
+                "Size of HTTP client response bodies.",
+            );
+            BodySizes::new(&self.telemetry, [request, response])
+        });
+    }
+
+    pub(super) fn measure_streams(&mut self, span: StreamSpan) {
+        self.options.streaming = Some(Streaming::of_client(&self.telemetry, span));
+    }
+
     /// The host of a request as it is kept for spans and metrics: copied once, for most programs.
     pub(super) fn address(&self, host: &str) -> Arc<str> {
         if let Some(known) = self.addresses.find_with(&host, |known| **known == *host) {

@@ -1,8 +1,12 @@
 //! What the closures of a program see of a request and of a response.
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use std::net::SocketAddr;
 
-/// The head of a request, for filters.
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, response};
+
+use crate::core::exchange::attributes;
+
+/// The head of a request, for filters, names and attributes.
 ///
 /// ```
 /// use waypost_telemetry::{Telemetry, http::RequestHead};
@@ -26,7 +30,7 @@ pub struct RequestHead<'a> {
     pub headers: &'a HeaderMap,
     /// The extensions.
     pub extensions: &'a Extensions,
-    /// On a server the matched route, if the layer runs behind a router; on a client the template of the URL.
+    /// On a server the route, as far as it is known before the request is served; on a client the template of the URL.
     pub route: Option<&'a str>,
 }
 
@@ -39,5 +43,54 @@ impl<'a> RequestHead<'a> {
             extensions: request.extensions(),
             route,
         }
+    }
+
+    /// The path of the URI.
+    pub fn path(&self) -> &'a str {
+        self.uri.path()
+    }
+
+    /// On a server the address that the connection came from, if it is known.
+    ///
+    /// ```
+    /// use waypost_telemetry::Telemetry;
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let is_outsider = |peer: std::net::SocketAddr| !peer.ip().is_loopback();
+    /// let layer = telemetry.http_server().public_endpoint_for(move |request| request.peer().is_none_or(is_outsider));
+    /// # drop(layer);
+    /// ```
+    pub fn peer(&self) -> Option<SocketAddr> {
+        attributes::peer(self.extensions)
+    }
+}
+
+/// The head of a response, for attributes and for what counts as an error.
+///
+/// ```
+/// use waypost_telemetry::{Telemetry, http::ResponseHead};
+///
+/// fn is_stream(response: &ResponseHead<'_>) -> bool {
+///     response.status.is_success() && response.headers.contains_key("x-stream")
+/// }
+///
+/// # let telemetry = Telemetry::disabled();
+/// let layer = telemetry.http_server().streams(is_stream);
+/// # drop(layer);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The extensions.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> ResponseHead<'a> {
+    pub(super) fn of(head: &'a response::Parts) -> Self {
+        Self { status: head.status, headers: &head.headers, extensions: &head.extensions }
     }
 }

@@ -8,17 +8,25 @@
 
 mod client;
 mod client_span;
+mod destinations;
+pub mod filters;
+mod getters;
 mod head;
 mod metric_labels;
 mod options;
+mod route;
 mod server;
 mod server_span;
+mod sizes;
+mod streaming;
 
 pub use crate::core::exchange::forwarded::client_address;
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
-pub use head::RequestHead;
+pub use head::{RequestHead, ResponseHead};
 pub use metric_labels::MetricLabels;
+pub use route::RouteTemplate;
 pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService};
+pub use streaming::{MeasuredStream, StreamSpan, StreamTimer};
 
 impl crate::core::handle::Telemetry {
     /// The layer of an HTTP server, for `axum::Router::layer`.

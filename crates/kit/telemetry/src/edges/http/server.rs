@@ -1,19 +1,25 @@
 //! The HTTP server layer: where a remote caller's context enters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::Request;
+use http_body::Body;
 use opentelemetry::Key;
 
 use super::head::RequestHead;
 use super::metric_labels::MetricLabels;
 use super::options::{Options, setters};
-use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
+use super::route::known_route;
+use super::server_span::{ActiveLabels, Began, RequestLabels, ServerSpan};
+use super::sizes::{self, BodySizes, Sizes};
+use super::streaming::{StreamSpan, Streaming};
 use crate::base::names;
-use crate::core::exchange::attributes::{self, Hosts};
+use crate::core::exchange::asked::Asked;
+use crate::core::exchange::attributes::Hosts;
 use crate::core::exchange::border::{CallerTrust, Own};
 use crate::core::exchange::forwarded::TrustedProxies;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
@@ -70,9 +76,13 @@ pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     own: Own,
     pub(super) duration: DurationSeries<RequestLabels>,
+    pub(super) sizes: Option<BodySizes<RequestLabels>>,
     pub(super) active: ActiveSeries<ActiveLabels>,
     pub(super) names: names::Cache,
-    pub(super) trust: CallerTrust,
+    trust: CallerTrust,
+    /// Which requests come over the border, if not all or none.
+    is_public: Option<IsPublic>,
+    extractor: Option<Extractor>,
     pub(super) scheme: &'static str,
     pub(super) hosts: Hosts,
     pub(super) label_keys: Arc<[Key]>,
@@ -80,6 +90,12 @@ pub struct ServerEdge {
     pub(super) options: Options,
     pub(super) proxies: TrustedProxies,
 }
+
+/// Says whether a request comes over the border.
+type IsPublic = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
+
+/// Finds the route of a request.
+type Extractor = Arc<Asked<dyn Fn(&RequestHead<'_>) -> Option<Cow<'static, str>> + Send + Sync>>;
 
 impl ServerLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::http_server`].
@@ -119,9 +135,12 @@ impl ServerLayer {
             telemetry: telemetry.clone(),
             own: Own::new(telemetry),
             duration: DurationSeries::new(duration, telemetry),
+            sizes: None,
             active: ActiveSeries::new(active, telemetry),
             names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
+            is_public: None,
+            extractor: None,
             scheme: "http",
             hosts: Hosts::default(),
             label_keys: Arc::new([]),
@@ -136,7 +155,52 @@ impl ServerLayer {
     /// the span the caller sent. The caller's baggage and tracestate are dropped. Off by default.
     #[must_use]
     pub fn public_endpoint(self, is_public: bool) -> Self {
-        self.with(|edge| edge.trust = CallerTrust::public(is_public))
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(is_public);
+            edge.is_public = None;
+        })
+    }
+
+    /// As [`public_endpoint`](Self::public_endpoint), for those requests for which `is_public` is true: for a listener
+    /// that serves outsiders and the system's own services. Where it panics the request comes from outside.
+    ///
+    /// ```
+    /// use waypost_telemetry::http::filters::{not, path_prefix};
+    ///
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_server().public_endpoint_for(not(path_prefix("/internal")));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn public_endpoint_for(
+        self,
+        is_public: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let is_public = Asked::new("`public_endpoint_for` of a layer", is_public);
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(true);
+            edge.is_public = Some(Arc::new(is_public));
+        })
+    }
+
+    /// Finds the route of a request, for routers other than axum's that have matched it before the layer runs, or that
+    /// can be asked. `None` leaves what a [`RouteTemplate`](super::RouteTemplate) says. It returns the template, from the
+    /// program's text, never the path.
+    ///
+    /// ```
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_server().route_extractor(|request| {
+    ///     request.path().starts_with("/orders/").then_some("/orders/{id}".into())
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn route_extractor(
+        self,
+        extractor: impl Fn(&RequestHead<'_>) -> Option<Cow<'static, str>> + Send + Sync + 'static,
+    ) -> Self {
+        let extractor = Asked::new("`route_extractor` of a layer", extractor);
+        self.with(|edge| edge.extractor = Some(Arc::new(extractor)))
     }
 
     /// At the border of the system, but the caller's trace is continued, for callers that are known and wish it.
@@ -177,13 +241,16 @@ impl ServerLayer {
 
 setters!(ServerLayer);
 
-impl<B> Edge<B> for ServerEdge {
+impl<B: Body + 'static> Edge<B> for ServerEdge {
     type Observer = ServerSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
-        let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
-        let route = attributes::matched_route(request.extensions());
-        if !self.options.traces(&RequestHead::of(request, route)) {
+        let extracted = self.extract_route(request);
+        let route = extracted.as_deref().or_else(|| known_route(request.extensions()));
+        let head = RequestHead::of(request, route);
+        let trust = self.trust_in(&head);
+        let caller = trust.caller(&self.telemetry, &self.own, request.headers());
+        if !self.options.traces(&head) {
             return Exchange::unobserved(caller.context());
         }
         // A handle that is disabled may still have to name the caller's span in its answer.
@@ -194,9 +261,55 @@ impl<B> Edge<B> for ServerEdge {
         if let Some(labels) = &labels {
             request.extensions_mut().insert(labels.clone());
         }
+        let sizes = self.sizes.is_some().then(|| Sizes::of(request));
         let begun = Instant::now();
-        let (span, observer) = ServerSpan::start(Arc::clone(self), request, caller, labels);
+        let route = extracted.as_deref().or_else(|| known_route(request.extensions()));
+        let head = RequestHead::of(request, route);
+        let (span, observer) = ServerSpan::start(
+            Arc::clone(self),
+            &head,
+            request.version(),
+            Began { caller, trust, labels, sizes },
+        );
+        if let Some(streaming) = &self.options.streaming {
+            request.extensions_mut().insert(streaming.timer(observer.stream_labels()));
+        }
         Exchange::observed(span, observer, begun)
+    }
+}
+
+impl ServerEdge {
+    fn extract_route<B>(&self, request: &Request<B>) -> Option<Cow<'static, str>> {
+        let extractor = self.extractor.as_ref()?;
+        let head = RequestHead::of(request, known_route(request.extensions()));
+        extractor.ask(None, |extract| extract(&head))
+    }
+
+    fn trust_in(&self, head: &RequestHead<'_>) -> CallerTrust {
+        let is_public =
+            self.is_public.as_ref().is_none_or(|asked| asked.ask(true, |is_public| is_public(head)));
+        if is_public { self.trust } else { CallerTrust::Inside }
+    }
+
+    pub(super) fn measure_sizes(&mut self, are_measured: bool) {
+        self.sizes = are_measured.then(|| {
+            let meter = self.telemetry.meter();
+            let request = sizes::histogram(
+                meter,
+                "http.server.request.body.size",
+                "Size of HTTP server request bodies.",
+            );
+            let response = sizes::histogram(
+                meter,
+                "http.server.response.body.size",
+                "Size of HTTP server response bodies.",
+            );
+            BodySizes::new(&self.telemetry, [request, response])
+        });
+    }
+
+    pub(super) fn measure_streams(&mut self, span: StreamSpan) {
+        self.options.streaming = Some(Streaming::of_server(&self.telemetry, span));
     }
 }
 
