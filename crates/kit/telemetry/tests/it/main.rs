@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod actix;
 mod attributes;
 mod boundaries;
 mod bridge;
@@ -10,6 +11,7 @@ mod caches;
 mod conventions;
 mod environment;
 mod errors;
+mod examples;
 mod first_page;
 mod foreign_errors;
 mod grpc_client;
@@ -29,9 +31,11 @@ mod meters;
 mod older_formats;
 mod otlp;
 mod outputs;
+mod poem;
 mod prometheus_page;
 mod receiver;
 mod redis;
+mod reqwest_client;
 mod sampler_input;
 mod sampling;
 mod self_metrics;

@@ -6,6 +6,10 @@
 //! outsider sends cannot grow the number of span names or metric series: unknown methods are `_OTHER`, unknown
 //! paths have no route. Left out: request bodies, retries and connection events.
 
+#[cfg(feature = "actix")]
+pub mod actix;
+#[cfg(any(feature = "actix", feature = "poem", feature = "reqwest-client"))]
+mod announced;
 mod client;
 mod client_span;
 mod destinations;
@@ -14,6 +18,10 @@ mod getters;
 mod head;
 mod metric_labels;
 mod options;
+#[cfg(feature = "poem")]
+pub mod poem;
+#[cfg(feature = "reqwest-client")]
+pub mod reqwest;
 mod route;
 mod server;
 mod server_span;
