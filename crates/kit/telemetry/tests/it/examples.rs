@@ -4,6 +4,9 @@
 #[path = "../../examples/actix.rs"]
 mod actix;
 #[allow(dead_code, unreachable_pub, reason = "it has a `main` of its own")]
+#[path = "../../examples/grpc_channels.rs"]
+mod grpc_channels;
+#[allow(dead_code, unreachable_pub, reason = "it has a `main` of its own")]
 #[path = "../../examples/http.rs"]
 mod http;
 #[allow(dead_code, unreachable_pub, reason = "it has a `main` of its own")]
@@ -46,4 +49,15 @@ fn the_examples_of_servers_show_one_request() {
     let shown = tokio::runtime::Runtime::new().unwrap().block_on(poem::shown());
     assert!(shown.starts_with("GET /orders/:id SERVER shop"), "{shown}");
     assert!(shown.contains("\n  look-up INTERNAL shop"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_example_of_channels_shows_a_call_that_goes_on() {
+    let shown = grpc_channels::shown().await.unwrap();
+    let method = "grpc.health.v1.Health/Check CLIENT order";
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 3, "{shown}");
+    assert!(lines[1].contains(method) && lines[1].contains("error.type=connection_refused"), "{shown}");
+    assert!(lines[2].contains(method) && !lines[2].contains("ERROR"), "{shown}");
+    assert!(shown.contains("server.address=stock"), "{shown}");
 }

@@ -14,6 +14,7 @@ mod errors;
 mod examples;
 mod first_page;
 mod foreign_errors;
+mod grpc_channels;
 mod grpc_client;
 mod grpc_server;
 mod grpc_streams;
