@@ -21,6 +21,13 @@ const ONE_VERSION: &[&str] = &[
     "rustls",
 ];
 
+/// Libraries of which another version may be in the tree where only these bring it, and the reason.
+const BESIDE: &[(&str, &[&str], &str)] = &[(
+    "http",
+    &["actix-http", "actix-router"],
+    "actix-web 4 is built on 0.2; the kit's feature `actix` copies the heads, so that the two never meet",
+)];
+
 /// Libraries that must not be in the tree, with those that may bring them all the same, and the reason.
 const BANNED: &[(&str, &[&str], &str)] = &[
     // librdkafka knows no other TLS; it comes with the feature `kafka` of the binary alone.
@@ -36,6 +43,17 @@ struct Package {
     version: String,
     /// The names of the packages that depend on it.
     brought_by: Vec<String>,
+}
+
+impl Package {
+    /// Whether nobody else brings it.
+    fn is_brought_by(&self, allowed: &[&str]) -> bool {
+        !self.brought_by.is_empty() && self.brought_by.iter().all(|by| allowed.contains(&by.as_str()))
+    }
+
+    fn may_stand_beside_another(&self) -> bool {
+        BESIDE.iter().any(|(name, allowed, _)| self.name == *name && self.is_brought_by(allowed))
+    }
 }
 
 /// Returns one sentence for each library with several versions and each banned one.
@@ -69,17 +87,14 @@ fn check(packages: &[Package]) -> Vec<String> {
         versions.entry(&package.name).or_default().push(package);
     }
     let several = ONE_VERSION.iter().filter_map(|name| {
-        let found = versions.get(name).filter(|found| found.len() > 1)?;
-        let found: Vec<&str> = found.iter().map(|package| package.version.as_str()).collect();
-        Some(format!("{name}: {} in one tree; one version is allowed", found.join(" and ")))
+        let found = versions.get(name)?.iter().filter(|package| !package.may_stand_beside_another());
+        let found: Vec<&str> = found.map(|package| package.version.as_str()).collect();
+        (found.len() > 1)
+            .then(|| format!("{name}: {} in one tree; one version is allowed", found.join(" and ")))
     });
     let banned = BANNED.iter().filter_map(|(name, allowed, reason)| {
         let mut found = versions.get(name)?.iter();
-        let is_allowed = |package: &&Package| {
-            !package.brought_by.is_empty()
-                && package.brought_by.iter().all(|by| allowed.contains(&by.as_str()))
-        };
-        (!found.all(is_allowed)).then(|| format!("{name}: banned ({reason})"))
+        (!found.all(|package| package.is_brought_by(allowed))).then(|| format!("{name}: banned ({reason})"))
     });
     several.chain(banned).collect()
 }
@@ -107,6 +122,17 @@ mod tests {
     fn a_banned_library_is_refused_and_two_versions_of_an_inner_one_are_not() {
         let problems = check(&packages(&[("openssl-sys", "0.9.0"), ("rand", "0.8.0"), ("rand", "0.9.0")]));
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
+    fn actix_alone_may_bring_another_version_of_http() {
+        let http = |version: &str, brought_by: &str| Package {
+            name: "http".to_owned(),
+            version: version.to_owned(),
+            brought_by: vec![brought_by.to_owned()],
+        };
+        assert_eq!(check(&[http("1.5.0", "hyper"), http("0.2.12", "actix-http")]), Vec::<String>::new());
+        assert_eq!(check(&[http("1.5.0", "hyper"), http("0.2.12", "h2")]).len(), 1);
     }
 
     #[test]

@@ -183,6 +183,14 @@ pub mod guide {
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}
 
+    #[cfg(all(feature = "grpc", feature = "tls"))]
+    #[doc = include_str!("../docs/grpc.md")]
+    pub mod grpc {}
+
+    #[cfg(all(feature = "axum", feature = "reqwest-client"))]
+    #[doc = include_str!("../docs/http.md")]
+    pub mod http {}
+
     #[cfg(feature = "kafka")]
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}

@@ -11,6 +11,7 @@ use axum::http::HeaderName;
 use echo::{EchoClient, Kind, routes};
 use tonic::transport::Channel;
 use waypost_telemetry::FinishedSpan;
+use waypost_telemetry::grpc::filters::{method, not, or, package};
 use waypost_telemetry::grpc::{Methods, ServerLayer};
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::TestTelemetry;
@@ -214,6 +215,37 @@ async fn at_the_border_the_caller_is_a_link_unless_it_is_continued() {
     let continued = span(&telemetry).await;
     assert_eq!(continued.trace_id().to_string(), CALLER_TRACE);
     assert!(continued.links().is_empty());
+}
+
+#[tokio::test]
+async fn only_calls_from_outside_begin_a_trace_of_their_own() {
+    for (is_public, tenant) in [(true, ""), (false, "acme")] {
+        let telemetry = TestTelemetry::new("echo");
+        let layer = telemetry.grpc_server().public_endpoint_for(move |method, metadata| {
+            assert!(metadata.contains_key("traceparent"));
+            is_public && method == "it.Echo/Unary"
+        });
+        assert_eq!(call_as_caller(layer).await, tenant);
+        let span = span(&telemetry).await;
+        assert_eq!(span.trace_id().to_string() == CALLER_TRACE, !is_public);
+        assert_eq!(span.links().len(), usize::from(is_public));
+    }
+    // Who cannot be asked is not trusted.
+    let telemetry = TestTelemetry::new("echo");
+    let layer = telemetry.grpc_server().public_endpoint_for(|_, _| panic!("as the test wants it"));
+    assert_eq!(call_as_caller(layer).await, "");
+    assert_eq!(span(&telemetry).await.links().len(), 1);
+}
+
+#[tokio::test]
+async fn filters_over_methods_are_put_together() {
+    let telemetry = TestTelemetry::new("echo");
+    let layer = telemetry.grpc_server().filter(not(or(method("it.Echo/Unary"), package("grpc"))));
+    let server = serve(app(layer)).await;
+    let mut client = plain(&server).await;
+    client.call(Kind::Unary, "ok").await.unwrap();
+    client.call(Kind::ServerStream, "ok").await.unwrap();
+    assert_eq!(span(&telemetry).await.name(), "it.Echo/ServerStream");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 
+mod actix;
 mod attributes;
 mod boundaries;
 mod bridge;
@@ -11,14 +12,18 @@ mod conventions;
 mod diesel;
 mod environment;
 mod errors;
+mod examples;
 mod first_page;
 mod foreign_errors;
+mod grpc_channels;
 mod grpc_client;
 mod grpc_server;
 mod grpc_streams;
 mod handles;
 mod http_client;
+mod http_options;
 mod http_server;
+mod http_streams;
 mod kafka;
 mod languages;
 mod ledgers;
@@ -33,11 +38,13 @@ mod older_formats;
 mod otlp;
 mod outputs;
 mod peers;
+mod poem;
 mod pools;
 mod prometheus_page;
 mod rabbitmq;
 mod receiver;
 mod redis;
+mod reqwest_client;
 mod rusqlite;
 mod sampler_input;
 mod sampling;

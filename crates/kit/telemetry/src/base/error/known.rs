@@ -61,6 +61,8 @@ pub(super) fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn ErrorTy
         redis::RedisError,
         #[cfg(feature = "reqwest")]
         reqwest::Error,
+        #[cfg(feature = "reqwest-middleware")]
+        reqwest_middleware::Error,
         #[cfg(feature = "serde_json")]
         serde_json::Error,
         #[cfg(feature = "hyper")]

@@ -610,6 +610,39 @@ impl ErrorType for reqwest::Error {
     }
 }
 
+/// What reqwest says below it; `middleware` where one of the middlewares failed by itself.
+#[cfg(feature = "reqwest-middleware")]
+impl ErrorType for reqwest_middleware::Error {
+    fn error_type(&self) -> Cow<'static, str> {
+        of_reqwest(self).map_or("middleware".into(), ErrorType::error_type)
+    }
+
+    fn class(&self) -> ErrorClass {
+        of_reqwest(self).map_or(ErrorClass::Internal, ErrorType::class)
+    }
+
+    /// Without the address, whose query may hold secrets.
+    fn text(&self) -> String {
+        let text = self.to_string();
+        match of_reqwest(self).and_then(reqwest::Error::url) {
+            Some(url) => text.replace(&format!(" for url ({url})"), ""),
+            None => text,
+        }
+    }
+}
+
+#[cfg(feature = "reqwest-middleware")]
+fn of_reqwest(error: &reqwest_middleware::Error) -> Option<&reqwest::Error> {
+    use reqwest_middleware::Error;
+    match error {
+        Error::Reqwest(error) => Some(error),
+        Error::Middleware(error) => error.chain().find_map(|error| match error.downcast_ref::<Error>() {
+            Some(error) => of_reqwest(error),
+            None => error.downcast_ref::<reqwest::Error>(),
+        }),
+    }
+}
+
 #[cfg(feature = "serde_json")]
 impl ErrorType for serde_json::Error {
     /// `io`, `syntax`, `data` or `eof`, as serde_json groups them.

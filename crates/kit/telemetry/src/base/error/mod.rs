@@ -207,6 +207,11 @@ fn short_name(type_name: &'static str) -> &'static str {
     without_generics.rsplit("::").next().unwrap_or(without_generics)
 }
 
+/// What an error says, without what a known error must not say, such as the address that a request was sent to.
+pub(crate) fn text_of(error: &(dyn Error + 'static)) -> String {
+    known::of(error).map_or_else(|| error.to_string(), ErrorType::text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

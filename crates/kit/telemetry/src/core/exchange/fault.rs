@@ -45,6 +45,10 @@ fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
     if let Some(boxed) = any.downcast_ref::<BoxError>() {
         return Some(&**boxed);
     }
+    // Servers whose tasks stay on one thread.
+    if let Some(boxed) = any.downcast_ref::<Box<dyn Error>>() {
+        return Some(&**boxed);
+    }
     let found = of::<io::Error>(any);
     #[cfg(feature = "axum")]
     let found = found.or_else(|| of::<axum::Error>(any));
@@ -53,6 +57,10 @@ fn as_error<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
     #[cfg(feature = "_hyper")]
     let found =
         found.or_else(|| of::<hyper::Error>(any)).or_else(|| of::<hyper_util::client::legacy::Error>(any));
+    #[cfg(feature = "reqwest")]
+    let found = found.or_else(|| of::<reqwest::Error>(any));
+    #[cfg(feature = "reqwest-middleware")]
+    let found = found.or_else(|| of::<reqwest_middleware::Error>(any));
     found
 }
 
@@ -74,6 +82,16 @@ fn known_class(error: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return hyper_class(error);
     }
+    #[cfg(feature = "reqwest")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return reqwest_class(error);
+    }
+    #[cfg(feature = "reqwest-middleware")]
+    match error.downcast_ref() {
+        Some(reqwest_middleware::Error::Middleware(error)) => return error.chain().find_map(known_class),
+        Some(reqwest_middleware::Error::Reqwest(error)) => return reqwest_class(error),
+        None => {}
+    }
     let is_timeout = error.is::<tokio::time::error::Elapsed>();
     #[cfg(any(feature = "axum", feature = "grpc"))]
     let is_timeout = is_timeout || error.is::<tower::timeout::error::Elapsed>();
@@ -91,6 +109,17 @@ fn hyper_class(error: &hyper::Error) -> Option<&'static str> {
         error if error.is_closed() || error.is_canceled() => Some("connection_closed"),
         error if error.is_parse() => Some("invalid_response"),
         error if error.is_user() && !has_source => Some("invalid_request"),
+        _ => None,
+    }
+}
+
+/// What reqwest alone knows; what its transport knows stands below it.
+#[cfg(feature = "reqwest")]
+fn reqwest_class(error: &reqwest::Error) -> Option<&'static str> {
+    match error {
+        error if error.is_timeout() => Some("timeout"),
+        error if error.is_redirect() => Some("too_many_redirects"),
+        error if error.is_builder() => Some("invalid_request"),
         _ => None,
     }
 }

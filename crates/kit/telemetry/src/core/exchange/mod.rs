@@ -3,7 +3,8 @@
 //! All four HTTP and gRPC layers are made by [`layer`] and give one [`Traced`] service; they differ in their [`Edge`],
 //! which begins an exchange, and in its [`Observer`], which writes it down. What this keeps: the exchange's context
 //! is attached whenever the wrapped future or body is polled and when it is dropped; the observer hears the end
-//! exactly once, with how it came about; a panic passes through untouched. It boxes nothing and knows no attribute.
+//! exactly once, with how it came about; a panic passes through untouched. It boxes nothing but what is known of a stream,
+//! whose span may end before its body, and knows no attribute.
 
 pub(crate) mod asked;
 pub(crate) mod attributes;
@@ -11,9 +12,11 @@ pub(crate) mod border;
 pub(crate) mod fault;
 pub(crate) mod forwarded;
 mod response;
+pub(crate) mod stream;
 mod traced;
 
 use std::borrow::Cow;
+use std::task::Context as TaskContext;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, response as http_response};
@@ -22,6 +25,7 @@ use tower_service::Service;
 
 use crate::core::span::{Outcome, SpanGuard};
 pub(crate) use response::{ResponseBody, ResponseFuture};
+use stream::{MeasureStream, OpenStream, StreamSpan};
 pub(crate) use traced::{Edge, Traced, layer};
 
 /// What one kind of edge writes down about an exchange.
@@ -37,6 +41,9 @@ pub trait Observer {
     /// Bytes of the response's body, as they pass.
     fn data(&mut self, _span: &SpanGuard, _data: &[u8]) {}
 
+    /// So many bytes of the response's body have passed.
+    fn passed(&mut self, _bytes: u64) {}
+
     /// Some bytes passed unseen; what is read of the body is out of step from here on.
     fn missed_data(&mut self) {}
 
@@ -50,6 +57,15 @@ pub trait Observer {
     fn ends_at_head(&self) -> bool {
         false
     }
+
+    /// Whether the response is a stream, asked after its head: who measures how long it is open, and when its span ends.
+    /// `elapsed` since the exchange began.
+    fn stream(&mut self, _elapsed: Duration) -> Option<(MeasureStream, StreamSpan)> {
+        None
+    }
+
+    /// The span ends now, and the body goes on.
+    fn leaves_body(&mut self) {}
 
     /// The `error.type` of an error that the service or the body gave.
     fn failed<E: 'static>(&mut self, error: &E) -> Cow<'static, str> {
@@ -65,6 +81,7 @@ pub trait Observer {
 pub struct Exchange<O: Observer> {
     span: SpanGuard,
     live: Option<Live<O>>,
+    stream: Option<Box<OpenStream>>,
 }
 
 #[derive(Debug)]
@@ -77,12 +94,12 @@ impl<O: Observer> Exchange<O> {
     /// An exchange that is observed. `begun` was read before its span started, so that the span does not end before what
     /// is within it.
     pub(crate) fn observed(span: SpanGuard, observer: O, begun: Instant) -> Self {
-        Self { span, live: Some(Live { observer, started: begun }) }
+        Self { span, live: Some(Live { observer, started: begun }), stream: None }
     }
 
     /// An exchange that only carries its context on.
     pub(crate) fn unobserved(context: Context) -> Self {
-        Self { span: SpanGuard::ended(context), live: None }
+        Self { span: SpanGuard::ended(context), live: None, stream: None }
     }
 
     /// Hands the request to the service and wraps what it answers.
@@ -95,7 +112,7 @@ impl<O: Observer> Exchange<O> {
     }
 
     /// Runs `step` with the context attached, once for all that is done in one poll; a panic in it ends the exchange and goes on.
-    fn within<T>(&mut self, step: impl FnOnce() -> T) -> T {
+    pub(crate) fn within<T>(&mut self, step: impl FnOnce() -> T) -> T {
         struct Unwinding<'a, O: Observer> {
             exchange: &'a mut Exchange<O>,
             armed: bool,
@@ -116,17 +133,53 @@ impl<O: Observer> Exchange<O> {
         output
     }
 
+    /// The head of the response. The exchange may be over with it.
+    fn head(&mut self, head: &mut http_response::Parts, has_body: bool) {
+        let Some(live) = &mut self.live else { return };
+        live.observer.head(&self.span, head);
+        if !has_body || live.observer.ends_at_head() {
+            return self.end(Outcome::Ok);
+        }
+        if let Some((measure, span)) = live.observer.stream(live.started.elapsed()) {
+            self.stream = Some(Box::new(OpenStream::new(measure, live.started, span)));
+            if span == StreamSpan::UntilHead {
+                self.leave_body();
+            }
+        }
+    }
+
+    /// Ends the span of a stream that has lasted long enough for it.
+    fn look_at_clock(&mut self, task: &mut TaskContext<'_>) {
+        if self.stream.as_mut().is_some_and(|stream| stream.span_is_over(task)) {
+            self.leave_body();
+        }
+    }
+
+    fn leave_body(&mut self) {
+        self.observe(|observer, _| observer.leaves_body());
+        self.end_span(Outcome::Ok);
+    }
+
     fn end(&mut self, outcome: Outcome) {
+        if let Some(stream) = self.stream.take() {
+            stream.end(&outcome);
+        }
+        self.end_span(outcome);
+    }
+
+    fn end_span(&mut self, outcome: Outcome) {
         if let Some(Live { observer, started }) = self.live.take() {
             observer.end(&mut self.span, outcome, started.elapsed());
         }
     }
 
     fn fail<E: 'static>(&mut self, error: &E) {
-        if let Some(live) = &mut self.live {
-            let class = live.observer.failed(error);
-            self.end(Outcome::Error(class));
-        }
+        let class = match &mut self.live {
+            Some(live) => live.observer.failed(error),
+            None if self.stream.is_some() => fault::error_type(error),
+            None => return,
+        };
+        self.end(Outcome::Error(class));
     }
 
     fn observe(&mut self, step: impl FnOnce(&mut O, &SpanGuard)) {

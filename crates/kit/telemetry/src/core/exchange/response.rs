@@ -34,7 +34,7 @@ pin_project! {
 }
 
 impl<F, O: Observer> ResponseFuture<F, O> {
-    pub(super) fn new(future: F, exchange: Exchange<O>) -> Self {
+    pub(crate) fn new(future: F, exchange: Exchange<O>) -> Self {
         Self { future: Some(future), exchange: Some(exchange) }
     }
 }
@@ -63,12 +63,8 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                exchange.observe(|observer, span| observer.head(span, &mut head));
                 let remaining = content_length(&head.headers).or_else(|| body.size_hint().exact());
-                let ends_at_head = exchange.live.as_ref().is_some_and(|live| live.observer.ends_at_head());
-                if ends_at_head || body.is_end_stream() {
-                    exchange.end(Outcome::Ok);
-                }
+                exchange.head(&mut head, !body.is_end_stream());
                 let body = ResponseBody { body: Some(body), exchange, remaining, is_read: false };
                 Ok(Response::from_parts(head, body))
             }
@@ -144,6 +140,7 @@ where
             return Poll::Ready(None);
         }
         *this.is_read = true;
+        this.exchange.look_at_clock(task);
         // What is behind its end is dropped at once, while the context is attached.
         let mut is_over = false;
         let frame = ready!(this.exchange.within(|| {
@@ -162,7 +159,10 @@ where
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    this.exchange.observe(|observer, span| show(data, observer, span));
+                    this.exchange.observe(|observer, span| {
+                        observer.passed(data.remaining() as u64);
+                        show(data, observer, span);
+                    });
                     if let Some(remaining) = this.remaining {
                         *remaining = remaining.saturating_sub(data.remaining() as u64);
                     }

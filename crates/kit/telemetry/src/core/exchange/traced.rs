@@ -34,6 +34,12 @@ macro_rules! layer {
                 Self { edge: std::sync::Arc::new(edge) }
             }
 
+            /// What its services share.
+            #[allow(dead_code, reason = "not every edge has services of its own")]
+            pub(super) fn shared_edge(&self) -> std::sync::Arc<$edge> {
+                std::sync::Arc::clone(&self.edge)
+            }
+
             fn with(mut self, change: impl FnOnce(&mut $edge)) -> Self {
                 change(std::sync::Arc::make_mut(&mut self.edge));
                 self

@@ -22,7 +22,7 @@ use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use crate::base::attributes::ERROR_TYPE;
-use crate::base::error::{AsErrorType, ErrorType};
+use crate::base::error::{AsErrorType, ErrorType, text_of};
 use crate::base::finished::FinishedLog;
 use crate::core::handle::Telemetry;
 use crate::core::recorded::Seen;
@@ -131,7 +131,7 @@ fn log(
 fn chain_of(failure: &dyn ErrorType) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
     for source in std::iter::successors(failure.source(), |source| (*source).source()) {
-        let text = source.to_string();
+        let text = text_of(source);
         if chain.last() != Some(&text) {
             chain.push(text);
         }

@@ -93,8 +93,22 @@ impl Connection {
         Fut: Future<Output = Result<Io, BoxError>> + Send + 'static,
         Io: Read + Write + Send + Unpin + 'static,
     {
+        Self::lazy_over_from(endpoint, None, over)
+    }
+
+    /// As [`lazy_over`](Self::lazy_over), from an address of this machine.
+    pub(super) fn lazy_over_from<F, Fut, Io>(
+        endpoint: &Endpoint,
+        local_address: Option<IpAddr>,
+        over: F,
+    ) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Io, BoxError>> + Send + 'static,
+        Io: Read + Write + Send + Unpin + 'static,
+    {
         let peer = Peer::default();
-        let connector = Over { tcp: Connector::new(endpoint, None, peer.clone()), over };
+        let connector = Over { tcp: Connector::new(endpoint, local_address, peer.clone()), over };
         Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
     }
 

@@ -4,13 +4,14 @@
 //! head to the end of the response stream, and the status is read where gRPC puts it, in the trailers (or in the
 //! headers of an answer without a body, or in the last frame of a gRPC-Web body). Nothing is decoded. `rpc.method` is the full `package.Service/Method`,
 //! and `_OTHER` for what the server does not serve, so that callers cannot invent names. Durations are measured
-//! whether or not the span was sampled. Left out: retries, balancing, deadlines (a `grpc-timeout` that has run
-//! out is only recognised).
+//! whether or not the span was sampled. The layers leave out retries, balancing and deadlines (a `grpc-timeout` that has
+//! run out is only recognised); the channels of a [`ChannelFactory`] have them as options.
 
 mod channel;
 mod client;
 mod client_call;
 mod connection;
+pub mod filters;
 mod frames;
 mod messages;
 mod methods;
@@ -19,7 +20,9 @@ mod server_call;
 mod status;
 mod web;
 
-pub use channel::{ChannelError, ChannelFactory, TracedChannel};
+#[cfg(feature = "tls")]
+pub use channel::ChannelTls;
+pub use channel::{ChannelError, ChannelFactory, ChannelFuture, Resolver, Resolving, Retries, TracedChannel};
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService};
 pub use connection::{Connection, ConnectionFuture, PeerAddress};
 pub use methods::{DescriptorError, Methods};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, Request};
+use http::{HeaderMap, HeaderName, Request};
 
 use super::Filter;
 use super::messages::{self, MessageEvents};
@@ -65,7 +65,9 @@ pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     own: Own,
     pub(super) duration: DurationSeries<ServedLabels>,
-    pub(super) trust: CallerTrust,
+    trust: CallerTrust,
+    /// Which calls come over the border, if not all or none.
+    is_public: Option<IsPublic>,
     pub(super) naming: Naming,
     pub(super) hosts: Hosts,
     pub(super) request_metadata: Capture,
@@ -74,6 +76,9 @@ pub struct ServerEdge {
     with_health_checks: bool,
     filter: Option<Filter>,
 }
+
+/// Says whether a call comes over the border.
+type IsPublic = Arc<Asked<dyn Fn(&str, &HeaderMap) -> bool + Send + Sync>>;
 
 impl ServerLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::grpc_server`].
@@ -106,6 +111,7 @@ impl ServerLayer {
             own: Own::new(telemetry),
             duration: DurationSeries::new(duration, telemetry),
             trust: CallerTrust::Inside,
+            is_public: None,
             naming: Naming::learned(),
             hosts: Hosts::default(),
             request_metadata: Capture::default(),
@@ -127,7 +133,30 @@ impl ServerLayer {
     /// baggage and tracestate are dropped. Off by default.
     #[must_use]
     pub fn public_endpoint(self, is_public: bool) -> Self {
-        self.with(|edge| edge.trust = CallerTrust::public(is_public))
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(is_public);
+            edge.is_public = None;
+        })
+    }
+
+    /// As [`public_endpoint`](Self::public_endpoint), for those calls for which `is_public` is true. Is given
+    /// `package.Service/Method` and the metadata; where it panics the call comes from outside.
+    ///
+    /// ```
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.grpc_server().public_endpoint_for(|method, _| method.starts_with("shop.public."));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn public_endpoint_for(
+        self,
+        is_public: impl Fn(&str, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let is_public = Asked::new("`public_endpoint_for` of a layer", is_public);
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(true);
+            edge.is_public = Some(Arc::new(is_public));
+        })
     }
 
     /// At the border of the system, but the caller's trace is continued. Baggage is still dropped. Without effect
@@ -181,7 +210,8 @@ impl<B: 'static> Edge<B> for ServerEdge {
     type Observer = ServerCall;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerCall> {
-        let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
+        let trust = self.trust_in(request.uri().path(), request.headers());
+        let caller = trust.caller(&self.telemetry, &self.own, request.headers());
         if !self.is_traced(request.uri().path()) {
             return Exchange::unobserved(caller.context());
         }
@@ -189,7 +219,7 @@ impl<B: 'static> Edge<B> for ServerEdge {
             return Exchange::unobserved(self.telemetry.passed_on(caller.context()));
         }
         let begun = Instant::now();
-        let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller);
+        let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller, trust);
         if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::received(), span.context());
             call.messages = Some(MessageEvents::sent());
@@ -199,6 +229,14 @@ impl<B: 'static> Edge<B> for ServerEdge {
 }
 
 impl ServerEdge {
+    fn trust_in(&self, path: &str, metadata: &HeaderMap) -> CallerTrust {
+        let method = path.strip_prefix('/').unwrap_or(path);
+        let is_public = self.is_public.as_ref();
+        let is_public =
+            is_public.is_none_or(|asked| asked.ask(true, |is_public| is_public(method, metadata)));
+        if is_public { self.trust } else { CallerTrust::Inside }
+    }
+
     fn is_traced(&self, path: &str) -> bool {
         let method = path.strip_prefix('/').unwrap_or(path);
         (self.with_health_checks || !method.starts_with("grpc.health.v1.Health/"))

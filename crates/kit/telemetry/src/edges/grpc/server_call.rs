@@ -25,6 +25,7 @@ use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 #[derive(Debug)]
 pub struct ServerCall {
     edge: Arc<ServerEdge>,
+    trust: CallerTrust,
     method: MethodName,
     status: CallStatus,
     pub(super) messages: Option<MessageEvents>,
@@ -40,7 +41,12 @@ pub(super) struct ServedLabels {
 }
 
 impl ServerCall {
-    pub(super) fn start<B>(edge: Arc<ServerEdge>, request: &Request<B>, caller: Caller) -> (SpanGuard, Self) {
+    pub(super) fn start<B>(
+        edge: Arc<ServerEdge>,
+        request: &Request<B>,
+        caller: Caller,
+        trust: CallerTrust,
+    ) -> (SpanGuard, Self) {
         let method = edge.naming.of(request.uri().path());
         let name = if let MethodName::Known(name) = method { name } else { OTHER };
         let mut span =
@@ -72,7 +78,7 @@ impl ServerCall {
             span.set_each(peer.into_iter().flatten().chain(metadata));
         }
         let status = CallStatus::of_request(request.headers());
-        (span, Self { edge, method, status, messages: None, web: None })
+        (span, Self { edge, trust, method, status, messages: None, web: None })
     }
 
     /// The method was reached, as far as the answer tells.
@@ -108,7 +114,7 @@ impl Observer for ServerCall {
         if is_served {
             self.prove_method(span);
         }
-        if self.edge.trust == CallerTrust::Inside {
+        if self.trust == CallerTrust::Inside {
             self.edge.telemetry.tell_caller(|| span.span_context(), &mut head.headers);
         }
         span.set_each(self.edge.response_metadata.read(&head.headers));

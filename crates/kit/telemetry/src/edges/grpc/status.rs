@@ -68,8 +68,7 @@ pub(super) struct CallStatus {
 impl CallStatus {
     /// Reads the caller's `grpc-timeout`.
     pub(super) fn of_request(headers: &HeaderMap) -> Self {
-        let timeout = headers.get(&GRPC_TIMEOUT).and_then(|timeout| parse_timeout(timeout.to_str().ok()?));
-        Self { timeout, ..Self::default() }
+        Self { timeout: timeout(headers), ..Self::default() }
     }
 
     /// The code and the outcome that the span and the metrics of this side record.
@@ -88,6 +87,11 @@ impl CallStatus {
             }
         }
     }
+}
+
+/// The caller's `grpc-timeout`.
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(&GRPC_TIMEOUT).and_then(|timeout| parse_timeout(timeout.to_str().ok()?))
 }
 
 /// At most eight digits and a unit: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>.

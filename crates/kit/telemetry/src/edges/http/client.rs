@@ -5,16 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue, Request, header};
+use http::{Extensions, HeaderValue, Request, header};
+use http_body::Body;
 use opentelemetry::Context;
 
-use super::client_span::{CallLabels, ClientSpan};
-use super::server::{Filter, RequestHead};
+use super::client_span::{CallLabels, ClientSpan, scheme};
+use super::destinations::Destinations;
+use super::head::RequestHead;
+use super::options::{Options, setters};
+use super::sizes::{self, BodySizes, Sizes};
+use super::streaming::{StreamSpan, Streaming};
 use crate::base::names;
-use crate::base::redact::SensitiveKeys;
 use crate::base::slots::Slots;
-use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::{Capture, KnownMethods};
+use crate::core::exchange::attributes;
 use crate::core::exchange::border::Egress;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
@@ -118,15 +121,13 @@ pub struct ResendCount(pub u32);
 pub struct ClientEdge {
     pub(super) telemetry: Telemetry,
     pub(super) duration: DurationSeries<CallLabels>,
+    pub(super) sizes: Option<BodySizes<CallLabels>>,
     pub(super) names: names::Cache,
     addresses: Arc<Slots<Arc<str>, Arc<str>>>,
     pub(super) egress: Egress,
-    pub(super) known_methods: KnownMethods,
-    pub(super) sensitive_keys: SensitiveKeys,
-    pub(super) request_headers: Capture,
-    pub(super) response_headers: Capture,
+    destinations: Destinations,
     pub(super) template: Option<UrlTemplate>,
-    pub(super) filter: Option<Filter>,
+    pub(super) options: Options,
     user_agent: Option<HeaderValue>,
 }
 
@@ -160,15 +161,13 @@ impl ClientLayer {
         let edge = ClientEdge {
             telemetry: telemetry.clone(),
             duration: DurationSeries::new(duration, telemetry),
+            sizes: None,
             names: names::Cache::new(names::Kind::UrlTemplate),
             addresses: Arc::default(),
             egress: Egress { trace_context: true, baggage: false, has_tables: false },
-            known_methods: KnownMethods::default(),
-            sensitive_keys: SensitiveKeys::default(),
-            request_headers: Capture::default(),
-            response_headers: Capture::default(),
+            destinations: Destinations::default(),
             template: None,
-            filter: None,
+            options: Options::default(),
             user_agent: None,
         };
         Self::of(edge)
@@ -178,6 +177,21 @@ impl ClientLayer {
     #[must_use]
     pub fn propagate(self, propagates: bool) -> Self {
         self.with(|edge| edge.egress.trace_context = propagates)
+    }
+
+    /// The hosts that trace context and baggage are sent to, each `host`, `host:port` or `*.domain`; to others nothing of
+    /// ours goes. Every host unless said. What an HTTP client does behind the layer is not seen: one that follows
+    /// redirects takes the headers along.
+    ///
+    /// ```
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_client().propagate_to(["payment", "*.svc.cluster.local", "10.0.0.1:8080"]);
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn propagate_to<H: AsRef<str>>(self, hosts: impl IntoIterator<Item = H>) -> Self {
+        let destinations = Destinations::new(hosts);
+        self.with(|edge| edge.destinations = destinations)
     }
 
     /// Whether baggage is sent along, as far as the settings let it leave at all. Off by default.
@@ -193,82 +207,77 @@ impl ClientLayer {
         self.with(|edge| edge.template = Some(template))
     }
 
-    /// Requests for which `is_traced` is false get neither span nor metrics nor headers. Where it panics the request
-    /// is traced.
-    #[must_use]
-    pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
-    }
-
     /// The `User-Agent` of requests that are traced and have none; hyper's clients send none. Unset by default: a layer
     /// sends nothing that it was not asked for but trace context.
     #[must_use]
     pub fn user_agent(self, agent: HeaderValue) -> Self {
         self.with(|edge| edge.user_agent = Some(agent))
     }
-
-    /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
-    #[must_use]
-    pub fn known_methods(self, methods: impl IntoIterator<Item = &'static str>) -> Self {
-        let methods = KnownMethods::new(methods);
-        self.with(|edge| edge.known_methods = methods)
-    }
-
-    /// Query keys whose values are replaced in `url.full`, in place of the default list.
-    #[must_use]
-    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
-        self.with(|edge| edge.sensitive_keys = keys)
-    }
-
-    /// Request headers recorded as `http.request.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.request.header.", names);
-        self.with(|edge| edge.request_headers = capture)
-    }
-
-    /// Response headers recorded as `http.response.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.response.header.", names);
-        self.with(|edge| edge.response_headers = capture)
-    }
 }
 
-impl<B> Edge<B> for ClientEdge {
+setters!(ClientLayer);
+
+impl<B: Body + 'static> Edge<B> for ClientEdge {
     type Observer = ClientSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ClientSpan> {
         let current = Context::current();
-        let is_traced = self.filter.as_ref().is_none_or(|filter| {
-            let template = request.extensions().get().or(self.template.as_ref()).map(UrlTemplate::as_str);
-            let head = RequestHead {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-                route: template,
-            };
-            filter.ask(true, |is_traced| is_traced(&head))
-        });
-        if !is_traced || current.is_telemetry_suppressed() {
+        let head = RequestHead::of(request, self.template_of(request.extensions()));
+        if !self.options.traces(&head) || current.is_telemetry_suppressed() {
             return Exchange::unobserved(current);
         }
+        let egress = self.egress_to(&head);
         if let Some(agent) = &self.user_agent {
             request.headers_mut().entry(header::USER_AGENT).or_insert_with(|| agent.clone());
         }
         if !self.telemetry.is_enabled() {
             let context = self.telemetry.passed_on(current);
-            self.egress.inject(&self.telemetry, &context, request.headers_mut());
+            egress.inject(&self.telemetry, &context, request.headers_mut());
             return Exchange::unobserved(context);
         }
+        let sizes = self.sizes.is_some().then(|| Sizes::of(request));
         let begun = Instant::now();
-        let (span, observer) = ClientSpan::start(Arc::clone(self), request, current);
-        self.egress.inject(&self.telemetry, span.context(), request.headers_mut());
+        let head = RequestHead::of(request, self.template_of(request.extensions()));
+        let (span, observer) = ClientSpan::start(Arc::clone(self), &head, current, sizes);
+        egress.inject(&self.telemetry, span.context(), request.headers_mut());
         Exchange::observed(span, observer, begun)
     }
 }
 
 impl ClientEdge {
+    fn template_of<'a>(&'a self, extensions: &'a Extensions) -> Option<&'a str> {
+        extensions.get().or(self.template.as_ref()).map(UrlTemplate::as_str)
+    }
+
+    /// What may leave with a request.
+    fn egress_to(&self, head: &RequestHead<'_>) -> Egress {
+        let authority = attributes::authority(head.uri, head.headers);
+        let scheme = scheme(head.uri, authority.as_deref());
+        let is_reached = self.destinations.has(authority.as_deref(), scheme);
+        Egress { trace_context: self.egress.trace_context && is_reached, ..self.egress }
+    }
+
+    pub(super) fn measure_sizes(&mut self, are_measured: bool) {
+        self.sizes = are_measured.then(|| {
+            let meter = self.telemetry.meter();
+            let request = sizes::histogram(
+                meter,
+                "http.client.request.body.size",
+                "Size of HTTP client request bodies.",
+            );
+            let response = sizes::histogram(
+                meter,
+                "http.client.response.body.size",
+                "Size of HTTP client response bodies.",
+            );
+            BodySizes::new(&self.telemetry, [request, response])
+        });
+    }
+
+    pub(super) fn measure_streams(&mut self, span: StreamSpan) {
+        self.options.streaming = Some(Streaming::of_client(&self.telemetry, span));
+    }
+
     /// The host of a request as it is kept for spans and metrics: copied once, for most programs.
     pub(super) fn address(&self, host: &str) -> Arc<str> {
         if let Some(known) = self.addresses.find_with(&host, |known| **known == *host) {

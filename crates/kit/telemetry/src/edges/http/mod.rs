@@ -6,14 +6,35 @@
 //! outsider sends cannot grow the number of span names or metric series: unknown methods are `_OTHER`, unknown
 //! paths have no route. Left out: request bodies, retries and connection events.
 
+#[cfg(feature = "actix")]
+pub mod actix;
+#[cfg(any(feature = "actix", feature = "poem", feature = "reqwest-client"))]
+mod announced;
 mod client;
 mod client_span;
+mod destinations;
+pub mod filters;
+mod getters;
+mod head;
+mod metric_labels;
+mod options;
+#[cfg(feature = "poem")]
+pub mod poem;
+#[cfg(feature = "reqwest-client")]
+pub mod reqwest;
+mod route;
 mod server;
 mod server_span;
+mod sizes;
+mod streaming;
 
 pub use crate::core::exchange::forwarded::client_address;
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
-pub use server::{MetricLabels, RequestHead, ServerBody, ServerFuture, ServerLayer, ServerService};
+pub use head::{RequestHead, ResponseHead};
+pub use metric_labels::MetricLabels;
+pub use route::RouteTemplate;
+pub use server::{ServerBody, ServerFuture, ServerLayer, ServerService};
+pub use streaming::{MeasuredStream, StreamSpan, StreamTimer};
 
 impl crate::core::handle::Telemetry {
     /// The layer of an HTTP server, for `axum::Router::layer`.

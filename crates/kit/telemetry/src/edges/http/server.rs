@@ -1,18 +1,25 @@
 //! The HTTP server layer: where a remote caller's context enters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
-use opentelemetry::{Key, KeyValue, Value};
+use http::Request;
+use http_body::Body;
+use opentelemetry::Key;
 
-use super::server_span::{ActiveLabels, RequestLabels, ServerSpan};
+use super::head::RequestHead;
+use super::metric_labels::MetricLabels;
+use super::options::{Options, setters};
+use super::route::known_route;
+use super::server_span::{ActiveLabels, Began, RequestLabels, ServerSpan};
+use super::sizes::{self, BodySizes, Sizes};
+use super::streaming::{StreamSpan, Streaming};
 use crate::base::names;
-use crate::base::redact::SensitiveKeys;
 use crate::core::exchange::asked::Asked;
-use crate::core::exchange::attributes::{self, Capture, Hosts, KnownMethods};
+use crate::core::exchange::attributes::Hosts;
 use crate::core::exchange::border::{CallerTrust, Own};
 use crate::core::exchange::forwarded::TrustedProxies;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
@@ -69,48 +76,26 @@ pub struct ServerEdge {
     pub(super) telemetry: Telemetry,
     own: Own,
     pub(super) duration: DurationSeries<RequestLabels>,
+    pub(super) sizes: Option<BodySizes<RequestLabels>>,
     pub(super) active: ActiveSeries<ActiveLabels>,
     pub(super) names: names::Cache,
-    pub(super) trust: CallerTrust,
+    trust: CallerTrust,
+    /// Which requests come over the border, if not all or none.
+    is_public: Option<IsPublic>,
+    extractor: Option<Extractor>,
     pub(super) scheme: &'static str,
-    pub(super) known_methods: KnownMethods,
     pub(super) hosts: Hosts,
-    pub(super) sensitive_keys: SensitiveKeys,
-    pub(super) request_headers: Capture,
-    pub(super) response_headers: Capture,
     pub(super) label_keys: Arc<[Key]>,
     pub(super) answers_with_trace: bool,
-    pub(super) filter: Option<Filter>,
+    pub(super) options: Options,
     pub(super) proxies: TrustedProxies,
 }
 
-/// Says whether a request is traced.
-pub(super) type Filter = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
+/// Says whether a request comes over the border.
+type IsPublic = Arc<Asked<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>>;
 
-/// What a filter sees of a request.
-///
-/// ```
-/// use waypost_telemetry::{Telemetry, http::RequestHead};
-///
-/// fn is_traced(request: &RequestHead<'_>) -> bool {
-///     request.route.is_some() && !request.headers.contains_key("x-probe")
-/// }
-///
-/// # let telemetry = Telemetry::disabled();
-/// let layer = telemetry.http_server().filter(is_traced);
-/// # drop(layer);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct RequestHead<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The URI as received.
-    pub uri: &'a Uri,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The matched route, if the layer runs behind a router.
-    pub route: Option<&'a str>,
-}
+/// Finds the route of a request.
+type Extractor = Arc<Asked<dyn Fn(&RequestHead<'_>) -> Option<Cow<'static, str>> + Send + Sync>>;
 
 impl ServerLayer {
     /// The layer of a telemetry handle; the same as [`Telemetry::http_server`].
@@ -150,18 +135,17 @@ impl ServerLayer {
             telemetry: telemetry.clone(),
             own: Own::new(telemetry),
             duration: DurationSeries::new(duration, telemetry),
+            sizes: None,
             active: ActiveSeries::new(active, telemetry),
             names: names::Cache::new(names::Kind::Route),
             trust: CallerTrust::Inside,
+            is_public: None,
+            extractor: None,
             scheme: "http",
-            known_methods: KnownMethods::default(),
             hosts: Hosts::default(),
-            sensitive_keys: SensitiveKeys::default(),
-            request_headers: Capture::default(),
-            response_headers: Capture::default(),
             label_keys: Arc::new([]),
             answers_with_trace: false,
-            filter: None,
+            options: Options::default(),
             proxies: TrustedProxies::default(),
         };
         Self::of(edge)
@@ -171,7 +155,52 @@ impl ServerLayer {
     /// the span the caller sent. The caller's baggage and tracestate are dropped. Off by default.
     #[must_use]
     pub fn public_endpoint(self, is_public: bool) -> Self {
-        self.with(|edge| edge.trust = CallerTrust::public(is_public))
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(is_public);
+            edge.is_public = None;
+        })
+    }
+
+    /// As [`public_endpoint`](Self::public_endpoint), for those requests for which `is_public` is true: for a listener
+    /// that serves outsiders and the system's own services. Where it panics the request comes from outside.
+    ///
+    /// ```
+    /// use waypost_telemetry::http::filters::{not, path_prefix};
+    ///
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_server().public_endpoint_for(not(path_prefix("/internal")));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn public_endpoint_for(
+        self,
+        is_public: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let is_public = Asked::new("`public_endpoint_for` of a layer", is_public);
+        self.with(|edge| {
+            edge.trust = CallerTrust::public(true);
+            edge.is_public = Some(Arc::new(is_public));
+        })
+    }
+
+    /// Finds the route of a request, for routers other than axum's that have matched it before the layer runs, or that
+    /// can be asked. `None` leaves what a [`RouteTemplate`](super::RouteTemplate) says. It returns the template, from the
+    /// program's text, never the path.
+    ///
+    /// ```
+    /// # let telemetry = waypost_telemetry::Telemetry::disabled();
+    /// let layer = telemetry.http_server().route_extractor(|request| {
+    ///     request.path().starts_with("/orders/").then_some("/orders/{id}".into())
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn route_extractor(
+        self,
+        extractor: impl Fn(&RequestHead<'_>) -> Option<Cow<'static, str>> + Send + Sync + 'static,
+    ) -> Self {
+        let extractor = Asked::new("`route_extractor` of a layer", extractor);
+        self.with(|edge| edge.extractor = Some(Arc::new(extractor)))
     }
 
     /// At the border of the system, but the caller's trace is continued, for callers that are known and wish it.
@@ -179,40 +208,6 @@ impl ServerLayer {
     #[must_use]
     pub fn continue_when_public(self, continues: bool) -> Self {
         self.with(|edge| edge.trust = edge.trust.continuing(continues))
-    }
-
-    /// Requests for which `is_traced` is false get neither span nor metrics; their context is carried on. Where it
-    /// panics the request is traced.
-    #[must_use]
-    pub fn filter(self, is_traced: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static) -> Self {
-        self.with(|edge| edge.filter = Some(Arc::new(Asked::new("the filter of a layer", is_traced))))
-    }
-
-    /// The methods recorded by name, in place of those of RFC 9110, RFC 5789 and QUERY.
-    #[must_use]
-    pub fn known_methods(self, methods: impl IntoIterator<Item = &'static str>) -> Self {
-        let methods = KnownMethods::new(methods);
-        self.with(|edge| edge.known_methods = methods)
-    }
-
-    /// Query keys whose values are replaced in `url.query`, in place of the default list.
-    #[must_use]
-    pub fn sensitive_query_keys(self, keys: SensitiveKeys) -> Self {
-        self.with(|edge| edge.sensitive_keys = keys)
-    }
-
-    /// Request headers recorded as `http.request.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_request_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.request.header.", names);
-        self.with(|edge| edge.request_headers = capture)
-    }
-
-    /// Response headers recorded as `http.response.header.<name>`. Credentials are refused.
-    #[must_use]
-    pub fn capture_response_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let capture = Capture::new("http.response.header.", names);
-        self.with(|edge| edge.response_headers = capture)
     }
 
     /// Keys a handler may add to the duration metric through the [`MetricLabels`] extension of its request.
@@ -244,21 +239,18 @@ impl ServerLayer {
     }
 }
 
-impl<B> Edge<B> for ServerEdge {
+setters!(ServerLayer);
+
+impl<B: Body + 'static> Edge<B> for ServerEdge {
     type Observer = ServerSpan;
 
     fn begin(self: &Arc<Self>, request: &mut Request<B>) -> Exchange<ServerSpan> {
-        let caller = self.trust.caller(&self.telemetry, &self.own, request.headers());
-        let is_traced = self.filter.as_ref().is_none_or(|filter| {
-            let head = RequestHead {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-                route: attributes::matched_route(request.extensions()),
-            };
-            filter.ask(true, |is_traced| is_traced(&head))
-        });
-        if !is_traced {
+        let extracted = self.extract_route(request);
+        let route = extracted.as_deref().or_else(|| known_route(request.extensions()));
+        let head = RequestHead::of(request, route);
+        let trust = self.trust_in(&head);
+        let caller = trust.caller(&self.telemetry, &self.own, request.headers());
+        if !self.options.traces(&head) {
             return Exchange::unobserved(caller.context());
         }
         // A handle that is disabled may still have to name the caller's span in its answer.
@@ -269,9 +261,55 @@ impl<B> Edge<B> for ServerEdge {
         if let Some(labels) = &labels {
             request.extensions_mut().insert(labels.clone());
         }
+        let sizes = self.sizes.is_some().then(|| Sizes::of(request));
         let begun = Instant::now();
-        let (span, observer) = ServerSpan::start(Arc::clone(self), request, caller, labels);
+        let route = extracted.as_deref().or_else(|| known_route(request.extensions()));
+        let head = RequestHead::of(request, route);
+        let (span, observer) = ServerSpan::start(
+            Arc::clone(self),
+            &head,
+            request.version(),
+            Began { caller, trust, labels, sizes },
+        );
+        if let Some(streaming) = &self.options.streaming {
+            request.extensions_mut().insert(streaming.timer(observer.stream_labels()));
+        }
         Exchange::observed(span, observer, begun)
+    }
+}
+
+impl ServerEdge {
+    fn extract_route<B>(&self, request: &Request<B>) -> Option<Cow<'static, str>> {
+        let extractor = self.extractor.as_ref()?;
+        let head = RequestHead::of(request, known_route(request.extensions()));
+        extractor.ask(None, |extract| extract(&head))
+    }
+
+    fn trust_in(&self, head: &RequestHead<'_>) -> CallerTrust {
+        let is_public =
+            self.is_public.as_ref().is_none_or(|asked| asked.ask(true, |is_public| is_public(head)));
+        if is_public { self.trust } else { CallerTrust::Inside }
+    }
+
+    pub(super) fn measure_sizes(&mut self, are_measured: bool) {
+        self.sizes = are_measured.then(|| {
+            let meter = self.telemetry.meter();
+            let request = sizes::histogram(
+                meter,
+                "http.server.request.body.size",
+                "Size of HTTP server request bodies.",
+            );
+            let response = sizes::histogram(
+                meter,
+                "http.server.response.body.size",
+                "Size of HTTP server response bodies.",
+            );
+            BodySizes::new(&self.telemetry, [request, response])
+        });
+    }
+
+    pub(super) fn measure_streams(&mut self, span: StreamSpan) {
+        self.options.streaming = Some(Streaming::of_server(&self.telemetry, span));
     }
 }
 
@@ -281,50 +319,5 @@ impl fmt::Debug for ServerEdge {
             .field("trust", &self.trust)
             .field("scheme", &self.scheme)
             .finish_non_exhaustive()
-    }
-}
-
-/// Labels a handler adds to the duration metric of its request: an extension of the request.
-///
-/// Only keys allowed by [`ServerLayer::metric_labels`] are kept, each once; the last value counts.
-///
-/// ```
-/// use axum::{Extension, Router, routing::get};
-/// use waypost_telemetry::{Telemetry, http::MetricLabels};
-///
-/// async fn show(Extension(labels): Extension<MetricLabels>) {
-///     labels.set("customer.tier", "gold");
-/// }
-///
-/// # let telemetry = Telemetry::disabled();
-/// let app: Router =
-///     Router::new().route("/", get(show)).layer(telemetry.http_server().metric_labels(["customer.tier"]));
-/// ```
-#[derive(Clone, Debug)]
-pub struct MetricLabels {
-    allowed: Arc<[Key]>,
-    set: Arc<Mutex<Vec<KeyValue>>>,
-}
-
-impl MetricLabels {
-    fn of(allowed: &Arc<[Key]>) -> Self {
-        Self { allowed: Arc::clone(allowed), set: Arc::default() }
-    }
-
-    /// Sets a label; a key that the layer does not allow is ignored. The values must be few.
-    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
-        if !self.allowed.iter().any(|allowed| allowed.as_str() == key) {
-            return;
-        }
-        let label = KeyValue::new(key, value);
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        match set.iter_mut().find(|known| known.key == label.key) {
-            Some(known) => *known = label,
-            None => set.push(label),
-        }
-    }
-
-    pub(super) fn take(self) -> Vec<KeyValue> {
-        std::mem::take(&mut *self.set.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,6 +1,7 @@
 //! OTLP over TLS: who is trusted, and who is let in. That nothing is installed for the process is shown by `users`,
 //! which has one to itself.
 
+mod channels;
 mod front;
 
 use std::path::PathBuf;
