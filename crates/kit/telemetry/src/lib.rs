@@ -13,6 +13,7 @@
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
 //! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`redis`], [`messaging`], [`kafka`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
+//! | metrics | [`metrics`], [`metrics::declared`], [`metrics::PrometheusPage`], [`config::ViewSettings`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
 //! | settings | [`Settings`], [`config`] |
@@ -131,7 +132,7 @@ pub mod error {
 
 /// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
 pub mod metrics {
-    pub use crate::core::metrics::{PrometheusPage, render_prometheus};
+    pub use crate::core::metrics::{PrometheusPage, declared, observe_runtime, render_prometheus};
     pub use crate::core::prometheus::sample;
     pub use crate::core::readings::{DATABASE_SECONDS, REQUEST_SECONDS, durations};
 }
@@ -158,6 +159,9 @@ pub mod guide {
     #[cfg(feature = "kafka")]
     #[doc = include_str!("../docs/kafka.md")]
     pub mod kafka {}
+
+    #[doc = include_str!("../docs/metrics.md")]
+    pub mod metrics {}
 
     #[doc = include_str!("../docs/outputs.md")]
     pub mod outputs {}

@@ -22,6 +22,7 @@ mod kafka;
 mod ledgers;
 mod log_layers;
 mod log_lines;
+mod measuring;
 mod messaging;
 mod meters;
 mod older_formats;

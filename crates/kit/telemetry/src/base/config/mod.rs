@@ -20,6 +20,7 @@ mod sampling;
 mod signals;
 mod tail;
 mod values;
+mod views;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -44,6 +45,7 @@ pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Tempora
 pub use tail::TailSettings;
 pub use values::Headers;
 pub(crate) use values::limited;
+pub use views::{ExemplarFilter, InstrumentKind, ViewSettings};
 pub use waypost_settings::{Complaint, Origin, Problem, Problems as SettingsError};
 
 settings! {

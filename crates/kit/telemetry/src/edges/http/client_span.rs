@@ -13,6 +13,7 @@ use super::client::{ClientEdge, ResendCount, UrlTemplate};
 use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -137,7 +138,8 @@ impl Observer for ClientSpan {
             (outcome, _) => outcome,
         };
         self.call.error_type = outcome.error_type();
-        self.edge.duration.record(self.call, elapsed.as_secs_f64());
+        let Self { edge, call, .. } = self;
+        exemplars::within(span.context(), || edge.duration.record(call, elapsed.as_secs_f64()));
         span.end_after(outcome, elapsed);
     }
 }

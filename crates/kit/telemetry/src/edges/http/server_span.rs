@@ -15,6 +15,7 @@ use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -111,17 +112,19 @@ impl ServerSpan {
         (span, started)
     }
 
-    fn measure(self, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
+    fn measure(self, span: &SpanGuard, error_type: Option<Cow<'static, str>>, elapsed: Duration) {
         let further = self.labels.map(MetricLabels::take).unwrap_or_default();
         let Self { edge, method, scheme, route, version, .. } = self;
         edge.active.add(ActiveLabels { method, scheme }, -1);
         let status = self.status.map(|status| status.as_u16());
         let labels = RequestLabels { method, scheme, route, status, version, error_type };
-        if further.is_empty() {
-            edge.duration.record(labels, elapsed.as_secs_f64());
-        } else {
-            edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
-        }
+        exemplars::within(span.context(), || {
+            if further.is_empty() {
+                edge.duration.record(labels, elapsed.as_secs_f64());
+            } else {
+                edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
+            }
+        });
     }
 }
 
@@ -236,9 +239,9 @@ impl Observer for ServerSpan {
             // "An error occurred preventing the server from sending the response fully": the exemption of the
             // conventions for requests that are cancelled on purpose is for clients, who know.
             span.fail(CANCELLED);
-            self.measure(Some(Cow::Borrowed(CANCELLED)), elapsed);
+            self.measure(span, Some(Cow::Borrowed(CANCELLED)), elapsed);
         } else {
-            self.measure(outcome.error_type(), elapsed);
+            self.measure(span, outcome.error_type(), elapsed);
         }
         span.end_after(outcome, elapsed);
     }
