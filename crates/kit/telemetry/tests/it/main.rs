@@ -7,6 +7,7 @@ mod boundaries;
 mod bridge;
 mod bridge_fields;
 mod caches;
+mod console;
 mod conventions;
 mod environment;
 mod errors;

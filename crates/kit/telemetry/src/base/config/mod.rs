@@ -35,7 +35,7 @@ pub(crate) use endpoint::Endpoint;
 pub use env::{FromVariable, Warning, environment_table};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
-pub use outputs::{ExporterFilter, OtlpFileSettings, ZipkinSettings};
+pub use outputs::{ConsoleForm, ConsoleSettings, ExporterFilter, OtlpFileSettings, ZipkinSettings};
 pub use sampler::SamplerKind;
 pub use sampling::{
     DebugHeaderSettings, JaegerRemoteSettings, ParentChoice, ParentSettings, RuleKind, SamplingRule,
@@ -104,6 +104,8 @@ settings! {
         pub exporter_filters: Vec<ExporterFilter> = Vec::new(),
         /// Where spans are sent to Zipkin.
         pub zipkin: ZipkinSettings = ZipkinSettings::default(),
+        /// How spans look on standard output.
+        pub console: ConsoleSettings = ConsoleSettings::default(),
         /// Where OTLP is written to.
         pub otlp_file: OtlpFileSettings = OtlpFileSettings::default(),
         /// Bounds on what one span may carry.
