@@ -126,8 +126,11 @@ pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
-    pub use crate::core::record::{ERROR_CLASS, record_error};
+    pub use crate::base::error::{
+        AsErrorType, Classification, ClassifyError, ERROR_CLASS, ERROR_CODE, ERROR_FINGERPRINT,
+        ERROR_RETRYABLE, ErrorClass, ErrorDetails, ErrorType, add_classifier, fingerprint_of, masked,
+    };
+    pub use crate::core::record::record_error;
 }
 
 /// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
@@ -152,6 +155,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
+
+    #[doc = include_str!("../docs/errors.md")]
+    pub mod errors {}
 
     #[doc = include_str!("../docs/from-tracing-opentelemetry.md")]
     pub mod from_tracing_opentelemetry {}

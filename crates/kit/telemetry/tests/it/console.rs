@@ -57,7 +57,10 @@ fn a_trace_is_printed_as_a_tree() {
         let lines: Vec<&str> = text[begin..].lines().take(4).collect();
         assert!(lines[0].ends_with(" 3 spans"), "{text}");
         assert!(lines[1].starts_with("  POST /orders SERVER ") && lines[1].ends_with(" shop"), "{text}");
-        assert!(lines[2].starts_with("    price INTERNAL ") && lines[2].ends_with(" order.items=3"), "{text}");
+        assert!(
+            lines[2].starts_with("    price INTERNAL ") && lines[2].ends_with(" order.items=3"),
+            "{text}"
+        );
         assert!(lines[3].starts_with("    pay\\u{1b}[2J INTERNAL "), "{text}");
         assert!(lines[3].contains(" ERROR no answer for 'card-4711' error.type=timed_out"), "{text}");
         assert!(!text.contains('\x1b'), "no colours and no control characters in a pipe: {text:?}");

@@ -10,6 +10,7 @@ mod caches;
 mod console;
 mod conventions;
 mod environment;
+mod error_details;
 mod errors;
 mod first_page;
 mod foreign_errors;

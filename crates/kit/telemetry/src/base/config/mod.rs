@@ -9,6 +9,7 @@
 mod check;
 mod endpoint;
 mod env;
+mod errors;
 #[cfg(feature = "file")]
 mod file;
 mod limits;
@@ -33,6 +34,7 @@ use waypost_settings::settings;
 
 pub(crate) use endpoint::Endpoint;
 pub use env::{FromVariable, Warning, environment_table};
+pub use errors::{ErrorSettings, MessageRule};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
 pub use outputs::{ConsoleForm, ConsoleSettings, ExporterFilter, OtlpFileSettings, ZipkinSettings};
@@ -98,6 +100,8 @@ settings! {
         pub metrics: MetricSettings = MetricSettings::default(),
         /// Log records.
         pub logs: LogSettings = LogSettings::default(),
+        /// Failures.
+        pub errors: ErrorSettings = ErrorSettings::default(),
         /// Where and how OTLP is sent.
         pub otlp: OtlpSettings = OtlpSettings::default(),
         /// What single exporters do not get; those that fit an exporter hold together.

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::ExportError;
+use super::console::Console;
 use super::file::File;
 use super::otlp::{Encoding, Health, Otlp, Signal, Tls, Transport};
 use super::outlet::Outlet;
-use super::ExportError;
-use super::console::Console;
-use crate::base::config::{Compression, ConsoleSettings, Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings};
+use crate::base::config::{
+    Compression, ConsoleSettings, Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings,
+    OtlpSignal, Settings,
+};
 
 /// Where OTLP goes if the settings do not say.
 const DEFAULT_HTTP: &str = "http://localhost:4318";

@@ -106,7 +106,8 @@ impl Trees {
         }
         if let Status::Error { description } = span.status() {
             let description = plain(description);
-            let failure = if description.is_empty() { "ERROR".to_owned() } else { format!("ERROR {description}") };
+            let failure =
+                if description.is_empty() { "ERROR".to_owned() } else { format!("ERROR {description}") };
             let _ = write!(text, " {}", self.styled(Style::Red, &failure));
         }
         let is_shown = |key: &str| !self.hidden.iter().any(|pattern| matches(pattern, key));
@@ -183,7 +184,8 @@ fn plain(text: &str) -> String {
             break;
         }
         // What changes the direction of writing is no control character, and as bad.
-        let is_hidden = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let is_hidden =
+            matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if letter.is_control() || is_hidden {
             plain.extend(letter.escape_default());
         } else {
@@ -207,7 +209,13 @@ mod tests {
         FinishedSpan {
             service_name: "shop".into(),
             scope: InstrumentationScope::default(),
-            span_context: SpanContext::new(TraceId::from(7), ids(id), TraceFlags::SAMPLED, false, TraceState::NONE),
+            span_context: SpanContext::new(
+                TraceId::from(7),
+                ids(id),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
             parent_id: ids(parent),
             parent_is_remote: parent == 99,
             kind: SpanKind::Internal,
