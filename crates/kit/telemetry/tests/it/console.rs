@@ -70,7 +70,7 @@ fn a_trace_is_printed_as_a_tree() {
 #[test]
 fn lines_are_there_for_programs() {
     let text = printed("lines", &[]);
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("span ")).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(" trace_id=")).collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines.iter().any(|line| line.contains("url.path=\"/orders\"")), "{text}");
 }

@@ -12,6 +12,7 @@ mod conventions;
 mod environment;
 mod error_details;
 mod errors;
+mod fake_collector;
 mod first_page;
 mod foreign_errors;
 mod grpc_client;

@@ -74,13 +74,25 @@ settings! {
         /// Trees for people, lines for programs.
         pub form: ConsoleForm = ConsoleForm::Tree,
         /// Attributes that trees do not show; `*` stands for any characters. By default those that say how a request travelled.
-        pub hidden_attributes: Vec<String> = [
-            "client.*", "code.*", "http.request.method", "http.route", "network.*", "otel.*", "server.*", "thread.*", "url.*",
-            "user_agent.*",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
+        pub hidden_attributes: Vec<String> = hidden_attributes(),
     }
+}
+
+fn hidden_attributes() -> Vec<String> {
+    let patterns = [
+        "client.*",
+        "code.*",
+        "http.request.method",
+        "http.route",
+        "network.*",
+        "otel.*",
+        "server.*",
+        "thread.*",
+        "url.*",
+        "user_agent.*",
+        "waypost.error.fingerprint",
+    ];
+    patterns.map(str::to_owned).into()
 }
 
 /// Form of spans on standard output.

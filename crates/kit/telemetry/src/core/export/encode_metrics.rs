@@ -15,7 +15,7 @@ use crate::base::wire::{put_bytes, put_fixed64, put_message, put_number, put_tex
 use crate::core::readings::exemplars::{Exemplar, Exemplars, MetricExemplars};
 
 /// An export request with this one reading and what was kept beside its points.
-pub(super) fn request(reading: &ResourceMetrics, exemplars: &Exemplars) -> Vec<u8> {
+pub(crate) fn request(reading: &ResourceMetrics, exemplars: &Exemplars) -> Vec<u8> {
     let mut out = Vec::new();
     put_message(&mut out, 1, |out| {
         let resource: Vec<KeyValue> =

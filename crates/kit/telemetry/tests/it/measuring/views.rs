@@ -112,6 +112,6 @@ fn a_file_may_hold_views() {
     assert_eq!(settings.metrics.views[0].buckets.as_deref(), Some(&[0.1, 1.0][..]));
     assert!(settings.metrics.views[1].drop);
     let wrong = text.replace("0.1, 1.0", "1.0, 1.0");
-    let problem = Settings::from_toml(&wrong).unwrap().check().unwrap_err().to_string();
+    let problem = Settings::from_toml(&wrong).and_then(|settings| settings.check()).unwrap_err().to_string();
     assert!(problem.contains("metrics.views[0].buckets"), "{problem}");
 }

@@ -95,7 +95,7 @@ impl Trees {
     fn span(&self, text: &mut String, span: &FinishedSpan, depth: usize) {
         let indent = "  ".repeat(depth.min(MAX_DEPTH));
         let name = self.styled(Style::Bold, &plain(span.name()));
-        let kind = self.styled(Style::Cyan, kind(span.kind()));
+        let kind = self.styled(Style::Cyan, kind(&span.kind));
         let _ = write!(text, "{indent}{name} {kind} {}", took(span.duration()));
         if depth == 1 {
             let _ = write!(text, " {}", self.styled(Style::Faint, &plain(span.service_name())));
