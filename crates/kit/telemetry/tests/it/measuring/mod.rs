@@ -2,6 +2,7 @@
 
 mod declared;
 mod exemplars;
+mod open_metrics;
 mod runtime;
 mod views;
 

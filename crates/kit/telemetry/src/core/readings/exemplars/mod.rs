@@ -38,18 +38,22 @@ pub(crate) struct Exemplar {
     pub(crate) span: Option<Ids>,
 }
 
-thread_local! {
-    /// The span whose measurements are being recorded, where that is not the current one.
-    static MEASURED: Cell<Option<Ids>> = const { Cell::new(None) };
+/// Whose measurements are being recorded on this thread.
+#[derive(Clone, Copy)]
+enum Measured {
+    /// Those of the current span.
+    Current,
+    /// Those of another one; `None` if it is not sampled.
+    Of(Option<Ids>),
 }
 
-/// Runs `record`; what it measures belongs to the span of `context`, current or not.
+thread_local! {
+    static MEASURED: Cell<Measured> = const { Cell::new(Measured::Current) };
+}
+
+/// Runs `record`; what it measures belongs to the span of `context`, current or not. It does not panic.
 pub(crate) fn within(context: &Context, record: impl FnOnce()) {
-    let ids = sampled(context);
-    if ids.is_none() {
-        return record();
-    }
-    let before = MEASURED.replace(ids);
+    let before = MEASURED.replace(Measured::Of(sampled(context)));
     record();
     MEASURED.set(before);
 }
@@ -61,7 +65,10 @@ fn sampled(context: &Context) -> Option<Ids> {
 }
 
 fn current() -> Option<Ids> {
-    MEASURED.get().or_else(|| Context::map_current(sampled))
+    match MEASURED.get() {
+        Measured::Current => Context::map_current(sampled),
+        Measured::Of(ids) => ids,
+    }
 }
 
 /// All exemplars of one handle. Clones share them.
@@ -193,6 +200,22 @@ mod tests {
         let kept = kept(ExemplarFilter::AlwaysOn);
         let given = (0..10_000).filter(|n| kept.reservoir(&[KeyValue::new("n", *n)]).is_some()).count();
         assert_eq!((given, kept.series.read().unwrap().len()), (MAX_SERIES, MAX_SERIES));
+    }
+
+    #[test]
+    fn what_belongs_to_a_span_that_is_not_sampled_has_no_span() {
+        let kept = kept(ExemplarFilter::TraceBased);
+        let ids = opentelemetry::trace::SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(2),
+            opentelemetry::trace::TraceFlags::SAMPLED,
+            false,
+            opentelemetry::trace::TraceState::NONE,
+        );
+        let _attached = Context::new().with_remote_span_context(ids).attach();
+        assert_eq!(kept.exemplar(1.0).unwrap().span, Some((TraceId::from(1), SpanId::from(2))));
+        within(&Context::new(), || assert_eq!(kept.exemplar(1.0), None));
+        assert!(kept.exemplar(1.0).is_some());
     }
 
     #[test]
