@@ -2,15 +2,17 @@
 //!
 //! Items that are `pub` and not reachable are an error of the compiler here (`unreachable_pub`), so every `pub` item is one that
 //! others can use. A line is the item's signature without its body and its documentation; what is only for tests or hidden
-//! is left out. Where an item stands inside the crate makes no difference. Left out: what macros make, and through which path
+//! is left out. Where an item stands inside the crate makes no difference. Structs of `settings!` are read as the macro reads them. Left out: what other macros make, and through which path
 //! an item is reached but for the `pub use` lines of the crate's root.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
-use quote::ToTokens as _;
-use syn::{Attribute, Fields, ImplItem, Item, ItemImpl, TraitItem, Visibility};
+use syn::parse::ParseStream;
+use syn::{
+    Attribute, Expr, Fields, Ident, ImplItem, Item, ItemImpl, Token, TraitItem, Type, Visibility, braced,
+};
 
 /// Every public item of the crate in this folder, sorted.
 pub(super) fn listing(folder: &Path) -> anyhow::Result<String> {
@@ -55,7 +57,7 @@ fn add_items(items: &[Item], is_root: bool, lines: &mut BTreeSet<String>) {
 fn add_item(item: &Item, is_root: bool, lines: &mut BTreeSet<String>) {
     let mut add = |attributes: &[Attribute], line: String| {
         if !is_hidden(attributes) {
-            lines.insert(line);
+            lines.insert(line.trim_end().to_owned());
         }
     };
     match item {
@@ -80,7 +82,7 @@ fn add_item(item: &Item, is_root: bool, lines: &mut BTreeSet<String>) {
             for variant in &item.variants {
                 add(
                     &item.attrs,
-                    format!("enum {} variant {} {}", item.ident, variant.ident, text(&variant.fields)),
+                    format!("enum {} variant {}{}", item.ident, variant.ident, text(&variant.fields)),
                 );
             }
             add(&item.attrs, format!("enum {}{}", item.ident, text(&item.generics)));
@@ -95,6 +97,10 @@ fn add_item(item: &Item, is_root: bool, lines: &mut BTreeSet<String>) {
             add(&item.attrs, format!("{name}: {}", text(&item.supertraits)));
         }
         Item::Impl(item) => add_impl(item, lines),
+        Item::Macro(item) if item.mac.path.is_ident("settings") => {
+            // What the macro does not take does not compile.
+            lines.extend(item.mac.parse_body_with(settings).unwrap_or_default());
+        }
         Item::Use(item) if is_root && is_public(&item.vis) => add(&item.attrs, text(&item.tree)),
         Item::Mod(item) if !is_hidden(&item.attrs) => {
             if let Some((_, items)) = &item.content {
@@ -103,6 +109,38 @@ fn add_item(item: &Item, is_root: bool, lines: &mut BTreeSet<String>) {
         }
         _ => {}
     }
+}
+
+/// `pub struct Name { pub field: Type = default, }`, any number of them.
+fn settings(input: ParseStream<'_>) -> syn::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    while !input.is_empty() {
+        Attribute::parse_outer(input)?;
+        let is_struct_public = is_public(&input.parse()?);
+        input.parse::<Token![struct]>()?;
+        let name: Ident = input.parse()?;
+        let fields;
+        braced!(fields in input);
+        while !fields.is_empty() {
+            Attribute::parse_outer(&fields)?;
+            let is_field_public = is_public(&fields.parse()?);
+            let field: Ident = fields.parse()?;
+            fields.parse::<Token![:]>()?;
+            let kind: Type = fields.parse()?;
+            fields.parse::<Token![=]>()?;
+            let default: Expr = fields.parse()?;
+            if is_struct_public && is_field_public {
+                lines.push(format!("struct {name} field {field}: {} = {}", text(&kind), text(&default)));
+            }
+            if !fields.is_empty() {
+                fields.parse::<Token![,]>()?;
+            }
+        }
+        if is_struct_public {
+            lines.push(format!("struct {name}"));
+        }
+    }
+    Ok(lines)
 }
 
 /// Methods of the type's own; those of traits are the trait's.
@@ -222,6 +260,19 @@ mod tests {
                 "trait Named fn twice(&self) -> String (given)",
                 "trait Named:",
             ]
+        );
+    }
+
+    #[test]
+    fn settings_are_listed_with_their_defaults() {
+        let source = "settings! { /// Words.
+            #[derive(PartialEq)]
+            pub struct Waits { /// How long.
+                #[serde(with = \"x\")]
+                pub time: Duration = Duration::from_secs(1), } }";
+        assert_eq!(
+            lines(source),
+            ["struct Waits", "struct Waits field time: Duration = Duration::from_secs(1)"]
         );
     }
 

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message as _;
 use waypost_telemetry::config::{Compression, Exporter};
 use waypost_telemetry::testing::collector::{FakeCollector, Protocol, Reply, Signal};
 use waypost_telemetry::testing::conventions::Conventions;
@@ -175,16 +182,82 @@ later 00000000000000000000000000000002 0000000000000003"
     assert_eq!(run().0, ids);
 }
 
-#[test]
-fn what_is_no_otlp_is_said() {
+fn official() -> ExportTraceServiceRequest {
+    let text = |text: &str| Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) });
+    let attribute = |key: &str, value| KeyValue { key: key.to_owned(), value, ..KeyValue::default() };
+    let whole = Some(AnyValue { value: Some(Value::IntValue(-7)) });
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        name: "official".to_owned(),
+        kind: 2,
+        start_time_unix_nano: 5,
+        end_time_unix_nano: u64::MAX / 4,
+        attributes: vec![attribute("order.id", text("")), attribute("order.items", whole)],
+        flags: 0x101,
+        ..Span::default()
+    };
+    let resource =
+        Resource { attributes: vec![attribute("service.name", text("other"))], ..Resource::default() };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans,
+            ..ResourceSpans::default()
+        }],
+    }
+}
+
+#[tokio::test]
+async fn the_official_client_is_served() {
+    let collector = FakeCollector::start_with(|request| {
+        if request.number == 1 { Reply::partial(1, "one") } else { Reply::throttled(Duration::from_secs(7)) }
+    });
+    let channel = tonic::transport::Endpoint::new(collector.endpoint()).unwrap().connect().await.unwrap();
+    let mut client =
+        TraceServiceClient::new(channel).send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    let partial = client.export(official()).await.unwrap().into_inner().partial_success.unwrap();
+    assert_eq!((partial.rejected_spans, partial.error_message.as_str()), (1, "one"));
+    let refused = client.export(official()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert!(!refused.details().is_empty(), "it says when to come again");
+
+    let request = &collector.requests()[0];
+    assert!(request.is_gzip && request.is_accepted);
+    assert_eq!(ExportTraceServiceRequest::decode(request.message.clone()).unwrap(), official());
+    collector.tree().assert_matches("official SERVER other order.items=-7");
+}
+
+/// Posts by hand; the answer whole.
+fn posted(collector: &FakeCollector, body: &[u8]) -> String {
     use std::io::{Read as _, Write as _};
-    let collector = FakeCollector::start();
     let mut connection = std::net::TcpStream::connect(collector.address()).unwrap();
-    connection
-        .write_all(b"POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 21\r\nconnection: close\r\n\r\n{\"resourceSpans\":[1]}")
-        .unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.write_all(body).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_official_json_is_read() {
+    let collector = FakeCollector::start();
+    let answer = posted(&collector, &serde_json::to_vec(&official()).unwrap());
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {:?}", collector.broken());
+    let message = collector.requests()[0].message.clone();
+    assert_eq!(ExportTraceServiceRequest::decode(message).unwrap(), official());
+}
+
+#[test]
+fn what_is_no_otlp_is_said() {
+    let collector = FakeCollector::start();
+    let answer = posted(&collector, b"{\"resourceSpans\":[1]}");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(collector.broken(), ["resourceSpans: an object was expected"]);
 }
