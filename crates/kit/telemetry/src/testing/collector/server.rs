@@ -109,7 +109,7 @@ async fn read(request: Request<Incoming>) -> Result<CollectedRequest, String> {
         other => return Err(format!("{other} is no path of OTLP")),
     };
     let wire = framing::read_body(body).await?;
-    let encoding = head.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+    let encoding = head.headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes);
     let (plain, is_gzip) = match (protocol, encoding) {
         (Protocol::Grpc, _) => framing::grpc_message(&wire)?,
         (_, Some(b"gzip")) => (framing::gunzipped(&wire)?, true),
