@@ -22,8 +22,9 @@ pub(crate) fn main() {
     let telemetry = TestTelemetry::with(settings);
     for customer in ["anna", "bert"] {
         telemetry.span("price").in_scope(|| {
-            let failed: Box<dyn Error> = "12,50".parse::<f64>().unwrap_err().into();
-            record_error(&failed);
+            if let Err(error) = "12,50".parse::<f64>() {
+                record_error(&Box::<dyn Error>::from(error));
+            }
             let full = std::io::Error::other(format!("no room for '{customer}' on disk 7"));
             record_error(&full);
         });

@@ -35,7 +35,7 @@ fn read(page: &str) -> Result<Exposition, String> {
                     counters.insert(older.clone());
                 }
                 plain = plain.replace(&format!("@{name}@"), &older);
-                plain.push_str(&format!("# TYPE {older} {kind}\n"));
+                plain.extend(["# TYPE ", &older, " ", kind, "\n"]);
             }
             ["#", ..] => return Err(format!("a remark: {line}")),
             _ => {
