@@ -54,7 +54,7 @@
 //! // The documentation needs no running service.
 //! let mut declaration = Declaration::new(&Telemetry::disabled());
 //! OrderMetrics::declare(&mut declaration);
-//! assert!(declaration.markdown().contains("| `order.placed` | counter | `{order}` | Orders that were placed. |"));
+//! assert!(declaration.markdown().contains("| `order.placed` | counter | `{order}` | Orders that were placed."));
 //! ```
 
 mod attributes;
