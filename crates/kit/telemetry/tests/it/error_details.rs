@@ -37,7 +37,7 @@ impl ErrorType for Declined {
         ErrorClass::Overload
     }
 
-    fn code(&self) -> Option<Cow<'static, str>> {
+    fn error_code(&self) -> Option<Cow<'static, str>> {
         Some("P-42".into())
     }
 }

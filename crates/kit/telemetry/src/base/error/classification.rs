@@ -190,11 +190,11 @@ impl<E: fmt::Display> ErrorType for Classified<'_, E> {
         self.classification.class
     }
 
-    fn is_retryable(&self) -> bool {
+    fn may_be_retried(&self) -> bool {
         self.classification.may_be_retried()
     }
 
-    fn code(&self) -> Option<Cow<'static, str>> {
+    fn error_code(&self) -> Option<Cow<'static, str>> {
         self.classification.code.clone()
     }
 

@@ -26,7 +26,7 @@ pub const ERROR_CLASS: &str = "waypost.error.class";
 pub const ERROR_FINGERPRINT: &str = "waypost.error.fingerprint";
 /// Attribute of the log record that says whether the same attempt may succeed later.
 pub const ERROR_RETRYABLE: &str = "waypost.error.retryable";
-/// Attribute of the log record that holds [`ErrorType::code`].
+/// Attribute of the log record that holds [`ErrorType::error_code`].
 pub const ERROR_CODE: &str = "waypost.error.code";
 
 /// Longest chain of sources that is shown.
@@ -81,8 +81,8 @@ impl ErrorDetails {
             class: failure.class(),
             severity: failure.severity(),
             is_failure: failure.is_failure(),
-            is_retryable: failure.is_retryable(),
-            code: failure.code(),
+            is_retryable: failure.may_be_retried(),
+            code: failure.error_code(),
             text: failure.text(),
             chain: chain_of(failure),
             attributes: failure.attributes(),

@@ -80,12 +80,12 @@ macro_rules! transparent {
                 (**self).class()
             }
 
-            fn is_retryable(&self) -> bool {
-                (**self).is_retryable()
+            fn may_be_retried(&self) -> bool {
+                (**self).may_be_retried()
             }
 
-            fn code(&self) -> Option<Cow<'static, str>> {
-                (**self).code()
+            fn error_code(&self) -> Option<Cow<'static, str>> {
+                (**self).error_code()
             }
 
             fn attributes(&self) -> Vec<KeyValue> {
@@ -238,18 +238,18 @@ impl ErrorType for Hidden<'_> {
         }
     }
 
-    fn is_retryable(&self) -> bool {
+    fn may_be_retried(&self) -> bool {
         match &self.found {
             Some(Found::Classified(classification)) => classification.may_be_retried(),
-            Some(Found::Known(known)) => known.is_retryable(),
+            Some(Found::Known(known)) => known.may_be_retried(),
             None => false,
         }
     }
 
-    fn code(&self) -> Option<Cow<'static, str>> {
+    fn error_code(&self) -> Option<Cow<'static, str>> {
         match &self.found {
             Some(Found::Classified(classification)) => classification.own_code().cloned(),
-            Some(Found::Known(known)) => known.code(),
+            Some(Found::Known(known)) => known.error_code(),
             None => None,
         }
     }

@@ -166,13 +166,13 @@ pub trait ErrorType: Error {
 
     /// Whether the same attempt may succeed later; by default if the class is [`ErrorClass::Dependency`],
     /// [`ErrorClass::Timeout`] or [`ErrorClass::Overload`].
-    fn is_retryable(&self) -> bool {
-        self.inner().map_or_else(|| self.class().is_retryable(), ErrorType::is_retryable)
+    fn may_be_retried(&self) -> bool {
+        self.inner().map_or_else(|| self.class().is_retryable(), ErrorType::may_be_retried)
     }
 
     /// The program's own code for it, as in a table of error codes.
-    fn code(&self) -> Option<Cow<'static, str>> {
-        self.inner().and_then(ErrorType::code)
+    fn error_code(&self) -> Option<Cow<'static, str>> {
+        self.inner().and_then(ErrorType::error_code)
     }
 
     /// Facts for the span and the log record, for example the code of a payment provider. Nothing secret.
