@@ -13,6 +13,7 @@ mod licences;
 mod modules;
 mod mutations;
 mod needs;
+mod published;
 mod run;
 mod servers;
 mod stack;
@@ -35,6 +36,8 @@ cargo xtask <command>
                                 the release: a tarball with the binary, completions, manual pages, licences of all
                                 dependencies and a bill of materials, and check sums; --program takes a binary that is built
   features                      build the kit with each of its features alone and with all of them
+  api [--write]                 compare what the kit's crates offer with docs/kit/api, or write that
+  package                       package the kit's crates offline, and check what is in them and which Rust they say they need
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
   mutations [names]             turn off what keeps orders safe, one rule at a time, and see whether a test notices
   conventions                   write the page of our own telemetry names and the checker's tables, and check the code
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         Some("deploy") => run::deploy(&rest),
         Some("dist") => run::dist(&rest),
         Some("features") => run::features(),
+        Some("api") => run::api(&rest),
+        Some("package") => run::package(),
         Some("stack") => stack::command(&rest),
         Some("mutations") => run::mutations(&rest),
         Some("conventions") => run::conventions(&rest),

@@ -11,7 +11,8 @@ use cargo_metadata::MetadataCommand;
 use crate::needs::{self, Variable};
 use crate::servers::{Folder, Servers, Set};
 use crate::{
-    conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations, versions,
+    conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations, published,
+    versions,
 };
 
 /// The binary's feature that is off for the sake of the first build, and on in tests.
@@ -64,6 +65,8 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     cargo("formatting", &["fmt", "--all", "--check"], &[])?;
     layers()?;
     names()?;
+    api(&[])?;
+    package()?;
     let clippy = ["clippy", "--workspace", "--features", KAFKA, "--all-targets", "--", "--deny", "warnings"];
     cargo("clippy", &clippy, &[])?;
     cargo("clippy without Kafka", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
@@ -96,6 +99,19 @@ pub(crate) fn dist(arguments: &[String]) -> anyhow::Result<()> {
 /// `cargo xtask features`: each alone and all together.
 pub(crate) fn features() -> anyhow::Result<()> {
     features::build(&MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?)
+}
+
+/// `cargo xtask api`: what the kit's crates offer, compared with what is listed.
+pub(crate) fn api(arguments: &[String]) -> anyhow::Result<()> {
+    published::api(&MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?, arguments)
+}
+
+/// `cargo xtask package`: the kit's crates as they would be published.
+pub(crate) fn package() -> anyhow::Result<()> {
+    let features = ["waypost-settings/load", "waypost-telemetry/full"].map(str::to_owned).to_vec();
+    let mut command = MetadataCommand::new();
+    command.features(cargo_metadata::CargoOpt::SomeFeatures(features));
+    published::package(&command.exec().context("cargo metadata failed")?)
 }
 
 /// Whether code, registry and the page of our own telemetry names agree.

@@ -13,6 +13,7 @@
 //! | tasks and threads | [`spawn`], [`spawn_blocking`], [`JoinSet`], [`with_context`] |
 //! | the edges | [`http`], [`grpc`], [`sql`], [`sqlx`], [`tokio_postgres`], [`rusqlite`], [`diesel`], [`deadpool`], [`bb8`], [`redis`], [`memcached`], [`messaging`], [`kafka`], [`nats`], [`rabbitmq`], [`mongodb`], [`cache`], [`propagation`] |
 //! | `tracing` and log lines | [`bridge`], [`logs`] |
+//! | metrics | [`metrics`], [`metrics::declared`], [`metrics::PrometheusPage`], [`config::ViewSettings`] |
 //! | failures | [`error`], [`ErrorType`] |
 //! | which traces are recorded | [`sampling`], [`config::SamplingSettings`] |
 //! | settings | [`Settings`], [`config`] |
@@ -143,13 +144,16 @@ pub use crate::start::{StartError, TelemetryGuard, start, start_with};
 
 /// Failures: what telemetry has to know of an error, and recording it once.
 pub mod error {
-    pub use crate::base::error::{AsErrorType, Classification, ErrorClass, ErrorType, fingerprint_of};
-    pub use crate::core::record::{ERROR_CLASS, record_error};
+    pub use crate::base::error::{
+        AsErrorType, Classification, ClassifyError, ERROR_CLASS, ERROR_CODE, ERROR_FINGERPRINT,
+        ERROR_RETRYABLE, ErrorClass, ErrorDetails, ErrorType, add_classifier, fingerprint_of, masked,
+    };
+    pub use crate::core::record::record_error;
 }
 
 /// Metrics: instruments with the right buckets, one reader a handle, and Prometheus' text.
 pub mod metrics {
-    pub use crate::core::metrics::{PrometheusPage, render_prometheus};
+    pub use crate::core::metrics::{PrometheusPage, declared, observe_runtime, render_prometheus};
     pub use crate::core::prometheus::sample;
     pub use crate::core::readings::{DATABASE_SECONDS, REQUEST_SECONDS, durations};
 }
@@ -177,6 +181,9 @@ pub mod guide {
     #[doc = include_str!("../docs/environment.md")]
     pub mod environment {}
 
+    #[doc = include_str!("../docs/errors.md")]
+    pub mod errors {}
+
     #[doc = include_str!("../docs/from-go.md")]
     pub mod from_go {}
 
@@ -198,6 +205,9 @@ pub mod guide {
     #[cfg(feature = "memcached")]
     #[doc = include_str!("../docs/memcached.md")]
     pub mod memcached {}
+
+    #[doc = include_str!("../docs/metrics.md")]
+    pub mod metrics {}
 
     #[cfg(feature = "mongodb")]
     #[doc = include_str!("../docs/mongodb.md")]

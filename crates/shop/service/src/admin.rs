@@ -4,14 +4,14 @@ use crate::health::Health;
 use axum::{
     Router,
     extract::RawQuery,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
 use waypost_telemetry::{Telemetry, metrics::PrometheusPage};
 
 /// `/livez` and `/readyz` (`?verbose` lists the checks) answer 200 or 503; `/metrics` is Prometheus' text format
-/// over all the telemetry handles of the process.
+/// over all the telemetry handles of the process, or OpenMetrics with exemplars for whoever asks for it.
 pub fn router(telemetry: Vec<Telemetry>, health: &Health) -> Router {
     let livez = {
         let health = health.clone();
@@ -26,9 +26,9 @@ pub fn router(telemetry: Vec<Telemetry>, health: &Health) -> Router {
             if is_verbose { (status, health.report()) } else { (status, word.to_owned()) }
         }
     };
-    let metrics = move || async move {
-        let content_type = [(header::CONTENT_TYPE, PrometheusPage::CONTENT_TYPE)];
-        (content_type, PrometheusPage::new().render(&telemetry)).into_response()
+    let metrics = move |headers: HeaderMap| async move {
+        let page = PrometheusPage::new().accepted_by(&headers);
+        ([(header::CONTENT_TYPE, page.content_type())], page.render(&telemetry)).into_response()
     };
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
 }

@@ -287,6 +287,7 @@ impl Builder {
             debug_header: DebugHeader::new(&settings.traces.sampling.debug_header),
             globals: Globals { tracers: Some(tracers), meters },
             backtraces: settings.logs.backtrace,
+            errors: settings.errors,
             recorded_errors: RecordedErrors::default(),
         });
         metrics::observe(&telemetry, &settings.metrics);

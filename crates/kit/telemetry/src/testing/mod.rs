@@ -2,13 +2,19 @@
 //!
 //! [`TestTelemetry`] is a handle of its own that keeps everything in memory and touches no global, so tests run
 //! side by side. [`SpanTree`] compares the spans of a trace with a tree written as text and says in the same text
-//! what differs. [`checks`] holds the rules that every trace obeys, [`conventions`] those of the OpenTelemetry semantic
+//! what differs. [`Metrics`] and [`assert_logs`] are for the other signals, [`normalized`] for snapshots. With the cargo feature
+//! `testing-collector` the module `collector` is a collector over real sockets. [`checks`] holds the rules that every trace obeys, [`conventions`] those of the OpenTelemetry semantic
 //! conventions.
 
 pub mod checks;
+#[cfg(feature = "testing-collector")]
+pub mod collector;
 pub mod conventions;
 mod expected;
+mod logged;
 mod matching;
+mod measured;
+mod normalized;
 mod received;
 mod tree;
 mod wait;
@@ -19,6 +25,9 @@ use crate::base::config::{Exporter, MetricSettings, SamplerKind, Settings};
 use crate::base::finished::FinishedSpan;
 use crate::core::handle::Telemetry;
 use conventions::{Conventions, ConventionsReport};
+pub use logged::assert_logs;
+pub use measured::{Metric, MetricPoint, Metrics};
+pub use normalized::normalized;
 pub use received::{Instrument, ReceivedLog, ReceivedMetric, ReceivedSpan};
 pub use tree::SpanTree;
 pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
@@ -134,6 +143,21 @@ impl TestTelemetry {
     /// ```
     pub fn conventions(&self) -> ConventionsReport {
         Conventions::current().check(&[self])
+    }
+
+    /// A reading of its metrics.
+    ///
+    /// ```
+    /// let telemetry = waypost_telemetry::testing::TestTelemetry::new("order-service");
+    /// telemetry.meter().u64_counter("orders").build().add(3, &[]);
+    /// assert_eq!(telemetry.measured().point("orders", &[]).value(), 3.0);
+    /// ```
+    pub fn measured(&self) -> Metrics {
+        let metrics = self.telemetry.metrics();
+        let encoded = metrics
+            .read()
+            .map(|reading| crate::core::export::metrics_request(&reading, &metrics.exemplars()));
+        encoded.map(|request| Metrics::decode(&request)).unwrap_or_default()
     }
 
     /// Forgets what was recorded so far.

@@ -14,7 +14,8 @@ use waypost_service::{
     health::{Health, HealthSettings},
 };
 use waypost_settings::Duration;
-use waypost_telemetry::Telemetry;
+use waypost_telemetry::{Telemetry, testing::TestTelemetry};
+use waypost_test_client::Request;
 
 /// A dependency that can be switched.
 fn dependency(is_up: bool) -> (Arc<AtomicBool>, Check) {
@@ -156,4 +157,23 @@ async fn a_watcher_does_not_hold_up_a_drain() {
     assert_eq!(in_time(answers.message()).await.unwrap(), None);
     let served = server.drained().await;
     assert_eq!((served.cut_requests, served.cut_connections), (0, 0));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_open_metrics_gets_exemplars() {
+    let telemetry = TestTelemetry::new("order-service");
+    let orders = telemetry.meter().u64_counter("orders").build();
+    telemetry.span("place").in_scope(|| orders.add(1, &[]));
+    let trace = telemetry.only_span("place").trace_id().to_string();
+    let router = admin::router(vec![telemetry.handle().clone()], &Health::default());
+    let server = Server::start(router, Limits::default());
+
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3";
+    let page = in_time(Request::get("/metrics").header("accept", accept).send(server.address)).await;
+    assert_eq!(page.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(page.text().contains(&format!("trace_id=\"{trace}\"")), "{}", page.text());
+
+    let page = in_time(Request::get("/metrics").send(server.address)).await;
+    assert_eq!(page.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(page.text().contains("orders_total{") && !page.text().contains(&trace), "{}", page.text());
 }

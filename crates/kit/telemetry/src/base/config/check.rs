@@ -55,6 +55,7 @@ impl Settings {
         ] {
             check.that(number > 0, name, "0", "must be at least 1");
         }
+        check.views(self);
         check.that(!self.metrics.interval.is_zero(), "metrics.interval", "0s", "must be longer than nothing");
         check.time("metrics.interval", self.metrics.interval);
         check.time("flush_timeout", self.flush_timeout);
@@ -144,6 +145,24 @@ impl Check {
             "jaeger_remote",
             "this program was built without the kit's feature `jaeger-remote`",
         );
+    }
+
+    fn views(&mut self, settings: &Settings) {
+        for (place, view) in settings.metrics.views.iter().enumerate() {
+            let name = |setting| format!("metrics.views[{place}].{setting}");
+            let buckets = view.buckets.as_deref().unwrap_or_default();
+            let are_bounds = buckets.iter().all(|bound| bound.is_finite())
+                && buckets.iter().zip(buckets.iter().skip(1)).all(|(lower, upper)| lower < upper);
+            let text = if are_bounds { String::new() } else { format!("{buckets:?}") };
+            self.that(are_bounds, &name("buckets"), &text, "must be numbers that grow");
+            let limit = view.cardinality_limit.unwrap_or(1);
+            self.that(
+                (1..usize::MAX).contains(&limit),
+                &name("cardinality_limit"),
+                "0",
+                "must be at least 1",
+            );
+        }
     }
 
     fn outputs(&mut self, settings: &Settings) {

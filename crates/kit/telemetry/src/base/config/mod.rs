@@ -9,6 +9,7 @@
 mod check;
 mod endpoint;
 mod env;
+mod errors;
 #[cfg(feature = "file")]
 mod file;
 mod limits;
@@ -20,6 +21,7 @@ mod sampling;
 mod signals;
 mod tail;
 mod values;
+mod views;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -32,9 +34,10 @@ use waypost_settings::settings;
 
 pub(crate) use endpoint::Endpoint;
 pub use env::{FromVariable, Warning, environment_table};
+pub use errors::{ErrorSettings, MessageRule};
 pub use limits::{BaggageSettings, Limits};
 pub use otlp::{Compression, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal};
-pub use outputs::{ExporterFilter, OtlpFileSettings, ZipkinSettings};
+pub use outputs::{ConsoleForm, ConsoleSettings, ExporterFilter, OtlpFileSettings, ZipkinSettings};
 pub use sampler::SamplerKind;
 pub use sampling::{
     DebugHeaderSettings, JaegerRemoteSettings, ParentChoice, ParentSettings, RuleKind, SamplingRule,
@@ -44,6 +47,7 @@ pub use signals::{BatchSettings, LogFormat, LogSettings, MetricSettings, Tempora
 pub use tail::TailSettings;
 pub use values::Headers;
 pub(crate) use values::limited;
+pub use views::{ExemplarFilter, InstrumentKind, ViewSettings};
 pub use waypost_settings::{Complaint, Origin, Problem, Problems as SettingsError};
 
 settings! {
@@ -96,12 +100,16 @@ settings! {
         pub metrics: MetricSettings = MetricSettings::default(),
         /// Log records.
         pub logs: LogSettings = LogSettings::default(),
+        /// Failures.
+        pub errors: ErrorSettings = ErrorSettings::default(),
         /// Where and how OTLP is sent.
         pub otlp: OtlpSettings = OtlpSettings::default(),
         /// What single exporters do not get; those that fit an exporter hold together.
         pub exporter_filters: Vec<ExporterFilter> = Vec::new(),
         /// Where spans are sent to Zipkin.
         pub zipkin: ZipkinSettings = ZipkinSettings::default(),
+        /// How spans look on standard output.
+        pub console: ConsoleSettings = ConsoleSettings::default(),
         /// Where OTLP is written to.
         pub otlp_file: OtlpFileSettings = OtlpFileSettings::default(),
         /// Bounds on what one span may carry.

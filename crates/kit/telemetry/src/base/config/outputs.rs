@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use waypost_settings::settings;
 
 settings! {
@@ -57,6 +58,59 @@ settings! {
         /// before; so a signal takes no more than twice as much.
         pub max_bytes: u64 = 64 * 1024 * 1024,
     }
+}
+
+settings! {
+    /// How the exporter `console` shows spans. In colour at a terminal, unless the variable `NO_COLOR` is set.
+    ///
+    /// ```
+    /// use waypost_telemetry::config::{ConsoleForm, ConsoleSettings};
+    ///
+    /// let console = ConsoleSettings { hidden_attributes: vec!["*".to_owned()], ..ConsoleSettings::default() };
+    /// assert_eq!(console.form, ConsoleForm::Tree);
+    /// ```
+    #[derive(PartialEq, Eq)]
+    pub struct ConsoleSettings {
+        /// Trees for people, lines for programs.
+        pub form: ConsoleForm = ConsoleForm::Tree,
+        /// Attributes that trees do not show; `*` stands for any characters. By default those that say how a request travelled.
+        pub hidden_attributes: Vec<String> = hidden_attributes(),
+    }
+}
+
+fn hidden_attributes() -> Vec<String> {
+    let patterns = [
+        "client.*",
+        "code.*",
+        "http.request.method",
+        "http.route",
+        "network.*",
+        "otel.*",
+        "server.*",
+        "thread.*",
+        "url.*",
+        "user_agent.*",
+        "waypost.error.fingerprint",
+    ];
+    patterns.map(str::to_owned).into()
+}
+
+/// Form of spans on standard output.
+///
+/// ```
+/// use waypost_telemetry::config::ConsoleForm;
+///
+/// let settings = waypost_telemetry::Settings::from_toml("[console]\nform = \"lines\"")?;
+/// assert_eq!(settings.console.form, ConsoleForm::Lines);
+/// # Ok::<(), waypost_telemetry::SettingsError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsoleForm {
+    /// A tree for each trace.
+    Tree,
+    /// A line for each span, with all of its attributes.
+    Lines,
 }
 
 settings! {

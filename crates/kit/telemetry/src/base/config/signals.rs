@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waypost_settings::settings;
 
-use super::{Exporter, SamplerKind, SamplingSettings, TailSettings};
+use super::{ExemplarFilter, Exporter, SamplerKind, SamplingSettings, TailSettings, ViewSettings};
 
 settings! {
     /// Settings of the spans.
@@ -96,6 +96,10 @@ settings! {
         /// whose answer was lost, is sent again and counted twice there: OTLP has no way to tell. What adds up since the
         /// start does not have that.
         pub temporality: Temporality = Temporality::Cumulative,
+        /// Which measurements of counters and histograms are shown beside them, with the ids of their spans.
+        pub exemplars: ExemplarFilter = ExemplarFilter::TraceBased,
+        /// What becomes of single instruments: the first view that fits one holds.
+        pub views: Vec<ViewSettings> = Vec::new(),
         /// CPU time and memory of the process. Only one handle of a process should report them.
         pub process: bool = true,
     }

@@ -28,6 +28,8 @@ pub struct Classification {
     class: ErrorClass,
     severity: Option<Severity>,
     is_failure: bool,
+    is_retryable: Option<bool>,
+    code: Option<Cow<'static, str>>,
     attributes: Vec<KeyValue>,
 }
 
@@ -39,6 +41,8 @@ impl Classification {
             class: ErrorClass::Internal,
             severity: None,
             is_failure: true,
+            is_retryable: None,
+            code: None,
             attributes: Vec::new(),
         }
     }
@@ -80,10 +84,60 @@ impl Classification {
         self
     }
 
+    /// Whether the same attempt may succeed later; by the class unless said.
+    ///
+    /// ```
+    /// use waypost_telemetry::error::Classification;
+    ///
+    /// let busy = Classification::new("table_locked").retryable(true).code("E17");
+    /// # let _ = busy;
+    /// ```
+    pub fn retryable(mut self, is_retryable: bool) -> Self {
+        self.is_retryable = Some(is_retryable);
+        self
+    }
+
+    /// The program's own code for it, as in a table of error codes.
+    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
     /// A fact for the span and the log record. Nothing secret.
     pub fn attr(mut self, key: &'static str, value: impl Into<opentelemetry::Value>) -> Self {
         self.attributes.push(KeyValue::new(key, value));
         self
+    }
+}
+
+/// What was said, for whoever answers by it.
+impl Classification {
+    pub(super) fn error_type(&self) -> &Cow<'static, str> {
+        &self.error_type
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.is_failure
+    }
+
+    pub(super) fn error_class(&self) -> ErrorClass {
+        self.class
+    }
+
+    pub(super) fn log_severity(&self) -> Severity {
+        self.severity.unwrap_or(self.class.severity())
+    }
+
+    pub(super) fn may_be_retried(&self) -> bool {
+        self.is_retryable.unwrap_or(self.class.is_retryable())
+    }
+
+    pub(super) fn own_code(&self) -> Option<&Cow<'static, str>> {
+        self.code.as_ref()
+    }
+
+    pub(super) fn attributes(&self) -> &[KeyValue] {
+        &self.attributes
     }
 }
 
@@ -129,11 +183,19 @@ impl<E: fmt::Display> ErrorType for Classified<'_, E> {
     }
 
     fn severity(&self) -> Severity {
-        self.classification.severity.unwrap_or(self.classification.class.severity())
+        self.classification.log_severity()
     }
 
     fn class(&self) -> ErrorClass {
         self.classification.class
+    }
+
+    fn may_be_retried(&self) -> bool {
+        self.classification.may_be_retried()
+    }
+
+    fn error_code(&self) -> Option<Cow<'static, str>> {
+        self.classification.code.clone()
     }
 
     fn attributes(&self) -> Vec<KeyValue> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use opentelemetry::KeyValue;
 use opentelemetry::logs::Severity;
 
+use super::classifiers::{self, Found};
 use super::{ErrorClass, ErrorType, fingerprint_of, known};
 
 /// `error.type` of an error of which nothing is known.
@@ -79,6 +80,14 @@ macro_rules! transparent {
                 (**self).class()
             }
 
+            fn may_be_retried(&self) -> bool {
+                (**self).may_be_retried()
+            }
+
+            fn error_code(&self) -> Option<Cow<'static, str>> {
+                (**self).error_code()
+            }
+
             fn attributes(&self) -> Vec<KeyValue> {
                 (**self).attributes()
             }
@@ -117,7 +126,7 @@ macro_rules! boxed_error {
     ($($object:ty),+) => {$(
         impl AsErrorType for Box<$object> {
             fn with_error_type(&self, look: &mut dyn FnMut(&dyn ErrorType)) {
-                look(&Hidden { error: &**self, holder: "Box<dyn Error>" });
+                look(&Hidden::new(&**self, "Box<dyn Error>"));
             }
         }
     )+};
@@ -128,14 +137,14 @@ boxed_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
 #[cfg(feature = "anyhow")]
 impl AsErrorType for anyhow::Error {
     fn with_error_type(&self, look: &mut dyn FnMut(&dyn ErrorType)) {
-        look(&Hidden { error: &**self, holder: "anyhow::Error" });
+        look(&Hidden::new(&**self, "anyhow::Error"));
     }
 }
 
 #[cfg(feature = "eyre")]
 impl AsErrorType for eyre::Report {
     fn with_error_type(&self, look: &mut dyn FnMut(&dyn ErrorType)) {
-        look(&Hidden { error: &**self, holder: "eyre::Report" });
+        look(&Hidden::new(&**self, "eyre::Report"));
     }
 }
 
@@ -154,13 +163,21 @@ text!(String, &'static str, Cow<'static, str>);
 /// `error.type` of any error: that of the first one in its chain whose type is known, else `_OTHER`.
 #[cfg(feature = "tracing")]
 pub(crate) fn error_type_of(error: &(dyn Error + 'static)) -> Cow<'static, str> {
-    Hidden { error, holder: "dyn Error" }.error_type()
+    Hidden::new(error, "dyn Error").error_type()
 }
 
 /// An error behind a pointer that hides its type.
 struct Hidden<'a> {
     error: &'a (dyn Error + 'static),
     holder: &'static str,
+    /// Who answers for it.
+    found: Option<Found<'a>>,
+}
+
+impl<'a> Hidden<'a> {
+    fn new(error: &'a (dyn Error + 'static), holder: &'static str) -> Self {
+        Self { error, holder, found: classifiers::find(error) }
+    }
 }
 
 impl fmt::Debug for Hidden<'_> {
@@ -183,11 +200,66 @@ impl Error for Hidden<'_> {
 
 impl ErrorType for Hidden<'_> {
     fn inner(&self) -> Option<&dyn ErrorType> {
-        known::first_in(Some(self.error))
+        match &self.found {
+            Some(Found::Known(known)) => Some(*known),
+            _ => None,
+        }
     }
 
     fn error_type(&self) -> Cow<'static, str> {
-        self.inner().map_or(OTHER.into(), ErrorType::error_type)
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.error_type().clone(),
+            Some(Found::Known(known)) => known.error_type(),
+            None => OTHER.into(),
+        }
+    }
+
+    fn is_failure(&self) -> bool {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.is_failure(),
+            Some(Found::Known(known)) => known.is_failure(),
+            None => true,
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.error_class(),
+            Some(Found::Known(known)) => known.class(),
+            None => ErrorClass::Internal,
+        }
+    }
+
+    fn severity(&self) -> Severity {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.log_severity(),
+            Some(Found::Known(known)) => known.severity(),
+            None => ErrorClass::Internal.severity(),
+        }
+    }
+
+    fn may_be_retried(&self) -> bool {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.may_be_retried(),
+            Some(Found::Known(known)) => known.may_be_retried(),
+            None => false,
+        }
+    }
+
+    fn error_code(&self) -> Option<Cow<'static, str>> {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.own_code().cloned(),
+            Some(Found::Known(known)) => known.error_code(),
+            None => None,
+        }
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        match &self.found {
+            Some(Found::Classified(classification)) => classification.attributes().to_vec(),
+            Some(Found::Known(known)) => known.attributes(),
+            None => Vec::new(),
+        }
     }
 
     /// The outermost text says what was attempted; the known error is in the chain.

@@ -5,7 +5,10 @@
 //! Recording is the business of [`crate::record_error`]; nothing here knows a span or a handle.
 
 mod classification;
+mod classifiers;
+mod details;
 mod foreign;
+mod grouping;
 mod known;
 mod libraries;
 
@@ -18,9 +21,14 @@ use opentelemetry::logs::Severity;
 
 pub use classification::Classification;
 pub(crate) use classification::Classified;
+pub use classifiers::{ClassifyError, add_classifier};
+pub(crate) use details::by_rule;
+pub use details::{ERROR_CLASS, ERROR_CODE, ERROR_FINGERPRINT, ERROR_RETRYABLE, ErrorDetails};
 pub use foreign::AsErrorType;
 #[cfg(feature = "tracing")]
 pub(crate) use foreign::error_type_of;
+pub(crate) use grouping::group_of;
+pub use grouping::masked;
 #[cfg(feature = "_tonic")]
 pub(crate) use known::grpc_code_name;
 #[cfg(feature = "tokio-postgres")]
@@ -62,6 +70,11 @@ impl ErrorClass {
             Self::Overload => "overload",
             Self::Internal => "internal",
         }
+    }
+
+    /// Whether an attempt that failed so may succeed later.
+    fn is_retryable(self) -> bool {
+        matches!(self, Self::Dependency | Self::Timeout | Self::Overload)
     }
 
     /// Severity of the log record of such an error: a caller's mistake and a refusal are business as usual.
@@ -151,6 +164,17 @@ pub trait ErrorType: Error {
     /// Whose move it is.
     fn class(&self) -> ErrorClass {
         self.inner().map_or(ErrorClass::Internal, ErrorType::class)
+    }
+
+    /// Whether the same attempt may succeed later; by default if the class is [`ErrorClass::Dependency`],
+    /// [`ErrorClass::Timeout`] or [`ErrorClass::Overload`].
+    fn may_be_retried(&self) -> bool {
+        self.inner().map_or_else(|| self.class().is_retryable(), ErrorType::may_be_retried)
+    }
+
+    /// The program's own code for it, as in a table of error codes.
+    fn error_code(&self) -> Option<Cow<'static, str>> {
+        self.inner().and_then(ErrorType::error_code)
     }
 
     /// Facts for the span and the log record, for example the code of a payment provider. Nothing secret.

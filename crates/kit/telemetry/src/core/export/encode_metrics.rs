@@ -12,9 +12,10 @@ use super::encode_logs::nanoseconds;
 use super::scope::Scope;
 use crate::base::wire::attributes::put_attributes;
 use crate::base::wire::{put_bytes, put_fixed64, put_message, put_number, put_text, put_varint};
+use crate::core::readings::exemplars::{Exemplar, Exemplars, MetricExemplars};
 
-/// An export request with this one reading.
-pub(super) fn request(reading: &ResourceMetrics) -> Vec<u8> {
+/// An export request with this one reading and what was kept beside its points.
+pub(crate) fn request(reading: &ResourceMetrics, exemplars: &Exemplars) -> Vec<u8> {
     let mut out = Vec::new();
     put_message(&mut out, 1, |out| {
         let resource: Vec<KeyValue> =
@@ -23,36 +24,39 @@ pub(super) fn request(reading: &ResourceMetrics) -> Vec<u8> {
             put_attributes(out, 1, &resource, usize::MAX, usize::MAX);
         });
         for scope in reading.scope_metrics() {
-            put_message(out, 2, |out| put_scope(out, scope));
+            put_message(out, 2, |out| put_scope(out, scope, exemplars));
         }
         put_text(out, 3, reading.resource().schema_url().unwrap_or_default());
     });
     out
 }
 
-fn put_scope(out: &mut Vec<u8>, metrics: &ScopeMetrics) {
+fn put_scope(out: &mut Vec<u8>, metrics: &ScopeMetrics, exemplars: &Exemplars) {
     out.extend_from_slice(&Scope::new(metrics.scope().clone()).head);
     for metric in metrics.metrics() {
-        put_message(out, 2, |out| put_metric(out, metric));
+        let exemplars = exemplars.of(metrics.scope(), metric.name());
+        put_message(out, 2, |out| put_metric(out, metric, &exemplars));
     }
 }
 
-fn put_metric(out: &mut Vec<u8>, metric: &Metric) {
+fn put_metric(out: &mut Vec<u8>, metric: &Metric, exemplars: &MetricExemplars) {
     put_text(out, 1, metric.name());
     put_text(out, 2, metric.description());
     put_text(out, 3, metric.unit());
     match metric.data() {
-        AggregatedMetrics::F64(data) => put_data(out, data),
-        AggregatedMetrics::U64(data) => put_data(out, data),
-        AggregatedMetrics::I64(data) => put_data(out, data),
+        AggregatedMetrics::F64(data) => put_data(out, data, exemplars),
+        AggregatedMetrics::U64(data) => put_data(out, data, exemplars),
+        AggregatedMetrics::I64(data) => put_data(out, data, exemplars),
     }
 }
 
-fn put_data<T: Number>(out: &mut Vec<u8>, data: &MetricData<T>) {
+fn put_data<T: Number>(out: &mut Vec<u8>, data: &MetricData<T>, exemplars: &MetricExemplars) {
     match data {
         MetricData::Gauge(gauge) => put_message(out, 5, |out| put_gauge(out, gauge)),
-        MetricData::Sum(sum) => put_message(out, 7, |out| put_sum(out, sum)),
-        MetricData::Histogram(histogram) => put_message(out, 9, |out| put_histogram(out, histogram)),
+        MetricData::Sum(sum) => put_message(out, 7, |out| put_sum(out, sum, exemplars)),
+        MetricData::Histogram(histogram) => {
+            put_message(out, 9, |out| put_histogram(out, histogram, exemplars));
+        }
         MetricData::ExponentialHistogram(histogram) => {
             put_message(out, 10, |out| put_exponential(out, histogram));
         }
@@ -113,12 +117,13 @@ fn put_gauge<T: Number>(out: &mut Vec<u8>, gauge: &Gauge<T>) {
     }
 }
 
-fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>) {
+fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>, exemplars: &MetricExemplars) {
     for point in sum.data_points() {
         put_message(out, 1, |out| {
             put_fixed64(out, 2, nanoseconds(sum.start_time()));
             put_fixed64(out, 3, nanoseconds(sum.time()));
             point.value().put(out);
+            put_exemplars(out, 5, &exemplars.of_point(point.attributes(), Some(sum.start_time())));
             put_labels(out, 7, point.attributes());
         });
     }
@@ -126,7 +131,7 @@ fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>) {
     put_number(out, 3, sum.is_monotonic().into());
 }
 
-fn put_histogram<T: Number>(out: &mut Vec<u8>, histogram: &Histogram<T>) {
+fn put_histogram<T: Number>(out: &mut Vec<u8>, histogram: &Histogram<T>, exemplars: &MetricExemplars) {
     for point in histogram.data_points() {
         put_message(out, 1, |out| {
             put_fixed64(out, 2, nanoseconds(histogram.start_time()));
@@ -135,12 +140,27 @@ fn put_histogram<T: Number>(out: &mut Vec<u8>, histogram: &Histogram<T>) {
             put_fixed64(out, 5, point.sum().to_f64().to_bits());
             put_packed(out, 6, point.bucket_counts());
             put_packed(out, 7, point.bounds().map(f64::to_bits));
+            put_exemplars(out, 8, &exemplars.of_point(point.attributes(), Some(histogram.start_time())));
             put_labels(out, 9, point.attributes());
             put_double(out, 11, point.min());
             put_double(out, 12, point.max());
         });
     }
     put_number(out, 2, temporality(histogram.temporality()));
+}
+
+/// Without attributes: a view that leaves some out leaves them out of everything.
+fn put_exemplars(out: &mut Vec<u8>, field: u32, exemplars: &[(usize, Exemplar)]) {
+    for (_, exemplar) in exemplars {
+        put_message(out, field, |out| {
+            put_fixed64(out, 2, nanoseconds(exemplar.time));
+            put_fixed64(out, 3, exemplar.value.to_bits());
+            if let Some((trace, span)) = exemplar.span {
+                put_bytes(out, 4, &span.to_bytes());
+                put_bytes(out, 5, &trace.to_bytes());
+            }
+        });
+    }
 }
 
 fn put_exponential<T: Number>(out: &mut Vec<u8>, histogram: &ExponentialHistogram<T>) {
@@ -222,7 +242,8 @@ mod tests {
         meter.f64_histogram("histogram").with_boundaries(vec![1.0, 2.0]).build().record(1.5, &labels);
         meter.u64_histogram("empty bounds").with_boundaries(vec![]).build().record(7, &[]);
         let reading = source.read().unwrap();
-        let decoded = ExportMetricsServiceRequest::decode(request(&reading).as_slice()).unwrap();
+        let decoded =
+            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default()).as_slice()).unwrap();
         assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
     }
 
@@ -245,7 +266,8 @@ mod tests {
         }
         let mut reading = ResourceMetrics::default();
         opentelemetry_sdk::metrics::reader::MetricReader::collect(&*reader, &mut reading).unwrap();
-        let decoded = ExportMetricsServiceRequest::decode(request(&reading).as_slice()).unwrap();
+        let decoded =
+            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default()).as_slice()).unwrap();
         assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
     }
 }

@@ -26,6 +26,8 @@ mod outlet;
 mod pipeline;
 mod plan;
 mod readings;
+#[cfg(feature = "testing-collector")]
+pub(crate) mod received;
 mod receivers;
 mod scope;
 mod split;
@@ -47,6 +49,8 @@ use crate::base::ledger::{FlushReport, Ledger, ShutdownReport, SignalLedger};
 use account::Account;
 use control::{Command, ControlSender};
 pub(crate) use encode_logs::nanoseconds;
+#[cfg(feature = "testing")]
+pub(crate) use encode_metrics::request as metrics_request;
 pub(crate) use ended::{ATTRIBUTES, EVENTS, EndedSpan, LINKS, wire_flags};
 use memory::Memory;
 use pipeline::LogPipeline;

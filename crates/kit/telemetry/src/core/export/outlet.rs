@@ -5,6 +5,7 @@ use std::io::Write as _;
 use tokio::time::Instant;
 
 use super::complaint;
+use super::console::Console;
 use super::file::File;
 use super::frame::Frame;
 use super::otlp::Otlp;
@@ -40,8 +41,8 @@ impl Sent {
 
 pub(crate) enum Outlet {
     Otlp(Box<Otlp>),
-    /// Writes the lines that a request stands for.
-    Console(fn(&[u8]) -> String),
+    /// Writes the text that a request stands for.
+    Console(Console),
     File(Box<File>),
 }
 
@@ -51,13 +52,13 @@ impl Outlet {
         match self {
             Self::Otlp(otlp) => otlp.send(frames, items, give_up).await,
             Self::File(file) => file.send(frames),
-            Self::Console(lines) => {
+            Self::Console(console) => {
                 let request = frames.iter().flat_map(|frame| &frame.pieces).fold(Vec::new(), |all, piece| {
                     let mut all: Vec<u8> = all;
                     all.extend_from_slice(piece);
                     all
                 });
-                match std::io::stdout().lock().write_all(lines(&request).as_bytes()) {
+                match std::io::stdout().lock().write_all(console.render(&request).as_bytes()) {
                     Ok(()) => Sent::Accepted { rejected: 0 },
                     Err(error) => {
                         complaint::raise("standard output", &error);

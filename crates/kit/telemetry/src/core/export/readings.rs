@@ -162,7 +162,7 @@ impl ReadingsLoop {
             return None;
         }
         let request = match &self.outlet {
-            Outlet::Otlp(_) | Outlet::File(_) => encode_metrics::request(&reading),
+            Outlet::Otlp(_) | Outlet::File(_) => encode_metrics::request(&reading, &self.source.exemplars),
             Outlet::Console(_) => render_reading(&reading).into_bytes(),
         };
         let request = Frame::whole(Bytes::from(request));

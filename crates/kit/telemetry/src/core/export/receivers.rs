@@ -4,12 +4,14 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::ExportError;
+use super::console::Console;
 use super::file::File;
 use super::otlp::{Encoding, Health, Otlp, Signal, Tls, Transport};
 use super::outlet::Outlet;
-use super::{ExportError, console};
 use crate::base::config::{
-    Compression, Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings, OtlpSignal, Settings,
+    Compression, ConsoleSettings, Endpoint, Exporter, Headers, OtlpProtocol, OtlpReceiver, OtlpSettings,
+    OtlpSignal, Settings,
 };
 
 /// Where OTLP goes if the settings do not say.
@@ -34,6 +36,7 @@ pub(crate) struct Receiver {
     max_request_bytes: usize,
     tls: Option<Tls>,
     file: Option<File>,
+    console: ConsoleSettings,
 }
 
 /// What one signal of one receiver is set to.
@@ -83,7 +86,7 @@ impl Receiver {
         let receiver = Self::new(exporter, exporter.name(), uri, &choice, otlp.max_request_bytes, tls)?;
         let file = (exporter == Exporter::OtlpFile)
             .then(|| File::new(&settings.otlp_file, signal, &settings.service_name));
-        Ok(Self { file, ..receiver })
+        Ok(Self { file, console: settings.console.clone(), ..receiver })
     }
 
     /// Zipkin.
@@ -160,6 +163,7 @@ impl Receiver {
             max_request_bytes,
             tls,
             file: None,
+            console: ConsoleSettings::default(),
         })
     }
 
@@ -209,12 +213,7 @@ impl Receiver {
                 self.grpc(signal)?
             }
             Exporter::Console | Exporter::OtlpFile | Exporter::Memory | Exporter::None => {
-                return Ok(Outlet::Console(match signal.path {
-                    "/v1/traces" => console::spans,
-                    "/v1/logs" => console::logs,
-                    // A reading comes as the text that would be scraped.
-                    _ => |text| String::from_utf8_lossy(text).into_owned(),
-                }));
+                return Ok(Outlet::Console(Console::new(signal.path, &self.console)));
             }
         };
         let health = Health::default();

@@ -4,16 +4,16 @@ use opentelemetry::Context;
 use opentelemetry::global;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::Telemetry;
+use crate::core::readings::exemplars::provider::Meters;
 use crate::core::tracer::Provider;
 
 /// What [`Telemetry::set_opentelemetry_globals`] sets.
 #[derive(Debug, Default)]
 pub(crate) struct Globals {
     pub(crate) tracers: Option<Provider>,
-    pub(crate) meters: Option<SdkMeterProvider>,
+    pub(crate) meters: Option<Meters>,
 }
 
 impl Globals {

@@ -15,7 +15,7 @@ use opentelemetry::metrics::{Meter, MeterProvider, NoopMeterProvider};
 use opentelemetry::propagation::{Extractor, Injector};
 use opentelemetry::{Context, KeyValue};
 
-use crate::base::config::Settings;
+use crate::base::config::{ErrorSettings, Settings};
 use crate::base::finished::FinishedLog;
 use crate::core::export::Exports;
 use crate::core::handle::globals::Globals;
@@ -69,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) debug_header: Option<DebugHeader>,
     pub(crate) globals: Globals,
     pub(crate) backtraces: bool,
+    pub(crate) errors: ErrorSettings,
     pub(crate) recorded_errors: RecordedErrors,
 }
 
@@ -91,6 +92,7 @@ impl Shared {
             debug_header: None,
             globals: Globals::default(),
             backtraces: settings.logs.backtrace,
+            errors: settings.errors.clone(),
             recorded_errors: RecordedErrors::default(),
         }
     }
@@ -316,6 +318,11 @@ impl Telemetry {
 
     pub(crate) fn recorded_errors(&self) -> &RecordedErrors {
         &self.shared.recorded_errors
+    }
+
+    /// How failures are recorded.
+    pub(crate) fn error_settings(&self) -> &ErrorSettings {
+        &self.shared.errors
     }
 
     pub(crate) fn captures_backtraces(&self) -> bool {

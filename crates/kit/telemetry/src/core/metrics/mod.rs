@@ -2,13 +2,17 @@
 //!
 //! Durations are measured by the layers and not derived from spans: sampling cannot bend them.
 
+mod accept;
+pub mod declared;
 mod page;
 mod process;
+mod runtime;
 mod sdk;
 
 use crate::base::config::MetricSettings;
 use crate::core::handle::Telemetry;
 pub use page::PrometheusPage;
+pub use runtime::observe_runtime;
 
 /// The metrics of all handles on one page: [`PrometheusPage`] as it is by default. To be served as
 /// [`PrometheusPage::CONTENT_TYPE`].

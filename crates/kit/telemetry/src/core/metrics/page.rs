@@ -1,9 +1,12 @@
 //! The page that Prometheus scrapes.
 
-use crate::core::handle::Telemetry;
-use crate::core::prometheus::{Page, PageOptions};
+use http::HeaderMap;
 
-/// A page in Prometheus' text format, and what it shows beside the metrics.
+use super::accept;
+use crate::core::handle::Telemetry;
+use crate::core::prometheus::{Format, Page, PageOptions};
+
+/// A page in Prometheus' text format or OpenMetrics, and what it shows beside the metrics.
 ///
 /// Every series has the label `service_name`; handles of one service name are told apart by `service_instance_id`.
 /// `job` and `instance` are left to Prometheus, which sets them by its own configuration.
@@ -20,14 +23,32 @@ use crate::core::prometheus::{Page, PageOptions};
 /// let short = PrometheusPage::new().scope_labels(false).target_info(false).render(&handles);
 /// assert!(short.contains("cache_requests_total{service_name=\"order-service\"} 1\n"));
 /// ```
+///
+/// A handler serves what its caller takes, so that Prometheus gets the exemplars of OpenMetrics:
+///
+/// ```
+/// use axum::{Router, http::{HeaderMap, header}, response::IntoResponse, routing::get};
+/// use waypost_telemetry::{Telemetry, metrics::PrometheusPage};
+///
+/// fn admin(telemetry: Telemetry) -> Router {
+///     let metrics = move |headers: HeaderMap| async move {
+///         let page = PrometheusPage::new().accepted_by(&headers);
+///         ([(header::CONTENT_TYPE, page.content_type())], page.render(&[telemetry])).into_response()
+///     };
+///     Router::new().route("/metrics", get(metrics))
+/// }
+/// # let _ = admin(Telemetry::disabled());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PrometheusPage {
     options: PageOptions,
 }
 
 impl PrometheusPage {
-    /// What an answer with this page says of itself: `Content-Type`.
+    /// `Content-Type` of a page in Prometheus' text format.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+    /// `Content-Type` of a page in OpenMetrics.
+    pub const OPEN_METRICS: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
     /// A page with everything that the specification wants by default.
     pub fn new() -> Self {
@@ -50,6 +71,28 @@ impl PrometheusPage {
         self
     }
 
+    /// Whether the page is OpenMetrics 1.0.0: the format with exemplars.
+    #[must_use]
+    pub fn open_metrics(mut self, is_wanted: bool) -> Self {
+        self.options.format = if is_wanted { Format::OpenMetrics } else { Format::Text };
+        self
+    }
+
+    /// The format that a request asks for by its `Accept` headers: OpenMetrics if it is named there and nothing is wanted
+    /// more than it, else Prometheus' text format.
+    #[must_use]
+    pub fn accepted_by(self, headers: &HeaderMap) -> Self {
+        self.open_metrics(accept::wants_open_metrics(headers))
+    }
+
+    /// `Content-Type` of this page.
+    pub fn content_type(self) -> &'static str {
+        match self.options.format {
+            Format::Text => Self::CONTENT_TYPE,
+            Format::OpenMetrics => Self::OPEN_METRICS,
+        }
+    }
+
     /// The metrics of these handles now. Runs the callbacks of observable instruments on this thread.
     pub fn render(self, handles: &[Telemetry]) -> String {
         let mut page = Page::new(self.options);
@@ -62,7 +105,8 @@ impl PrometheusPage {
                 |other: &Telemetry| !is_same(other) && other.service_name() == telemetry.service_name();
             let instance = handles.iter().any(shares_name).then(|| instance_of(telemetry)).flatten();
             if let Some(reading) = telemetry.metrics().read() {
-                page.add(&reading, telemetry.service_name(), instance.as_deref());
+                let exemplars = telemetry.metrics().exemplars();
+                page.add(&reading, &exemplars, telemetry.service_name(), instance.as_deref());
             }
         }
         page.render()

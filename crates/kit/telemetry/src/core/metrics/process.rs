@@ -1,6 +1,9 @@
-//! CPU time, memory, threads, file descriptors and age of the process, from `/proc`.
+//! CPU time, memory, threads, context switches, page faults, file descriptors and age of the process, from `/proc`.
 //!
 //! Names and units are those of the conventions for processes. Nothing is reported where there is no `/proc`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -25,6 +28,33 @@ pub(super) fn observe(meter: &Meter) {
     level(meter, "process.thread.count", "{thread}", "Threads of the process", || {
         field(&read("/proc/self/status")?, "Threads:")
     });
+    meter
+        .u64_observable_counter("process.context_switches")
+        .with_unit("{context_switch}")
+        .with_description("Times that a thread of the process gave up its processor, or lost it")
+        .with_callback({
+            let switches = Mutex::<Switches>::default();
+            move |observer| {
+                let kind = |kind| [KeyValue::new("process.context_switch.type", kind)];
+                let Some(threads) = threads() else { return };
+                let mut switches = switches.lock().unwrap_or_else(PoisonError::into_inner);
+                let [voluntary, involuntary] = switches.with(threads);
+                observer.observe(voluntary, &kind("voluntary"));
+                observer.observe(involuntary, &kind("involuntary"));
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("process.paging.faults")
+        .with_unit("{fault}")
+        .with_description("Page faults of the process")
+        .with_callback(|observer| {
+            if let Some((minor, major)) = read("/proc/self/stat").as_deref().and_then(page_faults) {
+                observer.observe(minor, &[KeyValue::new("system.paging.fault.type", "minor")]);
+                observer.observe(major, &[KeyValue::new("system.paging.fault.type", "major")]);
+            }
+        })
+        .build();
     let description = "Open file descriptors of the process";
     level(meter, "process.unix.file_descriptor.count", "{file_descriptor}", description, || {
         // The folder is open while it is read.
@@ -83,6 +113,49 @@ fn age(stat: &str, uptime: &str) -> Option<f64> {
     Some((now - started / TICKS).max(0.0))
 }
 
+/// Context switches of a process, voluntary and not. The kernel tells them for each thread, and a thread that has ended takes
+/// its own away; what was last seen of it stays.
+#[derive(Debug, Default)]
+struct Switches {
+    ended: [u64; 2],
+    alive: HashMap<String, [u64; 2]>,
+}
+
+impl Switches {
+    fn with(&mut self, threads: HashMap<String, [u64; 2]>) -> [u64; 2] {
+        for (thread, last) in std::mem::replace(&mut self.alive, threads) {
+            // A thread of the same number that counts less is another one.
+            let is_alive = self.alive.get(&thread).is_some_and(|now| now[0] >= last[0] && now[1] >= last[1]);
+            if !is_alive {
+                self.ended = plus(self.ended, last);
+            }
+        }
+        self.alive.values().fold(self.ended, |sum, thread| plus(sum, *thread))
+    }
+}
+
+fn plus(one: [u64; 2], other: [u64; 2]) -> [u64; 2] {
+    [one[0].saturating_add(other[0]), one[1].saturating_add(other[1])]
+}
+
+/// The threads that are alive.
+fn threads() -> Option<HashMap<String, [u64; 2]>> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?.filter_map(Result::ok);
+    let counted = tasks.filter_map(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+        let count = |name| u64::try_from(field(&status, name)?).ok();
+        let switches = [count("voluntary_ctxt_switches:")?, count("nonvoluntary_ctxt_switches:")?];
+        Some((task.file_name().to_string_lossy().into_owned(), switches))
+    });
+    Some(counted.collect())
+}
+
+/// Minor and major page faults.
+fn page_faults(stat: &str) -> Option<(u64, u64)> {
+    let mut fields = fields(stat)?.skip(7);
+    Some((fields.next()?.parse().ok()?, fields.nth(1)?.parse().ok()?))
+}
+
 /// A field of the status that the kernel counts in KiB.
 fn bytes(name: &str) -> Option<i64> {
     bytes_in(&read("/proc/self/status")?, name)
@@ -113,6 +186,23 @@ mod tests {
         assert_eq!(age(STAT, "31.50 60.00\n"), Some(30.5));
         // In some containers the two files do not tell of one system.
         assert_eq!(age(STAT, "0.50 0.10\n"), Some(0.0));
+    }
+
+    #[test]
+    fn switches_of_threads_that_ended_stay() {
+        let threads =
+            |threads: &[(&str, [u64; 2])]| threads.iter().map(|(id, n)| ((*id).to_owned(), *n)).collect();
+        let mut switches = Switches::default();
+        assert_eq!(switches.with(threads(&[("1", [5, 1]), ("2", [7, 0])])), [12, 1]);
+        assert_eq!(switches.with(threads(&[("1", [6, 1])])), [13, 1]);
+        // The number of a thread is used again.
+        assert_eq!(switches.with(threads(&[("1", [6, 1]), ("2", [2, 2])])), [15, 3]);
+        assert_eq!(switches.with(threads(&[("1", [6, 1]), ("2", [0, 0])])), [15, 3]);
+    }
+
+    #[test]
+    fn page_faults_are_minor_and_major() {
+        assert_eq!(page_faults(STAT), Some((900, 0)));
     }
 
     #[test]

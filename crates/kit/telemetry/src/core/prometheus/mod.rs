@@ -1,4 +1,4 @@
-//! Metrics of several handles as one page in Prometheus' text format, 0.0.4.
+//! Metrics of several handles as one page in Prometheus' text format 0.0.4 or as OpenMetrics 1.0.
 //!
 //! Prometheus refuses a whole page for one bad line, so the page keeps these, whatever instruments and attributes
 //! there are: each family has one TYPE line and stands in one piece, no series and no label stands twice, no two
@@ -7,8 +7,9 @@
 //!
 //! By the specification's page on Prometheus: every series says its scope (`otel_scope_*`), `target_info` holds the
 //! attributes of each resource. Beside that every series has the label `service_name`, since several handles share a
-//! page. Left out: exemplars and exponential histograms, which this format cannot show.
+//! page. Exemplars stand in OpenMetrics alone: the older format has no place for them. Left out: exponential histograms.
 
+mod format;
 mod labels;
 mod names;
 #[cfg(test)]
@@ -25,6 +26,9 @@ use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, Histogram, HistogramDataPoint, Metric, MetricData, ResourceMetrics, ScopeMetrics,
 };
 
+use crate::core::readings::exemplars::{Exemplar, Exemplars, MetricExemplars};
+pub(crate) use format::Format;
+use format::{Line, line};
 use labels::{Labels, escaped};
 use names::{Kind, family_name, label_name};
 
@@ -32,7 +36,8 @@ use names::{Kind, family_name, label_name};
 pub(crate) fn render_reading(reading: &ResourceMetrics) -> String {
     let service = reading.resource().get(&Key::from_static_str("service.name"));
     let mut page = Page::new(PageOptions::default());
-    page.add(reading, &service.map(|name| name.to_string()).unwrap_or_default(), None);
+    let service = service.map(|name| name.to_string()).unwrap_or_default();
+    page.add(reading, &Exemplars::default(), &service, None);
     page.render()
 }
 
@@ -56,11 +61,12 @@ pub fn sample(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 pub(crate) struct PageOptions {
     pub(crate) scope_labels: bool,
     pub(crate) target_info: bool,
+    pub(crate) format: Format,
 }
 
 impl Default for PageOptions {
     fn default() -> Self {
-        Self { scope_labels: true, target_info: true }
+        Self { scope_labels: true, target_info: true, format: Format::Text }
     }
 }
 
@@ -88,8 +94,14 @@ impl Page {
         Self { options, families, samples, left_out }
     }
 
-    /// Adds a reading. `instance` tells services of one name apart.
-    pub(crate) fn add(&mut self, reading: &ResourceMetrics, service: &str, instance: Option<&str>) {
+    /// Adds a reading and what was kept beside its points. `instance` tells services of one name apart.
+    pub(crate) fn add(
+        &mut self,
+        reading: &ResourceMetrics,
+        exemplars: &Exemplars,
+        service: &str,
+        instance: Option<&str>,
+    ) {
         if self.options.target_info {
             self.add_target(reading);
         }
@@ -110,10 +122,14 @@ impl Page {
                 add_scope(&mut origin, scope.scope());
             }
             for metric in scope.metrics() {
+                let kept = match self.options.format {
+                    Format::Text => MetricExemplars::default(),
+                    Format::OpenMetrics => exemplars.of(scope.scope(), metric.name()),
+                };
                 match metric.data() {
-                    AggregatedMetrics::F64(data) => self.add_data(metric, data, &origin),
-                    AggregatedMetrics::U64(data) => self.add_data(metric, data, &origin),
-                    AggregatedMetrics::I64(data) => self.add_data(metric, data, &origin),
+                    AggregatedMetrics::F64(data) => self.add_data(metric, data, &kept, &origin),
+                    AggregatedMetrics::U64(data) => self.add_data(metric, data, &kept, &origin),
+                    AggregatedMetrics::I64(data) => self.add_data(metric, data, &kept, &origin),
                 }
             }
         }
@@ -130,27 +146,42 @@ impl Page {
             return;
         }
         // Two handles may have one resource; that is no conflict.
-        if let Some(family) = self.family("target_info".to_owned(), "Attributes of the resource", Kind::Gauge)
+        let format = self.options.format;
+        let (name, kind) = match format {
+            Format::Text => ("target_info", Kind::Gauge),
+            Format::OpenMetrics => ("target", Kind::Info),
+        };
+        if let Some(family) = self.family(name.to_owned(), "Attributes of the resource", kind)
             && family.series.insert(labels.clone())
         {
-            line(&mut family.lines, "target_info", &labels, None, &1);
+            line(&mut family.lines, format, &Line::new("target_info", &labels), &1);
         }
     }
 
-    fn add_data<T: Display + Copy>(&mut self, metric: &Metric, data: &MetricData<T>, origin: &Labels) {
+    fn add_data<T: Display + Copy>(
+        &mut self,
+        metric: &Metric,
+        data: &MetricData<T>,
+        kept: &MetricExemplars,
+        origin: &Labels,
+    ) {
         match data {
             MetricData::Gauge(gauge) => {
                 let points =
-                    gauge.data_points().map(|point| (origin.with(point.attributes()), point.value()));
+                    gauge.data_points().map(|point| (origin.with(point.attributes()), point.value(), None));
                 self.add_points(metric, Kind::Gauge, points);
             }
             MetricData::Sum(sum) if sum.temporality() == Temporality::Cumulative => {
                 let kind = if sum.is_monotonic() { Kind::Counter } else { Kind::UpDown };
-                let points = sum.data_points().map(|point| (origin.with(point.attributes()), point.value()));
+                let points = sum.data_points().map(|point| {
+                    let exemplar =
+                        kept.of_point(point.attributes(), None).first().map(|(_, exemplar)| *exemplar);
+                    (origin.with(point.attributes()), point.value(), exemplar)
+                });
                 self.add_points(metric, kind, points);
             }
             MetricData::Histogram(histogram) if histogram.temporality() == Temporality::Cumulative => {
-                self.add_histogram(metric, histogram, origin);
+                self.add_histogram(metric, histogram, kept, origin);
             }
             MetricData::ExponentialHistogram(_) => {
                 self.leave_out(metric.name(), "an exponential histogram, which this format cannot show");
@@ -165,15 +196,21 @@ impl Page {
         &mut self,
         metric: &Metric,
         kind: Kind,
-        points: impl Iterator<Item = (Labels, T)>,
+        points: impl Iterator<Item = (Labels, T, Option<Exemplar>)>,
     ) {
         let name = family_name(metric.name(), metric.unit(), kind);
-        let Some(family) = self.family(name.clone(), metric.description(), kind) else { return };
+        let format = self.options.format;
+        // In OpenMetrics a counter's family does not have the end that its samples have.
+        let stem =
+            name.strip_suffix(TOTAL).filter(|_| format == Format::OpenMetrics && kind == Kind::Counter);
+        let family = stem.unwrap_or(&name).to_owned();
+        let Some(family) = self.family(family, metric.description(), kind) else { return };
         let mut has_twice = false;
-        for (labels, value) in points {
+        for (labels, value, exemplar) in points {
             let labels = labels.render();
             if family.series.insert(labels.clone()) {
-                line(&mut family.lines, &name, &labels, None, &value);
+                let exemplar = exemplar.filter(|_| kind == Kind::Counter);
+                line(&mut family.lines, format, &Line { exemplar, ..Line::new(&name, &labels) }, &value);
             } else {
                 has_twice = true;
             }
@@ -187,15 +224,18 @@ impl Page {
         &mut self,
         metric: &Metric,
         histogram: &Histogram<T>,
+        kept: &MetricExemplars,
         origin: &Labels,
     ) {
         let name = family_name(metric.name(), metric.unit(), Kind::Histogram);
+        let format = self.options.format;
         let Some(family) = self.family(name.clone(), metric.description(), Kind::Histogram) else { return };
         let mut has_twice = false;
         for point in histogram.data_points() {
             let labels = origin.with_all_but_le(point.attributes()).render();
             if family.series.insert(labels.clone()) {
-                add_histogram_point(&mut family.lines, &name, &labels, point);
+                let kept = kept.of_point(point.attributes(), None);
+                add_histogram_point(&mut family.lines, format, (&name, &labels), point, &kept);
             } else {
                 has_twice = true;
             }
@@ -207,8 +247,12 @@ impl Page {
 
     /// The family of this name, new or known; `None` if the name is taken by something of another type.
     fn family(&mut self, name: String, description: &str, kind: Kind) -> Option<&mut Family> {
-        let suffixes: &[&str] =
-            if kind == Kind::Histogram { &["", "_bucket", "_sum", "_count"] } else { &[""] };
+        let suffixes: &[&str] = match kind {
+            Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+            Kind::Info => &["", "_info"],
+            Kind::Counter if self.options.format == Format::OpenMetrics => &["", TOTAL],
+            _ => &[""],
+        };
         let samples: Vec<String> = suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect();
         let is_taken = |sample: &String| self.samples.get(sample).is_some_and(|family| *family != name);
         let is_known = self.families.get(&name);
@@ -221,7 +265,7 @@ impl Page {
         for sample in samples {
             self.samples.entry(sample).or_insert_with(|| name.clone());
         }
-        let help = escaped_help(description);
+        let help = self.options.format.escaped_help(description);
         match self.families.entry(name) {
             Entry::Vacant(free) => {
                 Some(free.insert(Family { help, kind, lines: String::new(), series: HashSet::new() }))
@@ -253,12 +297,21 @@ impl Page {
             let _ = writeln!(page, "# TYPE {name} {}", family.kind.as_str());
             page.push_str(&family.lines);
         }
-        for reason in &self.left_out {
-            let _ = writeln!(page, "# left out: {reason}");
+        match self.options.format {
+            Format::Text => {
+                for reason in &self.left_out {
+                    let _ = writeln!(page, "# left out: {reason}");
+                }
+            }
+            // It allows no remarks; the log has them.
+            Format::OpenMetrics => page.push_str("# EOF\n"),
         }
         page
     }
 }
+
+/// The end of a counter's name.
+const TOTAL: &str = "_total";
 
 const TWICE: &str = "several of its series have the same name and labels; the first is shown";
 
@@ -278,43 +331,26 @@ fn add_scope(labels: &mut Labels, scope: &InstrumentationScope) {
 
 fn add_histogram_point<T: Display + Copy>(
     lines: &mut String,
-    name: &str,
-    labels: &str,
+    format: Format,
+    (name, labels): (&str, &str),
     point: &HistogramDataPoint<T>,
+    kept: &[(usize, Exemplar)],
 ) {
     let bucket = format!("{name}_bucket");
-    let mut total = 0;
-    for (bound, count) in point.bounds().zip(point.bucket_counts()) {
+    let exemplar = |place| kept.iter().find(|(bucket, _)| *bucket == place).map(|(_, exemplar)| *exemplar);
+    let (mut total, mut buckets) = (0, 0);
+    for (place, (bound, count)) in point.bounds().zip(point.bucket_counts()).enumerate() {
         total += count;
-        line(lines, &bucket, labels, Some(&number(&bound)), &total);
+        buckets = place + 1;
+        let bound = format.bound(bound);
+        let exemplar = exemplar(place);
+        line(lines, format, &Line { name: &bucket, labels, bound: Some(&bound), exemplar }, &total);
     }
     // A histogram without bounds has no buckets either; the last one is always everything.
-    line(lines, &bucket, labels, Some("+Inf"), &point.count());
-    line(lines, &format!("{name}_sum"), labels, None, &point.sum());
-    line(lines, &format!("{name}_count"), labels, None, &point.count());
-}
-
-fn line(lines: &mut String, name: &str, labels: &str, bound: Option<&str>, value: &impl Display) {
-    let value = number(value);
-    let _ = match (labels, bound) {
-        ("", None) => writeln!(lines, "{name} {value}"),
-        ("", Some(bound)) => writeln!(lines, "{name}{{le=\"{bound}\"}} {value}"),
-        (labels, None) => writeln!(lines, "{name}{{{labels}}} {value}"),
-        (labels, Some(bound)) => writeln!(lines, "{name}{{{labels},le=\"{bound}\"}} {value}"),
-    };
-}
-
-/// Rust writes `inf` and `NaN` where the format wants `+Inf` and `NaN`.
-fn number(value: &impl Display) -> String {
-    match value.to_string().as_str() {
-        "inf" => "+Inf".to_owned(),
-        "-inf" => "-Inf".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn escaped_help(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\0', "\u{fffd}")
+    let last = Line { name: &bucket, labels, bound: Some("+Inf"), exemplar: exemplar(buckets) };
+    line(lines, format, &last, &point.count());
+    line(lines, format, &Line::new(&format!("{name}_sum"), labels), &point.sum());
+    line(lines, format, &Line::new(&format!("{name}_count"), labels), &point.count());
 }
 
 /// Metrics that one line of the log was written about.

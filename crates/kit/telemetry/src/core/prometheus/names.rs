@@ -14,6 +14,8 @@ pub(super) enum Kind {
     /// A sum that can fall: a gauge to Prometheus, but never a ratio.
     UpDown,
     Histogram,
+    /// Facts that do not change.
+    Info,
 }
 
 impl Kind {
@@ -23,6 +25,7 @@ impl Kind {
             Self::Counter => "counter",
             Self::Gauge | Self::UpDown => "gauge",
             Self::Histogram => "histogram",
+            Self::Info => "info",
         }
     }
 }

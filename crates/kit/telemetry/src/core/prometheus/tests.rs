@@ -11,8 +11,10 @@ use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, ManualReader, SdkMeterProvider, Stream, Temporality,
 };
 
-use super::{Page, PageOptions, number};
+use super::format::number;
+use super::{Page, PageOptions};
 use crate::core::readings::SharedReader;
+use crate::core::readings::exemplars::Exemplars;
 
 fn provider(temporality: Temporality) -> (Arc<ManualReader>, SdkMeterProvider) {
     let reader = Arc::new(ManualReader::builder().with_temporality(temporality).build());
@@ -34,7 +36,7 @@ fn page(reader: &ManualReader) -> String {
     let mut reading = ResourceMetrics::default();
     reader.collect(&mut reading).unwrap();
     let mut page = Page::new(PageOptions::default());
-    page.add(&reading, "s", None);
+    page.add(&reading, &Exemplars::default(), "s", None);
     page.render()
 }
 

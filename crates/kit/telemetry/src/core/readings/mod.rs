@@ -1,7 +1,9 @@
 //! Instruments with the right buckets, and the readers of a handle.
 
 mod component;
+pub(crate) mod exemplars;
 mod source;
+mod views;
 
 use opentelemetry::metrics::{Histogram, Meter};
 

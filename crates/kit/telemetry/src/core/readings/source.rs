@@ -15,10 +15,13 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
-    Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
+    Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
 };
 
 use super::component::{Names, Operations, Signal};
+use super::exemplars::Exemplars;
+use super::exemplars::provider::Meters;
+use super::views::Views;
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{self, Exporter, MetricSettings};
 use crate::base::ledger::DropReason;
@@ -30,6 +33,7 @@ pub(crate) struct MetricSource(Option<Arc<Readers>>);
 #[derive(Debug)]
 struct Readers {
     page: Arc<ManualReader>,
+    exemplars: Exemplars,
     /// Not yet taken by a push.
     differences: Mutex<Vec<Arc<ManualReader>>>,
     /// How often differences were read; `None` if nobody wants them.
@@ -101,12 +105,18 @@ pub(crate) struct PushSource {
     told: Option<Arc<AtomicU64>>,
     pub(crate) counts: Arc<PushCounts>,
     pub(crate) operations: Operations,
+    pub(crate) exemplars: Exemplars,
 }
 
 impl MetricSource {
     /// A cumulative reading of everything; `None` if metrics are off.
     pub(crate) fn read(&self) -> Option<ResourceMetrics> {
         collect(&self.0.as_ref()?.page)
+    }
+
+    /// What was kept beside the points of any reading.
+    pub(crate) fn exemplars(&self) -> Exemplars {
+        self.0.as_ref().map(|readers| readers.exemplars.clone()).unwrap_or_default()
     }
 
     /// The source of one more push. Only OTLP is told differences; standard output shows what the page shows.
@@ -119,6 +129,7 @@ impl MetricSource {
                 told: None,
                 counts,
                 operations: Operations::default(),
+                exemplars: Exemplars::default(),
             };
         };
         let pushed_by = PushedBy { exporter, server, counts: Arc::clone(&counts) };
@@ -129,7 +140,8 @@ impl MetricSource {
         let is_difference = own.is_some();
         let reader = Some(own.unwrap_or_else(|| Arc::clone(&readers.page)));
         let told = readers.told.clone().filter(|_| is_difference);
-        PushSource { reader, is_difference, told, counts, operations }
+        let exemplars = readers.exemplars.clone();
+        PushSource { reader, is_difference, told, counts, operations, exemplars }
     }
 
     /// Whether measurements are read by anybody.
@@ -226,7 +238,7 @@ pub(crate) fn provider(
     settings: &MetricSettings,
     additional: usize,
     resource: &Resource,
-) -> (MetricSource, Option<SdkMeterProvider>) {
+) -> (MetricSource, Option<Meters>) {
     if !settings.enabled {
         return (MetricSource::default(), None);
     }
@@ -240,14 +252,15 @@ pub(crate) fn provider(
     let otlp = settings.exporters.iter().filter(|exporter| is_otlp(**exporter)).count() + additional;
     let differences: Vec<_> = (0..otlp).filter_map(|_| temporality.map(reader)).collect();
 
-    let limit = settings.cardinality_limit;
+    let views = Arc::new(Views::new(&settings.views, settings.cardinality_limit));
     let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
     for reader in [&page].into_iter().chain(&differences) {
         provider = provider.with_reader(SharedReader(Arc::clone(reader)));
     }
-    let provider = provider
-        .with_view(move |_: &Instrument| Stream::builder().with_cardinality_limit(limit).build().ok())
-        .build();
+    let of_instrument = Arc::clone(&views);
+    let provider =
+        provider.with_view(move |instrument: &Instrument| of_instrument.stream(instrument)).build();
+    let exemplars = Exemplars::default();
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
         .with_schema_url(SCHEMA_URL)
@@ -262,8 +275,9 @@ pub(crate) fn provider(
         .build();
     let told = (!differences.is_empty()).then(Arc::default);
     let (differences, pushes) = (Mutex::new(differences), Mutex::default());
-    let readers = Readers { page, differences, told, pushes, operations };
-    (MetricSource(Some(Arc::new(readers))), Some(provider))
+    let meters = Meters { provider, views, exemplars: exemplars.clone(), filter: settings.exemplars };
+    let readers = Readers { page, exemplars, differences, told, pushes, operations };
+    (MetricSource(Some(Arc::new(readers))), Some(meters))
 }
 
 fn is_otlp(exporter: Exporter) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! An error type says by [`ErrorType`] what class it belongs to. [`record_error`] then sets the current span's
 //! status and `error.type`, and writes one log record with the source chain, correlated by trace and span id.
-//! Exceptions are log records and not span events: the conventions deprecate the events.
+//! Exceptions are log records; span events as well where the settings ask for them, for the conventions deprecate those.
+//! How much of an error's text is let out the settings say too, and it holds for spans, records and lines.
 //!
 //! Never twice for one error: as an error passes up through several spans each span gets its status, but only
 //! the innermost gets the description and causes the log record. Two errors of one trace and one service count
@@ -12,7 +13,6 @@
 mod stack;
 
 use std::backtrace::Backtrace;
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::time::SystemTime;
@@ -22,25 +22,19 @@ use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use crate::base::attributes::ERROR_TYPE;
-use crate::base::error::{AsErrorType, ErrorType, text_of};
+use crate::base::config::ErrorSettings;
+use crate::base::error::{
+    AsErrorType, ERROR_CLASS, ERROR_FINGERPRINT, ERROR_RETRYABLE, ErrorDetails, ErrorType, by_rule, group_of,
+    masked,
+};
 use crate::base::finished::FinishedLog;
 use crate::core::handle::Telemetry;
 use crate::core::recorded::Seen;
 
 /// `target` of the log events of recorded failures on standard output.
 pub(crate) const TARGET: &str = "waypost_telemetry::exception";
-/// Attribute of the log record that holds [`ErrorType::class`].
-///
-/// ```
-/// use waypost_telemetry::error::ERROR_CLASS;
-/// use waypost_telemetry::testing::TestTelemetry;
-///
-/// let telemetry = TestTelemetry::new("order-service");
-/// let failure = std::io::Error::from(std::io::ErrorKind::TimedOut);
-/// telemetry.span("place").in_scope(|| waypost_telemetry::record_error(&failure));
-/// assert_eq!(telemetry.finished_logs()[0].attribute(ERROR_CLASS), Some(&"timeout".into()));
-/// ```
-pub const ERROR_CLASS: &str = "waypost.error.class";
+/// Name of the event of a span.
+const EVENT: &str = "exception";
 
 /// Records a failure on the current span and, the first time it is seen, as a log record. An error that passes
 /// through several spans marks each of them and is logged once.
@@ -73,70 +67,69 @@ pub(crate) fn record_in(context: &Context, failure: &dyn ErrorType) {
     let telemetry = Telemetry::of(context);
     let span = context.span();
     let error_type = failure.error_type();
-    let text = failure.text();
+    let rule = telemetry.error_settings().messages;
+    let text = by_rule(rule, &failure.text());
     let seen = telemetry.recorded_errors().see(span.span_context(), failure.fingerprint());
 
     // The description adds something only where the error appears first and says more than its type.
-    let is_told = seen != Seen::Elsewhere && text != error_type;
-    let description = if is_told { text.clone() } else { String::new() };
-    span.set_status(Status::error(description));
-    span.set_attribute(KeyValue::new(ERROR_TYPE, error_type.clone()));
-    let attributes = failure.attributes();
+    let description = text.filter(|text| seen != Seen::Elsewhere && *text != error_type);
+    span.set_status(Status::error(description.unwrap_or_default()));
+    span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
     if span.span_context().is_sampled() || span.is_recording() {
-        span.set_attributes(attributes.iter().cloned());
+        span.set_attributes(failure.attributes());
     }
     if seen == Seen::First {
-        log(&telemetry, context, failure, error_type, text, attributes);
+        let details = ErrorDetails::of_type(failure);
+        if span.is_recording() {
+            span.set_attribute(KeyValue::new(ERROR_FINGERPRINT, details.fingerprint()));
+        }
+        log(&telemetry, context, &details);
     }
 }
 
-fn log(
-    telemetry: &Telemetry,
-    context: &Context,
-    failure: &dyn ErrorType,
-    error_type: Cow<'static, str>,
-    text: String,
-    mut attributes: Vec<KeyValue>,
-) {
-    let class = failure.class().as_str();
-    let chain = chain_of(failure);
+fn log(telemetry: &Telemetry, context: &Context, details: &ErrorDetails) {
+    let ErrorSettings { messages: rule, span_events } = *telemetry.error_settings();
+    let (chain, message) = (details.chain(rule), details.message(rule));
+    let body = message.clone().unwrap_or_else(|| details.error_type().to_owned());
     {
         let _attached = context.clone().attach();
-        print(failure.severity(), &error_type, class, &chain, &text);
+        print(details.severity(), details.error_type(), details.class().as_str(), &chain, &body);
     }
-    if !telemetry.takes_logs() {
+    if !telemetry.takes_logs() && !span_events {
         return;
     }
 
-    attributes.push(KeyValue::new(ERROR_TYPE, error_type));
-    attributes.push(KeyValue::new(ERROR_CLASS, class));
-    attributes.push(KeyValue::new("exception.type", failure.type_name()));
-    attributes.push(KeyValue::new("exception.message", text.clone()));
-    let trace = stack_trace(&text, &chain, telemetry.captures_backtraces());
+    let mut attributes = details.attributes(rule);
+    let trace = stack_trace(&body, &chain, telemetry.captures_backtraces());
     if !trace.is_empty() {
         attributes.push(KeyValue::new(stack::ATTRIBUTE, trace));
     }
-    telemetry.emit(FinishedLog {
-        time: SystemTime::now(),
-        severity: failure.severity(),
-        target: TARGET.into(),
-        body: text,
-        attributes,
-        span: context.span().span_context().clone(),
-        service_name: telemetry.shared_service_name(),
-    });
+    emit(telemetry, context, details.severity(), body, attributes);
 }
 
-/// The texts of the sources, outermost first, without repetitions of what an outer text already says.
-fn chain_of(failure: &dyn ErrorType) -> Vec<String> {
-    let mut chain: Vec<String> = Vec::new();
-    for source in std::iter::successors(failure.source(), |source| (*source).source()) {
-        let text = text_of(source);
-        if chain.last() != Some(&text) {
-            chain.push(text);
-        }
+/// As a log record, and as an event of the span if the settings ask for it.
+fn emit(
+    telemetry: &Telemetry,
+    context: &Context,
+    severity: Severity,
+    body: String,
+    attributes: Vec<KeyValue>,
+) {
+    let span = context.span();
+    if telemetry.error_settings().span_events && span.is_recording() {
+        span.add_event(EVENT, attributes.clone());
     }
-    chain
+    if telemetry.takes_logs() {
+        telemetry.emit(FinishedLog {
+            time: SystemTime::now(),
+            severity,
+            target: TARGET.into(),
+            body,
+            attributes,
+            span: span.span_context().clone(),
+            service_name: telemetry.shared_service_name(),
+        });
+    }
 }
 
 fn stack_trace(text: &str, chain: &[String], backtrace: bool) -> String {
@@ -159,22 +152,29 @@ fn stack_trace(text: &str, chain: &[String], backtrace: bool) -> String {
 pub(crate) fn record_panic(message: &str, at: Option<&Location<'_>>, thread: Option<&str>) {
     let context = Context::current();
     let telemetry = Telemetry::of(&context);
+    let message_shown = by_rule(telemetry.error_settings().messages, message);
+    let body = message_shown.clone().unwrap_or_else(|| "panic".to_owned());
     let place = at.map(ToString::to_string);
     tracing::error!(
         target: TARGET,
         { "error.type" = "panic", "error.class" = "internal", "code.place" = place, "thread.name" = thread },
-        "{message}"
+        "{body}"
     );
-    if !telemetry.takes_logs() || context.is_telemetry_suppressed() {
+    if context.is_telemetry_suppressed() {
         return;
     }
 
+    // Neither the line nor the values are part of the group.
+    let file = at.map(Location::file).unwrap_or_default();
+    let group = group_of(&["panic", file, &masked(message)]);
     let mut attributes = vec![
         KeyValue::new(ERROR_TYPE, "panic"),
         KeyValue::new(ERROR_CLASS, "internal"),
+        KeyValue::new(ERROR_FINGERPRINT, format!("{group:016x}")),
+        KeyValue::new(ERROR_RETRYABLE, false),
         KeyValue::new("exception.type", "panic"),
-        KeyValue::new("exception.message", message.to_owned()),
     ];
+    attributes.extend(message_shown.map(|message| KeyValue::new("exception.message", message)));
     if let Some(at) = at {
         attributes.push(KeyValue::new("code.file.path", at.file().to_owned()));
         attributes.push(KeyValue::new("code.line.number", i64::from(at.line())));
@@ -182,19 +182,11 @@ pub(crate) fn record_panic(message: &str, at: Option<&Location<'_>>, thread: Opt
     if let Some(thread) = thread {
         attributes.push(KeyValue::new("thread.name", thread.to_owned()));
     }
-    let trace = stack_trace(message, &[], telemetry.captures_backtraces());
+    let trace = stack_trace(&body, &[], telemetry.captures_backtraces());
     if !trace.is_empty() {
         attributes.push(KeyValue::new(stack::ATTRIBUTE, trace));
     }
-    telemetry.emit(FinishedLog {
-        time: SystemTime::now(),
-        severity: Severity::Error,
-        target: TARGET.into(),
-        body: message.to_owned(),
-        attributes,
-        span: context.span().span_context().clone(),
-        service_name: telemetry.shared_service_name(),
-    });
+    emit(&telemetry, &context, Severity::Error, body, attributes);
 }
 
 /// The event for standard output. The exporters get their own record, so the bridge skips this target.

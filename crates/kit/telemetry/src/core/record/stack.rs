@@ -1,7 +1,7 @@
 //! Stack traces that show the frames that matter.
 //!
 //! A backtrace of an async program is long: the frames of its capture come first, those of the runtime last, and the
-//! code that failed is between them. Both ends are left out. A stack trace has a limit of its own, so that the one for
+//! code that failed is between them, with more of the runtime in between. What is not the program's own is left out. A stack trace has a limit of its own, so that the one for
 //! ordinary attribute values cannot cut it in the middle.
 
 use std::fmt::Write as _;
@@ -12,7 +12,10 @@ pub(super) const ATTRIBUTE: &str = "exception.stacktrace";
 /// Longest stack trace, in bytes.
 const MAX: usize = 32 * 1024;
 
-/// Crates whose frames say nothing at the ends of a backtrace.
+/// Frames of the program that are shown; a recursion has more.
+const MAX_FRAMES: usize = 64;
+
+/// Crates whose frames say nothing.
 const PLUMBING: [&str; 17] = [
     "std",
     "core",
@@ -33,21 +36,30 @@ const PLUMBING: [&str; 17] = [
     "eyre",
 ];
 
-/// A backtrace of the standard library without the frames of plumbing at both ends. All of it if nothing else is in
-/// it.
+/// A backtrace of the standard library with the frames of the program: those of plumbing before the first are left out, those
+/// between and below are counted. All of it if nothing else is in it.
 pub(super) fn own_frames(backtrace: &str) -> String {
     let frames = frames_of(backtrace);
     let Some(first) = frames.iter().position(|frame| !is_plumbing(frame)) else {
         return backtrace.to_owned();
     };
-    let last = frames.iter().rposition(|frame| !is_plumbing(frame)).unwrap_or(first);
     let mut text = String::with_capacity(backtrace.len());
-    for frame in frames.get(first..=last).unwrap_or_default() {
+    let (mut kept, mut passed) = (0, 0);
+    for frame in frames.iter().skip(first) {
+        if is_plumbing(frame) || kept == MAX_FRAMES {
+            passed += 1;
+            continue;
+        }
+        if passed > 0 {
+            let _ = writeln!(text, "      {passed} frames between");
+            passed = 0;
+        }
         text.push_str(frame);
+        kept += 1;
     }
-    let below = frames.len() - last - 1;
-    if below > 0 {
-        let _ = write!(text, "      {below} frames of the runtime below");
+    if passed > 0 {
+        let what = if kept == MAX_FRAMES { "more" } else { "of the runtime below" };
+        let _ = write!(text, "      {passed} frames {what}");
     }
     text
 }
@@ -107,8 +119,17 @@ mod tests {
     fn frames_of_the_program_come_first_and_last() {
         let frames = own_frames(BACKTRACE);
         assert!(frames.starts_with("   2: <shop::pay::Charge"), "{frames}");
-        assert!(frames.contains("src/pay.rs:4:5") && frames.contains("   3: <core::pin"), "{frames}");
+        assert!(frames.contains("src/pay.rs:4:5") && !frames.contains("core::pin"), "{frames}");
+        assert!(frames.contains("\n      1 frames between\n   4: shop::main"), "{frames}");
         assert!(frames.ends_with("shop::main::{{closure}}\n      3 frames of the runtime below"), "{frames}");
+    }
+
+    #[test]
+    fn a_recursion_is_cut() {
+        let deep: String = (0..1_000).fold(String::new(), |text, n| text + &format!("{n:4}: shop::walk\n"));
+        let frames = own_frames(&deep);
+        assert_eq!(frames.lines().count(), MAX_FRAMES + 1);
+        assert!(frames.ends_with("936 frames more"), "{frames}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::fault;
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -127,7 +128,7 @@ impl Observer for ClientCall {
         let Self { edge, method, target, .. } = self;
         let error_type = outcome.error_type();
         let labels = CallLabels { method, code: status::name(code), target, error_type };
-        edge.duration.record(labels, elapsed.as_secs_f64());
+        exemplars::within(span.context(), || edge.duration.record(labels, elapsed.as_secs_f64()));
         span.end_after(outcome, elapsed);
     }
 }

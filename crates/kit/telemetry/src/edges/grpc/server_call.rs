@@ -18,6 +18,7 @@ use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::fault;
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -167,7 +168,7 @@ impl Observer for ServerCall {
 
         let error_type = outcome.error_type();
         let labels = ServedLabels { method, code: status::name(code), error_type };
-        self.edge.duration.record(labels, elapsed.as_secs_f64());
+        exemplars::within(span.context(), || self.edge.duration.record(labels, elapsed.as_secs_f64()));
         span.end_after(outcome, elapsed);
     }
 }

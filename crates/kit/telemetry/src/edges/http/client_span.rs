@@ -18,6 +18,7 @@ use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::stream::{MeasureStream, StreamSpan};
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -131,11 +132,13 @@ impl ClientSpan {
             series.record(&call, &further, request, response);
         }
         let elapsed = self.answered_after.unwrap_or(elapsed);
-        if further.is_empty() {
-            edge.duration.record(call, elapsed.as_secs_f64());
-        } else {
-            edge.duration.record_with(&call, further, elapsed.as_secs_f64());
-        }
+        exemplars::within(span.context(), || {
+            if further.is_empty() {
+                edge.duration.record(call, elapsed.as_secs_f64());
+            } else {
+                edge.duration.record_with(&call, further, elapsed.as_secs_f64());
+            }
+        });
     }
 }
 

@@ -22,6 +22,7 @@ use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_AD
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
 use crate::core::exchange::stream::{MeasureStream, StreamSpan};
+use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -172,11 +173,13 @@ impl ServerSpan {
             series.record(&labels, &further, request, response);
         }
         let elapsed = self.answered_after.unwrap_or(elapsed);
-        if further.is_empty() {
-            edge.duration.record(labels, elapsed.as_secs_f64());
-        } else {
-            edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
-        }
+        exemplars::within(span.context(), || {
+            if further.is_empty() {
+                edge.duration.record(labels, elapsed.as_secs_f64());
+            } else {
+                edge.duration.record_with(&labels, further, elapsed.as_secs_f64());
+            }
+        });
     }
 
     /// Names the route that a router behind the layer has found; it knows better than who looked before.

@@ -11,6 +11,7 @@ use super::Redis;
 use super::command::Shown;
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType as _;
+use crate::core::readings::exemplars;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// An open operation. Dropped without a word it was cancelled.
@@ -107,7 +108,11 @@ impl Operation {
             Outcome::Panic => labels.push(KeyValue::new(ERROR_TYPE, "panic")),
             Outcome::Ok | Outcome::Cancelled => {}
         }
-        shared.duration.record(elapsed.as_secs_f64(), &labels);
+        let record = || shared.duration.record(elapsed.as_secs_f64(), &labels);
+        match &self.span {
+            Some(span) => exemplars::within(span.context(), record),
+            None => record(),
+        }
         if let Some(span) = self.span.take() {
             if let Some(code) = code {
                 span.set("db.response.status_code", code);

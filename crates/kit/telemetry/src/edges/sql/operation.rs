@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::{KeyValue, StringValue};
+use opentelemetry::{Context, KeyValue, StringValue};
 
 use super::statement::Statements;
 use super::{Database, Server};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType;
+use crate::core::readings::exemplars;
 use crate::core::series;
 use crate::core::span::{Outcome, SpanGuard};
 
@@ -234,13 +235,19 @@ impl Operation {
                 }
             }
             if is_measured {
-                self.measure(elapsed, summary, &outcome);
+                self.measure(span.context(), elapsed, summary, &outcome);
             }
             span.end_after(outcome, elapsed);
         }
     }
 
-    fn measure(&self, elapsed: Duration, summary: Option<Cow<'static, str>>, outcome: &Outcome) {
+    fn measure(
+        &self,
+        span: &Context,
+        elapsed: Duration,
+        summary: Option<Cow<'static, str>>,
+        outcome: &Outcome,
+    ) {
         let shared = &self.database.shared;
         let labels = Labels {
             system: shared.system,
@@ -250,10 +257,12 @@ impl Operation {
             status_code: self.status_code.clone(),
             error_type: outcome.error_type(),
         };
-        if let Some(rows) = self.rows {
-            shared.returned_rows.record(labels.clone(), rows);
-        }
-        shared.duration.record(labels, elapsed.as_secs_f64());
+        exemplars::within(span, || {
+            if let Some(rows) = self.rows {
+                shared.returned_rows.record(labels.clone(), rows);
+            }
+            shared.duration.record(labels, elapsed.as_secs_f64());
+        });
     }
 }
 

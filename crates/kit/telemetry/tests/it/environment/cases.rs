@@ -208,6 +208,11 @@ fn sampler_and_batches(cases: &mut Cases) {
     cases.takes(temporality, "metrics.temporality", "lowmemory", "low_memory");
     let reason = "is not one of cumulative, delta, lowmemory; cumulative is used";
     cases.refuses(temporality, "metrics.temporality", "low_memory", "cumulative", reason);
+    let exemplars = "OTEL_METRICS_EXEMPLAR_FILTER";
+    cases.takes(exemplars, "metrics.exemplars", "Always_Off", "always_off");
+    cases.takes(exemplars, "metrics.exemplars", "always_on", "always_on");
+    let reason = "is not one of always_on, always_off, trace_based; trace_based is used";
+    cases.refuses(exemplars, "metrics.exemplars", "with_sampled_trace", "trace_based", reason);
 }
 
 fn limits(cases: &mut Cases) {
@@ -320,7 +325,6 @@ fn ignored(cases: &mut Cases) {
             "OTEL_ENTITIES",
             "is not read: entities are in development; OTEL_RESOURCE_ATTRIBUTES takes their attributes",
         ),
-        ("OTEL_METRICS_EXEMPLAR_FILTER", "is not read: metrics have no exemplars"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
             "is not read: histograms have explicit buckets, those of the semantic conventions",

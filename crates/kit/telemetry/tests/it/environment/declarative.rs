@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use waypost_telemetry::config::{Compression, Detector, Exporter, Propagator, SamplerKind, Temporality};
+use waypost_telemetry::config::{
+    Compression, Detector, ExemplarFilter, Exporter, InstrumentKind, Propagator, SamplerKind, Temporality,
+    ViewSettings,
+};
 use waypost_telemetry::{Settings, SettingsError};
 
 use super::warnings;
@@ -71,6 +74,21 @@ fn all_that_the_kit_has_is_read() {
     assert_eq!(settings.otlp.max_request_bytes, 1_000);
     assert_eq!(settings.logs.exporters, [Exporter::OtlpHttp]);
     assert_eq!((settings.logs.batch.queue_size, settings.otlp.logs.endpoint.as_deref()), (16_384, None));
+    assert_eq!(settings.metrics.exemplars, ExemplarFilter::AlwaysOn);
+    let view = ViewSettings {
+        instrument: "http.*".to_owned(),
+        scope: "hyper-*".to_owned(),
+        kind: Some(InstrumentKind::Histogram),
+        unit: Some("s".to_owned()),
+        name: Some("web".to_owned()),
+        description: Some("d".to_owned()),
+        drop: false,
+        buckets: Some(vec![0.5, 1.0, 10.0]),
+        attributes: Some(vec!["http.route".to_owned()]),
+        cardinality_limit: Some(7),
+    };
+    let dropped = ViewSettings { instrument: "noise".to_owned(), drop: true, ..ViewSettings::default() };
+    assert_eq!(settings.metrics.views, [view, dropped]);
     let limits = &settings.limits;
     assert_eq!((limits.attribute_value_length, limits.span_attribute_value_length), (100, Some(50)));
     assert_eq!((limits.span_attributes, limits.span_events, limits.log_attributes), (20, 7, 9));
@@ -129,7 +147,12 @@ tracer_provider:
 meter_provider:
   views:
     - selector:
-  exemplar_filter: trace_based
+        instrument_name: noise
+      stream:
+        aggregation:
+          last_value:
+        attribute_keys:
+          excluded: [user]
 instrumentation/development:
   general:
     stability_opt_in_list:
@@ -139,8 +162,9 @@ instrumentation/development:
     assert_eq!(said.len(), 1, "{said:?}");
     let expected = "asks for what is not had here: log_level, propagator.composite.ottrace, \
                     tracer_provider.processors[2].batch.exporter.zipkin, \
-                    tracer_provider.sampler.jaeger_remote/development, meter_provider.exemplar_filter, \
-                    meter_provider.views";
+                    tracer_provider.sampler.jaeger_remote/development, \
+                    meter_provider.views[0].stream.attribute_keys.excluded, \
+                    meter_provider.views[0].stream.aggregation.last_value";
     assert!(said[0].starts_with("OTEL_CONFIG_FILE=") && said[0].ends_with(expected), "{}", said[0]);
     assert_eq!(settings.otlp.traces.endpoint.as_deref(), Some("http://one:4318/v1/traces"));
     assert_eq!(settings.otlp.additional[0].endpoint, "http://two:4318/v1/traces");

@@ -8,7 +8,9 @@ use percent_encoding::percent_decode_str;
 
 use super::pem;
 use crate::base::config::values::HIDDEN;
-use crate::base::config::{Compression, Endpoint, Exporter, Headers, Propagator, SamplerKind, Temporality};
+use crate::base::config::{
+    Compression, Endpoint, ExemplarFilter, Exporter, Headers, Propagator, SamplerKind, Temporality,
+};
 
 /// A kind of value.
 pub(super) struct Kind<T: 'static> {
@@ -65,6 +67,11 @@ pub(super) const COMPRESSION: Kind<Compression> =
 
 pub(super) const TEMPORALITY: Kind<Temporality> =
     Kind { takes: "one of cumulative, delta, lowmemory", parse: |text| named(&TEMPORALITIES, text) };
+
+pub(super) const EXEMPLARS: Kind<ExemplarFilter> = Kind {
+    takes: "one of always_on, always_off, trace_based",
+    parse: |text| named(&ExemplarFilter::NAMES, text),
+};
 
 pub(super) const ENDPOINT: Kind<String> = Kind {
     takes: "an address such as http://collector:4318 without credentials",
@@ -212,7 +219,12 @@ macro_rules! show_as_named {
     })* };
 }
 
-show_as_named!(SamplerKind: SamplerKind::NAMES, Compression: COMPRESSIONS, Temporality: TEMPORALITIES);
+show_as_named!(
+    SamplerKind: SamplerKind::NAMES,
+    Compression: COMPRESSIONS,
+    Temporality: TEMPORALITIES,
+    ExemplarFilter: ExemplarFilter::NAMES
+);
 
 impl Show for Duration {
     fn show(&self) -> String {

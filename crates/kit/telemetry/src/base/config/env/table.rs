@@ -171,6 +171,7 @@ const GENERAL: &[Variable] = &[
     row!("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", kinds::SIZE, logs.batch.max_batch),
     row!("OTEL_METRIC_EXPORT_INTERVAL", kinds::INTERVAL, metrics.interval),
     row!("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", kinds::TEMPORALITY, metrics.temporality),
+    row!("OTEL_METRICS_EXEMPLAR_FILTER", kinds::EXEMPLARS, metrics.exemplars),
     row!("OTEL_METRIC_EXPORT_TIMEOUT", kinds::TIMEOUT, metrics.export_timeout),
     row!("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", kinds::LENGTH, limits.attribute_value_length),
     special("OTEL_ATTRIBUTE_COUNT_LIMIT", COUNTS, kinds::COUNT.takes, attribute_count, |settings| {
@@ -205,7 +206,6 @@ const NO_PORT: &str = "the program serves the Prometheus page at an address of i
 const IGNORED: &[Variable] = &[
     ignored("OTEL_LOG_LEVEL", "messages of telemetry are events of `tracing`, so RUST_LOG filters them"),
     ignored("OTEL_ENTITIES", "entities are in development; OTEL_RESOURCE_ATTRIBUTES takes their attributes"),
-    ignored("OTEL_METRICS_EXEMPLAR_FILTER", "metrics have no exemplars"),
     ignored(
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         "histograms have explicit buckets, those of the semantic conventions",

@@ -152,8 +152,17 @@ static NUMBER_POINT: Message = Message(&[
     (3, "timeUnixNano", Long),
     (4, "asDouble", Double),
     (6, "asInt", SignedLong),
+    (5, "exemplars", Many(&EXEMPLAR)),
     (7, "attributes", Many(&ATTRIBUTE)),
     (8, "flags", Number),
+]);
+static EXEMPLAR: Message = Message(&[
+    (2, "timeUnixNano", Long),
+    (3, "asDouble", Double),
+    (4, "spanId", Hex),
+    (5, "traceId", Hex),
+    (6, "asInt", SignedLong),
+    (7, "filteredAttributes", Many(&ATTRIBUTE)),
 ]);
 static HISTOGRAM: Message =
     Message(&[(1, "dataPoints", Many(&HISTOGRAM_POINT)), (2, "aggregationTemporality", Number)]);
@@ -164,6 +173,7 @@ static HISTOGRAM_POINT: Message = Message(&[
     (5, "sum", Double),
     (6, "bucketCounts", ManyFixedLongs),
     (7, "explicitBounds", ManyDoubles),
+    (8, "exemplars", Many(&EXEMPLAR)),
     (9, "attributes", Many(&ATTRIBUTE)),
     (10, "flags", Number),
     (11, "min", Double),
@@ -187,6 +197,9 @@ static EXPONENTIAL_POINT: Message = Message(&[
     (14, "zeroThreshold", Double),
 ]);
 static BUCKETS: Message = Message(&[(1, "offset", ZigZag), (2, "bucketCounts", ManyLongs)]);
+
+#[cfg(feature = "testing-collector")]
+pub(crate) mod read;
 
 /// Writes a message.
 pub(crate) fn write(message: &Message, bytes: &[u8]) -> String {
@@ -308,7 +321,7 @@ fn varints(field: Field<'_>) -> Vec<u64> {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {

@@ -7,7 +7,7 @@
 //!
 //! A provider that the file leaves out sends nothing. What is found out about the surroundings stays as it is unless
 //! the file says so itself, because that part of the schema is still in development. Queues that the file says nothing of keep the kit's sizes. Left
-//! out: views, rule-based samplers, attributes that are lists of anything but texts, instrumentation. A second OTLP exporter of a signal is a
+//! out: rule-based samplers, attributes that are lists of anything but texts, instrumentation. A second OTLP exporter of a signal is a
 //! receiver beside the first, which it shares sizes and times of its queue with, but for the delay.
 
 mod exporters;
@@ -15,6 +15,7 @@ mod model;
 mod otlp;
 mod reader;
 mod substitution;
+mod views;
 
 use waypost_settings::{Origin, Problem};
 

@@ -2,8 +2,9 @@
 
 use super::exporters::{Signal, processors, readers};
 use super::reader::{Reader, Section};
+use super::views::views;
 use crate::base::config::env::kinds::{PROPAGATORS, list, named, pairs};
-use crate::base::config::{Detector, OtlpSettings, SamplerKind, Settings};
+use crate::base::config::{Detector, ExemplarFilter, OtlpSettings, SamplerKind, Settings};
 use crate::base::yaml::{Content, Node};
 
 /// Where a limit is in the settings.
@@ -267,7 +268,15 @@ fn meter_provider(reader: &mut Reader<'_, '_>, root: &mut Section) {
         return reader.set("metrics.exporters", |settings| settings.metrics.exporters.clear());
     };
     readers(reader, &mut provider);
-    named_unless(reader, &mut provider, "exemplar_filter", "always_off");
+    let line = provider.line;
+    let path = provider.path_of("exemplar_filter");
+    if let Some(filter) = reader.text(&mut provider, "exemplar_filter") {
+        match named(&ExemplarFilter::NAMES, &filter) {
+            Some(filter) => reader.set("metrics.exemplars", |settings| settings.metrics.exemplars = filter),
+            None => reader.refuse(line, path, "is not one of always_on, always_off, trace_based"),
+        }
+    }
+    views(reader, &mut provider);
     reader.finish(&provider);
 }
 

@@ -1,24 +1,13 @@
-//! One line on standard output for each span, log record and metric reading: for a look while developing.
+//! One line for each span and log record, for programs that search them.
 
 use std::fmt::Write as _;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::Status;
 
-use super::decode;
 use crate::base::finished::{FinishedLog, FinishedSpan};
 
-/// The spans of a request.
-pub(super) fn spans(request: &[u8]) -> String {
-    decode::spans(request).iter().map(|span| span_line(span) + "\n").collect()
-}
-
-/// The log records of a request.
-pub(super) fn logs(request: &[u8]) -> String {
-    decode::logs(request).iter().map(|record| log_line(record) + "\n").collect()
-}
-
-fn span_line(span: &FinishedSpan) -> String {
+pub(super) fn span_line(span: &FinishedSpan) -> String {
     let mut line = format!(
         "span {} {} {:?} trace_id={} span_id={} parent_span_id={}",
         span.name(),
@@ -35,7 +24,7 @@ fn span_line(span: &FinishedSpan) -> String {
     line
 }
 
-fn log_line(record: &FinishedLog) -> String {
+pub(super) fn log_line(record: &FinishedLog) -> String {
     let mut line = format!("log {} {}: {:?}", record.severity.name(), record.target, record.body);
     if record.span.is_valid() {
         let _ = write!(line, " trace_id={} span_id={}", record.span.trace_id(), record.span.span_id());

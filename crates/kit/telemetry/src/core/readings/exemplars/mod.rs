@@ -1,0 +1,231 @@
+//! Exemplars: single measurements with the span in which they were taken, beside the points of counters and histograms.
+//!
+//! The SDK has the fields for them and fills none, so they are kept here: its instruments are wrapped ([`provider`]), and
+//! what is read from it is joined with what was kept by the scope, the metric's name and the point's attributes. Each bucket of
+//! a histogram and each counter keeps the newest measurement alone, and so many sets of attributes have any as
+//! [`MAX_SERIES`] says, so memory has a bound. Keeping one waits for nobody: what cannot be written at once is let go.
+//!
+//! An exemplar holds a value, a time and the ids of a span, and no attribute. Left out: exemplars of gauges, of sums that
+//! fall, and of observable instruments, whose callbacks run in no request.
+
+pub(crate) mod provider;
+mod reservoir;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+
+use crate::base::config::ExemplarFilter;
+use reservoir::Reservoir;
+
+/// Sets of attributes of one instrument that have exemplars; later ones have none.
+const MAX_SERIES: usize = 256;
+
+/// The ids of a span.
+type Ids = (TraceId, SpanId);
+
+/// A measurement that was kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    pub(crate) value: f64,
+    pub(crate) time: SystemTime,
+    /// The sampled span in which it was taken.
+    pub(crate) span: Option<Ids>,
+}
+
+/// Whose measurements are being recorded on this thread.
+#[derive(Clone, Copy)]
+enum Measured {
+    /// Those of the current span.
+    Current,
+    /// Those of another one; `None` if it is not sampled.
+    Of(Option<Ids>),
+}
+
+thread_local! {
+    static MEASURED: Cell<Measured> = const { Cell::new(Measured::Current) };
+}
+
+/// Runs `record`; what it measures belongs to the span of `context`, current or not. It does not panic.
+pub(crate) fn within(context: &Context, record: impl FnOnce()) {
+    let before = MEASURED.replace(Measured::Of(sampled(context)));
+    record();
+    MEASURED.set(before);
+}
+
+fn sampled(context: &Context) -> Option<Ids> {
+    let span = context.span();
+    let span = span.span_context();
+    span.is_sampled().then(|| (span.trace_id(), span.span_id()))
+}
+
+fn current() -> Option<Ids> {
+    match MEASURED.get() {
+        Measured::Current => Context::map_current(sampled),
+        Measured::Of(ids) => ids,
+    }
+}
+
+/// All exemplars of one handle. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exemplars(Arc<RwLock<HashMap<String, Arc<Kept>>>>);
+
+impl Exemplars {
+    /// What is kept of this instrument. Two instruments of one name are one metric.
+    fn keep(
+        &self,
+        scope: &InstrumentationScope,
+        metric: &str,
+        bounds: &[f64],
+        filter: ExemplarFilter,
+    ) -> Arc<Kept> {
+        let mut metrics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = metrics.entry(name(scope, metric)).or_insert_with(|| {
+            let (hasher, series) = (RandomState::new(), RwLock::default());
+            Arc::new(Kept { bounds: bounds.into(), filter, hasher, series })
+        });
+        Arc::clone(kept)
+    }
+
+    /// What is kept of a metric that was read.
+    pub(crate) fn of(&self, scope: &InstrumentationScope, metric: &str) -> MetricExemplars {
+        let metrics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        MetricExemplars(if metrics.is_empty() { None } else { metrics.get(&name(scope, metric)).cloned() })
+    }
+}
+
+/// Names of instruments are compared without regard to case.
+fn name(scope: &InstrumentationScope, metric: &str) -> String {
+    format!("{}\n{}\n{}", scope.name(), scope.version().unwrap_or_default(), metric.to_ascii_lowercase())
+}
+
+/// Exemplars of one metric.
+#[derive(Debug, Default)]
+pub(crate) struct MetricExemplars(Option<Arc<Kept>>);
+
+impl MetricExemplars {
+    /// Those of a point, by the place of their bucket, taken no earlier than `since`.
+    pub(crate) fn of_point<'a>(
+        &self,
+        attributes: impl Iterator<Item = &'a KeyValue>,
+        since: Option<SystemTime>,
+    ) -> Vec<(usize, Exemplar)> {
+        let Some(kept) = &self.0 else { return Vec::new() };
+        let attributes: Vec<KeyValue> = attributes.cloned().collect();
+        let Some(reservoir) = kept.find(&attributes) else { return Vec::new() };
+        let is_new = |exemplar: &Exemplar| since.is_none_or(|since| exemplar.time >= since);
+        reservoir.all().filter(|(_, exemplar)| is_new(exemplar)).collect()
+    }
+}
+
+/// What is kept of one instrument.
+#[derive(Debug)]
+struct Kept {
+    bounds: Box<[f64]>,
+    filter: ExemplarFilter,
+    hasher: RandomState,
+    /// By the hash of their attributes.
+    series: RwLock<HashMap<u64, Series>>,
+}
+
+type Series = (Box<[KeyValue]>, Arc<Reservoir>);
+
+impl Kept {
+    /// A measurement that is taken now, if it is one to be kept.
+    fn exemplar(&self, value: f64) -> Option<Exemplar> {
+        let span = match self.filter {
+            ExemplarFilter::AlwaysOff => return None,
+            ExemplarFilter::AlwaysOn => current(),
+            ExemplarFilter::TraceBased => Some(current()?),
+        };
+        Some(Exemplar { value, time: SystemTime::now(), span })
+    }
+
+    fn put(&self, reservoir: &Reservoir, exemplar: Exemplar) {
+        reservoir.put(self.bounds.partition_point(|bound| *bound < exemplar.value), exemplar);
+    }
+
+    /// The same for any order of the attributes.
+    fn hash(&self, attributes: &[KeyValue]) -> u64 {
+        attributes.iter().fold(0, |hash, attribute| hash ^ self.hasher.hash_one(attribute))
+    }
+
+    fn find(&self, attributes: &[KeyValue]) -> Option<Arc<Reservoir>> {
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let (known, reservoir) = series.get(&self.hash(attributes))?;
+        let is_same =
+            known.len() == attributes.len() && attributes.iter().all(|attribute| known.contains(attribute));
+        is_same.then(|| Arc::clone(reservoir))
+    }
+
+    /// `None` if there are too many.
+    fn reservoir(&self, attributes: &[KeyValue]) -> Option<Arc<Reservoir>> {
+        if let Some(known) = self.find(attributes) {
+            return Some(known);
+        }
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        if series.len() >= MAX_SERIES {
+            return None;
+        }
+        let new = || (attributes.into(), Arc::new(Reservoir::new(self.bounds.len() + 1)));
+        let (known, reservoir) = series.entry(self.hash(attributes)).or_insert_with(new);
+        (known.len() == attributes.len()).then(|| Arc::clone(reservoir))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(filter: ExemplarFilter) -> Arc<Kept> {
+        Exemplars::default().keep(&InstrumentationScope::default(), "m", &[1.0, 2.0], filter)
+    }
+
+    #[test]
+    fn attributes_are_found_in_any_order() {
+        let kept = kept(ExemplarFilter::AlwaysOn);
+        let (a, b) = (KeyValue::new("a", 1), KeyValue::new("b", "x"));
+        kept.reservoir(&[a.clone(), b.clone()]).unwrap();
+        assert!(kept.find(&[b.clone(), a.clone()]).is_some());
+        assert!(kept.find(&[a]).is_none() && kept.find(&[b.clone(), b]).is_none());
+    }
+
+    #[test]
+    fn a_flood_of_attribute_sets_keeps_no_more_than_the_limit() {
+        let kept = kept(ExemplarFilter::AlwaysOn);
+        let given = (0..10_000).filter(|n| kept.reservoir(&[KeyValue::new("n", *n)]).is_some()).count();
+        assert_eq!((given, kept.series.read().unwrap().len()), (MAX_SERIES, MAX_SERIES));
+    }
+
+    #[test]
+    fn what_belongs_to_a_span_that_is_not_sampled_has_no_span() {
+        let kept = kept(ExemplarFilter::TraceBased);
+        let ids = opentelemetry::trace::SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(2),
+            opentelemetry::trace::TraceFlags::SAMPLED,
+            false,
+            opentelemetry::trace::TraceState::NONE,
+        );
+        let _attached = Context::new().with_remote_span_context(ids).attach();
+        assert_eq!(kept.exemplar(1.0).unwrap().span, Some((TraceId::from(1), SpanId::from(2))));
+        within(&Context::new(), || assert_eq!(kept.exemplar(1.0), None));
+        assert!(kept.exemplar(1.0).is_some());
+    }
+
+    #[test]
+    fn each_bucket_keeps_its_newest() {
+        let kept = kept(ExemplarFilter::AlwaysOn);
+        let reservoir = kept.reservoir(&[]).unwrap();
+        for value in [0.5, 1.0, 1.5, 7.0, 8.0] {
+            kept.put(&reservoir, kept.exemplar(value).unwrap());
+        }
+        let values: Vec<_> = reservoir.all().map(|(bucket, exemplar)| (bucket, exemplar.value)).collect();
+        assert_eq!(values, [(0, 1.0), (1, 1.5), (2, 8.0)]);
+    }
+}
