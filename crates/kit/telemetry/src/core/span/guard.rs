@@ -84,7 +84,7 @@ impl SpanGuard {
     }
 
     /// No span of its own: a context that is only carried on.
-    #[cfg(any(feature = "http", feature = "sqlx"))]
+    #[cfg(any(feature = "http", feature = "sql"))]
     pub(crate) fn ended(context: Context) -> Self {
         Self { context, started: None, ended: true, cancelled_on_drop: false }
     }

@@ -42,10 +42,15 @@ fn file(url: &str) -> Place {
 
 /// `scheme://user:password@host:port/name?options`, or PostgreSQL's `host=.. port=.. dbname=..`.
 fn server(url: &str) -> Place {
-    let Some((_, rest)) = url.split_once("://") else { return words(url) };
-    let end = rest.find(['?', '#']).unwrap_or(rest.len());
-    let (place, name) = rest.get(..end).unwrap_or_default().split_once('/').unwrap_or((rest, ""));
-    // A password may have such a character in it.
+    let Some((_, whole)) = url.split_once("://") else { return words(url) };
+    // Options may hold a password.
+    let rest = whole.find(['?', '#']).and_then(|end| whole.get(..end)).unwrap_or(whole);
+    let (place, name) = rest.split_once('/').unwrap_or((rest, ""));
+    // A password with a character in it that ends it: what stands here may be its beginning.
+    if whole.contains('@') && !place.contains('@') {
+        return Place::default();
+    }
+    // It may have this one in it.
     let place = place.rsplit('@').next().unwrap_or_default();
     let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
         Some((host, port)) => (host, port.strip_prefix(':')),
@@ -102,7 +107,9 @@ mod tests {
             ("postgres://[::1]:1/", place(Some("::1"), Some(1), None)),
             ("postgres://a:1,b:2/shop", place(None, None, Some("shop"))),
             ("postgres:///shop", place(None, None, Some("shop"))),
-            ("postgres://db?user=ann", place(Some("db"), None, None)),
+            ("postgres://db?user=ann&password=x", place(Some("db"), None, None)),
+            ("postgres://ann:pa/ss@db/shop", Place::default()),
+            ("postgres://ann:12?4@db/shop", Place::default()),
             ("host=db port=6432 dbname=shop password=x", place(Some("db"), Some(6432), Some("shop"))),
             ("password='a host=b' dbname=shop", Place::default()),
             ("", Place::default()),
