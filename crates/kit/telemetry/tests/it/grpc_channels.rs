@@ -276,7 +276,7 @@ async fn a_call_is_over_at_its_deadline() {
         let mut client = EchoClient::new(channels.channel(&target).unwrap());
         for (kind, request) in [(Kind::Unary, "hang"), (Kind::ServerStream, "two then hang")] {
             telemetry.forget();
-            let failed = client.call(kind, request).await.unwrap_err();
+            let failed = within("the deadline", client.call(kind, request)).await.unwrap_err();
             assert_eq!(failed.code(), Code::DeadlineExceeded, "{target} {request}");
             assert_eq!(outcome(&span(&telemetry).await), "DEADLINE_EXCEEDED", "{target} {request}");
         }
