@@ -36,7 +36,7 @@ mod tail;
 mod throughput;
 
 pub use crate::{
-    alerts::{AlertSettings, ReceiverKind, ReceiverSettings},
+    alerts::{AlertSettings, MailTls, ReceiverKind, ReceiverSettings},
     config::{AnswerLimits, Config, Durability, StoreSettings},
     error::Error,
 };

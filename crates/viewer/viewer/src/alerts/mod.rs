@@ -12,12 +12,15 @@
 
 mod delivery;
 mod journal;
+mod mail;
 mod pins;
+mod receivers;
 mod settings;
 mod tls;
 mod webhook;
 
-pub use settings::{AlertSettings, ReceiverKind, ReceiverSettings};
+pub use receivers::{MailTls, ReceiverKind, ReceiverSettings};
+pub use settings::AlertSettings;
 
 pub(crate) use delivery::Account;
 pub(crate) use pins::{Bounds as PinBounds, NoPin, Pin, PinnedBy, PinnedStore, Pins};
