@@ -104,7 +104,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-trace-statistics", &["waypost-trace-model"]),
     ("waypost-trace-analysis", &["waypost-trace-model"]),
     // Pure: figures and times come in, what changed goes out.
-    ("waypost-trace-alerts", &["waypost-settings", "waypost-trace-model", "waypost-trace-statistics"]),
+    (
+        "waypost-trace-alerts",
+        &["waypost-settings", "waypost-trace-analysis", "waypost-trace-model", "waypost-trace-statistics"],
+    ),
     ("waypost-trace-store", &["waypost-trace-model", "waypost-trace-statistics"]),
     (
         "waypost-trace-intake",

@@ -24,6 +24,7 @@
 
 mod access;
 mod alerts;
+mod analysed;
 mod api;
 mod config;
 mod error;
@@ -32,6 +33,7 @@ mod page;
 mod problem;
 mod reads;
 mod room;
+mod sample;
 mod tail;
 mod throughput;
 

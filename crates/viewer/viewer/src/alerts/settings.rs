@@ -11,8 +11,8 @@ settings! {
         /// Time between two evaluations of the rules.
         pub every: Duration = Duration::from_secs(15),
         /// Rules, one `[[viewer.alerts.rules]]` each: `name`, `kind` (`error-share`, `latency`, `rate-drop`, `no-data`, `burn-rate`,
-        /// `anomaly`), what it is about (`service`, `operation`, `span_kind`, or `edge_from` and `edge_to`), `threshold`, `resolve`,
-        /// `window`, `for`, `min_calls`, `quantile`, `objective`, `latency`, `burn`, `severity`, `summary`, `runbook`, `labels`.
+        /// `anomaly`, `finding`), what it is about (`service`, `operation`, `span_kind`, or `edge_from` and `edge_to`), `threshold`, `resolve`,
+        /// `window`, `for`, `min_calls`, `quantile`, `objective`, `latency`, `burn`, `findings`, `severity`, `summary`, `runbook`, `labels`.
         /// docs/alerts.md says what they mean.
         pub rules: Vec<RuleSettings> = Vec::new(),
         /// Who is told, one `[[viewer.alerts.receivers]]` each: `name`, `kind` (`webhook`, `mail` or `log`), `severities`,

@@ -3,6 +3,7 @@
 
 mod access;
 mod aggregate;
+mod alert_causes;
 mod alerts;
 mod compare;
 mod findings;
