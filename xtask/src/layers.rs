@@ -36,6 +36,7 @@ const VIEWER: &[&str] = &[
 
 /// Everything that the binary puts together.
 const EVERYTHING: &[&str] = &[
+    "waypost-allocator",
     "waypost-settings",
     "waypost-telemetry",
     "waypost-errors",
@@ -121,6 +122,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-payment", SERVICE),
     ("waypost-notification", SERVICE),
     ("waypost-provider", SERVICE),
+    ("waypost-allocator", &[]),
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-test-client", &[]),
