@@ -21,8 +21,10 @@ use crate::spans::Spans;
 use crate::statistics::spread;
 
 const QUESTIONS: usize = 15;
+/// Whose series are asked for.
+const SERVICES: [&str; 4] = ["gateway", "orders", "stock", "payments"];
 /// After the last answer, until the memory of a viewer at rest is read.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(20);
 /// Before a request that was refused for a while is sent again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -249,12 +251,56 @@ fn questions(viewer: &Viewer) -> anyhow::Result<()> {
     ask("a rare attribute: the only one", &|_| format!("/api/v1/search?attr=order.id%3D{order}"))?;
     ask("an attribute that nothing has", &|number| format!("/api/v1/search?attr=order.id%3Dnone{number}"))?;
     ask("services of the last hour", &|_| "/api/v1/services".to_owned())?;
+    ask("series of a service, an hour by the minute", &|number| {
+        format!("/api/v1/series?service={}", SERVICES[number % SERVICES.len()])
+    })?;
+    ask("group by a route, of all spans", &|_| "/api/v1/groups?by=http.route".to_owned())?;
+    ask("group by an attribute that is unique, of all spans", &|_| "/api/v1/groups?by=order.id".to_owned())?;
+    ask("what is different about failed spans, of all", &|_| {
+        "/api/v1/differences?selected=status%3Derror".to_owned()
+    })?;
+    ask("what is different about slow spans, of all", &|number| {
+        format!("/api/v1/differences?selected=min_duration%3D{}ms", 1 + number % 5)
+    })?;
+    ask("what 100 traces have in common", &|_| "/api/v1/aggregate?service=gateway".to_owned())?;
+    took.push(("start of the page: its document and all that it names, then services", page_starts(viewer)?));
     println!("\n| question | ms, median [smallest-largest] of {QUESTIONS} |\n|---|---|");
     for (what, times) in took {
         println!("| {what} | {} |", spread(&times, 1));
     }
     println!();
     Ok(())
+}
+
+/// What a browser fetches before it shows the first view, over one connection, packed as browsers ask for it.
+fn page_starts(viewer: &Viewer) -> anyhow::Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for _ in 0..QUESTIONS {
+        let begun = Instant::now();
+        let mut stream = BufReader::new(TcpStream::connect(viewer.page)?);
+        stream.get_ref().set_nodelay(true)?;
+        let mut fetch = |path: &str, encoding: &str| -> anyhow::Result<Vec<u8>> {
+            let head = format!(
+                "GET {path} HTTP/1.1\r\nhost: {}\r\naccept-encoding: {encoding}\r\n\r\n",
+                viewer.page
+            );
+            stream.get_mut().write_all(head.as_bytes())?;
+            let (status, body) = answer(&mut stream)?;
+            ensure!(status == 200, "{path}: {status}");
+            Ok(body)
+        };
+        let document = String::from_utf8(fetch("/", "identity")?)?;
+        let is_file = |text: &&str| {
+            let extension = Path::new(text).extension();
+            extension.is_some_and(|extension| extension == "js" || extension == "css")
+        };
+        for named in document.split(['"', '\'']).filter(is_file) {
+            fetch(&format!("/{}", named.trim_start_matches(['.', '/'])), "br")?;
+        }
+        fetch("/api/v1/services", "br")?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(times)
 }
 
 fn find_text(json: &serde_json::Value, key: &str) -> Option<String> {

@@ -36,6 +36,7 @@ const VIEWER: &[&str] = &[
 
 /// Everything that the binary puts together.
 const EVERYTHING: &[&str] = &[
+    "waypost-allocator",
     "waypost-settings",
     "waypost-telemetry",
     "waypost-errors",
@@ -104,7 +105,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-trace-statistics", &["waypost-trace-model"]),
     ("waypost-trace-analysis", &["waypost-trace-model"]),
     // Pure: figures and times come in, what changed goes out.
-    ("waypost-trace-alerts", &["waypost-settings", "waypost-trace-model", "waypost-trace-statistics"]),
+    (
+        "waypost-trace-alerts",
+        &["waypost-settings", "waypost-trace-analysis", "waypost-trace-model", "waypost-trace-statistics"],
+    ),
     ("waypost-trace-store", &["waypost-trace-model", "waypost-trace-statistics"]),
     (
         "waypost-trace-intake",
@@ -118,6 +122,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-payment", SERVICE),
     ("waypost-notification", SERVICE),
     ("waypost-provider", SERVICE),
+    ("waypost-allocator", &[]),
     ("waypost", EVERYTHING),
     ("waypost-testkit", EVERYTHING),
     ("waypost-test-client", &[]),

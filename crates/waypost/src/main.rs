@@ -42,7 +42,7 @@ use settings::Environment;
 
 /// Many threads make and drop small things for every order; the system's allocator takes a tenth of its CPU.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: waypost_allocator::Allocator = waypost_allocator::Allocator;
 
 fn main() -> ExitCode {
     let begin = Instant::now();
@@ -132,6 +132,8 @@ fn on_runtime(threads: usize, command: impl Future<Output = Result<Exit, Failure
     if threads > 1 {
         builder.worker_threads(threads);
     }
+    // What a thread keeps of memory after a load is over goes back before the thread sleeps.
+    builder.on_thread_park(waypost_allocator::on_park);
     let runtime = builder.enable_all().build().or_exit(Exit::Internal, "starting the runtime")?;
     let outcome = runtime.block_on(command);
     // Whoever is left has had its time; a thread that hangs must not hold the process.

@@ -5,6 +5,7 @@
 
 use crate::{
     condition::{floor, in_order},
+    instances::Bad,
     machine::Verdict,
     numbers::Numbers,
     place::Place,
@@ -12,6 +13,7 @@ use crate::{
     words,
 };
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use waypost_trace_model::TraceId;
 use waypost_trace_statistics::{Hour, Step, Subject};
 
@@ -167,12 +169,7 @@ impl Look<'_> {
         (if is_luck { Verdict::Between } else { Verdict::Beyond }, Some(anomaly))
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a latency is read with a few digits"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a latency is read with a few digits")]
     fn latency(&self, step: &Step, usual: &Usual) -> (Verdict, Option<Anomaly>) {
         let calls = step.calls();
         let days_calls: u64 = usual.days.iter().map(|hour| hour.calls).sum();
@@ -186,7 +183,7 @@ impl Look<'_> {
         let Some(p95) = known.iter().map(|(p95, _)| *p95).max().filter(|_| calls >= MIN_CALLS) else {
             return (Verdict::Unknown, None);
         };
-        let limit = (p95 as f64 * SLOWER).max(p95 as f64 + SLOWER_BY) as u64;
+        let limit = slow_beyond(p95);
         let slow = calls.saturating_sub(step.within(limit));
         let share = words::share(slow, calls);
         if share <= SLOW_SHARE {
@@ -256,6 +253,31 @@ impl Look<'_> {
 
     fn place(&self) -> String {
         Place::from(self.subject).words()
+    }
+}
+
+/// Beyond which latency a call is slow, where this is the usual 95th percentile.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a latency is read with a few digits"
+)]
+fn slow_beyond(p95: u64) -> u64 {
+    (p95 as f64 * SLOWER).max(p95 as f64 + SLOWER_BY) as u64
+}
+
+impl Anomaly {
+    /// The calls that make it one, and the time in which they came.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of a latency")]
+    pub(crate) fn bad_within(&self, now: u64) -> Option<(Bad, Range<u64>)> {
+        let window = now.saturating_sub(WINDOW)..now.saturating_add(1);
+        let bad = match self.what {
+            What::Errors => Bad { failed: true, slower_than: None },
+            What::Latency => Bad { failed: false, slower_than: Some(slow_beyond(self.usual as u64)) },
+            What::Rate => return None,
+        };
+        Some((bad, window))
     }
 }
 

@@ -1,8 +1,18 @@
 //! What rules measure.
 
-use crate::{machine::Verdict, numbers::Numbers, place::Place, rule::Rule, watch::Watch, words};
+use crate::{
+    finding::{FindingMeasure, Looked},
+    instances::Bad,
+    machine::Verdict,
+    numbers::Numbers,
+    place::Place,
+    rule::Rule,
+    watch::Watch,
+    words,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use waypost_trace_analysis::FindingKind;
 use waypost_trace_model::TraceId;
 use waypost_trace_statistics::{Examples, Step, Subject};
 
@@ -48,6 +58,17 @@ pub enum Condition {
     },
     /// Something of it is unusual.
     Anomaly,
+    /// Traces show something that is worth changing.
+    Finding {
+        /// Of these kinds; empty: of any.
+        kinds: Vec<FindingKind>,
+        /// What is counted.
+        measure: FindingMeasure,
+        /// It holds above this: a share, traces, or nanoseconds.
+        above: f64,
+        /// It is resolved at or below this.
+        resolve: f64,
+    },
 }
 
 /// Two windows in nanoseconds.
@@ -97,6 +118,8 @@ pub(crate) struct Source<'a> {
     pub(crate) now: u64,
     /// Since when this process takes spans: before, nothing could come.
     pub(crate) started: u64,
+    /// What was found in traces, for a rule about findings.
+    pub(crate) looked: Option<&'a Looked>,
 }
 
 impl Condition {
@@ -107,6 +130,7 @@ impl Condition {
             Condition::Latency { .. } | Condition::NoData => Unit::Duration,
             Condition::BurnRate { .. } => Unit::Factor,
             Condition::Anomaly => Unit::Count,
+            Condition::Finding { measure, .. } => measure.unit(),
         }
     }
 
@@ -114,7 +138,7 @@ impl Condition {
     #[expect(clippy::cast_precision_loss, reason = "a latency is read with a few digits")]
     pub fn threshold(&self, window: u64) -> f64 {
         match self {
-            Condition::ErrorShare { above, .. } => *above,
+            Condition::ErrorShare { above, .. } | Condition::Finding { above, .. } => *above,
             Condition::Latency { above, .. } => *above as f64,
             Condition::RateDrop { by, .. } => *by,
             Condition::NoData => window as f64,
@@ -134,6 +158,20 @@ impl Condition {
             Condition::NoData => "no-data",
             Condition::BurnRate { .. } => "burn-rate",
             Condition::Anomaly => "anomaly",
+            Condition::Finding { .. } => "finding",
+        }
+    }
+
+    /// Which calls are bad, where the condition is about calls that are.
+    pub(crate) fn bad(&self) -> Option<Bad> {
+        match self {
+            Condition::ErrorShare { .. } => Some(Bad { failed: true, slower_than: None }),
+            Condition::Latency { above, .. } => Some(Bad { failed: false, slower_than: Some(*above) }),
+            Condition::BurnRate { latency, .. } => Some(Bad { failed: true, slower_than: *latency }),
+            Condition::RateDrop { .. }
+            | Condition::NoData
+            | Condition::Anomaly
+            | Condition::Finding { .. } => None,
         }
     }
 }
@@ -151,6 +189,7 @@ impl Rule {
                 self.burn_rate(subject, source, *objective, *latency, pairs)
             }
             Condition::Anomaly => anomaly(subject, source),
+            Condition::Finding { .. } => self.finding(subject, source.looked),
         }
     }
 
@@ -372,7 +411,7 @@ fn place(subject: &Subject) -> String {
     Place::from(subject).words()
 }
 
-fn last(window: u64) -> String {
+pub(crate) fn last(window: u64) -> String {
     format!("in the last {}", words::time(window))
 }
 

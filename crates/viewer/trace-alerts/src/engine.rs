@@ -2,6 +2,8 @@
 
 use crate::{
     condition::{Reading, Source},
+    finding::{Looked, Search},
+    instances::{Bad, Instances, with_instance},
     machine::{Phase, Turn, Verdict, step},
     numbers::Numbers,
     place::Place,
@@ -11,6 +13,7 @@ use crate::{
     watch::Watch,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use waypost_trace_statistics::Subject;
 
 /// Changes that are remembered.
 const MAX_HISTORY: usize = 500;
@@ -18,6 +21,8 @@ const MAX_HISTORY: usize = 500;
 const MAX_QUEUE: usize = 1_000;
 /// Silences at once.
 const MAX_SILENCES: usize = 200;
+/// The longest time in which an instance is looked for.
+const LONGEST_LOOK: u64 = 60 * 60 * 1_000_000_000;
 /// Readings of one rule that are shown, the worst first.
 const MAX_SHOWN: usize = 50;
 
@@ -32,6 +37,8 @@ pub struct Engine {
     started: u64,
     saved: Saved,
     states: Vec<RuleState>,
+    /// What was found in traces, for each rule about findings.
+    looked: Vec<Option<Looked>>,
     /// When it was evaluated last.
     evaluated: u64,
 }
@@ -104,13 +111,27 @@ impl Engine {
     ) -> Engine {
         saved.queues.retain(|name, _| receivers.iter().any(|receiver| receiver.name == *name));
         let states = rules.iter().map(|_| RuleState::default()).collect();
-        Engine { rules, receivers, max_examples, started, saved, states, evaluated: 0 }
+        let looked = rules.iter().map(|_| None).collect();
+        Engine { rules, receivers, max_examples, started, saved, states, looked, evaluated: 0 }
     }
 
-    /// Holds every rule against the figures of now (nanoseconds since 1970).
-    pub fn evaluate(&mut self, numbers: &dyn Numbers, now: u64) -> Evaluated {
+    /// What rules about findings look for. What is found is given to [`Engine::looked`] before the next evaluation.
+    pub fn searches(&self) -> Vec<Search> {
+        let rules = self.rules.iter().enumerate();
+        rules.filter_map(|(number, rule)| rule.search(number)).collect()
+    }
+
+    /// What was found in the traces of the window up to now, for the rule of a search. It stands until something newer comes.
+    pub fn looked(&mut self, rule: usize, looked: Looked) {
+        if let Some(known) = self.looked.get_mut(rule) {
+            *known = Some(looked);
+        }
+    }
+
+    /// Holds every rule against the figures of now (nanoseconds since 1970). `instances` is asked where something begins.
+    pub fn evaluate(&mut self, numbers: &dyn Numbers, instances: &dyn Instances, now: u64) -> Evaluated {
         let mut evaluated = Evaluated {
-            is_changed: self.saved.watch.evaluate(numbers, now, self.started),
+            is_changed: self.saved.watch.evaluate(numbers, instances, now, self.started),
             changes: Vec::new(),
         };
         let silences = self.saved.silences.len();
@@ -120,15 +141,24 @@ impl Engine {
         let mut seen = BTreeSet::new();
         for (number, rule) in self.rules.clone().iter().enumerate() {
             let subjects = rule.scope.subjects(numbers);
-            let source = Source { numbers, watch: &self.saved.watch, now, started: self.started };
-            let measured: Vec<(Place, Reading)> = subjects
-                .iter()
-                .map(|subject| (Place::from(subject), rule.measure(subject, &source)))
+            let looked = self.looked.get(number).and_then(Option::as_ref);
+            let source = Source { numbers, watch: &self.saved.watch, now, started: self.started, looked };
+            let measured: Vec<(Subject, Reading)> = subjects
+                .into_iter()
+                .map(|subject| {
+                    let reading = rule.measure(&subject, &source);
+                    (subject, reading)
+                })
                 .collect();
             let mut state = RuleState { places: measured.len(), readings: Vec::new() };
-            for (place, reading) in measured {
+            for (subject, reading) in measured {
+                let place = Place::from(&subject);
                 seen.insert(fingerprint(&labels(rule, &place)));
-                let phase = self.turn(rule, &place, &reading, now, &mut evaluated);
+                let worst = |bad, window: u64| {
+                    let window = now.saturating_sub(window)..now.saturating_add(1);
+                    Some(instances.worst(&subject, bad, &window)?.sentence(&bad.words()))
+                };
+                let phase = self.turn(rule, &place, &reading, (now, &worst), &mut evaluated);
                 state.readings.push((place, phase, reading));
             }
             state.readings.sort_by(|left, right| order(left).cmp(&order(right)));
@@ -147,7 +177,7 @@ impl Engine {
         rule: &Rule,
         place: &Place,
         reading: &Reading,
-        now: u64,
+        (now, worst): (u64, &dyn Fn(Bad, u64) -> Option<String>),
         evaluated: &mut Evaluated,
     ) -> Phase {
         let labels = labels(rule, place);
@@ -157,6 +187,12 @@ impl Engine {
         let (next, turn) = step(phase, reading.verdict, now, rule.timing);
         evaluated.is_changed |= next != phase;
         let examples = known.as_ref().map(|alert| alert.examples.clone()).unwrap_or_default();
+        let instance = match turn {
+            Some(Turn::Fired) => {
+                rule.condition.bad().and_then(|bad| worst(bad, rule.window.min(LONGEST_LOOK)))
+            }
+            _ => known.as_ref().and_then(|alert| alert.instance.clone()),
+        };
         let mut alert = Alert {
             rule: rule.name.clone(),
             place: place.clone(),
@@ -166,7 +202,11 @@ impl Engine {
             sentence: reading.sentence.clone(),
             examples,
             is_told: known.is_some_and(|alert| alert.is_told),
+            instance,
         };
+        if next.is_firing() {
+            alert.sentence = with_instance(alert.sentence, alert.instance.as_ref());
+        }
         if reading.verdict == Verdict::Unknown && next.is_firing() {
             alert.sentence = format!("{} (too few calls now)", reading.sentence);
         }

@@ -16,6 +16,8 @@
 mod anomaly;
 mod condition;
 mod engine;
+mod finding;
+mod instances;
 mod machine;
 mod message;
 mod numbers;
@@ -31,6 +33,8 @@ mod words;
 pub use anomaly::{Anomaly, What};
 pub use condition::{Burn, Condition, Reading, Unit};
 pub use engine::{Change, Engine, Evaluated, Receiver, RuleState, Silenced};
+pub use finding::{FindingMeasure, Looked, Search};
+pub use instances::{Bad, Instances};
 pub use machine::{Phase, Timing, Turn, Verdict, step};
 pub use message::webhook;
 pub use numbers::Numbers;

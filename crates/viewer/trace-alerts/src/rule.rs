@@ -2,6 +2,7 @@
 
 use crate::{
     condition::{Burn, Condition},
+    finding::FindingMeasure,
     machine::Timing,
     numbers::Numbers,
     place::{Place, peer},
@@ -201,8 +202,49 @@ fn condition(settings: &RuleSettings, wrong: &mut Complaints) -> Condition {
         }
         RuleKind::NoData => Condition::NoData,
         RuleKind::Anomaly => Condition::Anomaly,
+        RuleKind::Finding => finding(settings, wrong),
         RuleKind::BurnRate => burn_rate(settings, wrong),
     }
+}
+
+fn finding(settings: &RuleSettings, wrong: &mut Complaints) -> Condition {
+    if settings.edge_from.is_some() {
+        wrong.push(("edge_from", "has no meaning for a rule of this kind".to_owned()));
+    }
+    if settings.operation.as_deref() == Some("*") {
+        wrong.push(("operation", "must be one operation for a rule of this kind".to_owned()));
+    }
+    let mut read = |key, threshold: &Option<Threshold>| {
+        let found = threshold.as_ref().map(|threshold| finding_limit(&threshold.0));
+        if found == Some(None) {
+            let reason = "must be a number of traces such as 20, a share such as \"5%\", or a time that is lost such as \"10s\"";
+            wrong.push((key, reason.to_owned()));
+        }
+        found.flatten()
+    };
+    let (above, resolve) = (read("threshold", &settings.threshold), read("resolve", &settings.resolve));
+    if settings.threshold.is_none() {
+        wrong.push(("threshold", "must be given for a rule of this kind".to_owned()));
+    }
+    let (measure, above) = above.unwrap_or((FindingMeasure::Traces, 0.0));
+    let (resolve_measure, resolve) = resolve.unwrap_or((measure, above));
+    if resolve_measure != measure || resolve > above {
+        wrong.push(("resolve", "must be of the same sort as the threshold and not more".to_owned()));
+    }
+    Condition::Finding { kinds: settings.findings.clone(), measure, above, resolve }
+}
+
+/// Traces, a share of them, or what they lose.
+#[expect(clippy::cast_precision_loss, reason = "a threshold has a few digits")]
+fn finding_limit(text: &str) -> Option<(FindingMeasure, f64)> {
+    if let Ok(traces) = text.parse::<u64>() {
+        return Some((FindingMeasure::Traces, traces as f64));
+    }
+    if let Ok(share) = text.parse::<Ratio>() {
+        return Some((FindingMeasure::Share, share.get()));
+    }
+    let lost = text.parse::<Duration>().ok()?;
+    Some((FindingMeasure::Lost, nanoseconds(lost) as f64))
 }
 
 fn burn_rate(settings: &RuleSettings, wrong: &mut Complaints) -> Condition {
@@ -275,7 +317,8 @@ fn window(settings: &RuleSettings, condition: &Condition, wrong: &mut Complaints
 /// Keys that say nothing for this kind of rule are mistakes.
 fn unused(settings: &RuleSettings, wrong: &mut Complaints) {
     let kind = settings.kind;
-    let has_threshold = matches!(kind, RuleKind::ErrorShare | RuleKind::Latency | RuleKind::RateDrop);
+    let has_threshold =
+        matches!(kind, RuleKind::ErrorShare | RuleKind::Latency | RuleKind::RateDrop | RuleKind::Finding);
     let is_burn = kind == RuleKind::BurnRate;
     let keys = [
         ("threshold", settings.threshold.is_some(), has_threshold),
@@ -284,6 +327,7 @@ fn unused(settings: &RuleSettings, wrong: &mut Complaints) {
         ("objective", settings.objective.is_some(), is_burn),
         ("latency", settings.latency.is_some(), is_burn),
         ("burn", !settings.burn.is_empty(), is_burn),
+        ("findings", !settings.findings.is_empty(), kind == RuleKind::Finding),
         ("window", settings.window.is_some(), !is_burn && kind != RuleKind::Anomaly),
         ("min_calls", settings.min_calls.is_some(), !matches!(kind, RuleKind::NoData | RuleKind::Anomaly)),
     ];

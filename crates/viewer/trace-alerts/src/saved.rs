@@ -44,6 +44,9 @@ pub struct Alert {
     pub examples: Vec<TraceId>,
     /// Whether receivers were told that it fires.
     pub is_told: bool,
+    /// The instance that had most of what was wrong when it began to fire, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 /// Whether an alert fires.

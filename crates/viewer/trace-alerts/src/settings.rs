@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::{collections::BTreeMap, fmt};
 use waypost_settings::{Duration, Ratio};
+use waypost_trace_analysis::FindingKind;
 use waypost_trace_model::Kind;
 
 /// What a rule measures.
@@ -21,6 +22,8 @@ pub enum RuleKind {
     BurnRate,
     /// A change against the usual that the viewer found by itself.
     Anomaly,
+    /// Traces that show something that is worth changing.
+    Finding,
 }
 
 /// A number, a share such as `5%` or a duration such as `800ms`: which one is said by the kind of the rule.
@@ -98,7 +101,7 @@ pub struct RuleSettings {
     /// The time that is looked at, up to now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Duration>,
-    /// Beyond it the rule holds: a share, for latencies a duration.
+    /// Beyond it the rule holds: a share, for latencies a duration, for findings also a number of traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Threshold>,
     /// At or below it a firing alert is resolved; by default at the threshold.
@@ -122,6 +125,9 @@ pub struct RuleSettings {
     /// The windows of a burn rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub burn: Vec<BurnSettings>,
+    /// The kinds of findings; without them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<FindingKind>,
     /// A word for whoever is told, such as `page` or `ticket`.
     #[serde(default = "warning")]
     pub severity: String,

@@ -2,6 +2,7 @@
 
 use crate::{
     anomaly::{Look, What},
+    instances::{Instances, with_instance},
     machine::{Phase, Timing, Turn, Verdict, step},
     numbers::Numbers,
     place::Place,
@@ -49,6 +50,9 @@ pub struct Episode {
     pub calls: u64,
     /// Traces to look at.
     pub examples: Vec<TraceId>,
+    /// The instance that had most of what was wrong when it began, as a sentence; it is a part of the sentences above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     phase: Phase,
 }
 
@@ -74,7 +78,13 @@ impl Watch {
     }
 
     /// Looks at everything once a minute; answers whether anything began or ended.
-    pub fn evaluate(&mut self, numbers: &dyn Numbers, now: u64, started: u64) -> bool {
+    pub fn evaluate(
+        &mut self,
+        numbers: &dyn Numbers,
+        instances: &dyn Instances,
+        now: u64,
+        started: u64,
+    ) -> bool {
         if now / MINUTE == self.minute {
             return false;
         }
@@ -86,7 +96,7 @@ impl Watch {
         for subject in &subjects {
             let place = Place::from(subject);
             for what in What::ALL {
-                is_changed |= self.look(numbers, subject, &place, what, (now, started));
+                is_changed |= self.look((numbers, instances), subject, &place, what, (now, started));
             }
         }
         is_changed
@@ -94,7 +104,7 @@ impl Watch {
 
     fn look(
         &mut self,
-        numbers: &dyn Numbers,
+        (numbers, instances): (&dyn Numbers, &dyn Instances),
         subject: &Subject,
         place: &Place,
         what: What,
@@ -121,6 +131,7 @@ impl Watch {
                         usual: anomaly.usual,
                         calls: anomaly.calls,
                         examples: anomaly.examples,
+                        instance: None,
                         phase: next,
                     });
                 }
@@ -138,13 +149,20 @@ impl Watch {
                 if let Some(episode) = self.open.get_mut(at) {
                     episode.phase = next;
                     if let Some(anomaly) = anomaly.filter(|_| verdict == Verdict::Beyond) {
+                        if turn == Some(Turn::Fired)
+                            && let Some((bad, window)) = anomaly.bad_within(now)
+                        {
+                            let worst = instances.worst(subject, bad, &window);
+                            episode.instance = worst.map(|worst| worst.sentence(&bad.words()));
+                        }
+                        let sentence = with_instance(anomaly.sentence, episode.instance.as_ref());
                         let is_worse = (anomaly.value > episode.worst_value) != (what == What::Rate);
-                        if is_worse {
-                            episode.worst.clone_from(&anomaly.sentence);
+                        if is_worse || turn == Some(Turn::Fired) {
+                            episode.worst.clone_from(&sentence);
                             episode.worst_value = anomaly.value;
                             episode.examples.clone_from(&anomaly.examples);
                         }
-                        episode.sentence = anomaly.sentence;
+                        episode.sentence = sentence;
                         episode.value = anomaly.value;
                         episode.calls = anomaly.calls;
                     }

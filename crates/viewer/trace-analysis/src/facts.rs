@@ -20,6 +20,8 @@ pub struct Facts {
     pub waited: u64,
     /// What a cache answered: its name and whether it had the answer.
     pub lookup: Option<(Text, bool)>,
+    /// The instance of its service, or the host, that it comes from.
+    pub instance: Option<Text>,
     /// Whether it says that something went wrong, by its status or otherwise: a status code of HTTP or gRPC, an error's type.
     pub shows_failure: bool,
 }
@@ -46,6 +48,7 @@ impl Facts {
             only_reads,
             waited: waited(span),
             lookup: lookup(span),
+            instance: instance(span),
             shows_failure: shows_failure(span),
         }
     }
@@ -53,6 +56,15 @@ impl Facts {
 
 fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
     span.attributes.iter().find(|attribute| &*attribute.key == key).map(|attribute| &attribute.value)
+}
+
+/// What tells instances of a service apart, the first that is there.
+const INSTANCES: [&str; 3] = ["service.instance.id", "k8s.pod.name", "host.name"];
+
+fn instance(span: &Span) -> Option<Text> {
+    let of_resource = |key: &&str| span.resource.attributes.iter().find(|attribute| &*attribute.key == *key);
+    let value = &INSTANCES.iter().find_map(of_resource)?.value;
+    Some(value.as_text().map_or_else(|| Text::from(value.display().into_owned()), Text::from))
 }
 
 fn call<'a>(span: &Span, text: &dyn Fn(&[&str]) -> Option<&'a str>) -> (Option<String>, bool) {

@@ -24,6 +24,7 @@
 
 mod access;
 mod alerts;
+mod analysed;
 mod api;
 mod config;
 mod error;
@@ -31,12 +32,14 @@ mod layers;
 mod page;
 mod problem;
 mod reads;
+mod rest;
 mod room;
+mod sample;
 mod tail;
 mod throughput;
 
 pub use crate::{
-    alerts::{AlertSettings, ReceiverKind, ReceiverSettings},
+    alerts::{AlertSettings, MailTls, ReceiverKind, ReceiverSettings},
     config::{AnswerLimits, Config, Durability, StoreSettings},
     error::Error,
 };
@@ -74,6 +77,9 @@ pub struct Parts {
     pub data: DataDir,
     /// Where the listeners are bound: decides who is asked for the token.
     pub bound: Bound,
+    /// Returns memory that is kept for later to the system. Called when no spans came for some seconds after there were some, and now and
+    /// then while they come.
+    pub give_back: fn(),
 }
 
 /// The addresses of the viewer's listeners.
@@ -120,7 +126,7 @@ impl std::fmt::Debug for Viewer {
 
 /// Opens the store and puts the viewer together. Blocks on the disk; must be called inside a tokio runtime.
 pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
-    let Parts { telemetry, data, bound } = parts;
+    let Parts { telemetry, data, bound, give_back } = parts;
     let access = Access::new(config, bound)?;
     let kept = open(config, &data)?;
     let folder = data.folder().map(|folder| folder.join("viewer"));
@@ -149,6 +155,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
     }));
 
     let mut workers = workers(&telemetry, &store, tail, throughput);
+    workers.push(rest::worker(&telemetry, &store, give_back));
     workers.extend(alerts.workers(&telemetry));
 
     // As long as the process: a viewer is built once.

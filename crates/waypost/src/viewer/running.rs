@@ -86,7 +86,11 @@ impl Viewer {
         let (url, otlp) = (url_of(bound.ui), url_of(bound.otlp_http));
         // Its log lines are the process's; it has no spans.
         let telemetry = Telemetry::disabled();
-        let built = built(settings.viewer.clone(), Parts { telemetry, data, bound }).await?;
+        let built = built(
+            settings.viewer.clone(),
+            Parts { telemetry, data, bound, give_back: waypost_allocator::give_back },
+        )
+        .await?;
 
         let health = Health::new(settings.health.clone());
         let (stop, drain) = Drain::new();

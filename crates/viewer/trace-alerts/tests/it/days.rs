@@ -6,9 +6,11 @@
 //! share. Everything follows from the seed.
 
 use crate::shop::{Call, DAY, HOUR, MIDNIGHT, MINUTE, Shop};
-use std::{collections::BTreeSet, fmt::Write as _};
-use waypost_trace_alerts::{Watch, What};
+use std::{collections::BTreeSet, fmt::Write as _, ops::Range};
+use waypost_trace_alerts::{Bad, Instances, Place, Watch, What};
+use waypost_trace_analysis::BadInstance;
 use waypost_trace_model::Kind;
+use waypost_trace_statistics::Subject;
 
 /// Numbers that look random and are the same each time (SplitMix64).
 struct Numbers(u64);
@@ -232,7 +234,7 @@ fn run(seed: u64, faults: &[Fault]) -> Found {
                 shop.take(&calls, now);
             }
             if day == LAST {
-                watch.evaluate(&shop.statistics, now + MINUTE - 1, begin);
+                watch.evaluate(&shop.statistics, &(), now + MINUTE - 1, begin);
             }
         }
     }
@@ -298,6 +300,20 @@ fn days_without_faults_are_quiet() {
     assert_eq!(alarms, [""; 0]);
 }
 
+/// The second till has the errors.
+struct SecondTill;
+
+impl Instances for SecondTill {
+    fn worst(&self, subject: &Subject, bad: Bad, window: &Range<u64>) -> Option<BadInstance> {
+        assert_eq!(Place::from(subject).words(), "till pay");
+        assert_eq!(
+            (bad, window.end - window.start),
+            (Bad { failed: true, slower_than: None }, 10 * MINUTE + 1)
+        );
+        Some(BadInstance { name: "till-2".into(), calls: 40, bad: 30, other_calls: 70, other_bad: 0 })
+    }
+}
+
 #[test]
 fn an_anomaly_counts_and_names_what_it_is_held_against() {
     let (mut shop, mut watch) = (Shop::default(), Watch::default());
@@ -310,7 +326,7 @@ fn an_anomaly_counts_and_names_what_it_is_held_against() {
     let now = noon + (60 * 24 * 2 + 12 * 60) * MINUTE;
     for minute in 0..6 {
         shop.minute(pay, (10, 5), now + minute * MINUTE);
-        watch.evaluate(&shop.statistics, now + minute * MINUTE + MINUTE - 1, MIDNIGHT);
+        watch.evaluate(&shop.statistics, &SecondTill, now + minute * MINUTE + MINUTE - 1, MIDNIGHT);
     }
     let active: Vec<_> = watch.active().collect();
     let [episode] = active[..] else { panic!("{active:?}") };
@@ -320,6 +336,8 @@ fn an_anomaly_counts_and_names_what_it_is_held_against() {
         told.contains("in this hour of 2 earlier days (") && told.contains("in the last 3 hours ("),
         "{told}"
     );
+    let instance = "; instance till-2: 30 of 40 failed, of all others 0 of 70";
+    assert!(told.ends_with(instance) && episode.worst.ends_with(instance), "{told}");
     assert_eq!((episode.what, episode.examples.len()), (What::Errors, 3));
     assert_eq!(episode.place.labels()["operation"], "pay");
 }

@@ -35,7 +35,7 @@ fn engine(rules: Vec<Rule>, saved: Saved) -> Engine {
 /// A minute of fifty orders of which so many fail, and an evaluation at its end.
 fn minute(engine: &mut Engine, shop: &mut Shop, number: u64, failed: u64) -> Evaluated {
     shop.minute(order(), (50, failed), NOON + number * MINUTE);
-    engine.evaluate(&shop.statistics, NOON + number * MINUTE + 59 * SECOND)
+    engine.evaluate(&shop.statistics, &(), NOON + number * MINUTE + 59 * SECOND)
 }
 
 /// The changes of an evaluation.
@@ -139,7 +139,7 @@ fn an_alert_of_two_requests_is_none() {
     let (mut engine, mut shop) = (engine(vec![failing()], Saved::default()), Shop::default());
     for number in 0..10 {
         shop.minute(order(), (2, 2), NOON + number * MINUTE);
-        engine.evaluate(&shop.statistics, NOON + number * MINUTE + 59 * SECOND);
+        engine.evaluate(&shop.statistics, &(), NOON + number * MINUTE + 59 * SECOND);
     }
     assert_eq!(engine.alerts().count(), 0);
 }
@@ -152,7 +152,7 @@ fn an_alert_of_a_rule_that_was_removed_is_resolved() {
     }
     assert_eq!(engine.waiting("pager"), 1);
     let mut engine = self::engine(Vec::new(), engine.saved().clone());
-    let evaluated = engine.evaluate(&shop.statistics, NOON + 5 * MINUTE);
+    let evaluated = engine.evaluate(&shop.statistics, &(), NOON + 5 * MINUTE);
     assert_eq!(turns(&evaluated), [Status::Resolved]);
     assert!(evaluated.changes[0].entry.sentence.contains("its rule was removed"));
     assert_eq!((engine.waiting("pager"), engine.alerts().count()), (2, 0));
@@ -179,7 +179,7 @@ fn latency_rate_silence_of_data_and_budget_are_measured() {
     let mut pass = |engine: &mut Engine, shop: &mut Shop, minutes: u64, calls: u64, duration: u64| {
         for _ in 0..minutes {
             shop.minute(Call { duration, ..order() }, (calls, 0), at);
-            engine.evaluate(&shop.statistics, at + 59 * SECOND);
+            engine.evaluate(&shop.statistics, &(), at + 59 * SECOND);
             at += MINUTE;
         }
     };
@@ -211,7 +211,7 @@ fn latency_rate_silence_of_data_and_budget_are_measured() {
         "{fewer}"
     );
     for _ in 0..7 {
-        engine.evaluate(&shop.statistics, at + 59 * SECOND);
+        engine.evaluate(&shop.statistics, &(), at + 59 * SECOND);
         at += MINUTE;
     }
     assert_eq!(firing(&engine), ["fewer", "never", "silent"]);
@@ -226,9 +226,9 @@ fn a_process_that_was_away_does_not_take_its_own_absence_for_silence() {
     shop.minute(order(), (10, 0), NOON);
     let started = NOON + HOUR;
     let mut engine = Engine::new(vec![rule(silent)], Vec::new(), 3, Saved::default(), started);
-    engine.evaluate(&shop.statistics, started + 4 * MINUTE);
+    engine.evaluate(&shop.statistics, &(), started + 4 * MINUTE);
     assert_eq!(engine.alerts().count(), 0);
-    engine.evaluate(&shop.statistics, started + 5 * MINUTE);
+    engine.evaluate(&shop.statistics, &(), started + 5 * MINUTE);
     assert_eq!(engine.alerts().count(), 1);
 }
 

@@ -1,7 +1,8 @@
 //! Rules as they are written, and what is refused.
 
 use serde::Deserialize as _;
-use waypost_trace_alerts::{Burn, Condition, Rule, RuleSettings, Scope};
+use waypost_trace_alerts::{Burn, Condition, FindingMeasure, Rule, RuleSettings, Scope};
+use waypost_trace_analysis::FindingKind;
 use waypost_trace_statistics::{Peer, PeerKind, Subject};
 
 pub(crate) fn settings(rule: serde_json::Value) -> RuleSettings {
@@ -49,6 +50,17 @@ fn thresholds_are_read_by_the_kind_of_the_rule() {
     let pair = |long, short, factor| Burn { long: long * minute, short: short * minute, factor };
     assert_eq!(pairs, [pair(60, 5, 14.4), pair(360, 30, 6.0)]);
     assert!((objective - 0.999).abs() < 1e-12);
+    let finding = |threshold: &str| {
+        rule(serde_json::json!({"name": "f", "kind": "finding", "findings": ["retries"], "threshold": threshold})).condition
+    };
+    for (threshold, measure, above) in [
+        ("20", FindingMeasure::Traces, 20.0),
+        ("5%", FindingMeasure::Share, 0.05),
+        ("10s", FindingMeasure::Lost, 1e10),
+    ] {
+        let kinds = vec![FindingKind::Retries];
+        assert_eq!(finding(threshold), Condition::Finding { kinds, measure, above, resolve: above });
+    }
     let each = rule(serde_json::json!({"name": "e", "kind": "anomaly", "service": "shop", "operation": "*"}));
     assert_eq!(each.scope, Scope::EachOperation("shop".into()));
 }
@@ -73,6 +85,14 @@ fn what_makes_no_sense_is_refused_by_its_key() {
             r#"{"name": "a", "kind": "burn-rate", "objective": 0.99, "burn": [{"long": "5m", "short": "1h", "factor": 2}]}"#,
             vec!["burn"],
         ),
+        (r#"{"name": "a", "kind": "finding"}"#, vec!["threshold"]),
+        (r#"{"name": "a", "kind": "finding", "threshold": "many"}"#, vec!["threshold"]),
+        (r#"{"name": "a", "kind": "finding", "threshold": 5, "resolve": "5%"}"#, vec!["resolve"]),
+        (
+            r#"{"name": "a", "kind": "finding", "threshold": 5, "service": "x", "operation": "*"}"#,
+            vec!["operation"],
+        ),
+        (r#"{"name": "a", "kind": "no-data", "findings": ["retries"]}"#, vec!["findings"]),
         (r#"{"name": "a", "kind": "no-data", "window": "30s"}"#, vec!["window"]),
         (r#"{"name": "a", "kind": "rate-drop", "threshold": 0.5, "window": "2h"}"#, vec!["window"]),
         (r#"{"name": "a", "kind": "no-data", "operation": "x"}"#, vec!["service"]),

@@ -14,7 +14,9 @@ mod flame;
 mod places;
 mod recurring;
 
-use waypost_trace_model::{Node, TraceId};
+use std::collections::BTreeSet;
+
+use waypost_trace_model::{Node, Text, TraceId};
 
 pub use self::edges::Edge;
 pub use self::flame::{Flame, FlameNode};
@@ -63,6 +65,13 @@ pub struct Common {
     pub findings: Vec<Recurring>,
 }
 
+impl<'a> Sample<'a> {
+    /// The instances of services that the trace passed through, each once, by service.
+    pub fn instances(&self) -> BTreeSet<(&'a Text, &'a Text)> {
+        recurring::instances(self)
+    }
+}
+
 impl Aggregate {
     /// Adds a trace. One without spans changes nothing.
     pub fn add(&mut self, sample: &Sample<'_>) {
@@ -72,7 +81,7 @@ impl Aggregate {
         self.places.add(sample, &path, &projection);
         self.flame.add(sample, &path);
         self.edges.add(sample);
-        self.findings.add(sample.id, findings(sample.nodes, sample.tree, sample.facts));
+        self.findings.add(sample, findings(sample.nodes, sample.tree, sample.facts));
     }
 
     /// What they have in common.

@@ -20,7 +20,7 @@ mod waits;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use waypost_trace_model::{Node, Text};
 
 use self::subject::Subject;
@@ -28,7 +28,7 @@ use crate::projection::Change;
 use crate::{Facts, Tree};
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// The same call again and again, one after the other (N+1).
@@ -64,6 +64,21 @@ impl FindingKind {
         FindingKind::ClockSkew,
         FindingKind::SwallowedError,
     ];
+
+    /// What a trace has that shows it, in words: `a repeated call`.
+    pub fn words(self) -> &'static str {
+        match self {
+            FindingKind::RepeatedCall => "a repeated call",
+            FindingKind::SerialCalls => "calls that could overlap",
+            FindingKind::SlowDependency => "a slow dependency",
+            FindingKind::Retries => "a retry",
+            FindingKind::Waiting => "a wait for a connection, a lock or a turn",
+            FindingKind::CacheMiss => "a miss of a cache",
+            FindingKind::InstrumentationGap => "an instrumentation gap",
+            FindingKind::ClockSkew => "clocks that differ",
+            FindingKind::SwallowedError => "a swallowed error",
+        }
+    }
 
     /// What it must save to be told: a percentage of the root's time, and nanoseconds.
     fn least(self) -> (u64, u64) {

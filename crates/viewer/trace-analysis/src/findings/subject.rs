@@ -23,8 +23,15 @@ pub(super) struct Subject<'a> {
     pub(super) calls: Vec<bool>,
 }
 
-static UNKNOWN: Facts =
-    Facts { call: None, peer: None, only_reads: false, waited: 0, lookup: None, shows_failure: false };
+static UNKNOWN: Facts = Facts {
+    call: None,
+    peer: None,
+    only_reads: false,
+    waited: 0,
+    lookup: None,
+    instance: None,
+    shows_failure: false,
+};
 
 impl<'a> Subject<'a> {
     /// `None` for an empty tree.

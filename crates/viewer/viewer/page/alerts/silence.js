@@ -15,6 +15,26 @@ const LENGTHS = [
   ["168h", "a week"],
 ];
 
+/** Labels that say of what an alert is: without a choice a silence is of the rule and these. */
+const OF_PLACE = ["service", "operation", "span_kind", "edge_from", "edge_to"];
+
+/**
+ * What alerts can have in common with this one, each with a box: its rule (no label) and its labels.
+ *
+ * @param {import("../kit/api-types").AlertLine} alert
+ * @returns {{ label: string | null, value: string, text: string, box: HTMLInputElement }[]}
+ */
+function partsOf(alert) {
+  const box = (name, checked) =>
+    /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", name: "part", value: name, checked }));
+  // The rule's name is the label `alertname` too.
+  const labels = Object.entries(alert.labels).filter(([label]) => label !== "alertname");
+  return [
+    { label: null, value: alert.rule, text: `rule ${alert.rule}`, box: box("rule", true) },
+    ...labels.map(([label, value]) => ({ label, value, text: `${label} ${value}`, box: box(label, OF_PLACE.includes(label)) })),
+  ];
+}
+
 /**
  * Opens the dialog; `done()` is called once the silence has begun.
  *
@@ -28,7 +48,7 @@ export function askForSilence(alert, done) {
     LENGTHS.map(([value, label]) => h("option", { value, selected: value === "2h" }, label)),
   );
   const reason = h("input", { name: "reason", required: true, maxlength: 400, autocomplete: "off" });
-  const all = h("input", { type: "checkbox", name: "all" });
+  const parts = partsOf(alert);
   const problem = h("p", { class: "field-error", role: "alert", hidden: true });
   const form = h(
     "form",
@@ -36,7 +56,12 @@ export function askForSilence(alert, done) {
     h("p", {}, h("b", {}, visibleText(alert.rule)), ": nobody is told while the silence lasts. The alert stays on this page."),
     h("label", { class: "field" }, "For", length),
     h("label", { class: "field" }, "Reason, for others to read", reason),
-    h("label", { class: "silence-all" }, all, "Every alert of this rule, not only of this place"),
+    h(
+      "fieldset",
+      { class: "silence-parts" },
+      h("legend", {}, "Alerts that have"),
+      parts.map(({ box, text }) => h("label", { class: "silence-part" }, box, h("bdi", {}, visibleText(text)))),
+    ),
     problem,
     h("button", { type: "submit", class: "primary" }, "Silence"),
   );
@@ -44,13 +69,16 @@ export function askForSilence(alert, done) {
   reason.focus();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const { service, operation, span_kind, edge_from, edge_to } = alert.labels;
-    const here = { service, operation, span_kind, edge_from, edge_to };
-    const labels = Object.fromEntries(Object.entries(here).filter(([, value]) => value !== undefined));
+    const chosen = parts.filter(({ box }) => box.checked);
+    if (!chosen.length) {
+      problem.hidden = false;
+      problem.textContent = "Choose at least one: a silence of everything is none.";
+      return;
+    }
     try {
       await post("/silences", {
-        rule: alert.rule,
-        labels: all.checked ? {} : labels,
+        rule: chosen.some(({ label }) => label === null) ? alert.rule : null,
+        labels: Object.fromEntries(chosen.flatMap(({ label, value }) => (label === null ? [] : [[label, value]]))),
         reason: reason.value,
         for: length.value,
       });

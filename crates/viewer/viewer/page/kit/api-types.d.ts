@@ -227,7 +227,11 @@ export type EdgeLine = { from: string, to: string, is_service: boolean, traces: 
  * What the worst trace asked most often, without values.
  */
 call: string, alike: number, };
-export type RecurringLine = { kind: FindingKind, service: string, place: string, traces: number, spans: number, saves: number, p50: number, sentence: string, examples: Array<TraceId>, };
+export type RecurringLine = { kind: FindingKind, service: string, place: string, traces: number, spans: number, saves: number, p50: number, sentence: string, examples: Array<TraceId>, 
+/**
+ * Which instance most of the traces with it passed through, with counts.
+ */
+instance: string | null, };
 export type CommonOfTraces = { 
 /**
  * Traces that were looked at.

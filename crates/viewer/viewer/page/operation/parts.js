@@ -143,6 +143,7 @@ export function findingsView({ findings, traces, total }) {
           finding.p50 > 0 ? `, up to ${duration(finding.p50)} in the middle of them. ` : ". ",
           "The worst: ",
           quoted(visibleText(finding.sentence)),
+          finding.instance === null ? null : h("span", { class: "op-instance" }, ` Most of it: ${visibleText(finding.instance)}.`),
         ),
         h("p", { class: "op-examples" }, "Examples: ", finding.examples.map((trace, at) => [at > 0 ? ", " : "", example(trace, trace.slice(0, 8))])),
       ),

@@ -5,7 +5,8 @@
 
 use super::{
     Alerts,
-    settings::{ReceiverKind, ReceiverSettings},
+    mail::Mail,
+    receivers::{ReceiverKind, ReceiverSettings},
     webhook::Webhook,
 };
 use std::time::Duration;
@@ -55,7 +56,7 @@ pub(crate) struct Account {
 pub(crate) async fn run(alerts: Alerts, settings: ReceiverSettings) {
     let name = settings.name.clone();
     let (kind, limit) = (settings.kind, settings.timeout.get());
-    let webhook = Webhook::new(settings);
+    let (webhook, mail) = (Webhook::new(settings.clone()), Mail::new(settings));
     let (mut changes, mut pause) = (alerts.changes(), FIRST_PAUSE);
     loop {
         changes.mark_unchanged();
@@ -71,6 +72,7 @@ pub(crate) async fn run(alerts: Alerts, settings: ReceiverSettings) {
                     say(&name, &notification);
                     Ok(())
                 }
+                ReceiverKind::Mail => mail.tell(&notification, alerts.external_url()).await,
                 ReceiverKind::Webhook => {
                     webhook.tell(&notification, alerts.external_url(), now() / 1_000_000_000).await
                 }

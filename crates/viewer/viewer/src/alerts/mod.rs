@@ -11,19 +11,25 @@
 //! - A receiver that is slow or away holds up neither the rules nor other receivers.
 
 mod delivery;
+mod findings;
+mod instances;
 mod journal;
+mod mail;
 mod pins;
+mod receivers;
 mod settings;
 mod tls;
 mod webhook;
 
-pub use settings::{AlertSettings, ReceiverKind, ReceiverSettings};
+pub use receivers::{MailTls, ReceiverKind, ReceiverSettings};
+pub use settings::AlertSettings;
 
 pub(crate) use delivery::Account;
 pub(crate) use pins::{Bounds as PinBounds, NoPin, Pin, PinnedBy, PinnedStore, Pins};
 
 use crate::Bound;
 use delivery::Failure;
+use instances::Spans;
 use journal::Journal;
 use std::{
     collections::BTreeMap,
@@ -34,11 +40,11 @@ use std::{
 use tokio::{
     sync::watch,
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use waypost_service::Worker;
 use waypost_telemetry::{Telemetry, with_context};
-use waypost_trace_alerts::{Change, Engine, Notification, Saved, Status};
+use waypost_trace_alerts::{Change, Engine, Notification, Saved, Search, Status};
 use waypost_trace_query::Sample;
 use waypost_trace_store::{TraceStore, now};
 
@@ -106,7 +112,8 @@ impl Alerts {
                 })
             })
         });
-        std::iter::once(evaluating).chain(telling).collect()
+        let looking = self.looking(telemetry);
+        std::iter::once(evaluating).chain(looking).chain(telling).collect()
     }
 
     async fn evaluate_for_ever(&self) {
@@ -121,8 +128,41 @@ impl Alerts {
         }
     }
 
+    /// Looks for what the rules about findings are about, when there are such.
+    fn looking(&self, telemetry: &Telemetry) -> Option<Worker> {
+        let searches = self.look(Engine::searches);
+        let (alerts, context) = (self.clone(), telemetry.context());
+        let worker = Worker::new("viewer-alert-findings", move |drain| {
+            with_context(context, async move {
+                tokio::select! { () = drain.started() => {}, () = alerts.look_for_ever(&searches) => {} }
+            })
+        });
+        self.look(|engine| !engine.searches().is_empty()).then_some(worker)
+    }
+
+    async fn look_for_ever(&self, searches: &[Search]) {
+        loop {
+            let begun = Instant::now();
+            for search in searches {
+                let (alerts, search) = (self.clone(), search.clone());
+                if spawn_blocking(move || alerts.look_for(&search)).await.is_err() {
+                    tracing::error!("traces could not be looked at for a rule about findings");
+                }
+            }
+            sleep((begun.elapsed() * 9).max(self.0.settings.every.get())).await;
+        }
+    }
+
+    fn look_for(&self, search: &Search) {
+        match findings::look(&*self.0.store, search, now()) {
+            Ok(looked) => self.engine().looked(search.rule, looked),
+            Err(error) => tracing::warn!(%error, "traces cannot be looked at for a rule about findings"),
+        }
+    }
+
     fn evaluate(&self) {
-        let evaluated = self.engine().evaluate(self.0.store.statistics(), now());
+        let instances = Spans::of(&*self.0.store);
+        let evaluated = self.engine().evaluate(self.0.store.statistics(), &instances, now());
         for Change { entry, severity } in &evaluated.changes {
             let (rule, sentence) = (&entry.rule, &entry.sentence);
             match entry.status {

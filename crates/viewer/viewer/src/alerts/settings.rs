@@ -1,7 +1,7 @@
 //! What can be set of alerts, receivers and pinned traces.
 
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, path::PathBuf};
+use super::receivers::ReceiverSettings;
+use std::collections::BTreeSet;
 use waypost_settings::{ByteSize, Complaint, Duration, settings};
 use waypost_trace_alerts::{Receiver, Rule, RuleSettings};
 
@@ -11,12 +11,13 @@ settings! {
         /// Time between two evaluations of the rules.
         pub every: Duration = Duration::from_secs(15),
         /// Rules, one `[[viewer.alerts.rules]]` each: `name`, `kind` (`error-share`, `latency`, `rate-drop`, `no-data`, `burn-rate`,
-        /// `anomaly`), what it is about (`service`, `operation`, `span_kind`, or `edge_from` and `edge_to`), `threshold`, `resolve`,
-        /// `window`, `for`, `min_calls`, `quantile`, `objective`, `latency`, `burn`, `severity`, `summary`, `runbook`, `labels`.
+        /// `anomaly`, `finding`), what it is about (`service`, `operation`, `span_kind`, or `edge_from` and `edge_to`), `threshold`, `resolve`,
+        /// `window`, `for`, `min_calls`, `quantile`, `objective`, `latency`, `burn`, `findings`, `severity`, `summary`, `runbook`, `labels`.
         /// docs/alerts.md says what they mean.
         pub rules: Vec<RuleSettings> = Vec::new(),
-        /// Who is told, one `[[viewer.alerts.receivers]]` each: `name`, `kind` (`webhook` or `log`), `severities`, and for a webhook
-        /// `url`, `secret_file`, `bearer_file`, `ca_file`, `timeout`. docs/alerts.md says what they mean.
+        /// Who is told, one `[[viewer.alerts.receivers]]` each: `name`, `kind` (`webhook`, `mail` or `log`), `severities`,
+        /// `timeout`, `ca_file`; for a webhook `url`, `secret_file`, `bearer_file`; for mails `server`, `port`, `tls`, `from`, `to`,
+        /// `username`, `password_file`. docs/alerts.md says what they mean.
         pub receivers: Vec<ReceiverSettings> = Vec::new(),
         /// The viewer's address as whoever is told reaches it, without a slash at its end; empty: where it listens.
         pub external_url: String = String::new(),
@@ -27,58 +28,6 @@ settings! {
         /// Bytes of pinned traces at most.
         pub pin_size: ByteSize = ByteSize::mib(64),
     }
-}
-
-/// How a receiver is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReceiverKind {
-    /// By HTTP, in the form of Alertmanager's webhook.
-    Webhook,
-    /// By a line of the viewer's log.
-    Log,
-}
-
-impl ReceiverKind {
-    /// As it is written.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            ReceiverKind::Webhook => "webhook",
-            ReceiverKind::Log => "log",
-        }
-    }
-}
-
-/// Who is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReceiverSettings {
-    /// Its name, unique among the receivers.
-    pub name: String,
-    /// How it is told.
-    pub kind: ReceiverKind,
-    /// It is told of alerts of these severities; empty: of all.
-    #[serde(default)]
-    pub severities: Vec<String>,
-    /// Where the webhook is.
-    #[serde(default)]
-    pub url: String,
-    /// A file with the key that notifications are signed with. It is read for each, so that a new key is found there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_file: Option<PathBuf>,
-    /// A file with a token that is sent as `Authorization: Bearer`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer_file: Option<PathBuf>,
-    /// A file with the certificates (PEM) of the authorities that are trusted, instead of the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Time for one attempt.
-    #[serde(default = "ten_seconds")]
-    pub timeout: Duration,
-}
-
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
 }
 
 impl AlertSettings {
@@ -133,52 +82,9 @@ impl AlertSettings {
     }
 }
 
-impl ReceiverSettings {
-    fn wrong(&self) -> Vec<(&'static str, &'static str)> {
-        let mut wrong = Vec::new();
-        if self.timeout.get().is_zero() {
-            wrong.push(("timeout", "must be more than nothing"));
-        }
-        match self.kind {
-            ReceiverKind::Webhook => {
-                let url = self.url.parse::<http::Uri>().ok();
-                let is_good = url.is_some_and(|url| {
-                    let has_scheme = matches!(url.scheme_str(), Some("http" | "https"));
-                    let authority = url.authority().map_or("", http::uri::Authority::as_str);
-                    has_scheme && !authority.is_empty() && !authority.contains('@')
-                });
-                if !is_good {
-                    let reason = "must be an address that begins with http:// or https://, without user and password: \
-                                  a token belongs in `bearer_file`";
-                    wrong.push(("url", reason));
-                }
-            }
-            ReceiverKind::Log => {
-                if !self.url.is_empty() {
-                    wrong.push(("url", "has no meaning for a receiver of this kind"));
-                }
-            }
-        }
-        wrong
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn receiver(kind: ReceiverKind, url: &str) -> ReceiverSettings {
-        ReceiverSettings {
-            name: "pager".to_owned(),
-            kind,
-            severities: Vec::new(),
-            url: url.to_owned(),
-            secret_file: None,
-            bearer_file: None,
-            ca_file: None,
-            timeout: ten_seconds(),
-        }
-    }
+    use super::{super::receivers::ReceiverKind, *};
 
     #[test]
     fn rules_and_receivers_that_make_no_sense_are_named() {
@@ -189,8 +95,11 @@ mod tests {
                 rule(r#"{"name": "a", "kind": "error-share"}"#),
             ],
             receivers: vec![
-                receiver(ReceiverKind::Webhook, "https://user:password@example.org/"),
-                receiver(ReceiverKind::Log, ""),
+                ReceiverSettings {
+                    url: "https://user:password@example.org/".to_owned(),
+                    ..ReceiverSettings::new("pager", ReceiverKind::Webhook)
+                },
+                ReceiverSettings::new("pager", ReceiverKind::Log),
             ],
             external_url: "http://viewer/".to_owned(),
             ..AlertSettings::default()

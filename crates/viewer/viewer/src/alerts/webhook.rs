@@ -5,7 +5,7 @@
 use super::{
     delivery::Failure,
     journal::hex,
-    settings::ReceiverSettings,
+    receivers::ReceiverSettings,
     tls::{connector, secret},
 };
 use axum::body::Bytes;

@@ -1,15 +1,15 @@
 //! `GET /aggregate`: what the traces of a search have in common: where their time goes, what a faster service would change,
 //! their trees laid over one another, calls by edge, and findings.
 
-use super::{Api, analysed::Analysed, parameters::Parameters, sample, search, values::Decimal};
-use crate::problem::Problem;
+use super::{Api, parameters::Parameters, search, values::Decimal};
+use crate::{analysed::Analysed, problem::Problem, sample};
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use waypost_trace_analysis::{
     Aggregate, Category, Common, Edge, FindingKind, FlameNode, Place, Recurring, Sample, WhatIf, quantile,
 };
 use waypost_trace_model::{Text, TraceId};
-use waypost_trace_store::{Query, SpanFilter, TraceStore};
+use waypost_trace_store::{Query, TraceStore};
 
 /// Spans that are read for one answer; further traces of the sample are left out.
 const MAX_SPANS: usize = 200_000;
@@ -127,6 +127,8 @@ pub(super) struct RecurringLine {
     sentence: String,
     #[cfg_attr(test, ts(type = "Array<TraceId>"))]
     examples: Vec<TraceId>,
+    /// Which instance most of the traces with it passed through, with counts.
+    instance: Option<String>,
 }
 
 pub(super) async fn aggregate(
@@ -152,7 +154,7 @@ fn read(
     let (mut traces, mut spans) = (0, 0);
     for id in &chosen.traces {
         // A trace that was dropped meanwhile is left out.
-        let Some(trace) = analysed(store, *id, filter)? else { continue };
+        let Some(trace) = Analysed::read_from(store, *id, MAX_DETAILED, filter)? else { continue };
         let Analysed { skeleton, tree, facts, .. } = &trace;
         if traces > 0 && spans + skeleton.nodes.len() > MAX_SPANS {
             continue;
@@ -170,18 +172,6 @@ fn read(
         from_match,
         ..CommonOfTraces::from(common)
     })
-}
-
-/// A trace, or what lies below its first span that meets the filter.
-fn analysed(
-    store: &dyn TraceStore,
-    id: TraceId,
-    filter: Option<&SpanFilter>,
-) -> Result<Option<Analysed>, Problem> {
-    let Some(trace) = Analysed::read(store, id, MAX_DETAILED)? else { return Ok(None) };
-    let Some(filter) = filter else { return Ok(Some(trace)) };
-    let first = store.matching(id, filter, 1)?;
-    Ok(first.first().and_then(|span| trace.below(*span)))
 }
 
 impl From<Common> for CommonOfTraces {
@@ -247,7 +237,9 @@ impl From<Edge> for EdgeLine {
 
 impl From<Recurring> for RecurringLine {
     fn from(finding: Recurring) -> RecurringLine {
-        let Recurring { kind, service, place, traces, spans, saves, p50, sentence, examples } = finding;
-        RecurringLine { kind, service, place, traces, spans, saves, p50, sentence, examples }
+        let Recurring { kind, service, place, traces, spans, saves, p50, sentence, examples, instance } =
+            finding;
+        let instance = instance.map(|worst| worst.sentence("traces have it"));
+        RecurringLine { kind, service, place, traces, spans, saves, p50, sentence, examples, instance }
     }
 }

@@ -1,7 +1,7 @@
 //! `GET /compare`: two traces side by side, or one beside what is typical of its root operation.
 
-use super::{Api, parameters::Parameters, sample, values::Decimal};
-use crate::problem::Problem;
+use super::{Api, parameters::Parameters, values::Decimal};
+use crate::{problem::Problem, sample};
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use std::collections::BTreeMap;

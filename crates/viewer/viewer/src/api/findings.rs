@@ -1,10 +1,10 @@
 //! `GET /traces/{id}/findings`: what is worth changing about a trace.
 
-use super::{
-    Api, NoParameters, Path,
+use super::{Api, NoParameters, Path};
+use crate::{
     analysed::{Analysed, MAX_DETAILED},
+    problem::Problem,
 };
-use crate::problem::Problem;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 use waypost_trace_analysis::{Finding, FindingKind, Projection, findings};

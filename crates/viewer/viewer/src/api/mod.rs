@@ -6,7 +6,6 @@
 
 mod aggregate;
 mod alerts;
-mod analysed;
 mod anomalies;
 mod columns;
 mod compare;
@@ -23,7 +22,6 @@ mod names;
 mod parameters;
 mod pins;
 mod points;
-mod sample;
 mod search;
 mod search_series;
 mod series;

@@ -4,6 +4,7 @@ use crate::{
     fixture::resource,
     http::{ReplyExt as _, Request},
     receiver::Receiver,
+    tls::Identity,
     viewer::{Viewer, in_time},
 };
 use hmac::{Hmac, Mac as _};
@@ -26,25 +27,21 @@ fn failing() -> RuleSettings {
 
 fn told_at(address: SocketAddr, secret: Option<&TempDir>) -> ReceiverSettings {
     ReceiverSettings {
-        name: "pager".to_owned(),
-        kind: ReceiverKind::Webhook,
-        severities: Vec::new(),
         url: format!("http://{address}/alerts"),
         secret_file: secret.map(|folder| folder.path().join("key")),
-        bearer_file: None,
-        ca_file: None,
         timeout: std::time::Duration::from_secs(30).into(),
+        ..ReceiverSettings::new("pager", ReceiverKind::Webhook)
     }
 }
 
-fn quickly(config: &mut Config, receivers: Vec<ReceiverSettings>) {
+pub(crate) fn quickly(config: &mut Config, receivers: Vec<ReceiverSettings>) {
     config.alerts.every = std::time::Duration::from_millis(20).into();
     config.alerts.rules = vec![failing()];
     config.alerts.receivers = receivers;
 }
 
 /// Spans of `till`, from a number on, that fail or not.
-async fn send(viewer: &Viewer, numbers: std::ops::Range<u64>, has_failed: bool) {
+pub(crate) async fn send(viewer: &Viewer, numbers: std::ops::Range<u64>, has_failed: bool) {
     let span = |number: u64| {
         json!({
             "traceId": format!("{number:032x}"), "spanId": format!("{number:016x}"), "name": "pay", "kind": 2,
@@ -55,7 +52,7 @@ async fn send(viewer: &Viewer, numbers: std::ops::Range<u64>, has_failed: bool) 
     viewer.import(&json!({"resourceSpans": [resource("till", &spans)]})).await;
 }
 
-fn state(answer: &Value) -> Option<&str> {
+pub(crate) fn state(answer: &Value) -> Option<&str> {
     answer["alerts"][0]["state"].as_str()
 }
 
@@ -145,6 +142,39 @@ async fn a_receiver_that_does_not_want_it_does_not_hold_up_what_follows() {
         assert!(scraped.text().contains(line), "{line:?} is missing in {}", scraped.text());
     }
     in_time(viewer.close()).await;
+}
+
+#[tokio::test]
+async fn a_webhook_over_https_trusts_its_own_authority_and_brings_its_token() {
+    let (folder, other, identity) = (TempDir::new().unwrap(), TempDir::new().unwrap(), Identity::new());
+    let receiver = Receiver::in_tls(&identity).await;
+    fs::write(folder.path().join("token"), "first\n").unwrap();
+    let secure = |ca_file| ReceiverSettings {
+        url: format!("https://localhost:{}/alerts", receiver.address.port()),
+        bearer_file: Some(folder.path().join("token")),
+        ca_file: Some(ca_file),
+        ..told_at(receiver.address, None)
+    };
+    let strange = secure(Identity::new().written_to(other.path()));
+    let viewer = Viewer::configured(|config| quickly(config, vec![strange]));
+    send(&viewer, 1..31, true).await;
+    let answer = viewer.api_until("/alerts", |answer| answer["receivers"][0]["trouble"].is_string()).await;
+    assert!(answer["receivers"][0]["trouble"].as_str().unwrap().starts_with("no TLS: "), "{answer}");
+    in_time(viewer.close()).await;
+    assert_eq!(receiver.told().len(), 0);
+
+    let known = secure(identity.written_to(folder.path()));
+    let viewer = Viewer::configured(|config| quickly(config, vec![known]));
+    send(&viewer, 1..31, true).await;
+    viewer.api_until("/alerts", |answer| answer["receivers"][0]["delivered"] == 1).await;
+    // A token that was replaced is found in its file.
+    fs::write(folder.path().join("token"), "second").unwrap();
+    send(&viewer, 100..1000, false).await;
+    viewer.api_until("/alerts", |answer| answer["receivers"][0]["delivered"] == 2).await;
+    in_time(viewer.close()).await;
+    let told = receiver.told();
+    let tokens: Vec<&str> = told.iter().map(|told| told.headers["authorization"].to_str().unwrap()).collect();
+    assert_eq!(tokens, ["Bearer first", "Bearer second"]);
 }
 
 #[tokio::test]

@@ -72,7 +72,8 @@ impl Viewer {
         let [ui, otlp_grpc, otlp_http, zipkin] = [0, 1, 2, 3].map(|place: usize| sockets[place].address());
         let mut bound = Bound { ui, otlp_grpc, otlp_http, zipkin };
         rebind(&mut bound);
-        let built = build(&config, Parts { telemetry: Telemetry::disabled(), data, bound }).unwrap();
+        let built = build(&config, Parts { telemetry: Telemetry::disabled(), data, bound, give_back: || {} })
+            .unwrap();
 
         let (listeners, drain) = Drain::new();
         let serve = |listener: Listener, router| {

@@ -84,9 +84,17 @@ async fn an_alert_is_seen_followed_to_a_pinned_trace_and_silenced() {
     browser.click(".alert-card[data-state=firing] button.textual").await.unwrap();
     browser.wait_for("dialog input[name=reason]").await.unwrap();
     browser.type_into("dialog input[name=reason]", "the shelves are being filled").await.unwrap();
+    // Every rule at this place, of this severity: what is chosen is what the silence says.
+    let checked = "[...document.querySelectorAll('dialog input[name=part]:checked')].map((box) => box.value).join()";
+    browser.wait_until(&format!("{checked} === 'rule,service'")).await.unwrap();
+    browser.click("dialog input[name=part][value=rule]").await.unwrap();
+    browser.click("dialog input[name=part][value=severity]").await.unwrap();
     browser.click("dialog button[type=submit]").await.unwrap();
     browser.wait_for(".alert-card.is-silenced").await.unwrap();
     scene.wait_for_text("the shelves are being filled").await;
+    let silences = browser.text("[aria-label=Silences] tbody").await.unwrap();
+    assert!(silences.contains("every rule") && silences.contains("severity=page"), "{silences}");
+    assert!(silences.contains("service=shop"), "{silences}");
     scene.open("/search").await;
     browser.wait_for(".nav-badge[hidden]").await.unwrap();
     scene.assert_silent_console().await;

@@ -3,30 +3,33 @@
 //! Bound: attributes are read of at most [`MAX_DETAILED`] spans of a trace, those on its critical path first, some thousands at a
 //! time; of the others only names and times are known. Memory is that of one such part.
 
-use crate::problem::Problem;
 use std::collections::{HashMap, HashSet};
 use waypost_trace_analysis::{CriticalPath, Facts, Row, Tree};
 use waypost_trace_model::{Node, Skeleton, Span, SpanId, TraceId};
-use waypost_trace_store::TraceStore;
+use waypost_trace_store::{ReadError, SpanFilter, TraceStore};
 
 /// Spans of a trace whose attributes are read.
-pub(super) const MAX_DETAILED: usize = 20_000;
+pub(crate) const MAX_DETAILED: usize = 20_000;
 
 /// Spans that are read at once.
 const PART: usize = 4_000;
 
-pub(super) struct Analysed {
-    pub(super) skeleton: Skeleton,
-    pub(super) tree: Tree,
+pub(crate) struct Analysed {
+    pub(crate) skeleton: Skeleton,
+    pub(crate) tree: Tree,
     /// For each node of the skeleton.
-    pub(super) facts: Vec<Facts>,
+    pub(crate) facts: Vec<Facts>,
     /// Spans whose attributes were read.
-    pub(super) detailed: usize,
+    pub(crate) detailed: usize,
 }
 
 impl Analysed {
     /// `None` when the trace is not kept.
-    pub(super) fn read(store: &dyn TraceStore, id: TraceId, max: usize) -> Result<Option<Analysed>, Problem> {
+    pub(crate) fn read(
+        store: &dyn TraceStore,
+        id: TraceId,
+        max: usize,
+    ) -> Result<Option<Analysed>, ReadError> {
         let Some(skeleton) = store.skeleton(id)? else { return Ok(None) };
         let tree = Tree::new(&skeleton.nodes);
         let wanted = wanted(&skeleton, &tree, max);
@@ -50,8 +53,21 @@ impl Analysed {
         Ok(Some(Analysed { skeleton, tree, facts, detailed: wanted.len() }))
     }
 
+    /// A trace, or what lies below its first span that meets the filter.
+    pub(crate) fn read_from(
+        store: &dyn TraceStore,
+        id: TraceId,
+        max: usize,
+        filter: Option<&SpanFilter>,
+    ) -> Result<Option<Analysed>, ReadError> {
+        let Some(trace) = Analysed::read(store, id, max)? else { return Ok(None) };
+        let Some(filter) = filter else { return Ok(Some(trace)) };
+        let first = store.matching(id, filter, 1)?;
+        Ok(first.first().and_then(|span| trace.below(*span)))
+    }
+
     /// The id of the span in a row.
-    pub(super) fn span_id(&self, row: u32) -> Option<SpanId> {
+    pub(crate) fn span_id(&self, row: u32) -> Option<SpanId> {
         let node = self.tree.rows.get(row as usize)?.node;
         self.skeleton.nodes.get(node as usize).map(|node| node.span_id)
     }
@@ -59,7 +75,7 @@ impl Analysed {
 
 impl Analysed {
     /// What lies below a span, which is the root then. `None` when it is not there.
-    pub(super) fn below(&self, span: SpanId) -> Option<Analysed> {
+    pub(crate) fn below(&self, span: SpanId) -> Option<Analysed> {
         let node = |row: &Row| self.skeleton.nodes.get(row.node as usize);
         let rows = &self.tree.rows;
         let first = rows.iter().position(|row| node(row).is_some_and(|node| node.span_id == span))?;

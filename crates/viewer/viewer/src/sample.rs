@@ -3,26 +3,25 @@
 //! Chosen are those whose ids have the least hashes: a sample that is the same each time it is asked for, that does not favour the newest, and
 //! that needs one pass. Bounds: as many traces are kept as are wanted, and ids are counted up to [`MAX_COUNTED`].
 
-use crate::problem::Problem;
 use std::collections::{BTreeSet, HashSet};
 use waypost_trace_model::TraceId;
-use waypost_trace_store::{Columns, Fields, Query, Survey, TraceStore};
+use waypost_trace_store::{Columns, Fields, Query, ReadError, Survey, TraceStore};
 
 /// Different traces that are counted exactly.
 const MAX_COUNTED: usize = 500_000;
 
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// In the order of their ids.
-    pub(super) traces: Vec<TraceId>,
+    pub(crate) traces: Vec<TraceId>,
     /// Traces that meet the query, as far as they were counted.
-    pub(super) matching: usize,
+    pub(crate) matching: usize,
     /// Whether there may be more.
-    pub(super) is_partial: bool,
-    pub(super) scanned_to: Option<u64>,
+    pub(crate) is_partial: bool,
+    pub(crate) scanned_to: Option<u64>,
 }
 
 /// At most `size` traces.
-pub(super) fn sample(store: &dyn TraceStore, query: Query, size: usize) -> Result<Sample, Problem> {
+pub(crate) fn sample(store: &dyn TraceStore, query: Query, size: usize) -> Result<Sample, ReadError> {
     let survey = Survey { query, marked: None, fields: Fields::Of(Vec::new()) };
     let mut counted: HashSet<TraceId> = HashSet::new();
     let mut chosen: BTreeSet<(u64, TraceId)> = BTreeSet::new();
