@@ -119,8 +119,9 @@ async fn over_http(language: [&str; 4]) {
         };
         let request = Request::get(format!("http://{}/", middle.address)).body(Body::empty()).unwrap();
         let mut client = telemetry.http_client().layer(client());
-        let asked = with_context(telemetry.context(), span("place").run(client.call(request)));
-        let answer = within("the answer", asked).await.unwrap();
+        let placing = async { Ok::<_, std::io::Error>(client.call(request).await) };
+        let asked = with_context(telemetry.context(), span("place").run(placing));
+        let answer = within("the answer", asked).await.unwrap().unwrap();
         assert_eq!(answer.status(), 200, "{name}");
         let body = axum::body::to_bytes(Body::new(answer.into_body()), 64).await.unwrap();
         assert_eq!(body, "seen");
