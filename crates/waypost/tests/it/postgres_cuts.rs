@@ -91,8 +91,11 @@ async fn no_request_with_a_key_fails_when_all_connections_are_cut() {
         let mut answers = Vec::new();
         for number in 0..ORDERS {
             match number {
-                // All are under way, and a quarter of them when some have ended.
-                0 | 48 if round % 2 == 0 => cut.proxy.cut(),
+                8 | 24 | 48 if round % 2 == 0 => {
+                    // The next connections break as well: one unit may meet all three, and then the cut is over.
+                    cut.proxy.end_next(3);
+                    cut.proxy.cut();
+                }
                 0 | 24 | 48 if round % 2 == 1 => cut.proxy.break_at_commit(),
                 _ => {}
             }
@@ -110,16 +113,19 @@ async fn few_requests_with_a_key_fail_while_connections_are_cut_again_and_again(
     const ORDERS: usize = 600;
     let cut = Cut::start().await;
     let mut sending = cut.send((0..ORDERS).map(|number| format!("order-{number}")), 64);
-    let (mut answered, mut refused) = (0, Vec::new());
+    let (mut answered, mut given_up, mut refused) = (0, 0, Vec::new());
     while let Some((key, answer)) = sending.answer().await {
         answered += 1;
-        // An order is some ten commits of six roles: each of them meets a cut, and some meet several.
-        if answered % 4 == 0 {
+        // By its answers and not by the clock, so that it is as bad on each machine: an order is some ten commits of six roles,
+        // and meets a cut at several of them.
+        if answered % 8 == 0 {
             cut.proxy.cut();
             cut.proxy.break_at_commit();
         }
         match answer.status.as_u16() {
             201 | 202 => {}
+            // A step met a cut at each of its tries: the order has ended, and nothing was charged.
+            422 if answer.json["failure_code"] == "unavailable" => given_up += 1,
             503 => {
                 assert!(answer.headers.contains_key("retry-after"), "{}", answer.json);
                 refused.push(key);
@@ -127,8 +133,12 @@ async fn few_requests_with_a_key_fail_while_connections_are_cut_again_and_again(
             _ => panic!("{key}: {} {}", answer.status, answer.json),
         }
     }
-    println!("{} of {ORDERS} requests were refused over {} cuts", refused.len(), ORDERS / 4);
-    assert!(refused.len() * 20 <= ORDERS, "{} of {ORDERS} requests were refused", refused.len());
+    let failed = refused.len() + given_up;
+    println!(
+        "{failed} of {ORDERS} requests failed over {} cuts, {given_up} of them with their orders",
+        ORDERS / 8
+    );
+    assert!(failed * 20 <= ORDERS, "{failed} of {ORDERS} requests failed");
     // They are told to come again, and then have their orders.
     for key in refused {
         let again = [("idempotency-key", key.as_str())];
