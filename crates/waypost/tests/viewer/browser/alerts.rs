@@ -85,7 +85,8 @@ async fn an_alert_is_seen_followed_to_a_pinned_trace_and_silenced() {
     browser.wait_for("dialog input[name=reason]").await.unwrap();
     browser.type_into("dialog input[name=reason]", "the shelves are being filled").await.unwrap();
     // Every rule at this place, of this severity: what is chosen is what the silence says.
-    let checked = "[...document.querySelectorAll('dialog input[name=part]:checked')].map((box) => box.value).join()";
+    let checked =
+        "[...document.querySelectorAll('dialog input[name=part]:checked')].map((box) => box.value).join()";
     browser.wait_until(&format!("{checked} === 'rule,service'")).await.unwrap();
     browser.click("dialog input[name=part][value=rule]").await.unwrap();
     browser.click("dialog input[name=part][value=severity]").await.unwrap();

@@ -77,9 +77,9 @@ fn shop(format: Propagator) -> TestTelemetry {
     TestTelemetry::with(settings)
 }
 
-fn of_kind(telemetry: &TestTelemetry, kind: SpanKind) -> FinishedSpan {
+fn of_kind(telemetry: &TestTelemetry, kind: &SpanKind) -> FinishedSpan {
     let spans = telemetry.finished_spans();
-    let found: Vec<_> = spans.iter().filter(|span| span.kind() == kind).collect();
+    let found: Vec<_> = spans.iter().filter(|span| span.kind() == *kind).collect();
     assert_eq!(found.len(), 1, "{kind:?}: {spans:?}");
     found[0].clone()
 }
@@ -125,7 +125,7 @@ async fn over_http(language: [&str; 4]) {
         assert_eq!(answer.status(), 200, "{name}");
         let body = axum::body::to_bytes(Body::new(answer.into_body()), 64).await.unwrap();
         assert_eq!(body, "seen");
-        let (first, last) = (of_kind(&telemetry, SpanKind::Client), of_kind(&telemetry, SpanKind::Server));
+        let (first, last) = (of_kind(&telemetry, &SpanKind::Client), of_kind(&telemetry, &SpanKind::Server));
         assert_one_trace(&first, &mut middle, &last, name).await;
     }
 }
@@ -141,7 +141,7 @@ async fn over_grpc(language: [&str; 4]) {
             EchoClient::new(telemetry.grpc_channel(&format!("http://{}", middle.address)).unwrap());
         let asked = with_context(telemetry.context(), span("place").run(client.call(Kind::Unary, "ok")));
         within("the answer", asked).await.unwrap();
-        let (first, last) = (of_kind(&telemetry, SpanKind::Client), of_kind(&telemetry, SpanKind::Server));
+        let (first, last) = (of_kind(&telemetry, &SpanKind::Client), of_kind(&telemetry, &SpanKind::Server));
         assert_one_trace(&first, &mut middle, &last, name).await;
     }
 }
@@ -159,7 +159,7 @@ async fn over_kafka(language: [&str; 4]) {
         let message = next(&consumer).await;
         consumer.process(&message, async { Ok::<_, std::io::Error>(()) }).await.unwrap();
         let (first, last) =
-            (of_kind(&telemetry, SpanKind::Producer), of_kind(&telemetry, SpanKind::Consumer));
+            (of_kind(&telemetry, &SpanKind::Producer), of_kind(&telemetry, &SpanKind::Consumer));
         assert_one_trace(&first, &mut middle, &last, name).await;
     }
 }
