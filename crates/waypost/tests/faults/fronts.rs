@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use waypost_api::inventory::v1::CheckStockRequest;
 use waypost_api::inventory::v1::inventory_service_client::InventoryServiceClient;
@@ -146,8 +147,15 @@ async fn calls_over_one_connection_reach_every_replica_behind_envoy() {
     calls_over_one_connection_reach_every_replica(Kind::Envoy).await;
 }
 
-/// Two ports of loopback that are free now.
+/// Two ports of loopback that are free, and stay so until they are used: they lie below those that the system gives to whoever
+/// asks for any port, and to connections.
 fn free_addresses() -> [SocketAddr; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another process that runs these tests begins elsewhere.
+    let first = 20_000 + u16::try_from(std::process::id() % 8_000).unwrap();
+    [(); 2].map(|()| {
+        let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        SocketAddr::from((Ipv4Addr::LOCALHOST, ports.find(is_free).unwrap()))
+    })
 }
