@@ -6,7 +6,7 @@ use opentelemetry::{Key, KeyValue, Value};
 
 /// Labels a handler adds to the duration metric of its request: an extension of the request.
 ///
-/// Only keys allowed by [`ServerLayer::metric_labels`] are kept, each once; the last value counts.
+/// Only keys allowed by [`ServerLayer::metric_labels`](crate::http::ServerLayer::metric_labels) are kept, each once; the last value counts.
 ///
 /// ```
 /// use axum::{Extension, Router, routing::get};
