@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn what_there_is_not_is_left_out() {
         let json = serde_json::to_value(Problem::new(&Error::internal())).unwrap();
-        let members: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut members: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
         assert_eq!(members, ["code", "detail", "hint", "status", "title", "type"]);
     }
 }

@@ -66,7 +66,9 @@ async fn a_charge_is_made_captured_and_partly_refunded() {
     );
 
     let ledger = send(&router, "GET", "/v1/ledger", None, "").await;
-    assert_eq!(ledger.json.to_string(), r#"{"captured":99.99,"charges":1,"refunded":9.99}"#);
+    assert_eq!(ledger.json.as_object().unwrap().len(), 3);
+    let sums = ["captured", "charges", "refunded"].map(|sum| ledger.json[sum].to_string());
+    assert_eq!(sums, ["99.99", "1", "9.99"]);
     let found = send(&router, "GET", "/v1/charges?reference=order-1:authorize:1", None, "").await;
     assert_eq!(found.json["charges"][0]["id"], id);
     let none = send(&router, "GET", "/v1/charges?reference=other", None, "").await;

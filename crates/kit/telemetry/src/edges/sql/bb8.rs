@@ -48,8 +48,8 @@ use std::sync::Arc;
 
 use bb8::{ManageConnection, Pool, PooledConnection, RunError};
 
-pub use super::pool_metrics::Used;
 use super::pool_metrics::{Counted, PoolMetrics};
+pub use super::used::Used;
 use crate::core::handle::Telemetry;
 
 /// A pool that is measured for as long as this or a clone of it is there. Made by [`Telemetry::bb8`].

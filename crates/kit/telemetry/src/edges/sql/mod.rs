@@ -47,6 +47,8 @@ mod tokens;
 #[cfg(feature = "tokio-postgres")]
 pub mod tokio_postgres;
 mod unit;
+#[cfg(any(feature = "bb8", feature = "deadpool"))]
+mod used;
 
 use std::borrow::Cow;
 use std::fmt;

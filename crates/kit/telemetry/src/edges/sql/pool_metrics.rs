@@ -4,7 +4,6 @@
 //! and used is measured where a wrapped pool hands it out, so what is taken from the pool behind its back is not seen.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -151,40 +150,6 @@ impl Drop for InUse {
         if let Some(since) = self.since {
             self.pool.used.record(self.pool.labels(), since.elapsed().as_secs_f64());
         }
-    }
-}
-
-/// What a pool handed out, until it is dropped and goes back. Leads to what the pool's own type leads to.
-#[derive(Debug)]
-pub struct Used<T> {
-    taken: T,
-    in_use: InUse,
-}
-
-impl<T> Used<T> {
-    pub(super) fn new(taken: T, asked: Asked) -> Self {
-        let (in_use, _) = asked.served();
-        Self { taken, in_use }
-    }
-
-    /// The pool's own type. How long it is used from here on is not measured.
-    pub fn into_inner(self) -> T {
-        self.in_use.given_away();
-        self.taken
-    }
-}
-
-impl<T: Deref> Deref for Used<T> {
-    type Target = T::Target;
-
-    fn deref(&self) -> &T::Target {
-        &self.taken
-    }
-}
-
-impl<T: DerefMut> DerefMut for Used<T> {
-    fn deref_mut(&mut self) -> &mut T::Target {
-        &mut self.taken
     }
 }
 
