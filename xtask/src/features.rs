@@ -11,11 +11,12 @@ use crate::run::{cargo, say};
 /// Crates whose features are checked: what other programs may depend on.
 const CRATES: [&str; 2] = ["waypost-settings", "waypost-telemetry"];
 
-/// What a feature needs from the program to build: `async-nats` builds with a provider of cryptography only and `mongodb` with
+/// What a feature needs from the program to build: `async-nats` builds with a provider of cryptography only and `mongodb` with bson and
 /// TLS only, and the kit chooses neither.
-const CHOSEN: [(&str, &str); 3] = [
-    ("full", "full,async-nats/ring,mongodb/rustls-tls"),
-    ("mongodb", "mongodb,mongodb/rustls-tls"),
+const CHOSEN: [(&str, &str); 4] = [
+    ("full", "full,async-nats/ring,mongodb/rustls-tls,mongodb/bson-3"),
+    ("mongodb", "mongodb,mongodb/rustls-tls,mongodb/bson-3"),
+    ("mongodb-bson-3", "mongodb-bson-3,mongodb/rustls-tls"),
     ("nats", "nats,async-nats/ring"),
 ];
 
