@@ -21,7 +21,7 @@ use opentelemetry::{InstrumentationScope, KeyValue, Value};
 /// let span = &telemetry.finished_spans()[0];
 /// assert_eq!((span.name(), span.kind(), span.service_name()), ("place", SpanKind::Internal, "order-service"));
 /// assert_eq!(span.attribute("order.id"), Some(&"order-1".into()));
-/// assert_eq!(span.attributes().len(), 2);
+/// assert_eq!(span.attributes().len(), 3, "and `error.type`, and the fingerprint of the failure");
 /// assert_eq!((span.parent_id(), span.parent_is_remote()), (None, false));
 /// assert!(span.is_error() && matches!(span.status(), Status::Error { .. }));
 /// assert!(span.end() >= span.start() && span.duration().as_secs() < 60);
