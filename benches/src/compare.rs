@@ -14,10 +14,21 @@ use crate::statistics::spread;
 /// What is measured of each run, by name.
 type Run = BTreeMap<String, f64>;
 
-/// Where telemetry goes: nowhere, and to the viewer of the same process, which is what `up` does by itself.
-const WAYS: [(&str, &[&str], &[(&str, &str)]); 2] = [
-    ("telemetry off", &["--no-first-order", "--no-viewer"], &[("OTEL_SDK_DISABLED", "true")]),
-    ("100 % to its viewer", &["--no-first-order"], &[]),
+/// How a program is started.
+struct Way {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+/// Telemetry goes nowhere, and to the viewer of the same process, which is what `up` does by itself.
+const WAYS: [Way; 2] = [
+    Way {
+        name: "telemetry off",
+        arguments: &["--no-first-order", "--no-viewer"],
+        environment: &[("OTEL_SDK_DISABLED", "true")],
+    },
+    Way { name: "100 % to its viewer", arguments: &["--no-first-order"], environment: &[] },
 ];
 
 pub(crate) fn measure(base: &str, rounds: u32, orders: u32, concurrency: u32) -> anyhow::Result<()> {
@@ -29,7 +40,7 @@ pub(crate) fn measure(base: &str, rounds: u32, orders: u32, concurrency: u32) ->
     let this = binary()?;
     let that = built(&root, &commit, this.parent().context("no folder of the binary")?)?;
 
-    for (way, arguments, environment) in WAYS {
+    for way in &WAYS {
         let mut measured: [Vec<Run>; 2] = Default::default();
         for round in 0..rounds {
             let mut both = [(0, &that), (1, &this)];
@@ -37,24 +48,18 @@ pub(crate) fn measure(base: &str, rounds: u32, orders: u32, concurrency: u32) ->
                 both.reverse();
             }
             for (place, binary) in both {
-                measured[place].push(one(binary, arguments, environment, orders, concurrency)?);
+                measured[place].push(one(binary, way, orders, concurrency)?);
             }
         }
-        print(way, base, &measured, orders, concurrency);
+        print(way.name, base, &measured, orders, concurrency);
     }
     Ok(())
 }
 
 /// One run on an empty folder: warmed up by a tenth of the orders.
-fn one(
-    binary: &Path,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-    orders: u32,
-    concurrency: u32,
-) -> anyhow::Result<Run> {
+fn one(binary: &Path, way: &Way, orders: u32, concurrency: u32) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir()?;
-    let waypost = Waypost::of(binary, &folder.path().join("data"), arguments, environment)?;
+    let waypost = Waypost::of(binary, &folder.path().join("data"), way.arguments, way.environment)?;
     waypost.load(orders / 10, concurrency)?;
     waypost.wait_until_idle()?;
     let before = waypost.usage()?;
