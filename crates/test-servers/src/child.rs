@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,12 +127,9 @@ fn ending_with_us(command: Command) -> Command {
     ending
 }
 
-/// Ports that are free now, all different.
+/// Ports that are free, all different.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap_or_else(|error| panic!("no port is free: {error}"))
-    });
-    held.map(|held| held.local_addr().map_or(0, |address| address.port()))
+    [(); N].map(|()| free_port())
 }
 
 /// A program that the kernel ends with the thread that starts it. As somebody who is not root if `needs_user`, for
@@ -149,9 +147,15 @@ pub(crate) fn command(program: &str, needs_user: bool) -> Command {
     command
 }
 
-/// A port that nobody has at this moment.
+/// A port that is free, and stays so while its server is away: it lies below those that the system gives to whoever asks for any
+/// port, and to connections. A client that looks for a server which is away could otherwise be given that port itself.
 pub(crate) fn free_port() -> u16 {
-    free_ports::<1>()[0]
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another process of tests begins elsewhere.
+    let first = 10_000 + u16::try_from(std::process::id() % 7_000).unwrap_or_default();
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 3_000);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.find(is_free).unwrap_or_else(|| panic!("no port is free"))
 }
 
 fn has_setpriv() -> bool {

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::child::free_port;
 use crate::{ETCD_SERVER, own_name, variable};
 
 /// Longest time for a server to answer after its start.
@@ -52,11 +53,7 @@ impl Server {
         let mut server = Self { ports: [0; 3], certificates, folder, child: None };
         // Somebody else may take a port between its being found and its being bound.
         for _ in 0..5 {
-            let held = [(); 3].map(|()| {
-                TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                    .unwrap_or_else(|error| panic!("no free port: {error}"))
-            });
-            server.ports = held.map(|held| held.local_addr().map_or(0, |address| address.port()));
+            server.ports = [(); 3].map(|()| free_port());
             if server.try_start() {
                 return server;
             }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{KAFKA_CLASS_PATH, variable};
+use crate::{KAFKA_CLASS_PATH, child, variable};
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -223,13 +223,7 @@ fn brokers(port: u16) -> io::Result<usize> {
     Ok(u32::from_be_bytes([a, b, c, d]) as usize)
 }
 
-/// Ports that are free now, all different.
+/// Ports that are free, all different.
 fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| Ok((listener.local_addr()?.port(), listener)))
-    };
-    let bound: Result<Vec<_>, _> = (0..count).map(bind).collect();
-    let bound = bound.unwrap_or_else(|error| panic!("no free port: {error}"));
-    bound.into_iter().map(|(port, _)| port).collect()
+    std::iter::repeat_with(child::free_port).take(count).collect()
 }

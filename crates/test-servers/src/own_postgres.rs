@@ -1,7 +1,7 @@
 //! A PostgreSQL that a test has for itself: to kill it, to give it little, to let it fail over to a standby.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::POSTGRES_BIN;
+use crate::child::free_port;
 use crate::postgres::execute;
 use crate::small_disk::SmallDisk;
 
@@ -194,8 +195,7 @@ impl OwnPostgres {
         if is_root() {
             succeeded(Command::new("chown").arg(NOBODY).arg(folder.path()).output(), "chown");
         }
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let port = bound.unwrap_or_else(|error| panic!("no free port: {error}")).port();
+        let port = free_port();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let (data, settings) = (folder.path().join("data"), settings.iter().map(owned).collect());
         Self { port, data, settings, child: None, disk: None, folder }
