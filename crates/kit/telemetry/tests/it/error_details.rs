@@ -85,14 +85,14 @@ fn a_rule_for_texts_holds_everywhere() {
         [(MessageRule::Masked, "order ? of \"?\" was declined"), (MessageRule::TypeOnly, "declined")]
     {
         let telemetry = with(ErrorSettings { messages, span_events: true });
-        let wrapped = std::io::Error::other(Declined { order: 4_711 });
+        let wrapped = std::io::Error::other(Declined { order: 1_234_567_891 });
         telemetry.span("place").in_scope(|| {
-            record_error(&Declined { order: 4_711 });
+            record_error(&Declined { order: 1_234_567_891 });
             record_error(&wrapped);
         });
         assert_eq!(telemetry.finished_logs()[0].body(), body);
         let everything = format!("{:?}{:?}", telemetry.finished_spans(), telemetry.finished_logs());
-        assert!(!everything.contains("4711") && !everything.contains("anna"), "{everything}");
+        assert!(!everything.contains("1234567891") && !everything.contains("anna"), "{everything}");
     }
 }
 
