@@ -149,7 +149,7 @@ pub(crate) fn command(program: &str, needs_user: bool) -> Command {
 
 /// A port that is free, and stays so while its server is away: it lies below those that the system gives to whoever asks for any
 /// port, and to connections. A client that looks for a server which is away could otherwise be given that port itself.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Another process of tests begins elsewhere.
     let first = 10_000 + u16::try_from(std::process::id() % 7_000).unwrap_or_default();

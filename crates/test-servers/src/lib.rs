@@ -25,6 +25,8 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod small_disk;
 
+pub use child::free_port;
+
 /// A superuser's URL of PostgreSQL, such as `postgres://postgres@127.0.0.1:41234/postgres`.
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
 /// The folder of PostgreSQL's programs, for a test that starts one of its own ([`own_postgres::OwnPostgres`]).

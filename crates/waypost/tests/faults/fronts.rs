@@ -2,11 +2,11 @@
 //! first and the old one drained after it, and no request fails; a system's calls reach every replica.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use waypost_api::inventory::v1::CheckStockRequest;
 use waypost_api::inventory::v1::inventory_service_client::InventoryServiceClient;
+use waypost_test_servers::free_port;
 use waypost_test_servers::front::{Behind, Front, Kind};
 use waypost_testkit::{Behaviour, Client, Collector, Role, until};
 
@@ -147,15 +147,7 @@ async fn calls_over_one_connection_reach_every_replica_behind_envoy() {
     calls_over_one_connection_reach_every_replica(Kind::Envoy).await;
 }
 
-/// Two ports of loopback that are free, and stay so until they are used: they lie below those that the system gives to whoever
-/// asks for any port, and to connections.
+/// Two ports of loopback that are free, and stay so until they are used.
 fn free_addresses() -> [SocketAddr; 2] {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Another process that runs these tests begins elsewhere.
-    let first = 20_000 + u16::try_from(std::process::id() % 8_000).unwrap();
-    [(); 2].map(|()| {
-        let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
-        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-        SocketAddr::from((Ipv4Addr::LOCALHOST, ports.find(is_free).unwrap()))
-    })
+    [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
 }
