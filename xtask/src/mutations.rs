@@ -1,8 +1,9 @@
 //! `cargo xtask mutations`: turns off, one at a time, what keeps orders safe, and asks whether a test notices.
 //!
 //! For whoever doubts a guarantee, or changes its test. Each [`Mutation`] replaces one text in one source file, builds the
-//! tests that answer for it, runs them and puts the file back. A run of it takes a build for each mutation, so CI runs it
-//! not; CI's tests do check that every text still stands where a mutation expects it.
+//! tests that answer for it, runs them and puts the file back; the same tests have passed on the code as it stands before. A
+//! run of it takes a build for each mutation, so CI runs it not; CI's tests do check that every text still stands where a
+//! mutation expects it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -158,8 +159,13 @@ pub(crate) fn run(root: &Path, names: &[String]) -> anyhow::Result<()> {
         let known = MUTATIONS.map(|mutation| mutation.name).join(", ");
         bail!("there is no mutation `{unknown}`; known are {known}");
     }
+    let chosen = || MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation));
+    // All of them before the first mutation, so that what they share is built once.
+    for mutation in chosen() {
+        ensure!(test(mutation.tests)?, "the tests of {} fail without the mutation too", mutation.name);
+    }
     let mut unnoticed = Vec::new();
-    for mutation in MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation)) {
+    for mutation in chosen() {
         let is_noticed = mutation.is_noticed(root)?;
         say(&format!("{}: {}\n", mutation.name, if is_noticed { "noticed" } else { "NOT NOTICED" }));
         if !is_noticed {
