@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::needs::Variable;
 use crate::run::say;
 
 /// One rule that is turned off.
@@ -153,7 +154,7 @@ const MUTATIONS: [Mutation; 15] = [
 ];
 
 /// Runs the mutations of these names, or all of them.
-pub(crate) fn run(root: &Path, names: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, names: &[String], servers: &[Variable]) -> anyhow::Result<()> {
     let unknown = names.iter().find(|name| MUTATIONS.iter().all(|mutation| mutation.name != **name));
     if let Some(unknown) = unknown {
         let known = MUTATIONS.map(|mutation| mutation.name).join(", ");
@@ -162,11 +163,15 @@ pub(crate) fn run(root: &Path, names: &[String]) -> anyhow::Result<()> {
     let chosen = || MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation));
     // All of them before the first mutation, so that what they share is built once.
     for mutation in chosen() {
-        ensure!(test(mutation.tests)?, "the tests of {} fail without the mutation too", mutation.name);
+        ensure!(
+            test(mutation.tests, servers)?,
+            "the tests of {} fail without the mutation too",
+            mutation.name
+        );
     }
     let mut unnoticed = Vec::new();
     for mutation in chosen() {
-        let is_noticed = mutation.is_noticed(root)?;
+        let is_noticed = mutation.is_noticed(root, servers)?;
         say(&format!("{}: {}\n", mutation.name, if is_noticed { "noticed" } else { "NOT NOTICED" }));
         if !is_noticed {
             unnoticed.push(mutation.name);
@@ -181,15 +186,15 @@ fn is_named(names: &[String], mutation: &Mutation) -> bool {
 }
 
 impl Mutation {
-    fn is_noticed(&self, root: &Path) -> anyhow::Result<bool> {
+    fn is_noticed(&self, root: &Path, servers: &[Variable]) -> anyhow::Result<bool> {
         let path = root.join(self.file);
         let original = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", self.file))?;
         let mutated = self.apply(&original)?;
         let _restored = Restored { path: path.clone(), original };
         fs::write(&path, mutated).with_context(|| format!("{} cannot be written", self.file))?;
         let no_run = [self.tests, &["--no-run"]].concat();
-        ensure!(test(&no_run)?, "with the mutation {} the tests do not build", self.name);
-        Ok(!test(self.tests)?)
+        ensure!(test(&no_run, servers)?, "with the mutation {} the tests do not build", self.name);
+        Ok(!test(self.tests, servers)?)
     }
 
     fn apply(&self, source: &str) -> anyhow::Result<String> {
@@ -219,10 +224,11 @@ impl Drop for Restored {
     }
 }
 
-fn test(arguments: &[&str]) -> anyhow::Result<bool> {
+fn test(arguments: &[&str], servers: &[Variable]) -> anyhow::Result<bool> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.arg("test").args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("test").args(arguments).envs(servers.iter().map(|(name, value)| (name, value)));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command.status().context("cargo could not be started")?.success())
 }
 

@@ -173,10 +173,15 @@ pub(crate) fn conventions(arguments: &[String]) -> anyhow::Result<()> {
     conventions::conventions(metadata.workspace_root.as_std_path(), arguments)
 }
 
-/// `cargo xtask mutations`: whether tests notice that a rule is off.
+/// `cargo xtask mutations`: whether tests notice that a rule is off, on the servers which some of them need.
 pub(crate) fn mutations(names: &[String]) -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
-    mutations::run(metadata.workspace_root.as_std_path(), names)
+    let folder = Folder::of_this_process()?;
+    let servers = Servers::start(metadata.target_directory.as_std_path(), folder.path(), Set::BackEnds);
+    servers.watch();
+    let outcome = mutations::run(metadata.workspace_root.as_std_path(), names, servers.variables());
+    servers.stop();
+    outcome
 }
 
 pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
