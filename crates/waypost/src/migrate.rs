@@ -44,7 +44,7 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
             "broker",
             Box::new(EmbeddedBroker::migrator(Files::Folder(folder).database("broker"))) as Box<dyn Migrator>,
         )),
-        Files::Folder(_) | Files::Ephemeral => None,
+        Files::Folder(_) | Files::Shared(_) | Files::Ephemeral => None,
     };
     for (name, migrator) in services.into_iter().chain(broker) {
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;
