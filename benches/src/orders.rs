@@ -1,5 +1,5 @@
 //! Durable orders a second and CPU an order: telemetry off, at 100 % to a local sink, and at 100 % to the viewer of the
-//! same process, alternated in one run.
+//! same process, with a file per role and with one for all, alternated in one run.
 
 use crate::process::Waypost;
 use crate::sink::Sink;
@@ -21,12 +21,19 @@ enum Telemetry {
     Viewer,
 }
 
+/// What the data is in (`storage.files`).
+const PER_ROLE: &str = "storage.files=per-role";
+const SHARED: &str = "storage.files=shared";
+
 /// Off twice: the second time as a control.
-const WAYS: [(&str, Telemetry); 4] = [
-    ("off", Telemetry::Off),
-    ("100 % to a sink", Telemetry::Sink),
-    ("100 % to the viewer of the same process", Telemetry::Viewer),
-    ("off (control)", Telemetry::Off),
+const WAYS: [(&str, Telemetry, &str); 7] = [
+    ("off", Telemetry::Off, PER_ROLE),
+    ("off, one file", Telemetry::Off, SHARED),
+    ("100 % to a sink", Telemetry::Sink, PER_ROLE),
+    ("100 % to a sink, one file", Telemetry::Sink, SHARED),
+    ("100 % to the viewer of the same process", Telemetry::Viewer, PER_ROLE),
+    ("100 % to the viewer of the same process, one file", Telemetry::Viewer, SHARED),
+    ("off (control)", Telemetry::Off, PER_ROLE),
 ];
 
 pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Result<()> {
@@ -39,8 +46,8 @@ pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Res
         if round % 2 == 1 {
             order.reverse();
         }
-        for (into, (_, telemetry)) in order {
-            run(into, telemetry, &endpoint, orders, concurrency)?;
+        for (into, (_, telemetry, files)) in order {
+            run(into, (telemetry, files), &endpoint, orders, concurrency)?;
         }
         println!("round {} of {rounds}", round + 1);
     }
@@ -48,7 +55,7 @@ pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Res
     println!("| telemetry | orders/s | p50 ms | p99 ms | CPU ms an order | CPU ratio to off, by round |");
     println!("|---|---|---|---|---|---|");
     let off = measured.first().map(|off| off.cpu.clone()).unwrap_or_default();
-    for ((name, _), measured) in WAYS.iter().zip(&measured) {
+    for ((name, ..), measured) in WAYS.iter().zip(&measured) {
         println!(
             "| {name} | {} | {} | {} | {} | {} |",
             spread(&measured.orders_per_second, 0),
@@ -64,7 +71,7 @@ pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Res
 
 fn run(
     into: &mut Measured,
-    telemetry: Telemetry,
+    (telemetry, files): (Telemetry, &str),
     endpoint: &str,
     orders: u32,
     concurrency: u32,
@@ -79,7 +86,8 @@ fn run(
         Telemetry::Sink => &["--no-first-order", "--no-viewer", "--export", endpoint],
         Telemetry::Viewer => &["--no-first-order"],
     };
-    let waypost = Waypost::up(&folder.path().join("data"), arguments, environment)?;
+    let arguments = [&["--set", files], arguments].concat();
+    let waypost = Waypost::up(&folder.path().join("data"), &arguments, environment)?;
     waypost.load(orders / 10, concurrency)?;
     let before = waypost.cpu_seconds()?;
     let report = waypost.load(orders, concurrency)?;

@@ -308,7 +308,8 @@ impl Roles {
     }
 }
 
-/// The path of a database in a data folder.
+/// The path of a database in a data folder: of a file of its own, unless the roles share one.
 pub(crate) fn database(data: &Path, name: &str) -> PathBuf {
-    data.join(format!("{name}.db"))
+    let shared = data.join("waypost.db");
+    if shared.exists() { shared } else { data.join(format!("{name}.db")) }
 }

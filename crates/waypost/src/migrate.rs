@@ -5,15 +5,15 @@
 
 use std::path::Path;
 
+use waypost_durable::Migrator;
 use waypost_durable::broker::EmbeddedBroker;
-use waypost_durable::{Files, Migrator, Storage};
 
 use crate::cli::MigrateArgs;
 use crate::console::say;
 use crate::exit::{Exit, Failure};
-use crate::roles::{exit_of, prepare};
+use crate::roles::{BROKER, DataFiles, exit_of, prepare};
 use crate::settings::{BrokerKind, Effective, Environment, Profile, load};
-use crate::stores::STORES;
+use crate::stores::{STORES, is_ephemeral};
 
 /// The configuration of a migration.
 pub(crate) fn settings(
@@ -26,8 +26,10 @@ pub(crate) fn settings(
 
 /// Runs `waypost migrate`.
 pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<Exit, Failure> {
-    let (data, storage) = (effective.settings.data_dir(), effective.settings.storage()?);
-    if storage == Storage::ephemeral() {
+    let (settings, data) = (&effective.settings, effective.settings.data_dir());
+    let files = DataFiles::found(settings)?;
+    let storage = settings.storage(&files.stores)?;
+    if is_ephemeral(&storage) {
         return Err(Failure::message(
             Exit::BadConfig,
             "data in a temporary place has no schema to bring up to date",
@@ -38,14 +40,11 @@ pub(crate) async fn migrate(args: MigrateArgs, effective: Effective) -> Result<E
     }
     let services = STORES.map(|store| (store.content.name, (store.migrator)(&storage)));
     // The broker's files are on this machine wherever the services keep their data.
-    let is_embedded = effective.settings.broker.kind == BrokerKind::Embedded;
-    let broker = match effective.settings.files() {
-        Files::Folder(folder) if is_embedded => Some((
-            "broker",
-            Box::new(EmbeddedBroker::migrator(Files::Folder(folder).database("broker"))) as Box<dyn Migrator>,
-        )),
-        Files::Folder(_) | Files::Ephemeral => None,
-    };
+    let has_broker = settings.broker.kind == BrokerKind::Embedded && !files.broker.are_ephemeral();
+    let broker = has_broker.then(|| {
+        let migrator = EmbeddedBroker::migrator(files.broker.database(BROKER));
+        (BROKER, Box::new(migrator) as Box<dyn Migrator>)
+    });
     for (name, migrator) in services.into_iter().chain(broker) {
         let pending = migrator.plan().await.map_err(|error| failure(name, error))?.pending;
         if pending.is_empty() {

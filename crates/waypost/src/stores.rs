@@ -25,6 +25,11 @@ pub(crate) const STORES: [StoreOf; 6] = [
     },
 ];
 
+/// Whether what is kept there goes with the process.
+pub(crate) fn is_ephemeral(storage: &Storage) -> bool {
+    matches!(storage, Storage::Embedded(files) if files.are_ephemeral())
+}
+
 /// The names of all stores.
 pub(crate) fn names() -> Vec<&'static str> {
     STORES.iter().map(|store| store.content.name).collect()

@@ -17,9 +17,9 @@ use waypost_durable::transfer::{self, Sum, TransferError};
 use crate::cli::TransferArgs;
 use crate::console::say;
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::roles::{exit_of, prepare};
+use crate::roles::{DataFiles, exit_of, prepare};
 use crate::settings::{Effective, Environment, Profile, load};
-use crate::stores::{STORES, StoreOf};
+use crate::stores::{STORES, StoreOf, is_ephemeral};
 
 /// The form of an export. Another one is refused.
 const FORMAT: u32 = 1;
@@ -137,8 +137,8 @@ fn so_far(done: &[&str]) -> String {
 }
 
 fn storage(effective: &Effective) -> Result<Storage, Failure> {
-    let storage = effective.settings.storage()?;
-    if storage == Storage::ephemeral() {
+    let storage = effective.settings.storage(&DataFiles::found(&effective.settings)?.stores)?;
+    if is_ephemeral(&storage) {
         return Err(Failure::message(
             Exit::BadConfig,
             "data in a temporary place can neither be exported nor kept",

@@ -15,8 +15,12 @@ use waypost_testkit::{Client, Shop, ShopBuilder, until};
 use waypost_testkit::{ForgetfulDisk, PowerCut};
 
 const KILLS: usize = 20;
+/// Of a shop that is moved between its files again and again; each of them is hit on its way, too.
+const KILLS_BETWEEN_FILES: usize = 12;
 #[cfg(target_os = "linux")]
 const POWER_CUTS: usize = 10;
+#[cfg(target_os = "linux")]
+const POWER_CUTS_OF_ONE_FILE: usize = 5;
 const CLIENTS: usize = 24;
 const BODY: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 const DECLINED: &str = r#"{"user_id":"user-declined","product_id":"prod456","quantity":2,"amount":99.99}"#;
@@ -36,11 +40,18 @@ struct Data {
     folder: TempDir,
     /// A database of its own on the tests' PostgreSQL, if that is where.
     server: Option<Database>,
+    /// The files that it has in a round, otherwise.
+    files: fn(usize) -> &'static str,
 }
 
 impl Data {
-    fn shop(&self) -> ShopBuilder {
+    fn in_files(files: fn(usize) -> &'static str) -> Data {
+        Data { folder: tempfile::tempdir().unwrap(), server: None, files }
+    }
+
+    fn shop(&self, round: usize) -> ShopBuilder {
         let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(self.folder.path());
+        let shop = shop.set("storage.files", (self.files)(round));
         match &self.server {
             Some(server) => shop.on_postgres(&server.url()),
             None => shop,
@@ -65,7 +76,20 @@ impl Data {
 mod on_sqlite {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
-        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server: None }).await;
+        super::kill_again_and_again(super::Data::in_files(|_| "per-role"), super::KILLS).await;
+    }
+}
+
+mod on_one_file {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_kills() {
+        super::kill_again_and_again(super::Data::in_files(|_| "shared"), super::KILLS_BETWEEN_FILES).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_lost_on_the_way_to_one_file_and_back_over_kills() {
+        let in_turn = |round: usize| if round.is_multiple_of(2) { "per-role" } else { "shared" };
+        super::kill_again_and_again(super::Data::in_files(in_turn), super::KILLS_BETWEEN_FILES).await;
     }
 }
 
@@ -73,15 +97,16 @@ mod on_postgres {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
         let server = Some(super::Database::create());
-        super::kill_again_and_again(super::Data { folder: tempfile::tempdir().unwrap(), server }).await;
+        let data = super::Data { server, ..super::Data::in_files(|_| "per-role") };
+        super::kill_again_and_again(data, super::KILLS).await;
     }
 }
 
 #[expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
-async fn kill_again_and_again(data: Data) {
+async fn kill_again_and_again(data: Data, kills: usize) {
     let mut attempts: Vec<Attempt> = Vec::new();
-    for round in 0..KILLS {
-        let shop = data.shop().start().await.unwrap();
+    for round in 0..kills {
+        let shop = data.shop(round).start().await.unwrap();
         // Each round kills at another point of the run; the pause is the subject of the test, not a wait for a state.
         let pause = Duration::from_millis(40 + 37 * (round as u64 % 11));
         let placed = load_until_killed(shop, round, 0, pause).await;
@@ -91,21 +116,32 @@ async fn kill_again_and_again(data: Data) {
     }
 
     let orders = attempts.len();
-    everything_ends_well(&data, attempts).await;
-    println!("{orders} orders over {KILLS} kills: all there, all ended, the books are right");
+    everything_ends_well(&data, kills, attempts).await;
+    println!("{orders} orders over {kills} kills: all there, all ended, the books are right");
 }
 
 /// The machine loses its power: what was written and not synced is gone, or reached the disk in part.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_power_fails() {
-    let data = Data { folder: tempfile::tempdir().unwrap(), server: None };
+    fail_again_and_again(Data::in_files(|_| "per-role"), POWER_CUTS).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_of_one_file_when_the_power_fails() {
+    fail_again_and_again(Data::in_files(|_| "shared"), POWER_CUTS_OF_ONE_FILE).await;
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
+async fn fail_again_and_again(data: Data, power_cuts: usize) {
     let folder = data.folder.path();
     let disk = ForgetfulDisk::build().unwrap();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut lost = 0;
-    for round in 0..POWER_CUTS {
-        let mut shop = data.shop();
+    for round in 0..power_cuts {
+        let mut shop = data.shop(round);
         for (name, value) in disk.environment(folder) {
             shop = shop.environment(name, &value);
         }
@@ -125,13 +161,13 @@ async fn nothing_acknowledged_is_lost_when_the_power_fails() {
     }
     assert!(lost > 0, "every cut came when all was synced; nothing was tried");
     let orders = attempts.len();
-    everything_ends_well(&data, attempts).await;
-    println!("{orders} orders over {POWER_CUTS} power cuts: all there, all ended, the books are right");
+    everything_ends_well(&data, power_cuts, attempts).await;
+    println!("{orders} orders over {power_cuts} power cuts: all there, all ended, the books are right");
 }
 
 /// Starts the shop on what is left, sends every request again, and adds the books up.
-async fn everything_ends_well(data: &Data, mut attempts: Vec<Attempt>) {
-    let shop = data.shop().start().await.unwrap();
+async fn everything_ends_well(data: &Data, round: usize, mut attempts: Vec<Attempt>) {
+    let shop = data.shop(round).start().await.unwrap();
     let gateway = shop.client("gateway");
     settle_everything(&gateway, &mut attempts).await;
     everything_acknowledged_is_there(&gateway, &attempts).await;

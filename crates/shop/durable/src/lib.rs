@@ -5,6 +5,7 @@
 //! - [`Storage`]: which database, and where.
 //! - [`Database`]: one SQLite file behind one writer thread. Units of work that wait together share one commit.
 //! - [`postgres`]: a schema of a PostgreSQL server, with the same parts.
+//! - [`layout`]: stores on their way between files of their own and a file that they share.
 //! - [`migration`]: the schema, with checksums, and who brings a database to it.
 //! - [`idempotency`], [`outbox`], [`inbox`]: rows that a unit writes beside its own state, so that they commit together.
 //! - [`relay`]: carries outbox rows to a [`broker::Broker`]; [`consume`] carries records from it to a handler.
@@ -80,6 +81,7 @@ mod error;
 mod headers;
 pub mod idempotency;
 pub mod inbox;
+pub mod layout;
 pub mod migration;
 pub mod outbox;
 pub mod postgres;
@@ -91,7 +93,7 @@ pub mod transfer;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub use database::{Counters, Database, DatabaseOptions, Location, Sharing, Unit, make_folder};
+pub use database::{Counters, Database, DatabaseOptions, Location, SharedFile, Sharing, Unit, make_folder};
 pub use epoch::Epoch;
 pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;

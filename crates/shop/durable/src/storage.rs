@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use waypost_telemetry::Telemetry;
 
-use crate::{Error, Location, database, postgres};
+use crate::{Error, Location, SharedFile, database, postgres};
 
 /// Where the roles of a process keep their data.
 ///
 /// Not `#[non_exhaustive]`: whoever adds a kind is led by the compiler to every place that picks a dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// SQLite files that belong to this process, one per database.
+    /// SQLite files that belong to this process, one per database or one for all.
     Embedded(Files),
     /// A PostgreSQL server that processes share, with a schema per service.
     Postgres(Box<postgres::Server>),
@@ -27,7 +27,12 @@ pub enum Files {
     Folder(PathBuf),
     /// In temporary folders that go with the process.
     Ephemeral,
+    /// All of them in this one file, whose writer they share.
+    Shared(SharedFile),
 }
+
+/// The name of the file that the roles of one process share.
+const SHARED: &str = "waypost.db";
 
 impl Storage {
     /// Files in this folder.
@@ -47,6 +52,21 @@ impl Files {
         match self {
             Files::Folder(folder) => Location::File(folder.join(format!("{name}.db"))),
             Files::Ephemeral => Location::Ephemeral,
+            Files::Shared(file) => Location::Within(file.clone()),
+        }
+    }
+
+    /// One file in this folder for all databases: `waypost.db`.
+    pub fn shared_in(folder: impl AsRef<Path>) -> Files {
+        Files::Shared(SharedFile::at(folder.as_ref().join(SHARED)))
+    }
+
+    /// Whether they go with the process.
+    pub fn are_ephemeral(&self) -> bool {
+        match self {
+            Files::Folder(_) => false,
+            Files::Ephemeral => true,
+            Files::Shared(file) => file.path().is_none(),
         }
     }
 

@@ -12,6 +12,7 @@ use waypost_telemetry::Telemetry;
 
 use super::Role;
 use super::build::exit_of;
+use super::files::BROKER;
 use super::topics::specs;
 use crate::exit::{Exit, Failure};
 use crate::settings::{Broker as Settings, BrokerKind};
@@ -68,7 +69,7 @@ fn embedded(roles: &[Role], files: &Files, settings: &Settings) -> Result<OpenBr
     let sharing = if is_alone && !settings.shared { Sharing::Exclusive } else { Sharing::Shared };
     let max_record = settings.record_size.as_usize();
     let options =
-        EmbeddedBrokerOptions { sharing, max_record, ..EmbeddedBrokerOptions::new(files.database("broker")) };
+        EmbeddedBrokerOptions { sharing, max_record, ..EmbeddedBrokerOptions::new(files.database(BROKER)) };
     let broker = EmbeddedBroker::open(options).map_err(|error| failure(error.into()))?;
 
     let (retained, every) = (broker.clone(), settings.retention_interval.get());

@@ -7,6 +7,7 @@ mod broker;
 mod build;
 mod cache;
 mod discovery;
+mod files;
 mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -20,6 +21,7 @@ mod topics;
 use clap::ValueEnum;
 
 pub(crate) use build::exit_of;
+pub(crate) use files::{BROKER, DataFiles};
 pub(crate) use node::is_name as is_node_name;
 pub(crate) use sockets::{Sockets, named};
 pub(crate) use system::{System, prepare, url_of};

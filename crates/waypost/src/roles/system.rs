@@ -22,6 +22,7 @@ use waypost_telemetry::{ExporterLedger, FinishedSpan, ShutdownReport, Telemetry}
 use super::broker::OpenBroker;
 use super::build::{Change, Loan, Service, build, exit_of};
 use super::discovery::{Finding, Registered};
+use super::files::DataFiles;
 use super::readiness::Readiness;
 use super::telemetry::{Plan, Spans};
 use super::{Role, Sockets, identity, node};
@@ -71,8 +72,13 @@ impl System {
             prepare(&data)?;
         }
         // A gateway needs none, so it is not asked for the password of a database either.
-        let storage = if keep_data { settings.storage()? } else { Storage::Embedded(settings.files()) };
-        let broker = OpenBroker::open(roles, &settings.files(), &settings.broker).await?;
+        let (storage, broker) = if keep_data {
+            let files = DataFiles::arrange(&settings, roles).await?;
+            let broker = OpenBroker::open(roles, &files.broker, &settings.broker).await?;
+            (settings.storage(&files.stores)?, broker)
+        } else {
+            (Storage::ephemeral(), None)
+        };
         // Only orders have leases.
         let has_leases = roles.contains(&Role::Order);
         let node = if has_leases { node::name(&settings.runtime.node, &data)? } else { String::new() };

@@ -11,26 +11,30 @@ mod kafka;
 mod load;
 mod otel;
 mod retry;
+mod storage;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use waypost_durable::{Files, Storage};
+use waypost_durable::layout::Layout;
+use waypost_durable::{Files, SharedFile, Storage};
 use waypost_service::health::HealthSettings;
 use waypost_service::{DataDir, Limits, Pacing};
 use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 
 use crate::exit::{Exit, Failure};
 
-use database::{Database, DatabaseKind};
+use database::Database;
+pub(crate) use database::DatabaseKind;
 pub(crate) use discovery::Discovery;
 pub(crate) use kafka::Kafka;
 #[cfg(feature = "kafka")]
 pub(crate) use kafka::KafkaMechanism;
 pub(crate) use load::{Effective, Environment, Layers, PREFIX, Profile, load};
 pub(crate) use retry::Retry;
+use storage::{FileLayout, FileStorage};
 use tls::Tls;
 
 settings! {
@@ -42,6 +46,8 @@ settings! {
         pub(crate) data: Data = Data::default(),
         /// Which database the roles keep their data in.
         pub(crate) database: Database = Database::default(),
+        /// Which files embedded databases are in.
+        pub(crate) storage: FileStorage = FileStorage::default(),
         /// The broker, which carries events from the order service to its consumers.
         pub(crate) broker: Broker = Broker::default(),
         /// Where rates of callers and copies of users are kept. Nothing is lost with them.
@@ -110,7 +116,7 @@ settings! {
 settings! {
     /// Where the databases are.
     pub(crate) struct Data {
-        /// Folder of the databases, one file each; made when it is missing.
+        /// Folder of the databases; made when it is missing.
         pub(crate) folder: PathBuf = PathBuf::from("waypost-data"),
         /// Keeps the data in a temporary place instead and leaves nothing behind.
         pub(crate) ephemeral: bool = false,
@@ -257,13 +263,13 @@ impl Settings {
         if self.data.ephemeral { DataDir::Ephemeral } else { DataDir::Folder(self.data.folder.clone()) }
     }
 
-    /// Which database the roles keep their data in, and where.
+    /// Which database the roles keep their data in, those that are embedded in these files.
     ///
     /// # Errors
     /// When a file that the settings name cannot be read.
-    pub(crate) fn storage(&self) -> Result<Storage, Failure> {
+    pub(crate) fn storage(&self, files: &Files) -> Result<Storage, Failure> {
         match self.database.kind {
-            DatabaseKind::Embedded => Ok(Storage::Embedded(self.files())),
+            DatabaseKind::Embedded => Ok(Storage::Embedded(files.clone())),
             DatabaseKind::Postgres => {
                 let server = self.database.server();
                 server
@@ -273,9 +279,23 @@ impl Settings {
         }
     }
 
-    /// Where embedded databases are: those of the roles, and the embedded broker's.
-    pub(crate) fn files(&self) -> Files {
-        if self.data.ephemeral { Files::Ephemeral } else { Files::Folder(self.data.folder.clone()) }
+    /// Where embedded databases with this layout are: those of the roles, and the embedded broker's.
+    pub(crate) fn files(&self, layout: Layout) -> Files {
+        match (self.data.ephemeral, layout) {
+            (true, Layout::PerRole) => Files::Ephemeral,
+            (true, Layout::Shared) => Files::Shared(SharedFile::ephemeral()),
+            (false, Layout::PerRole) => Files::Folder(self.data.folder.clone()),
+            (false, Layout::Shared) => Files::shared_in(&self.data.folder),
+        }
+    }
+
+    /// The layout that is asked for. It is that of a process which has every role that keeps data; of others it is
+    /// [`Layout::PerRole`].
+    pub(crate) fn layout(&self) -> Layout {
+        match self.storage.files {
+            FileLayout::PerRole => Layout::PerRole,
+            FileLayout::Shared => Layout::Shared,
+        }
     }
 
     /// How many threads run requests.

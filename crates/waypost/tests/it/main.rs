@@ -18,6 +18,7 @@ mod kafka;
 mod load;
 mod migration;
 mod name_server;
+mod one_file;
 mod operator;
 mod postgres;
 mod postgres_cuts;

@@ -171,7 +171,7 @@ async fn every_column_of_every_table_is_moved() {
         let there: BTreeSet<String> =
             statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let of_table = content.tables.iter().flat_map(|table| {
-            table.columns.iter().map(move |Column(column, _)| format!("{}.{column}", table.name))
+            table.columns.iter().map(move |Column(column, _)| format!("{}.{column}", table.sqlite))
         });
         let described: BTreeSet<String> = of_table.collect();
         // What orders the ledger there is the row's id.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::{DatabaseOptions, Location, Sharing};
+use super::{DatabaseOptions, Sharing};
 use crate::Error;
 
 /// Prepared statements kept a connection; more than any service has.
@@ -30,18 +30,15 @@ pub(super) struct Files {
 impl Files {
     /// Makes the folder and takes the lock.
     pub(super) fn prepare(options: &DatabaseOptions) -> Result<Files, Error> {
-        let (path, temporary) = match &options.location {
-            Location::File(path) => {
-                make_folder(folder_of(path)).map_err(|source| unusable_folder(path, source))?;
-                (path.clone(), None)
-            }
-            Location::Ephemeral => {
-                let folder = tempfile::Builder::new()
-                    .prefix("waypost-")
-                    .tempdir()
-                    .map_err(|source| unusable_folder(&std::env::temp_dir(), source))?;
-                (folder.path().join(format!("{}.db", options.name)), Some(folder))
-            }
+        let (path, temporary) = if let Some(path) = options.location.path() {
+            make_folder(folder_of(path)).map_err(|source| unusable_folder(path, source))?;
+            (path.to_path_buf(), None)
+        } else {
+            let folder = tempfile::Builder::new()
+                .prefix("waypost-")
+                .tempdir()
+                .map_err(|source| unusable_folder(&std::env::temp_dir(), source))?;
+            (folder.path().join(format!("{}.db", options.name)), Some(folder))
         };
         let lock = lock(&path, options.sharing)?;
         Ok(Files { path, _lock: lock, _temporary: temporary })
@@ -50,30 +47,21 @@ impl Files {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    pub(super) fn open_writer(&self, options: &DatabaseOptions) -> Result<Connection, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        open(&self.path, flags, options.busy_timeout)
-            .and_then(|connection| set_up_writer(connection, options.max_pages))
-            .map_err(|error| self.explain(error))
-    }
+/// Opens a database for its writer; the file is made when it is missing.
+pub(super) fn open_writer(path: &Path, options: &DatabaseOptions) -> Result<Connection, Error> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, flags, options.busy_timeout)
+        .and_then(|connection| set_up_writer(connection, options.max_pages))
+        .map_err(|error| explain(path, error))
+}
 
-    pub(super) fn open_reader(&self, options: &DatabaseOptions) -> Result<Connection, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        open(&self.path, flags, options.busy_timeout).map_err(|error| self.explain(error))
-    }
-
-    /// As the function of this name.
-    pub(super) fn explain(&self, error: Error) -> Error {
-        explain(&self.path, error)
-    }
-
-    /// The error of a thread that could not be started.
-    pub(super) fn no_thread(&self, error: io::Error) -> Error {
-        no_thread(&self.path, error)
-    }
+/// Opens a database that is there for a reader.
+pub(super) fn open_reader(path: &Path, options: &DatabaseOptions) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, flags, options.busy_timeout).map_err(|error| explain(path, error))
 }
 
 /// Opens a database that exists, without its lock and without changing it.
@@ -87,7 +75,8 @@ pub(crate) fn open_existing(path: &Path) -> Result<Connection, Error> {
 pub(crate) struct Alone {
     /// The way into it.
     pub(crate) connection: Connection,
-    _lock: File,
+    /// Its lock, for whoever gives the connection away.
+    pub(crate) lock: File,
 }
 
 /// Opens a database that exists, for its rows to be moved.
@@ -100,9 +89,24 @@ pub(crate) fn open_alone(path: &Path) -> Result<Alone, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         open(path, flags, Duration::from_secs(5)).and_then(|connection| set_up_writer(connection, None));
-    Ok(Alone { connection: connection.map_err(|error| explain(path, error))?, _lock: lock })
+    Ok(Alone { connection: connection.map_err(|error| explain(path, error))?, lock })
 }
 
+/// Opens a database to move rows into it or out of it, and makes it when it is missing. Keys to other tables are not looked
+/// after: rows are moved as they are. The caller has its lock.
+pub(crate) fn open_or_make(path: &Path) -> Result<Connection, Error> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open(path, flags, Duration::from_secs(5))
+        .and_then(|connection| set_up_writer(connection, None))
+        .and_then(|connection| {
+            connection.pragma_update(None, "foreign_keys", false)?;
+            Ok(connection)
+        })
+        .map_err(|error| explain(path, error))
+}
+
+/// The error of a thread that could not be started.
 pub(super) fn no_thread(path: &Path, error: io::Error) -> Error {
     open_error(path, "the system refused another thread; raise the limit of threads", error)
 }
@@ -138,7 +142,7 @@ fn set_up_writer(connection: Connection, max_pages: Option<u32>) -> Result<Conne
 
 /// Takes the advisory lock of a database. It lies beside the database's own file: closing any handle of that one would
 /// drop SQLite's locks on it (POSIX locks belong to the process).
-fn lock(path: &Path, sharing: Sharing) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path, sharing: Sharing) -> Result<File, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = OpenOptions::new()
@@ -185,14 +189,15 @@ fn folders_with_new_entries(folder: &Path, exists: impl Fn(&Path) -> bool) -> Ve
     made.map(folder_of).collect()
 }
 
+/// Has the names in a folder on the disk.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Elsewhere a folder cannot be opened as a file, and its entries are durable by themselves.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -230,7 +235,11 @@ pub(crate) fn explain(path: &Path, error: Error) -> Error {
     open_error(path, hint, error)
 }
 
-fn open_error(path: &Path, hint: &'static str, source: impl StdError + Send + Sync + 'static) -> Error {
+pub(crate) fn open_error(
+    path: &Path,
+    hint: &'static str,
+    source: impl StdError + Send + Sync + 'static,
+) -> Error {
     Error::Open { path: path.to_path_buf(), hint, source: Arc::new(source) }
 }
 

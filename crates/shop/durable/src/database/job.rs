@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::Connection;
@@ -17,14 +18,18 @@ use crate::Error;
 pub(super) enum Message {
     /// A unit to run.
     Run(Box<dyn Job>),
-    /// Finish what waits and end.
-    Close,
+    /// This database is closed: finish what waits of it. Its readers end; the writer does when no other database is in its
+    /// file.
+    Close(Arc<Shared>),
 }
 
 /// A unit with its types forgotten.
 pub(super) trait Job: Send {
     /// Runs the unit's code. False: what it did must be rolled back.
-    fn run(&mut self, connection: &Connection, shared: &Shared) -> bool;
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// The database that it is for.
+    fn database(&self) -> &Shared;
 
     /// The last statement of the unit that failed, and why.
     fn failure(&self) -> Option<Error>;
@@ -36,6 +41,7 @@ pub(super) trait Job: Send {
 
 /// Makes a job and the receiver of its answer.
 pub(super) fn new<T, E, F>(
+    database: Arc<Shared>,
     name: &'static str,
     operation: Operation,
     unit: F,
@@ -47,6 +53,7 @@ where
 {
     let (answer, receiver) = oneshot::channel();
     let job = TypedJob {
+        database,
         name,
         operation,
         submitted: Instant::now(),
@@ -60,6 +67,7 @@ where
 }
 
 struct TypedJob<T, E, F> {
+    database: Arc<Shared>,
     name: &'static str,
     operation: Operation,
     submitted: Instant,
@@ -76,11 +84,16 @@ where
     E: From<Error> + ErrorType + Send + 'static,
     F: FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
 {
-    fn run(&mut self, connection: &Connection, shared: &Shared) -> bool {
+    fn run(&mut self, connection: &Connection) -> bool {
         self.operation.waited(self.submitted.elapsed());
         let Some(code) = self.unit.take() else { return false };
-        let mut unit =
-            Unit::new(connection, shared, &mut self.operation, &mut self.after_commit, &mut self.failure);
+        let mut unit = Unit::new(
+            connection,
+            &self.database,
+            &mut self.operation,
+            &mut self.after_commit,
+            &mut self.failure,
+        );
         // What a panicking unit has touched is either rolled back (the database) or dropped with it (its captures).
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let outcome = code(&mut unit);
@@ -93,6 +106,10 @@ where
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);
         keep
+    }
+
+    fn database(&self) -> &Shared {
+        &self.database
     }
 
     fn failure(&self) -> Option<Error> {

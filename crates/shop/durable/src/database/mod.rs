@@ -1,8 +1,9 @@
-//! One SQLite file, one writer thread, own readers: the only way into a database.
+//! SQLite behind one writer thread a file, with readers of its own: the only way into a database.
 //!
 //! For stores. A unit of work is a closure that runs on the writer's thread inside its own savepoint; units that wait
 //! together share one `BEGIN IMMEDIATE .. COMMIT` and so one sync of the disk. There is no transaction handle to hold
-//! over a network call and no future to cancel inside a transaction.
+//! over a network call and no future to cancel inside a transaction. Databases of several roles may be in one file
+//! ([`SharedFile`]): their units share commits, and nothing else.
 //!
 //! Invariants: an answer is given after the commit that holds the unit; a unit that fails or panics leaves nothing
 //! behind and harms no other; a commit that fails acknowledges nobody.
@@ -10,6 +11,7 @@
 //! Left out: SQL built at run time. Statements are `&'static str`, so each is prepared once and its text may stand on
 //! a span.
 
+mod file;
 mod files;
 mod job;
 mod reader;
@@ -19,7 +21,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -27,20 +29,35 @@ use tokio_util::sync::CancellationToken;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{ErrorType, Telemetry, sql};
 
-use crate::{Clock, Error, Migration, migration};
+use crate::{Clock, Error, Migration};
+use file::{Membership, OpenFile};
 use job::Message;
 pub use unit::Unit;
 
+pub use file::SharedFile;
 pub use files::make_folder;
-pub(crate) use files::{explain, open_alone, open_existing};
+pub(crate) use files::{explain, lock, open_alone, open_error, open_existing, open_or_make, sync_folder};
 
 /// Where a database lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// In this file. Its folder is created when it is missing.
     File(PathBuf),
+    /// In this file, which other databases of the process are in as well.
+    Within(SharedFile),
     /// In a private temporary folder that is removed when the database is closed or dropped.
     Ephemeral,
+}
+
+impl Location {
+    /// The file; `None` when it is in a temporary folder.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Location::File(path) => Some(path),
+            Location::Within(file) => file.path(),
+            Location::Ephemeral => None,
+        }
+    }
 }
 
 /// Whether other processes may have the database open too.
@@ -95,7 +112,7 @@ impl DatabaseOptions {
     }
 }
 
-/// What a database has done since it was opened.
+/// What the writer of a database's file has done since that was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Transactions committed by the writer.
@@ -104,7 +121,7 @@ pub struct Counters {
     pub units: u64,
 }
 
-/// A database. Cheap to clone; all clones share one writer.
+/// A database. Cheap to clone; all clones share one writer, with the other databases of its file, if there are any.
 ///
 /// [`Database::close`] ends it. Without it the writer ends by itself, in the background, when the last clone is dropped.
 ///
@@ -138,7 +155,7 @@ pub struct Counters {
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    writer: mpsc::Sender<Message>,
+    file: Arc<OpenFile>,
     readers: mpsc::Sender<Message>,
     /// For queries that may take long.
     scanners: mpsc::Sender<Message>,
@@ -150,14 +167,12 @@ pub struct Database {
 /// What handles and threads of one database have in common.
 pub(crate) struct Shared {
     name: &'static str,
-    path: PathBuf,
+    membership: Membership,
     clock: Clock,
     /// Rises with each commit that appended to the outbox.
     appended: Arc<watch::Sender<u64>>,
     closing: AtomicBool,
     closed: CancellationToken,
-    commits: AtomicU64,
-    units: AtomicU64,
 }
 
 impl Database {
@@ -166,53 +181,31 @@ impl Database {
     /// Blocks for as long as that takes; meant for start-up.
     #[expect(clippy::needless_pass_by_value, reason = "options describe one database and are used up by it")]
     pub fn open(options: DatabaseOptions, migrations: &[Migration]) -> Result<Database, Error> {
-        let files = files::Files::prepare(&options)?;
-        let mut connection = files.open_writer(&options)?;
-        migration::apply(&mut connection, migrations).map_err(|error| files.explain(error))?;
+        let (file, membership) = OpenFile::enter(&options, migrations)?;
+        let path = &file.common.path;
         let readers = (0..options.readers.max(1))
-            .map(|_| files.open_reader(&options))
+            .map(|_| files::open_reader(path, &options))
             .collect::<Result<Vec<_>, _>>()?;
-        let scanner = files.open_reader(&options)?;
+        let scanner = files::open_reader(path, &options)?;
 
         let shared = Arc::new(Shared {
             name: options.name,
-            path: files.path().to_path_buf(),
+            membership,
             clock: options.clock.clone(),
             appended: Arc::new(watch::Sender::new(0)),
             closing: AtomicBool::new(false),
             closed: CancellationToken::new(),
-            commits: AtomicU64::new(0),
-            units: AtomicU64::new(0),
         });
-        let (read_sender, read_receiver) = mpsc::channel(options.queue.max(1));
-        let mut read_threads = reader::start("reader", readers, read_receiver, &shared)
-            .map_err(|error| files.no_thread(error))?;
-        let (scan_sender, scan_receiver) = mpsc::channel(options.queue.max(1));
-        read_threads.extend(
-            reader::start("scanner", vec![scanner], scan_receiver, &shared)
-                .map_err(|error| files.no_thread(error))?,
-        );
-        let (write_sender, write_receiver) = mpsc::channel(options.queue.max(1));
-        let path = files.path().to_path_buf();
-        writer::Writer::new(
-            connection,
-            write_receiver,
-            options.group,
-            Arc::clone(&shared),
-            files,
-            read_threads,
-        )
-        .start()
-        .map_err(|error| files::no_thread(&path, error))?;
+        let started = |kind, connections| {
+            let (sender, receiver) = mpsc::channel(options.queue.max(1));
+            let threads = reader::start(kind, connections, receiver, &shared)
+                .map_err(|error| files::no_thread(path, error))?;
+            file.common.add_readers(threads);
+            Ok::<_, Error>(sender)
+        };
+        let (readers, scanners) = (started("reader", readers)?, started("scanner", vec![scanner])?);
         let spans = options.telemetry.sql("sqlite", options.name);
-        Ok(Database {
-            writer: write_sender,
-            readers: read_sender,
-            scanners: scan_sender,
-            spans,
-            is_traced: true,
-            shared,
-        })
+        Ok(Database { file, readers, scanners, spans, is_traced: true, shared })
     }
 
     /// The same database without spans and measurements: for polling and other background work, whose operations
@@ -239,7 +232,7 @@ impl Database {
         E: From<Error> + ErrorType + Send + 'static,
         F: FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.run(&self.writer, operation, unit).await
+        self.run(&self.file.writer, operation, unit).await
     }
 
     /// Runs a query on a reader. All statements of one query see one state of the database, which holds every write
@@ -266,22 +259,22 @@ impl Database {
         self.run(&self.scanners, operation, query).await
     }
 
-    /// Refuses new work, finishes what waits, moves the write-ahead log into the file, closes it and lets go of its
-    /// lock. Repeating it waits for the same end.
+    /// Refuses new work and finishes what waits. When no other database is in its file, the write-ahead log is moved into the
+    /// file, which is closed and its lock let go. Repeating it waits for the same end.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         // An error means that the thread has ended already.
-        let _ = self.writer.send(Message::Close).await;
-        let _ = self.readers.send(Message::Close).await;
-        let _ = self.scanners.send(Message::Close).await;
+        for queue in [&self.file.writer, &self.readers, &self.scanners] {
+            let _ = queue.send(Message::Close(Arc::clone(&self.shared))).await;
+        }
         self.shared.closed.cancelled().await;
     }
 
-    /// What the writer has done so far.
+    /// What the writer of its file has done so far.
     pub fn counters(&self) -> Counters {
         Counters {
-            commits: self.shared.commits.load(Ordering::Relaxed),
-            units: self.shared.units.load(Ordering::Relaxed),
+            commits: self.file.common.commits.load(Ordering::Relaxed),
+            units: self.file.common.units.load(Ordering::Relaxed),
         }
     }
 
@@ -292,7 +285,7 @@ impl Database {
 
     /// The database's file.
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        &self.file.common.path
     }
 
     /// Sees each commit that appended to the outbox.
@@ -317,7 +310,7 @@ impl Database {
             // An empty context, because the current one may carry a handle that records.
             self.spans.start_within(&Context::new(), operation)
         };
-        let (job, answer) = job::new(operation, span, unit);
+        let (job, answer) = job::new(Arc::clone(&self.shared), operation, span, unit);
         if self.shared.closing.load(Ordering::Acquire) {
             job.settle(Err(Error::Closed(self.shared.name)));
         } else if let Err(mpsc::error::SendError(Message::Run(job))) = queue.send(Message::Run(job)).await {
@@ -347,7 +340,7 @@ impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database")
             .field("name", &self.shared.name)
-            .field("path", &self.shared.path)
+            .field("path", &self.path())
             .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn start(
     kind: &'static str,
     connections: Vec<Connection>,
     queue: mpsc::Receiver<Message>,
-    shared: &Arc<Shared>,
+    shared: &Shared,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let queue = Arc::new(Mutex::new(queue));
     connections
@@ -24,33 +24,32 @@ pub(super) fn start(
         .enumerate()
         .map(|(number, connection)| {
             let queue = Arc::clone(&queue);
-            let shared = Arc::clone(shared);
             std::thread::Builder::new()
                 .name(format!("{}-{kind}-{number}", shared.name))
-                .spawn(move || run(&connection, &queue, &shared))
+                .spawn(move || run(&connection, &queue))
         })
         .collect()
 }
 
-fn run(connection: &Connection, queue: &Mutex<mpsc::Receiver<Message>>, shared: &Shared) {
+fn run(connection: &Connection, queue: &Mutex<mpsc::Receiver<Message>>) {
     loop {
         // The lock is held while this thread waits and given up before it works, so another one waits next.
         let message = {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
             let message = queue.blocking_recv();
-            if matches!(message, Some(Message::Close)) {
+            if matches!(message, Some(Message::Close(_))) {
                 queue.close();
             }
             message
         };
         match message {
             None => return,
-            Some(Message::Close) => {}
+            Some(Message::Close(_)) => {}
             Some(Message::Run(mut job)) => {
                 // One transaction, so that all statements of a query see the same state.
                 let begun = run_statement(connection, "BEGIN DEFERRED");
                 if begun.is_ok() {
-                    job.run(connection, shared);
+                    job.run(connection);
                     if !connection.is_autocommit() {
                         // Nothing was written; the error of a failed end would tell the caller nothing.
                         let _ = run_statement(connection, "ROLLBACK");

@@ -9,7 +9,7 @@
 mod sqlite;
 
 pub use sqlite::SqliteMigrator;
-pub(crate) use sqlite::apply;
+pub(crate) use sqlite::{Record, apply};
 
 use std::collections::HashSet;
 use std::fmt::{Debug, Write as _};

@@ -24,7 +24,7 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
-use crate::{Files, Location, Storage, database};
+use crate::{Files, Storage, database};
 pub use error::TransferError;
 use file::{Reader, Writer};
 pub use tables::{Column, Content, Kind, Order, Table};
@@ -111,8 +111,5 @@ pub async fn import(storage: &Storage, content: &'static Content, path: &Path) -
 
 /// The file of an embedded store. What is kept in a temporary place has none.
 fn place(files: &Files, name: &str) -> PathBuf {
-    match files.database(name) {
-        Location::File(path) => path,
-        Location::Ephemeral => PathBuf::new(),
-    }
+    files.database(name).path().map(Path::to_path_buf).unwrap_or_default()
 }

@@ -18,7 +18,7 @@ pub(super) fn export(path: &Path, content: &Content, writer: &mut Writer) -> Res
     let mut alone = open_alone(path)?;
     let state = alone.connection.transaction().map_err(Error::from)?;
     for table in content.tables {
-        let sql = format!("SELECT {} FROM {} ORDER BY {}", table.list(), quoted(table.name), order(table));
+        let sql = format!("SELECT {} FROM {} ORDER BY {}", table.list(), quoted(table.sqlite), order(table));
         let mut statement = state.prepare(&sql).map_err(Error::from)?;
         let mut rows = statement.query(()).map_err(Error::from)?;
         while let Some(row) = rows.next().map_err(Error::from)? {
@@ -45,7 +45,7 @@ pub(super) fn import(path: &Path, content: &Content, mut reader: Reader) -> Resu
         return Err(TransferError::NotEmpty { name: content.name, table });
     }
     for table in content.tables.iter().filter(|table| table.is_seeded) {
-        unit.execute(&format!("DELETE FROM {}", quoted(table.name)), ()).map_err(Error::from)?;
+        unit.execute(&format!("DELETE FROM {}", quoted(table.sqlite)), ()).map_err(Error::from)?;
     }
     let mut imported = 0;
     while let Some((number, rows)) = reader.rows(BATCH)? {
@@ -59,7 +59,7 @@ pub(super) fn import(path: &Path, content: &Content, mut reader: Reader) -> Resu
 
 fn insert(unit: &Transaction<'_>, table: &Table, rows: Vec<Vec<Cell>>) -> Result<(), Error> {
     let places: Vec<String> = (1..=table.columns.len()).map(|place| format!("?{place}")).collect();
-    let (name, columns) = (quoted(table.name), table.list());
+    let (name, columns) = (quoted(table.sqlite), table.list());
     let sql = format!("INSERT INTO {name} ({columns}) VALUES ({})", places.join(", "));
     let mut insert = unit.prepare_cached(&sql)?;
     for row in rows {
@@ -71,7 +71,7 @@ fn insert(unit: &Transaction<'_>, table: &Table, rows: Vec<Vec<Cell>>) -> Result
 /// A table that has rows which the schema did not put there.
 fn occupied(connection: &Connection, content: &Content) -> Result<Option<&'static str>, Error> {
     for table in content.tables.iter().filter(|table| !table.is_seeded) {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(table.name));
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(table.sqlite));
         if connection.query_row(&sql, (), |row| row.get(0))? {
             return Ok(Some(table.name));
         }

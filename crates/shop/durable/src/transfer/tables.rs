@@ -11,11 +11,13 @@ pub struct Content {
     pub tables: &'static [Table],
 }
 
-/// A table of the same name in databases of both kinds.
+/// A table, in databases of both kinds.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name.
+    /// Its name, also in files of rows.
     pub name: &'static str,
+    /// Its name in SQLite, where stores of several services may be in one file.
+    pub sqlite: &'static str,
     /// What of it is moved.
     pub columns: &'static [Column],
     /// In which order its rows are read.
@@ -64,7 +66,13 @@ pub enum Kind {
 impl Table {
     /// A table whose rows are known by its first `key` columns.
     pub const fn new(name: &'static str, key: usize, columns: &'static [Column]) -> Table {
-        Table { name, columns, order: Order::Key(key), is_seeded: false }
+        Table { name, sqlite: name, columns, order: Order::Key(key), is_seeded: false }
+    }
+
+    /// The same, with another name in SQLite.
+    #[must_use]
+    pub const fn in_sqlite(self, name: &'static str) -> Table {
+        Table { sqlite: name, ..self }
     }
 
     /// The same, into which the schema puts rows.

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use waypost_durable::{Database, DatabaseOptions, Error, Location};
+use futures_util::future::{join, join_all};
+use waypost_durable::{Database, DatabaseOptions, Error, Location, Migration, SharedFile};
 use waypost_telemetry::Telemetry;
 use waypost_test_process::Process;
 
@@ -75,6 +76,45 @@ async fn many_writers_on_a_full_database_each_learn_what_became_of_their_unit() 
     acknowledged.sort();
     assert_eq!(stored, acknowledged);
     assert!(acknowledged.len() < 200);
+}
+
+#[tokio::test]
+async fn a_full_file_refuses_all_its_databases_and_loses_nothing_of_either() {
+    const OTHERS: Migration =
+        Migration::new("0001_others", "CREATE TABLE others (number INTEGER, body BLOB)");
+    let file = SharedFile::ephemeral();
+    let options = |name| DatabaseOptions {
+        max_pages: Some(200),
+        ..DatabaseOptions::new(Location::Within(file.clone()), name, &Telemetry::disabled())
+    };
+    let database = Database::open(options("test"), &[NOTES]).unwrap();
+    let other = Database::open(options("other"), &[OTHERS]).unwrap();
+    let mine = join_all((0..100).map(|number| insert_large(&database, format!("note {number}"))));
+    let theirs = join_all((0..100).map(|number| {
+        other.write("insert-other", move |unit| {
+            unit.execute("INSERT INTO others VALUES (?1, zeroblob(20000))", (number,)).map(drop)
+        })
+    }));
+    let (mine, theirs) = join(mine, theirs).await;
+    let refused = mine.iter().chain(&theirs).filter_map(|result| result.as_ref().err());
+    assert!(refused.clone().all(Error::is_full), "{:?}", refused.collect::<Vec<_>>());
+    let acknowledged = |results: &[Result<(), Error>]| results.iter().filter(|result| result.is_ok()).count();
+    assert_eq!(names(&database).await.len(), acknowledged(&mine));
+    let count = |unit: &mut waypost_durable::Unit<'_>| {
+        unit.query_row("SELECT count(*) FROM others", (), |row| row.get::<_, i64>(0))
+    };
+    let count = other.read::<_, Error, _>("count", count).await.unwrap();
+    assert_eq!(usize::try_from(count).unwrap(), acknowledged(&theirs));
+    assert!(acknowledged(&mine) + acknowledged(&theirs) < 200);
+
+    // Room that one makes is the other's, too.
+    let emptied: Result<usize, Error> =
+        database.write("make-room", |unit| unit.execute("DELETE FROM notes", ())).await;
+    emptied.unwrap();
+    let again = other.write("insert-other", |unit| {
+        unit.execute("INSERT INTO others VALUES (1000, zeroblob(20000))", ()).map(drop)
+    });
+    again.await.map_err(|error: Error| error).unwrap();
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod postgres;
 mod relay;
 mod retries;
 mod saga_host;
+mod shared_file;
 mod spans;
 mod suite;
 mod test_broker;

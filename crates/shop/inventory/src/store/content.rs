@@ -66,6 +66,8 @@ pub const CONTENT: Content = Content {
             1,
             &[Column("product_id", Kind::Text), Column("committed", Kind::Number)],
         ),
-        Table::new("retention", 1, &[Column("one", Kind::Number), Column("before", Kind::Time)]).seeded(),
+        Table::new("retention", 1, &[Column("one", Kind::Number), Column("before", Kind::Time)])
+            .in_sqlite("inventory_retention")
+            .seeded(),
     ],
 };

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
     Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
     Migration::new("0003_lease_epoch", include_str!("../../migrations/sqlite/0003_lease_epoch.sql")),
+    Migration::new("0004_own_names", include_str!("../../migrations/sqlite/0004_own_names.sql")),
 ];
 
 /// Holds that are deleted in one transaction.

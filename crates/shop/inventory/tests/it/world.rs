@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 use waypost_api::{Currency, Money, OrderId, ProductId, Timestamp};
 use waypost_durable::{
-    Epoch, Files,
+    Epoch, Files, SharedFile,
     clock::ManualClock,
     postgres::testing::{self, ServerClock, TestClock},
 };
@@ -90,6 +90,11 @@ impl Deref for Timed {
 
 pub(crate) fn sqlite() -> Timed {
     sqlite_in(&Files::Ephemeral, &Telemetry::disabled())
+}
+
+/// In a file that may hold other stores too.
+pub(crate) fn sqlite_in_a_shared_file() -> Timed {
+    sqlite_in(&Files::Shared(SharedFile::ephemeral()), &Telemetry::disabled())
 }
 
 pub(crate) fn sqlite_in(files: &Files, telemetry: &Telemetry) -> Timed {

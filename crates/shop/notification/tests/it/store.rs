@@ -8,7 +8,7 @@ use waypost_api::{
     Charge,
     events::{OrderEvent, OrderEventKind},
 };
-use waypost_durable::{Clock, Files, postgres::testing};
+use waypost_durable::{Clock, Files, SharedFile, postgres::testing};
 use waypost_notification::domain::Channel;
 use waypost_notification::logic::Notifier;
 use waypost_notification::store::{PostgresStore, SqliteStore, Store};
@@ -23,6 +23,13 @@ macro_rules! on_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() { super::$test(super::sqlite()).await; }
+            )*
+        }
+
+        mod in_a_shared_file {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::sqlite_in_a_shared_file()).await; }
             )*
         }
 
@@ -53,7 +60,16 @@ async fn postgres(url: &str) -> Arc<dyn Store> {
 }
 
 fn sqlite() -> Arc<dyn Store> {
-    Arc::new(SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap())
+    sqlite_in(&Files::Ephemeral)
+}
+
+/// In a file that may hold other stores too.
+fn sqlite_in_a_shared_file() -> Arc<dyn Store> {
+    sqlite_in(&Files::Shared(SharedFile::ephemeral()))
+}
+
+fn sqlite_in(files: &Files) -> Arc<dyn Store> {
+    Arc::new(SqliteStore::open(files, &Telemetry::disabled()).unwrap())
 }
 
 fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {

@@ -80,6 +80,7 @@ pub const CONTENT: Content = Content {
             1,
             &[Column("what", Kind::Text), Column("before", Kind::Time), Column("done_until", Kind::Time)],
         )
+        .in_sqlite("order_retention")
         .seeded(),
         Table::new("page_token_key", 1, &[Column("id", Kind::Number), Column("key", Kind::Bytes)]),
         idempotency::TABLE,

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0008_outbox_replays", outbox::REPLAYS),
     Migration::new("0009_lease_epoch", include_str!("../../migrations/sqlite/0009_lease_epoch.sql")),
     Migration::new("0010_outbox_parked_with", outbox::PARKED_WITH),
+    Migration::new("0011_own_names", include_str!("../../migrations/sqlite/0011_own_names.sql")),
 ];
 
 /// The name of the database: of its file and in spans.

@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use uuid::Uuid;
 use waypost_api::{Charge, Currency, ErrorCode, Money, OrderId, OrderStatus, Timestamp, UserId};
 use waypost_durable::{
-    Epoch, Files,
+    Epoch, Files, SharedFile,
     clock::ManualClock,
     idempotency::Key,
     outbox::{self, Outbox},
@@ -57,6 +57,11 @@ fn sqlite() -> Subject {
     sqlite_in(&Files::Ephemeral)
 }
 
+/// In a file that may hold other stores too.
+fn sqlite_in_a_shared_file() -> Subject {
+    sqlite_in(&Files::Shared(SharedFile::ephemeral()))
+}
+
 fn sqlite_in(files: &Files) -> Subject {
     let clock = ManualClock::at(at(0).into());
     let store = SqliteStore::open_by(files, &Telemetry::disabled(), clock.clock()).unwrap();
@@ -81,6 +86,13 @@ macro_rules! on_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() { super::$test(super::sqlite()).await; }
+            )*
+        }
+
+        mod in_a_shared_file {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::store::sqlite_in_a_shared_file()).await; }
             )*
         }
 

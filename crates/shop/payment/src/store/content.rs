@@ -96,6 +96,8 @@ pub const CONTENT: Content = Content {
                 Column("refunded", Kind::Number),
             ],
         ),
-        Table::new("retention", 1, &[Column("one", Kind::Number), Column("before", Kind::Time)]).seeded(),
+        Table::new("retention", 1, &[Column("one", Kind::Number), Column("before", Kind::Time)])
+            .in_sqlite("payment_retention")
+            .seeded(),
     ],
 };

@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
     Migration::new("0004_lease_epoch", include_str!("../../migrations/sqlite/0004_lease_epoch.sql")),
     Migration::new("0005_contradictions", include_str!("../../migrations/sqlite/0005_contradictions.sql")),
+    Migration::new("0006_own_names", include_str!("../../migrations/sqlite/0006_own_names.sql")),
 ];
 
 /// The name of the database: of its file and in spans.

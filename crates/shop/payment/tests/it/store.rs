@@ -22,6 +22,13 @@ macro_rules! on_each_store {
             )*
         }
 
+        mod in_a_shared_file {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(crate::world::sqlite_in_a_shared_file()).await; }
+            )*
+        }
+
         mod on_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use waypost_api::{Amount, Currency};
 use waypost_durable::postgres::testing::{self, ServerClock, TestClock};
-use waypost_durable::{Files, clock::ManualClock};
+use waypost_durable::{Files, SharedFile, clock::ManualClock};
 use waypost_provider::Error;
 use waypost_provider::domain::{Charge, NewCharge, Operation, Refusal, Status};
 use waypost_provider::store::{Command, PostgresStore, SqliteStore, Store, Totals};
@@ -38,8 +38,17 @@ fn beginning() -> SystemTime {
 }
 
 fn sqlite() -> Timed {
+    sqlite_in(&Files::Ephemeral)
+}
+
+/// In a file that may hold other stores too.
+fn sqlite_in_a_shared_file() -> Timed {
+    sqlite_in(&Files::Shared(SharedFile::ephemeral()))
+}
+
+fn sqlite_in(files: &Files) -> Timed {
     let clock = ManualClock::at(beginning());
-    let store = SqliteStore::open_by(&Files::Ephemeral, &Telemetry::disabled(), clock.clock()).unwrap();
+    let store = SqliteStore::open_by(files, &Telemetry::disabled(), clock.clock()).unwrap();
     Timed { store: Arc::new(store), clock: TestClock::Embedded(clock), _database: None }
 }
 
@@ -58,6 +67,13 @@ macro_rules! on_each_store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $test() { super::$test(super::sqlite()).await; }
+            )*
+        }
+
+        mod in_a_shared_file {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $test() { super::$test(super::sqlite_in_a_shared_file()).await; }
             )*
         }
 

@@ -4,8 +4,8 @@ mod plans;
 
 use std::time::Duration;
 
-use waypost_durable::Files;
 use waypost_durable::postgres::testing;
+use waypost_durable::{Files, SharedFile};
 use waypost_telemetry::Telemetry;
 use waypost_test_servers::postgres;
 use waypost_user::domain::{NewUser, User};
@@ -19,6 +19,17 @@ macro_rules! on_each_store {
                 #[tokio::test]
                 async fn $test() {
                     super::$test(&SqliteStore::open(&Files::Ephemeral, &Telemetry::disabled()).unwrap()).await;
+                }
+            )*
+        }
+
+        mod in_a_shared_file {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    let files = Files::Shared(SharedFile::ephemeral());
+                    super::$test(&SqliteStore::open(&files, &Telemetry::disabled()).unwrap()).await;
                 }
             )*
         }

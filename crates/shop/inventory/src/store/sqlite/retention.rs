@@ -17,7 +17,7 @@ pub(super) fn delete_ended(unit: &mut Unit<'_>, before: Timestamp, max: u32) -> 
     if ended.is_empty() {
         return Ok(0);
     }
-    unit.execute("UPDATE retention SET before = ?1", [before])?;
+    unit.execute("UPDATE inventory_retention SET before = ?1", [before])?;
     for (order, generation) in &ended {
         for statement in [BRING_FORWARD, DELETE_MOVEMENTS, DELETE_LINES, DELETE_HOLD] {
             unit.execute(statement, params![order, generation])?;

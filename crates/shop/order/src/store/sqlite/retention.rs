@@ -33,7 +33,7 @@ fn delete_journals(unit: &mut Unit<'_>, before: i64, max: u32) -> Result<usize, 
     let is_all = orders.len() < max as usize;
     let done_until = if is_all { before } else { orders.last().map_or(done_until, |(_, at)| *at) };
     unit.execute(
-        "UPDATE retention SET done_until = max(done_until, ?1) WHERE what = 'journal'",
+        "UPDATE order_retention SET done_until = max(done_until, ?1) WHERE what = 'journal'",
         [done_until],
     )?;
     Ok(orders.len())
@@ -58,7 +58,7 @@ fn delete_orders(unit: &mut Unit<'_>, before: i64, max: u32) -> Result<usize, Er
 
 /// Lets rows go of orders that ended before this moment, in this unit; returns how far an earlier one came.
 fn permit(unit: &mut Unit<'_>, what: &'static str, before: i64) -> Result<i64, Error> {
-    let permitted = "UPDATE retention SET before = ?2 WHERE what = ?1 RETURNING done_until";
+    let permitted = "UPDATE order_retention SET before = ?2 WHERE what = ?1 RETURNING done_until";
     Ok(unit.query_row(permitted, params![what, before], |row| row.get(0))?)
 }
 

@@ -13,7 +13,7 @@ pub(super) fn delete_ended(unit: &mut Unit<'_>, before: Timestamp, max: u32) -> 
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
     if !ended.is_empty() {
-        unit.execute("UPDATE retention SET before = ?1", [before])?;
+        unit.execute("UPDATE payment_retention SET before = ?1", [before])?;
     }
     for (order, generation) in &ended {
         for statement in [BRING_LEDGER, BRING_PAYMENT, DELETE_LEDGER, DELETE_REFUNDS, DELETE_PAYMENT] {
