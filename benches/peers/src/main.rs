@@ -6,6 +6,7 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- unsampled
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- request
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- stall
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- instructions
 //! ```
 //!
 //! This process only directs. Producers, receiver, services and load are processes of their own, the same program
@@ -16,6 +17,7 @@
 mod account;
 mod allocations;
 mod clock;
+mod instructions;
 mod libraries;
 mod order;
 mod process;
@@ -50,6 +52,8 @@ enum Command {
     Request(request::Options),
     /// What is lost when the receiver is in trouble.
     Stall(stall::Options),
+    /// Instructions of a span and of the small request, counted by valgrind.
+    Instructions(instructions::Options),
     #[command(hide = true)]
     Receiver,
     #[command(hide = true)]
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Unsampled(options) => spans::measure(&spans::UNSAMPLED, &options),
         Command::Request(options) => request::measure(&options),
         Command::Stall(options) => stall::measure(&options),
+        Command::Instructions(options) => instructions::measure(&options),
         Command::Receiver => receiver::run(),
         Command::Bursts(options) => producer::bursts(&options),
         Command::Steady(options) => producer::steady(&options),

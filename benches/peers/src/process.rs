@@ -12,14 +12,30 @@ pub(crate) type Environment = Vec<(&'static str, String)>;
 /// A running process. Dropped, it is ended.
 pub(crate) struct Process {
     child: Child,
-    input: ChildStdin,
+    /// `None` once it is told to end.
+    input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
     command: String,
 }
 
 impl Process {
     pub(crate) fn start(arguments: &[&str], environment: &Environment) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::begin(Command::new(std::env::current_exe()?), arguments, environment)
+    }
+
+    /// As [`start`](Self::start), under another program that runs it.
+    pub(crate) fn start_under(
+        program: &str,
+        options: &[&str],
+        arguments: &[&str],
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(options).arg(std::env::current_exe()?);
+        Self::begin(command, arguments, environment)
+    }
+
+    fn begin(mut command: Command, arguments: &[&str], environment: &Environment) -> anyhow::Result<Self> {
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("OTEL_") || name == "RUST_LOG") {
                 command.env_remove(name);
@@ -27,7 +43,7 @@ impl Process {
         }
         command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let input = child.stdin.take().context("no input")?;
+        let input = Some(child.stdin.take().context("no input")?);
         let output = BufReader::new(child.stdout.take().context("no output")?).lines();
         Ok(Self { child, input, output, command: arguments.join(" ") })
     }
@@ -48,12 +64,13 @@ impl Process {
 
     /// Sends a line and reads the answer.
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, question: &str) -> anyhow::Result<T> {
-        writeln!(self.input, "{question}")?;
+        writeln!(self.input.as_mut().context("it is told to end")?, "{question}")?;
         self.read()
     }
 
-    /// Waits for its end, which must be a success.
+    /// Closes its input and waits for its end, which must be a success.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        self.input = None;
         let status = self.child.wait()?;
         if !status.success() {
             bail!("`{}` ended with {status}", self.command);

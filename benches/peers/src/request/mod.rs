@@ -102,6 +102,30 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The variables of a process with the services.
+pub(crate) fn environment(receiver: SocketAddr, variables: &[(&'static str, &'static str)]) -> Environment {
+    let mut environment: Environment = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{receiver}")),
+        ("OTEL_TRACES_EXPORTER", "otlp".to_owned()),
+        ("OTEL_METRICS_EXPORTER", "none".to_owned()),
+        ("OTEL_LOGS_EXPORTER", "none".to_owned()),
+    ];
+    environment.extend(libraries::equal_batches());
+    environment.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    environment
+}
+
+/// Loads the gateway for so long, from another process.
+pub(crate) fn loaded(gateway: SocketAddr, connections: usize, milliseconds: u64) -> anyhow::Result<Loaded> {
+    let (gateway, connections) = (gateway.to_string(), connections.to_string());
+    let milliseconds = milliseconds.to_string();
+    let arguments = ["load", &gateway, "--connections", &connections, "--milliseconds", &milliseconds];
+    let mut load = Process::start(&arguments, &Vec::new())?;
+    let loaded = load.read()?;
+    load.finish()?;
+    Ok(loaded)
+}
+
 fn print(options: &Options, rows: &[Row]) {
     let (rounds, connections) = (options.rounds, options.connections);
     println!("\n### HTTP, gRPC, SQLite: {rounds} rounds, {connections} connections, closed loop\n");
@@ -127,15 +151,7 @@ impl Row {
     fn start(plan: &'static Plan) -> anyhow::Result<Self> {
         let (_, variant, _, variables) = *plan;
         let receiver = Receiver::start()?;
-        let mut environment: Environment = vec![
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", receiver.address)),
-            ("OTEL_TRACES_EXPORTER", "otlp".to_owned()),
-            ("OTEL_METRICS_EXPORTER", "none".to_owned()),
-            ("OTEL_LOGS_EXPORTER", "none".to_owned()),
-        ];
-        environment.extend(libraries::equal_batches());
-        environment.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let mut service = Process::start(&["service", variant], &environment)?;
+        let mut service = Process::start(&["service", variant], &environment(receiver.address, variables))?;
         let address = service.read()?;
         let (cpu, throughput) = (Vec::new(), Vec::new());
         Ok(Self { plan, service, receiver, address, requests: 0, cpu, throughput })
@@ -143,17 +159,7 @@ impl Row {
 
     fn slice(&mut self, connections: usize, milliseconds: u64) -> anyhow::Result<()> {
         let before: Reading = self.service.ask("reading")?;
-        let arguments = [
-            "load",
-            &self.address.to_string(),
-            "--connections",
-            &connections.to_string(),
-            "--milliseconds",
-            &milliseconds.to_string(),
-        ];
-        let mut load = Process::start(&arguments, &Vec::new())?;
-        let loaded: Loaded = load.read()?;
-        load.finish()?;
+        let loaded = loaded(self.address, connections, milliseconds)?;
         let after: Reading = self.service.ask("reading")?;
         let requests = f64::from(loaded.requests);
         self.requests += u64::from(loaded.requests);

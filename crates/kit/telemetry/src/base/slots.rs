@@ -87,7 +87,8 @@ impl<K: Eq, V> Slots<K, V> {
     }
 }
 
-fn hash_of(key: &impl Hash) -> u64 {
+/// Fast, for tables of few entries: the high bits are the good ones.
+pub(crate) fn hash_of(key: &impl Hash) -> u64 {
     let mut hasher = Words(0);
     key.hash(&mut hasher);
     hasher.0

@@ -157,10 +157,21 @@ impl OwnSampler {
         parent: Option<&SpanContext>,
         trace_id: TraceId,
     ) -> Decision {
-        let is_sampled = self.samples(context, parent, trace_id);
-        let result = if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop };
-        let may_be_kept = !is_sampled && self.may_keep(parent);
+        let result = self.result(context, parent, trace_id);
+        let may_be_kept = result == SamplingResult::Drop && self.may_keep(parent);
         Decision { result, may_be_kept, attributes: Vec::new(), trace_state: None }
+    }
+
+    /// What [`decide`](Self::decide) says, for those who ask nothing else.
+    #[inline]
+    pub(crate) fn result(
+        &self,
+        context: &Context,
+        parent: Option<&SpanContext>,
+        trace_id: TraceId,
+    ) -> SamplingResult {
+        let is_sampled = self.samples(context, parent, trace_id);
+        if is_sampled { SamplingResult::RecordAndSample } else { SamplingResult::Drop }
     }
 
     /// Whether a trace that was left out belongs to those of which a share is taken.

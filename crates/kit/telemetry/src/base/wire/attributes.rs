@@ -48,34 +48,34 @@ fn low(number: i64) -> u8 {
 pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str, max_chars: usize) {
     let text = cut(text, max_chars);
     let len = 2 + key.len() + 2 + 2 + text.len();
-    let (Some(field_tag @ 0..0x80), Some(len @ 0..0x80)) = (byte(field << 3 | BYTES), byte(len)) else {
-        let value_len = bytes_len(text.len());
-        put_key(out, field, key, value_len);
-        return put_bytes(out, STRING, text.as_bytes());
-    };
-    // Whatever is within has a length of one byte as well.
-    let [key_len, text_len] = [key.len(), text.len()].map(|len| byte(len).unwrap_or_default());
-    out.reserve(2 + usize::from(len));
-    out.extend_from_slice(&[field_tag, len, tag(KEY, BYTES), key_len]);
+    if len > SHORT || field > SHORT_FIELD {
+        return put_long_text(out, field, key, text);
+    }
+    out.reserve(2 + len);
+    out.extend_from_slice(&[tag(field, BYTES), short(len), tag(KEY, BYTES), short(key.len())]);
     out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(&[tag(VALUE, BYTES), text_len + 2, tag(STRING, BYTES), text_len]);
+    out.extend_from_slice(&[tag(VALUE, BYTES), short(2 + text.len()), tag(STRING, BYTES), short(text.len())]);
     out.extend_from_slice(text.as_bytes());
+}
+
+#[cold]
+fn put_long_text(out: &mut Vec<u8>, field: u32, key: &str, text: &str) {
+    put_key(out, field, key, bytes_len(text.len()));
+    put_bytes(out, STRING, text.as_bytes());
 }
 
 /// `value` is the whole of an `AnyValue` of less than 128 bytes.
 #[inline]
 fn put_short<const N: usize>(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8; N]) {
-    let (Some(field_tag @ 0..0x80), Some(len @ 0..0x80)) =
-        (byte(field << 3 | BYTES), byte(4 + key.len() + N))
-    else {
+    let len = 2 + key.len() + 2 + N;
+    if len > SHORT || field > SHORT_FIELD {
         put_key(out, field, key, N);
         return out.extend_from_slice(value);
-    };
-    let [key_len, value_len] = [key.len(), N].map(|len| byte(len).unwrap_or_default());
-    out.reserve(2 + usize::from(len));
-    out.extend_from_slice(&[field_tag, len, tag(KEY, BYTES), key_len]);
+    }
+    out.reserve(2 + len);
+    out.extend_from_slice(&[tag(field, BYTES), short(len), tag(KEY, BYTES), short(key.len())]);
     out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(&[tag(VALUE, BYTES), value_len]);
+    out.extend_from_slice(&[tag(VALUE, BYTES), short(N)]);
     out.extend_from_slice(value);
 }
 
@@ -93,15 +93,21 @@ fn put_key(out: &mut Vec<u8>, field: u32, key: &str, value_len: usize) {
     put_head(out, VALUE, value_len);
 }
 
-/// A tag of one byte.
-#[expect(clippy::cast_possible_truncation, reason = "the fields of this message have numbers below 16")]
+/// The longest message whose length takes one byte; so does the length of whatever is within it.
+const SHORT: usize = 0x7f;
+/// The highest number of a field whose tag takes one byte.
+const SHORT_FIELD: u32 = 15;
+
+/// The tag of a field up to [`SHORT_FIELD`].
+#[expect(clippy::cast_possible_truncation, reason = "such fields have tags of one byte")]
 const fn tag(field: u32, wire_type: u32) -> u8 {
     (field << 3 | wire_type) as u8
 }
 
-#[inline]
-fn byte(number: impl TryInto<u8>) -> Option<u8> {
-    number.try_into().ok()
+/// A length up to [`SHORT`].
+#[expect(clippy::cast_possible_truncation, reason = "such lengths take one byte")]
+const fn short(len: usize) -> u8 {
+    len as u8
 }
 
 /// Appends attributes as fields `field`: each key once with its last value, at most `max` of them. Gives how many

@@ -19,6 +19,9 @@ const FIXED32: u32 = 5;
 /// Bytes that a number takes as a varint.
 #[inline]
 pub(crate) fn varint_len(value: u64) -> usize {
+    if value < 0x80 {
+        return 1;
+    }
     // A varint has one byte for each begun group of 7 bits; zero has one.
     let bits = 64 - (value | 1).leading_zeros() as usize;
     bits.div_ceil(7)

@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::base::slots::Slots;
 use crate::core::handle::Telemetry;
-use crate::core::propagation::{Propagation, RemoteParent};
+use crate::core::propagation::{Propagation, RemoteParent, SentBaggage};
 
 /// How far the trace context that a caller sends is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,11 @@ impl Own {
 
     fn with_baggage_of(&self, propagation: &Propagation, headers: &HeaderMap) -> Context {
         let read = || propagation.with_baggage_of(&self.context, headers);
-        let Some(sent) = propagation.only_baggage(headers) else { return read() };
-        let sent = sent.as_bytes();
+        let sent = match propagation.sent_baggage(headers) {
+            SentBaggage::None => return self.context.clone(),
+            SentBaggage::One(sent) => sent.as_bytes(),
+            SentBaggage::Several => return read(),
+        };
         if sent.len() > MAX_KEPT_BAGGAGE {
             return read();
         }

@@ -54,12 +54,7 @@ impl EndedSpan<'_> {
     /// Appends it without tag and length.
     #[inline]
     pub(super) fn put_message(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.ids());
-        put_text(out, 3, self.trace_state);
-        if self.parent_id != SpanId::INVALID {
-            out.extend_from_slice(&self.parent());
-        }
-        put_text(out, 5, self.name);
+        self.put_place_and_name(out);
         out.extend_from_slice(&self.kind_and_times());
         out.extend_from_slice(self.attributes);
         put_number(out, 10, self.dropped_attributes.into());
@@ -72,11 +67,55 @@ impl EndedSpan<'_> {
             out.extend_from_slice(self.links);
         }
         put_number(out, 14, self.dropped_links.into());
-        let (message, code) = self.status_parts();
-        put_head(out, 15, status_len(message, code));
-        put_text(out, 2, message);
-        put_number(out, 3, code);
-        put_fixed32(out, 16, wire_flags(self.context.trace_flags().to_u8(), self.parent_is_remote));
+        self.put_status_and_flags(out);
+    }
+
+    /// Fields 1 to 5, as one piece where they are those of most spans.
+    #[inline]
+    fn put_place_and_name(&self, out: &mut Vec<u8>) {
+        match u8::try_from(self.name.len()) {
+            Ok(len @ 1..0x80) if self.trace_state.is_empty() && self.parent_id != SpanId::INVALID => {
+                let mut fields = [0; 40];
+                fields[..28].copy_from_slice(&self.ids());
+                fields[28..38].copy_from_slice(&self.parent());
+                fields[38..].copy_from_slice(&[5 << 3 | 2, len]);
+                out.extend_from_slice(&fields);
+                out.extend_from_slice(self.name.as_bytes());
+            }
+            _ => {
+                out.extend_from_slice(&self.ids());
+                put_text(out, 3, self.trace_state);
+                if self.parent_id != SpanId::INVALID {
+                    out.extend_from_slice(&self.parent());
+                }
+                put_text(out, 5, self.name);
+            }
+        }
+    }
+
+    /// Fields 15 and 16, as one piece where the status says no more than its code.
+    #[inline]
+    fn put_status_and_flags(&self, out: &mut Vec<u8>) {
+        const STATUS: u8 = 15 << 3 | 2;
+        const CODE: u8 = 3 << 3;
+        // The tag of field 16 takes two bytes.
+        const FLAGS: [u8; 2] = [(16 << 3 | 5) | 0x80, 1];
+        let flags = wire_flags(self.context.trace_flags().to_u8(), self.parent_is_remote);
+        let [tag, rest] = FLAGS;
+        let [a, b, c, d] = flags.to_le_bytes();
+        match self.status {
+            Status::Unset => out.extend_from_slice(&[STATUS, 0, tag, rest, a, b, c, d]),
+            Status::Ok => out.extend_from_slice(&[STATUS, 2, CODE, 1, tag, rest, a, b, c, d]),
+            Status::Error { description } if description.is_empty() => {
+                out.extend_from_slice(&[STATUS, 2, CODE, 2, tag, rest, a, b, c, d]);
+            }
+            Status::Error { description } => {
+                put_head(out, 15, status_len(description, 2));
+                put_text(out, 2, description);
+                put_number(out, 3, 2);
+                put_fixed32(out, 16, flags);
+            }
+        }
     }
 
     /// Fields 1 and 2.

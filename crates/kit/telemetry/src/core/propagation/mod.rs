@@ -113,6 +113,15 @@ pub(crate) fn is_left_to_us(context: &Context, parent: &SpanContext) -> bool {
         && Note::of(context, parent.trace_id()).is_some_and(Note::is_deferred)
 }
 
+/// The headers that say what a caller's baggage is.
+pub(crate) enum SentBaggage<'a> {
+    None,
+    /// All of it.
+    One(&'a HeaderValue),
+    /// More than one, or ones that are found by looking at all headers.
+    Several,
+}
+
 /// A caller's span as its headers describe it.
 pub(crate) struct RemoteParent {
     pub(crate) span: SpanContext,
@@ -331,14 +340,20 @@ impl Propagation {
         if self.others.is_empty() { own() } else { self.read(&HeaderExtractor(headers), own) }
     }
 
-    /// The one header of baggage; `None` if there is none, if there are several, if they are not read, or if others may say
-    /// more.
-    pub(crate) fn only_baggage<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
-        let mut sent = headers.get_all(&BAGGAGE_HEADER).iter();
-        if self.baggage.is_none() || self.jaeger_baggage.is_some() {
-            return None;
+    /// What headers have of baggage, as far as it is read.
+    pub(crate) fn sent_baggage<'a>(&self, headers: &'a HeaderMap) -> SentBaggage<'a> {
+        if self.jaeger_baggage.is_some() {
+            return SentBaggage::Several;
         }
-        sent.next().filter(|_| sent.next().is_none())
+        if self.baggage.is_none() {
+            return SentBaggage::None;
+        }
+        let mut sent = headers.get_all(&BAGGAGE_HEADER).iter();
+        match (sent.next(), sent.next()) {
+            (None, _) => SentBaggage::None,
+            (Some(only), None) => SentBaggage::One(only),
+            (Some(_), Some(_)) => SentBaggage::Several,
+        }
     }
 
     /// `base` with the baggage in a map of headers.

@@ -277,10 +277,15 @@ impl SpanGuard {
     #[cfg(any(feature = "http", feature = "sql"))]
     #[inline]
     pub(crate) fn end_after(&mut self, outcome: Outcome, elapsed: Duration) {
-        let started = self.started;
-        self.end_at(outcome, || {
-            started.and_then(|started| started.checked_add(elapsed)).unwrap_or_else(SystemTime::now)
-        });
+        let time = self.time_after(elapsed);
+        self.end_at(outcome, || time.unwrap_or_else(SystemTime::now));
+    }
+
+    /// When so much had passed since the start; `None` if the span is not recorded.
+    #[cfg(any(feature = "http", feature = "sql"))]
+    #[inline]
+    pub(crate) fn time_after(&self, elapsed: Duration) -> Option<SystemTime> {
+        self.started.and_then(|started| started.checked_add(elapsed))
     }
 
     #[inline]

@@ -64,12 +64,17 @@ impl Draft {
     /// `tracer` is the one that the draft was made for.
     #[inline]
     pub(crate) fn set(&mut self, tracer: Option<&Tracer>, key: Key, value: Value) {
-        match (self, tracer) {
-            (Self::Record(record) | Self::Decided(record), Some(tracer)) => {
-                record.set(key.as_str(), &value, &tracer.0.shared.limits);
-            }
-            (Self::Listed(listed), _) => listed.set(key, value),
-            (Self::Nothing | Self::Left | Self::Record(_) | Self::Decided(_), _) => {}
+        if let Self::Listed(listed) = self {
+            listed.set(key, value);
+        } else {
+            self.write(tracer, &key, &value);
+        }
+    }
+
+    /// Given by reference, so that whoever knows that there is nothing to free does not have to look.
+    fn write(&mut self, tracer: Option<&Tracer>, key: &Key, value: &Value) {
+        if let (Self::Record(record) | Self::Decided(record), Some(tracer)) = (self, tracer) {
+            record.set(key.as_str(), value, &tracer.0.shared.limits);
         }
     }
 
@@ -81,7 +86,15 @@ impl Draft {
                 record.set_text(key, text, &tracer.0.shared.limits);
             }
             (Self::Nothing | Self::Left, _) => {}
-            (draft, _) => draft.set(tracer, Key::from_static_str(key), text.to_owned().into()),
+            (draft, _) => draft.keep_text(key, text),
+        }
+    }
+
+    /// Not within [`set_text`](Self::set_text), which is then small enough to become part of what calls it.
+    #[inline(never)]
+    fn keep_text(&mut self, key: &'static str, text: &str) {
+        if let Self::Listed(listed) = self {
+            listed.set(Key::from_static_str(key), text.to_owned().into());
         }
     }
 

@@ -274,10 +274,15 @@ impl Tracer {
         }
         let span = parent.span();
         let above = Above::of(caller.unwrap_or(span.span_context()));
-        let mut decision = sampler.decide(parent, above.span, above.trace_id);
-        self.0.shared.pipeline.amend(parent, above.span, above.trace_id, &mut decision);
-        let Decision { result, trace_state, .. } = decision;
-        self.0.shared.pipeline.started(result, above.origin);
+        let pipeline = &self.0.shared.pipeline;
+        let (result, trace_state) = if pipeline.has_tail() {
+            let mut decision = sampler.decide(parent, above.span, above.trace_id);
+            pipeline.amend(parent, above.span, above.trace_id, &mut decision);
+            (decision.result, decision.trace_state)
+        } else {
+            (sampler.result(parent, above.span, above.trace_id), None)
+        };
+        pipeline.started(result, above.origin);
         let context = above.context_below(result, trace_state);
         if result == SamplingResult::Drop {
             return draft.left(parent, context);

@@ -74,15 +74,6 @@ struct Slot {
     begin: u32,
 }
 
-/// Where an attribute is to be written.
-enum Place {
-    End,
-    /// In place of an earlier one.
-    Of(usize),
-    /// There is no room.
-    Nowhere,
-}
-
 impl Record {
     /// An empty one.
     #[inline]
@@ -205,43 +196,51 @@ impl Record {
 
     fn set_hashed(&mut self, hash: u32, key: &str, value: &Value, limits: &Limits) {
         let max_chars = limits.span_value_length();
-        match self.place(hash, key, limits) {
-            Place::End => put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars),
-            Place::Of(place) => {
-                self.replace(place, |out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
-            }
-            Place::Nowhere => {}
+        if self.is_first(hash, limits) {
+            self.begin(hash);
+            put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars);
+        } else {
+            self.set_again(hash, key, limits, &|out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
         }
     }
 
     fn set_text_hashed(&mut self, hash: u32, key: &str, text: &str, limits: &Limits) {
         let max_chars = limits.span_value_length();
-        match self.place(hash, key, limits) {
-            Place::End => put_text_attribute(&mut self.attributes, ATTRIBUTES, key, text, max_chars),
-            Place::Of(place) => {
-                self.replace(place, |out| put_text_attribute(out, ATTRIBUTES, key, text, max_chars));
-            }
-            Place::Nowhere => {}
+        if self.is_first(hash, limits) {
+            self.begin(hash);
+            put_text_attribute(&mut self.attributes, ATTRIBUTES, key, text, max_chars);
+        } else {
+            let put = |out: &mut Vec<u8>| put_text_attribute(out, ATTRIBUTES, key, text, max_chars);
+            self.set_again(hash, key, limits, &put);
         }
     }
 
-    /// Where the attribute is to be written; notes it there, or counts it.
+    /// Whether a key stands nowhere yet, as nearly always, and there is room for it.
     #[inline]
-    fn place(&mut self, hash: u32, key: &str, limits: &Limits) -> Place {
-        let mark = mark(hash);
-        if self.marks & mark != 0
-            && let Some(place) = self.find(hash, key)
-        {
-            return Place::Of(place);
+    fn is_first(&self, hash: u32, limits: &Limits) -> bool {
+        self.marks & mark(hash) == 0 && self.index.len() < limits.span_attributes as usize
+    }
+
+    /// Notes that the attribute which is written next has this key.
+    #[inline]
+    fn begin(&mut self, hash: u32) {
+        self.marks |= mark(hash);
+        let begin = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
+        self.index.push(Slot { hash, begin });
+    }
+
+    /// Writes an attribute in place of an earlier one, or where that is none behind the others, or counts it.
+    #[cold]
+    fn set_again(&mut self, hash: u32, key: &str, limits: &Limits, put: &dyn Fn(&mut Vec<u8>)) {
+        if let Some(place) = self.find(hash, key) {
+            return self.replace(place, put);
         }
         if self.index.len() >= limits.span_attributes as usize {
             self.dropped_attributes = self.dropped_attributes.saturating_add(1);
-            return Place::Nowhere;
+            return;
         }
-        self.marks |= mark;
-        let begin = u32::try_from(self.attributes.len()).unwrap_or(u32::MAX);
-        self.index.push(Slot { hash, begin });
-        Place::End
+        self.begin(hash);
+        put(&mut self.attributes);
     }
 
     /// The attributes as values.
@@ -266,8 +265,7 @@ impl Record {
         self.index[place].begin as usize..end
     }
 
-    #[cold]
-    fn replace(&mut self, place: usize, put: impl FnOnce(&mut Vec<u8>)) {
+    fn replace(&mut self, place: usize, put: &dyn Fn(&mut Vec<u8>)) {
         let mut encoded = Vec::with_capacity(64);
         put(&mut encoded);
         let range = self.range(place);

@@ -128,7 +128,9 @@ impl Observer for ClientCall {
         let Self { edge, method, target, .. } = self;
         let error_type = outcome.error_type();
         let labels = CallLabels { method, code: status::name(code), target, error_type };
-        exemplars::within(span.context(), || edge.duration.record(labels, elapsed.as_secs_f64()));
+        exemplars::within(span.context(), span.time_after(elapsed), || {
+            edge.duration.record(labels, elapsed.as_secs_f64());
+        });
         span.end_after(outcome, elapsed);
     }
 }

@@ -168,7 +168,9 @@ impl Observer for ServerCall {
 
         let error_type = outcome.error_type();
         let labels = ServedLabels { method, code: status::name(code), error_type };
-        exemplars::within(span.context(), || self.edge.duration.record(labels, elapsed.as_secs_f64()));
+        exemplars::within(span.context(), span.time_after(elapsed), || {
+            self.edge.duration.record(labels, elapsed.as_secs_f64());
+        });
         span.end_after(outcome, elapsed);
     }
 }

@@ -131,8 +131,9 @@ impl ClientSpan {
             let (request, response) = sizes.show(span, call.status.is_some());
             series.record(&call, &further, request, response);
         }
+        let now = span.time_after(elapsed);
         let elapsed = self.answered_after.unwrap_or(elapsed);
-        exemplars::within(span.context(), || {
+        exemplars::within(span.context(), now, || {
             if further.is_empty() {
                 edge.duration.record(call, elapsed.as_secs_f64());
             } else {

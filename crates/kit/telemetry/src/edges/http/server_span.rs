@@ -172,8 +172,9 @@ impl ServerSpan {
             let (request, response) = sizes.show(span, status.is_some());
             series.record(&labels, &further, request, response);
         }
+        let now = span.time_after(elapsed);
         let elapsed = self.answered_after.unwrap_or(elapsed);
-        exemplars::within(span.context(), || {
+        exemplars::within(span.context(), now, || {
             if further.is_empty() {
                 edge.duration.record(labels, elapsed.as_secs_f64());
             } else {

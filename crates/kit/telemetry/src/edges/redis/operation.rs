@@ -110,7 +110,7 @@ impl Operation {
         }
         let record = || shared.duration.record(elapsed.as_secs_f64(), &labels);
         match &self.span {
-            Some(span) => exemplars::within(span.context(), record),
+            Some(span) => exemplars::within(span.context(), None, record),
             None => record(),
         }
         if let Some(span) = self.span.take() {

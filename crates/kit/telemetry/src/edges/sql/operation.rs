@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::{Context, KeyValue, StringValue};
+use opentelemetry::{KeyValue, StringValue};
 
 use super::statement::Statements;
 use super::{Database, Server};
@@ -235,7 +235,7 @@ impl Operation {
                 }
             }
             if is_measured {
-                self.measure(span.context(), elapsed, summary, &outcome);
+                self.measure(&span, elapsed, summary, &outcome);
             }
             span.end_after(outcome, elapsed);
         }
@@ -243,7 +243,7 @@ impl Operation {
 
     fn measure(
         &self,
-        span: &Context,
+        span: &SpanGuard,
         elapsed: Duration,
         summary: Option<Cow<'static, str>>,
         outcome: &Outcome,
@@ -257,7 +257,7 @@ impl Operation {
             status_code: self.status_code.clone(),
             error_type: outcome.error_type(),
         };
-        exemplars::within(span, || {
+        exemplars::within(span.context(), span.time_after(elapsed), || {
             if let Some(rows) = self.rows {
                 shared.returned_rows.record(labels.clone(), rows);
             }

@@ -13,7 +13,6 @@ mod reservoir;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -21,6 +20,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
 use crate::base::config::ExemplarFilter;
+use crate::base::slots::hash_of;
 use reservoir::Reservoir;
 
 /// Sets of attributes of one instrument that have exemplars; later ones have none.
@@ -43,19 +43,20 @@ pub(crate) struct Exemplar {
 enum Measured {
     /// Those of the current span.
     Current,
-    /// Those of another one; `None` if it is not sampled.
-    Of(Option<Ids>),
+    /// Those of another one, `None` if it is not sampled; with the time of the measurement, if that is known.
+    Of(Option<Ids>, Option<SystemTime>),
 }
 
 thread_local! {
     static MEASURED: Cell<Measured> = const { Cell::new(Measured::Current) };
 }
 
-/// Runs `record`; what it measures belongs to the span of `context`, current or not. It does not panic.
-pub(crate) fn within(context: &Context, record: impl FnOnce()) {
-    let before = MEASURED.replace(Measured::Of(sampled(context)));
+/// Runs `record`; what it measures belongs to the span of `context`, current or not. It does not panic, and nothing in it
+/// comes here again. `now` is the time, for a caller that knows it: reading the clock is most of what an exemplar takes.
+pub(crate) fn within(context: &Context, now: Option<SystemTime>, record: impl FnOnce()) {
+    MEASURED.set(Measured::Of(sampled(context), now));
     record();
-    MEASURED.set(before);
+    MEASURED.set(Measured::Current);
 }
 
 fn sampled(context: &Context) -> Option<Ids> {
@@ -64,10 +65,10 @@ fn sampled(context: &Context) -> Option<Ids> {
     span.is_sampled().then(|| (span.trace_id(), span.span_id()))
 }
 
-fn current() -> Option<Ids> {
+fn current() -> (Option<Ids>, Option<SystemTime>) {
     match MEASURED.get() {
-        Measured::Current => Context::map_current(sampled),
-        Measured::Of(ids) => ids,
+        Measured::Current => (Context::map_current(sampled), None),
+        Measured::Of(ids, now) => (ids, now),
     }
 }
 
@@ -85,10 +86,9 @@ impl Exemplars {
         filter: ExemplarFilter,
     ) -> Arc<Kept> {
         let mut metrics = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = metrics.entry(name(scope, metric)).or_insert_with(|| {
-            let (hasher, series) = (RandomState::new(), RwLock::default());
-            Arc::new(Kept { bounds: bounds.into(), filter, hasher, series })
-        });
+        let kept = metrics
+            .entry(name(scope, metric))
+            .or_insert_with(|| Arc::new(Kept { bounds: bounds.into(), filter, series: RwLock::default() }));
         Arc::clone(kept)
     }
 
@@ -128,39 +128,64 @@ impl MetricExemplars {
 struct Kept {
     bounds: Box<[f64]>,
     filter: ExemplarFilter,
-    hasher: RandomState,
     /// By the hash of their attributes.
     series: RwLock<HashMap<u64, Series>>,
 }
 
-type Series = (Box<[KeyValue]>, Arc<Reservoir>);
+#[derive(Debug)]
+struct Series {
+    attributes: Box<[KeyValue]>,
+    reservoir: Arc<Reservoir>,
+}
+
+impl Series {
+    /// The reservoir, if it is that of these attributes.
+    fn of(&self, attributes: &[KeyValue]) -> Option<&Arc<Reservoir>> {
+        let known = &self.attributes;
+        let is_same =
+            known.len() == attributes.len() && attributes.iter().all(|attribute| known.contains(attribute));
+        is_same.then_some(&self.reservoir)
+    }
+}
 
 impl Kept {
     /// A measurement that is taken now, if it is one to be kept.
     fn exemplar(&self, value: f64) -> Option<Exemplar> {
-        let span = match self.filter {
-            ExemplarFilter::AlwaysOff => return None,
-            ExemplarFilter::AlwaysOn => current(),
-            ExemplarFilter::TraceBased => Some(current()?),
-        };
-        Some(Exemplar { value, time: SystemTime::now(), span })
+        if self.filter == ExemplarFilter::AlwaysOff {
+            return None;
+        }
+        let (span, now) = current();
+        if span.is_none() && self.filter == ExemplarFilter::TraceBased {
+            return None;
+        }
+        Some(Exemplar { value, time: now.unwrap_or_else(SystemTime::now), span })
     }
 
     fn put(&self, reservoir: &Reservoir, exemplar: Exemplar) {
         reservoir.put(self.bounds.partition_point(|bound| *bound < exemplar.value), exemplar);
     }
 
-    /// The same for any order of the attributes.
-    fn hash(&self, attributes: &[KeyValue]) -> u64 {
-        attributes.iter().fold(0, |hash, attribute| hash ^ self.hasher.hash_one(attribute))
+    /// As [`put`](Self::put), for measurements whose attributes come along.
+    fn put_of(&self, attributes: &[KeyValue], exemplar: Exemplar) {
+        let hash = hash(attributes);
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = series.get(&hash) {
+            if let Some(reservoir) = known.of(attributes) {
+                self.put(reservoir, exemplar);
+            }
+            return;
+        }
+        let is_full = series.len() >= MAX_SERIES;
+        drop(series);
+        // Where there is no room, threads do not wait for each other to find that out.
+        if !is_full && let Some(reservoir) = self.reservoir(attributes) {
+            self.put(&reservoir, exemplar);
+        }
     }
 
     fn find(&self, attributes: &[KeyValue]) -> Option<Arc<Reservoir>> {
         let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        let (known, reservoir) = series.get(&self.hash(attributes))?;
-        let is_same =
-            known.len() == attributes.len() && attributes.iter().all(|attribute| known.contains(attribute));
-        is_same.then(|| Arc::clone(reservoir))
+        series.get(&hash(attributes))?.of(attributes).cloned()
     }
 
     /// `None` if there are too many.
@@ -172,10 +197,17 @@ impl Kept {
         if series.len() >= MAX_SERIES {
             return None;
         }
-        let new = || (attributes.into(), Arc::new(Reservoir::new(self.bounds.len() + 1)));
-        let (known, reservoir) = series.entry(self.hash(attributes)).or_insert_with(new);
-        (known.len() == attributes.len()).then(|| Arc::clone(reservoir))
+        let new = || Series {
+            attributes: attributes.into(),
+            reservoir: Arc::new(Reservoir::new(self.bounds.len() + 1)),
+        };
+        series.entry(hash(attributes)).or_insert_with(new).of(attributes).cloned()
     }
+}
+
+/// The same for any order of the attributes.
+fn hash(attributes: &[KeyValue]) -> u64 {
+    attributes.iter().fold(0, |hash, attribute| hash ^ hash_of(attribute))
 }
 
 #[cfg(test)]
@@ -214,8 +246,16 @@ mod tests {
         );
         let _attached = Context::new().with_remote_span_context(ids).attach();
         assert_eq!(kept.exemplar(1.0).unwrap().span, Some((TraceId::from(1), SpanId::from(2))));
-        within(&Context::new(), || assert_eq!(kept.exemplar(1.0), None));
+        within(&Context::new(), None, || assert_eq!(kept.exemplar(1.0), None));
         assert!(kept.exemplar(1.0).is_some());
+    }
+
+    #[test]
+    fn an_exemplar_has_the_time_that_its_caller_read() {
+        let kept = kept(ExemplarFilter::AlwaysOn);
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(7);
+        within(&Context::new(), Some(now), || assert_eq!(kept.exemplar(1.0).unwrap().time, now));
+        assert_ne!(kept.exemplar(1.0).unwrap().time, now);
     }
 
     #[test]

@@ -168,9 +168,8 @@ impl<T: Number, I: Records<T>> SyncInstrument<T> for Treated<I> {
         self.inner.tell(value, attributes);
         if let Some(kept) = &self.treatment.kept
             && let Some(exemplar) = kept.exemplar(value.real())
-            && let Some(reservoir) = kept.reservoir(attributes)
         {
-            kept.put(&reservoir, exemplar);
+            kept.put_of(attributes, exemplar);
         }
     }
 
