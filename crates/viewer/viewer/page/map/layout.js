@@ -195,8 +195,8 @@ function orderLayers(layers, edges) {
           const near = isDown
             ? (before.get(id) ?? []).map(({ from }) => from)
             : (after.get(id) ?? []).map(({ to }) => to);
-          // What is connected with nothing stands below the rest.
           const at = (/** @type {string} */ one) => place.get(one) ?? 0;
+          // What is connected with nothing stands below the rest.
           const alone = before.has(id) || after.has(id) ? at(id) : 2;
           return [id, near.length ? near.reduce((sum, other) => sum + at(other), 0) / near.length : alone];
         }),
