@@ -29,7 +29,7 @@ mod viewer;
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::FromArgMatches as _;
 use tokio::runtime::Builder;
@@ -132,8 +132,9 @@ fn on_runtime(threads: usize, command: impl Future<Output = Result<Exit, Failure
     if threads > 1 {
         builder.worker_threads(threads);
     }
-    // What a thread keeps of memory after a load is over goes back before the thread sleeps.
-    builder.on_thread_park(waypost_allocator::on_park);
+    // What a thread keeps of memory after a load is over goes back before the thread sleeps, or when it ends. Threads for blocking work only
+    // end: each takes its turn, so that with tokio's ten seconds a call now and then keeps all of them.
+    builder.on_thread_park(waypost_allocator::on_park).thread_keep_alive(Duration::from_secs(2));
     let runtime = builder.enable_all().build().or_exit(Exit::Internal, "starting the runtime")?;
     let outcome = runtime.block_on(command);
     // Whoever is left has had its time; a thread that hangs must not hold the process.

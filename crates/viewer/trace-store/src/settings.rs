@@ -14,6 +14,8 @@ pub struct Settings {
     pub spans_per_trace: u64,
     /// Spans that wait in memory (and in the journal) to become a block.
     pub head_spans: usize,
+    /// What waits and takes much memory becomes a block when nothing came to it for so long.
+    pub rests_after: Duration,
     /// Bytes of batches that may wait for the journal; beyond it appends are refused at once.
     pub pending_bytes: usize,
     /// What "durable" means. The memory store has no use for it.
@@ -29,6 +31,7 @@ impl Default for Settings {
             keeps_for: Duration::ZERO,
             spans_per_trace: 1_000_000,
             head_spans: 8192,
+            rests_after: Duration::from_secs(5),
             pending_bytes: 64 << 20,
             sync: Durability::Always,
             statistics: Bounds::default(),

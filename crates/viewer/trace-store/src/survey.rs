@@ -34,7 +34,8 @@ pub struct Survey {
 pub enum Fields {
     /// These.
     Of(Vec<Field>),
-    /// Service, operation, kind, status message, and every attribute of spans and resources.
+    /// Service, operation, kind, status message, and every attribute of spans and resources; and nothing beside them. What was
+    /// told as varied once may be left out from then on.
     All,
 }
 
@@ -78,7 +79,7 @@ impl Field {
     }
 }
 
-/// Some spans. All lists but `fields` have one entry for each.
+/// Some spans. All lists but `fields` have one entry for each; where all fields are asked for, only `marked` has.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     /// When each began, in nanoseconds since 1970.
@@ -123,35 +124,53 @@ impl Column {
 }
 
 impl Columns {
+    /// Whether no spans are in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.marked.is_empty()
+    }
+
     /// Columns of whole spans.
     pub(crate) fn of_spans(spans: &[&Span], marked: Option<&SpanCheck<'_>>, fields: &Fields) -> Columns {
+        let marked = spans.iter().map(|span| marked.is_some_and(|check| check.holds(span))).collect();
+        let fields = match fields {
+            Fields::Of(fields) => fields.iter().map(|field| column(field, spans, false)).collect(),
+            Fields::All => {
+                let fields = all_fields(spans).iter().map(|field| column(field, spans, true)).collect();
+                return Columns { marked, fields, ..Columns::default() };
+            }
+        };
         let each = |span: &&Span| span.duration();
         Columns {
             starts: spans.iter().map(|span| span.start).collect(),
             durations: spans.iter().map(each).collect(),
             failed: spans.iter().map(|span| span.status.code == StatusCode::Error).collect(),
             traces: spans.iter().map(|span| span.trace_id).collect(),
-            marked: spans.iter().map(|span| marked.is_some_and(|check| check.holds(span))).collect(),
-            fields: match fields {
-                Fields::Of(fields) => fields.iter().map(|field| column(field, spans, false)).collect(),
-                Fields::All => all_fields(spans).iter().map(|field| column(field, spans, true)).collect(),
-            },
+            marked,
+            fields,
         }
     }
 }
+
+/// Keys below this are looked up by their place in a list.
+const DENSE: usize = 512;
+
+/// A key that was not met yet.
+const UNKNOWN: u32 = NONE - 1;
 
 /// Fills a column.
 #[derive(Debug)]
 pub(crate) struct ColumnBuilder {
     column: Column,
-    known: HashMap<u64, u32>,
+    /// The places of values by key: of small ones, and of all others.
+    small: Vec<u32>,
+    large: HashMap<u64, u32>,
 }
 
 impl ColumnBuilder {
     /// Of so many spans, which have no value yet.
     pub(crate) fn new(field: Field, count: usize) -> ColumnBuilder {
         let column = Column { field, is_varied: false, values: Vec::new(), places: vec![NONE; count] };
-        ColumnBuilder { column, known: HashMap::new() }
+        ColumnBuilder { column, small: vec![UNKNOWN; DENSE], large: HashMap::new() }
     }
 
     /// Sets the value of a span that has none. `key` stands for the value among those of the same origin; `value` makes
@@ -165,12 +184,16 @@ impl ColumnBuilder {
         if self.column.places.get(span).is_none_or(|place| *place != NONE) {
             return Ok(());
         }
-        let place = if let Some(place) = self.known.get(&key) {
-            *place
-        } else {
-            let place = value()?.map_or(NONE, |value| self.add(value));
-            self.known.insert(key, place);
-            place
+        let place = match self.known(key) {
+            UNKNOWN => {
+                let place = value()?.map_or(NONE, |value| self.add(value));
+                match usize::try_from(key).ok().and_then(|key| self.small.get_mut(key)) {
+                    Some(known) => *known = place,
+                    None => _ = self.large.insert(key, place),
+                }
+                place
+            }
+            known => known,
         };
         if let Some(known) = self.column.places.get_mut(span) {
             *known = place;
@@ -180,7 +203,13 @@ impl ColumnBuilder {
 
     /// Values of another origin follow: keys begin anew.
     pub(crate) fn next_origin(&mut self) {
-        self.known.clear();
+        self.small.fill(UNKNOWN);
+        self.large.clear();
+    }
+
+    fn known(&self, key: u64) -> u32 {
+        let small = usize::try_from(key).ok().and_then(|key| self.small.get(key)).copied();
+        small.or_else(|| self.large.get(&key).copied()).unwrap_or(UNKNOWN)
     }
 
     fn add(&mut self, value: Text) -> u32 {

@@ -15,6 +15,7 @@ import { theme } from "./kit/theme.js";
 import notFound from "./status/not-found.js";
 import tokenPage from "./status/token.js";
 
+/** @type {{href: string, label: string, key: string, fits: (path: string) => boolean}[]} */
 const PLACES = [
   { href: "/search", label: "Search", key: "g s", fits: (path) => path === "/" || path.startsWith("/search") },
   { href: "/services", label: "Services", key: "g v", fits: (path) => path.startsWith("/services") },
@@ -24,14 +25,21 @@ const PLACES = [
   { href: "/status", label: "Status", key: "g u", fits: (path) => path.startsWith("/status") },
 ];
 
-/** A view whose module is loaded when it is first shown. */
+/**
+ * A view whose module is loaded when it is first shown.
+ *
+ * @param {() => Promise<{default: import("./kit/router.js").View}>} load
+ * @returns {import("./kit/router.js").View}
+ */
 function lazily(load) {
   return (root, context) => {
     // Only the latest building may touch the page: the address can change before the module is there.
     let generation = 0;
+    /** @type {any} */
     let result = null;
     let waiting = 0;
 
+    /** @param {Parameters<import("./kit/router.js").View>[1]} current */
     function build(current) {
       const mine = ++generation;
       waiting = setTimeout(() => clear(root, loading()), 150);
@@ -64,6 +72,7 @@ function lazily(load) {
     build(context);
     return {
       dispose,
+      /** @param {URLSearchParams} query */
       update(query) {
         if (result?.update) {
           result.update(query);
@@ -104,6 +113,7 @@ function goTo() {
 }
 
 function themeButton() {
+  /** @type {Record<string, string>} */
   const words = { auto: "as the system", dark: "dark", light: "light" };
   const button = h("button", { type: "button", class: "quiet" });
   const show = () => {
@@ -156,12 +166,17 @@ document.body.append(
   main,
 );
 
+/** @param {Event} event */
 function skip(event) {
   event.preventDefault();
   main.focus();
 }
 
-/** A view's address; that of the search as it was. */
+/**
+ * A view's address; that of the search as it was.
+ *
+ * @param {string} href
+ */
 const addressOf = (href) => (href === "/search" && !here().startsWith("/search") ? lastSearch() : href);
 PLACES.forEach(({ href, label, key }, at) => {
   keys.bind("Everywhere", key, label, () => navigate(addressOf(href)));

@@ -77,9 +77,24 @@ pub struct Parts {
     pub data: DataDir,
     /// Where the listeners are bound: decides who is asked for the token.
     pub bound: Bound,
-    /// Returns memory that is kept for later to the system. Called when no spans came for some seconds after there were some, and now and
-    /// then while they come.
+    /// How memory that is kept for later goes back to the system.
+    pub memory: Memory,
+}
+
+/// Returns memory that the allocator keeps for later to the system. The default does nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Returns what the calling thread and no thread keeps, and asks the others to. Called when no spans came for some seconds after there
+    /// were some, and now and then while they come.
     pub give_back: fn(),
+    /// Returns what the calling thread keeps if that was asked for. Called by threads that have nothing to do.
+    pub on_idle: fn(),
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { give_back: || {}, on_idle: || {} }
+    }
 }
 
 /// The addresses of the viewer's listeners.
@@ -126,9 +141,9 @@ impl std::fmt::Debug for Viewer {
 
 /// Opens the store and puts the viewer together. Blocks on the disk; must be called inside a tokio runtime.
 pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
-    let Parts { telemetry, data, bound, give_back } = parts;
+    let Parts { telemetry, data, bound, memory } = parts;
     let access = Access::new(config, bound)?;
-    let kept = open(config, &data)?;
+    let kept = open(config, &data, memory)?;
     let folder = data.folder().map(|folder| folder.join("viewer"));
     let bounds = PinBounds { traces: config.alerts.pins, bytes: config.alerts.pin_size.get() };
     let pins = Pins::open(bounds, folder.as_deref()).map_err(|source| Error::Pins { source })?;
@@ -155,7 +170,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
     }));
 
     let mut workers = workers(&telemetry, &store, tail, throughput);
-    workers.push(rest::worker(&telemetry, &store, give_back));
+    workers.push(rest::worker(&telemetry, &store, memory));
     workers.extend(alerts.workers(&telemetry));
 
     // As long as the process: a viewer is built once.
@@ -179,7 +194,7 @@ pub fn build(config: &Config, parts: Parts) -> Result<Viewer, Error> {
     })
 }
 
-fn open(config: &Config, data: &DataDir) -> Result<Arc<dyn TraceStore>, Error> {
+fn open(config: &Config, data: &DataDir, memory: Memory) -> Result<Arc<dyn TraceStore>, Error> {
     let settings = config.store.settings();
     let Some(folder) = data.folder() else {
         // The budget is meant for a disk.
@@ -187,7 +202,8 @@ fn open(config: &Config, data: &DataDir) -> Result<Arc<dyn TraceStore>, Error> {
         return Ok(Arc::new(MemoryStore::new(store::Settings { budget_bytes, ..settings })));
     };
     let folder = folder.join("viewer");
-    let store = BlockStore::open(&folder, settings).map_err(|source| Error::Store { folder, source })?;
+    let opened = BlockStore::open_with(&folder, settings, memory.on_idle);
+    let store = opened.map_err(|source| Error::Store { folder, source })?;
     Ok(Arc::new(store))
 }
 

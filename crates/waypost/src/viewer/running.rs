@@ -11,7 +11,7 @@ use waypost_service::{App, Drain, DrainTrigger, Drained, Limits, Listener, Pacin
 use waypost_settings::Duration;
 use waypost_telemetry::Telemetry;
 use waypost_telemetry::config::{Headers, OtlpProtocol, OtlpReceiver};
-use waypost_viewer::{Bound, Parts};
+use waypost_viewer::{Bound, Memory, Parts};
 
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::roles::{exit_of, named, prepare, url_of};
@@ -20,6 +20,10 @@ use crate::settings::{Listen, Settings};
 /// Spans wait at most this long before they are sent to the viewer of the same process, so that a trace is shown
 /// within a second of its last span.
 const DELAY: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How the viewer returns memory.
+const MEMORY: Memory =
+    Memory { give_back: waypost_allocator::give_back, on_idle: waypost_allocator::on_park };
 
 /// Bound sockets of a viewer that nobody accepts from yet.
 #[derive(Debug)]
@@ -86,11 +90,7 @@ impl Viewer {
         let (url, otlp) = (url_of(bound.ui), url_of(bound.otlp_http));
         // Its log lines are the process's; it has no spans.
         let telemetry = Telemetry::disabled();
-        let built = built(
-            settings.viewer.clone(),
-            Parts { telemetry, data, bound, give_back: waypost_allocator::give_back },
-        )
-        .await?;
+        let built = built(settings.viewer.clone(), Parts { telemetry, data, bound, memory: MEMORY }).await?;
 
         let health = Health::new(settings.health.clone());
         let (stop, drain) = Drain::new();

@@ -13,16 +13,56 @@ use crate::{
     survey::{self, Column, ColumnBuilder, Columns, Field, Fields, looks_at},
 };
 use foldhash::{HashSet, HashSetExt};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use waypost_trace_model::{StatusCode, Text};
 use waypost_trace_statistics::AttributeScope;
+
+/// What is read of the blocks of one survey.
+pub(crate) struct Wanted<'a> {
+    fields: &'a Fields,
+    /// Fields that were told as varied where all are asked for: they are not read again.
+    varied: Mutex<HashSet<Field>>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn new(fields: &'a Fields) -> Wanted<'a> {
+        Wanted { fields, varied: Mutex::new(HashSet::new()) }
+    }
+
+    fn varied(&self) -> MutexGuard<'_, HashSet<Field>> {
+        self.varied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn columns(&self, reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<Column>, ReadError> {
+        let Fields::Of(fields) = self.fields else { return self.all(reader, rows) };
+        fields.iter().map(|field| column(reader, rows, field, false)).collect()
+    }
+
+    fn all(&self, reader: &BlockReader<'_>, rows: &[u32]) -> Result<Vec<Column>, ReadError> {
+        let mut fields = all(reader)?;
+        {
+            let varied = self.varied();
+            fields.retain(|field| !varied.contains(field));
+        }
+        let columns: Vec<Column> =
+            fields.iter().map(|field| column(reader, rows, field, true)).collect::<Result<_, _>>()?;
+        self.varied()
+            .extend(columns.iter().filter(|column| column.is_varied).map(|column| column.field.clone()));
+        Ok(columns)
+    }
+}
 
 /// What is asked of these rows, which go up; those of `marked`, which go up too, are marked.
 pub(crate) fn read(
     reader: &BlockReader<'_>,
     rows: &[u32],
     marked: &[u32],
-    fields: &Fields,
+    wanted: &Wanted<'_>,
 ) -> Result<Columns, ReadError> {
+    let (marked, fields) = (is_in(rows, marked), wanted.columns(reader, rows)?);
+    if *wanted.fields == Fields::All {
+        return Ok(Columns { marked, fields, ..Columns::default() });
+    }
     let times = Times::read(reader)?;
     let statuses = reader.numbers(id::STATUS)?;
     let is_failed = |row: &u32| StatusCode::from_number(statuses.get(*row as usize)) == StatusCode::Error;
@@ -31,8 +71,8 @@ pub(crate) fn read(
         durations: rows.iter().map(|row| times.duration(*row)).collect(),
         failed: rows.iter().map(is_failed).collect(),
         traces: rows::traces(reader, rows)?,
-        marked: is_in(rows, marked),
-        fields: columns(reader, rows, fields)?,
+        marked,
+        fields,
     })
 }
 
@@ -44,14 +84,6 @@ fn is_in(rows: &[u32], some: &[u32]) -> Vec<bool> {
         left.peek().is_some_and(|other| *other == row)
     };
     rows.iter().map(is_in).collect()
-}
-
-fn columns(reader: &BlockReader<'_>, rows: &[u32], fields: &Fields) -> Result<Vec<Column>, ReadError> {
-    let (fields, is_all) = match fields {
-        Fields::Of(fields) => (fields.clone(), false),
-        Fields::All => (all(reader)?, true),
-    };
-    fields.iter().map(|field| column(reader, rows, field, is_all)).collect()
 }
 
 fn all(reader: &BlockReader<'_>) -> Result<Vec<Field>, ReadError> {
@@ -161,8 +193,25 @@ fn of_spans(
             continue;
         }
         let has_first = first_of_key(&directory, place, key);
+        if !has_first.contains(&Some(true)) {
+            continue;
+        }
         let values = reader.values(place, column)?;
         builder.next_origin();
+        let mut set = |span: usize, number: usize| {
+            let value = || text(&values, column.kind, number, key);
+            reader.check(builder.set(span, values.key(number), value))?;
+            Ok::<bool, ReadError>(is_all && builder.is_varied())
+        };
+        if has_first.iter().all(|is_first| *is_first == Some(true)) {
+            // Every record has one, so that a value's place is that of its record.
+            for (row, span) in rows.iter().zip(0..) {
+                if set(span, *row as usize)? {
+                    return Ok(());
+                }
+            }
+            continue;
+        }
         let mut left = rows.iter().zip(0_usize..).peekable();
         let mut number = 0_usize;
         for record in 0..shapes.len() {
@@ -173,14 +222,10 @@ fn of_spans(
                 left.next();
             }
             let Some(is_first) = has_first.get(shape).copied().flatten() else { continue };
-            if is_wanted && is_first {
-                let value = || text(&values, column.kind, number, key);
-                reader.check(builder.set(span, values.key(number), value))?;
-            }
-            number += 1;
-            if is_all && builder.is_varied() {
+            if is_wanted && is_first && set(span, number)? {
                 return Ok(());
             }
+            number += 1;
         }
     }
     Ok(())

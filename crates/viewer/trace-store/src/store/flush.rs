@@ -39,6 +39,9 @@ const HEAD_BYTES: u64 = 32 << 20;
 /// A head becomes blocks when its first batch is this old.
 const HEAD_AGE: Duration = Duration::from_mins(10);
 
+/// Memory of a head that is worth a block when nothing comes to it any more: in blocks it takes a fiftieth of that.
+const RESTING_ROOM: usize = HEAD_ROOM / 8;
+
 /// How often ages are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,7 @@ pub(crate) struct Flusher {
     pub(crate) failed: Option<Instant>,
     /// Blocks that were merged, and whose contents readers may still hold.
     pub(crate) replaced: Vec<Arc<Block>>,
+    pub(crate) on_idle: fn(),
     #[cfg(test)]
     pub(crate) faults: Arc<super::tests::Faults>,
 }
@@ -105,6 +109,7 @@ impl Flusher {
     /// Works until it is told to end, or nobody is left to tell it.
     pub(crate) fn run(mut self, wakes: &Receiver<Wake>) {
         loop {
+            (self.on_idle)();
             match wakes.recv_timeout(TICK) {
                 Ok(Wake::Full) => {
                     let is_full = is_full(&self.shared.view.read().current, &self.shared.settings);
@@ -141,10 +146,14 @@ impl Flusher {
             Duration::ZERO => HEAD_AGE,
             keeps_for => HEAD_AGE.min(keeps_for / 4),
         };
-        let horizon = clock::now().saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         let is_due = {
-            let view = self.shared.view.read();
-            is_full(&view.current, settings) || view.current.oldest().is_some_and(|oldest| oldest < horizon)
+            let current = &self.shared.view.read().current;
+            let is_older = |arrival: Option<u64>, than: Duration| {
+                let horizon = clock::now().saturating_sub(u64::try_from(than.as_nanos()).unwrap_or(u64::MAX));
+                arrival.is_some_and(|arrival| arrival < horizon)
+            };
+            let rests = current.footprint >= RESTING_ROOM && is_older(current.newest(), settings.rests_after);
+            is_full(current, settings) || is_older(current.oldest(), age) || rests
         };
         let is_unfinished = self.plan.is_some() || self.unfinished.is_some();
         if (is_due || is_unfinished) && self.may_try() {

@@ -52,6 +52,11 @@ impl Generation {
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.batches.first().map(|batch| batch.arrival)
     }
+
+    /// When its last batch came.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.batches.last().map(|batch| batch.arrival)
+    }
 }
 
 /// Everything that can be read.

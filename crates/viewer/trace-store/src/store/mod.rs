@@ -113,7 +113,12 @@ impl BlockStore {
     /// the heads of all blocks. A block file that is damaged is set aside under the name `<name>.damaged` and
     /// counted as evicted.
     pub fn open(folder: &Path, settings: Settings) -> Result<BlockStore, OpenError> {
-        open::open(folder, settings)
+        Self::open_with(folder, settings, || {})
+    }
+
+    /// As [`BlockStore::open`]; `on_idle` is called by each of the store's own threads before it waits for more to do.
+    pub fn open_with(folder: &Path, settings: Settings, on_idle: fn()) -> Result<BlockStore, OpenError> {
+        open::open(folder, settings, on_idle)
     }
 
     /// Makes blocks of what waits in the head, now. Resolves when they are on the disk.

@@ -30,7 +30,7 @@ use waypost_trace_statistics::{Bounds, Statistics};
 /// Bytes of unpacked columns that are kept for the next question.
 const CACHE_BYTES: usize = 32 << 20;
 
-pub(crate) fn open(folder: &Path, settings: Settings) -> Result<BlockStore, OpenError> {
+pub(crate) fn open(folder: &Path, settings: Settings, on_idle: fn()) -> Result<BlockStore, OpenError> {
     let unusable = |source| OpenError::Folder { path: folder.to_owned(), source };
     let blocks_folder = folder.join("blocks");
     fs::create_dir_all(&blocks_folder).map_err(unusable)?;
@@ -68,7 +68,7 @@ pub(crate) fn open(folder: &Path, settings: Settings) -> Result<BlockStore, Open
         recent.insert(*digest);
     }
     let evicted = EvictedReader::open(&journal_path).map_err(failed)?;
-    start(Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted })
+    start(Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted, on_idle })
 }
 
 struct Parts {
@@ -80,10 +80,11 @@ struct Parts {
     last_row: i64,
     recent: Recent,
     evicted: EvictedReader,
+    on_idle: fn(),
 }
 
 fn start(parts: Parts) -> Result<BlockStore, OpenError> {
-    let Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted } = parts;
+    let Parts { lock, journal_path, journal, files, shared, last_row, recent, evicted, on_idle } = parts;
     let (commands, commands_in) = mpsc::channel();
     let (wakes, wakes_in) = mpsc::channel();
     let sums = files.sums();
@@ -98,6 +99,7 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         last_checkpoint: Instant::now(),
         checkpoint_cost: Duration::ZERO,
         outage: super::outage::Outage::default(),
+        on_idle,
     };
     let flusher = Flusher {
         shared: shared.clone(),
@@ -108,6 +110,7 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         unfinished: None,
         failed: None,
         replaced: Vec::new(),
+        on_idle,
         #[cfg(test)]
         faults: faults.clone(),
     };

@@ -180,6 +180,7 @@ pub(crate) struct Writer {
     pub(crate) last_checkpoint: Instant,
     pub(crate) checkpoint_cost: Duration,
     pub(crate) outage: Outage,
+    pub(crate) on_idle: fn(),
 }
 
 impl Writer {
@@ -187,6 +188,7 @@ impl Writer {
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         let mut last_sync = Instant::now();
         loop {
+            (self.on_idle)();
             let command = match commands.recv_timeout(SYNC_EVERY) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,

@@ -1,7 +1,7 @@
 //! The folder: who may open it, what is there after a restart, and what happens when a file is damaged.
 
 use crate::sample::*;
-use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{fs, os::unix::fs::FileExt, path::PathBuf, sync::Arc, time::Duration};
 use waypost_trace_model::{Batch, Refusal, RefusalReason, Wire, otlp};
 use waypost_trace_store::{
     AppendError, BlockStore, Durability, EvictionReason, OpenError, Query, Settings, TraceStore,
@@ -90,6 +90,24 @@ fn closing_writes_blocks_and_leaves_one_file_each() {
     left.sort();
     assert_eq!(left, ["blocks", "journal.db", "lock"]);
     assert_eq!(open(&folder).find(&Query::default()).unwrap().matches.len(), 1);
+}
+
+#[test]
+fn what_takes_much_memory_becomes_blocks_at_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { rests_after: Duration::ZERO, ..Settings::default() };
+    let store = BlockStore::open(folder.path(), settings).unwrap();
+    let large = |number: u64| {
+        let mut one = span("a", number, number);
+        one.attributes.extend((0..20).map(|key| text(&format!("key.{key}"), "value")));
+        one
+    };
+    let spans: Vec<_> = (1..=4_000).map(large).collect();
+    assert!(batch(spans.clone()).footprint() > 4 << 20);
+    assert!(spans.len() * 2 < Settings::default().head_spans, "a full head becomes blocks anyway");
+    keep(&store, spans);
+    until("blocks of a head that rests", || store.usage().files > 0);
+    assert_eq!(balance(&store), (4_000, 4_000, 0, 0));
 }
 
 #[test]

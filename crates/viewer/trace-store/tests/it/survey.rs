@@ -1,7 +1,7 @@
 //! A survey visits each span that meets the query once, with the values that the span has, in every store.
 
 use crate::sample::*;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use waypost_trace_model::{Attribute, Resource, Span, Value};
 use waypost_trace_statistics::AttributeScope;
 use waypost_trace_store::{
@@ -136,6 +136,46 @@ fn each_span_that_meets_the_query_is_visited_with_its_values() {
             assert_eq!(told(store, &survey), expected(&spans, &first, &slow));
         }
     });
+}
+
+#[test]
+fn many_blocks_are_visited_from_the_newest_on_whoever_reads_them() {
+    let spans = spans();
+    let folder = tempfile::tempdir().unwrap();
+    let store = BlockStore::open(folder.path(), Settings::default()).unwrap();
+    for some in spans.chunks(6) {
+        keep(&store, some.to_vec());
+        wait(store.flush()).unwrap();
+    }
+    let slow = SpanFilter { duration: 20..=u64::MAX, ..SpanFilter::default() };
+    for first in [SpanFilter::default(), SpanFilter { service: Some("a".into()), ..SpanFilter::default() }] {
+        let query = Query { spans: vec![first.clone()], ..Query::default() };
+        let survey = Survey { query, marked: Some(slow.clone()), fields: Fields::Of(fields()) };
+        assert_eq!(told(&store, &survey), expected(&spans, &first, &slow));
+        let mut newest = Vec::new();
+        store.survey(&survey, &mut |columns| newest.extend(columns.starts.iter().max().copied())).unwrap();
+        assert_eq!(newest.len(), 10, "{newest:?}");
+        assert!(newest.is_sorted_by(|one, next| one > next), "{newest:?}");
+    }
+    // All fields: each value as often, marked or not, as in one place.
+    let counts = |store: &dyn TraceStore| {
+        let survey = Survey { query: Query::default(), marked: Some(slow.clone()), fields: Fields::All };
+        let mut counts: BTreeMap<(Field, String, bool), usize> = BTreeMap::new();
+        let mut count = |columns: &Columns| {
+            for column in &columns.fields {
+                for (place, marked) in column.places().zip(&columns.marked) {
+                    let Some(place) = place else { continue };
+                    let value = column.values[place].to_string();
+                    *counts.entry((column.field.clone(), value, *marked)).or_default() += 1;
+                }
+            }
+        };
+        store.survey(&survey, &mut count).unwrap();
+        counts
+    };
+    let memory = MemoryStore::new(Settings::default());
+    keep(&memory, spans);
+    assert_eq!(counts(&store), counts(&memory));
 }
 
 #[test]

@@ -13,6 +13,12 @@ import { alertCard, anomalyCard } from "./cards.js";
 import { askForSilence } from "./silence.js";
 import { historyTable, pinsTable, receiversTable, rulesTable, silencesTable } from "./tables.js";
 
+/**
+ * @typedef {import("../kit/api-types").AlertPage} AlertPage
+ * @typedef {import("../kit/api-types").AnomalyList} AnomalyList
+ * @typedef {import("../kit/api-types").PinList} PinList
+ * @typedef {import("../kit/dom.js").Child} Child
+ */
 const EVERY_MS = 5000;
 /** Rows of the history that are shown at once. */
 const SHOWN = 50;
@@ -27,6 +33,7 @@ window = "5m"
 for = "2m"
 severity = "page"`;
 
+/** @param {HTMLElement} root */
 export default function view(root) {
   let asked = new AbortController();
   let timer = 0;
@@ -61,7 +68,12 @@ export default function view(root) {
     timer = setTimeout(load, EVERY_MS);
   }
 
-  /** Shows something newer in place of what is there: what is marked stays, what has the focus or is open is so again. */
+  /**
+   * Shows something newer in place of what is there: what is marked stays, what has the focus or is open is so again.
+   *
+   * @param {HTMLElement} node
+   * @param {...Child} content
+   */
   function redraw(node, ...content) {
     const selection = getSelection();
     if (selection && !selection.isCollapsed && node.contains(selection.anchorNode)) return;
@@ -75,6 +87,7 @@ export default function view(root) {
     if (again && again.textContent === label) again.focus({ preventScroll: true });
   }
 
+  /** @param {AlertPage} page @param {AnomalyList} anomalies @param {PinList} pins */
   function show(page, anomalies, pins) {
     const firing = page.alerts.filter((alert) => alert.state === "firing");
     const words = `${counted(firing.length, "alert")} firing, ${page.alerts.length - firing.length} pending`;
@@ -85,6 +98,7 @@ export default function view(root) {
     redraw(rest, shownRest(page, pins));
   }
 
+  /** @param {AlertPage} page @param {string} words */
   function shownNow(page, words) {
     if (!page.rules.length) {
       return empty(
@@ -94,11 +108,14 @@ export default function view(root) {
       );
     }
     if (!page.alerts.length) return h("p", { class: "note alert-calm" }, "Nothing fires.");
+    /** @param {import("../kit/api-types").AlertLine} alert */
     const silence = (alert) => askForSilence(alert, load);
     return [h("h2", {}, words), h("ul", { class: "alert-cards" }, page.alerts.map((alert) => alertCard(alert, { silence })))];
   }
 
+  /** @param {AnomalyList} list */
   function shownAnomalies({ active, ended }) {
+    /** @param {import("../kit/api-types").Anomaly[]} anomalies */
     const list = (anomalies) => h("ul", { class: "alert-cards" }, anomalies.map(anomalyCard));
     return [
       h("h2", {}, "Anomalies"),
@@ -112,7 +129,9 @@ export default function view(root) {
     ];
   }
 
+  /** @param {AlertPage} page @param {PinList} pins */
   function shownRest(page, pins) {
+    /** @param {string} title @param {...Child} content */
     const section = (title, ...content) => h("section", { class: "alert-section", "aria-label": title }, h("h2", {}, title), content);
     const history = page.history.slice(0, SHOWN);
     return [
@@ -124,6 +143,7 @@ export default function view(root) {
     ];
   }
 
+  /** @param {string} path */
   async function change(path) {
     try {
       await remove(path);

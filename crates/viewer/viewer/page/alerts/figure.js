@@ -20,16 +20,28 @@ export function figure(value, unit) {
   return count(value);
 }
 
-/** How long ago a time in nanoseconds is: whole minutes from the second one on. */
+/**
+ * How long ago a time in nanoseconds is: whole minutes from the second one on.
+ *
+ * @param {string | number | bigint} ns
+ */
 function age(ns) {
   const seconds = Math.max(1, Math.floor((Date.now() - toMillis(ns)) / 1000));
   return duration((seconds < 120 ? seconds : seconds - (seconds % 60)) * 1e9);
 }
 
-/** "12 min ago", with the whole date to point at. */
+/**
+ * "12 min ago", with the whole date to point at.
+ *
+ * @param {string | number | bigint} ns
+ */
 export const when = (ns) => h("time", { title: time(ns, { date: true }) }, `${age(ns)} ago`);
 
-/** "for 12 min", likewise. */
+/**
+ * "for 12 min", likewise.
+ *
+ * @param {string | number | bigint} ns
+ */
 export const since = (ns) => h("time", { class: "muted", title: `Since ${time(ns, { date: true })}` }, `for ${age(ns)}`);
 
 /**
@@ -52,14 +64,20 @@ export function placeLink({ service, operation, kind, edge_from: from, edge_to: 
   );
 }
 
+/** @param {string} id */
 function endOf(id) {
   const [kind, name] = [id.slice(0, id.indexOf(":")), id.slice(id.indexOf(":") + 1)];
   return kind === "service" ? serviceChip(name) : h("bdi", {}, `${kind} ${visibleText(name)}`);
 }
 
-/** Links to example traces. */
+/**
+ * Links to example traces.
+ *
+ * @param {string[]} ids
+ */
 export function traceLinks(ids) {
   if (!ids.length) return null;
+  /** @param {string} id @param {number} at */
   const one = (id, at) => link(`/trace/${id}`, { title: id }, ids.length === 1 ? "trace" : `trace ${at + 1}`);
   return h("span", { class: "examples" }, ids.map(one));
 }

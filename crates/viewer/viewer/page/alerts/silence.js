@@ -25,6 +25,7 @@ const OF_PLACE = ["service", "operation", "span_kind", "edge_from", "edge_to"];
  * @returns {{ label: string | null, value: string, text: string, box: HTMLInputElement }[]}
  */
 function partsOf(alert) {
+  /** @param {string} name @param {boolean} checked */
   const box = (name, checked) =>
     /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", name: "part", value: name, checked }));
   // The rule's name is the label `alertname` too.

@@ -7,7 +7,13 @@ import { link } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { figure, placeLink, traceLinks, when } from "./figure.js";
 
-/** A table in its box; `rows` are lists of cells, of which the first is the row's head. */
+/**
+ * A table in its box; `rows` are lists of cells, of which the first is the row's head.
+ *
+ * @param {string} label
+ * @param {string[]} names
+ * @param {import("../kit/dom.js").Child[][]} rows
+ */
 function table(label, names, rows) {
   const head = names.map((name) => h("th", { scope: "col" }, name));
   const body = rows.map(([first, ...cells]) =>

@@ -10,6 +10,15 @@ import { duration, percent, rate } from "../kit/format.js";
 import uPlot from "../vendor/uplot.js";
 import { bounds, durationSplits, timeWords } from "./data.js";
 
+/**
+ * @typedef {import("./data.js").Cell} Cell
+ * @typedef {{label: string, shade: string, values: (number | null)[], isFilled?: boolean, dash?: number[]}} Line
+ * @typedef {{at: number, until?: number | null, words?: string, shade?: string}} Mark
+ * @typedef {{from: number, to: number, min: number | null, max: number | null}} ChartRange
+ * @typedef {{title: string, unit: keyof typeof FORMATS, x: number[], range: [number, number], marks: Mark[], lines?: Line[], cells?: Cell[]}} Shown
+ * @typedef {Record<string, string>} Colours
+ */
+
 const FORMATS = { rate, percent, duration };
 /** Below this height a drag is one along the time. */
 const FLAT = 12;
@@ -19,6 +28,8 @@ const SHADES = ["text", "muted", "line", "accent", "error", "warning", "surface"
  * Answers `{node, show(chart), point(at), dispose}`. `chart`: `{title, unit, x, lines: [{label, shade, values, isFilled}],
  * cells, range: [from, to], marks: [{at, words, until, shade}]}`, times in seconds; a mark with `until` is a stretch. `onPoint(at)` of a step under the pointer or -1,
  * `onTake(at)`, `onRange({from, to, min, max})` in seconds and nanoseconds, `min` and `max` null along the time only.
+ *
+ * @param {{name: string, height?: number, onPoint: (at: number) => void, onTake: (at: number) => void, onRange: (range: ChartRange) => void}} options
  */
 export function chart({ name, height = 130, onPoint, onTake, onRange }) {
   const title = h("figcaption", { class: "chart-title" });
@@ -31,7 +42,9 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
   });
   const probe = h("span", { hidden: true });
   const node = h("figure", { class: "chart" }, title, stage, probe);
+  /** @type {Shown | null} */
   let shown = null;
+  /** @type {uPlot | null} */
   let plot = null;
   let active = -1;
 
@@ -50,14 +63,15 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
     const width = stage.clientWidth;
     if (!shown || !width) return;
     const colours = shades();
-    const values = shown.cells ? [shown.x.map(() => null)] : shown.lines.map((line) => line.values);
-    plot = new uPlot(options(width, colours), [shown.x, ...values], stage);
+    const values = shown.cells ? [shown.x.map(() => null)] : (shown.lines ?? []).map((line) => line.values);
+    plot = new uPlot(options(shown, width, colours), [shown.x, ...values], stage);
     // For tests and for whoever looks at the page by its tools.
     Object.assign(stage, { plot });
     point(active);
   }
 
-  function options(width, colours) {
+  /** @param {Shown} shown @param {number} width @param {Colours} colours @returns {import("../vendor/uplot").Options} */
+  function options(shown, width, colours) {
     const format = FORMATS[shown.unit];
     const [low, high] = shown.cells ? bounds(shown.cells) : [0, 0];
     const axis = { stroke: colours.muted, grid: { stroke: colours.line, width: 1 }, ticks: { show: false } };
@@ -92,27 +106,29 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
             : {}),
         },
       ],
-      series: [{}, ...(shown.cells ? [{ show: false }] : shown.lines.map((line) => series(line, colours)))],
+      series: [{}, ...(shown.cells ? [{ show: false }] : (shown.lines ?? []).map((line) => series(line, colours)))],
       hooks: {
-        drawClear: [(at) => shown.cells && paintCells(at, shown.cells, colours)],
+        drawClear: [(at) => void (shown.cells && paintCells(at, shown.cells, colours))],
         draw: [(at) => paintMarks(at, shown.marks, colours)],
-        setCursor: [({ cursor }) => pointed(cursor)],
+        setCursor: [(at) => pointed(at.cursor)],
         setSelect: [selected],
       },
     };
   }
 
+  /** @param {import("../vendor/uplot").Cursor} cursor */
   function pointed({ idx, left }) {
-    const at = left >= 0 && idx != null ? idx : -1;
+    const at = (left ?? -1) >= 0 && idx != null ? idx : -1;
     if (at === active) return;
     active = at;
     onPoint(at);
   }
 
+  /** @param {uPlot} at */
   function selected(at) {
     const { left, top, width, height: tall } = at.select;
     if (width < 4) return;
-    const isFlat = !shown.cells || tall >= at.over.clientHeight - 1 || tall < FLAT;
+    const isFlat = !shown?.cells || tall >= at.over.clientHeight - 1 || tall < FLAT;
     onRange({
       from: at.posToVal(left, "x"),
       to: at.posToVal(left + width, "x"),
@@ -122,6 +138,7 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
     at.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   }
 
+  /** @type {number | null} */
   let downAt = null;
   stage.addEventListener("pointerdown", (event) => (downAt = event.clientX));
   stage.addEventListener("click", (event) => {
@@ -129,6 +146,7 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
     if (!wasDrag && active >= 0) onTake(active);
   });
   stage.addEventListener("keydown", (event) => {
+    /** @type {Record<string, number>} */
     const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
     const most = (shown?.x.length ?? 0) - 1;
     if (event.key in steps && most >= 0) {
@@ -142,13 +160,17 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
     event.stopPropagation();
   });
 
-  /** Marks a step, such as one that the pointer is on in another chart. */
+  /**
+   * Marks a step, such as one that the pointer is on in another chart.
+   *
+   * @param {number} at
+   */
   function point(at) {
     active = at;
-    if (!plot) return;
+    if (!plot || !shown) return;
     const left = at >= 0 ? plot.valToPos(shown.x[at], "x") : -10;
-    const line = shown.cells ? null : shown.lines.findLast(({ values }) => values[at] != null);
-    const top = at < 0 ? -10 : line ? plot.valToPos(line.values[at], "y") : plot.over.clientHeight / 2;
+    const line = shown.cells ? null : shown.lines?.findLast(({ values }) => values[at] != null);
+    const top = at < 0 ? -10 : line ? plot.valToPos(line.values[at] ?? 0, "y") : plot.over.clientHeight / 2;
     plot.setCursor({ left, top }, false);
   }
 
@@ -162,6 +184,7 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
   return {
     node,
     point,
+    /** @param {Shown} next */
     show(next) {
       shown = next;
       active = -1;
@@ -178,10 +201,12 @@ export function chart({ name, height = 130, onPoint, onTake, onRange }) {
   };
 }
 
+/** @param {Line} line */
 function key({ label, shade }) {
   return h("span", { class: `chart-key chart-key-${shade}` }, label);
 }
 
+/** @param {Line} line @param {Colours} colours @returns {import("../vendor/uplot").Series} */
 function series({ label, shade, values, isFilled, dash }, colours) {
   const stroke = colours[shade];
   return {
@@ -195,19 +220,27 @@ function series({ label, shade, values, isFilled, dash }, colours) {
   };
 }
 
+/** @param {(number | null)[]} values */
 const alone = (values) =>
   values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
 
+/** @param {string} colour @param {number} part */
 function translucent(colour, part) {
   const parts = colour.match(/[\d.]+/g) ?? [0, 0, 0];
   return `rgb(${parts[0]} ${parts[1]} ${parts[2]} / ${Math.round(part * 100)}%)`;
 }
 
-/** Stronger: more calls. The red part from the left: how many of them failed. */
+/**
+ * Stronger: more calls. The red part from the left: how many of them failed.
+ *
+ * @param {uPlot} plot
+ * @param {Cell[]} list
+ * @param {Colours} colours
+ */
 function paintCells(plot, list, colours) {
   const { ctx } = plot;
   const most = list.reduce((highest, { calls }) => Math.max(highest, calls), 1);
-  const [least, top] = [plot.scales.y.min, plot.scales.y.max];
+  const [least, top] = [plot.scales.y.min ?? 0, plot.scales.y.max ?? 0];
   ctx.save();
   for (const { x0, x1, low, high, calls, errors } of list) {
     const left = plot.valToPos(x0, "x", true);
@@ -228,6 +261,7 @@ function paintCells(plot, list, colours) {
   ctx.restore();
 }
 
+/** @param {uPlot} plot @param {Mark[]} marks @param {Colours} colours */
 function paintMarks(plot, marks, colours) {
   const { ctx, bbox } = plot;
   ctx.save();

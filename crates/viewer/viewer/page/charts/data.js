@@ -3,12 +3,27 @@
 
 import { count, duration, percent, rate, toMillis } from "../kit/format.js";
 
-/** Seconds since 1970 of a time in nanoseconds. */
+/**
+ * @typedef {import("../kit/api-types").FigureStep} FigureStep
+ * @typedef {{step: number, steps: FigureStep[]}} Drawn what `GET /series` answers of it
+ * @typedef {{at: number, x0: number, x1: number, low: number, high: number, calls: number, errors: number}} Cell
+ */
+
+/**
+ * Seconds since 1970 of a time in nanoseconds.
+ *
+ * @param {string | number | bigint} ns
+ */
 export const seconds = (ns) => toMillis(ns) / 1000;
 
-/** Columns of one number a step, and `x`: the middle of each step in seconds. `null` where there is nothing to draw. */
+/**
+ * Columns of one number a step, and `x`: the middle of each step in seconds. `null` where there is nothing to draw.
+ *
+ * @param {Drawn} drawn
+ */
 export function columns({ step, steps }) {
   const half = step / 2e9;
+  /** @template T @param {(one: FigureStep) => T} pick */
   const each = (pick) => steps.map(pick);
   return {
     x: each(({ start }) => seconds(start) + half),
@@ -21,7 +36,12 @@ export function columns({ step, steps }) {
   };
 }
 
-/** The cells of a heatmap: `{x0, x1, low, high, calls, errors, at}`, times in seconds, durations in nanoseconds. */
+/**
+ * The cells of a heatmap: `{x0, x1, low, high, calls, errors, at}`, times in seconds, durations in nanoseconds.
+ *
+ * @param {Drawn} drawn
+ * @returns {Cell[]}
+ */
 export function cells({ step, steps }) {
   return steps.flatMap(({ start, latencies }, at) => {
     const x0 = seconds(start);
@@ -37,7 +57,12 @@ export function cells({ step, steps }) {
   });
 }
 
-/** Bounds for a logarithmic axis around cells: at least a factor of ten, from a microsecond on. */
+/**
+ * Bounds for a logarithmic axis around cells: at least a factor of ten, from a microsecond on.
+ *
+ * @param {Cell[]} list
+ * @returns {[number, number]}
+ */
 export function bounds(list) {
   if (!list.length) return [1e6, 1e9];
   const low = Math.max(1000, list.reduce((least, cell) => Math.min(least, cell.low), Infinity)) / 1.1;
@@ -46,9 +71,15 @@ export function bounds(list) {
   return [low / missing, high * missing];
 }
 
-/** Durations to label on a logarithmic axis: 1, 2 and 5 of each power of ten, or only 1 where these would be many. */
+/**
+ * Durations to label on a logarithmic axis: 1, 2 and 5 of each power of ten, or only 1 where these would be many.
+ *
+ * @param {number} low
+ * @param {number} high
+ */
 export function durationSplits(low, high) {
   const steps = high / low > 2000 ? [1] : [1, 2, 5];
+  /** @type {number[]} */
   const splits = [];
   for (let power = 10 ** Math.floor(Math.log10(low)); power <= high; power *= 10) {
     for (const step of steps) if (power * step >= low && power * step <= high) splits.push(power * step);
@@ -56,9 +87,15 @@ export function durationSplits(low, high) {
   return splits;
 }
 
+/** @param {number} n */
 const two = (n) => String(n).padStart(2, "0");
 
-/** The words at a time axis, for splits in seconds that lie `apart` seconds from each other. */
+/**
+ * The words at a time axis, for splits in seconds that lie `apart` seconds from each other.
+ *
+ * @param {number[]} splits
+ * @param {number} apart
+ */
 export function timeWords(splits, apart) {
   return splits.map((at) => {
     const date = new Date(at * 1000);
@@ -70,16 +107,28 @@ export function timeWords(splits, apart) {
   });
 }
 
-/** "13:57 to 13:58", with the day where a step is that long. */
+/**
+ * "13:57 to 13:58", with the day where a step is that long.
+ *
+ * @param {{start: string}} one
+ * @param {number} step
+ */
 export function stepWords({ start }, step) {
   const [from, to] = [new Date(toMillis(start)), new Date(toMillis(start) + step / 1e6)];
+  /** @param {Date} date */
   const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;
+  /** @param {Date} date */
   const day = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   if (step >= 86_400e9) return `${day(from)} ${clock(from)} to ${day(to)} ${clock(to)}`;
   return `${clock(from)} to ${clock(to)}`;
 }
 
-/** Names and values of a step's figures, in the order in which they are shown. */
+/**
+ * Names and values of a step's figures, in the order in which they are shown.
+ *
+ * @param {FigureStep} one
+ * @returns {[string, string][]}
+ */
 export function figuresOf(one) {
   return [
     ["Calls", count(one.calls)],
@@ -92,7 +141,14 @@ export function figuresOf(one) {
   ];
 }
 
-/** The window twice as long around the same middle, not beyond now; in milliseconds. */
+/**
+ * The window twice as long around the same middle, not beyond now; in milliseconds.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} now
+ * @returns {[number, number]}
+ */
 export function widened(from, to, now) {
   const half = (to - from) / 2;
   const end = Math.min(now, to + half);

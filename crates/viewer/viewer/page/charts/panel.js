@@ -18,17 +18,19 @@ import { cells, columns, figuresOf, seconds, stepWords } from "./data.js";
  * behind the figures. `path`: another endpoint of the same form. `isSmall`: without the heatmap, one chart beneath the other.
  * `refused(answer, signal)` answers for each step the share of calls that were refused, which is drawn beside the errors, or null.
  *
- * @param {{onRange: (range: any) => void, search: () => object, path?: string, isSmall?: boolean,
- *   refused?: (answer: any, signal: AbortSignal) => Promise<(number | null)[] | null>}} options
+ * @param {{onRange: (range: {from: string, to: string, min: string | null, max: string | null}) => void, search: () => object, path?: string, isSmall?: boolean,
+ *   refused?: (answer: import("../kit/api-types").FiguresOverTime, signal: AbortSignal) => Promise<(number | null)[] | null>}} options
  */
 export function chartPanel({ onRange, search, path = "/series", isSmall = false, refused }) {
   let asked = new AbortController();
+  /** @type {import("../kit/api-types").FiguresOverTime | null} */
   let answer = null;
   /** @type {import("../kit/api-types").Anomaly[]} */
   let anomalies = [];
   /** @type {(number | null)[] | null} of each step */
   let refusedShare = null;
   let taken = -1;
+  /** @param {string} name @param {number} height */
   const make = (name, height) =>
     chart({
       name,
@@ -64,19 +66,21 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     table,
   );
 
+  /** @param {Record<string, any>} params */
   async function load(params) {
     asked.abort();
     asked = new AbortController();
     try {
-      answer = await get(path, params, { signal: asked.signal });
+      const drawn = await get(/** @type {"/series"} */ (path), params, { signal: asked.signal });
+      answer = drawn;
       problem.hidden = true;
       node.hidden = false;
       taken = -1;
       anomalies = [];
       refusedShare = null;
-      draw();
-      addRefused(answer, asked.signal);
-      if (path === "/series") await loadAnomalies(params);
+      draw(drawn);
+      addRefused(drawn, asked.signal);
+      if (path === "/series") await loadAnomalies(drawn, params);
     } catch (error) {
       if (isAbort(error)) return;
       // Of what nothing is known there is nothing to draw; the table beneath says so.
@@ -86,33 +90,48 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     }
   }
 
-  /** What was unusual of the same thing in the time that is drawn; without an answer the charts are as they are. */
-  async function loadAnomalies({ service, operation, kind, edge_from, edge_to }) {
+  /**
+   * What was unusual of the same thing in the time that is drawn; without an answer the charts are as they are.
+   *
+   * @param {import("../kit/api-types").FiguresOverTime} drawn
+   * @param {Record<string, any>} params
+   */
+  async function loadAnomalies(drawn, { service, operation, kind, edge_from, edge_to }) {
     const { signal } = asked;
-    const within = { service, operation, kind, edge_from, edge_to, from: answer.from, to: answer.to };
+    const within = { service, operation, kind, edge_from, edge_to, from: drawn.from, to: drawn.to };
     try {
       const found = await get("/anomalies", within, { signal });
       anomalies = [...found.active, ...found.ended];
     } catch {
       return;
     }
-    if (anomalies.length && !signal.aborted) draw();
+    if (anomalies.length && !signal.aborted) draw(drawn);
   }
 
-  /** The errors stand at once; this comes when it is known. */
+  /**
+   * The errors stand at once; this comes when it is known.
+   *
+   * @param {import("../kit/api-types").FiguresOverTime} drawn
+   * @param {AbortSignal} signal
+   */
   async function addRefused(drawn, signal) {
     try {
       const values = await refused?.(drawn, signal);
       if (!values || answer !== drawn) return;
       refusedShare = values;
-      drawErrors();
+      drawErrors(drawn);
     } catch (error) {
       if (!isAbort(error)) console.warn(messageOf(error));
     }
   }
 
-  /** Deployments, and what was unusual. */
-  function marks() {
+  /**
+   * Deployments, and what was unusual.
+   *
+   * @param {import("../kit/api-types").FiguresOverTime} answer
+   * @returns {import("./chart.js").Mark[]}
+   */
+  function marks(answer) {
     const end = seconds(answer.to);
     const stretches = anomalies.map((one) => ({
       at: seconds(one.since),
@@ -123,13 +142,14 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     return [...marksOf(answer), ...stretches];
   }
 
-  function drawErrors() {
+  /** @param {import("../kit/api-types").FiguresOverTime} answer */
+  function drawErrors(answer) {
     const { from, to } = answer;
     const { x, errorShare } = columns(answer);
     charts.errors.show({
       x,
       range: [seconds(from), seconds(to)],
-      marks: marks(),
+      marks: marks(answer),
       title: "Errors",
       unit: "percent",
       lines: [
@@ -139,10 +159,13 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     });
   }
 
-  function draw() {
+  /** @param {import("../kit/api-types").FiguresOverTime} answer */
+  function draw(answer) {
     const { from, to, steps, deployments } = answer;
     const { x, rate, failedRate, p50, p95, p99 } = columns(answer);
-    const common = { x, range: [seconds(from), seconds(to)], marks: marks() };
+    /** @type {[number, number]} */
+    const range = [seconds(from), seconds(to)];
+    const common = { x, range, marks: marks(answer) };
     charts.rate.show({
       ...common,
       title: "Calls a second",
@@ -152,7 +175,7 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
         { label: "failed", shade: "error", values: failedRate, isFilled: true },
       ],
     });
-    drawErrors();
+    drawErrors(answer);
     charts.latency.show({
       ...common,
       title: "Latency",
@@ -176,29 +199,36 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     describe(-1);
   }
 
-  /** The other charts follow; the one under the pointer has its mark where the pointer is. */
+  /**
+   * The other charts follow; the one under the pointer has its mark where the pointer is.
+   *
+   * @param {number} at
+   * @param {string} source
+   */
   function pointed(at, source) {
     for (const [name, one] of Object.entries(charts)) if (name !== source) one.point(at);
     describe(at < 0 ? taken : at);
   }
 
+  /** @param {number} at */
   function take(at) {
     taken = at;
     describe(at);
-    announce(`Step ${stepWords(answer.steps[at], answer.step)} taken`);
+    if (answer) announce(`Step ${stepWords(answer.steps[at], answer.step)} taken`);
     /** @type {HTMLElement | null} */ (point.querySelector("a, button"))?.focus();
   }
 
+  /** @param {number} at */
   function describe(at) {
     const one = answer?.steps[at];
-    if (!one) {
+    if (!answer || !one) {
       const hint = isSmall
         ? "Point at a step for its numbers, click it for its traces."
         : "Point at a step for its numbers, click it for its traces, drag to choose a time; in the heatmap, a box chooses spans.";
       clear(point, h("span", { class: "muted" }, hint));
       return;
     }
-    const range = stepRange(one);
+    const range = stepRange(one, answer.step);
     clear(
       point,
       h("b", {}, stepWords(one, answer.step)),
@@ -212,11 +242,13 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
     );
   }
 
-  function stepRange({ start }) {
-    const end = BigInt(start) + BigInt(answer.step);
+  /** @param {{start: string}} one @param {number} step */
+  function stepRange({ start }, step) {
+    const end = BigInt(start) + BigInt(step);
     return { from: start, to: String(end) };
   }
 
+  /** @param {import("../kit/api-types").DeploymentOf[]} deployments */
   function drawDeployments(deployments) {
     const changes = deployments.filter(({ before }) => before !== null);
     clear(
@@ -239,17 +271,20 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
   }
 
   function fillTable() {
-    const names = figuresOf(answer.steps[0]).map(([name]) => name);
+    if (!answer) return;
+    const { steps, step } = answer;
+    const names = figuresOf(steps[0]).map(([name]) => name);
+    /** @param {import("../kit/api-types").FigureStep} one */
     const row = (one) =>
       h(
         "tr",
         {},
-        h("th", { scope: "row" }, stepWords(one, answer.step), one.is_over ? "" : " (not over)"),
+        h("th", { scope: "row" }, stepWords(one, step), one.is_over ? "" : " (not over)"),
         figuresOf(one).map(([, value]) => h("td", { class: "num" }, value)),
         h("td", {}, exampleLinks(one.examples)),
       );
     const head = ["Time", ...names, "Example traces"].map((name) => h("th", { scope: "col" }, name));
-    const rows = answer.steps.map(row);
+    const rows = steps.map(row);
     clear(
       table,
       h("summary", {}, `${counted(rows.length, "step")} as a table`),
@@ -271,13 +306,22 @@ export function chartPanel({ onRange, search, path = "/series", isSmall = false,
   };
 }
 
-/** Deployments but the first of each service, as marks. */
+/**
+ * Deployments but the first of each service, as marks.
+ *
+ * @param {{deployments: import("../kit/api-types").DeploymentOf[]}} answer
+ * @returns {import("./chart.js").Mark[]}
+ */
 function marksOf({ deployments }) {
   const changes = deployments.filter(({ before }) => before !== null);
   return changes.map(({ at, version }) => ({ at: seconds(at), words: version }));
 }
 
-/** A range of seconds and durations as the API's parameters have it; a bound lies a little wider than what was drawn. */
+/**
+ * A range of seconds and durations as the API's parameters have it; a bound lies a little wider than what was drawn.
+ *
+ * @param {import("./chart.js").ChartRange} range
+ */
 function inNanos({ from, to, min, max }) {
   return {
     from: fromMillis(Math.max(0, from * 1000)),

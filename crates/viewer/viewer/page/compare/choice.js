@@ -8,7 +8,12 @@ import { link, navigate } from "../kit/router.js";
 let chosen = null;
 const listeners = new Set();
 
-/** The address of a comparison; without `right`, with what is typical. */
+/**
+ * The address of a comparison; without `right`, with what is typical.
+ *
+ * @param {string} left
+ * @param {string} [right]
+ */
 export function compareAddress(left, right = "typical") {
   return `/compare?${new URLSearchParams({ left, right })}`;
 }

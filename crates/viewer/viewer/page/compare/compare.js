@@ -21,6 +21,7 @@ const SHOWN = [
   ["differing", "What differs"],
 ];
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   const asked = new AbortController();
   const [left, right] = [query.get("left") ?? "", query.get("right") || "typical"];
@@ -70,6 +71,7 @@ export default function view(root, { query }) {
 /** @param {Compared} answer */
 function heads({ left, right, typical }) {
   const by = right.duration - left.duration;
+  /** @param {Compared["left"]} trace @param {string} label */
   const card = (trace, label) =>
     h(
       "section",
@@ -116,6 +118,7 @@ function changes({ changes: all, left, right }) {
   const largest = Math.max(1, ...all.map((place) => Math.abs(place.right - place.left)));
   const body = h("tbody", {});
   const more = h("button", { type: "button", class: "textual" });
+  /** @param {number} until */
   function showMore(until) {
     const from = body.childElementCount;
     body.append(...all.slice(from, until).map((place) => changeRow(place, largest, by)));
@@ -143,6 +146,7 @@ function changes({ changes: all, left, right }) {
   );
 }
 
+/** @param {Compared["changes"][number]} place @param {number} largest @param {number} by */
 function changeRow(place, largest, by) {
   const difference = place.right - place.left;
   const share = by > 0 ? ` (${Math.round((Math.abs(difference) / by) * 100)} %)` : "";
@@ -156,7 +160,12 @@ function changeRow(place, largest, by) {
   );
 }
 
-/** A bar to the right for longer, to the left for shorter. */
+/**
+ * A bar to the right for longer, to the left for shorter.
+ *
+ * @param {number} difference
+ * @param {number} largest
+ */
 function bar(difference, largest) {
   const width = `${Math.min(50, (Math.abs(difference) / largest) * 50)}%`;
   return h("span", { class: `compare-bar-track ${difference < 0 ? "is-less" : "is-more"}`, "aria-hidden": true }, h("i", { style: { width } }));
@@ -171,8 +180,10 @@ function tree(answer) {
   const more = h("button", { type: "button" });
   const note = h("p", { class: "muted", role: "status" });
   const buttons = SHOWN.map(([value, label]) => h("button", { type: "button", dataset: { value }, on: { click: () => choose(value) } }, label));
+  /** @type {number[]} */
   let places = [];
 
+  /** @param {string} value */
   function choose(value) {
     setState({ show: value === "all" ? "" : value }, { replace: true });
     draw();
@@ -183,6 +194,7 @@ function tree(answer) {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.value === shown));
     places = shown === "all" ? lines.map((_, at) => at) : differing(lines, longer);
     clear(body);
+    /** @param {"left" | "right"} side */
     const only = (side) => lines.filter((line) => differenceOf(line, longer) === side).length;
     note.textContent = `${count(lines.length)} lines; only the left has ${count(only("left"))}, only the right ${count(only("right"))}${leftOut ? `; ${count(leftOut)} more are not shown` : ""}.`;
     if (places.length === 0) clear(body, h("tr", {}, h("td", { colspan: 4, class: "muted" }, "Nothing differs but for small times.")));
@@ -218,7 +230,7 @@ function tree(answer) {
 
 const WORDS = { left: "only left", right: "only right", count: "another number", time: "", same: "" };
 
-/** @param {Compared} answer @param {Line} line */
+/** @param {Compared} answer @param {Line} line @param {number} longer @param {number} largest */
 function lineRow(answer, line, longer, largest) {
   const is = differenceOf(line, longer);
   const difference = timeDifference(line);
@@ -248,6 +260,7 @@ function lineRow(answer, line, longer, largest) {
   );
 }
 
+/** @param {string} traceId @param {Line["left"]} side @param {string} label */
 function sideCell(traceId, side, label) {
   if (side === null) return h("td", { class: "num muted", dataset: { label } }, "–");
   const words = side.spans > 1 ? `${count(side.spans)} × ` : "";

@@ -8,7 +8,11 @@
 const MIN_SHARE = 0.02;
 const MIN_CHANGE = 0.1;
 
-/** How much longer the right is, in nanoseconds; what a side does not have took none. */
+/**
+ * How much longer the right is, in nanoseconds; what a side does not have took none.
+ *
+ * @param {Pick<Line, "left" | "right">} line
+ */
 export function timeDifference({ left, right }) {
   return (right?.time ?? 0) - (left?.time ?? 0);
 }
@@ -45,13 +49,23 @@ export function differing(lines, longer) {
   return lines.map((_, at) => at).filter((at) => kept[at]);
 }
 
-/** "+310 ms", "−12 ms", "0". `shown` writes a duration. */
+/**
+ * "+310 ms", "−12 ms", "0". `shown` writes a duration.
+ *
+ * @param {number} ns
+ * @param {(ns: number) => string} shown
+ */
 export function signed(ns, shown) {
   if (ns === 0) return "0";
   return ns < 0 ? `−${shown(-ns)}` : `+${shown(ns)}`;
 }
 
-/** "+40 %", "−8 %", "×3.1" from twice on; empty where there is nothing to compare with. */
+/**
+ * "+40 %", "−8 %", "×3.1" from twice on; empty where there is nothing to compare with.
+ *
+ * @param {number} left
+ * @param {number} right
+ */
 export function relative(left, right) {
   if (left <= 0) return "";
   if (right >= 2 * left) return `×${(right / left).toFixed(right / left < 9.95 ? 1 : 0)}`;

@@ -7,14 +7,20 @@
 import { onHost } from "./base.js";
 
 const BASE = onHost("/api/v1");
+/** @type {() => void} */
 let unauthorized = () => {};
 
-/** Calls `callback` whenever an answer is 401. */
+/**
+ * Calls `callback` whenever an answer is 401.
+ *
+ * @param {() => void} callback
+ */
 export function onUnauthorized(callback) {
   unauthorized = callback;
 }
 
 export class ApiError extends Error {
+  /** @param {number} status @param {{title?: string, detail?: string, parameter?: string}} problem */
   constructor(status, problem) {
     super(problem.detail || problem.title || `the viewer answered ${status}`);
     this.name = "ApiError";
@@ -25,7 +31,11 @@ export class ApiError extends Error {
   }
 }
 
-/** A query string of an object or a URLSearchParams: lists are repeated, empty values left out. */
+/**
+ * A query string of an object or a URLSearchParams: lists are repeated, empty values left out.
+ *
+ * @param {object | undefined} params
+ */
 function queryString(params) {
   const query = new URLSearchParams();
   const entries = params instanceof URLSearchParams ? params : Object.entries(params ?? {});
@@ -103,6 +113,7 @@ async function call(url, init) {
   return response.status === 204 ? null : response.json();
 }
 
+/** @param {Response} response */
 async function problem(response) {
   try {
     return await response.json();

@@ -35,6 +35,7 @@ export function completing(input, source, { isStrict = false, put } = {}) {
   })) {
     input.setAttribute(name, value);
   }
+  /** @type {AbortController | null} */
   let asked = null;
   let timer = 0;
   let active = -1;
@@ -50,6 +51,7 @@ export function completing(input, source, { isStrict = false, put } = {}) {
     input.removeAttribute("aria-activedescendant");
   }
 
+  /** @param {number} at */
   function activate(at) {
     const all = options();
     if (!all.length) return;
@@ -59,12 +61,14 @@ export function completing(input, source, { isStrict = false, put } = {}) {
     input.setAttribute("aria-activedescendant", all[active].id);
   }
 
+  /** @param {string} value */
   function pick(value) {
     input.value = value;
     close();
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  /** @param {Entry} entry */
   function take(entry) {
     if (!put) return pick(entry.name);
     close();
@@ -97,6 +101,7 @@ export function completing(input, source, { isStrict = false, put } = {}) {
     input.removeAttribute("aria-activedescendant");
   }
 
+  /** @param {number} wait */
   function ask(wait) {
     clearTimeout(timer);
     asked?.abort();

@@ -4,7 +4,11 @@
 import { announce } from "./announce.js";
 import { clear, h, icon } from "./dom.js";
 
-/** `line`: the text, or a function that makes it anew for each copy. */
+/**
+ * `line`: the text, or a function that makes it anew for each copy.
+ *
+ * @param {string | (() => string)} line
+ */
 export function copyLine(line) {
   const make = typeof line === "function" ? line : () => line;
   const shown = h("pre", { tabindex: "0" }, make());
@@ -20,7 +24,11 @@ export function copyLine(line) {
   return h("div", { class: "copy-line" }, shown, button);
 }
 
-/** The clipboard is only there on a secure origin: loopback is one, a bare address over http is not. */
+/**
+ * The clipboard is only there on a secure origin: loopback is one, a bare address over http is not.
+ *
+ * @param {string} text
+ */
 async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -3,7 +3,11 @@
 
 import { h, icon } from "./dom.js";
 
-/** Opens one. `body`: a node. Answers `{dialog, close, closed}`, `closed` being a promise. */
+/**
+ * Opens one. `body`: a node. Answers `{dialog, close, closed}`, `closed` being a promise.
+ *
+ * @param {{title: string, body: Node, class?: string}} options
+ */
 export function openDialog({ title, body, class: name = "" }) {
   const opener = document.activeElement;
   const heading = h("h2", { id: `dialog-title-${(count += 1)}` }, title);

@@ -139,6 +139,7 @@ function set(node, name, value) {
   }
 }
 
+/** @param {any} node @param {string} key @param {any} text */
 function setStyle(node, key, text) {
   if (text == null) return;
   if (key.includes("-")) node.style.setProperty(key, String(text));
@@ -154,6 +155,7 @@ function append(node, children) {
   }
 }
 
+/** @type {Record<string, string>} */
 const ICONS = {
   search: "M7 2.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9ZM10.5 10.5 14 14",
   auto: "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2Zm0 0v12M8 5h3.5M8 8h6M8 11h3.5",
@@ -193,7 +195,11 @@ const ICONS = {
   "kind-queue": "M2 4.5h12v7H2ZM5 4.5v7M8 4.5v7M11 4.5v7",
 };
 
-/** A small drawing, hidden from screen readers: what it stands beside or in carries the name. */
+/**
+ * A small drawing, hidden from screen readers: what it stands beside or in carries the name.
+ *
+ * @param {string} name
+ */
 export function icon(name) {
   return svg(
     "svg",

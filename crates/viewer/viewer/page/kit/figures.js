@@ -5,7 +5,11 @@ import { h } from "./dom.js";
 import { count, counted, duration, percent, rateIn, rateUnit } from "./format.js";
 import { link } from "./router.js";
 
-/** The address of a search; empty values are left out. */
+/**
+ * The address of a search; empty values are left out.
+ *
+ * @param {Record<string, any>} params
+ */
 export function searchAddress(params) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
@@ -19,7 +23,11 @@ export function searchAddress(params) {
 /** @param {{calls: number | null, errors: number | null}} figure */
 export const errorShare = ({ calls, errors }) => (calls ? (errors ?? 0) / calls : 0);
 
-/** As a parameter: the bound lies a little lower, as the figures are exact within 2 %. */
+/**
+ * As a parameter: the bound lies a little lower, as the figures are exact within 2 %.
+ *
+ * @param {number} ns
+ */
 const atLeast = (ns) => `${Math.max(1, Math.floor((ns * 0.98) / 1000))}us`;
 
 /**
@@ -29,6 +37,7 @@ const atLeast = (ns) => `${Math.max(1, Math.floor((ns * 0.98) / 1000))}us`;
  * @param {{afterErrors?: any[], afterLatencies?: any[]}} [more]
  */
 export function figureColumns(params, { afterErrors = [], afterLatencies = [] } = {}) {
+  /** @param {"p50" | "p95" | "p99"} name @returns {import("./sortable.js").Column} */
   const latency = (name) => ({
     key: name,
     label: name,
@@ -44,7 +53,8 @@ export function figureColumns(params, { afterErrors = [], afterLatencies = [] } 
         : "–",
   });
   let unit = rateUnit([]);
-  return [
+  /** @type {import("./sortable.js").Column[]} */
+  const columns = [
     {
       key: "rate",
       label: "Rate",
@@ -81,6 +91,7 @@ export function figureColumns(params, { afterErrors = [], afterLatencies = [] } 
     ...afterLatencies,
     { key: "examples", label: "Example traces", cell: (row) => exampleLinks(row.examples) },
   ];
+  return columns;
 }
 
 /**
@@ -89,7 +100,9 @@ export function figureColumns(params, { afterErrors = [], afterLatencies = [] } 
  * @param {import("./api-types").Examples | null} examples
  */
 export function exampleLinks(examples) {
-  const kinds = ["recent", "slowest", "failed"].filter((kind) => examples?.[kind]);
+  /** @type {(keyof import("./api-types").Examples)[]} */
+  const known = ["recent", "slowest", "failed"];
+  const kinds = known.filter((kind) => examples?.[kind]);
   if (!examples || !kinds.length) return h("span", { class: "muted" }, "none");
   return h(
     "span",

@@ -32,6 +32,7 @@ export function duration(ns) {
   return `${Math.round(value)} ns`;
 }
 
+/** @param {number} seconds */
 function long(seconds) {
   /** @type {[number, string][]} */
   const parts = [
@@ -48,7 +49,11 @@ function long(seconds) {
   return rest ? `${count(whole)} ${unit} ${rest} ${lesserUnit}` : `${count(whole)} ${unit}`;
 }
 
-/** Three digits that count; none after the point when all would be zero. */
+/**
+ * Three digits that count; none after the point when all would be zero.
+ *
+ * @param {number} value
+ */
 function digits(value) {
   const places = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
   return value.toFixed(places).replace(/\.0+$/, "");
@@ -72,9 +77,12 @@ function instant(ns) {
   }
 }
 
+/** @param {number} n */
 const two = (n) => String(n).padStart(2, "0");
+/** @param {Date} date */
 const day = (date) =>
   `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+/** @param {Date} date */
 const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 
 /**
@@ -90,7 +98,11 @@ export function time(ns, { date: withDate = false } = {}) {
   return withDate ? `${day(at.date)} ${text}` : text;
 }
 
-/** Local time with all nine decimals and the offset: "2026-11-21 14:05:12.345678901 +01:00". */
+/**
+ * Local time with all nine decimals and the offset: "2026-11-21 14:05:12.345678901 +01:00".
+ *
+ * @param {string | number | bigint} ns
+ */
 export function timeExact(ns) {
   const at = instant(ns);
   if (!at) return NONE;
@@ -99,29 +111,50 @@ export function timeExact(ns) {
   return `${day(at.date)} ${clock(at.date)}.${String(at.nanos).padStart(9, "0")} ${offset}`;
 }
 
-/** Milliseconds since 1970 (a number) of a time in nanoseconds. */
+/**
+ * Milliseconds since 1970 (a number) of a time in nanoseconds.
+ *
+ * @param {string | number | bigint} ns
+ */
 export function toMillis(ns) {
   const at = instant(ns);
   return at ? at.date.getTime() + at.nanos / 1e6 : NaN;
 }
 
-/** Nanoseconds (a string) of milliseconds since 1970. */
+/**
+ * Nanoseconds (a string) of milliseconds since 1970.
+ *
+ * @param {number} ms
+ */
 export function fromMillis(ms) {
   return Number.isFinite(ms) ? (BigInt(Math.floor(ms)) * 1_000_000n).toString() : "0";
 }
 
-/** "12,345" in the reader's own grouping. */
+/**
+ * "12,345" in the reader's own grouping.
+ *
+ * @param {number | string | bigint | null | undefined} n
+ */
 export function count(n) {
   const value = Number(n ?? NaN);
   return Number.isFinite(value) ? value.toLocaleString() : NONE;
 }
 
-/** "1 trace", "12,345 traces". */
+/**
+ * "1 trace", "12,345 traces".
+ *
+ * @param {number | string | bigint} n
+ * @param {string} noun
+ */
 export function counted(n, noun) {
   return `${count(n)} ${noun}${Number(n) === 1 ? "" : "s"}`;
 }
 
-/** "640 B", "1.20 KiB", "10 GiB". */
+/**
+ * "640 B", "1.20 KiB", "10 GiB".
+ *
+ * @param {number | string | null | undefined} n
+ */
 export function bytes(n) {
   let value = Number(n ?? NaN);
   if (!Number.isFinite(value)) return NONE;
@@ -134,7 +167,11 @@ export function bytes(n) {
   return `${at ? digits(value) : Math.round(value)} ${units[at]}`;
 }
 
-/** What rates of a column are told in, so that they can be compared: by the largest of them. */
+/**
+ * What rates of a column are told in, so that they can be compared: by the largest of them.
+ *
+ * @param {(number | null | undefined)[]} rates
+ */
 export function rateUnit(rates) {
   const most = Math.max(0, ...rates.map(Number).filter(Number.isFinite));
   if (most === 0 || most >= 0.0995) return RATE_UNITS[0];
@@ -148,7 +185,12 @@ const RATE_UNITS = [
   [3600, "/h"],
 ];
 
-/** A rate in one of these units: "12.3/s", "< 0.01/s". */
+/**
+ * A rate in one of these units: "12.3/s", "< 0.01/s".
+ *
+ * @param {[number, string]} unit
+ * @param {number | null | undefined} perSecond
+ */
 export function rateIn([size, unit], perSecond) {
   const value = Number(perSecond ?? NaN) * size;
   if (!Number.isFinite(value)) return NONE;
@@ -156,7 +198,11 @@ export function rateIn([size, unit], perSecond) {
   return `${value >= 1000 ? count(Math.round(value)) : digits(value)}${unit}`;
 }
 
-/** Calls per second, or per minute or hour when they are few: "12.3/s", "2/min". */
+/**
+ * Calls per second, or per minute or hour when they are few: "12.3/s", "2/min".
+ *
+ * @param {number | null | undefined} perSecond
+ */
 export function rate(perSecond) {
   const value = Number(perSecond ?? NaN);
   if (!Number.isFinite(value)) return NONE;
@@ -167,7 +213,11 @@ export function rate(perSecond) {
   return value * 3600 < 0.01 ? "< 0.01/h" : `${digits(value * 3600)}/h`;
 }
 
-/** A share between 0 and 1: "0 %", "< 0.1 %", "2.4 %", "100 %". */
+/**
+ * A share between 0 and 1: "0 %", "< 0.1 %", "2.4 %", "100 %".
+ *
+ * @param {number | null | undefined} share
+ */
 export function percent(share) {
   const value = Number(share ?? NaN) * 100;
   if (!Number.isFinite(value)) return NONE;
@@ -176,7 +226,11 @@ export function percent(share) {
   return `${value.toFixed(1).replace(/\.0$/, "")} %`;
 }
 
-/** The same number from 0 to 11 for the same name, always: the class `svc-<n>` has its colour. */
+/**
+ * The same number from 0 to 11 for the same name, always: the class `svc-<n>` has its colour.
+ *
+ * @param {string} name
+ */
 export function serviceColor(name) {
   let hash = 0x811c9dc5;
   for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193) >>> 0;
@@ -184,12 +238,17 @@ export function serviceColor(name) {
   return ((hash >>> 16) ^ (hash & 0xffff)) % SERVICE_COLORS;
 }
 
+/** @type {Record<string, string>} */
 const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0" };
 // Control characters, marks that reorder or hide text, line separators, halves of surrogate pairs.
 const HIDDEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-/** The text on one line, with what cannot be seen (or plays tricks) written as an escape. */
+/**
+ * The text on one line, with what cannot be seen (or plays tricks) written as an escape.
+ *
+ * @param {unknown} text
+ */
 export function visibleText(text) {
   return String(text ?? "").replace(
     HIDDEN,

@@ -7,11 +7,23 @@
 import { h } from "./dom.js";
 import { openDialog } from "./dialog.js";
 
+/**
+ * @typedef {{scope: string, combo: string, label: string, run: (event: KeyboardEvent) => any, inInputs: boolean, hidden: boolean}} Binding
+ */
+/** @type {Binding[]} */
 const bindings = [];
 let pending = "";
 let pendingTimer = 0;
 
-/** `combo`: "j", "G", "?", "ArrowDown", "Shift+ArrowDown", "Ctrl+k", or two keys after one another: "g s". */
+/**
+ * `combo`: "j", "G", "?", "ArrowDown", "Shift+ArrowDown", "Ctrl+k", or two keys after one another: "g s".
+ *
+ * @param {string} scope
+ * @param {string} combo
+ * @param {string} label
+ * @param {Binding["run"]} run
+ * @param {{inInputs?: boolean, hidden?: boolean}} [options]
+ */
 function bind(scope, combo, label, run, { inInputs = false, hidden = false } = {}) {
   const binding = { scope, combo, label, run, inInputs, hidden };
   bindings.push(binding);
@@ -21,10 +33,12 @@ function bind(scope, combo, label, run, { inInputs = false, hidden = false } = {
   };
 }
 
+/** @param {string} scope */
 function unbindScope(scope) {
   for (let at = bindings.length - 1; at >= 0; at -= 1) if (bindings[at].scope === scope) bindings.splice(at, 1);
 }
 
+/** @param {EventTarget | null} target */
 function isTyping(target) {
   if (!(target instanceof Element)) return false;
   if (target.closest("textarea, select, [contenteditable]")) return true;
@@ -32,7 +46,12 @@ function isTyping(target) {
   return input !== null && !["checkbox", "radio", "button", "submit", "range", "file"].includes(input.type);
 }
 
-/** Enter and Space belong to the control that has the focus. */
+/**
+ * Enter and Space belong to the control that has the focus.
+ *
+ * @param {EventTarget | null} target
+ * @param {string} key
+ */
 function isOwnKey(target, key) {
   return (
     (key === "Enter" || key === " ") &&
@@ -41,6 +60,7 @@ function isOwnKey(target, key) {
   );
 }
 
+/** @param {KeyboardEvent} event */
 function nameOf(event) {
   const parts = [];
   if (event.ctrlKey || event.metaKey) parts.push("Ctrl");
@@ -51,6 +71,7 @@ function nameOf(event) {
   return parts.join("+");
 }
 
+/** @param {KeyboardEvent} event */
 function pressed(event) {
   if (event.defaultPrevented || event.isComposing || isOwnKey(event.target, event.key)) return;
   if (document.querySelector("dialog[open]")) return;
@@ -73,7 +94,11 @@ function pressed(event) {
   }
 }
 
-/** What else the sheet explains: rows of signs and words by title. */
+/**
+ * What else the sheet explains: rows of signs and words by title.
+ *
+ * @type {Map<string, [string, string][]>}
+ */
 const legends = new Map();
 
 /**
@@ -87,8 +112,10 @@ function describe(title, rows) {
   return () => legends.delete(title);
 }
 
+/** @type {Record<string, string>} */
 const WORDS = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 
+/** @param {string} combo */
 function caps(combo) {
   return combo
     .split(" ")
@@ -100,11 +127,12 @@ function caps(combo) {
 
 /** The sheet of all that is bound now. */
 function help() {
+  /** @type {Map<string, Map<string, string[]>>} */
   const scopes = new Map();
   for (const { scope, combo, label, hidden } of bindings) {
     if (hidden) continue;
     if (!scopes.has(scope)) scopes.set(scope, new Map());
-    const labels = scopes.get(scope);
+    const labels = /** @type {Map<string, string[]>} */ (scopes.get(scope));
     labels.set(label, [...(labels.get(label) ?? []), combo]);
   }
   const body = h("div", { class: "key-sheet" });
@@ -126,7 +154,11 @@ function help() {
   openDialog({ title: "Keyboard and marks", body, class: "key-dialog" });
 }
 
-/** What the reader used last, for the style sheet: rings are drawn for keys. */
+/**
+ * What the reader used last, for the style sheet: rings are drawn for keys.
+ *
+ * @param {"key" | "pointer"} input
+ */
 const used = (input) => () => (document.documentElement.dataset.input = input);
 
 document.addEventListener("keydown", used("key"), { capture: true });

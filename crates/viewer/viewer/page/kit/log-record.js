@@ -20,7 +20,11 @@ export const SEVERITIES = /** @type {[string, string][]} */ ([
 
 const NAMES = ["trace", "debug", "info", "warn", "error", "fatal"];
 
-/** A badge with the severity in the source's words, else by OTLP's numbers: four to each name, from 1. */
+/**
+ * A badge with the severity in the source's words, else by OTLP's numbers: four to each name, from 1.
+ *
+ * @param {{severity: number, severity_text: string}} record
+ */
 export function severityBadge({ severity, severity_text: text }) {
   const isKnown = severity >= 1 && severity <= 24;
   const words = text || (isKnown ? NAMES[Math.floor((severity - 1) / 4)] : "no severity");

@@ -1,6 +1,7 @@
 // @ts-check
 // Why spans are not kept, in words. An unknown reason is shown as it is.
 
+/** @type {Record<string, string>} */
 const WORDS = {
   malformed: "could not be read as what their sender said they are",
   invalid_id: "without a valid trace or span id",
@@ -15,6 +16,7 @@ const WORDS = {
   age: "evicted because they were older than the store keeps spans",
 };
 
+/** @param {string} reason */
 export function reasonWords(reason) {
   return WORDS[reason] ?? reason;
 }

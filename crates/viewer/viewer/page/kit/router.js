@@ -7,6 +7,9 @@
 import { onHost, onPage } from "./base.js";
 import { h } from "./dom.js";
 
+/** @typedef {import("./dom.js").Child} Child */
+
+/** @type {{names: string[], test: RegExp, view: View}[]} */
 const routes = [];
 /** @typedef {(root: HTMLElement, context: {params: Record<string, string>, query: URLSearchParams}) => any} View */
 
@@ -14,22 +17,34 @@ const routes = [];
 let fallback = () => {};
 /** @type {HTMLElement} */
 let root;
+/** @type {{path: string | null, dispose?: () => void, update?: (query: URLSearchParams) => void} | null} */
 let current = null;
 /** @type {(path: string | null) => void} */
 let changed = () => {};
 
-/** Registers a view for a pattern such as `/trace/:id`. The pattern `*` is for all that fits nothing else. */
+/**
+ * Registers a view for a pattern such as `/trace/:id`. The pattern `*` is for all that fits nothing else.
+ *
+ * @param {string} pattern
+ * @param {View} view
+ */
 export function route(pattern, view) {
   if (pattern === "*") fallback = view;
   else routes.push({ names: [...pattern.matchAll(/:(\w+)/g)].map((match) => match[1]), test: matcher(pattern), view });
 }
 
+/** @param {string} pattern */
 function matcher(pattern) {
   const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replace(/:\w+/g, "([^/]+)");
   return new RegExp(`^${escaped}/?$`);
 }
 
-/** Starts with the present address. `onChange(path)` is told of every view that is put in. */
+/**
+ * Starts with the present address. `onChange(path)` is told of every view that is put in.
+ *
+ * @param {HTMLElement} into
+ * @param {(path: string | null) => void} onChange
+ */
 export function start(into, onChange) {
   root = into;
   changed = onChange;
@@ -38,7 +53,12 @@ export function start(into, onChange) {
   show();
 }
 
-/** Goes to an address of this page. */
+/**
+ * Goes to an address of this page.
+ *
+ * @param {string} url
+ * @param {{replace?: boolean}} [options]
+ */
 export function navigate(url, { replace = false } = {}) {
   history[replace ? "replaceState" : "pushState"](null, "", onHost(url));
   show();
@@ -49,12 +69,19 @@ export function here() {
   return onPage(location.pathname) + location.search;
 }
 
-/** An anchor that is followed without loading the page anew. The first child may be an object of props. */
+/**
+ * An anchor that is followed without loading the page anew. The first child may be an object of props.
+ *
+ * @param {string} href
+ * @param {...import("./dom.js").Child | import("./dom.js").Props} children
+ */
 export function link(href, ...children) {
   const [first, ...rest] = children;
   const hasProps = first && typeof first === "object" && !(first instanceof Node) && !Array.isArray(first);
   const address = onHost(href);
-  return hasProps ? h("a", { ...first, href: address }, ...rest) : h("a", { href: address }, ...children);
+  return hasProps
+    ? h("a", { .../** @type {import("./dom.js").Props} */ (first), href: address }, .../** @type {Child[]} */ (rest))
+    : h("a", { href: address }, .../** @type {Child[]} */ (children));
 }
 
 /** The present query: a copy. */
@@ -65,6 +92,9 @@ export function state() {
 /**
  * Changes the query of the present address: `null`, "" and an empty list take a name out, a list repeats it; names not
  * given stay. The view is not called: who changes the state knows.
+ *
+ * @param {Record<string, any>} params
+ * @param {{replace?: boolean}} [options]
  */
 export function setState(params, { replace = false } = {}) {
   const query = state();
@@ -80,27 +110,34 @@ export function setState(params, { replace = false } = {}) {
   history[replace ? "replaceState" : "pushState"](null, "", url);
 }
 
-/** Ends the present view and shows `view` instead, at the same address. */
+/**
+ * Ends the present view and shows `view` instead, at the same address.
+ *
+ * @param {View} view
+ */
 export function cover(view) {
   put({ path: null, view, params: {} });
 }
 
+/** @param {MouseEvent} event */
 function followed(event) {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;
   const anchor = event.target instanceof Element ? event.target.closest("a[href]") : null;
   if (!anchor || anchor.hasAttribute("download") || anchor.getAttribute("target")) return;
-  const url = new URL(anchor.getAttribute("href"), location.href);
+  const url = new URL(anchor.getAttribute("href") ?? "", location.href);
   if (url.origin !== location.origin || !find(onPage(url.pathname))) return;
   if (url.pathname === location.pathname && url.search === location.search && url.hash) return;
   event.preventDefault();
   navigate(onPage(url.pathname) + url.search);
 }
 
+/** @param {string} path @returns {{view: View, params: Record<string, string>} | null} */
 function find(path) {
   for (const { names, test, view } of routes) {
     const match = test.exec(path);
     if (!match) continue;
+    /** @type {Record<string, string>} */
     const params = {};
     names.forEach((name, at) => (params[name] = decoded(match[at + 1])));
     return { view, params };
@@ -108,6 +145,7 @@ function find(path) {
   return null;
 }
 
+/** @param {string} text */
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -127,6 +165,7 @@ function show() {
   put({ path, ...found });
 }
 
+/** @param {{path: string | null, view: View, params: Record<string, string>}} found */
 function put({ path, view, params }) {
   const isFirst = current === null;
   try {

@@ -11,7 +11,11 @@ const colors = new Map();
 /** @type {Set<number>} */
 const taken = new Set();
 
-/** The number of the colour of a service, for the class `svc-<n>`. */
+/**
+ * The number of the colour of a service, for the class `svc-<n>`.
+ *
+ * @param {string} name
+ */
 export function colorOf(name) {
   const known = colors.get(name);
   if (known !== undefined) return known;

@@ -3,6 +3,9 @@
 
 import { clear, h, icon } from "./dom.js";
 
+/**
+ * @typedef {{key: string, label: string, value?: (row: any) => number | string | null | undefined, cell: (row: any) => import("./dom.js").Child, isNumber?: boolean, title?: string, isHeader?: boolean, prepare?: (rows: any[]) => void}} Column
+ */
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
 /**
@@ -10,8 +13,11 @@ const order = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" 
  * sort; `prepare` sees all rows before their cells are made.
  * `sort`: what is sorted by; `onSort(sort)` is called when that changes. Answers `{node, show(rows), resort(key)}`: the latter after
  * values of a column changed.
+ *
+ * @param {{label: string, columns: Column[], sort: string, onSort?: ((sort: string) => void) | null}} table
  */
 export function sortable({ label, columns, sort, onSort }) {
+  /** @type {any[]} */
   let rows = [];
   let by = sort;
   const headers = new Map();
@@ -25,6 +31,7 @@ export function sortable({ label, columns, sort, onSort }) {
     return header;
   });
 
+  /** @param {Column} column */
   function press({ key, isNumber }) {
     const usual = isNumber ? `-${key}` : key;
     const turned = usual.startsWith("-") ? key : `-${key}`;
@@ -41,8 +48,9 @@ export function sortable({ label, columns, sort, onSort }) {
       clear(button, text, icon(name === key && !isDown ? "chevron-up" : "chevron-down"));
     }
     const column = columns.find((one) => one.key === key);
-    const sorted = column?.value
-      ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (isDown ? -1 : 1))
+    const { value } = column ?? {};
+    const sorted = value
+      ? [...rows].sort((a, b) => compare(value(a), value(b)) * (isDown ? -1 : 1))
       : rows;
     clear(
       body,
@@ -69,17 +77,20 @@ export function sortable({ label, columns, sort, onSort }) {
       { class: "table-box", tabindex: "0", role: "region", "aria-label": label },
       h("table", { class: "table figures", "aria-label": label }, h("thead", {}, h("tr", {}, head)), body),
     ),
+    /** @param {any[]} list */
     show(list) {
       rows = list;
       for (const column of columns) column.prepare?.(rows);
       draw();
     },
+    /** @param {string} key */
     resort(key) {
       if (by === key || by === `-${key}`) draw();
     },
   };
 }
 
+/** @param {any} a @param {any} b */
 function compare(a, b) {
   if (typeof a === "string" || typeof b === "string") return order.compare(String(a), String(b));
   return (a ?? -Infinity) - (b ?? -Infinity) || 0;

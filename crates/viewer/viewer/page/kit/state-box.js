@@ -13,12 +13,22 @@ export function loading(text = "Loading…") {
   );
 }
 
-/** Nothing to show; `more` are nodes or strings beneath. */
+/**
+ * Nothing to show; `more` are nodes or strings beneath.
+ *
+ * @param {import("./dom.js").Child} title
+ * @param {...import("./dom.js").Child} more
+ */
 export function empty(title, ...more) {
   return h("div", { class: "state-box" }, h("p", { class: "state-title" }, title), more.map(paragraph));
 }
 
-/** What failed, in the words of the error; `retry` adds a button. */
+/**
+ * What failed, in the words of the error; `retry` adds a button.
+ *
+ * @param {any} error
+ * @param {() => void} [retry]
+ */
 export function failed(error, retry) {
   return h(
     "div",
@@ -30,6 +40,7 @@ export function failed(error, retry) {
   );
 }
 
+/** @param {import("./dom.js").Child} part */
 function paragraph(part) {
   return part instanceof Node ? part : h("p", {}, part);
 }

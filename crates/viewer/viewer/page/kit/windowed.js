@@ -40,6 +40,7 @@ export class Windowed {
     this.onRange = onRange;
     /** @type {Map<number, HTMLElement>} */
     this.rows = new Map();
+    /** @type {HTMLElement[]} */
     this.spare = [];
     this.top = 0;
     this.height = 0;
@@ -57,7 +58,11 @@ export class Windowed {
     this.#resized();
   }
 
-  /** Another number of rows; those there are filled anew. */
+  /**
+   * Another number of rows; those there are filled anew.
+   *
+   * @param {number} count
+   */
   setCount(count) {
     this.count = count;
     this.#resized();
@@ -70,13 +75,21 @@ export class Windowed {
     this.#draw();
   }
 
-  /** Fills one row anew, if it exists. */
+  /**
+   * Fills one row anew, if it exists.
+   *
+   * @param {number} index
+   */
   refreshRow(index) {
     const node = this.rows.get(index);
     if (node) this.render(index, node);
   }
 
-  /** The node of a row, or undefined while it is out of view. */
+  /**
+   * The node of a row, or undefined while it is out of view.
+   *
+   * @param {number} index
+   */
   nodeAt(index) {
     return this.rows.get(index);
   }
@@ -87,7 +100,12 @@ export class Windowed {
     return { first, end: Math.min(this.count, Math.ceil((this.top + this.height) / this.rowHeight)) };
   }
 
-  /** Brings a row into view. `align`: "nearest" (moves only if needed), "center" or "start". */
+  /**
+   * Brings a row into view. `align`: "nearest" (moves only if needed), "center" or "start".
+   *
+   * @param {number} index
+   * @param {{align?: "nearest" | "center" | "start"}} [options]
+   */
   scrollToIndex(index, { align = "nearest" } = {}) {
     const at = Math.max(0, Math.min(index, this.count - 1)) * this.rowHeight;
     let top = this.top;
@@ -124,6 +142,7 @@ export class Windowed {
     this.#draw();
   }
 
+  /** @param {number} top */
   #setTop(top) {
     this.top = Math.max(0, Math.min(top, this.#total - this.height));
   }
@@ -176,7 +195,11 @@ export class Windowed {
     this.onRange?.(first, end);
   }
 
-  /** Transforms lose precision far out: rows are placed from an anchor near them. */
+  /**
+   * Transforms lose precision far out: rows are placed from an anchor near them.
+   *
+   * @param {number} first
+   */
   #place(first) {
     const anchor = first - (first % ANCHOR);
     const shift = this.#isScaled ? this.lastScroll - this.top : 0;
@@ -186,10 +209,12 @@ export class Windowed {
     for (const [index, node] of this.rows) this.#move(index, node);
   }
 
+  /** @param {number} index @param {HTMLElement} node */
   #move(index, node) {
     node.style.transform = `translateY(${(index - this.anchor) * this.rowHeight}px)`;
   }
 
+  /** @param {number} index */
   #take(index) {
     const node = this.spare.pop() ?? this.create();
     node.classList.add("windowed-row");
@@ -199,6 +224,7 @@ export class Windowed {
     return node;
   }
 
+  /** @param {number} index @param {HTMLElement} node */
   #release(index, node) {
     this.rows.delete(index);
     // The focus would fall to the body, and with it the keyboard.

@@ -2,7 +2,7 @@
 // Log records by service, severity and text, the newest first; those without a trace too. The address is the state.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort, refusalOf } from "../kit/api.js";
+import { get, isAbort, messageOf, refusalOf } from "../kit/api.js";
 import { completing } from "../kit/complete.js";
 import { clear, h, icon, keep } from "../kit/dom.js";
 import { counted, time } from "../kit/format.js";
@@ -16,17 +16,24 @@ const SCOPE = "Logs";
 const USUAL = "1h";
 const AT_ONCE = 100;
 
-/** What the address asks for. */
+/**
+ * What the address asks for.
+ *
+ * @param {URLSearchParams} query
+ */
 function read(query) {
+  /** @param {string} name */
   const text = (name) => query.get(name) ?? "";
   const from = text("from") || USUAL;
   return { service: text("service"), severity: text("severity"), text: text("text"), from, to: text("to") };
 }
 
+/** @param {ReturnType<typeof read>} state */
 function paramsOf({ from, ...rest }) {
   return { ...rest, from: from === "all" ? "" : from, limit: AT_ONCE };
 }
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   let state = read(query);
   let asked = new AbortController();
@@ -82,6 +89,7 @@ export default function view(root, { query }) {
     change({ service: service.value.trim(), severity: severity.value, text: text.value.trim() });
   }
 
+  /** @param {Record<string, string>} params */
   function change(params) {
     const before = location.search;
     setState(params);
@@ -122,6 +130,7 @@ export default function view(root, { query }) {
     announce(counted(last?.logs.length ?? 0, "log record"));
   }
 
+  /** @param {import("../kit/api-types").LogDetails} log */
   function row(log) {
     const { trace_id: trace, span_id: span } = log;
     const address = span ? `/trace/${trace}?span=${span}` : `/trace/${trace}?view=logs`;
@@ -136,11 +145,12 @@ export default function view(root, { query }) {
     return empty("No log record meets these conditions", state.from === "all" ? null : widen);
   }
 
+  /** @param {unknown} [error] */
   function drawFoot(error) {
     const scanned = last?.scanned_to;
     clear(
       foot,
-      error ? h("p", { class: "field-error", role: "alert" }, error.message) : null,
+      error ? h("p", { class: "field-error", role: "alert" }, messageOf(error)) : null,
       last?.next ? h("button", { type: "button", on: { click: more } }, scanned ? "Go on searching" : "More") : null,
       h(
         "span",
@@ -173,6 +183,7 @@ export default function view(root, { query }) {
   ];
   load();
   return {
+    /** @param {URLSearchParams} next */
     update(next) {
       state = read(next);
       load();

@@ -10,6 +10,13 @@ import { line, outline } from "./shapes.js";
 import { stage } from "./stage.js";
 import { health, labelled } from "./subset.js";
 
+/**
+ * @typedef {import("./subset.js").MapNode} MapNode
+ * @typedef {import("./subset.js").MapEdge} MapEdge
+ * @typedef {import("./subset.js").Graph} Graph
+ * @typedef {{node?: string, edge?: string} | null} Selection
+ */
+
 const FOCUSABLE = 300;
 /** Names can be read down to this scale. */
 const READABLE = 0.5;
@@ -17,18 +24,29 @@ const READABLE = 0.5;
 /** Nodes and edges. */
 const PART = "[data-node], [data-edge]";
 
+/** @param {{from: string, to: string}} edge */
 export const edgeKey = ({ from, to }) => JSON.stringify([from, to]);
 
-/** Figures in one line. */
+/**
+ * Figures in one line.
+ *
+ * @param {MapNode | MapEdge | null | undefined} figure
+ */
 export function inWords(figure) {
   if (!figure || figure.calls == null) return "no calls measured";
   return `${rate(figure.rate)}, ${percent(errorShare(figure))} failed, p95 ${duration(figure.p95)}`;
 }
 
-/** Answers `{node, show({nodes, edges}), mark(selection), reveal(id), fit, zoom, pan}`; `onSelect({node} or {edge} or null)`. */
+/**
+ * Answers `{node, show({nodes, edges}), mark(selection), reveal(id), fit, zoom, pan}`; `onSelect({node} or {edge} or null)`.
+ *
+ * @param {{onSelect: (selection: Selection) => void}} options
+ */
 export function graph({ onSelect }) {
   const view = stage({ label: "Service map. Nodes and calls can be reached with Tab; the same is there as a table." });
+  /** @type {{nodes: Map<string, SVGElement>, edges: Map<string, SVGElement>}} */
   const parts = { nodes: new Map(), edges: new Map() };
+  /** @type {(Graph & {places: Map<string, import("./layout.js").Spot>}) | null} */
   let drawn = null;
 
   view.node.addEventListener("click", (event) => {
@@ -42,11 +60,13 @@ export function graph({ onSelect }) {
     onSelect(picked(target));
   });
 
+  /** @param {HTMLElement | null} target @returns {Selection} */
   function picked(target) {
     if (!target) return null;
     return target.dataset.node != null ? { node: target.dataset.node } : { edge: target.dataset.edge };
   }
 
+  /** @param {Graph} graph */
   function show({ nodes, edges }) {
     const { places, width, height, turned, bends } = layout(nodes, edges);
     drawn = { nodes, edges, places };
@@ -55,8 +75,11 @@ export function graph({ onSelect }) {
     const busiest = Math.max(1e-9, ...edges.map((edge) => edge.rate));
     const names = new Map(nodes.map((node) => [node.id, node.name]));
     const withLabel = labelled(edges);
+    /** @type {SVGElement[]} */
     const lines = [];
-    for (const edge of edges) {
+    // What is labelled is drawn last, so that other lines do not go through the words.
+    const last = (/** @type {MapEdge} */ edge) => Number(withLabel.has(edge));
+    for (const edge of [...edges].sort((one, other) => last(one) - last(other))) {
       const [from, to] = [places.get(edge.from), places.get(edge.to)];
       if (!from || !to) continue;
       const shape = line(from, to, { isSelf: edge.from === edge.to, isBack: turned.has(edge), bends: bends.get(edge) });
@@ -71,11 +94,16 @@ export function graph({ onSelect }) {
       view.canvas,
       markers(),
       lines,
-      nodes.map((node) => nodePart(node, places.get(node.id))),
+      nodes.map((node) => nodePart(node, places.get(node.id) ?? { x: 0, y: 0 })),
     );
     view.fit(width, height + 60, READABLE);
   }
 
+  /**
+   * @param {MapEdge} edge
+   * @param {{d: string, x: number, y: number}} shape
+   * @param {{busiest: number, names: Map<string, string>, hasLabel: boolean, isFocusable: boolean}} how
+   */
   function edgePart(edge, shape, { busiest, names, hasLabel, isFocusable }) {
     const isBad = edge.errors > 0;
     const weight = 1.25 + 3.75 * Math.sqrt(edge.rate / busiest);
@@ -109,9 +137,10 @@ export function graph({ onSelect }) {
     return part;
   }
 
+  /** @param {MapNode} node @param {import("./layout.js").Spot} place */
   function nodePart(node, { x, y }) {
     const name = visibleText(node.name) || "(no name)";
-    const isBad = node.errors > 0;
+    const isBad = (node.errors ?? 0) > 0;
     const figure =
       node.calls == null
         ? node.kind
@@ -146,7 +175,11 @@ export function graph({ onSelect }) {
     return part;
   }
 
-  /** Makes what is selected, and what it is connected with, stand out. */
+  /**
+   * Makes what is selected, and what it is connected with, stand out.
+   *
+   * @param {Selection} selection
+   */
   function mark(selection) {
     const edges = drawn?.edges ?? [];
     const near = new Set();
@@ -165,7 +198,11 @@ export function graph({ onSelect }) {
     view.canvas.classList.toggle("has-selection", Boolean(selection));
   }
 
-  /** Into view, once the panel beside it has taken its room. */
+  /**
+   * Into view, once the panel beside it has taken its room.
+   *
+   * @param {string} id
+   */
   function reveal(id) {
     const place = drawn?.places.get(id);
     if (place) view.reveal({ ...place, ...NODE });
@@ -174,7 +211,11 @@ export function graph({ onSelect }) {
   return { node: view.node, show, mark, reveal, fit: () => view.fit(), zoom: view.zoom, pan: view.pan };
 }
 
-/** As much of the outline as calls failed. */
+/**
+ * As much of the outline as calls failed.
+ *
+ * @param {MapNode} node
+ */
 function ring(node) {
   const share = Math.max(errorShare(node), 0.02);
   return svg("path", {
@@ -186,7 +227,9 @@ function ring(node) {
 }
 
 function markers() {
-  const arrow = (id) =>
+  /** @param {string} id */
+  /** @param {string} id */
+  const arrow = (/** @type {string} */ id) =>
     svg(
       "marker",
       {

@@ -25,6 +25,7 @@ const HOPS = [
   ["all", "everything"],
 ];
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   let asked = new AbortController();
   /** @type {import("./subset.js").Graph} */
@@ -67,6 +68,7 @@ export default function view(root, { query }) {
   root.append(page);
   document.title = "Map · Waypost";
 
+  /** @param {import("./graph.js").Selection} next */
   function select(next) {
     selection = next;
     const [from, to] = next?.edge ? JSON.parse(next.edge) : ["", ""];
@@ -81,6 +83,7 @@ export default function view(root, { query }) {
     drawing.reveal(next?.node ?? to);
   }
 
+  /** @param {boolean} toTable */
   function turn(toTable) {
     isTable = toTable;
     setState({ as: isTable === isNarrow ? "" : isTable ? "table" : "drawing" }, { replace: true });
@@ -157,6 +160,7 @@ export default function view(root, { query }) {
     }
   }
 
+  /** @param {() => void} run */
   const onDrawing = (run) => () => (isTable ? false : run());
   const bound = [
     keys.bind(
@@ -220,16 +224,25 @@ export default function view(root, { query }) {
   };
 }
 
+/** @param {URLSearchParams} query @returns {import("./graph.js").Selection} */
 function selected(query) {
-  if (query.get("node")) return { node: query.get("node") };
-  if (query.get("edge_from"))
-    return { edge: edgeKey({ from: query.get("edge_from"), to: query.get("edge_to") ?? "" }) };
+  const [node, from] = [query.get("node"), query.get("edge_from")];
+  if (node) return { node };
+  if (from)
+    return { edge: edgeKey({ from, to: query.get("edge_to") ?? "" }) };
   return null;
 }
 
-/** The same as a table of calls. */
+/**
+ * The same as a table of calls.
+ *
+ * @param {URLSearchParams} query
+ * @param {() => import("./subset.js").Graph} data
+ */
 function edgeTable(query, data) {
-  const nodeOf = (id) => data().nodes.find((node) => node.id === id) ?? { name: id, kind: "external" };
+  /** @param {string} id */
+  const nodeOf = (id) => data().nodes.find((node) => node.id === id) ?? { name: id, kind: "external", calls: null };
+  /** @param {"from" | "to"} key @param {string} label @returns {import("../kit/sortable.js").Column} */
   const end = (key, label) => ({
     key,
     label,

@@ -9,11 +9,25 @@ import { link, navigate } from "../kit/router.js";
 import { serviceChip } from "../kit/service-chip.js";
 import { edgeKey, inWords } from "./graph.js";
 
+/**
+ * @typedef {import("./subset.js").MapNode} MapNode
+ * @typedef {import("./subset.js").MapEdge} MapEdge
+ * @typedef {import("./graph.js").Selection} Selection
+ */
+
 const LISTED = 60;
 
-/** The filters of a search for the spans behind an edge; the span is the callee's own where it sends spans. */
+/**
+ * The filters of a search for the spans behind an edge; the span is the callee's own where it sends spans.
+ *
+ * @param {{kind: string, name: string}} from
+ * @param {{kind: string, name: string}} to
+ * @param {string} range
+ * @returns {Record<string, string>}
+ */
 export function edgeSearch(from, to, range) {
   if (to.kind === "service") {
+    /** @type {Record<string, string>} */
     const caller = from.kind === "service" ? { with: new URLSearchParams({ service: from.name }).toString() } : {};
     return { service: to.name, ...caller, from: range };
   }
@@ -21,9 +35,14 @@ export function edgeSearch(from, to, range) {
   return { service: from.name, kind: to.kind === "messaging" ? "producer" : "client", from: range };
 }
 
-/** Answers `{node, show(selection, data, range), dispose}`; `onSelect` as of the graph. */
+/**
+ * Answers `{node, show(selection, data, range), dispose}`; `onSelect` as of the graph.
+ *
+ * @param {{onSelect: (selection: Selection) => void}} options
+ */
 export function panel({ onSelect }) {
   const node = h("aside", { class: "map-panel", "aria-label": "Selected", hidden: true });
+  /** @type {Record<string, string>} */
   let behind = {};
   const charts = chartPanel({
     isSmall: true,
@@ -31,6 +50,7 @@ export function panel({ onSelect }) {
     onRange: ({ from, to }) => navigate(searchAddress({ ...behind, from, to })),
   });
 
+  /** @param {Selection} selection @param {import("./subset.js").Graph} graph @param {string} range */
   function show(selection, { nodes, edges }, range) {
     const byId = new Map(nodes.map((one) => [one.id, one]));
     const chosen = selection?.node != null ? byId.get(selection.node) : null;
@@ -38,7 +58,8 @@ export function panel({ onSelect }) {
     node.hidden = !chosen && !edge;
     if (chosen) clear(node, head(title(chosen)), ofNode(chosen, edges, byId, range));
     else if (edge) {
-      behind = edgeSearch(byId.get(edge.from), byId.get(edge.to), range);
+      const [from, to] = [byId.get(edge.from), byId.get(edge.to)];
+      behind = from && to ? edgeSearch(from, to, range) : {};
       clear(
         node,
         head([title(byId.get(edge.from)), " calls ", title(byId.get(edge.to))]),
@@ -51,6 +72,7 @@ export function panel({ onSelect }) {
     }
   }
 
+  /** @param {import("../kit/dom.js").Child} words */
   function head(words) {
     return h(
       "div",
@@ -64,6 +86,7 @@ export function panel({ onSelect }) {
     );
   }
 
+  /** @param {MapNode} chosen @param {MapEdge[]} edges @param {Map<string, MapNode>} byId @param {string} range */
   function ofNode(chosen, edges, byId, range) {
     const isService = chosen.kind === "service";
     return [
@@ -86,9 +109,11 @@ export function panel({ onSelect }) {
     ];
   }
 
+  /** @param {string} label @param {MapEdge[]} edges @param {(edge: MapEdge) => MapNode | undefined} other */
   function neighbours(label, edges, other) {
     if (!edges.length) return null;
     const sorted = [...edges].sort((a, b) => b.rate - a.rate);
+    /** @param {MapEdge} edge */
     const item = (edge) =>
       h(
         "li",
@@ -139,10 +164,12 @@ function figures(figure) {
   );
 }
 
+/** @param {{examples: import("../kit/api-types").Examples | null}} figure */
 function examples(figure) {
   return h("p", {}, "Example traces: ", exampleLinks(figure.examples));
 }
 
+/** @param {Record<string, string>} params */
 function search(params) {
   return h(
     "p",

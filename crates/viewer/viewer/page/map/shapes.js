@@ -3,10 +3,13 @@
 
 import { NODE } from "./layout.js";
 
+/** @typedef {import("./layout.js").Spot} Spot */
+
 const { width: W, height: H } = NODE;
 /** How far before its end a line is labelled: the middle of the gap between layers. */
 const LABEL_BEFORE = 58;
 
+/** @type {Record<import("../kit/api-types").PeerKind, string>} */
 const OUTLINES = {
   service: `M6 0H${W - 6}Q${W} 0 ${W} 6V${H - 6}Q${W} ${H} ${W - 6} ${H}H6Q0 ${H} 0 ${H - 6}V6Q0 0 6 0Z`,
   caller: `M${H / 2} 0H${W - H / 2}A${H / 2} ${H / 2} 0 0 1 ${W - H / 2} ${H}H${H / 2}A${H / 2} ${H / 2} 0 0 1 ${H / 2} 0Z`,
@@ -16,12 +19,22 @@ const OUTLINES = {
   external: `M0 0H${W}V${H}H0Z`,
 };
 
-/** The outline of a kind of node; an unknown kind is a plain box. */
+/**
+ * The outline of a kind of node; an unknown kind is a plain box.
+ *
+ * @param {import("../kit/api-types").PeerKind} kind
+ */
 export function outline(kind) {
   return OUTLINES[kind] ?? OUTLINES.external;
 }
 
-/** The line of an edge, and the place of its label: `{d, x, y}`. */
+/**
+ * The line of an edge, and the place of its label: `{d, x, y}`.
+ *
+ * @param {Spot} from
+ * @param {Spot} to
+ * @param {{isSelf: boolean, isBack: boolean, bends?: Spot[]}} how
+ */
 export function line(from, to, { isSelf, isBack, bends = [] }) {
   if (isSelf) {
     const [x, y] = [from.x + 22, from.y];
@@ -52,8 +65,15 @@ export function line(from, to, { isSelf, isBack, bends = [] }) {
   return { d, ...onCurve(last.xs, last.ys, to.x - 2 - LABEL_BEFORE) };
 }
 
-/** The point of a curve at `x`: what leads far has its label before its end, not behind the nodes between. */
+/**
+ * The point of a curve at `x`: what leads far has its label before its end, not behind the nodes between.
+ *
+ * @param {number[]} xs
+ * @param {number[]} ys
+ * @param {number} x
+ */
 function onCurve(xs, ys, x) {
+  /** @param {number[]} curve @param {number} t */
   const at = ([a, b, c, d], t) => a * (1 - t) ** 3 + 3 * b * t * (1 - t) ** 2 + 3 * c * t * t * (1 - t) + d * t ** 3;
   let [low, high] = [0, 1];
   for (let step = 0; step < 20; step += 1) {

@@ -6,15 +6,21 @@ import { h, icon, svg } from "../kit/dom.js";
 const LEAST = 0.1;
 const MOST = 3;
 
-/** Answers `{node, canvas, fit(width, height), zoom(factor), pan(x, y), reveal(box), wasDragged}`; what is drawn goes into `canvas`. */
+/**
+ * Answers `{node, canvas, fit(width, height), zoom(factor), pan(x, y), reveal(box), wasDragged}`; what is drawn goes into `canvas`.
+ *
+ * @param {{label: string}} options
+ */
 export function stage({ label }) {
   const canvas = svg("g", {});
   const drawing = svg("svg", { class: "map-drawing", role: "group", "aria-label": label }, canvas);
   let [x, y, scale] = [0, 0, 1];
   let size = { width: 1, height: 1 };
   let moved = 0;
+  /** @type {Map<number, import("./layout.js").Spot>} */
   const fingers = new Map();
 
+  /** @param {string} name @param {string} words @param {() => void} run */
   const button = (name, words, run) =>
     h("button", { type: "button", "aria-label": words, title: words, on: { click: run } }, icon(name));
   const tools = h(
@@ -40,6 +46,7 @@ export function stage({ label }) {
     apply();
   }
 
+  /** @param {number} factor @param {import("./layout.js").Spot} [at] */
   function zoom(factor, at = { x: drawing.clientWidth / 2, y: drawing.clientHeight / 2 }) {
     const next = Math.min(MOST, Math.max(LEAST, scale * factor));
     x = at.x - ((at.x - x) / scale) * next;
@@ -48,13 +55,18 @@ export function stage({ label }) {
     apply();
   }
 
+  /** @param {number} right @param {number} down */
   function pan(right, down) {
     x += right;
     y += down;
     apply();
   }
 
-  /** Moves as little as it takes to show a box of the drawing. */
+  /**
+   * Moves as little as it takes to show a box of the drawing.
+   *
+   * @param {{x: number, y: number, width: number, height: number}} box
+   */
   function reveal({ x: left, y: top, width, height }) {
     const [from, over] = [left * scale + x, top * scale + y];
     const overRight = from + width * scale - drawing.clientWidth + 10;
@@ -65,6 +77,7 @@ export function stage({ label }) {
     );
   }
 
+  /** @param {MouseEvent} event */
   function place(event) {
     const bounds = drawing.getBoundingClientRect();
     return { x: event.clientX - bounds.left, y: event.clientY - bounds.top };
@@ -89,6 +102,7 @@ export function stage({ label }) {
     const now = place(event);
     const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1];
     if (other) {
+      /** @param {import("./layout.js").Spot} point */
       const distance = (point) => Math.hypot(point.x - other.x, point.y - other.y) || 1;
       zoom(distance(now) / distance(before), other);
     } else pan(now.x - before.x, now.y - before.y);

@@ -1,7 +1,11 @@
 // @ts-check
 // The address of the page of many traces.
 
-/** The address of this page for a search; `params` are those of the API. */
+/**
+ * The address of this page for a search; `params` are those of the API.
+ *
+ * @param {Record<string, any>} params
+ */
 export function operationAddress(params) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {

@@ -50,9 +50,15 @@ function childrenOf(nodes) {
   return children;
 }
 
-/** The places of a node and of those above it, the root first. */
+/**
+ * The places of a node and of those above it, the root first.
+ *
+ * @param {FlameLine[]} nodes
+ * @param {number} at
+ */
 export function pathTo(nodes, at) {
+  /** @type {number[]} */
   const path = [];
-  for (let up = at; up !== null; up = nodes[up].parent) path.unshift(up);
+  for (let up = /** @type {number | null} */ (at); up !== null; up = nodes[up].parent) path.unshift(up);
   return path;
 }

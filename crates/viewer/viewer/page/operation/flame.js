@@ -24,19 +24,23 @@ export function flameView({ flame, traces, flame_left_out: leftOut }) {
 
   const measure = () => (addressState().get("by") === "time" ? "time" : "on_path");
 
+  /** @param {string} value */
   function measureBy(value) {
     setState({ by: value === "on_path" ? "" : value }, { replace: true });
     draw();
   }
 
+  /** @param {number | null} at */
   function zoom(at) {
     from = at;
     draw();
     /** @type {HTMLElement | null} */ (stage.querySelector("button"))?.focus();
   }
 
+  /** @param {number} at */
   function tell(at) {
     const node = flame[at];
+    /** @param {number} ns */
     const each = (ns) => duration(ns / traces);
     clear(
       details,

@@ -25,6 +25,7 @@ const VIEWS = [
 const SIZES = ["20", "100", "500"];
 const USUAL_SIZE = "100";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root) {
   let asked = new AbortController();
   /** @type {Common | null} */
@@ -58,11 +59,13 @@ export default function view(root) {
     keys.bind("Many traces", "r", "Load again", () => load()),
   ];
 
+  /** @param {Record<string, string>} params */
   function ask(params) {
     setState(params);
     load();
   }
 
+  /** @param {string} name */
   function turn(name) {
     setState({ view: name }, { replace: true });
     draw();
@@ -92,6 +95,7 @@ export default function view(root) {
     }
   }
 
+  /** @param {ReturnType<typeof read>} search @param {URLSearchParams} query */
   function head(search, query) {
     const { service, operation } = search.span;
     const words = operation ? visibleText(operation) : service ? null : "Traces of the search";

@@ -12,10 +12,12 @@ import { findingHead } from "../trace/findings.js";
 
 /** @typedef {import("../kit/api-types").CommonOfTraces} Common */
 
+/** @type {Record<import("../kit/api-types").Category, string>} */
 const CATEGORIES = { work: "own work", network: "network", dependency: "a dependency" };
 /** Calls of one edge in a trace from which on it is called chatty. */
 const CHATTY = 10;
 
+/** @param {string} trace @param {string} text */
 const example = (trace, text) => link(`/trace/${trace}`, text);
 
 /** @param {Common} answer */
@@ -39,7 +41,7 @@ export function placesView({ places, what_if: whatIf, total, traces, p50 }) {
         value: (row) => row.time,
         cell: (row) => share(row.service, total > 0 ? row.time / total : 0),
       },
-      { key: "category", label: "With", value: (row) => row.category, cell: (row) => CATEGORIES[row.category] },
+      { key: "category", label: "With", value: (row) => row.category, cell: (/** @type {Common["places"][number]} */ row) => CATEGORIES[row.category] },
       { key: "traces", label: "Traces", isNumber: true, value: (row) => row.traces, cell: (row) => `${count(row.traces)} of ${count(traces)}` },
       { key: "p50", label: "p50", isNumber: true, value: (row) => row.p50, cell: (row) => duration(row.p50) },
       { key: "p95", label: "p95", isNumber: true, value: (row) => row.p95, cell: (row) => duration(row.p95) },
@@ -75,6 +77,7 @@ export function placesView({ places, what_if: whatIf, total, traces, p50 }) {
   );
 }
 
+/** @param {string} service @param {number} part */
 function share(service, part) {
   return h(
     "span",

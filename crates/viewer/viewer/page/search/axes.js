@@ -1,6 +1,8 @@
 // @ts-check
 // Where dots stand in the scatter, and which ticks the axes have. Pure.
 
+/** @typedef {{of: (value: number) => number, back: (place: number) => number}} Scale */
+
 const SECOND = 1000;
 const TIME_STEPS = [
   1,
@@ -34,7 +36,15 @@ const TIME_STEPS = [
   604800 * SECOND,
 ];
 
-/** A scale from `[from, to]` to `[low, high]`, and back. */
+/**
+ * A scale from `[from, to]` to `[low, high]`, and back.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} low
+ * @param {number} high
+ * @returns {Scale}
+ */
 export function linear(from, to, low, high) {
   const size = to - from || 1;
   return {
@@ -43,7 +53,15 @@ export function linear(from, to, low, high) {
   };
 }
 
-/** The same by orders of magnitude; everything under 100 ns stands at the bottom. */
+/**
+ * The same by orders of magnitude; everything under 100 ns stands at the bottom.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} low
+ * @param {number} high
+ * @returns {Scale}
+ */
 export function logarithmic(from, to, low, high) {
   const inner = linear(Math.log10(Math.max(100, from)), Math.log10(Math.max(200, to)), low, high);
   return {
@@ -52,7 +70,13 @@ export function logarithmic(from, to, low, high) {
   };
 }
 
-/** Moments (milliseconds) at round steps of local time, about `wanted` of them. */
+/**
+ * Moments (milliseconds) at round steps of local time, about `wanted` of them.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} wanted
+ */
 export function timeTicks(from, to, wanted) {
   const step =
     TIME_STEPS.find((size) => (to - from) / size <= wanted) ??
@@ -64,9 +88,15 @@ export function timeTicks(from, to, wanted) {
   return { ticks, step };
 }
 
-/** The text of such a moment, as fine as its step. */
+/**
+ * The text of such a moment, as fine as its step.
+ *
+ * @param {number} at
+ * @param {number} step
+ */
 export function tickText(at, step) {
   const date = new Date(at);
+  /** @param {number} n */
   const two = (n) => String(n).padStart(2, "0");
   const day = `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   const clock = `${two(date.getHours())}:${two(date.getMinutes())}`;
@@ -76,7 +106,13 @@ export function tickText(at, step) {
   return step >= 1000 ? seconds : `${seconds}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
-/** Durations in nanoseconds for lines across. */
+/**
+ * Durations in nanoseconds for lines across.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {boolean} isLinear
+ */
 export function durationTicks(from, to, isLinear) {
   if (!isLinear) {
     const ticks = [];

@@ -10,6 +10,7 @@ import { queryInput } from "./query-input.js";
 
 /** @typedef {import("./language/terms.js").Term} Term */
 
+/** @type {Record<string, string>} */
 const SIGNS = { "=": "=", "!=": "≠", "~": "contains", ">=": "≥", "<=": "≤", ">": ">", "<": "<", "": "exists" };
 
 /** A condition in the signs that people read: "duration ≥ 1s". @param {Term} term @returns {string} */
@@ -45,6 +46,7 @@ export function conditionChips({ onChange }) {
     );
   }
 
+  /** @param {import("./language/terms.js").Term} term @param {number} at */
   function chip(term, at) {
     const label = visibleText(words(term));
     return h(
@@ -59,7 +61,11 @@ export function conditionChips({ onChange }) {
     );
   }
 
-  /** A line in the place of a chip, or at the end. */
+  /**
+   * A line in the place of a chip, or at the end.
+   *
+   * @param {number} at
+   */
   function edit(at) {
     draw();
     const line = queryInput({
@@ -100,6 +106,7 @@ export function conditionChips({ onChange }) {
     else line.input.click();
   }
 
+  /** @param {import("./language/terms.js").Term[]} changed */
   function apply(changed) {
     const next = filtersOf(changed);
     clear(list);

@@ -28,7 +28,11 @@ function keepColumns(columns) {
   }
 }
 
-/** Answers `{node, set(columns)}`: a menu; `onChange(columns)` after another choice. */
+/**
+ * Answers `{node, set(columns)}`: a menu; `onChange(columns)` after another choice.
+ *
+ * @param {{onChange: (columns: string[]) => void}} options
+ */
 export function columnPicker({ onChange }) {
   /** @type {string[]} */
   let columns = [];
@@ -58,12 +62,14 @@ export function columnPicker({ onChange }) {
     if (event.relatedTarget instanceof Node && !box.contains(event.relatedTarget)) box.open = false;
   });
 
+  /** @param {string[]} chosen */
   function choose(chosen) {
     keepColumns(chosen);
     set(chosen);
     onChange(chosen);
   }
 
+  /** @param {string[]} chosen */
   function set(chosen) {
     columns = chosen;
     key.disabled = columns.length >= MAX;

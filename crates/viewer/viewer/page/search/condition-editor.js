@@ -10,8 +10,13 @@ import { OPERATORS, SCOPES, read, words, write } from "./condition.js";
 /** @param {string[]} choice */
 const option = ([value, label]) => h("option", { value }, label);
 
-/** Answers `{node, get, set}` of a list of condition texts; `onChange` is called after each change by the reader. */
+/**
+ * Answers `{node, get, set}` of a list of condition texts; `onChange` is called after each change by the reader.
+ *
+ * @param {{onChange: () => void}} options
+ */
 export function conditionEditor({ onChange }) {
+  /** @type {string[]} */
   let conditions = [];
   const chips = h("ul", { class: "chips condition-chips", "aria-label": "Conditions on attributes" });
   const scope = h(
@@ -58,6 +63,7 @@ export function conditionEditor({ onChange }) {
     chips.hidden = conditions.length === 0;
   }
 
+  /** @param {number} at */
   function drop(at) {
     conditions = conditions.filter((_, n) => n !== at);
     draw();
@@ -65,7 +71,11 @@ export function conditionEditor({ onChange }) {
     onChange();
   }
 
-  /** Back into the line, to be changed. */
+  /**
+   * Back into the line, to be changed.
+   *
+   * @param {number} at
+   */
   function take(at) {
     const parts = read(conditions[at]);
     if (!parts) return;
@@ -122,6 +132,7 @@ export function conditionEditor({ onChange }) {
       line,
     ),
     get: () => [...conditions],
+    /** @param {string[]} list */
     set(list) {
       // Chips that stay the same keep the focus.
       if (JSON.stringify(list) === JSON.stringify(conditions)) return;

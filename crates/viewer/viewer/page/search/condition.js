@@ -18,14 +18,22 @@ export const OPERATORS = [
 
 const SCOPED = /^(span|resource|event|link):/;
 
-/** The text of `{scope, key, operator, value}`. */
+/**
+ * The text of `{scope, key, operator, value}`.
+ *
+ * @param {{scope: string, key: string, operator: string, value: string}} condition
+ */
 export function write({ scope, key, operator, value }) {
   const isPlain = !/[=!~><]/.test(key) && !key.startsWith('"') && (scope || !SCOPED.test(key));
   const name = isPlain ? key : `"${key.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   return `${scope ? `${scope}:` : ""}${name}${operator}${operator ? value : ""}`;
 }
 
-/** The parts of such a text; null when it is none. */
+/**
+ * The parts of such a text; null when it is none.
+ *
+ * @param {string} text
+ */
 export function read(text) {
   const scope = SCOPED.exec(text)?.[1] ?? "";
   const rest = scope ? text.slice(scope.length + 1) : text;
@@ -39,7 +47,11 @@ export function read(text) {
   return operator ? { scope, key, operator, value: tail.slice(operator.length) } : null;
 }
 
-/** The condition in words: "resource host.name is a". */
+/**
+ * The condition in words: "resource host.name is a".
+ *
+ * @param {string} text
+ */
 export function words(text) {
   const parts = read(text);
   if (!parts) return text;

@@ -12,7 +12,11 @@ const USUAL_SLOW = "500ms";
 /** @type {Record<string, Record<string, string>>} */
 const SELECTED = { failed: { status: "error" }, refused: { attr: "http.response.status_code>=400" } };
 
-/** Answers `{node, load(params, signal)}`; `onChange(params)` narrows the search, `onSelected()` after another choice. */
+/**
+ * Answers `{node, load(params, signal)}`; `onChange(params)` narrows the search, `onSelected()` after another choice.
+ *
+ * @param {{onChange: (params: object) => void, onSelected: () => void}} options
+ */
 export function differences({ onChange, onSelected }) {
   const which = h(
     "select",
@@ -32,6 +36,7 @@ export function differences({ onChange, onSelected }) {
   const answer = h("div", {});
   const node = h("div", { class: "differences" }, form, answer);
 
+  /** @param {Event} [event] */
   function choose(event) {
     event?.preventDefault();
     setState({
@@ -43,6 +48,7 @@ export function differences({ onChange, onSelected }) {
   form.addEventListener("submit", choose);
   which.addEventListener("change", () => choose());
 
+  /** @param {Record<string, any>} params @param {AbortSignal} signal */
   async function load(params, signal) {
     const slow = addressState().get("slow");
     which.value = slow ? "slow" : addressState().get("differ") === "refused" ? "refused" : "failed";
@@ -53,6 +59,7 @@ export function differences({ onChange, onSelected }) {
     if (params.root === "true") answer.append(h("p", { class: "muted foot-note" }, "Only root spans are compared, each with the others: a condition on a span compares the spans that meet it."));
   }
 
+  /** @param {import("../kit/api-types").Comparison} found @param {string[]} attributes */
   function show(found, attributes) {
     const { selected, rest, differences: list } = found;
     if (!selected || !rest) {
@@ -60,7 +67,9 @@ export function differences({ onChange, onSelected }) {
       clear(answer, empty(words, `${counted(selected + rest, "span")} met the conditions: there is nothing to compare.`));
       return;
     }
+    /** @param {number} share @param {string} kind */
     const bar = (share, kind) => h("span", { class: `share-bar ${kind}`, style: { width: `${Math.round(share * 100)}%` } });
+    /** @param {import("../kit/api-types").Difference} one */
     const row = (one) =>
       h(
         "tr",
@@ -93,6 +102,7 @@ export function differences({ onChange, onSelected }) {
   return { node, load };
 }
 
+/** @param {import("../kit/api-types").Comparison} found */
 function said({ varied, scanned_to: scanned }) {
   const parts = ["Ranked by how much more often these spans have the value than the others."];
   if (varied.length) parts.push(`Too many different values to compare: ${varied.slice(0, 12).map(visibleText).join(", ")}.`);

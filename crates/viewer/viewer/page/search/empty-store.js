@@ -10,7 +10,11 @@ import { reasonWords } from "../kit/reasons.js";
 
 const EVERY_MS = 1000;
 
-/** Answers `{node, dispose}`; `onFirst()` is called once when something is there. */
+/**
+ * Answers `{node, dispose}`; `onFirst()` is called once when something is there.
+ *
+ * @param {{status: import("../kit/api-types").ViewerStatus, onFirst: () => void}} options
+ */
 export function emptyStore({ status, onFirst }) {
   const refused = h("div", { "aria-live": "polite" });
   const node = h(
@@ -70,13 +74,22 @@ function endpoints({ otlp_grpc: grpc, otlp_http: http, zipkin }) {
   );
 }
 
-/** Where to connect to what listens on all addresses: the host by which this page was reached. */
+/**
+ * Where to connect to what listens on all addresses: the host by which this page was reached.
+ *
+ * @param {string} address
+ */
 function reachable(address) {
   return address.replace(/^(?:0\.0\.0\.0|\[::\])(?=:\d+$)/, location.hostname);
 }
 
-/** One span that ends now; new ids and times for each copy. */
+/**
+ * One span that ends now; new ids and times for each copy.
+ *
+ * @param {string} address
+ */
 function curl(address) {
+  /** @param {number} bytes */
   const hex = (bytes) =>
     [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const now = Date.now();

@@ -9,12 +9,21 @@ import { setState, state as addressState } from "../kit/router.js";
 import { write } from "./condition.js";
 import { filterParams, isEmpty, spanFilter, timeParams } from "./query.js";
 
+/** @typedef {import("./query.js").Filters} Filters */
+/** @typedef {import("./query.js").State} State */
+
 const USUAL = ["service", "operation", "status", "http.response.status_code"];
+/** @type {Record<string, string>} */
 const LABELS = { service: "Service", operation: "Operation", kind: "Kind", status: "Status", message: "Status message", "http.response.status_code": "HTTP status" };
 /** Fields that are no attributes. */
 const FIELDS = ["service", "operation", "kind", "status"];
 
-/** The filter of a span that has this value; null where there is none. */
+/**
+ * The filter of a span that has this value; null where there is none.
+ *
+ * @param {string} by
+ * @param {string} value
+ */
 export function filterOf(by, value) {
   const filter = spanFilter(new URLSearchParams());
   if (FIELDS.includes(by)) return { ...filter, [by]: value };
@@ -23,7 +32,14 @@ export function filterOf(by, value) {
   return { ...filter, attr: [write({ scope, key, operator: "=", value })] };
 }
 
-/** The filters with the value asked for, or no more when it was. @param {import("./query.js").Filters} filters */
+/**
+ * The filters with the value asked for, or no more when it was. @param {import("./query.js").Filters} filters
+ *
+ * @param {Filters} filters
+ * @param {string} by
+ * @param {string} value
+ * @returns {Filters}
+ */
 export function withValue(filters, by, value) {
   const { span } = filters;
   if (FIELDS.includes(by)) return { ...filters, span: { ...span, [by]: span[by] === value ? "" : value } };
@@ -34,13 +50,25 @@ export function withValue(filters, by, value) {
   return { ...filters, span: { ...span, attr } };
 }
 
-/** The filters with spans of the value left out. @param {import("./query.js").Filters} filters */
+/**
+ * The filters with spans of the value left out. @param {import("./query.js").Filters} filters
+ *
+ * @param {Filters} filters
+ * @param {string} by
+ * @param {string} value
+ * @returns {Filters}
+ */
 export function withoutValue(filters, by, value) {
   return { ...filters, span: { ...filters.span, not: [...filters.span.not, filterOf(by, value)] } };
 }
 
-/** Answers `{node, load(state, signal), dispose}`; `onApply(filters)` after a value was chosen. */
+/**
+ * Answers `{node, load(state, signal), dispose}`; `onApply(filters)` after a value was chosen.
+ *
+ * @param {{onApply: (filters: Filters) => void}} options
+ */
 export function facets({ onApply }) {
+  /** @type {State | null} */
   let state = null;
   let asked = new AbortController();
   const total = h("p", { class: "facet-total" });
@@ -58,9 +86,10 @@ export function facets({ onApply }) {
 
   const chosen = () => addressState().getAll("facet");
 
+  /** @param {string[]} list */
   function choose(list) {
     setState({ facet: list }, { replace: true });
-    load(state);
+    if (state) load(state);
   }
   const add = () => {
     const name = key.value.trim();
@@ -73,6 +102,7 @@ export function facets({ onApply }) {
   });
   key.addEventListener("change", () => document.activeElement === key && key.value && add());
 
+  /** @param {State} next */
   async function load(next) {
     state = next;
     asked.abort();
@@ -80,8 +110,8 @@ export function facets({ onApply }) {
     if (!box.open) return;
     const by = [...USUAL, ...chosen()];
     try {
-      const params = { ...filterParams(state), ...timeParams(state), by, limit: 8 };
-      show(await get("/facets", params, { signal: asked.signal }));
+      const params = { ...filterParams(next), ...timeParams(next), by, limit: 8 };
+      show(await get("/facets", params, { signal: asked.signal }), next);
     } catch (error) {
       if (isAbort(error)) return;
       clear(total, h("span", { class: "field-error" }, messageOf(error)));
@@ -89,8 +119,8 @@ export function facets({ onApply }) {
     }
   }
 
-  /** @param {import("../kit/api-types").Facets} found */
-  function show(found) {
+  /** @param {import("../kit/api-types").Facets} found @param {State} state */
+  function show(found, state) {
     clear(
       total,
       h("strong", {}, counted(found.spans, "span")),
@@ -100,12 +130,12 @@ export function facets({ onApply }) {
     );
     clear(
       lists,
-      found.facets.filter((facet) => facet.values.length || chosen().includes(facet.by)).map(section),
+      found.facets.filter((facet) => facet.values.length || chosen().includes(facet.by)).map((facet) => section(facet, state)),
     );
   }
 
-  /** @param {import("../kit/api-types").Facet} facet */
-  function section(facet) {
+  /** @param {import("../kit/api-types").Facet} facet @param {State} state */
+  function section(facet, state) {
     const { by, values, distinct, others, without } = facet;
     const label = LABELS[by] ?? by;
     const isChosen = chosen().includes(by);
@@ -122,16 +152,17 @@ export function facets({ onApply }) {
           ? h("button", { type: "button", class: "quiet", "aria-label": `No counts of ${visibleText(by)}`, on: { click: () => choose(chosen().filter((one) => one !== by)) } }, icon("close"))
           : null,
       ),
-      h("ul", {}, values.map((one) => line(by, one, most))),
+      h("ul", {}, values.map((one) => line(state, by, one, most))),
       rest.length ? h("p", { class: "muted" }, rest.join(", ")) : null,
     );
   }
 
-  /** @param {string} by @param {import("../kit/api-types").FacetValue} found @param {number} most */
-  function line(by, { value, spans, errors }, most) {
+  /** @param {State} state @param {string} by @param {import("../kit/api-types").FacetValue} found @param {number} most */
+  function line(state, by, { value, spans, errors }, most) {
     const text = visibleText(value) || "(empty)";
     const wanted = filterOf(by, value);
-    const isOn = FIELDS.includes(by) ? state.span[by] === value : wanted.attr.some((one) => state.span.attr.includes(one));
+    const isOn = FIELDS.includes(by) ? state.span[by] === value : wanted.attr.some((/** @type {string} */ one) => state.span.attr.includes(one));
+    /** @param {number} part */
     const share = (part) => `${Math.max(part ? 2 : 0, Math.round((100 * part) / most))}%`;
     return h(
       "li",

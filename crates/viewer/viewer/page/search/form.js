@@ -6,7 +6,17 @@ import { QueryError } from "./language/error.js";
 import { MAX_OTHERS, isEmpty, spanFilter } from "./query.js";
 import { between, spanForm } from "./span-form.js";
 
-/** Answers `{node, set(state), showError(error), focusText}`; `onApply(filters)` is called after each change. */
+/**
+ * @typedef {import("./query.js").Filters} Filters
+ * @typedef {import("./query.js").SpanFilter} SpanFilter
+ * @typedef {ReturnType<typeof spanForm> & {node: HTMLElement}} Group
+ */
+
+/**
+ * Answers `{node, set(state), showError(error), focusText}`; `onApply(filters)` is called after each change.
+ *
+ * @param {{onApply: (filters: Filters) => void}} options
+ */
 export function filterForm({ onApply }) {
   const apply = () => {
     clearErrors();
@@ -24,6 +34,7 @@ export function filterForm({ onApply }) {
   };
   const span = spanForm({ onChange: apply });
   const trace = between("Trace duration", "min_trace_duration", "max_trace_duration");
+  /** @type {Group[]} */
   let others = [];
 
   const groups = h("div", { class: "other-groups", dataset: { parameter: "with" } });
@@ -56,17 +67,20 @@ export function filterForm({ onApply }) {
   });
   form.addEventListener("change", apply);
 
+  /** @param {SpanFilter} filter */
   function group(filter) {
-    const other = spanForm({ onChange: apply });
-    other.set(filter);
+    const form = spanForm({ onChange: apply });
+    form.set(filter);
     const remove = h("button", { type: "button", class: "quiet", "aria-label": "Remove this group" }, icon("close"));
-    other.node = h(
+    const node = h(
       "fieldset",
       { class: "other-group" },
       h("legend", { class: "group-title" }, "and another span of the trace has"),
       remove,
-      other.nodes,
+      form.nodes,
     );
+    /** @type {Group} */
+    const other = { ...form, node };
     remove.addEventListener("click", () => {
       others = others.filter((one) => one !== other);
       draw();
@@ -77,9 +91,10 @@ export function filterForm({ onApply }) {
   }
 
   function addGroup() {
-    others = [...others, group(spanFilter(new URLSearchParams()))];
+    const added = group(spanFilter(new URLSearchParams()));
+    others = [...others, added];
     draw();
-    others.at(-1).node.querySelector("input").focus();
+    added.node.querySelector("input")?.focus();
   }
 
   function draw() {
@@ -95,6 +110,7 @@ export function filterForm({ onApply }) {
     apply();
   }
 
+  /** @param {Filters} state */
   function set(state) {
     clearErrors();
     span.set(state.span);
@@ -106,7 +122,11 @@ export function filterForm({ onApply }) {
     draw();
   }
 
-  /** What a group asks; null while that cannot be read. */
+  /**
+   * What a group asks; null while that cannot be read.
+   *
+   * @param {Group} group
+   */
   function askedBy(group) {
     try {
       return group.get();
@@ -124,7 +144,11 @@ export function filterForm({ onApply }) {
     for (const node of form.querySelectorAll(".field-error:not([role])")) node.remove();
   }
 
-  /** Marks the field that the API refused; answers whether there is one. */
+  /**
+   * Marks the field that the API refused; answers whether there is one.
+   *
+   * @param {{parameter: string | null, message: string}} error
+   */
   function showError({ parameter, message }) {
     clearErrors();
     const name = (parameter ?? "").split(/[.[ ]/)[0];

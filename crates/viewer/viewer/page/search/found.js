@@ -2,7 +2,7 @@
 // Pages of results: the table, what was and was not looked at, and how to go on.
 
 import { announce } from "../kit/announce.js";
-import { get, isAbort } from "../kit/api.js";
+import { get, isAbort, messageOf } from "../kit/api.js";
 import { clear, h, keep } from "../kit/dom.js";
 import { counted, time, visibleText } from "../kit/format.js";
 import { setState } from "../kit/router.js";
@@ -11,9 +11,16 @@ import { nearest } from "./nearest.js";
 import { PAGE_SIZE, anySpanParams, hasFilters, listsRoots, searchParams } from "./query.js";
 import { resultTable } from "./results.js";
 
+/** @typedef {import("./query.js").State} State */
+/** @typedef {import("../kit/api-types").SearchPage} SearchPage */
+
 const MOST_A_PAGE = 200;
 
-/** Answers `{node, load(state, signal), show(answer, state), more(), move(step), hasRootless()}`. */
+/**
+ * Answers `{node, load(state, signal), show(answer, state), more(), move(step), hasRootless()}`.
+ *
+ * @param {{onOrder: (order: string) => void, onWiden: () => void, onClear: () => void, onService: (service: string) => void}} options
+ */
 export function foundList({ onOrder, onWiden, onClear, onService }) {
   const table = resultTable({ onOrder });
   const others = resultTable({ onOrder });
@@ -23,15 +30,23 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
   let rootless = [];
   const foot = h("div", { class: "results-foot" });
   const node = h("div", {});
+  /** @type {State | null} */
   let state = null;
-  let signal = null;
+  /** @type {AbortSignal | undefined} */
+  let signal;
+  /** @type {SearchPage | null} */
   let answer = null;
   let isBusy = false;
 
-  /** As many rows as the address says, in as few requests as that takes. */
+  /**
+   * As many rows as the address says, in as few requests as that takes.
+   *
+   * @param {State} wanted
+   * @param {AbortSignal} abort
+   */
   async function load(wanted, abort) {
     signal = abort;
-    /** @type {import("../kit/api-types").SearchPage} */
+    /** @type {SearchPage} */
     let all = { traces: [], next: null, scanned_to: null };
     do {
       const limit = Math.min(MOST_A_PAGE, wanted.show - all.traces.length);
@@ -42,12 +57,17 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
     return all;
   }
 
-  /** Of the first traces by any of their spans, those whose root is not here (yet): the list of roots has them not. */
+  /**
+   * Of the first traces by any of their spans, those whose root is not here (yet): the list of roots has them not.
+   *
+   * @param {State} wanted
+   */
   async function withoutRoot(wanted) {
     const page = await get("/search", { ...anySpanParams(wanted), limit: PAGE_SIZE }, { signal });
     return page.traces.filter(({ root }) => !root.is_root);
   }
 
+  /** @param {SearchPage} found @param {State} wanted */
   function show(found, wanted) {
     [answer, state] = [found, wanted];
     isBusy = false;
@@ -61,11 +81,12 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
       table.show(found.traces, wanted, !listsRoots(wanted));
       keep(node, ...above, table.node, foot);
     } else if (rootless.length) keep(node, ...above, foot);
-    else clear(node, nothing(), foot);
+    else clear(node, nothing(found, wanted), foot);
     drawFoot();
   }
 
-  function nothing() {
+  /** @param {SearchPage} answer @param {State} state */
+  function nothing(answer, state) {
     const buttons = h(
       "div",
       { class: "state-actions" },
@@ -78,7 +99,12 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
     return empty(answer.scanned_to ? `${title} so far` : title, unknown, buttons);
   }
 
-  /** Says that there is no such service, if so, and which there are that are alike. */
+  /**
+   * Says that there is no such service, if so, and which there are that are alike.
+   *
+   * @param {string} name
+   * @param {Element} into
+   */
   async function suggestServices(name, into) {
     try {
       const { names } = await get("/names/services", {}, { signal });
@@ -98,8 +124,11 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
     }
   }
 
+  /** @param {unknown} [error] */
   function drawFoot(error) {
+    if (!answer || !state) return;
     const { next, scanned_to: scanned } = answer;
+    /** @type {string[]} */
     const words = [];
     if (table.length && answer.traces.length)
       words.push(`${counted(table.length, "trace")}${next ? "" : ", no more"}.`);
@@ -110,7 +139,7 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
     const label = scanned ? "Go on searching" : "More";
     clear(
       foot,
-      error ? h("p", { class: "field-error", role: "alert" }, error.message) : null,
+      error ? h("p", { class: "field-error", role: "alert" }, messageOf(error)) : null,
       next
         ? h("button", { type: "button", disabled: isBusy, on: { click: more } }, isBusy ? "Searching…" : label)
         : null,
@@ -119,7 +148,7 @@ export function foundList({ onOrder, onWiden, onClear, onService }) {
   }
 
   async function more() {
-    if (!answer?.next || isBusy) return;
+    if (!answer?.next || !state || isBusy) return;
     isBusy = true;
     drawFoot();
     const before = answer;

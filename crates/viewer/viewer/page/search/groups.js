@@ -10,7 +10,10 @@ import { empty } from "../kit/state-box.js";
 import { write } from "./condition.js";
 import { SPAN_FIELDS } from "./query.js";
 
+/** @typedef {import("../kit/api-types").Grouping} Grouping */
+
 const USUAL = "message";
+/** @type {[string, string][]} */
 const WORDS = [
   ["message", "status message"],
   ["service", "service"],
@@ -19,7 +22,14 @@ const WORDS = [
   ["status", "status"],
 ];
 
-/** What a search is narrowed by to have only spans of this value. */
+/**
+ * What a search is narrowed by to have only spans of this value.
+ *
+ * @param {string} field
+ * @param {string} value
+ * @param {string[]} attributes
+ * @returns {Record<string, any>}
+ */
 export function narrowed(field, value, attributes) {
   if (field === "message") return { text: value, status: "error" };
   if (WORDS.some(([word]) => word === field)) return { [field]: value };
@@ -27,7 +37,11 @@ export function narrowed(field, value, attributes) {
   return { attr: [...attributes, write({ scope, key, operator: "=", value })] };
 }
 
-/** Answers `{node, load(params, signal)}`; `onChange(params)` narrows the search, `onBy()` after another field was chosen. */
+/**
+ * Answers `{node, load(params, signal)}`; `onChange(params)` narrows the search, `onBy()` after another field was chosen.
+ *
+ * @param {{onChange: (params: object) => void, onBy: () => void}} options
+ */
 export function groups({ onChange, onBy }) {
   const keys = h("datalist", { id: "group-keys" });
   const by = h("input", {
@@ -58,6 +72,7 @@ export function groups({ onChange, onBy }) {
   const node = h("div", { class: "groups" }, form, answer);
   let hasKeys = false;
 
+  /** @param {Event} [event] */
   function choose(event) {
     event?.preventDefault();
     setState({ by: by.value.trim() === USUAL ? "" : by.value.trim(), group_order: order.value === "count" ? "" : order.value });
@@ -66,6 +81,7 @@ export function groups({ onChange, onBy }) {
   form.addEventListener("submit", choose);
   order.addEventListener("change", () => choose());
 
+  /** @param {Record<string, any>} params @param {AbortSignal} signal */
   async function load(params, signal) {
     by.value = addressState().get("by") || USUAL;
     order.value = addressState().get("group_order") || "count";
@@ -81,6 +97,7 @@ export function groups({ onChange, onBy }) {
     return h("p", { class: "muted foot-note" }, "Spans of every kind are grouped. ", button);
   }
 
+  /** @param {AbortSignal} signal */
   async function completeKeys(signal) {
     const { names } = await get("/names/keys", { limit: 200 }, { signal });
     const options = [...WORDS, ...names.map((name) => [name, "attribute"])];
@@ -91,11 +108,13 @@ export function groups({ onChange, onBy }) {
     hasKeys = true;
   }
 
+  /** @param {Grouping} found @param {string[]} attributes */
   function show(found, attributes) {
     if (!found.groups.length) {
       clear(answer, empty("No span has this", `${counted(found.spans, "span")} met the conditions.`));
       return;
     }
+    /** @param {Grouping["groups"][number]} group */
     const cells = (group) => [
       h("td", { class: "num" }, count(group.spans)),
       h("td", { class: "num" }, percent(group.share)),
@@ -104,6 +123,7 @@ export function groups({ onChange, onBy }) {
       h("td", { class: "num" }, duration(group.p95)),
       h("td", {}, exampleLinks(group.examples)),
     ];
+    /** @param {Grouping["groups"][number]} group */
     const row = (group) =>
       h(
         "tr",
@@ -131,11 +151,16 @@ export function groups({ onChange, onBy }) {
   return { node, load };
 }
 
-/** Whether no condition says which spans. */
+/**
+ * Whether no condition says which spans.
+ *
+ * @param {Record<string, any>} params
+ */
 function isOfAll(params) {
   return [...SPAN_FIELDS, "attr", "not"].every((name) => !params[name]?.length);
 }
 
+/** @param {Grouping} found */
 function said({ spans, values, groups: listed, without, others, scanned_to: scanned }) {
   const parts = [`${counted(spans, "span")}, ${counted(values, "different value")}.`];
   if (values > listed.length) parts.push(`${count(others)} of other values.`);
@@ -144,7 +169,14 @@ function said({ spans, values, groups: listed, without, others, scanned_to: scan
   return parts.join(" ");
 }
 
-/** A value that narrows the search to it. */
+/**
+ * A value that narrows the search to it.
+ *
+ * @param {string} field
+ * @param {string} value
+ * @param {string[]} attributes
+ * @param {(params: object) => void} onChange
+ */
 export function valueButton(field, value, attributes, onChange) {
   const text = visibleText(value) || "(empty)";
   return h(

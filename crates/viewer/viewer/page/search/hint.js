@@ -10,7 +10,13 @@ import { hasFilters } from "./query.js";
 
 const NAMED = 3;
 
-/** Fills the node; leaves it empty where conditions say what is looked for. */
+/**
+ * Fills the node; leaves it empty where conditions say what is looked for.
+ *
+ * @param {Element} node
+ * @param {import("./query.js").State} state
+ * @param {AbortSignal} signal
+ */
 export async function hint(node, state, signal) {
   clear(node);
   if (hasFilters(state) || state.from === "all" || state.to) return;
@@ -20,6 +26,7 @@ export async function hint(node, state, signal) {
     if (!busy.length) return;
     const failing = busy.filter(({ errors }) => errors > 0).sort((one, other) => errorShare(other) - errorShare(one));
     const [slowest] = [...busy].sort((one, other) => other.p95 - one.p95);
+    /** @param {{service: string}} row @param {object} [more] */
     const search = (row, more) => searchAddress({ service: row.service, from: state.from, ...more });
     const named = failing.slice(0, NAMED).flatMap((row, at) => [
       at ? ", " : ": ",
@@ -30,7 +37,7 @@ export async function hint(node, state, signal) {
       h(
         "p",
         { class: "hint-line" },
-        failing.length ? [`${failing.length} of ${counted(busy.length, "service")} with failed calls`, named] : `${counted(busy.length, "service")}, no failed calls`,
+        failing.length ? [`${failing.length} of ${counted(busy.length, "service")} with failed calls`, named] : `${counted(busy.length, "service")} answered without errors`,
         ". Slowest: ",
         link(search(slowest, { order: "longest" }), visibleText(slowest.service)),
         `, p95 ${duration(slowest.p95)}. `,

@@ -22,7 +22,12 @@ export function nearest(typed, names, most = 5) {
     .map((one) => one.name);
 }
 
-/** Letters to add, take out or change (Levenshtein). */
+/**
+ * Letters to add, take out or change (Levenshtein).
+ *
+ * @param {string} one
+ * @param {string} other
+ */
 function distance(one, other) {
   let before = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let row = 1; row <= one.length; row += 1) {

@@ -12,6 +12,8 @@ import { differences } from "./differences.js";
 import { groups } from "./groups.js";
 import { filterParams, pointParams, pointsAreRoots } from "./query.js";
 
+/** @typedef {import("./query.js").State} State */
+
 const LOOKS = [
   ["dots", "Dots"],
   ["time", "Over time"],
@@ -22,22 +24,29 @@ const LOOKS = [
 /**
  * Answers `{node, load(state, hasTraces), dispose}`. `plot` is the node with the dots; `onChange(params)` changes the
  * search.
+ *
+ * @param {{plot: HTMLElement, onChange: (params: object) => void}} options
  */
 export function overview({ plot, onChange }) {
   let asked = new AbortController();
+  /** @type {State | null} */
   let state = null;
   const charts = chartPanel({
     path: "/search/series",
-    search: () => filterParams(state),
+    search: () => (state ? filterParams(state) : {}),
     onRange: ({ from, to, min, max }) => {
       const durations = min === null ? {} : { min_duration: min, max_duration: max };
       // Where roots are drawn, what was chosen is of roots.
-      const root = min !== null && pointsAreRoots(state) ? { root: "true" } : {};
+      const root = min !== null && state && pointsAreRoots(state) ? { root: "true" } : {};
       onChange({ from, to, ...durations, ...root });
     },
   });
-  const grouped = groups({ onChange, onBy: () => load(state, true) });
-  const compared = differences({ onChange, onSelected: () => load(state, true) });
+  const again = () => state && load(state, true);
+  const grouped = groups({ onChange, onBy: again });
+  const compared = differences({ onChange, onSelected: again });
+  /**
+   * @type {Record<string, {node: HTMLElement, load?: (params: Record<string, any>, signal: AbortSignal) => Promise<void>}>}
+   */
   const panels = { dots: { node: plot }, time: charts, groups: grouped, differences: compared };
   const problem = h("div", {});
   const buttons = LOOKS.map(([look, label]) =>
@@ -54,20 +63,22 @@ export function overview({ plot, onChange }) {
     place,
   );
 
+  /** @param {string} look */
   function turn(look) {
     setState({ look: look === "dots" ? "" : look }, { replace: true });
-    load(state, true);
+    again();
   }
 
+  /** @param {State} next @param {boolean} hasTraces */
   async function load(next, hasTraces) {
     state = next;
     node.hidden = !hasTraces;
-    const { from, to } = state;
+    const { from, to } = next;
     clear(
       together,
-      link(operationAddress({ ...filterParams(state), from, to }), "Where the time goes in these traces"),
+      link(operationAddress({ ...filterParams(next), from, to }), "Where the time goes in these traces"),
       " · ",
-      link(operationAddress({ ...filterParams(state), from, to, view: "findings" }), "Findings in them"),
+      link(operationAddress({ ...filterParams(next), from, to, view: "findings" }), "Findings in them"),
     );
     asked.abort();
     asked = new AbortController();
@@ -79,11 +90,11 @@ export function overview({ plot, onChange }) {
     if (place.firstChild !== panels[look].node) clear(place, panels[look].node);
     if (look === "dots" || !hasTraces) return;
     try {
-      const params = await spanParams(state, signal);
+      const params = await spanParams(next, signal);
       // Reasons stand on the spans where something failed, which are seldom roots.
-      await panels[look].load(look === "groups" && pointsAreRoots(state) ? { ...params, root: "" } : params, signal);
+      await panels[look].load?.(look === "groups" && pointsAreRoots(next) ? { ...params, root: "" } : params, signal);
     } catch (error) {
-      if (!isAbort(error)) clear(problem, failed(error, () => load(state, true)));
+      if (!isAbort(error)) clear(problem, failed(error, () => load(next, true)));
     }
   }
 
@@ -97,7 +108,12 @@ export function overview({ plot, onChange }) {
   };
 }
 
-/** The spans that the dots stand for, as parameters. What is drawn over time needs a beginning and an end. */
+/**
+ * The spans that the dots stand for, as parameters. What is drawn over time needs a beginning and an end.
+ *
+ * @param {State} state
+ * @param {AbortSignal} signal
+ */
 async function spanParams(state, signal) {
   const { limit: _, ...params } = pointParams(state);
   if (state.from !== "all") return params;

@@ -4,9 +4,23 @@
 import { duration } from "../kit/format.js";
 import { durationTicks, tickText, timeTicks } from "./axes.js";
 
+/**
+ * @typedef {import("./axes.js").Scale} Scale
+ * @typedef {Record<string, string>} Shades
+ * @typedef {import("../kit/api-types").Point & {hasError: boolean}} Shown a span of which a dot is made
+ * @typedef {Shown & {at: number}} Dot `at` in milliseconds since 1970
+ * @typedef {{width: number, height: number, edge: {left: number, right: number, top: number, bottom: number}, isLinear: boolean,
+ *   from: number, to: number, least: number, most: number, x: Scale, y: Scale}} Plot
+ */
+
 const NAMES = ["line", "muted", "accent", "error", "text"];
 
-/** The page's colours as a canvas takes them: `light-dark()` is none to it, so an element works them out. */
+/**
+ * The page's colours as a canvas takes them: `light-dark()` is none to it, so an element works them out.
+ *
+ * @param {HTMLElement} probe
+ * @returns {Shades}
+ */
 export function shadesOf(probe) {
   const entries = NAMES.map((name) => {
     probe.style.color = `var(--${name})`;
@@ -15,7 +29,13 @@ export function shadesOf(probe) {
   return Object.fromEntries(entries);
 }
 
-/** `plot`: the size, the ends of both axes and their scales. */
+/**
+ * `plot`: the size, the ends of both axes and their scales.
+ *
+ * @param {CanvasRenderingContext2D} paint
+ * @param {Plot} plot
+ * @param {Shades} shades
+ */
 export function paintAxes(paint, plot, shades) {
   const { width, height, edge } = plot;
   paint.font = "11px system-ui, sans-serif";
@@ -41,6 +61,7 @@ export function paintAxes(paint, plot, shades) {
   }
 }
 
+/** @param {CanvasRenderingContext2D} paint @param {Plot} plot @param {Dot} point @param {Shades} shades */
 export function paintPoint(paint, plot, point, shades) {
   const [x, y] = [plot.x.of(point.at), plot.y.of(point.duration)];
   paint.beginPath();
@@ -61,7 +82,14 @@ export function paintPoint(paint, plot, point, shades) {
   }
 }
 
-/** Around the point that is named. */
+/**
+ * Around the point that is named.
+ *
+ * @param {CanvasRenderingContext2D} paint
+ * @param {Plot} plot
+ * @param {Dot} point
+ * @param {Shades} shades
+ */
 export function paintRing(paint, plot, point, shades) {
   paint.strokeStyle = shades.text;
   paint.lineWidth = 2;
@@ -70,6 +98,11 @@ export function paintRing(paint, plot, point, shades) {
   paint.stroke();
 }
 
+/**
+ * @param {CanvasRenderingContext2D} paint
+ * @param {{left: number, top: number, width: number, height: number}} box
+ * @param {Shades} shades
+ */
 export function paintSelection(paint, { left, top, width, height }, shades) {
   paint.globalAlpha = 0.2;
   paint.fillStyle = shades.accent;

@@ -8,10 +8,15 @@ import { format } from "./language/filters.js";
 import { queryInput } from "./query-input.js";
 import { recentQueries, rememberQuery, savedSearches } from "./saved.js";
 
-/** Answers `{node, set(state), showError(error), clearError, focus}`; `onApply(filters)` is called after each change. */
+/**
+ * Answers `{node, set(state), showError(error), clearError, focus}`; `onApply(filters)` is called after each change.
+ *
+ * @param {{onApply: (filters: import("./query.js").Filters) => void}} options
+ */
 export function queryBar({ onApply }) {
   /** @type {import("./query.js").Filters | null} */
   let filters = null;
+  /** @param {import("./query.js").Filters} changed */
   const apply = (changed) => {
     rememberQuery(format(changed));
     onApply(changed);
@@ -43,6 +48,7 @@ export function queryBar({ onApply }) {
 
   return {
     node,
+    /** @param {import("./query.js").Filters} state */
     set(state) {
       filters = state;
       line.clearError();
@@ -50,6 +56,7 @@ export function queryBar({ onApply }) {
       chips.set(state);
       form.set(state);
     },
+    /** @param {{parameter: string | null, message: string}} error */
     showError(error) {
       const isMarked = form.showError(error);
       if (isMarked) formBox.open = true;

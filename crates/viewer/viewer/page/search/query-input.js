@@ -24,6 +24,7 @@ export function queryInput({ label, placeholder = "", onEnter, onValue, context 
   const input = h("input", { type: "text", class: "query-input", placeholder, "aria-label": label });
   const problem = h("p", { class: "query-problem field-error", role: "alert", hidden: true });
 
+  /** @param {string} _ @param {AbortSignal} signal */
   async function suggestions(_, signal) {
     const text = input.value;
     if (!text.trim() && past().length) {
@@ -35,6 +36,7 @@ export function queryInput({ label, placeholder = "", onEnter, onValue, context 
     return values(scope, name, part, signal);
   }
 
+  /** @param {string} scope @param {string} part @param {AbortSignal} signal */
   async function names(scope, part, signal) {
     const asked = KEY_SCOPES.includes(scope) ? scope : "";
     const keys = scope === "trace" ? { names: [], is_partial: false } : await get("/names/keys", { scope: asked, part, limit: SHOWN }, { signal });
@@ -42,7 +44,9 @@ export function queryInput({ label, placeholder = "", onEnter, onValue, context 
     return { names: [...(asked ? [] : fieldsLike(part)), ...found], is_partial: keys.is_partial };
   }
 
+  /** @param {string} scope @param {string} name @param {string} part @param {AbortSignal} signal */
   async function values(scope, name, part, signal) {
+    /** @param {string} value */
     const entry = (value) => ({ name: value, insert: valueText(value), isValue: true });
     if (isKey(scope, name)) {
       const found = await get("/names/values", { scope, key: name, part, limit: SHOWN }, { signal });
@@ -68,7 +72,11 @@ export function queryInput({ label, placeholder = "", onEnter, onValue, context 
     return typed.replace(/^"|"$/g, "") || context()?.span.service || "";
   }
 
-  /** Puts what was chosen in the place of what was begun; answers whether suggestions go on. */
+  /**
+   * Puts what was chosen in the place of what was begun; answers whether suggestions go on.
+   *
+   * @param {import("../kit/complete.js").Entry} entry
+   */
   function put(entry) {
     clearError();
     if (entry.isWhole) {
@@ -118,6 +126,7 @@ export function queryInput({ label, placeholder = "", onEnter, onValue, context 
   return { node: box, input, problem, enter, showError, clearError };
 }
 
+/** @param {string} part */
 function fieldsLike(part) {
   const wanted = part.toLowerCase();
   return FIELD_NAMES.filter(({ name }) => name.includes(wanted)).map((field) => ({ ...field, hint: "field" }));

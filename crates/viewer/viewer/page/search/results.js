@@ -12,7 +12,9 @@ import { RESULT_KEYS, resultOf } from "./result.js";
 const MAX_FAILED = 2;
 /** As long as this after its end a trace may still be incomplete only because its spans are on their way. */
 const ARRIVING_MS = 10_000;
+/** @type {Record<string, string>} */
 const TURNS = { newest: "oldest", oldest: "newest", longest: "shortest", shortest: "longest" };
+/** @type {Record<string, [string, string]>} */
 const SORTED = {
   newest: ["start", "descending"],
   oldest: ["start", "ascending"],
@@ -20,7 +22,11 @@ const SORTED = {
   shortest: ["duration", "ascending"],
 };
 
-/** Answers `{node, show(traces, state, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed. */
+/**
+ * Answers `{node, show(traces, state, hasFilters), append(traces), move(step)}`; `onOrder(order)` when a header is pressed.
+ *
+ * @param {{onOrder: (order: string) => void}} options
+ */
 export function resultTable({ onOrder }) {
   /** @type {FoundTrace[]} */
   let traces = [];
@@ -33,6 +39,7 @@ export function resultTable({ onOrder }) {
     start: sortable("Start", "start", "newest"),
     duration: sortable("Duration", "duration", "longest"),
   };
+  /** @param {string} label @param {string} [name] */
   const plain = (label, name = "") => h("th", { role: "columnheader", scope: "col", class: name }, label);
   const head = h("tr", { role: "row" });
   const table = h(
@@ -65,6 +72,7 @@ export function resultTable({ onOrder }) {
     if (link instanceof HTMLAnchorElement) link.click();
   });
 
+  /** @param {string} label @param {string} column @param {string} first */
   function sortable(label, column, first) {
     const press = () => onOrder(SORTED[order][0] === column ? TURNS[order] : first);
     const button = h(
@@ -99,6 +107,7 @@ export function resultTable({ onOrder }) {
 
   return {
     node: h("div", { class: "table-box results-box" }, table),
+    /** @param {FoundTrace[]} found @param {{order: string, columns: string[]}} state @param {boolean} hasFilters */
     show(found, state, hasFilters) {
       [traces, order, columns, isFiltered] = [found, state.order, state.columns, hasFilters];
       drawHead();
@@ -109,13 +118,18 @@ export function resultTable({ onOrder }) {
       );
       scale();
     },
+    /** @param {FoundTrace[]} found */
     append(found) {
       traces = [...traces, ...found];
       body.append(...found.map((trace) => row(trace, { isFiltered, order, columns })));
       scale();
       body.rows[traces.length - found.length]?.querySelector("a")?.focus();
     },
-    /** Moves the focus by rows; answers false at the ends. */
+    /**
+     * Moves the focus by rows; answers false at the ends.
+     *
+     * @param {number} step
+     */
     move(step) {
       const links = all(body, "a.trace-link");
       const row = document.activeElement?.closest("tr");
@@ -191,7 +205,11 @@ function row(trace, { isFiltered, order, columns }) {
   );
 }
 
-/** The date only where it is not today's. */
+/**
+ * The date only where it is not today's.
+ *
+ * @param {string} start
+ */
 function when(start) {
   const today = time(`${BigInt(Date.now()) * 1_000_000n}`, { date: true }).slice(0, 10);
   const text = time(start, { date: true });
@@ -239,8 +257,13 @@ function matched({ trace_id: id, start, match, error }) {
   );
 }
 
-/** Where it failed, and why. */
+/**
+ * Where it failed, and why.
+ *
+ * @param {FoundTrace} trace
+ */
 function failure({ trace_id: id, error }) {
+  if (!error) return null;
   const why = spanWords({ ...error, message: error.reason });
   return h(
     "div",
@@ -250,7 +273,11 @@ function failure({ trace_id: id, error }) {
   );
 }
 
-/** "payment-service charge: card declined" */
+/**
+ * "payment-service charge: card declined"
+ *
+ * @param {{service: string, name: string, message: string}} span
+ */
 function spanWords({ service, name, message }) {
   const words = `${visibleText(service)} ${visibleText(name) || "(no name)"}`;
   return message ? `${words}: ${visibleText(message)}` : words;

@@ -48,7 +48,11 @@ export function rememberQuery(text) {
   keep({ ...all, recent: [text, ...all.recent.filter((one) => one !== text)].slice(0, MAX_RECENT) });
 }
 
-/** A button with the searches that are kept; `usualName()` is offered for the present one. */
+/**
+ * A button with the searches that are kept; `usualName()` is offered for the present one.
+ *
+ * @param {{usualName: () => string}} options
+ */
 export function savedSearches({ usualName }) {
   const name = h("input", { type: "text", "aria-label": "Name of this search", maxlength: 120 });
   const form = h("form", { class: "save-search", "aria-label": "Save this search" }, name, h("button", { type: "submit" }, "Save"));
@@ -114,6 +118,7 @@ export function savedSearches({ usualName }) {
     if (!saved.length) clear(list, h("li", { class: "muted" }, "No search is saved in this browser yet."));
   }
 
+  /** @param {string} called */
   function forget(called) {
     keep({ ...kept(), saved: kept().saved.filter((one) => one.name !== called) });
     draw();
@@ -127,12 +132,14 @@ export function savedSearches({ usualName }) {
 function fixed() {
   const url = new URL(location.href);
   const { from, to } = windowOf({ from: url.searchParams.get("from") || "1h", to: url.searchParams.get("to") ?? "" });
+  /** @param {number} ms */
   const text = (ms) => `${BigInt(Math.floor(ms)) * 1_000_000n}`;
   if (from !== null) url.searchParams.set("from", text(from));
   if (to !== null) url.searchParams.set("to", text(to));
   return url.href;
 }
 
+/** @param {string} text */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

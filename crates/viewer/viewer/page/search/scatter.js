@@ -10,6 +10,10 @@ import { count, counted, duration, fromMillis, time, toMillis } from "../kit/for
 import { linear, logarithmic } from "./axes.js";
 import { paintAxes, paintPoint, paintRing, paintSelection, shadesOf } from "./paint.js";
 
+/** @typedef {import("./paint.js").Dot} Dot */
+/** @typedef {import("./paint.js").Shown} Shown */
+/** @typedef {{from: number, to: number, min: number | null, max: number | null}} Selection */
+
 const HEIGHT = 170;
 const EDGE = { left: 62, right: 12, top: 10, bottom: 22 };
 const REACH = 14;
@@ -18,6 +22,8 @@ const DRAG_MIN = 5;
 /**
  * Answers `{node, show({points, isLinear, noun, isCut}), dispose}`. `onOpen(point)`; `onSelect({from, to, min, max})` with times
  * in milliseconds and durations in nanoseconds, `min` and `max` null when the drag was only along the time.
+ *
+ * @param {{onOpen: (point: Shown) => void, onSelect: (selection: Selection) => void, onScale: (isLinear: boolean) => void, onZoomOut: () => void}} options
  */
 export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
   const canvas = h("canvas", {
@@ -37,10 +43,13 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     h("div", { class: "scatter-stage" }, canvas, tip, probe),
     h("div", { class: "scatter-foot" }, caption, zoomOut, scaleButton),
   );
+  /** @type {Dot[]} */
   let points = [];
   let isLinear = false;
+  /** @type {import("./paint.js").Plot | null} */
   let plot = null;
   let active = -1;
+  /** @type {{x: number, y: number, toX: number, toY: number, isMoving: boolean} | null} */
   let drag = null;
   /** @type {{from: number | null, to: number | null}} */
   let range = { from: null, to: null };
@@ -56,7 +65,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     const most = Math.max(...lengths, 1000) * (isLinear ? 1.05 : 1.3);
     const least = isLinear ? 0 : Math.max(100, Math.min(...lengths) / 1.3);
     const bottom = HEIGHT - EDGE.bottom;
-    plot = {
+    return (plot = {
       width,
       height: HEIGHT,
       edge: EDGE,
@@ -67,7 +76,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
       most,
       x: linear(from, to, EDGE.left, width - EDGE.right),
       y: (isLinear ? linear : logarithmic)(least, most, bottom, EDGE.top),
-    };
+    });
   }
 
   function draw() {
@@ -77,7 +86,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(HEIGHT * ratio);
     if (!points.length) return;
-    measure();
+    const plot = measure();
     const paint = canvas.getContext("2d");
     if (!paint) return;
     paint.scale(ratio, ratio);
@@ -85,10 +94,11 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     paintAxes(paint, plot, shades);
     points.forEach((point) => paintPoint(paint, plot, point, shades));
     if (active >= 0) paintRing(paint, plot, points[active], shades);
-    if (drag?.isMoving) paintSelection(paint, box(), shades);
+    if (drag?.isMoving) paintSelection(paint, box(drag), shades);
   }
 
-  function box() {
+  /** @param {{x: number, y: number, toX: number, toY: number}} drag */
+  function box(drag) {
     const left = Math.min(drag.x, drag.toX);
     const width = Math.abs(drag.toX - drag.x);
     const isFlat = Math.abs(drag.toY - drag.y) < 10;
@@ -97,12 +107,14 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     return { left, top, width, height, isFlat };
   }
 
+  /** @param {MouseEvent} event */
   function place(event) {
     const bounds = canvas.getBoundingClientRect();
     return { x: event.clientX - bounds.left, y: event.clientY - bounds.top };
   }
 
-  function nearest({ x, y }) {
+  /** @param {{x: number, y: number}} at @param {import("./paint.js").Plot} plot */
+  function nearest({ x, y }, plot) {
     let best = -1;
     let least = REACH ** 2;
     points.forEach((point, at) => {
@@ -112,10 +124,11 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     return best;
   }
 
+  /** @param {number} at */
   function activate(at) {
     active = at;
     tip.hidden = at < 0;
-    if (at >= 0) {
+    if (at >= 0 && plot) {
       const point = points[at];
       clear(tip, described(point));
       const x = plot.x.of(point.at);
@@ -126,6 +139,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     draw();
   }
 
+  /** @param {Dot} point */
   function described(point) {
     return `${duration(point.duration)} at ${time(point.start)}${point.hasError ? ", error" : ""}`;
   }
@@ -134,7 +148,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     if (!plot) return;
     const at = place(event);
     if (!drag) {
-      const near = nearest(at);
+      const near = nearest(at, plot);
       if (near !== active) activate(near);
       return;
     }
@@ -150,8 +164,8 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointerup", () => {
-    if (!drag) return;
-    const { left, top, width, height, isFlat } = box();
+    if (!drag || !plot) return;
+    const { left, top, width, height, isFlat } = box(drag);
     const wasMoving = drag.isMoving;
     drag = null;
     if (!wasMoving) return;
@@ -167,6 +181,7 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
   canvas.addEventListener("pointerleave", () => !drag && activate(-1));
   canvas.addEventListener("blur", () => activate(-1));
   canvas.addEventListener("keydown", (event) => {
+    /** @type {Record<string, number>} */
     const steps = { ArrowRight: 1, ArrowLeft: -1, PageDown: 20, PageUp: -20, Home: -Infinity, End: Infinity };
     if (event.key in steps && points.length && plot) {
       const from = active < 0 ? (steps[event.key] > 0 ? -1 : points.length) : active;
@@ -187,6 +202,9 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
 
   return {
     node,
+    /**
+     * @param {{points: Shown[], window: {from: number | null, to: number | null}, isZoomed: boolean, isLinear: boolean, noun: string, isCut: boolean}} shown
+     */
     show({ points: found, window, isZoomed, isLinear: linearly, noun, isCut }) {
       zoomOut.hidden = !isZoomed;
       range = window;
@@ -214,21 +232,27 @@ export function scatter({ onOpen, onSelect, onScale, onZoomOut }) {
     },
   };
 
+  /** @param {number} failed */
   function summary(failed) {
     if (!points.length) return "No spans";
     const sorted = points.map((point) => point.duration).sort((a, b) => a - b);
     const middle = sorted[sorted.length >> 1];
-    return `Duration over time of ${counted(points.length, "span")} from ${time(points[0].start)} to ${time(points.at(-1).start)}: ${duration(sorted[0])} to ${duration(sorted.at(-1))}, median ${duration(middle)}, ${count(failed)} with errors. Arrow keys step through them, Enter opens one.`;
+    return `Duration over time of ${counted(points.length, "span")} from ${time(points[0].start)} to ${time(points[points.length - 1].start)}: ${duration(sorted[0])} to ${duration(sorted.at(-1))}, median ${duration(middle)}, ${count(failed)} with errors. Arrow keys step through them, Enter opens one.`;
   }
 }
 
-/** The parameters of a selection: times to the millisecond, durations that the field can show. */
+/**
+ * The parameters of a selection: times to the millisecond, durations that the field can show.
+ *
+ * @param {Selection} selection
+ */
 export function selectedParams({ from, to, min, max }) {
+  /** @param {number} ns */
   const text = (ns) => {
     const [size, unit] = ns >= 1e9 ? [1e9, "s"] : ns >= 1e6 ? [1e6, "ms"] : [1e3, "us"];
     return `${Number((ns / size).toPrecision(4))}${unit}`;
   };
   const params = { from: fromMillis(Math.max(0, Math.floor(from))), to: fromMillis(Math.max(0, Math.ceil(to))) };
-  if (min !== null) Object.assign(params, { min_duration: text(min), max_duration: text(max) });
+  if (min !== null && max !== null) Object.assign(params, { min_duration: text(min), max_duration: text(max) });
   return params;
 }

@@ -26,10 +26,13 @@ import { timeRange } from "./time-range.js";
 
 const SCOPE = "Search";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   let state = stateOf(query);
   let asked = new AbortController();
+  /** @type {ReturnType<typeof emptyStore> | null} */
   let guide = null;
+  /** @type {ReturnType<typeof liveTail> | null} */
   let tail = null;
 
   const bar = queryBar({ onApply: (filters) => change(filterParams(filters)) });
@@ -96,7 +99,11 @@ export default function view(root, { query }) {
   );
   document.title = "Search · Waypost";
 
-  /** Puts what the reader changed into the address and searches. */
+  /**
+   * Puts what the reader changed into the address and searches.
+   *
+   * @param {object} params
+   */
   function change(params) {
     const before = location.search;
     setState({ ...params, show: "", sought: "" });
@@ -187,15 +194,21 @@ export default function view(root, { query }) {
     }
   }
 
+  /** @param {number} slow */
   function settled(slow) {
     clearTimeout(slow);
     results.removeAttribute("aria-busy");
   }
 
+  /** @type {import("../kit/api-types").Points | null} */
   let points = null;
   /** @type {Set<string>} */
   let failedTraces = new Set();
-  /** The table stays when the plot cannot be had. */
+  /**
+   * The table stays when the plot cannot be had.
+   *
+   * @param {AbortSignal} signal
+   */
   async function loadPoints(signal) {
     try {
       const params = pointParams(state);
@@ -231,6 +244,7 @@ export default function view(root, { query }) {
     });
   }
 
+  /** @param {AbortSignal} signal */
   async function isStoreEmpty(signal) {
     const status = await get("/status", {}, { signal });
     if (status.usage.spans > 0) return false;
@@ -239,7 +253,11 @@ export default function view(root, { query }) {
     return true;
   }
 
-  /** Log records with the text that is searched for: they may be of other traces, or of none. */
+  /**
+   * Log records with the text that is searched for: they may be of other traces, or of none.
+   *
+   * @param {AbortSignal} signal
+   */
   async function noteLogs(signal) {
     const { text, service } = state.span;
     clear(logNote);
@@ -252,6 +270,7 @@ export default function view(root, { query }) {
     clear(logNote, h("p", { class: "note" }, link(`/logs?${query}`, `${many} with this text`)));
   }
 
+  /** @param {string} text */
   function soughtNote(text) {
     return h(
       "p",
@@ -273,6 +292,7 @@ export default function view(root, { query }) {
   run();
 
   return {
+    /** @param {URLSearchParams} next */
     update(next) {
       state = stateOf(next);
       run();
@@ -289,7 +309,11 @@ export default function view(root, { query }) {
   };
 }
 
-/** The address's state; with the columns that the reader chose before when it names none. */
+/**
+ * The address's state; with the columns that the reader chose before when it names none.
+ *
+ * @param {URLSearchParams} query
+ */
 function stateOf(query) {
   const state = read(query);
   return state.columns.length ? state : { ...state, columns: keptColumns() };

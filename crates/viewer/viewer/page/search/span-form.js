@@ -30,14 +30,28 @@ const ROOTS = [
 ];
 let ids = 0;
 
-/** A control under its label; `parameter` is the API's name for it, by which its mistakes are found. */
+/**
+ * A control under its label; `parameter` is the API's name for it, by which its mistakes are found.
+ *
+ * @param {string} label
+ * @param {HTMLElement} control
+ * @param {any} [input]
+ * @param {string} [parameter]
+ */
 export function labelled(label, control, input = control, parameter = input.name) {
   input.id ||= `field-${(ids += 1)}`;
   return h("div", { class: "field", dataset: { parameter } }, h("label", { for: input.id }, label), control);
 }
 
-/** Two durations; both carry their own names. */
+/**
+ * Two durations; both carry their own names.
+ *
+ * @param {string} label
+ * @param {string} least
+ * @param {string} most
+ */
 export function between(label, least, most) {
+  /** @param {string} name @param {string} words */
   const input = (name, words) =>
     h("input", {
       type: "text",
@@ -58,6 +72,7 @@ export function between(label, least, most) {
   return { node, from, to };
 }
 
+/** @param {string} name @param {string[][]} options */
 function choice(name, options) {
   return h(
     "select",
@@ -66,6 +81,7 @@ function choice(name, options) {
   );
 }
 
+/** @param {string} name @param {string} [placeholder] */
 function field(name, placeholder = "") {
   return h("input", { type: "text", name, placeholder });
 }
@@ -86,8 +102,13 @@ async function fitting(asked, part) {
   return { names: found.slice(0, 50), is_partial: answer.is_partial || found.length > 50 };
 }
 
-/** Answers `{nodes, get, set}` of a span filter (query.js). `get` throws a QueryError when what is excluded cannot be read. */
+/**
+ * Answers `{nodes, get, set}` of a span filter (query.js). `get` throws a QueryError when what is excluded cannot be read.
+ *
+ * @param {{onChange: () => void}} options
+ */
 export function spanForm({ onChange }) {
+  /** @type {Record<string, HTMLInputElement | HTMLSelectElement>} */
   const controls = {
     service: field("service", "any"),
     operation: field("operation", "any"),
@@ -113,11 +134,11 @@ export function spanForm({ onChange }) {
     autocomplete: "off",
     spellcheck: "false",
   });
-  const serviceBox = completing(controls.service, (part, signal) =>
+  const serviceBox = completing(/** @type {HTMLInputElement} */ (controls.service), (part, signal) =>
     fitting(get("/names/services", { limit: 500 }, { signal }), part),
     { isStrict: true },
   );
-  const operationBox = completing(controls.operation, (part, signal) =>
+  const operationBox = completing(/** @type {HTMLInputElement} */ (controls.operation), (part, signal) =>
     fitting(get("/names/operations", { service: controls.service.value, limit: 500 }, { signal }), part),
     { isStrict: true },
   );
@@ -143,6 +164,7 @@ export function spanForm({ onChange }) {
       for (const name of SPAN_FIELDS) filter[name] = controls[name].value.trim();
       return filter;
     },
+    /** @param {import("./query.js").SpanFilter} filter */
     set(filter) {
       for (const name of SPAN_FIELDS) controls[name].value = filter[name] ?? "";
       attributes.set(filter.attr);

@@ -12,7 +12,9 @@ const DRAW_MS = 150;
 
 /** Answers `{node, start(params), togglePause, dispose}`. */
 export function liveTail() {
+  /** @type {{close: () => void} | null} */
   let source = null;
+  /** @type {import("../kit/api-types").TailSpan[]} */
   let waiting = [];
   let timer = 0;
   let isPaused = false;
@@ -37,6 +39,7 @@ export function liveTail() {
     ),
   );
 
+  /** @param {import("../kit/api-types").TailSpan} span */
   function take(span) {
     waiting.push(span);
     // While paused, or while the tab is hidden and nothing is drawn, only what would be shown is kept.
@@ -59,6 +62,7 @@ export function liveTail() {
     tell();
   }
 
+  /** @param {string} [text] */
   function tell(text) {
     const parts = [
       isPaused ? `paused, ${count(waiting.length + cut)} more came` : "live",
@@ -92,6 +96,7 @@ export function liveTail() {
   return {
     node,
     togglePause,
+    /** @param {object} params */
     start(params) {
       source?.close();
       empty();

@@ -4,10 +4,17 @@
 import { clear, h, icon } from "../kit/dom.js";
 import { fromMillis, time, toMillis } from "../kit/format.js";
 
+/** @typedef {{from: string, to: string}} Range */
+
 const AGES = ["5m", "15m", "1h", "6h", "24h", "7d"];
+/** @param {number} n */
 const two = (n) => String(n).padStart(2, "0");
 
-/** A time in nanoseconds as a datetime-local field has it. */
+/**
+ * A time in nanoseconds as a datetime-local field has it.
+ *
+ * @param {string} ns
+ */
 function localText(ns) {
   const at = new Date(toMillis(ns));
   if (Number.isNaN(at.getTime())) return "";
@@ -15,9 +22,14 @@ function localText(ns) {
   return `${date}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, "0")}`;
 }
 
+/** @param {string} text */
 const isInstant = (text) => /^\d+$/.test(text);
 
-/** Answers `{node, set({from, to}), showError(error)}`; `onChange({from, to})`, and `onRefresh()` for the same again. */
+/**
+ * Answers `{node, set({from, to}), showError(error)}`; `onChange({from, to})`, and `onRefresh()` for the same again.
+ *
+ * @param {{onChange: (range: Range) => void, onRefresh: () => void, ages?: string[], hasAll?: boolean, hasCustom?: boolean}} options
+ */
 export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, hasCustom = true }) {
   const choices = [...ages.map((age) => [age, age]), ...(hasAll ? [["all", "All"]] : [])];
   const buttons = choices.map(([from, label]) =>
@@ -39,6 +51,7 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     icon("clock"),
     h("span", { class: "custom-word" }, "Custom"),
   );
+  /** @param {"from" | "to"} name */
   const field = (name) =>
     h("input", { type: "datetime-local", step: "0.001", name, "aria-label": name === "from" ? "From" : "To" });
   const [from, to] = [field("from"), field("to")];
@@ -58,6 +71,7 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     icon("refresh"),
   );
 
+  /** @param {boolean} isOpen */
   function openCustom(isOpen) {
     custom.hidden = !isOpen;
     customButton.setAttribute("aria-expanded", String(isOpen));
@@ -84,6 +98,7 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     onChange({ from: ends[0] || "all", to: ends[1] });
   });
 
+  /** @param {Range} range */
   function set(range) {
     clearError();
     const isCustom = !choices.some(([age]) => age === range.from) || Boolean(range.to);
@@ -95,6 +110,7 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     clear(words, isCustom ? `${described(range.from)} to ${described(range.to || "now")}` : null);
   }
 
+  /** @param {string} text */
   function described(text) {
     return isInstant(text) ? time(text, { date: true }) : text;
   }
@@ -104,8 +120,9 @@ export function timeRange({ onChange, onRefresh, ages = AGES, hasAll = true, has
     for (const input of [from, to]) input.removeAttribute("aria-invalid");
   }
 
+  /** @param {{parameter: string | null, message: string}} error */
   function showError({ parameter, message }) {
-    const input = { from, to }[parameter];
+    const input = parameter === "from" ? from : parameter === "to" ? to : null;
     if (!input) return false;
     custom.hidden = false;
     input.setAttribute("aria-invalid", "true");

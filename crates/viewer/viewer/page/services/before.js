@@ -56,7 +56,7 @@ export function changeColumn(rowKey) {
       const share = change(row, then);
       node.textContent = share === null ? "–" : changeText(share);
       node.className = share !== null && share > NOTABLE ? "bad" : share !== null && share < -NOTABLE ? "good" : "muted";
-      node.title = share === null ? "" : `p95 was ${duration(then?.p95)} of ${counted(then?.calls, "call")}`;
+      node.title = share === null ? "" : `p95 was ${duration(then?.p95)} of ${counted(then?.calls ?? 0, "call")}`;
     },
   });
   return {
@@ -70,7 +70,7 @@ export function changeColumn(rowKey) {
       try {
         const answer = await get(path, before(range), { signal });
         const [rows] = Object.values(/** @type {object} */ (answer));
-        late.take(new Map(rows.map((row) => [rowKey(row), row])));
+        late.take(new Map(rows.map((/** @type {any} */ row) => [rowKey(row), row])));
         return true;
       } catch (error) {
         if (!isAbort(error)) console.warn(messageOf(error));

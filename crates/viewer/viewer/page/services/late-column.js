@@ -18,8 +18,10 @@ export function lateColumn(rowKey, { key, label, title, value, fill }) {
   let known = new Map();
   /** @type {Map<string, {row: any, node: HTMLElement}>} */
   const cells = new Map();
+  /** @param {{row: any, node: HTMLElement}} cell */
   const show = ({ row, node }) => fill(node, row, known.get(rowKey(row)));
   return {
+    /** @type {import("../kit/sortable.js").Column} */
     column: {
       key,
       label,

@@ -9,6 +9,10 @@ import { failed, loading } from "../kit/state-box.js";
 /**
  * `ask()` answers the path and parameters of a request, `show(answer)` the nodes to show for it. Answers
  * `{node, load, dispose}`; `load()` gives up on what was asked before.
+ *
+ * @template {string} Path
+ * @param {() => [Path, object]} ask
+ * @param {(answer: import("../kit/answers").AnswerOf<Path>) => Node[]} show
  */
 export function loaded(ask, show) {
   let asked = new AbortController();

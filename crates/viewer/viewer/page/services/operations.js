@@ -16,12 +16,15 @@ import { loaded } from "./loaded.js";
 import { refusedColumn, refusedOverTime } from "./refused.js";
 import { rangeOf, windowChoice } from "./window.js";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { params, query }) {
   const { service } = params;
   const [operation, kind] = [query.get("operation"), query.get("kind")];
   const chosen = operation === null ? {} : { operation, kind };
   const path = `/services/${encodeURIComponent(service)}/operations`;
+  /** @param {{name: string, kind: string}} row */
   const filters = (row) => ({ service, operation: row.name, kind: row.kind, ...rangeOf(state()) });
+  /** @param {{name: string, kind: string}} row */
   const operationAddressOf = (row) => togetherAddress({ ...filters(row), from_match: "true" });
   const charts = chartPanel({
     search: () => ({ service, ...chosen }),
@@ -32,6 +35,7 @@ export default function view(root, { params, query }) {
     },
   });
   let more = new AbortController();
+  /** @param {{name: string, kind: string}} row */
   const rowKey = (row) => `${row.kind} ${row.name}`;
   const change = changeColumn(rowKey);
   const refused = refusedColumn(rowKey, "operation", filters);
@@ -94,6 +98,7 @@ export default function view(root, { params, query }) {
   );
   document.title = `${operation === null ? "" : `${shownName} · `}${visibleText(service)} · Waypost`;
 
+  /** @param {import("../kit/api-types").OperationList} answer */
   function shown({ operations }) {
     const rows =
       operation === null ? operations : operations.filter((row) => row.name === operation && (!kind || row.kind === kind));
@@ -119,7 +124,12 @@ export default function view(root, { params, query }) {
   };
 }
 
-/** The page of an operation, or of its service, over the time that is shown. */
+/**
+ * The page of an operation, or of its service, over the time that is shown.
+ *
+ * @param {string} service
+ * @param {{name: string, kind: string} | null} row
+ */
 function operationAddress(service, row) {
   const { from, to } = rangeOf(state());
   const query = new URLSearchParams(row ? { operation: row.name, kind: row.kind } : {});
@@ -128,6 +138,7 @@ function operationAddress(service, row) {
   return `/services/${encodeURIComponent(service)}?${query}`;
 }
 
+/** @param {string} service @param {{name: string, kind: string}} row */
 function name(service, row) {
   const text = visibleText(row.name) || "(no name)";
   return link(operationAddress(service, row), { class: "plain operation-name elide", title: text }, h("bdi", {}, text));

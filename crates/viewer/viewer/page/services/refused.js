@@ -21,6 +21,7 @@ const NO_ERROR = "status=error";
  * @param {(row: any) => object} params
  */
 export function refusedColumn(rowKey, by, params) {
+  /** @param {{calls: number}} row @param {{spans: number} | undefined} found */
   const share = (row, found) => (row.calls && found ? Math.min(1, found.spans / row.calls) : null);
   const late = lateColumn(rowKey, {
     key: "refused",

@@ -17,6 +17,7 @@ import { rangeOf, windowChoice } from "./window.js";
 /** What is ill first. */
 const USUAL_SORT = "-errors";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   let more = new AbortController();
   const change = changeColumn((row) => row.service);
@@ -24,6 +25,7 @@ export default function view(root, { query }) {
   const lines = sparklines();
   const content = loaded(() => ["/services", rangeOf(state())], shown);
   const choice = windowChoice({ onRefresh: content.load });
+  /** @param {string} service */
   const address = (service) => {
     const { from, to } = rangeOf(state());
     return `/services/${encodeURIComponent(service)}?${new URLSearchParams(to ? { from, to } : { from })}`;
@@ -61,6 +63,7 @@ export default function view(root, { query }) {
   );
   document.title = "Services · Waypost";
 
+  /** @param {import("../kit/api-types").ServiceList} answer */
   function shown({ services }) {
     table.show(services);
     more.abort();
@@ -72,6 +75,11 @@ export default function view(root, { query }) {
     ];
   }
 
+  /**
+   * @param {import("../kit/api-types").ServiceFigures[]} services
+   * @param {{from: string, to: string}} range
+   * @param {AbortSignal} signal
+   */
   async function addMore(services, range, signal) {
     if (await change.load("/services", range, signal)) table.resort("change");
     if (await refused.load(range, signal)) table.resort("refused");

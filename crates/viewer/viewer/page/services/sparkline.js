@@ -17,8 +17,11 @@ const AT_ONCE = 3;
  */
 export function shapeOf(steps) {
   const most = Math.max(1, ...steps.map(({ calls }) => calls));
+  /** @param {number} at */
   const x = (at) => ((at * WIDTH) / Math.max(1, steps.length - 1)).toFixed(1);
+  /** @param {number} value */
   const y = (value) => (HEIGHT - 1 - ((HEIGHT - 3) * value) / most).toFixed(1);
+  /** @param {number[]} values */
   const along = (values) => values.map((value, at) => `${at ? "L" : "M"}${x(at)} ${y(value)}`).join("");
   const failed = along(steps.map(({ errors }) => errors));
   return {
@@ -33,12 +36,14 @@ export function sparklines() {
   /** @type {Map<string, HTMLElement>} */
   const cells = new Map();
 
+  /** @param {string} service */
   function cell(service) {
     let node = cells.get(service);
     if (!node) cells.set(service, (node = h("span", { class: "sparkline" })));
     return node;
   }
 
+  /** @param {string} service @param {object} range @param {AbortSignal} signal */
   async function draw(service, range, signal) {
     const { steps } = await get("/series", { service, ...range }, { signal });
     if (steps.length < 2) return;
@@ -59,6 +64,7 @@ export function sparklines() {
     );
   }
 
+  /** @param {string[]} services @param {object} range @param {AbortSignal} signal */
   async function load(services, range, signal) {
     const waiting = services.slice(0, MAX_DRAWN);
     const worker = async () => {

@@ -5,6 +5,7 @@ import { h } from "../kit/dom.js";
 import { link } from "../kit/router.js";
 import { empty } from "../kit/state-box.js";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root) {
   document.title = "Not found · Waypost";
   root.append(

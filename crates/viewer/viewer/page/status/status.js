@@ -11,16 +11,29 @@ import { serviceChip } from "../kit/service-chip.js";
 import { sortable } from "../kit/sortable.js";
 import { failed, loading } from "../kit/state-box.js";
 
+/**
+ * @typedef {import("../kit/api-types").ViewerStatus} Status
+ * @typedef {import("../kit/api-types").LedgerAccount} Account
+ * @typedef {import("../kit/dom.js").Child} Child
+ */
 const EVERY_MS = 5000;
 /** @param {Partial<Record<string, number>> | undefined} reasons */
 const sum = (reasons) => Object.values(reasons ?? {}).reduce((/** @type {number} */ all, n) => all + (n ?? 0), 0);
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { query }) {
   let asked = new AbortController();
   let timer = 0;
   const figures = h("div", { class: "status-figures" });
   const trouble = h("div", { role: "alert" });
   const problem = h("div", {});
+  /**
+   * @param {string} key
+   * @param {string} label
+   * @param {(row: Account) => number} value
+   * @param {string} [title]
+   * @returns {import("../kit/sortable.js").Column}
+   */
   const number = (key, label, value, title) => ({
     key,
     label,
@@ -59,8 +72,8 @@ export default function view(root, { query }) {
       },
       number("logs", "Logs received", (row) => row.logs?.received ?? 0),
       number("logs-stored", "= stored", (row) => row.logs?.stored ?? 0),
-      number("logs-refused", "+ refused", (row) => sum(row.logs?.refused)),
-      number("logs-evicted", "+ evicted", (row) => sum(row.logs?.evicted)),
+      number("logs-refused", "+ refused", (row) => row.logs.refused),
+      number("logs-evicted", "+ evicted", (row) => row.logs.evicted),
     ],
   });
   root.append(
@@ -94,6 +107,7 @@ export default function view(root, { query }) {
     timer = setTimeout(load, EVERY_MS);
   }
 
+  /** @param {Status} status */
   function show(status) {
     const { usage, total, endpoints } = status;
     const words = usage.trouble;
@@ -114,13 +128,18 @@ export default function view(root, { query }) {
   };
 }
 
+/** @param {number} n */
 function counted(n) {
   return n ? count(n) : h("span", { class: "muted" }, "0");
 }
 
-/** The sum, and each reason beneath. */
+/**
+ * The sum, and each reason beneath.
+ *
+ * @param {Partial<Record<string, number>> | undefined} given
+ */
 function reasons(given) {
-  const all = Object.entries(given ?? {}).filter(([, n]) => n > 0);
+  const all = Object.entries(given ?? {}).flatMap(([reason, n]) => (n ? [/** @type {[string, number]} */ ([reason, n])] : []));
   if (!all.length) return counted(0);
   return h(
     "div",
@@ -130,6 +149,7 @@ function reasons(given) {
   );
 }
 
+/** @param {string} title @param {([string, Child] | null)[]} rows */
 function pairs(title, rows) {
   return h(
     "section",
@@ -138,7 +158,7 @@ function pairs(title, rows) {
     h(
       "dl",
       {},
-      rows.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+      rows.filter((row) => row !== null).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
     ),
   );
 }
@@ -211,7 +231,9 @@ function ledger({ received, stored, refused, evicted }) {
 
 /** @param {import("../kit/api-types").Endpoints} endpoints @param {import("../kit/api-types").ViewerStatus} status */
 function listening(endpoints, { version, started }) {
+  /** @param {string} text */
   const code = (text) => h("code", {}, text);
+  /** @param {string} name @param {string} address @returns {[string, Child] | null} */
   const row = (name, address) => (address ? [name, code(address)] : null);
   return pairs("Viewer", [
     row("OTLP gRPC", endpoints.otlp_grpc),

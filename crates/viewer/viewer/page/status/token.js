@@ -4,6 +4,7 @@
 import { h } from "../kit/dom.js";
 import { empty } from "../kit/state-box.js";
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root) {
   document.title = "Token · Waypost";
   // Loading the address anew leads to the viewer's own form, and from there back here.

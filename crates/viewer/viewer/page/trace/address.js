@@ -10,10 +10,17 @@ import { collapseFrom, unfoldAround } from "./visible.js";
 const LISTED = 100;
 const GROUPINGS = ["span", "name", "category"];
 
-/** The state that `query` asks for. What it names and the trace has not is left out. */
+/**
+ * The state that `query` asks for. What it names and the trace has not is left out.
+ *
+ * @param {import("./model.js").Model} model
+ * @param {URLSearchParams} query
+ */
 export function stateFrom(model, query) {
   const state = new State(model);
+  /** @param {string} name */
   const text = (name) => query.get(name) ?? "";
+  /** @param {string} name */
   const rows = (name) =>
     text(name)
       .split(",")
@@ -49,13 +56,19 @@ export function stateFrom(model, query) {
   return state;
 }
 
-/** The query of a URL that shows the same; what is as usual is left out. */
+/**
+ * The query of a URL that shows the same; what is as usual is left out.
+ *
+ * @param {State} state
+ */
 export function queryOf(state) {
   const { model } = state;
   const query = new URLSearchParams();
+  /** @param {string} name @param {string} value @param {boolean} [when] */
   const put = (name, value, when = true) => {
     if (when) query.set(name, value);
   };
+  /** @param {string} name @param {number[]} rows */
   const list = (name, rows) => put(name, rows.map((row) => model.ids[row]).join(","), rows.length > 0);
   put("span", model.ids[state.selected], state.selected >= 0);
   put("view", state.view, state.view !== "waterfall");
@@ -75,9 +88,15 @@ export function queryOf(state) {
   return query;
 }
 
-/** Rows that are collapsed (1) or open (0) otherwise than the depth says. */
+/**
+ * Rows that are collapsed (1) or open (0) otherwise than the depth says.
+ *
+ * @param {State} state
+ * @param {0 | 1} value
+ */
 function exceptions(state, value) {
   const { model, depth, collapsed } = state;
+  /** @type {number[]} */
   const rows = [];
   for (let row = 0; row < model.count && rows.length < LISTED; row++) {
     const usual = depth !== null && model.descendants[row] > 0 && model.depth[row] >= depth ? 1 : 0;

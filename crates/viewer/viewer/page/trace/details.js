@@ -15,6 +15,7 @@ import { spanSections } from "./span-sections.js";
 const REST_MS = 90;
 const KEPT = 50;
 
+/** @param {import("./state.js").State} state @param {import("./trace.js").Actions} actions */
 export function detailsPanel(state, actions) {
   const { model } = state;
   const body = h("div", { class: "tr-details-body" });
@@ -37,10 +38,13 @@ export function detailsPanel(state, actions) {
     h("div", { class: "tr-details-head" }, title, close),
     body,
   );
+  /** @type {Map<string, import("../kit/api-types").SpanAnswer>} */
   const answers = new Map();
+  /** @type {AbortController | null} */
   let fetching = null;
   let resting = 0;
 
+  /** @param {number} row */
   async function load(row) {
     fetching?.abort();
     fetching = new AbortController();
@@ -49,7 +53,7 @@ export function detailsPanel(state, actions) {
       const answer =
         answers.get(id) ?? (await get(`/traces/${model.traceId}/spans/${id}`, undefined, { signal: fetching.signal }));
       answers.set(id, answer);
-      if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+      if (answers.size > KEPT) answers.delete(answers.keys().next().value ?? "");
       if (state.selected !== row) return;
       show(row, answer);
       state.setDetails(answer);
@@ -62,13 +66,18 @@ export function detailsPanel(state, actions) {
     }
   }
 
+  /** @param {number} row @param {import("../kit/api-types").SpanAnswer} answer */
   function show(row, answer) {
     const sections = spanSections(model, answer);
     clear(body, facts(row), h("div", { class: "tr-details-filter" }, filter), sections);
     applyFilter();
   }
 
-  /** What the row itself tells, there before the answer is. */
+  /**
+   * What the row itself tells, there before the answer is.
+   *
+   * @param {number} row
+   */
   function facts(row) {
     const share = (model.duration[row] / model.span) * 100;
     const marks = marksOf(model, row).map(([kind, , words]) => h("li", { class: `tr-fact-${kind}` }, words));
@@ -104,6 +113,7 @@ export function detailsPanel(state, actions) {
     }
   }
 
+  /** @param {string} what */
   function update(what) {
     if (what !== "selection") return;
     const row = state.selected;

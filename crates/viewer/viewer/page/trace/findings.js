@@ -21,9 +21,15 @@ export const KINDS = {
   swallowed_error: "Swallowed error",
 };
 
-/** Answers `{node, dispose}`. The line has its height from the start, so that nothing moves when the answer is there. */
+/**
+ * Answers `{node, dispose}`. The line has its height from the start, so that nothing moves when the answer is there.
+ *
+ * @param {import("./state.js").State} state
+ * @param {import("./trace.js").Actions} actions
+ */
 export function findingsPanel(state, actions) {
   const { model } = state;
+  /** @param {string} text */
   const line = (text) => h("p", { class: "tr-findings-line muted" }, text);
   const node = h("div", { class: "tr-findings-box" }, line("Looking for findings…"));
   const ended = new AbortController();

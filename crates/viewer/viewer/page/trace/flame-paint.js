@@ -9,10 +9,16 @@ import { colorOf } from "./row.js";
 /** Height of a lane in pixels. */
 export const LANE = 20;
 
+/**
+ * @typedef {{x: number, y: number, width: number, height: number}} Box
+ * @typedef {{state: import("./state.js").State, palette: import("./palette.js").Palette, lane: Int32Array, top: number, scroll: number,
+ *   width: number, height: number, hover: number}} View `top` is the lane that stands uppermost
+ */
+
 const LETTER = 6.9;
 const FAINT = 0.25;
 
-/** @param view `{state, palette, lane, top, scroll, width, height, hover}`; `top` is the lane that stands uppermost. */
+/** @param {CanvasRenderingContext2D} context @param {View} view */
 export function paintFlame(context, view) {
   const { state, palette, lane, top, scroll, width, height } = view;
   const { model } = state;
@@ -57,6 +63,13 @@ export function paintFlame(context, view) {
   }
 }
 
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {number} row
+ * @param {Box} box
+ * @param {number} scale
+ */
 function paintSpan(context, view, row, box, scale) {
   const { state, palette } = view;
   const { model } = state;
@@ -73,7 +86,7 @@ function paintSpan(context, view, row, box, scale) {
   if (box.width > 36) {
     const room = Math.floor((box.width - 10) / LETTER);
     const text = (isError ? "! " : "") + nameShown(model, row);
-    context.fillStyle = palette["on-svc"];
+    context.fillStyle = palette["on-svc-bar"];
     context.fillText(
       text.length > room ? `${text.slice(0, Math.max(room - 1, 1))}…` : text,
       box.x + 6,
@@ -84,7 +97,15 @@ function paintSpan(context, view, row, box, scale) {
   paintPath(context, view, row, box, scale);
 }
 
-/** The critical path as a line along the foot of the span. */
+/**
+ * The critical path as a line along the foot of the span.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {View} view
+ * @param {number} row
+ * @param {Box} box
+ * @param {number} scale
+ */
 function paintPath(context, { state, palette }, row, box, scale) {
   const { model } = state;
   if (!state.showsPath) return;

@@ -3,8 +3,8 @@
 // the cursor stands as text below it; the waterfall has the same spans as rows.
 
 import { clear, h } from "../kit/dom.js";
-import { duration } from "../kit/format.js";
 import { ticks } from "./axis.js";
+import { axisTick } from "./axis-tick.js";
 import { paintFlame, LANE } from "./flame-paint.js";
 import { sentence } from "./labels.js";
 import { lanesOf } from "./lanes.js";
@@ -14,6 +14,7 @@ import { timeWheel } from "./waterfall.js";
 
 const SLIP = 4;
 
+/** @param {import("./state.js").State} state @param {import("./trace.js").Actions} actions */
 export function flame(state, actions) {
   const { model } = state;
   const canvas = h("canvas", { class: "tr-flame-canvas", role: "img" });
@@ -34,7 +35,9 @@ export function flame(state, actions) {
   const node = h("div", { class: "tr-flame" }, h("div", { class: "tr-head" }, axis), scroller, line);
 
   const lanes = lanesOf(model);
+  /** @type {import("./palette.js").Palette | null} */
   let palette = null;
+  /** @type {CanvasRenderingContext2D | null} */
   let context = null;
   let size = [0, 0];
   let hover = -1;
@@ -53,12 +56,13 @@ export function flame(state, actions) {
 
   function draw() {
     frame = 0;
-    if (context === null) return;
+    const [paint, colours] = [context, palette];
+    if (paint === null || colours === null) return;
     sizer.style.height = `${Math.max((lanes.count - top()) * LANE, size[1])}px`;
     measured("trace:render", () =>
-      paintFlame(context, {
+      paintFlame(paint, {
         state,
-        palette,
+        palette: colours,
         lane: lanes.lane,
         top: top(),
         scroll: scroller.scrollTop,
@@ -70,16 +74,7 @@ export function flame(state, actions) {
     const times = ticks(state.from, state.to, size[0] / 110);
     clear(
       axis,
-      times.map((time) =>
-        h(
-          "span",
-          {
-            class: "tr-axis-tick",
-            style: { left: `${((time - state.from) / (state.to - state.from)) * 100}%` },
-          },
-          duration(time),
-        ),
-      ),
+      times.map((time) => axisTick(time, state, size[0])),
     );
     const row = hover >= 0 ? hover : cursor();
     line.textContent = sentence(model, row);
@@ -89,6 +84,7 @@ export function flame(state, actions) {
   const later = () => (frame ||= requestAnimationFrame(draw));
   const cursor = () => (state.cursor < 0 ? ~state.cursor : state.cursor);
 
+  /** @param {MouseEvent} event */
   function rowAt(event) {
     const box = canvas.getBoundingClientRect();
     const lane = Math.floor((event.clientY - box.top + scroller.scrollTop) / LANE) + top();
@@ -106,6 +102,7 @@ export function flame(state, actions) {
     return near;
   }
 
+  /** @param {number} row */
   function show(row) {
     const y = (lanes.lane[row] - top()) * LANE;
     if (y < scroller.scrollTop) scroller.scrollTop = y - LANE;

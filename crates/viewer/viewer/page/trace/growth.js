@@ -11,7 +11,13 @@ const YOUNG_MS = 60_000;
 const SMALL = 5000;
 const FIRST_MS = 2000;
 
-/** Shows itself in `node`; `take(answer)` shows a newer answer. Answers a function that ends it. */
+/**
+ * Shows itself in `node`; `take(answer)` shows a newer answer. Answers a function that ends it.
+ *
+ * @param {import("./model.js").Model} model
+ * @param {HTMLElement} node
+ * @param {(answer: import("../kit/api-types").TraceAnswer | null) => void} take
+ */
 export function watchGrowth(model, node, take) {
   let wait = FIRST_MS;
   let timer = 0;

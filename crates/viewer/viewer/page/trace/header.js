@@ -16,6 +16,7 @@ import { copyButton } from "./values.js";
 /** Services named at once; the others open on demand. */
 const NAMED = 14;
 
+/** @type {Record<string, string>} */
 const REASONS = {
   malformed: "malformed",
   invalid_id: "invalid ids",
@@ -28,6 +29,7 @@ const REASONS = {
   repeated: "sent twice",
 };
 
+/** @param {import("./state.js").State} state @param {import("./trace.js").Actions} actions */
 export function traceHeader(state, actions) {
   const { model } = state;
   const id = model.traceId;
@@ -70,6 +72,7 @@ export function traceHeader(state, actions) {
     );
   }
 
+  /** @param {import("../kit/dom.js").Child} text @param {string} [title] */
   const fact = (text, title) => h("span", { class: "tr-fact", title }, text);
   const errors =
     model.errors > 0
@@ -140,6 +143,7 @@ export function traceHeader(state, actions) {
  * That clocks differ, and a switch to draw the spans where their callers' clocks have them.
  *
  * @param {import("./model.js").Model} model
+ * @param {import("./trace.js").Actions} actions
  */
 function clocks(model, actions) {
   if (model.skew.size === 0) return null;

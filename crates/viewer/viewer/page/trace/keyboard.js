@@ -7,6 +7,8 @@ import { announce } from "../kit/announce.js";
 const SCOPE = "Trace";
 
 /** The short signs of labels.js. */
+/** @typedef {import("./state.js").State} State */
+
 const MARKS_SHOWN = /** @type {[string, string][]} */ ([
   ["line under a bar", "on the critical path: what the root waited for"],
   ["!", "error"],
@@ -20,29 +22,41 @@ const MARKS_SHOWN = /** @type {[string, string][]} */ ([
   ["small number", "depth of a row that is indented no further"],
 ]);
 
-/** `page`: `{state, search, actions, views}`. Answers a function that unbinds all. */
+/**
+ * `page`: `{state, search, actions, views}`. Answers a function that unbinds all.
+ *
+ * @param {{state: State, search: ReturnType<typeof import("./search.js").searchBox>, actions: import("./trace.js").Actions, views: Record<string, any>}} page
+ */
 export function bindKeys({ state, search, actions, views }) {
   const { model } = state;
+  /** @param {string[]} combos @param {string} label @param {(event: KeyboardEvent) => any} run */
   const bind = (combos, label, run) => {
     for (const combo of combos) keys.bind(SCOPE, combo, label, run);
   };
   const isRows = () => state.view === "waterfall";
   const isFlame = () => state.view === "flame";
   const cursor = () => (state.cursor < 0 ? ~state.cursor : state.cursor);
+  /** @param {number} by */
   const byRows = (by) => (isRows() ? state.setCursorItem(state.cursorItem + by) : false);
-  /** Moves in the flame view; nothing to move to leaves the cursor. */
+  /**
+   * Moves in the flame view; nothing to move to leaves the cursor.
+   *
+   * @param {number} row
+   */
   const toRow = (row) => {
     if (row < 0 || row >= model.count) return;
     state.cursor = row;
     state.changed("cursor");
   };
+  /** @param {() => any} run @param {string} words */
   const jumped = (run, words) => () => {
     actions.showRows();
     if (!run()) announce(words);
   };
+  /** @param {(event: KeyboardEvent) => any} run @returns {(event: KeyboardEvent) => any} */
   const moved = (run) => (event) => {
     const isOwn = isOwnControl(event.target);
-    return isOwn || run() === false ? false : undefined;
+    return isOwn || run(event) === false ? false : undefined;
   };
 
   bind(
@@ -161,7 +175,11 @@ export function bindKeys({ state, search, actions, views }) {
   };
 }
 
-/** Controls that use arrows, Enter or Space themselves. */
+/**
+ * Controls that use arrows, Enter or Space themselves.
+ *
+ * @param {EventTarget | null} target
+ */
 function isOwnControl(target) {
   return (
     target instanceof Element &&
@@ -169,6 +187,7 @@ function isOwnControl(target) {
   );
 }
 
+/** @param {State} state */
 function leave(state) {
   const item = state.arranged.items[state.cursorItem];
   if (item < 0) {
@@ -179,7 +198,11 @@ function leave(state) {
   else toLevelAbove(state);
 }
 
-/** The row or open fold that the cursor's row stands below. */
+/**
+ * The row or open fold that the cursor's row stands below.
+ *
+ * @param {State} state
+ */
 function toLevelAbove(state) {
   const { levels } = state.arranged;
   const from = state.cursorItem;
@@ -189,6 +212,7 @@ function toLevelAbove(state) {
   return undefined;
 }
 
+/** @param {State} state */
 function enter(state) {
   const at = state.cursorItem;
   const item = state.arranged.items[at];
@@ -198,7 +222,13 @@ function enter(state) {
   else if (at + 1 < length && levels[at + 1] > levels[at]) state.setCursorItem(at + 1);
 }
 
-/** The sibling before or after, by order of start; -1 at the end. */
+/**
+ * The sibling before or after, by order of start; -1 at the end.
+ *
+ * @param {import("./model.js").Model} model
+ * @param {number} row
+ * @param {number} step
+ */
 function sibling(model, row, step) {
   if (step > 0) {
     const next = model.after(row);
@@ -210,12 +240,16 @@ function sibling(model, row, step) {
   return before;
 }
 
-/** Along the critical path in order of time. */
+/**
+ * Along the critical path in order of time.
+ *
+ * @param {State} state
+ */
 function nextOnPath(state) {
   const { pathRows } = state.model;
   if (pathRows.length === 0) return false;
   const row = state.cursor < 0 ? ~state.cursor : state.cursor;
-  const at = state.pathAt !== undefined && pathRows[state.pathAt] === row ? state.pathAt : pathRows.indexOf(row);
+  const at = pathRows[state.pathAt] === row ? state.pathAt : pathRows.indexOf(row);
   state.pathAt = (at + 1) % pathRows.length;
   state.goTo(pathRows[state.pathAt]);
   return true;

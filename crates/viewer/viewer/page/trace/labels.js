@@ -8,33 +8,59 @@ import { foldFigures, HEADING } from "./visible.js";
 /** Longer names are cut in rows; the details have them whole. */
 const LONGEST = 160;
 
-/** A name on one line, cut when it is very long. */
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./visible.js").Arranged} Arranged */
+
+/**
+ * A name on one line, cut when it is very long.
+ *
+ * @param {string} text
+ * @param {number} [most]
+ */
 export function shown(text, most = LONGEST) {
   return text.length > most ? `${visibleText(text.slice(0, most))}…` : visibleText(text);
 }
 
 const cuts = new WeakMap();
 
-/** A text of one of the model's lists, made ready once: rows are filled while scrolling. */
+/**
+ * A text of one of the model's lists, made ready once: rows are filled while scrolling.
+ *
+ * @param {string[]} list
+ * @param {number} index
+ * @param {number} most
+ * @param {string} none
+ * @returns {string}
+ */
 function ready(list, index, most, none) {
   let texts = cuts.get(list);
   if (texts === undefined) cuts.set(list, (texts = []));
   return (texts[index] ??= shown(list[index], most) || none);
 }
 
+/** @param {Model} model @param {number} row */
 export function nameShown(model, row) {
   return ready(model.names, model.name[row], LONGEST, "(no name)");
 }
 
+/** @param {Model} model @param {number} row */
 export function serviceShown(model, row) {
   return ready(model.services, model.service[row], 60, "(no service)");
 }
 
+/** @param {number} ns */
 const signed = (ns) => (ns < 0 ? `−${duration(-ns)}` : `+${duration(ns)}`);
 
-/** What is marked on a row: `[class, short sign, words]` each. */
+/**
+ * What is marked on a row: `[class, short sign, words]` each.
+ *
+ * @param {Model} model
+ * @param {number} row
+ */
 export function marksOf(model, row) {
+  /** @type {[string, string, string][]} */
   const marks = [];
+  /** @param {string} name @param {string} sign @param {string} words */
   const put = (name, sign, words) => marks.push([name, sign, words]);
   if (model.has(row, MARK.error)) put("error", "!", "error");
   if (model.has(row, MARK.orphan)) put("orphan", "no parent", "its parent is not here");
@@ -61,7 +87,12 @@ export function marksOf(model, row) {
   return marks;
 }
 
-/** A row in one sentence. */
+/**
+ * A row in one sentence.
+ *
+ * @param {Model} model
+ * @param {number} row
+ */
 export function sentence(model, row) {
   const words = [
     `${nameShown(model, row)}, ${serviceShown(model, row)}, ${model.kindOf(row)}, ${duration(model.duration[row])}`,
@@ -72,7 +103,13 @@ export function sentence(model, row) {
   return words.join(", ");
 }
 
-/** A fold or the line above orphans: `{title, text}`. */
+/**
+ * A fold or the line above orphans: `{title, text}`.
+ *
+ * @param {Model} model
+ * @param {Arranged} arranged
+ * @param {number} heading
+ */
 export function headingLabel(model, arranged, heading) {
   const { kind, count: members, first } = arranged.headings;
   const many = members[heading];
@@ -87,9 +124,14 @@ export function headingLabel(model, arranged, heading) {
   };
 }
 
-/** The figures of a fold, made once for each arrangement. */
+/**
+ * The figures of a fold, made once for each arrangement.
+ *
+ * @param {Model} model
+ * @param {Arranged} arranged
+ * @param {number} heading
+ */
 export function figuresOf(model, arranged, heading) {
-  arranged.figures ??= new Map();
   let figures = arranged.figures.get(heading);
   if (figures === undefined) {
     figures = foldFigures(model, arranged.headings.first[heading], arranged.headings.last[heading]);
@@ -98,6 +140,7 @@ export function figuresOf(model, arranged, heading) {
   return figures;
 }
 
+/** @param {string} word @param {number} many */
 export function plural(word, many) {
   return many === 1 ? word : `${word}s`;
 }

@@ -5,10 +5,15 @@
 /** Lanes tried for a span before it is drawn over others: keeps the pass O(n). */
 const TRIED = 48;
 
-/** `{lane: Int32Array, count}`; a span's lane is greater than its parent's. */
+/**
+ * `{lane: Int32Array, count}`; a span's lane is greater than its parent's.
+ *
+ * @param {import("./model.js").Model} model
+ */
 export function lanesOf(model) {
   const { count, parent, start, duration } = model;
   const lane = new Int32Array(count);
+  /** @type {number[]} */
   const freeFrom = [];
   for (let row = 0; row < count; row++) {
     const first = parent[row] < 0 ? 0 : lane[parent[row]] + 1;

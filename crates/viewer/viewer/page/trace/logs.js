@@ -10,6 +10,7 @@ import { nameShown } from "./labels.js";
 
 const AT_ONCE = 500;
 
+/** @param {import("./state.js").State} state @param {import("./trace.js").Actions} actions */
 export function logsView(state, actions) {
   const { model } = state;
   const severity = h(

@@ -5,7 +5,13 @@
 const KEEPS = 5000;
 const counts = new Map();
 
-/** Runs `work` and records how long it took under `name`. */
+/**
+ * Runs `work` and records how long it took under `name`.
+ *
+ * @template T
+ * @param {string} name
+ * @param {() => T} work
+ */
 export function measured(name, work) {
   const start = performance.now();
   try {
@@ -15,7 +21,12 @@ export function measured(name, work) {
   }
 }
 
-/** Records a measure from `start` until now. */
+/**
+ * Records a measure from `start` until now.
+ *
+ * @param {string} name
+ * @param {number} start
+ */
 export function record(name, start) {
   const count = (counts.get(name) ?? 0) + 1;
   if (count > KEEPS) performance.clearMeasures(name);

@@ -15,10 +15,12 @@ const PATH = 6;
 /** A press that moves less than this is no brush. */
 const SLIP = 4;
 
+/** @param {import("./state.js").State} state */
 export function minimap(state) {
   const { model } = state;
   const canvas = h("canvas", { class: "tr-map-canvas", "aria-hidden": true });
   const shades = [h("div", { class: "tr-map-shade" }), h("div", { class: "tr-map-shade" })];
+  /** @param {string} name @param {string} label */
   const handle = (name, label) =>
     h("div", {
       class: `tr-map-handle ${name}`,
@@ -44,7 +46,8 @@ export function minimap(state) {
 
   function draw() {
     if (width === 0) return;
-    measured("trace:minimap", () => paint(sized(canvas, width, HEIGHT), state, width, paletteOf(node)));
+    const context = sized(canvas, width, HEIGHT);
+    if (context) measured("trace:minimap", () => paint(context, state, width, paletteOf(node)));
   }
 
   function placeWindow() {
@@ -57,8 +60,9 @@ export function minimap(state) {
     grip.style.left = `${left}%`;
     grip.style.width = `${right - left}%`;
     grip.hidden = !state.isZoomed;
+    /** @param {HTMLElement} slider @param {number} time */
     const say = (slider, time) => {
-      slider.setAttribute("aria-valuenow", Math.round((time / model.span) * 1000));
+      slider.setAttribute("aria-valuenow", String(Math.round((time / model.span) * 1000)));
       slider.setAttribute("aria-valuetext", duration(time));
     };
     say(from, state.from);
@@ -67,6 +71,7 @@ export function minimap(state) {
     grip.setAttribute("aria-valuetext", `${duration(state.from)} to ${duration(state.to)}`);
   }
 
+  /** @param {MouseEvent} event */
   const timeAt = (event) => {
     const box = node.getBoundingClientRect();
     return Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * model.span;
@@ -133,7 +138,14 @@ export function minimap(state) {
   };
 }
 
-/** One pass over the spans: each pixel of a lane belongs to the span that was drawn there last. */
+/**
+ * One pass over the spans: each pixel of a lane belongs to the span that was drawn there last.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./state.js").State} state
+ * @param {number} width
+ * @param {import("./palette.js").Palette} palette
+ */
 function paint(context, { model, service: highlight, showsPath }, width, palette) {
   context.clearRect(0, 0, width, HEIGHT);
   const room = HEIGHT - ERRORS - PATH - 2;
@@ -167,7 +179,14 @@ function paint(context, { model, service: highlight, showsPath }, width, palette
   if (showsPath) paintPath(context, model, columns, palette);
 }
 
-/** The foot: a line as long as the critical path, and above it whose time it was. */
+/**
+ * The foot: a line as long as the critical path, and above it whose time it was.
+ *
+ * @param {CanvasRenderingContext2D} context
+ * @param {import("./model.js").Model} model
+ * @param {number} columns
+ * @param {import("./palette.js").Palette} palette
+ */
 function paintPath(context, model, columns, palette) {
   const owner = new Int16Array(columns).fill(-1);
   const scale = columns / model.span;
@@ -186,7 +205,14 @@ function paintPath(context, model, columns, palette) {
   });
 }
 
-/** Calls `each(value, from, to)` for stretches of the same value, leaving out -1. */
+/**
+ * Calls `each(value, from, to)` for stretches of the same value, leaving out -1.
+ *
+ * @param {Int16Array} values
+ * @param {number} offset
+ * @param {number} length
+ * @param {(value: number, from: number, to: number) => void} each
+ */
 function runs(values, offset, length, each) {
   let from = 0;
   for (let at = 1; at <= length; at++) {

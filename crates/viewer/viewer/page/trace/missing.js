@@ -10,7 +10,12 @@ import { logLine } from "../kit/log-record.js";
 import { textSearch } from "../search/query.js";
 import { copyButton } from "./values.js";
 
-/** A trace of which only logs are here. */
+/**
+ * A trace of which only logs are here.
+ *
+ * @param {string} id
+ * @param {() => void} retry
+ */
 export function noSpans(id, retry) {
   return h(
     "div",
@@ -26,6 +31,7 @@ export function noSpans(id, retry) {
   );
 }
 
+/** @param {string} id @param {any} error @param {() => void} retry */
 export function noTrace(id, error, retry) {
   if (error.status !== 404) return failed(error, retry);
   const logs = h("div", {});
@@ -60,7 +66,12 @@ export function noTrace(id, error, retry) {
   );
 }
 
-/** Programs may send the log records of a trace and not its spans. */
+/**
+ * Programs may send the log records of a trace and not its spans.
+ *
+ * @param {string} id
+ * @param {Element} into
+ */
 async function showLogs(id, into) {
   try {
     const { logs, next } = await get(`/traces/${encodeURIComponent(id)}/logs`, { limit: 100 });

@@ -31,6 +31,7 @@ const REPAIR_MARK = {
 export class Model {
   /** @type {Map<string, number> | null} */
   #rowsById = null;
+  segmentFrom = new Int32Array(0);
   segmentStart = new Float64Array(0);
   segmentDuration = new Float64Array(0);
   pathRows = new Int32Array(0);
@@ -120,7 +121,11 @@ export class Model {
     return Math.round(first);
   }
 
-  /** The first row with this span id, or -1. */
+  /**
+   * The first row with this span id, or -1.
+   *
+   * @param {string} id
+   */
   rowOf(id) {
     let rows = this.#rowsById;
     if (rows === null) {
@@ -130,20 +135,32 @@ export class Model {
     return rows.get(id) ?? -1;
   }
 
+  /** @param {number} row */
   nameOf(row) {
     return this.names[this.name[row]];
   }
+  /** @param {number} row */
   kindOf(row) {
     return KINDS[this.kind[row]];
   }
+  /** @param {number} row @param {number} mark */
   has(row, mark) {
     return (this.marks[row] & mark) !== 0;
   }
-  /** The row after the subtree of `row`. */
+  /**
+   * The row after the subtree of `row`.
+   *
+   * @param {number} row
+   */
   after(row) {
     return row + this.descendants[row] + 1;
   }
-  /** True when `row` is `ancestor` or below it. */
+  /**
+   * True when `row` is `ancestor` or below it.
+   *
+   * @param {number} row
+   * @param {number} ancestor
+   */
   isWithin(row, ancestor) {
     return row >= ancestor && row < this.after(ancestor);
   }
@@ -179,7 +196,11 @@ export class Model {
   }
 }
 
-/** For each row the marks of its whole subtree, its own included. */
+/**
+ * For each row the marks of its whole subtree, its own included.
+ *
+ * @param {Model} model
+ */
 function summary(model) {
   const below = model.marks.slice();
   for (let row = model.count - 1; row > 0; row--) {
@@ -189,7 +210,12 @@ function summary(model) {
   return below;
 }
 
-/** Marks `rows` and all their ancestors: 1 for an ancestor, 2 for a row itself. */
+/**
+ * Marks `rows` and all their ancestors: 1 for an ancestor, 2 for a row itself.
+ *
+ * @param {Model} model
+ * @param {Iterable<number>} rows
+ */
 export function withAncestors(model, rows) {
   const kept = new Uint8Array(model.count);
   for (const row of rows) {
@@ -199,7 +225,14 @@ export function withAncestors(model, rows) {
   return kept;
 }
 
-/** The next row after `from` (before it with `step` -1) for which `test` holds, going round; -1 if there is none. */
+/**
+ * The next row after `from` (before it with `step` -1) for which `test` holds, going round; -1 if there is none.
+ *
+ * @param {Model} model
+ * @param {number} from
+ * @param {(row: number) => boolean} test
+ * @param {number} [step]
+ */
 export function nextRow(model, from, test, step = 1) {
   for (let far = 1; far <= model.count; far++) {
     const row = (from + far * step + model.count) % model.count;

@@ -8,6 +8,10 @@ import { nameShown, plural, serviceShown } from "./labels.js";
 import { colorOf } from "./row.js";
 import { grouped, largest } from "./time-groups.js";
 
+/** @typedef {import("./state.js").State} State */
+/** @typedef {import("./trace.js").Actions} Actions */
+
+/** @type {Record<import("../kit/api-types").Category, string>} */
 const CATEGORIES = { work: "own work", network: "network and queueing", dependency: "waiting for a dependency" };
 const GROUPINGS = [
   ["span", "By span"],
@@ -16,6 +20,7 @@ const GROUPINGS = [
 ];
 const AT_ONCE = 100;
 
+/** @param {State} state @param {Actions} actions */
 export function pathView(state, actions) {
   const node = h("div", { class: "tr-path-view", tabindex: 0, role: "region", "aria-label": "Where the time went" });
   const draw = () =>
@@ -31,9 +36,11 @@ export function pathView(state, actions) {
   return { node, grid: node, shown: draw, dispose: unsubscribe };
 }
 
+/** @param {State} state @param {Actions} actions */
 function content(state, actions) {
   const { model } = state;
   const { path } = model;
+  if (!path) return null;
   const total = model.duration[path.root];
   const sum = path.parts.reduce((so, part) => so + part.time, 0);
   const groups = grouped(model, state.grouping);
@@ -88,6 +95,7 @@ function content(state, actions) {
   ];
 }
 
+/** @param {number} sum @param {number} total */
 function sumInWords(sum, total) {
   // Beyond 104 days a number does not hold every nanosecond.
   if (total > Number.MAX_SAFE_INTEGER) return "the root's duration, too long to be counted exactly here";
@@ -95,6 +103,7 @@ function sumInWords(sum, total) {
   return h("strong", { class: "bad" }, `not the root's duration: ${total.toLocaleString("en")} ns`);
 }
 
+/** @param {State} state @param {Actions} actions @param {import("./time-groups.js").Group} group @param {number} total */
 function partRow(state, actions, group, total) {
   const { model, grouping } = state;
   const isSpan = grouping === "span";
@@ -120,7 +129,13 @@ function partRow(state, actions, group, total) {
   );
 }
 
-/** A span's name that leads to its row. */
+/**
+ * A span's name that leads to its row.
+ *
+ * @param {State["model"]} model
+ * @param {Actions} actions
+ * @param {number} row
+ */
 function rowButton(model, actions, row) {
   return h(
     "button",
@@ -130,7 +145,13 @@ function rowButton(model, actions, row) {
   );
 }
 
-/** What most of the time went to, repeats counted together and the root's own work too. */
+/**
+ * What most of the time went to, repeats counted together and the root's own work too.
+ *
+ * @param {{model: State["model"]}} state
+ * @param {Actions} actions
+ * @param {number} total
+ */
 export function mostOfIt({ model }, actions, total) {
   const group = largest(model);
   if (!group) return h("p", { class: "tr-slowest" }, "The root took no time.");
@@ -148,6 +169,7 @@ export function mostOfIt({ model }, actions, total) {
   );
 }
 
+/** @param {State} state */
 function groupingSwitch(state) {
   return h(
     "div",
@@ -166,8 +188,9 @@ function groupingSwitch(state) {
   );
 }
 
+/** @param {{model: State["model"]}} state @param {Actions} actions */
 function overlaps({ model }, actions) {
-  const list = model.path.overlaps;
+  const list = model.path?.overlaps ?? [];
   if (list.length === 0) return null;
   return h(
     "section",
@@ -198,8 +221,9 @@ function overlaps({ model }, actions) {
   );
 }
 
+/** @param {{model: State["model"]}} state @param {Actions} actions */
 function tails({ model }, actions) {
-  const rows = model.path.outliving;
+  const rows = model.path?.outliving ?? [];
   if (rows.length === 0) return null;
   return h(
     "section",
@@ -234,6 +258,7 @@ function shortList(tag, rows, first, item) {
   return h("div", {}, list, more);
 }
 
+/** @param {State["model"]} model @param {number} row */
 function tail(model, row) {
   const parent = model.parent[row];
   if (parent < 0) return duration(0);

@@ -10,6 +10,7 @@ export function pinButton(id) {
   const path = `/traces/${id}/pin`;
   const problem = h("span", { class: "field-error", role: "alert", hidden: true });
   const button = h("button", { type: "button", class: "quiet tr-pin", on: { click: change } });
+  /** @type {import("../kit/api-types").Pin | null} */
   let pin = null;
 
   function show() {

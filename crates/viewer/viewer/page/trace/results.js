@@ -40,9 +40,23 @@ function told(values) {
   };
 }
 
-/** The sign of a row's kind and what it says: `[sign, words]`; none for work within a service. */
+/**
+ * Signs of kinds of calls, and what they say.
+ *
+ * @type {Record<string, [string, string]>}
+ */
+const SIGNS = { server: ["server", "server"], client: ["client", "client"], producer: ["queue", "producer"], consumer: ["queue", "consumer"] };
+
+/**
+ * The sign of a row's kind and what it says: `[sign, words]`; none for work within a service.
+ *
+ * @param {import("./model.js").Model} model
+ * @param {number} row
+ * @param {Told | undefined} told
+ * @returns {[string, string] | null}
+ */
 export function kindSign(model, row, told) {
   if (told?.system) return [told.isBroker ? "queue" : "database", told.system];
   const kind = model.kindOf(row);
-  return { server: ["server", "server"], client: ["client", "client"], producer: ["queue", "producer"], consumer: ["queue", "consumer"] }[kind] ?? null;
+  return SIGNS[kind] ?? null;
 }

@@ -8,6 +8,14 @@ import { MARK } from "./model.js";
 import { kindSign } from "./results.js";
 import { HEADING } from "./visible.js";
 
+/**
+ * @typedef {import("./state.js").State} State
+ * @typedef {State["model"]} Model
+ * @typedef {Record<"toggle" | "stripe" | "level" | "kind" | "result" | "service" | "name" | "note" | "marks" | "bar" | "members" | "path" | "label"
+ *   | "ticks" | "cell" | "track", HTMLElement>} Nodes
+ * @typedef {Iterable<[number, number]>} Pieces stretches of time, in order
+ */
+
 const STEP = 14;
 /** Deeper levels are indented by less, and from the last on not at all: the name stays within its column. */
 const FULL_STEPS = 8;
@@ -18,12 +26,14 @@ const MOST_TICKS = 100;
 /** What the windowed list needs on its rows. */
 const ROW = "windowed-row tr-row";
 
+/** @type {WeakMap<HTMLElement, Nodes>} */
 const nodesOf = new WeakMap();
 
 /** An empty row. */
 export function createRow() {
+  /** @param {string} name */
   const span = (name) => h("span", { class: name });
-  const nodes = {
+  const parts = {
     toggle: span("tr-toggle"),
     stripe: span("tr-stripe"),
     level: span("tr-level"),
@@ -39,28 +49,36 @@ export function createRow() {
     label: span("tr-label"),
     ticks: h("div", { class: "tr-ticks" }),
   };
-  nodes.cell = h(
+  const cell = h(
     "div",
     { class: "tr-name", role: "gridcell" },
-    nodes.toggle,
-    nodes.stripe,
-    nodes.level,
-    nodes.kind,
-    nodes.marks,
-    nodes.result,
-    nodes.service,
-    nodes.name,
-    nodes.note,
+    parts.toggle,
+    parts.stripe,
+    parts.level,
+    parts.kind,
+    parts.marks,
+    parts.result,
+    parts.service,
+    parts.name,
+    parts.note,
   );
-  nodes.track = h("div", { class: "tr-track", role: "gridcell" }, nodes.bar, nodes.members, nodes.path, nodes.ticks, nodes.label);
-  const row = h("div", { class: "tr-row", role: "row" }, nodes.cell, nodes.track);
-  nodesOf.set(row, nodes);
+  const track = h("div", { class: "tr-track", role: "gridcell" }, parts.bar, parts.members, parts.path, parts.ticks, parts.label);
+  const row = h("div", { class: "tr-row", role: "row" }, cell, track);
+  nodesOf.set(row, { ...parts, cell, track });
   return row;
 }
 
-/** Fills a row for item `index`. `trackWidth` is in pixels. */
+/**
+ * Fills a row for item `index`. `trackWidth` is in pixels.
+ *
+ * @param {HTMLElement} row
+ * @param {number} index
+ * @param {State} state
+ * @param {number} trackWidth
+ */
 export function fillRow(row, index, state, trackWidth) {
   const nodes = nodesOf.get(row);
+  if (!nodes) return;
   const { arranged } = state;
   const item = arranged.items[index];
   const level = arranged.levels[index];
@@ -70,20 +88,21 @@ export function fillRow(row, index, state, trackWidth) {
   nodes.cell.style.backgroundSize = `${Math.min(level - 1, FULL_STEPS) * STEP}px 100%`;
   nodes.level.textContent = level > FULL_STEPS ? String(level) : "";
   row.id = `tr-item-${index}`;
-  row.setAttribute("aria-level", level);
-  row.setAttribute("aria-rowindex", index + 1);
+  row.setAttribute("aria-level", String(level));
+  row.setAttribute("aria-rowindex", String(index + 1));
   if (item >= 0) fillSpan(row, nodes, item, state, trackWidth);
   else fillHeading(row, nodes, ~item, state, trackWidth);
   row.classList.toggle("is-cursor", index === state.cursorItem);
 }
 
+/** @param {HTMLElement} row @param {Nodes} nodes @param {number} at @param {State} state @param {number} trackWidth */
 function fillSpan(row, nodes, at, state, trackWidth) {
   const { model } = state;
   const hasMore = model.descendants[at] > 0;
   const isOpen = hasMore && state.collapsed[at] === 0;
   row.className = rowClass(state, at, state.service >= 0 && model.service[at] !== state.service);
   expandable(row, nodes, hasMore, isOpen);
-  row.setAttribute("aria-selected", at === state.selected);
+  row.setAttribute("aria-selected", String(at === state.selected));
   row.setAttribute("aria-label", sentence(model, at));
   nodes.stripe.className = `tr-stripe svc-${colorOf(model, at)}`;
   nodes.service.textContent = serviceShown(model, at);
@@ -113,6 +132,7 @@ function fillSpan(row, nodes, at, state, trackWidth) {
     );
 }
 
+/** @param {HTMLElement} row @param {Nodes} nodes @param {number} heading @param {State} state @param {number} trackWidth */
 function fillHeading(row, nodes, heading, state, trackWidth) {
   const { model, arranged } = state;
   const { kind, first, last, isOpen } = arranged.headings;
@@ -164,7 +184,12 @@ function fillHeading(row, nodes, heading, state, trackWidth) {
   }
 }
 
-/** The icon of what kind of call it is; made anew only when it is another. */
+/**
+ * The icon of what kind of call it is; made anew only when it is another.
+ *
+ * @param {Nodes} nodes
+ * @param {[string, string] | null} kind
+ */
 function sign(nodes, kind) {
   const [name, words] = kind ?? ["", ""];
   if (nodes.kind.dataset.kind === name && nodes.kind.title === words) return;
@@ -173,11 +198,13 @@ function sign(nodes, kind) {
   clear(nodes.kind, name ? icon(`kind-${name}`) : null);
 }
 
+/** @param {Nodes} nodes @param {{text: string, look: string} | null | undefined} told */
 function result(nodes, told) {
   nodes.result.textContent = told?.text ?? "";
   nodes.result.className = `tr-result ${told?.look ?? ""}`;
 }
 
+/** @param {State} state @param {number} at @param {boolean} isDim */
 function rowClass(state, at, isDim) {
   let name = ROW;
   if (at === state.selected) name += " is-selected";
@@ -189,23 +216,38 @@ function rowClass(state, at, isDim) {
   return name;
 }
 
+/** @param {Model} model @param {number} row */
 function isOfParent(model, row) {
   const parent = model.parent[row];
   return parent >= 0 && model.service[parent] === model.service[row];
 }
 
-/** The colour number of a row's service. */
+/**
+ * The colour number of a row's service.
+ *
+ * @param {Model} model
+ * @param {number} row
+ */
 export function colorOf(model, row) {
   return model.serviceColors[model.service[row]];
 }
 
+/** @param {HTMLElement} row @param {Nodes} nodes @param {boolean} hasMore @param {boolean} isOpen */
 function expandable(row, nodes, hasMore, isOpen) {
   nodes.toggle.textContent = hasMore ? (isOpen ? "▾" : "▸") : "";
-  if (hasMore) row.setAttribute("aria-expanded", isOpen);
+  if (hasMore) row.setAttribute("aria-expanded", String(isOpen));
   else row.removeAttribute("aria-expanded");
 }
 
-/** Puts the bar and its label; what lies outside the shown time leaves an arrow at that side. */
+/**
+ * Puts the bar and its label; what lies outside the shown time leaves an arrow at that side.
+ *
+ * @param {Nodes} nodes
+ * @param {number} start
+ * @param {number} end
+ * @param {State} state
+ * @param {string} text
+ */
 function place(nodes, start, end, state, text) {
   const width = state.to - state.from;
   const left = Math.max((start - state.from) / width, 0) * 100;
@@ -233,8 +275,16 @@ function place(nodes, start, end, state, text) {
   }
 }
 
-/** The critical path within the rows [from, to), in order of time. */
+/**
+ * The critical path within the rows [from, to), in order of time.
+ *
+ * @param {Model} model
+ * @param {number} from
+ * @param {number} to
+ * @returns {Pieces}
+ */
 function pathPieces(model, from, to) {
+  /** @type {[number, number][]} */
   const pieces = [];
   for (let place = model.segmentFrom[from]; place < model.segmentFrom[to]; place++) {
     pieces.push([model.segmentStart[place], model.segmentStart[place] + model.segmentDuration[place]]);
@@ -242,27 +292,46 @@ function pathPieces(model, from, to) {
   return pieces.sort(([one], [other]) => one - other);
 }
 
+/** @param {Model} model @param {number} first @param {number} last @returns {Generator<[number, number]>} */
 function* members(model, first, last) {
   for (let row = first; row <= last; row = model.after(row))
     yield [model.start[row], model.start[row] + model.duration[row]];
 }
 
+/** @type {WeakMap<object, {from: number, to: number, width: number, stripes: Map<string, string>}>} */
 const drawn = new WeakMap();
 
-/** The stripes of a row or fold, made once as long as time, width and rows stay: there may be 100,000 of them. */
+/**
+ * The stripes of a row or fold, made once as long as time, width and rows stay: there may be 100,000 of them.
+ *
+ * @param {State} state
+ * @param {number} trackWidth
+ * @param {string} key
+ * @param {() => Pieces} pieces
+ * @param {string} color
+ */
 function kept(state, trackWidth, key, pieces, color) {
   const { from, to, arranged } = state;
   let of = drawn.get(arranged);
   if (of === undefined || of.from !== from || of.to !== to || of.width !== trackWidth) {
     drawn.set(arranged, (of = { from, to, width: trackWidth, stripes: new Map() }));
   }
-  if (!of.stripes.has(key)) of.stripes.set(key, stripes(state, trackWidth, pieces(), color));
-  return of.stripes.get(key);
+  const known = of.stripes.get(key) ?? stripes(state, trackWidth, pieces(), color);
+  of.stripes.set(key, known);
+  return known;
 }
 
-/** A background of stripes over the track, merged to whole pixels; pieces come in order of time. */
+/**
+ * A background of stripes over the track, merged to whole pixels; pieces come in order of time.
+ *
+ * @param {State} state
+ * @param {number} trackWidth
+ * @param {Pieces} pieces
+ * @param {string} color
+ */
 function stripes(state, trackWidth, pieces, color) {
   const scale = trackWidth / (state.to - state.from);
+  /** @type {string[]} */
   const stops = [];
   let from = -1;
   let to = -1;
@@ -282,6 +351,7 @@ function stripes(state, trackWidth, pieces, color) {
   return stops.length > 0 ? `linear-gradient(to right, ${stops.join(", ")})` : "none";
 }
 
+/** @param {import("../kit/api-types").EventDetails} event @param {State} state */
 function tick(event, state) {
   const at = Number(BigInt(event.time) - state.model.startTime);
   const left = ((at - state.from) / (state.to - state.from)) * 100;

@@ -6,7 +6,11 @@ const TOKEN = /(?:"[^"]*"|[^\s"])+/g;
 // A condition has a key, perhaps in quotes, and one of the API's signs.
 const CONDITION = /^((?:(?:span|resource|event|link):)?(?:"[^"]+"|[^=!~><"\s]+))(!=|>=|<=|=|~)(.*)$/;
 
-/** `{text, attr: [], service, …}` for the API; null for nothing. */
+/**
+ * `{text, attr: [], service, …}` for the API; null for nothing.
+ *
+ * @param {string} typed
+ */
 export function filterOf(typed) {
   /** @type {{attr: string[], [name: string]: any}} */
   const filter = { attr: [] };
@@ -26,6 +30,7 @@ export function filterOf(typed) {
   return words.length > 0 || filter.attr.length > 0 || Object.keys(filter).length > 1 ? filter : null;
 }
 
+/** @param {string} text */
 function unquoted(text) {
   return /^".*"$/s.test(text) && text.length > 1 ? text.slice(1, -1) : text;
 }

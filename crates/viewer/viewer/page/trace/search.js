@@ -9,7 +9,11 @@ import { filterOf } from "./search-query.js";
 
 const REST_MS = 250;
 
-/** Answers `{node, input, next(step), clear, dispose}`. */
+/**
+ * Answers `{node, input, next(step), clear, dispose}`.
+ *
+ * @param {import("./state.js").State} state
+ */
 export function searchBox(state) {
   const { model } = state;
   const input = h("input", {
@@ -22,6 +26,7 @@ export function searchBox(state) {
     title: "Text within names and values, or conditions: key, key=value, key~part, key>=5, status=error",
   });
   const status = h("span", { class: "tr-search-status", role: "status" });
+  /** @param {string} label @param {string} name @param {() => void} run */
   const button = (label, name, run) =>
     h("button", { type: "button", class: "quiet", "aria-label": label, title: label, on: { click: run } }, icon(name));
   const previous = button("Previous hit (N)", "chevron-up", () => next(-1));
@@ -38,6 +43,7 @@ export function searchBox(state) {
     "Only hits",
   );
   const node = h("div", { class: "tr-search", role: "search" }, input, status, previous, following, only);
+  /** @type {AbortController | null} */
   let fetching = null;
   let resting = 0;
   let isPartial = false;
@@ -72,7 +78,11 @@ export function searchBox(state) {
     }
   }
 
-  /** Goes to the next hit; false without hits. */
+  /**
+   * Goes to the next hit; false without hits.
+   *
+   * @param {number} step
+   */
   function next(step) {
     return Boolean(state.hits?.length) && state.goToNext((row) => state.isHit(row), step);
   }
@@ -81,7 +91,7 @@ export function searchBox(state) {
     const hits = state.hits;
     input.removeAttribute("aria-invalid");
     for (const control of [previous, following, only]) control.hidden = hits === null || hits.length === 0;
-    only.setAttribute("aria-pressed", state.isOnlyHits);
+    only.setAttribute("aria-pressed", String(state.isOnlyHits));
     if (hits === null) status.textContent = "";
     else if (hits.length === 0) status.textContent = "nothing found";
     else {

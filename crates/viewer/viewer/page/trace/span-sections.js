@@ -110,7 +110,14 @@ function oneSpan(model, span, logs) {
   ];
 }
 
-/** A part that can be closed; left out when it has nothing to say. */
+/**
+ * A part that can be closed; left out when it has nothing to say.
+ *
+ * @param {string} title
+ * @param {number | null} count
+ * @param {boolean} isOpen
+ * @param {...any} body
+ */
 function section(title, count, isOpen, ...body) {
   const parts = body.flat().filter(Boolean);
   if (count === 0 && title !== "Attributes" && !parts.some((part) => part.matches?.(".tr-dropped"))) return null;
@@ -122,21 +129,31 @@ function section(title, count, isOpen, ...body) {
   );
 }
 
+/** @param {string} text */
 function none(text) {
   return h("p", { class: "muted" }, text);
 }
 
+/** @param {number} count @param {string} what */
 function lost(count, what) {
   return count > 0
     ? h("p", { class: "tr-dropped" }, `${count.toLocaleString()} more ${what} were dropped before they came here.`)
     : null;
 }
 
+/** @param {{schema_url: string}} part */
 function schema(part) {
   return part.schema_url ? h("p", { class: "muted" }, "Schema: ", visibleText(part.schema_url)) : null;
 }
 
-/** The first entries of a list, the others on demand. */
+/**
+ * The first entries of a list, the others on demand.
+ *
+ * @template T
+ * @param {T[]} entries
+ * @param {(entry: T) => Node} make
+ * @param {string} what
+ */
 function atOnce(entries, make, what) {
   const list = h("ul", { class: "tr-entries" }, entries.slice(0, AT_ONCE).map(make));
   if (entries.length <= AT_ONCE) return list;
@@ -148,6 +165,7 @@ function atOnce(entries, make, what) {
   return h("div", {}, list, more);
 }
 
+/** @param {string} from @param {string} to */
 const between = (from, to) => {
   const ns = Number(BigInt(to) - BigInt(from));
   return ns < 0 ? `−${duration(-ns)}` : `+${duration(ns)}`;
@@ -225,6 +243,7 @@ function logNode(model, log) {
 
 /** @param {Model} model @param {SpanDetails} span */
 function exact(model, span) {
+  /** @param {string} term @param {string} text @param {string} [what] */
   const line = (term, text, what = "") =>
     h("div", {}, h("dt", {}, term), h("dd", {}, quoted(text), what ? copyButton(text, what) : null));
   const ns = BigInt(span.end) - BigInt(span.start);

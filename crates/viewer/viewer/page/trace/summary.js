@@ -43,6 +43,7 @@ export function origin(model, told) {
   return found;
 }
 
+/** @param {import("./state.js").State} state @param {import("./trace.js").Actions} actions */
 export function summary(state, actions) {
   const { model } = state;
   const failure = h("p", { class: "tr-failure", hidden: true });
@@ -60,7 +61,7 @@ export function summary(state, actions) {
     return h(
       "div",
       { class: "tr-where" },
-      mostOfIt(state, actions, model.duration[model.path.root]),
+      mostOfIt(state, actions, model.duration[model.path?.root ?? model.main]),
       h(
         "button",
         { type: "button", class: "tr-strip", "aria-label": `Where the time went: ${words}`, on: { click: () => state.setView("path") } },

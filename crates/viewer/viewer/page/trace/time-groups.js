@@ -37,7 +37,11 @@ export function grouped(model, grouping) {
   return [...groups.values()].sort((one, other) => other.time - one.time);
 }
 
-/** By service and name where a name is there more than once: then no single span says where the time went. */
+/**
+ * By service and name where a name is there more than once: then no single span says where the time went.
+ *
+ * @param {Model} model
+ */
 export function usualGrouping(model) {
   const parts = model.path?.parts.length ?? 0;
   return grouped(model, "name").length < parts ? "name" : "span";
@@ -56,7 +60,12 @@ export function largest(model) {
   return group ? { ...group, isRepeated: isRepeated(model, group.row) } : null;
 }
 
-/** Whether the row is one of several alike calls of its parent, one after the other. */
+/**
+ * Whether the row is one of several alike calls of its parent, one after the other.
+ *
+ * @param {Model} model
+ * @param {number} row
+ */
 function isRepeated(model, row) {
   const { parent, service, name, kind, start, duration } = model;
   if (parent[row] < 0 || !["client", "producer"].includes(model.kindOf(row))) return false;

@@ -15,6 +15,7 @@ const VIEWS = [
 const DEPTHS = [1, 2, 3, 4, 6, 8];
 const CRUMBS = 3;
 
+/** @param {import("./state.js").State} state @param {ReturnType<typeof import("./search.js").searchBox>} search */
 export function toolbar(state, search) {
   const { model } = state;
   const views = VIEWS.map(([view, label, key]) =>
@@ -93,10 +94,12 @@ export function toolbar(state, search) {
   function drawCrumbs() {
     crumbs.hidden = state.focus < 0 || !isOverTime();
     if (crumbs.hidden) return;
+    /** @type {number[]} */
     const above = [];
     for (let row = model.parent[state.focus]; row >= 0 && above.length <= CRUMBS; row = model.parent[row])
       above.unshift(row);
     const isCut = above.length > CRUMBS;
+    /** @param {import("../kit/dom.js").Child} label @param {number} row */
     const step = (label, row) => [
       h("button", { type: "button", class: "textual", on: { click: () => state.focusOn(row) } }, label),
       h("span", { class: "muted", "aria-hidden": true }, " › "),

@@ -26,12 +26,24 @@ import { summary } from "./summary.js";
 import { toolbar } from "./toolbar.js";
 import { waterfall } from "./waterfall.js";
 
+/**
+ * @typedef {import("../kit/api-types").TraceAnswer} TraceAnswer
+ * @typedef {import("./state.js").State} State
+ * @typedef {{open: (row: number) => void, toggle: (index: number) => void, follow: () => void, enter: () => void, closeDetails: () => void,
+ *   showRows: () => void, show: (row: number) => void, nextError: (step?: number) => boolean, escape: (event: Event) => any,
+ *   align: (isAligned: boolean) => void}} Actions what rows, keys and links do
+ * @typedef {{node: HTMLElement, search: ReturnType<typeof searchBox>, views: Record<string, any>, details: ReturnType<typeof detailsPanel>}} Parts
+ */
+
 const ADDRESS_MS = 250;
 
+/** @type {import("../kit/router.js").View} */
 export default function view(root, { params, query }) {
   const loads = new AbortController();
+  /** @type {ReturnType<typeof tracePage> | null} */
   let page = null;
 
+  /** @param {URLSearchParams} wanted */
   async function load(wanted) {
     page?.dispose();
     page = null;
@@ -53,12 +65,14 @@ export default function view(root, { params, query }) {
     }
   }
 
+  /** @type {TraceAnswer | null} */
   let answer = null;
+  /** @param {TraceAnswer} newer @param {URLSearchParams} wanted */
   function show(newer, wanted) {
     page?.dispose();
     page = null;
     answer = newer;
-    const model = new Model(answer, { isAligned: wanted.get("align") === "1" });
+    const model = new Model(newer, { isAligned: wanted.get("align") === "1" });
     if (model.count === 0) {
       clear(
         root,
@@ -66,17 +80,19 @@ export default function view(root, { params, query }) {
       );
       return;
     }
-    page = tracePage(root, model, wanted, {
+    const shown = tracePage(root, model, wanted, {
+      /** @param {TraceAnswer | null} newest */
       renew(newest) {
-        if (newest === null) load(queryOf(page.state));
-        else show(newest, queryOf(page.state));
+        if (newest === null) load(queryOf(shown.state));
+        else show(newest, queryOf(shown.state));
       },
+      /** @param {boolean} isAligned */
       align(isAligned) {
-        const query = queryOf(page.state);
+        const query = queryOf(shown.state);
         if (isAligned) query.set("align", "1");
         else query.delete("align");
         query.delete("zoom");
-        show(answer, query);
+        show(newer, query);
         history.replaceState(null, "", `${location.pathname}?${query}`);
       },
     });
@@ -84,8 +100,9 @@ export default function view(root, { params, query }) {
 
   load(query);
   return {
+    /** @param {URLSearchParams} next */
     update(next) {
-      if (page) show(answer, next);
+      if (page && answer) show(answer, next);
       else load(next);
     },
     dispose() {
@@ -95,8 +112,16 @@ export default function view(root, { params, query }) {
   };
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Model} model
+ * @param {URLSearchParams} query
+ * @param {{renew: (newest: TraceAnswer | null) => void, align: (isAligned: boolean) => void}} does
+ */
 function tracePage(root, model, query, { renew, align }) {
   const state = measured("trace:state", () => stateFrom(model, query));
+  /** @type {Omit<Actions, "align">} */
+  /** @type {Actions} */
   const actions = { ...actionsOf(state, () => parts), align };
   const search = searchBox(state);
   /** @type {Record<string, any>} */
@@ -171,10 +196,17 @@ function tracePage(root, model, query, { renew, align }) {
   };
 }
 
-/** What rows, keys and links do, whichever view they are in. */
+/**
+ * What rows, keys and links do, whichever view they are in.
+ *
+ * @param {State} state
+ * @param {() => Parts} parts
+ * @returns {Omit<Actions, "align">}
+ */
 function actionsOf(state, parts) {
   const grid = () => parts().views[state.view].grid;
   const isSheet = () => getComputedStyle(parts().details.node).position === "fixed";
+  /** @type {Omit<Actions, "align">} */
   const actions = {
     open(row) {
       state.select(row);
@@ -213,6 +245,7 @@ function actionsOf(state, parts) {
     /** Opens the next error, at first the one where the cursor is; false when there is none. */
     nextError(step = 1) {
       actions.showRows();
+      /** @param {number} row */
       const isError = (row) => state.model.has(row, MARK.error);
       const isHere = state.selected < 0 && state.cursor >= 0 && isError(state.cursor);
       if (!isHere && !state.goToNext(isError, step)) return false;
@@ -234,7 +267,11 @@ function actionsOf(state, parts) {
   return actions;
 }
 
-/** Writes the state into the URL, a little after it changed; another view or subtree can be gone back from. */
+/**
+ * Writes the state into the URL, a little after it changed; another view or subtree can be gone back from.
+ *
+ * @param {State} state
+ */
 function addressWriter(state) {
   let timer = 0;
   let isStep = false;
@@ -246,6 +283,7 @@ function addressWriter(state) {
     isStep = false;
   }
   return {
+    /** @param {string} what */
     changed(what) {
       if (what === "details" || what === "told" || what === "cursor") return;
       isStep ||= state.view !== view || state.focus !== focus;

@@ -40,7 +40,7 @@ export function attributesAsJson(attributes) {
   return JSON.stringify(Object.fromEntries(attributes.map((one) => [one.key, plain(one)])), null, 2);
 }
 
-/** @param {TypedValue} one */
+/** @param {TypedValue} one @returns {any} */
 function plain({ type, value }) {
   if (type === "array") return value.map(plain);
   if (type === "map") return Object.fromEntries(value.map((entry) => [entry.key, plain(entry)]));
@@ -48,7 +48,11 @@ function plain({ type, value }) {
   return type === "bytes" ? hex(value) : value;
 }
 
-/** Bytes in base64 as hexadecimal digits. */
+/**
+ * Bytes in base64 as hexadecimal digits.
+ *
+ * @param {string} base64
+ */
 function hex(base64) {
   return Array.from(atob(base64), (byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
 }
@@ -87,7 +91,7 @@ export function valueNode(one, depth = 0) {
       h(
         "li",
         {},
-        type === "map" ? [quoted(visibleText(item.key), { class: "tr-key" }), ": "] : null,
+        type === "map" ? [quoted(visibleText(/** @type {Attribute} */ (item).key), { class: "tr-key" }), ": "] : null,
         valueNode(item, depth + 1),
       ),
     );
@@ -109,7 +113,11 @@ export function valueNode(one, depth = 0) {
   return h("span", {}, node, " ", more);
 }
 
-/** Control characters made visible, but for line breaks, which queries and stack traces need. */
+/**
+ * Control characters made visible, but for line breaks, which queries and stack traces need.
+ *
+ * @param {string} text
+ */
 function lines(text) {
   return text
     .split("\n")
@@ -117,7 +125,12 @@ function lines(text) {
     .join("\n");
 }
 
-/** A button that copies `text`. */
+/**
+ * A button that copies `text`.
+ *
+ * @param {string} text
+ * @param {string} what
+ */
 export function copyButton(text, what) {
   const button = h(
     "button",
@@ -133,6 +146,7 @@ export function copyButton(text, what) {
   return button;
 }
 
+/** @param {string} text */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

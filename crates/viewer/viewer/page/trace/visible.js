@@ -9,13 +9,17 @@
 import { MARK } from "./model.js";
 
 /** As many alike, one after the other, are folded. */
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {ReturnType<typeof arrange>} Arranged */
+
 const FOLD_FROM = 5;
 
 export const HEADING = { fold: 0, missing: 1 };
 
 /**
- * @param model the columns
- * @param options `focus`: row of the subtree shown alone, or -1; `collapsed`, `unfolded`: bytes per row; `folds`: false
+ * @param {Model} model the columns
+ * @param {{focus?: number, collapsed: Uint8Array, unfolded: Uint8Array, folds?: boolean, pinned?: Uint8Array | null, only?: Uint8Array | null}} options
+ *   `focus`: row of the subtree shown alone, or -1; `collapsed`, `unfolded`: bytes per row; `folds`: false
  *   shows every repeat; `pinned`: a byte per row, not 0 where folding must not hide it; `only`: a byte per row, 0 where
  *   it is left out
  */
@@ -33,11 +37,20 @@ export function arrange(model, { focus = -1, collapsed, unfolded, folds = true, 
   const headings = { kind: [], first: [], last: [], count: [], isOpen: [], item: [] };
   let length = 0;
 
+  /** @param {number} item @param {number} at */
   const put = (item, at) => {
     items[length] = item;
     itemLevel[length] = at;
     return length++;
   };
+  /**
+   * @param {number} kind
+   * @param {number} first
+   * @param {number} last
+   * @param {number} members
+   * @param {boolean} isOpen
+   * @param {number} at
+   */
   const head = (kind, first, last, members, isOpen, at) => {
     const index = headings.kind.length;
     headings.kind.push(kind);
@@ -78,12 +91,23 @@ export function arrange(model, { focus = -1, collapsed, unfolded, folds = true, 
     itemOf[row] = put(row, at);
     row = collapsed[row] !== 0 && only === null ? model.after(row) : row + 1;
   }
-  return { items: items.subarray(0, length), levels: itemLevel, length, itemOf, headings };
+  /** @type {Map<number, ReturnType<typeof foldFigures>>} of headings, as far as they were asked for */
+  const figures = new Map();
+  return { items: items.subarray(0, length), levels: itemLevel, length, itemOf, headings, figures };
 }
 
-/** The repeats that begin at `row`: the last of them and how many; what was looked at is marked in `repeat`. */
+/**
+ * The repeats that begin at `row`: the last of them and how many; what was looked at is marked in `repeat`.
+ *
+ * @param {Model} model
+ * @param {number} row
+ * @param {number} end
+ * @param {Uint8Array | null} pinned
+ * @param {Uint8Array} repeat
+ */
 function repeatRun(model, row, end, pinned, repeat) {
   const { parent, service, name, kind, below, marks } = model;
+  /** @param {number} at */
   const mayFold = (at) => (below[at] & MARK.error) === 0 && (pinned === null || pinned[at] === 0);
   repeat[row] = 1;
   if (!mayFold(row)) return [row, 1];
@@ -104,7 +128,13 @@ function repeatRun(model, row, end, pinned, repeat) {
   return [last, members];
 }
 
-/** Orphans that stand one after the other from `row` on. */
+/**
+ * Orphans that stand one after the other from `row` on.
+ *
+ * @param {Model} model
+ * @param {number} row
+ * @param {Uint8Array | null} only
+ */
 function orphanRun(model, row, only) {
   let last = row;
   let members = 0;
@@ -116,8 +146,15 @@ function orphanRun(model, row, only) {
   return [last, members];
 }
 
-/** Count, sum, median and extent of a fold's members; `spans` counts what is below them too. */
+/**
+ * Count, sum, median and extent of a fold's members; `spans` counts what is below them too.
+ *
+ * @param {Model} model
+ * @param {number} first
+ * @param {number} last
+ */
 export function foldFigures(model, first, last) {
+  /** @type {number[]} */
   const durations = [];
   let total = 0;
   let start = Infinity;
@@ -139,7 +176,13 @@ export function foldFigures(model, first, last) {
   };
 }
 
-/** Marks the run of siblings like `row` that it stands in, so that it is shown open. */
+/**
+ * Marks the run of siblings like `row` that it stands in, so that it is shown open.
+ *
+ * @param {Model} model
+ * @param {Uint8Array} unfolded
+ * @param {number} row
+ */
 export function unfoldAround(model, unfolded, row) {
   const { parent, name, service, kind } = model;
   let from = -1;
@@ -157,12 +200,26 @@ export function unfoldAround(model, unfolded, row) {
   }
 }
 
-/** Sets the byte of every sibling from `first` to `last`. */
+/**
+ * Sets the byte of every sibling from `first` to `last`.
+ *
+ * @param {Model} model
+ * @param {Uint8Array} bytes
+ * @param {number} first
+ * @param {number} last
+ * @param {number} value
+ */
 export function setSiblings(model, bytes, first, last, value) {
   for (let at = first; at <= last; at = model.after(at)) bytes[at] = value;
 }
 
-/** Collapses every row that has rows below it and stands at `depth` or deeper; the others open. */
+/**
+ * Collapses every row that has rows below it and stands at `depth` or deeper; the others open.
+ *
+ * @param {Model} model
+ * @param {Uint8Array} collapsed
+ * @param {number} depth
+ */
 export function collapseFrom(model, collapsed, depth) {
   for (let row = 0; row < model.count; row++) {
     collapsed[row] = model.descendants[row] > 0 && model.depth[row] >= depth ? 1 : 0;

@@ -2,9 +2,9 @@
 // The waterfall: a tree grid of which only the visible rows exist, under a time axis.
 
 import { clear, h, within } from "../kit/dom.js";
-import { duration } from "../kit/format.js";
 import { Windowed } from "../kit/windowed.js";
 import { ticks } from "./axis.js";
+import { axisTick } from "./axis-tick.js";
 import { record } from "./measure.js";
 import { createRow, fillRow } from "./row.js";
 
@@ -14,7 +14,12 @@ const TIGHT = 340;
 const TICK_EVERY = 110;
 let nameShare = 0.36;
 
-/** `actions.open(row)` is called for a row to be looked at closely; `actions.toggle(item)` opens and closes. */
+/**
+ * `actions.open(row)` is called for a row to be looked at closely; `actions.toggle(item)` opens and closes.
+ *
+ * @param {import("./state.js").State} state
+ * @param {import("./trace.js").Actions} actions
+ */
 export function waterfall(state, actions) {
   const axis = h("div", { class: "tr-axis", "aria-hidden": true });
   const lines = h("div", { class: "tr-lines", "aria-hidden": true });
@@ -40,8 +45,10 @@ export function waterfall(state, actions) {
 
   let trackWidth = 600;
   let isNarrow = false;
+  /** @type {Windowed | null} */
   let list = null;
   let fillStart = 0;
+  /** @param {number} index @param {HTMLElement} row */
   const fill = (index, row) => {
     fillStart ||= performance.now();
     fillRow(row, index, state, trackWidth);
@@ -59,7 +66,7 @@ export function waterfall(state, actions) {
       layerRole: "rowgroup",
       onRange: drawn,
     });
-    grid.setAttribute("aria-rowcount", state.arranged.length);
+    grid.setAttribute("aria-rowcount", String(state.arranged.length));
   }
 
   /** After each pass of the list: what it filled is one measure. */
@@ -89,15 +96,16 @@ export function waterfall(state, actions) {
     separator.setAttribute("aria-valuenow", String(Math.round(nameShare * 100)));
     if (list === null || wasNarrow !== isNarrow) build();
     drawAxis();
-    list.refresh();
+    list?.refresh();
   }
 
   function drawAxis() {
     const times = ticks(state.from, state.to, trackWidth / TICK_EVERY);
+    /** @param {number} time */
     const at = (time) => ({ left: `${((time - state.from) / (state.to - state.from)) * 100}%` });
     clear(
       axis,
-      times.map((time) => h("span", { class: "tr-axis-tick", style: at(time) }, duration(time))),
+      times.map((time) => axisTick(time, state, trackWidth)),
     );
     clear(
       lines,
@@ -109,15 +117,17 @@ export function waterfall(state, actions) {
     );
   }
 
+  /** @param {number} by */
   function resizeNames(by) {
     nameShare = Math.min(Math.max(nameShare + by, 0.15), 0.75);
     measure();
   }
 
+  /** @param {string} what */
   function update(what) {
     if (state.view !== "waterfall" || list === null) return;
     if (what === "rows" || what === "hits") {
-      grid.setAttribute("aria-rowcount", state.arranged.length);
+      grid.setAttribute("aria-rowcount", String(state.arranged.length));
       list.setCount(state.arranged.length);
     } else {
       if (what === "time") drawAxis();
@@ -127,6 +137,7 @@ export function waterfall(state, actions) {
     followCursor();
   }
 
+  /** @param {Event} event */
   const itemAt = (event) => {
     const row = within(event, ".tr-row");
     return row ? Number(row.getAttribute("aria-rowindex")) - 1 : -1;
@@ -149,7 +160,7 @@ export function waterfall(state, actions) {
     { passive: false },
   );
   separator.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
+    const by = event.key === "ArrowLeft" ? -0.02 : event.key === "ArrowRight" ? 0.02 : undefined;
     if (by === undefined) return;
     event.preventDefault();
     resizeNames(by);
@@ -174,8 +185,8 @@ export function waterfall(state, actions) {
     },
     shown() {
       measure();
-      list.setCount(state.arranged.length);
-      list.scrollToIndex(state.cursorItem, { align: "center" });
+      list?.setCount(state.arranged.length);
+      list?.scrollToIndex(state.cursorItem, { align: "center" });
     },
     dispose() {
       unsubscribe();
@@ -185,7 +196,14 @@ export function waterfall(state, actions) {
   };
 }
 
-/** Ctrl and the wheel zoom around the pointer, shift and the wheel pan; the wheel alone scrolls. */
+/**
+ * Ctrl and the wheel zoom around the pointer, shift and the wheel pan; the wheel alone scrolls.
+ *
+ * @param {WheelEvent} event
+ * @param {import("./state.js").State} state
+ * @param {number} left
+ * @param {number} width
+ */
 export function timeWheel(event, state, left, width) {
   if (event.ctrlKey || event.metaKey) {
     const at = state.from + Math.min(Math.max((event.clientX - left) / width, 0), 1) * (state.to - state.from);

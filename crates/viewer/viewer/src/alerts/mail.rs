@@ -8,6 +8,7 @@
 
 use super::{
     delivery::Failure,
+    mail_stream::LineByLine,
     receivers::{MailTls, ReceiverSettings},
     tls::secret,
 };
@@ -23,6 +24,7 @@ use lettre::{
     },
 };
 use std::path::Path;
+use tokio::net::TcpStream;
 use waypost_trace_alerts::Notification;
 
 /// Characters of the longest subject.
@@ -62,20 +64,24 @@ impl Mail {
         let host = self.settings.server.trim_matches(['[', ']']);
         let server = (host, self.settings.port.unwrap_or(tls.port()));
         let client = ClientId::default();
-        let parameters = match tls {
-            MailTls::None => None,
-            MailTls::Implicit | MailTls::Starttls => {
-                Some(parameters(host, self.settings.ca_file.as_deref()).await?)
-            }
-        };
-        let (at_once, later) = if tls == MailTls::Starttls { (None, parameters) } else { (parameters, None) };
-        let connected = AsyncSmtpConnection::connect_tokio1(server, None, &client, at_once, None).await;
-        let mut connection = connected.map_err(|error| Failure::later(format!("cannot connect: {error}")))?;
-        if let Some(parameters) = later {
+        let no_connection =
+            |error: &dyn std::fmt::Display| Failure::later(format!("cannot connect: {error}"));
+        if tls == MailTls::Starttls {
+            let parameters = parameters(host, self.settings.ca_file.as_deref()).await?;
+            let stream = TcpStream::connect(server).await.map_err(|error| no_connection(&error))?;
+            let stream = Box::new(LineByLine::new(stream));
+            let connected = AsyncSmtpConnection::connect_with_transport(stream, &client).await;
+            let mut connection = connected.map_err(|error| no_connection(&error))?;
             let encrypted = connection.starttls(parameters, &client).await;
             encrypted.map_err(|error| Failure::later(format!("no TLS: {error}")))?;
+            return Ok(connection);
         }
-        Ok(connection)
+        let parameters = match tls {
+            MailTls::Implicit => Some(parameters(host, self.settings.ca_file.as_deref()).await?),
+            MailTls::None | MailTls::Starttls => None,
+        };
+        let connected = AsyncSmtpConnection::connect_tokio1(server, None, &client, parameters, None).await;
+        connected.map_err(|error| no_connection(&error))
     }
 
     async fn send(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<(), Failure> {

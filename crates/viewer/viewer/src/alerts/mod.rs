@@ -15,6 +15,7 @@ mod findings;
 mod instances;
 mod journal;
 mod mail;
+mod mail_stream;
 mod pins;
 mod receivers;
 mod settings;

@@ -96,6 +96,24 @@ async fn starttls_comes_before_the_password_and_the_mail() {
 }
 
 #[tokio::test]
+async fn what_follows_the_answer_to_starttls_is_no_answer_in_tls() {
+    let folder = TempDir::new().unwrap();
+    // One answer more: with it every command but the last is answered before it is sent.
+    let injected = "250 localhost\r\n";
+    let server = Server::start(Manner { injected, ..Manner::open(MailTls::Starttls) }).await;
+    let receiver = by_mail(&server, MailTls::Starttls, folder.path());
+    let viewer = Viewer::configured(|config| quickly(config, vec![receiver]));
+    send(&viewer, 1..31, true).await;
+    let has_tried = |answer: &Value| trouble(answer).is_some() || answer["receivers"][0]["delivered"] != 0;
+    let answer = viewer.api_until("/alerts", has_tried).await;
+    assert!(trouble(&answer).is_some_and(|trouble| trouble.starts_with("no TLS: ")), "{answer}");
+    in_time(viewer.close()).await;
+    let commands = server.in_clear();
+    assert!(commands.iter().all(|line| line.starts_with("EHLO") || line == "STARTTLS"), "{commands:?}");
+    assert_eq!(server.mails().len(), 0);
+}
+
+#[tokio::test]
 async fn a_server_without_starttls_or_with_a_strange_certificate_is_sent_nothing() {
     let folder = TempDir::new().unwrap();
     // Whoever is on the path can take the offer of STARTTLS away.

@@ -58,11 +58,13 @@ pub(crate) struct Manner {
     pub(crate) user: Option<&'static str>,
     /// What recipients are answered whose address contains a word.
     pub(crate) refusals: Vec<(&'static str, &'static str)>,
+    /// What follows the answer to `STARTTLS` in clear, as from somebody on the path.
+    pub(crate) injected: &'static str,
 }
 
 impl Manner {
     pub(crate) fn open(tls: MailTls) -> Self {
-        Self { tls, user: None, refusals: Vec::new() }
+        Self { tls, user: None, refusals: Vec::new(), injected: "" }
     }
 }
 
@@ -184,7 +186,8 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             }
             "EHLO" => "250-localhost\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN".to_owned(),
             "STARTTLS" if shared.manner.tls == MailTls::Starttls => {
-                stream.write_all(b"220 go on\r\n").await.ok()?;
+                let answer = format!("220 go on\r\n{}", shared.manner.injected);
+                stream.write_all(answer.as_bytes()).await.ok()?;
                 stream.flush().await.ok()?;
                 return Some(stream.into_inner());
             }

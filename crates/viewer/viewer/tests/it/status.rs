@@ -103,7 +103,7 @@ async fn a_store_that_cannot_be_opened_is_named() {
             otlp_http: ([127, 0, 0, 1], 3).into(),
             zipkin: ([127, 0, 0, 1], 4).into(),
         },
-        give_back: || {},
+        memory: waypost_viewer::Memory::default(),
     };
     let error = waypost_viewer::build(&waypost_viewer::Config::default(), parts).unwrap_err();
     let place = folder.path().join("viewer");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use waypost_service::{DataDir, Drain, DrainTrigger, Limits, Listener, Served, bind, serve};
 use waypost_telemetry::Telemetry;
-use waypost_viewer::{Bound, Config, Parts, build};
+use waypost_viewer::{Bound, Config, Memory, Parts, build};
 
 /// Longest wait for anything that must happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -72,8 +72,8 @@ impl Viewer {
         let [ui, otlp_grpc, otlp_http, zipkin] = [0, 1, 2, 3].map(|place: usize| sockets[place].address());
         let mut bound = Bound { ui, otlp_grpc, otlp_http, zipkin };
         rebind(&mut bound);
-        let built = build(&config, Parts { telemetry: Telemetry::disabled(), data, bound, give_back: || {} })
-            .unwrap();
+        let telemetry = Telemetry::disabled();
+        let built = build(&config, Parts { telemetry, data, bound, memory: Memory::default() }).unwrap();
 
         let (listeners, drain) = Drain::new();
         let serve = |listener: Listener, router| {

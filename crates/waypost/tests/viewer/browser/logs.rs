@@ -39,6 +39,24 @@ async fn the_body_of_a_log_record_is_shown_and_filtered() {
 }
 
 #[tokio::test]
+async fn the_ledger_on_the_page_counts_refused_log_records() {
+    let Some(scene) = Scene::start("refused log records").await else { return };
+    let records = [log(0, 0, ago(5_000), 9, "once"), log(0, 0, ago(5_000), 9, "and again")];
+    // The same request once more is refused as a repeat.
+    for _ in 0..2 {
+        scene.send_logs("shop", &records).await;
+    }
+    scene.open("/status").await;
+    let cell = |name: &str| format!("document.querySelector('td[data-key={name}]')?.innerText");
+    scene.browser.wait_until(&format!("{} === '4'", cell("logs"))).await.unwrap();
+    for (name, expected) in [("logs-stored", "2"), ("logs-refused", "2"), ("logs-evicted", "0")] {
+        let shown = scene.browser.script(&format!("return {}", cell(name)), &[]).await.unwrap();
+        assert_eq!(shown, expected, "{name}");
+    }
+    scene.assert_silent_console().await;
+}
+
+#[tokio::test]
 async fn all_log_records_of_a_trace_stand_in_order_and_lead_to_their_spans() {
     let Some(scene) = Scene::start("log records of a trace").await else { return };
     send(&scene).await;

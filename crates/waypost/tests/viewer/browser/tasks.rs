@@ -1,5 +1,5 @@
 //! What somebody who runs services asks every day, and with how many clicks the page answers: at most three each. The table
-//! is printed.
+//! is printed, and is that of docs/viewer.md.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -48,7 +48,7 @@ impl Hand<'_> {
 
     fn done(&mut self, task: &str) {
         assert!(self.clicks <= 3, "{task} took {} clicks", self.clicks);
-        writeln!(self.table, "  {task:<58} {}", self.clicks).unwrap();
+        writeln!(self.table, "| {task} | {} |", self.clicks).unwrap();
     }
 
     async fn slowest_order(&mut self) {
@@ -262,6 +262,7 @@ async fn everyday_questions_take_three_clicks_at_most() {
     hand.errors_over_time().await;
     hand.what_fires().await;
 
+    assert!(include_str!("../../../../../docs/viewer.md").contains(&hand.table), "{}", hand.table);
     let table = format!("clicks of everyday tasks, what is typed not counted:\n{}", hand.table);
     // Past the capture of a test that passes.
     write!(std::io::stderr(), "{table}").unwrap();

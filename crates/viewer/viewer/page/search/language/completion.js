@@ -26,7 +26,12 @@ export function unfinished(text, cursor) {
   return { from: cursor - rest.length, to, part: unquoted(rest), scope, name: unquoted(name) };
 }
 
-/** Where the condition begins in which the cursor stands, behind a minus. */
+/**
+ * Where the condition begins in which the cursor stands, behind a minus.
+ *
+ * @param {string} text
+ * @param {number} cursor
+ */
 function startOf(text, cursor) {
   let start = 0;
   let isQuoted = false;
@@ -40,12 +45,14 @@ function startOf(text, cursor) {
   return start;
 }
 
+/** @param {string} text @param {number} cursor */
 function endOf(text, cursor) {
   let at = cursor;
   while (at < text.length && !/[\s}]/.test(text[at])) at += 1;
   return at;
 }
 
+/** @param {string} text */
 function unquoted(text) {
   return text.startsWith('"') ? text.replace(/^"|(?<!\\)"$/g, "").replace(/\\(["\\])/g, "$1") : text;
 }
@@ -56,24 +63,42 @@ export const FIELD_NAMES = [
   { name: "trace:duration", insert: "trace:duration>" },
 ];
 
-/** The text that stands for a key, with an operator. */
+/**
+ * The text that stands for a key, with an operator.
+ *
+ * @param {string} scope
+ * @param {string} key
+ */
 export function keyText(scope, key) {
   const term = write({ type: "condition", isNegated: false, scope, name: key, isKey: true, operator: "", value: "" });
   return term.slice(0, -1);
 }
 
-/** The text that stands for a value. */
+/**
+ * The text that stands for a value.
+ *
+ * @param {string} value
+ */
 export function valueText(value) {
   const term = write({ type: "condition", isNegated: false, scope: "", name: "k", isKey: true, operator: "=", value });
   return term.slice(2);
 }
 
-/** What a field may be, where that is known. @returns {string[] | null} */
+/**
+ * What a field may be, where that is known. @returns {string[] | null}
+ *
+ * @param {string} name
+ */
 export function choicesOf(name) {
   return Object.hasOwn(CHOICES, name) ? CHOICES[name] : null;
 }
 
-/** Whether a name stands for an attribute. */
+/**
+ * Whether a name stands for an attribute.
+ *
+ * @param {string} scope
+ * @param {string} name
+ */
 export function isKey(scope, name) {
   return scope ? scope !== "trace" : !FIELDS.includes(name);
 }

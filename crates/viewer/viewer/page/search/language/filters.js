@@ -16,7 +16,11 @@ import { read, write } from "./terms.js";
 const MAX_ATTRIBUTES = 16;
 const MAX_EXCLUDED = 16;
 
-/** What these names may be. */
+/**
+ * What these names may be.
+ *
+ * @type {Record<string, string[]>}
+ */
 export const CHOICES = {
   kind: ["server", "client", "producer", "consumer", "internal", "unspecified"],
   status: ["error", "ok", "unset"],
@@ -133,7 +137,14 @@ function traceDuration(filters, term) {
   bound(filters, term, "min_trace_duration", "max_trace_duration");
 }
 
-/** Both ends are included, whatever the operator: durations are exact to the nanosecond. */
+/**
+ * Both ends are included, whatever the operator: durations are exact to the nanosecond.
+ *
+ * @param {{[name: string]: any}} filter
+ * @param {Condition} term
+ * @param {string} least
+ * @param {string} most
+ */
 function bound(filter, term, least, most) {
   const { operator, value } = term;
   if (![">", ">=", "<", "<="].includes(operator)) throw refused(term, "expected > or < and a duration such as 1.5ms or 2s");
@@ -152,11 +163,13 @@ function attribute(filter, term) {
   filter.attr.push(writeCondition({ scope, key: name, operator, value }));
 }
 
+/** @param {Term} term @param {string} message */
 function refused(term, message) {
   const { from, to } = term.place ?? { from: 0, to: 0 };
   return new QueryError(message, from, to);
 }
 
+/** @param {Condition} term @param {string} message */
 function wrongValue(term, message) {
   const { from, to } = term.valuePlace ?? term.place ?? { from: 0, to: 0 };
   return new QueryError(`${message}, found \`${term.value}\``, from, to);
@@ -190,7 +203,7 @@ function termsOfSpan(filter) {
   ];
 }
 
-/** @returns {Condition[]} */
+/** @param {string} scope @param {string} least @param {string} most @returns {Condition[]} */
 function bounds(scope, least, most) {
   const ends = [];
   if (least) ends.push(condition(scope, "duration", ">=", least));
@@ -198,12 +211,12 @@ function bounds(scope, least, most) {
   return ends;
 }
 
-/** @returns {Condition} */
+/** @param {string} scope @param {string} name @param {string} operator @param {string} value @returns {Condition} */
 function condition(scope, name, operator, value) {
   return { type: "condition", isNegated: false, scope, name, isKey: false, operator, value };
 }
 
-/** What the API would not read stands as a key, so that it can be seen and taken out. @returns {Condition} */
+/** What the API would not read stands as a key, so that it can be seen and taken out. @param {string} text @returns {Condition} */
 function ofAttribute(text) {
   const { scope, key, operator, value } = readCondition(text) ?? { scope: "", key: text, operator: "", value: "" };
   return { type: "condition", isNegated: false, scope, name: key, isKey: true, operator, value };

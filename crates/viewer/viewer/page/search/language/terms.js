@@ -20,6 +20,7 @@ export const FIELDS = ["service", "operation", "kind", "status", "root", "durati
 export const SCOPES = ["span", "resource", "event", "link", "trace"];
 const OPERATORS = ["!=", ">=", "<=", ">", "<", "~", ":", "="];
 const NAME_END = /[\s"{}:=!~<>]/;
+/** @type {Record<string, string>} */
 const CONNECTIVES = {
   AND: "all conditions must hold: leave AND out",
   OR: "there is no OR: a value of several can be asked for one at a time",
@@ -79,7 +80,7 @@ export function read(text) {
     return text[at] === '"' ? { isQuoted: true, name: quoted() } : { isQuoted: false, name: bareName() };
   }
 
-  /** @returns {Condition | Words} */
+  /** @param {boolean} isNegated @param {number} start @returns {Condition | Words} */
   function condition(isNegated, start) {
     const nameFrom = at;
     let { isQuoted, name: called } = name();
@@ -163,6 +164,7 @@ export function read(text) {
   return terms(false);
 }
 
+/** @param {string} text */
 const quote = (text) => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 
 /** The text of a term. @param {Term} term @returns {string} */
