@@ -1,6 +1,8 @@
 //! Instruments with the right buckets, and the readers of a handle.
 
 mod component;
+#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sql"))]
+pub(crate) mod database;
 pub(crate) mod exemplars;
 mod source;
 mod views;

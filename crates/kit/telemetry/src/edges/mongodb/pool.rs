@@ -14,7 +14,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::ConnectionDurations;
 
 const POOL: &str = "db.client.connection.pool.name";
 const STATE: &str = "db.client.connection.state";
@@ -25,9 +25,7 @@ const DEFAULT_MAX: u32 = 10;
 /// The pools of one client.
 pub(super) struct Pools {
     known: Arc<Mutex<HashMap<ServerAddress, Pool>>>,
-    created: Histogram<f64>,
-    waited: Histogram<f64>,
-    used: Histogram<f64>,
+    durations: ConnectionDurations,
 }
 
 /// What is known of one.
@@ -42,22 +40,7 @@ struct Pool {
 impl Pools {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
-        let duration = |name, description| durations(meter, name, description, &DATABASE_SECONDS);
-        let pools = Self {
-            known: Arc::default(),
-            created: duration(
-                "db.client.connection.create_time",
-                "The time it took to create a new connection.",
-            ),
-            waited: duration(
-                "db.client.connection.wait_time",
-                "The time it took to obtain an open connection from the pool.",
-            ),
-            used: duration(
-                "db.client.connection.use_time",
-                "The time between borrowing a connection and returning it to the pool.",
-            ),
-        };
+        let pools = Self { known: Arc::default(), durations: ConnectionDurations::new(meter) };
         if telemetry.metrics().is_on() {
             pools.observe(meter);
         }
@@ -73,7 +56,7 @@ impl Pools {
             }
             CmapEvent::PoolClosed(event) => drop(self.lock().remove(&event.address)),
             CmapEvent::ConnectionReady(event) => {
-                record(&self.created, &event.address, event.duration);
+                record(&self.durations.created, &event.address, event.duration);
                 self.change(&event.address, |pool| {
                     pool.connections.insert(event.connection_id, None);
                 });
@@ -84,7 +67,7 @@ impl Pools {
                 });
             }
             CmapEvent::ConnectionCheckedOut(event) => {
-                record(&self.waited, &event.address, event.duration);
+                record(&self.durations.waited, &event.address, event.duration);
                 self.change(&event.address, |pool| {
                     pool.connections.insert(event.connection_id, Some(Instant::now()));
                 });
@@ -95,7 +78,7 @@ impl Pools {
                     since = pool.connections.insert(event.connection_id, None).flatten();
                 });
                 if let Some(since) = since {
-                    record(&self.used, &event.address, since.elapsed());
+                    record(&self.durations.used, &event.address, since.elapsed());
                 }
             }
             _ => {}

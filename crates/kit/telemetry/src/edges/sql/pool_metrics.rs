@@ -12,7 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
 
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::ConnectionDurations;
 use crate::core::series::{self, DurationSeries};
 
 const POOL: &str = "db.client.connection.pool.name";
@@ -54,9 +54,8 @@ impl PoolMetrics {
     /// Instruments that show the pool until the last one who uses it is gone.
     pub(super) fn observed(telemetry: &Telemetry, name: Arc<str>, pool: impl Counted + 'static) -> Arc<Self> {
         let meter = telemetry.meter();
-        let duration = |name, description| {
-            DurationSeries::new(durations(meter, name, description, &DATABASE_SECONDS), telemetry)
-        };
+        let ConnectionDurations { created, waited, used } = ConnectionDurations::new(meter);
+        let series = |durations| DurationSeries::new(durations, telemetry);
         let metrics = Arc::new(Self {
             name,
             counted: Box::new(pool),
@@ -68,18 +67,9 @@ impl PoolMetrics {
                     "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
                 )
                 .build(),
-            created: duration(
-                "db.client.connection.create_time",
-                "The time it took to create a new connection.",
-            ),
-            waited: duration(
-                "db.client.connection.wait_time",
-                "The time it took to obtain an open connection from the pool.",
-            ),
-            used: duration(
-                "db.client.connection.use_time",
-                "The time between borrowing a connection and returning it to the pool.",
-            ),
+            created: series(created),
+            waited: series(waited),
+            used: series(used),
         });
         if telemetry.metrics().is_on() {
             observe(meter, &metrics);
