@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mongodb::event::cmap::{CmapEvent, ConnectionPoolOptions};
 use mongodb::options::ServerAddress;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
+use crate::core::clock::{HandleClock, Timer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::database::ConnectionDurations;
 
@@ -26,6 +27,7 @@ const DEFAULT_MAX: u32 = 10;
 pub(super) struct Pools {
     known: Arc<Mutex<HashMap<ServerAddress, Pool>>>,
     durations: ConnectionDurations,
+    clock: HandleClock,
 }
 
 /// What is known of one.
@@ -34,13 +36,17 @@ struct Pool {
     max: i64,
     min: i64,
     /// Since when each open connection is used; `None` for one that is not.
-    connections: HashMap<u32, Option<Instant>>,
+    connections: HashMap<u32, Option<Timer>>,
 }
 
 impl Pools {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
-        let pools = Self { known: Arc::default(), durations: ConnectionDurations::new(meter) };
+        let pools = Self {
+            known: Arc::default(),
+            durations: ConnectionDurations::new(meter),
+            clock: telemetry.clock().clone(),
+        };
         if telemetry.metrics().is_on() {
             pools.observe(meter);
         }
@@ -69,16 +75,16 @@ impl Pools {
             CmapEvent::ConnectionCheckedOut(event) => {
                 record(&self.durations.waited, &event.address, event.duration);
                 self.change(&event.address, |pool| {
-                    pool.connections.insert(event.connection_id, Some(Instant::now()));
+                    pool.connections.insert(event.connection_id, Some(self.clock.timer()));
                 });
             }
             CmapEvent::ConnectionCheckedIn(event) => {
-                let mut since = None;
+                let mut timer = None;
                 self.change(&event.address, |pool| {
-                    since = pool.connections.insert(event.connection_id, None).flatten();
+                    timer = pool.connections.insert(event.connection_id, None).flatten();
                 });
-                if let Some(since) = since {
-                    record(&self.durations.used, &event.address, since.elapsed());
+                if let Some(timer) = timer {
+                    record(&self.durations.used, &event.address, timer.elapsed());
                 }
             }
             _ => {}
@@ -98,7 +104,7 @@ impl Pools {
     fn observe(&self, meter: &Meter) {
         let count = "The number of connections that are currently in state described by the state attribute.";
         self.level(meter, "db.client.connection.count", "{connection}", count, |name, pool, observer| {
-            let used = pool.connections.values().filter(|since| since.is_some()).count();
+            let used = pool.connections.values().filter(|timer| timer.is_some()).count();
             for (state, count) in [("idle", pool.connections.len() - used), ("used", used)] {
                 let labels = [name.clone(), KeyValue::new(STATE, state)];
                 observer.observe(i64::try_from(count).unwrap_or(i64::MAX), &labels);

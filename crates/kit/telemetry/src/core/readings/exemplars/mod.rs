@@ -21,6 +21,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
 use crate::base::config::ExemplarFilter;
+use crate::core::clock::HandleClock;
 use reservoir::Reservoir;
 
 /// Sets of attributes of one instrument that have exemplars; later ones have none.
@@ -73,9 +74,17 @@ fn current() -> Option<Ids> {
 
 /// All exemplars of one handle. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Exemplars(Arc<RwLock<HashMap<String, Arc<Kept>>>>);
+pub(crate) struct Exemplars {
+    metrics: Arc<RwLock<HashMap<String, Arc<Kept>>>>,
+    clock: HandleClock,
+}
 
 impl Exemplars {
+    /// With the times of this clock.
+    pub(super) fn new(clock: &HandleClock) -> Self {
+        Self { metrics: Arc::default(), clock: clock.clone() }
+    }
+
     /// What is kept of this instrument. Two instruments of one name are one metric.
     fn keep(
         &self,
@@ -84,17 +93,17 @@ impl Exemplars {
         bounds: &[f64],
         filter: ExemplarFilter,
     ) -> Arc<Kept> {
-        let mut metrics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
         let kept = metrics.entry(name(scope, metric)).or_insert_with(|| {
             let (hasher, series) = (RandomState::new(), RwLock::default());
-            Arc::new(Kept { bounds: bounds.into(), filter, hasher, series })
+            Arc::new(Kept { bounds: bounds.into(), filter, hasher, series, clock: self.clock.clone() })
         });
         Arc::clone(kept)
     }
 
     /// What is kept of a metric that was read.
     pub(crate) fn of(&self, scope: &InstrumentationScope, metric: &str) -> MetricExemplars {
-        let metrics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
         MetricExemplars(if metrics.is_empty() { None } else { metrics.get(&name(scope, metric)).cloned() })
     }
 }
@@ -131,6 +140,7 @@ struct Kept {
     hasher: RandomState,
     /// By the hash of their attributes.
     series: RwLock<HashMap<u64, Series>>,
+    clock: HandleClock,
 }
 
 type Series = (Box<[KeyValue]>, Arc<Reservoir>);
@@ -143,7 +153,7 @@ impl Kept {
             ExemplarFilter::AlwaysOn => current(),
             ExemplarFilter::TraceBased => Some(current()?),
         };
-        Some(Exemplar { value, time: SystemTime::now(), span })
+        Some(Exemplar { value, time: self.clock.now(), span })
     }
 
     fn put(&self, reservoir: &Reservoir, exemplar: Exemplar) {
