@@ -3,6 +3,7 @@
 //! Each command does one job and prints what it does. The rules they check live in this crate so that CI and a
 //! developer's machine cannot differ.
 
+mod advisories;
 mod conventions;
 mod dashboards;
 mod deploy;
@@ -38,6 +39,7 @@ cargo xtask <command>
   features                      build the kit with each of its features alone and with all of them
   api [--write]                 compare what the kit's crates offer with docs/kit/api, or write that
   package                       package the kit's crates offline, and check what is in them and which Rust they say they need
+  advisories [--offline]        check all dependencies with cargo-deny: advisories, licences, bans, sources (deny.toml)
   layers                        check the allowed arrows between crates, and between the kit's modules, and the one-version rule
   mutations [names]             turn off what keeps orders safe, one rule at a time, and see whether a test notices
   conventions                   write the page of our own telemetry names and the checker's tables, and check the code
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some("test") => run::test(&rest),
         Some("needs") => run::needs(),
         Some("lint") => run::lint(),
+        Some("advisories") => run::advisories(&rest),
         Some("layers") => run::layers(),
         Some("dashboards") => run::dashboards(),
         Some("deploy") => run::deploy(&rest),

@@ -11,8 +11,8 @@ use cargo_metadata::MetadataCommand;
 use crate::needs::{self, Variable};
 use crate::servers::{Folder, Servers, Set};
 use crate::{
-    conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations, published,
-    versions,
+    advisories, conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations,
+    published, versions,
 };
 
 /// The binary's feature that is off for the sake of the first build, and on in tests.
@@ -145,6 +145,11 @@ fn names() -> anyhow::Result<()> {
         "names: every own attribute and metric is declared in docs/telemetry, and every declared one is used\n",
     );
     Ok(())
+}
+
+/// `cargo xtask advisories`: what is known of the dependencies.
+pub(crate) fn advisories(arguments: &[String]) -> anyhow::Result<()> {
+    advisories::check(&MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?, arguments)
 }
 
 /// `cargo xtask layers`: arrows and versions.

@@ -1,7 +1,7 @@
 //! The crates that are published: what they offer, which Rust they need, and whether they can be packaged.
 //!
-//! All of it works offline and on the stable toolchain. Left out: advisories, which are a data base on the network; licences are
-//! checked by `layers`.
+//! All of it works offline and on the stable toolchain. Left out: advisories, which are a database on the network
+//! (`cargo xtask advisories`); licences are checked by `layers`.
 
 mod api;
 mod msrv;

@@ -1,6 +1,11 @@
-//! The oldest Rust that the published crates say they build with is what their dependencies allow.
+//! The oldest Rust that the published crates say they build with is one that they are built with, and none of their
+//! dependencies needs a newer one.
+//!
+//! What the dependencies say would often allow an older one, and nobody tries it: a promise is what is tested. So the crates say
+//! what the workspace says, which is the Rust of whoever builds and tests it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::process::Command;
 
 use anyhow::Context as _;
 use cargo_metadata::semver::Version;
@@ -9,19 +14,38 @@ use cargo_metadata::{DependencyKind, Metadata, PackageId};
 use super::CRATES;
 use crate::run::say;
 
-/// A crate that says a Rust older than a dependency needs, or a newer one than it must.
+/// A crate that promises more than is tested, or less than a dependency needs.
 pub(super) fn violations(metadata: &Metadata) -> anyhow::Result<Vec<String>> {
     let (needed, holders) = needed(metadata)?;
-    say(&format!("msrv: {} {needed}, held up by {}\n", CRATES.join(", "), holders.join(", ")));
+    let used = used()?;
+    say(&format!(
+        "msrv: this is Rust {used}; the dependencies of {} need {needed}, held up by {}\n",
+        CRATES.join(", "),
+        holders.join(", ")
+    ));
     let own = metadata.packages.iter().filter(|package| CRATES.contains(&package.name.as_str()));
-    let problems = own.filter_map(|package| match &package.rust_version {
-        None => Some(format!("{}: says no rust-version", package.name)),
-        Some(said) if *said != needed => {
-            Some(format!("{}: says rust-version {said}, its dependencies need {needed}", package.name))
-        }
-        Some(_) => None,
-    });
-    Ok(problems.collect())
+    Ok(own
+        .filter_map(|package| violation(&package.name, package.rust_version.as_ref(), &needed, &used))
+        .collect())
+}
+
+fn violation(name: &str, said: Option<&Version>, needed: &Version, used: &Version) -> Option<String> {
+    let Some(said) = said else { return Some(format!("{name}: says no rust-version")) };
+    if said < needed {
+        return Some(format!("{name}: says rust-version {said}, its dependencies need {needed}"));
+    }
+    ((said.major, said.minor) != (used.major, used.minor)).then(|| {
+        format!("{name}: says rust-version {said}, and this is Rust {used}: nobody has tried {said}")
+    })
+}
+
+/// The Rust that builds and tests the workspace.
+fn used() -> anyhow::Result<Version> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output().context("rustc could not be started")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.split_whitespace().nth(1).context("rustc says no version")?;
+    Version::parse(version).with_context(|| format!("rustc says {version}"))
 }
 
 /// The newest Rust that anything below the crates needs, with all of their features, and who needs it.
@@ -60,4 +84,23 @@ fn needed(metadata: &Metadata) -> anyhow::Result<(Version, Vec<String>)> {
         }
     }
     Ok((newest, holders))
+}
+
+#[cfg(test)]
+mod tests {
+    use cargo_metadata::semver::Version;
+
+    use super::violation;
+
+    #[test]
+    fn a_crate_promises_what_is_tested_and_enough() {
+        let version = |minor| Version::new(1, minor, 0);
+        let judged = |said: Option<u64>, needed, used| {
+            violation("kit", said.map(version).as_ref(), &version(needed), &version(used))
+        };
+        assert_eq!(judged(Some(95), 94, 95), None);
+        assert!(judged(Some(93), 94, 93).is_some_and(|problem| problem.contains("need")));
+        assert!(judged(Some(94), 94, 95).is_some_and(|problem| problem.contains("nobody has tried")));
+        assert!(judged(None, 94, 95).is_some());
+    }
 }

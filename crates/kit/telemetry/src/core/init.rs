@@ -11,9 +11,11 @@ use opentelemetry_sdk::Resource;
 
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{Settings, SettingsError};
+use crate::core::clock::HandleClock;
 use crate::core::export::{ExportError, Exports, Parts, TailGroup};
 use crate::core::handle::globals::Globals;
 use crate::core::handle::{SCOPE, Shared, Telemetry};
+use crate::core::ids::Ids;
 use crate::core::propagation::Propagation;
 use crate::core::recorded::RecordedErrors;
 use crate::core::sampler::Sampler;
@@ -95,6 +97,8 @@ pub struct Builder {
     settings: Settings,
     parts: Parts,
     composable: Option<Box<dyn ComposableSampler>>,
+    clock: HandleClock,
+    ids: Ids,
     #[cfg(feature = "sdk")]
     sampler: Option<Box<dyn opentelemetry_sdk::trace::ShouldSample>>,
     #[cfg(feature = "sdk")]
@@ -108,6 +112,8 @@ impl Builder {
             settings,
             parts: Parts::default(),
             composable: None,
+            clock: HandleClock::default(),
+            ids: Ids::default(),
             #[cfg(feature = "sdk")]
             sampler: None,
             #[cfg(feature = "sdk")]
@@ -136,6 +142,24 @@ impl Builder {
     #[must_use]
     pub fn composable_sampler(mut self, sampler: impl ComposableSampler + 'static) -> Self {
         self.composable = Some(Box::new(sampler));
+        self
+    }
+
+    /// A clock in place of the system's, for tests: it tells the times of spans, events, log records, exemplars and readings, and
+    /// by it the kit measures durations. Waiting and time-outs stay the system's. Of times that are made outside of the kit it
+    /// knows nothing: `SpanRef::add_event` and `SpanRef::end` of the OpenTelemetry API take the system's.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn clock(mut self, clock: impl crate::core::clock::Clock) -> Self {
+        self.clock = HandleClock::given(clock);
+        self
+    }
+
+    /// A generator of ids in place of random ones, for tests. `service.instance.id` is made by it too, unless the settings say it.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn id_generator(mut self, generator: impl crate::core::ids::IdGenerator) -> Self {
+        self.ids = Ids::given(generator);
         self
     }
 
@@ -236,7 +260,7 @@ impl Builder {
         settings.log_warnings();
         settings.check()?;
         let service_name: Arc<str> = settings.service_name.as_str().into();
-        let attributes = resource::attributes(&settings);
+        let attributes = resource::attributes(&settings, &self.ids);
         if !settings.enabled {
             return Ok(Telemetry::new(Shared::without_providers(&settings, service_name, attributes)));
         }
@@ -244,7 +268,7 @@ impl Builder {
         let resource =
             Resource::builder_empty().with_schema_url(attributes.iter().cloned(), SCHEMA_URL).build();
         let additional = settings.otlp.additional.iter().filter(|additional| additional.metrics).count();
-        let (source, meters) = readings::provider(&settings.metrics, additional, &resource);
+        let (source, meters) = readings::provider(&settings.metrics, additional, &resource, &self.clock);
         let exports = Exports::start(&settings, &service_name, &attributes, &source, &self.parts)?;
         let composite = match self.composable {
             Some(sampler) => Some(Composite::Program(sampler)),
@@ -263,6 +287,8 @@ impl Builder {
             Arc::clone(exports.spans()),
             settings.limits.clone(),
             &settings.baggage,
+            self.clock.clone(),
+            self.ids,
             #[cfg(feature = "sdk")]
             self.foreign.map(|foreign| foreign.build(&attributes)),
         );
@@ -289,6 +315,7 @@ impl Builder {
             backtraces: settings.logs.backtrace,
             errors: settings.errors,
             recorded_errors: RecordedErrors::default(),
+            clock: self.clock,
         });
         metrics::observe(&telemetry, &settings.metrics);
         Ok(telemetry)

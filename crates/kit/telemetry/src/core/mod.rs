@@ -4,10 +4,12 @@ pub mod baggage;
 #[cfg(any(feature = "logs", feature = "tracing"))]
 pub(crate) mod bridged;
 pub(crate) mod carry;
+pub(crate) mod clock;
 #[cfg(feature = "http")]
 pub(crate) mod exchange;
 pub(crate) mod export;
 pub(crate) mod handle;
+pub(crate) mod ids;
 pub mod init;
 #[cfg(any(feature = "cache", feature = "memcached"))]
 pub(crate) mod lookups;

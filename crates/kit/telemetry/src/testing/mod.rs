@@ -16,6 +16,7 @@ mod matching;
 mod measured;
 mod normalized;
 mod received;
+mod reproducible;
 mod tree;
 mod wait;
 
@@ -24,11 +25,13 @@ use std::ops::Deref;
 use crate::base::config::{Exporter, MetricSettings, SamplerKind, Settings};
 use crate::base::finished::FinishedSpan;
 use crate::core::handle::Telemetry;
+use crate::core::init::Builder;
 use conventions::{Conventions, ConventionsReport};
 pub use logged::assert_logs;
 pub use measured::{Metric, MetricPoint, Metrics};
 pub use normalized::normalized;
 pub use received::{Instrument, ReceivedLog, ReceivedMetric, ReceivedSpan};
+pub use reproducible::{Clock, IdGenerator, ManualClock, SeededIds};
 pub use tree::SpanTree;
 pub use wait::{TimedOut, wait_for, wait_for_trace, wait_for_tree};
 
@@ -82,7 +85,30 @@ impl TestTelemetry {
     ///
     /// If the settings cannot be used.
     pub fn with(settings: Settings) -> Self {
-        match crate::core::init::init(settings) {
+        Self::build(Builder::new(settings))
+    }
+
+    /// A test handle with parts that settings cannot name: a clock and ids of its own, so that what is recorded is the same in
+    /// every run, byte for byte.
+    ///
+    /// ```
+    /// use waypost_telemetry::Builder;
+    /// use waypost_telemetry::testing::{ManualClock, SeededIds, TestTelemetry};
+    ///
+    /// let run = || {
+    ///     let builder = Builder::new(TestTelemetry::settings("order-service"));
+    ///     let telemetry = TestTelemetry::build(builder.clock(ManualClock::new()).id_generator(SeededIds::new(7)));
+    ///     telemetry.span("place").in_scope(|| ());
+    ///     format!("{:?}", telemetry.finished_spans())
+    /// };
+    /// assert_eq!(run(), run());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the settings cannot be used.
+    pub fn build(builder: Builder) -> Self {
+        match builder.init() {
             Ok(telemetry) => Self { telemetry },
             Err(error) => panic!("test telemetry cannot start: {error}"),
         }
@@ -154,9 +180,9 @@ impl TestTelemetry {
     /// ```
     pub fn measured(&self) -> Metrics {
         let metrics = self.telemetry.metrics();
-        let encoded = metrics
-            .read()
-            .map(|reading| crate::core::export::metrics_request(&reading, &metrics.exemplars()));
+        let encoded = metrics.read().map(|reading| {
+            crate::core::export::metrics_request(&reading, &metrics.exemplars(), metrics.times())
+        });
         encoded.map(|request| Metrics::decode(&request)).unwrap_or_default()
     }
 

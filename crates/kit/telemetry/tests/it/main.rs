@@ -48,6 +48,7 @@ mod prometheus_page;
 mod rabbitmq;
 mod receiver;
 mod redis;
+mod reproducible;
 mod reqwest_client;
 mod rusqlite;
 mod sampler_input;

@@ -17,12 +17,13 @@ mod traced;
 
 use std::borrow::Cow;
 use std::task::Context as TaskContext;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, response as http_response};
 use opentelemetry::Context;
 use tower_service::Service;
 
+use crate::core::clock::Timer;
 use crate::core::span::{Outcome, SpanGuard};
 pub(crate) use response::{ResponseBody, ResponseFuture};
 use stream::{MeasureStream, OpenStream, StreamSpan};
@@ -87,14 +88,14 @@ pub struct Exchange<O: Observer> {
 #[derive(Debug)]
 struct Live<O> {
     observer: O,
-    started: Instant,
+    timer: Timer,
 }
 
 impl<O: Observer> Exchange<O> {
-    /// An exchange that is observed. `begun` was read before its span started, so that the span does not end before what
+    /// An exchange that is observed. `timer` was begun before its span started, so that the span does not end before what
     /// is within it.
-    pub(crate) fn observed(span: SpanGuard, observer: O, begun: Instant) -> Self {
-        Self { span, live: Some(Live { observer, started: begun }), stream: None }
+    pub(crate) fn observed(span: SpanGuard, observer: O, timer: Timer) -> Self {
+        Self { span, live: Some(Live { observer, timer }), stream: None }
     }
 
     /// An exchange that only carries its context on.
@@ -140,8 +141,8 @@ impl<O: Observer> Exchange<O> {
         if !has_body || live.observer.ends_at_head() {
             return self.end(Outcome::Ok);
         }
-        if let Some((measure, span)) = live.observer.stream(live.started.elapsed()) {
-            self.stream = Some(Box::new(OpenStream::new(measure, live.started, span)));
+        if let Some((measure, span)) = live.observer.stream(live.timer.elapsed()) {
+            self.stream = Some(Box::new(OpenStream::new(measure, live.timer.clone(), span)));
             if span == StreamSpan::UntilHead {
                 self.leave_body();
             }
@@ -168,8 +169,8 @@ impl<O: Observer> Exchange<O> {
     }
 
     fn end_span(&mut self, outcome: Outcome) {
-        if let Some(Live { observer, started }) = self.live.take() {
-            observer.end(&mut self.span, outcome, started.elapsed());
+        if let Some(Live { observer, timer }) = self.live.take() {
+            observer.end(&mut self.span, outcome, timer.elapsed());
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use crate::core::clock::Timer;
 use crate::core::span::Outcome;
 
 /// When the span of a stream ends.
@@ -40,7 +41,7 @@ pub(crate) type MeasureStream = Box<dyn FnOnce(Option<Cow<'static, str>>, Durati
 /// A stream that is open.
 pub(super) struct OpenStream {
     measure: MeasureStream,
-    started: Instant,
+    timer: Timer,
     /// When the span ends, if that is before the stream does.
     ends: Option<Deadline>,
 }
@@ -52,12 +53,15 @@ struct Deadline {
 }
 
 impl OpenStream {
-    pub(super) fn new(measure: MeasureStream, started: Instant, span: StreamSpan) -> Self {
+    pub(super) fn new(measure: MeasureStream, timer: Timer, span: StreamSpan) -> Self {
         let ends = match span {
-            StreamSpan::AtMost(limit) => started.checked_add(limit).map(Deadline::new),
+            StreamSpan::AtMost(limit) => {
+                let left = limit.saturating_sub(timer.elapsed());
+                Instant::now().checked_add(left).map(Deadline::new)
+            }
             StreamSpan::Whole | StreamSpan::UntilHead => None,
         };
-        Self { measure, started, ends }
+        Self { measure, timer, ends }
     }
 
     /// Whether the span has lasted long enough; true once.
@@ -71,7 +75,7 @@ impl OpenStream {
 
     /// A stream that its reader leaves has not failed: that is how most of them end.
     pub(super) fn end(self, outcome: &Outcome) {
-        (self.measure)(outcome.error_type(), self.started.elapsed());
+        (self.measure)(outcome.error_type(), self.timer.elapsed());
     }
 }
 
@@ -92,6 +96,6 @@ impl Deadline {
 
 impl fmt::Debug for OpenStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenStream").field("started", &self.started).finish_non_exhaustive()
+        f.debug_struct("OpenStream").field("timer", &self.timer).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
 //! A reading of metrics as an OTLP export request. Readings are rare, so messages are written with their lengths put
 //! in afterwards.
 
+use std::time::SystemTime;
+
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{
@@ -12,10 +14,16 @@ use super::encode_logs::nanoseconds;
 use super::scope::Scope;
 use crate::base::wire::attributes::put_attributes;
 use crate::base::wire::{put_bytes, put_fixed64, put_message, put_number, put_text, put_varint};
+use crate::core::readings::ReadingTimes;
 use crate::core::readings::exemplars::{Exemplar, Exemplars, MetricExemplars};
 
-/// An export request with this one reading and what was kept beside its points.
-pub(crate) fn request(reading: &ResourceMetrics, exemplars: &Exemplars) -> Vec<u8> {
+/// An export request with this one reading and what was kept beside its points. `times` are those of a clock that a test has
+/// given; scopes and points then stand in the order of their names and attributes, so that the same readings are the same bytes.
+pub(crate) fn request(
+    reading: &ResourceMetrics,
+    exemplars: &Exemplars,
+    times: Option<ReadingTimes>,
+) -> Vec<u8> {
     let mut out = Vec::new();
     put_message(&mut out, 1, |out| {
         let resource: Vec<KeyValue> =
@@ -23,42 +31,96 @@ pub(crate) fn request(reading: &ResourceMetrics, exemplars: &Exemplars) -> Vec<u
         put_message(out, 1, |out| {
             put_attributes(out, 1, &resource, usize::MAX, usize::MAX);
         });
-        for scope in reading.scope_metrics() {
-            put_message(out, 2, |out| put_scope(out, scope, exemplars));
+        let name = |scope: &&ScopeMetrics| {
+            (scope.scope().name().to_owned(), scope.scope().version().map(str::to_owned))
+        };
+        for scope in in_order(reading.scope_metrics(), times, name) {
+            put_message(out, 2, |out| put_scope(out, scope, exemplars, times));
         }
         put_text(out, 3, reading.resource().schema_url().unwrap_or_default());
     });
     out
 }
 
-fn put_scope(out: &mut Vec<u8>, metrics: &ScopeMetrics, exemplars: &Exemplars) {
-    out.extend_from_slice(&Scope::new(metrics.scope().clone()).head);
-    for metric in metrics.metrics() {
-        let exemplars = exemplars.of(metrics.scope(), metric.name());
-        put_message(out, 2, |out| put_metric(out, metric, &exemplars));
+/// As they come, or sorted where the SDK's order would be another in every run.
+fn in_order<T, K: Ord>(
+    items: impl Iterator<Item = T>,
+    times: Option<ReadingTimes>,
+    key: impl Fn(&T) -> K,
+) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    if times.is_some() {
+        items.sort_by_cached_key(key);
+    }
+    items
+}
+
+/// The attributes of a point as bytes.
+fn labels<'a>(labels: impl Iterator<Item = &'a KeyValue>) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_labels(&mut out, 1, labels);
+    out
+}
+
+/// From when on a point adds up, and of when it is.
+#[derive(Clone, Copy)]
+struct Interval {
+    start: SystemTime,
+    time: SystemTime,
+}
+
+impl Interval {
+    /// What the SDK says, unless a test has given the clock.
+    fn of(
+        start: SystemTime,
+        time: SystemTime,
+        temporality: Temporality,
+        times: Option<ReadingTimes>,
+    ) -> Self {
+        let Some(times) = times else { return Self { start, time } };
+        let start = if temporality == Temporality::Delta { times.before } else { times.begun };
+        Self { start, time: times.now }
+    }
+
+    fn put(self, out: &mut Vec<u8>) {
+        put_fixed64(out, 2, nanoseconds(self.start));
+        put_fixed64(out, 3, nanoseconds(self.time));
     }
 }
 
-fn put_metric(out: &mut Vec<u8>, metric: &Metric, exemplars: &MetricExemplars) {
+fn put_scope(out: &mut Vec<u8>, metrics: &ScopeMetrics, exemplars: &Exemplars, times: Option<ReadingTimes>) {
+    out.extend_from_slice(&Scope::new(metrics.scope().clone()).head);
+    for metric in metrics.metrics() {
+        let exemplars = exemplars.of(metrics.scope(), metric.name());
+        put_message(out, 2, |out| put_metric(out, metric, &exemplars, times));
+    }
+}
+
+fn put_metric(out: &mut Vec<u8>, metric: &Metric, exemplars: &MetricExemplars, times: Option<ReadingTimes>) {
     put_text(out, 1, metric.name());
     put_text(out, 2, metric.description());
     put_text(out, 3, metric.unit());
     match metric.data() {
-        AggregatedMetrics::F64(data) => put_data(out, data, exemplars),
-        AggregatedMetrics::U64(data) => put_data(out, data, exemplars),
-        AggregatedMetrics::I64(data) => put_data(out, data, exemplars),
+        AggregatedMetrics::F64(data) => put_data(out, data, exemplars, times),
+        AggregatedMetrics::U64(data) => put_data(out, data, exemplars, times),
+        AggregatedMetrics::I64(data) => put_data(out, data, exemplars, times),
     }
 }
 
-fn put_data<T: Number>(out: &mut Vec<u8>, data: &MetricData<T>, exemplars: &MetricExemplars) {
+fn put_data<T: Number>(
+    out: &mut Vec<u8>,
+    data: &MetricData<T>,
+    exemplars: &MetricExemplars,
+    times: Option<ReadingTimes>,
+) {
     match data {
-        MetricData::Gauge(gauge) => put_message(out, 5, |out| put_gauge(out, gauge)),
-        MetricData::Sum(sum) => put_message(out, 7, |out| put_sum(out, sum, exemplars)),
+        MetricData::Gauge(gauge) => put_message(out, 5, |out| put_gauge(out, gauge, times)),
+        MetricData::Sum(sum) => put_message(out, 7, |out| put_sum(out, sum, exemplars, times)),
         MetricData::Histogram(histogram) => {
-            put_message(out, 9, |out| put_histogram(out, histogram, exemplars));
+            put_message(out, 9, |out| put_histogram(out, histogram, exemplars, times));
         }
         MetricData::ExponentialHistogram(histogram) => {
-            put_message(out, 10, |out| put_exponential(out, histogram));
+            put_message(out, 10, |out| put_exponential(out, histogram, times));
         }
     }
 }
@@ -104,26 +166,33 @@ impl Number for u64 {
     }
 }
 
-fn put_gauge<T: Number>(out: &mut Vec<u8>, gauge: &Gauge<T>) {
-    for point in gauge.data_points() {
+fn put_gauge<T: Number>(out: &mut Vec<u8>, gauge: &Gauge<T>, times: Option<ReadingTimes>) {
+    let time = times.map_or(gauge.time(), |times| times.now);
+    let start = gauge.start_time().map(|start| times.map_or(start, |times| times.before));
+    for point in in_order(gauge.data_points(), times, |point| labels(point.attributes())) {
         put_message(out, 1, |out| {
-            if let Some(start) = gauge.start_time() {
+            if let Some(start) = start {
                 put_fixed64(out, 2, nanoseconds(start));
             }
-            put_fixed64(out, 3, nanoseconds(gauge.time()));
+            put_fixed64(out, 3, nanoseconds(time));
             point.value().put(out);
             put_labels(out, 7, point.attributes());
         });
     }
 }
 
-fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>, exemplars: &MetricExemplars) {
-    for point in sum.data_points() {
+fn put_sum<T: Number>(
+    out: &mut Vec<u8>,
+    sum: &Sum<T>,
+    exemplars: &MetricExemplars,
+    times: Option<ReadingTimes>,
+) {
+    let interval = Interval::of(sum.start_time(), sum.time(), sum.temporality(), times);
+    for point in in_order(sum.data_points(), times, |point| labels(point.attributes())) {
         put_message(out, 1, |out| {
-            put_fixed64(out, 2, nanoseconds(sum.start_time()));
-            put_fixed64(out, 3, nanoseconds(sum.time()));
+            interval.put(out);
             point.value().put(out);
-            put_exemplars(out, 5, &exemplars.of_point(point.attributes(), Some(sum.start_time())));
+            put_exemplars(out, 5, &exemplars.of_point(point.attributes(), Some(interval.start)));
             put_labels(out, 7, point.attributes());
         });
     }
@@ -131,16 +200,21 @@ fn put_sum<T: Number>(out: &mut Vec<u8>, sum: &Sum<T>, exemplars: &MetricExempla
     put_number(out, 3, sum.is_monotonic().into());
 }
 
-fn put_histogram<T: Number>(out: &mut Vec<u8>, histogram: &Histogram<T>, exemplars: &MetricExemplars) {
-    for point in histogram.data_points() {
+fn put_histogram<T: Number>(
+    out: &mut Vec<u8>,
+    histogram: &Histogram<T>,
+    exemplars: &MetricExemplars,
+    times: Option<ReadingTimes>,
+) {
+    let interval = Interval::of(histogram.start_time(), histogram.time(), histogram.temporality(), times);
+    for point in in_order(histogram.data_points(), times, |point| labels(point.attributes())) {
         put_message(out, 1, |out| {
-            put_fixed64(out, 2, nanoseconds(histogram.start_time()));
-            put_fixed64(out, 3, nanoseconds(histogram.time()));
+            interval.put(out);
             put_fixed64(out, 4, point.count());
             put_fixed64(out, 5, point.sum().to_f64().to_bits());
             put_packed(out, 6, point.bucket_counts());
             put_packed(out, 7, point.bounds().map(f64::to_bits));
-            put_exemplars(out, 8, &exemplars.of_point(point.attributes(), Some(histogram.start_time())));
+            put_exemplars(out, 8, &exemplars.of_point(point.attributes(), Some(interval.start)));
             put_labels(out, 9, point.attributes());
             put_double(out, 11, point.min());
             put_double(out, 12, point.max());
@@ -163,12 +237,16 @@ fn put_exemplars(out: &mut Vec<u8>, field: u32, exemplars: &[(usize, Exemplar)])
     }
 }
 
-fn put_exponential<T: Number>(out: &mut Vec<u8>, histogram: &ExponentialHistogram<T>) {
-    for point in histogram.data_points() {
+fn put_exponential<T: Number>(
+    out: &mut Vec<u8>,
+    histogram: &ExponentialHistogram<T>,
+    times: Option<ReadingTimes>,
+) {
+    let interval = Interval::of(histogram.start_time(), histogram.time(), histogram.temporality(), times);
+    for point in in_order(histogram.data_points(), times, |point| labels(point.attributes())) {
         put_message(out, 1, |out| {
             put_labels(out, 1, point.attributes());
-            put_fixed64(out, 2, nanoseconds(histogram.start_time()));
-            put_fixed64(out, 3, nanoseconds(histogram.time()));
+            interval.put(out);
             put_fixed64(out, 4, point.count() as u64);
             put_fixed64(out, 5, point.sum().to_f64().to_bits());
             put_number(out, 6, zigzag(point.scale().into()));
@@ -227,12 +305,14 @@ mod tests {
 
     use super::*;
     use crate::base::config::MetricSettings;
+    use crate::core::clock::HandleClock;
     use crate::core::readings;
 
     #[test]
     fn bytes_are_read_as_the_official_messages() {
         let resource = Resource::builder_empty().with_attribute(KeyValue::new("service.name", "s")).build();
-        let (source, provider) = readings::provider(&MetricSettings::default(), 0, &resource);
+        let (source, provider) =
+            readings::provider(&MetricSettings::default(), 0, &resource, &HandleClock::default());
         let provider = provider.unwrap();
         let meter = provider.meter("m");
         let labels = [KeyValue::new("a", "b")];
@@ -243,7 +323,8 @@ mod tests {
         meter.u64_histogram("empty bounds").with_boundaries(vec![]).build().record(7, &[]);
         let reading = source.read().unwrap();
         let decoded =
-            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default()).as_slice()).unwrap();
+            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default(), None).as_slice())
+                .unwrap();
         assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
     }
 
@@ -267,7 +348,8 @@ mod tests {
         let mut reading = ResourceMetrics::default();
         opentelemetry_sdk::metrics::reader::MetricReader::collect(&*reader, &mut reading).unwrap();
         let decoded =
-            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default()).as_slice()).unwrap();
+            ExportMetricsServiceRequest::decode(request(&reading, &Exemplars::default(), None).as_slice())
+                .unwrap();
         assert_eq!(decoded, ExportMetricsServiceRequest::from(&reading));
     }
 }

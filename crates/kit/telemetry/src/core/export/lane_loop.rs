@@ -159,12 +159,12 @@ impl LaneLoop {
         let give_up = Instant::now() + limited(self.lane.settings.export_timeout);
         let outlet = Arc::clone(&self.outlet);
         self.firsts.push(batch.first);
-        let (operations, started) = (self.operations.clone(), Instant::now());
+        let (operations, timer) = (self.operations.clone(), self.operations.timer());
         self.in_flight.push(Box::pin(async move {
             let sent = outlet.send(&batch.frames, batch.items, give_up).await;
             // What goes out in parts is not sent yet.
             if batch.items == 1 || sent != Sent::TooLarge {
-                operations.ended(started.elapsed(), sent.error());
+                operations.ended(timer.elapsed(), sent.error());
             }
             Done { batch, sent }
         }));

@@ -134,7 +134,8 @@ impl ReadingsLoop {
 
     /// `None` if the deadline of the shutdown came first.
     async fn send_part(&mut self, part: &Part) -> Option<Sent> {
-        let (started, give_up) = (Instant::now(), Instant::now() + limited(self.export_timeout));
+        let (timer, give_up) =
+            (self.source.operations.timer(), Instant::now() + limited(self.export_timeout));
         let counts = Arc::clone(&self.source.counts);
         let items = usize::try_from(part.points).unwrap_or(usize::MAX);
         counts.begun(part.points);
@@ -144,7 +145,7 @@ impl ReadingsLoop {
         let error = sent.as_ref().map_or(Some(DropReason::ShutdownDeadline.as_str()), Sent::error);
         // What goes out in parts is not sent yet.
         if items == 1 || sent != Some(Sent::TooLarge) {
-            self.source.operations.ended(started.elapsed(), error);
+            self.source.operations.ended(timer.elapsed(), error);
         }
         sent
     }
@@ -162,7 +163,9 @@ impl ReadingsLoop {
             return None;
         }
         let request = match &self.outlet {
-            Outlet::Otlp(_) | Outlet::File(_) => encode_metrics::request(&reading, &self.source.exemplars),
+            Outlet::Otlp(_) | Outlet::File(_) => {
+                encode_metrics::request(&reading, &self.source.exemplars, self.source.times())
+            }
             Outlet::Console(_) => render_reading(&reading).into_bytes(),
         };
         let request = Frame::whole(Bytes::from(request));

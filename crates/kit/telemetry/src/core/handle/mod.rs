@@ -17,6 +17,7 @@ use opentelemetry::{Context, KeyValue};
 
 use crate::base::config::{ErrorSettings, Settings};
 use crate::base::finished::FinishedLog;
+use crate::core::clock::{HandleClock, Timer};
 use crate::core::export::Exports;
 use crate::core::handle::globals::Globals;
 use crate::core::propagation::Propagation;
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) backtraces: bool,
     pub(crate) errors: ErrorSettings,
     pub(crate) recorded_errors: RecordedErrors,
+    pub(crate) clock: HandleClock,
 }
 
 impl Shared {
@@ -94,6 +96,7 @@ impl Shared {
             backtraces: settings.logs.backtrace,
             errors: settings.errors.clone(),
             recorded_errors: RecordedErrors::default(),
+            clock: HandleClock::default(),
         }
     }
 }
@@ -296,6 +299,32 @@ impl Telemetry {
     #[inline]
     pub(crate) fn tracer(&self) -> Option<&Tracer> {
         self.shared.tracer.as_ref()
+    }
+
+    /// What tells the times that are recorded.
+    #[inline]
+    pub(crate) fn clock(&self) -> &HandleClock {
+        &self.shared.clock
+    }
+
+    /// Begins to measure how long something takes.
+    #[inline]
+    pub(crate) fn timer(&self) -> Timer {
+        self.shared.clock.timer()
+    }
+
+    /// The clock of the handle of `context`.
+    #[inline]
+    #[cfg_attr(not(feature = "testing"), expect(unused_variables, reason = "there is one clock only then"))]
+    pub(crate) fn clock_of(context: &Context) -> HandleClock {
+        #[cfg(feature = "testing")]
+        {
+            Self::found_in(context).map(|telemetry| telemetry.clock().clone()).unwrap_or_default()
+        }
+        #[cfg(not(feature = "testing"))]
+        {
+            HandleClock::default()
+        }
     }
 
     /// The tracer of a scope of the program's code.

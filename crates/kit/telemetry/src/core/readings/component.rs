@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::core::clock::{HandleClock, Timer};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Histogram;
 
@@ -111,9 +112,15 @@ impl Names {
 pub(crate) struct Operations {
     pub(super) duration: Option<Histogram<f64>>,
     pub(super) attributes: Vec<KeyValue>,
+    pub(super) clock: HandleClock,
 }
 
 impl Operations {
+    /// Begins to measure an export.
+    pub(crate) fn timer(&self) -> Timer {
+        self.clock.timer()
+    }
+
     /// An export has ended, retries and their pauses included.
     pub(crate) fn ended(&self, took: Duration, error: Option<&'static str>) {
         let Some(duration) = &self.duration else { return };

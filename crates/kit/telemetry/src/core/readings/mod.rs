@@ -1,6 +1,8 @@
 //! Instruments with the right buckets, and the readers of a handle.
 
 mod component;
+#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sql"))]
+pub(crate) mod database;
 pub(crate) mod exemplars;
 mod source;
 mod views;
@@ -10,7 +12,7 @@ use opentelemetry::metrics::{Histogram, Meter};
 pub(crate) use component::{Names, Operations, Signal};
 #[cfg(test)]
 pub(crate) use source::SharedReader;
-pub(crate) use source::{MetricSource, PushCounts, PushSource, data_points, provider};
+pub(crate) use source::{MetricSource, PushCounts, PushSource, ReadingTimes, data_points, provider};
 
 /// Bounds in seconds that the conventions ask for on HTTP, RPC and messaging durations.
 pub const REQUEST_SECONDS: [f64; 14] =

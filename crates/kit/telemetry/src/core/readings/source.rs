@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::metrics::{Histogram, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -25,6 +25,7 @@ use super::views::Views;
 use crate::base::attributes::SCHEMA_URL;
 use crate::base::config::{self, Exporter, MetricSettings};
 use crate::base::ledger::DropReason;
+use crate::core::clock::HandleClock;
 
 /// Where the metrics of one handle are read; nothing is there if metrics are off.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,8 @@ struct Readers {
     told: Option<Arc<AtomicU64>>,
     pushes: Mutex<Vec<PushedBy>>,
     operations: Histogram<f64>,
+    clock: HandleClock,
+    begun: SystemTime,
 }
 
 /// An exporter of metrics and what it counted.
@@ -106,12 +109,38 @@ pub(crate) struct PushSource {
     pub(crate) counts: Arc<PushCounts>,
     pub(crate) operations: Operations,
     pub(crate) exemplars: Exemplars,
+    times: Option<GivenTimes>,
+}
+
+/// The times of readings by a clock that a test gives.
+#[derive(Debug)]
+struct GivenTimes {
+    clock: HandleClock,
+    begun: SystemTime,
+    before: Mutex<SystemTime>,
+}
+
+/// The times that a test's clock gives to the points of one reading, in place of the SDK's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadingTimes {
+    /// Of the first moment.
+    pub(crate) begun: SystemTime,
+    /// Of the reading before; the first moment if there was none.
+    pub(crate) before: SystemTime,
+    /// Of this reading.
+    pub(crate) now: SystemTime,
 }
 
 impl MetricSource {
     /// A cumulative reading of everything; `None` if metrics are off.
     pub(crate) fn read(&self) -> Option<ResourceMetrics> {
         collect(&self.0.as_ref()?.page)
+    }
+
+    /// The times of a reading that is taken now, if a test has given the clock.
+    pub(crate) fn times(&self) -> Option<ReadingTimes> {
+        let readers = self.0.as_ref().filter(|readers| readers.clock.is_given())?;
+        Some(ReadingTimes { begun: readers.begun, before: readers.begun, now: readers.clock.now() })
     }
 
     /// What was kept beside the points of any reading.
@@ -130,18 +159,25 @@ impl MetricSource {
                 counts,
                 operations: Operations::default(),
                 exemplars: Exemplars::default(),
+                times: None,
             };
         };
         let pushed_by = PushedBy { exporter, server, counts: Arc::clone(&counts) };
         lock(&readers.pushes).push(pushed_by);
         let attributes = self.pushed().pop().map(|(attributes, _)| attributes).unwrap_or_default();
-        let operations = Operations { duration: Some(readers.operations.clone()), attributes };
+        let (duration, clock) = (Some(readers.operations.clone()), readers.clock.clone());
+        let times = clock.is_given().then(|| GivenTimes {
+            clock: clock.clone(),
+            begun: readers.begun,
+            before: Mutex::new(readers.begun),
+        });
+        let operations = Operations { duration, attributes, clock };
         let own = is_otlp(exporter).then(|| lock(&readers.differences).pop()).flatten();
         let is_difference = own.is_some();
         let reader = Some(own.unwrap_or_else(|| Arc::clone(&readers.page)));
         let told = readers.told.clone().filter(|_| is_difference);
         let exemplars = readers.exemplars.clone();
-        PushSource { reader, is_difference, told, counts, operations, exemplars }
+        PushSource { reader, is_difference, told, counts, operations, exemplars, times }
     }
 
     /// Whether measurements are read by anybody.
@@ -166,8 +202,11 @@ impl MetricSource {
 
     /// Measures the exports of the exporter with these attributes.
     pub(crate) fn operations(&self, attributes: Option<Vec<KeyValue>>) -> Operations {
-        let duration = self.0.as_ref().map(|readers| readers.operations.clone());
-        attributes.map(|attributes| Operations { duration, attributes }).unwrap_or_default()
+        let Some((readers, attributes)) = self.0.as_ref().zip(attributes) else {
+            return Operations::default();
+        };
+        let (duration, clock) = (Some(readers.operations.clone()), readers.clock.clone());
+        Operations { duration, attributes, clock }
     }
 }
 
@@ -178,6 +217,14 @@ impl PushSource {
             told.fetch_add(1, Ordering::Relaxed);
         }
         reading
+    }
+
+    /// The times of the reading that was just taken, if a test has given the clock.
+    pub(crate) fn times(&self) -> Option<ReadingTimes> {
+        let GivenTimes { clock, begun, before } = self.times.as_ref()?;
+        let now = clock.now();
+        let before = std::mem::replace(&mut *lock(before), now);
+        Some(ReadingTimes { begun: *begun, before: if self.is_difference { before } else { *begun }, now })
     }
 }
 
@@ -238,6 +285,7 @@ pub(crate) fn provider(
     settings: &MetricSettings,
     additional: usize,
     resource: &Resource,
+    clock: &HandleClock,
 ) -> (MetricSource, Option<Meters>) {
     if !settings.enabled {
         return (MetricSource::default(), None);
@@ -260,7 +308,7 @@ pub(crate) fn provider(
     let of_instrument = Arc::clone(&views);
     let provider =
         provider.with_view(move |instrument: &Instrument| of_instrument.stream(instrument)).build();
-    let exemplars = Exemplars::default();
+    let exemplars = Exemplars::new(clock);
     let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))
         .with_schema_url(SCHEMA_URL)
@@ -276,7 +324,8 @@ pub(crate) fn provider(
     let told = (!differences.is_empty()).then(Arc::default);
     let (differences, pushes) = (Mutex::new(differences), Mutex::default());
     let meters = Meters { provider, views, exemplars: exemplars.clone(), filter: settings.exemplars };
-    let readers = Readers { page, exemplars, differences, told, pushes, operations };
+    let (clock, begun) = (clock.clone(), clock.now());
+    let readers = Readers { page, exemplars, differences, told, pushes, operations, clock, begun };
     (MetricSource(Some(Arc::new(readers))), Some(meters))
 }
 

@@ -15,7 +15,6 @@ mod stack;
 use std::backtrace::Backtrace;
 use std::fmt::Write as _;
 use std::panic::Location;
-use std::time::SystemTime;
 
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{Status, TraceContextExt};
@@ -117,11 +116,11 @@ fn emit(
 ) {
     let span = context.span();
     if telemetry.error_settings().span_events && span.is_recording() {
-        span.add_event(EVENT, attributes.clone());
+        span.add_event_with_timestamp(EVENT, telemetry.clock().now(), attributes.clone());
     }
     if telemetry.takes_logs() {
         telemetry.emit(FinishedLog {
-            time: SystemTime::now(),
+            time: telemetry.clock().now(),
             severity,
             target: TARGET.into(),
             body,

@@ -14,8 +14,10 @@ use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::resource::{ResourceDetector, TelemetryResourceDetector};
 
 use crate::base::config::{Detector, Settings};
+use crate::core::ids::Ids;
 
-pub(crate) fn attributes(settings: &Settings) -> Vec<KeyValue> {
+/// `ids` make the one of the instance, if the settings have none.
+pub(crate) fn attributes(settings: &Settings, ids: &Ids) -> Vec<KeyValue> {
     let mut found: BTreeMap<String, Value> = BTreeMap::new();
     let sdk = TelemetryResourceDetector.detect();
     found.extend(sdk.iter().map(|(key, value)| (key.to_string(), value.clone())));
@@ -36,17 +38,17 @@ pub(crate) fn attributes(settings: &Settings) -> Vec<KeyValue> {
         Value::Array(Array::String(texts.iter().cloned().map(StringValue::from).collect()))
     };
     found.extend(settings.resource_lists.iter().map(|(key, texts)| (key.clone(), list(texts))));
-    found.extend(service(settings).into_iter().map(|(key, value)| (key.to_owned(), value)));
+    found.extend(service(settings, ids).into_iter().map(|(key, value)| (key.to_owned(), value)));
     found.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect()
 }
 
-fn service(settings: &Settings) -> Vec<(&'static str, Value)> {
+fn service(settings: &Settings, ids: &Ids) -> Vec<(&'static str, Value)> {
     let given = |id: &String| id.clone().into();
     let instance =
         settings.resource_attributes.get("service.instance.id").or(settings.service_instance_id.as_ref());
     let mut pairs = vec![
         ("service.name", settings.service_name.clone().into()),
-        ("service.instance.id", instance.map_or_else(|| random_uuid().into(), given)),
+        ("service.instance.id", instance.map_or_else(|| uuid(ids).into(), given)),
     ];
     let optional = [
         ("service.namespace", &settings.service_namespace),
@@ -163,8 +165,10 @@ fn trimmed(path: &str) -> Option<String> {
 }
 
 /// Version 4.
-fn random_uuid() -> String {
-    let random = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+fn uuid(ids: &Ids) -> String {
+    let random = (u128::from_be_bytes(ids.new_trace_id().to_bytes()) & !(0xf << 76) & !(0x3 << 62))
+        | (0x4 << 76)
+        | (0x2 << 62);
     let hex = format!("{random:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
@@ -185,7 +189,7 @@ mod tests {
         settings.resource_attributes.insert("host.name".to_owned(), "chosen".to_owned());
         settings.resource_attributes.insert("service.name".to_owned(), "other".to_owned());
         settings.environment = Some("test".to_owned());
-        let attributes = attributes(&settings);
+        let attributes = attributes(&settings, &Ids::default());
         assert_eq!(value(&attributes, "host.name").as_deref(), Some("chosen"));
         assert_eq!(value(&attributes, "service.name").as_deref(), Some("order-service"));
         assert_eq!(value(&attributes, "deployment.environment.name").as_deref(), Some("test"));
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn arguments_of_the_process_are_not_sent() {
-        let attributes = attributes(&Settings::default());
+        let attributes = attributes(&Settings::default(), &Ids::default());
         assert!(attributes.iter().all(|attribute| !attribute.key.as_str().starts_with("process.command")));
     }
 
@@ -214,9 +218,9 @@ mod tests {
 
     #[test]
     fn instance_ids_are_uuids_and_differ() {
-        let id = random_uuid();
+        let id = uuid(&Ids::default());
         assert_eq!((id.len(), &id[14..15]), (36, "4"));
         assert!("89ab".contains(&id[19..20]));
-        assert_ne!(id, random_uuid());
+        assert_ne!(id, uuid(&Ids::default()));
     }
 }

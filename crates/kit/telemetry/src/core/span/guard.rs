@@ -11,6 +11,7 @@ use opentelemetry::{Context, Key, KeyValue};
 use crate::base::attributes::{ERROR_TYPE, OUTCOME};
 use crate::base::error::AsErrorType;
 use crate::base::value::IntoValue;
+use crate::core::clock::HandleClock;
 use crate::core::record;
 
 /// How an operation ended.
@@ -67,14 +68,15 @@ pub struct SpanGuard {
     context: Context,
     /// When it started; `None` if it was not recorded then.
     started: Option<SystemTime>,
+    clock: HandleClock,
     ended: bool,
     cancelled_on_drop: bool,
 }
 
 impl SpanGuard {
     #[inline]
-    pub(super) fn new(context: Context, started: Option<SystemTime>) -> Self {
-        Self { context, started, ended: false, cancelled_on_drop: false }
+    pub(super) fn new(context: Context, started: Option<SystemTime>, clock: HandleClock) -> Self {
+        Self { context, started, clock, ended: false, cancelled_on_drop: false }
     }
 
     /// The context, for a guard that is kept while it is attached. One that has nothing left to do gives its own.
@@ -86,7 +88,7 @@ impl SpanGuard {
     /// No span of its own: a context that is only carried on.
     #[cfg(any(feature = "http", feature = "sql"))]
     pub(crate) fn ended(context: Context) -> Self {
-        Self { context, started: None, ended: true, cancelled_on_drop: false }
+        Self { context, started: None, clock: HandleClock::default(), ended: true, cancelled_on_drop: false }
     }
 
     /// As [`is_recording`](Self::is_recording) as long as nobody ends the span behind the guard's back, and then nothing
@@ -134,7 +136,8 @@ impl SpanGuard {
     #[cfg(feature = "tracing")]
     /// A second guard of the same span, which does not end it.
     pub(crate) fn borrowed(&self) -> Self {
-        Self { context: self.context.clone(), started: self.started, ended: true, cancelled_on_drop: false }
+        let (context, clock) = (self.context.clone(), self.clock.clone());
+        Self { context, started: self.started, clock, ended: true, cancelled_on_drop: false }
     }
 
     #[cfg(feature = "tracing")]
@@ -221,7 +224,7 @@ impl SpanGuard {
 
     /// Adds an event.
     pub fn event(&self, name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-        self.context.span().add_event(name, attributes);
+        self.context.span().add_event_with_timestamp(name, self.clock.now(), attributes);
     }
 
     /// Records a failure on this span; see [`crate::record_error`].
@@ -270,7 +273,7 @@ impl SpanGuard {
 
     #[inline]
     pub(crate) fn end_once(&mut self, outcome: Outcome) {
-        self.end_at(outcome, SystemTime::now);
+        self.end_at(outcome, HandleClock::now);
     }
 
     /// As [`end_once`](Self::end_once), for a caller that has read how long it took, so that the clock is not read again.
@@ -278,7 +281,7 @@ impl SpanGuard {
     #[inline]
     pub(crate) fn end_after(&mut self, outcome: Outcome, elapsed: Duration) {
         let time = self.time_after(elapsed);
-        self.end_at(outcome, || time.unwrap_or_else(SystemTime::now));
+        self.end_at(outcome, |clock| time.unwrap_or_else(|| clock.now()));
     }
 
     /// When so much had passed since the start; `None` if the span is not recorded.
@@ -289,12 +292,12 @@ impl SpanGuard {
     }
 
     #[inline]
-    fn end_at(&mut self, outcome: Outcome, now: impl FnOnce() -> SystemTime) {
+    fn end_at(&mut self, outcome: Outcome, now: impl FnOnce(&HandleClock) -> SystemTime) {
         if std::mem::replace(&mut self.ended, true) || !self.records() {
             return;
         }
         // The work is over before it is told how.
-        let time = now();
+        let time = now(&self.clock);
         match outcome {
             Outcome::Ok => {}
             Outcome::Error(error_type) => self.fail(error_type),

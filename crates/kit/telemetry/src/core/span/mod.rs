@@ -114,7 +114,9 @@ pub fn set<M>(key: impl Into<Key>, value: impl IntoValue<M>) {
 /// assert_eq!(span.events()[0].attribute("cache.key"), Some(&"order-1".into()));
 /// ```
 pub fn event(name: impl Into<Cow<'static, str>>, attributes: Vec<KeyValue>) {
-    Context::map_current(|context| context.span().add_event(name, attributes));
+    Context::map_current(|context| {
+        context.span().add_event_with_timestamp(name, Telemetry::clock_of(context).now(), attributes);
+    });
 }
 
 /// Trace id of the current span, as 32 hex digits.
@@ -470,6 +472,6 @@ impl SpanBuilder {
             None => (propagation::unrecorded(parent), None),
         };
         let context = if is_carried { context } else { telemetry.carried_by(context) };
-        SpanGuard::new(context, started)
+        SpanGuard::new(context, started, telemetry.clock().clone())
     }
 }

@@ -29,7 +29,9 @@ use crate::base::attributes::TENANT_ID;
 use crate::base::config::SamplerKind;
 use crate::base::config::{BaggageSettings, Limits};
 use crate::base::ledger::{ParentOrigin, SamplingResult};
+use crate::core::clock::HandleClock;
 use crate::core::export::{Scope, SpanPipeline};
+use crate::core::ids::Ids;
 use crate::core::sampler::{Decision, Sampler};
 use crate::core::tenant;
 use draft::Draft;
@@ -50,6 +52,8 @@ struct Shared {
     limits: Limits,
     baggage_keys: Vec<Key>,
     max_baggage_value: usize,
+    clock: HandleClock,
+    ids: Ids,
     #[cfg(feature = "sdk")]
     foreign: Option<foreign::Foreign>,
 }
@@ -60,6 +64,8 @@ impl Provider {
         pipeline: Arc<SpanPipeline>,
         limits: Limits,
         baggage: &BaggageSettings,
+        clock: HandleClock,
+        ids: Ids,
         #[cfg(feature = "sdk")] foreign: Option<foreign::Foreign>,
     ) -> Self {
         let baggage_keys = baggage.span_attributes.iter().cloned().map(Key::from).collect();
@@ -71,6 +77,8 @@ impl Provider {
                 limits,
                 baggage_keys,
                 max_baggage_value,
+                clock,
+                ids,
                 #[cfg(feature = "sdk")]
                 foreign,
             }),
@@ -162,9 +170,14 @@ struct Above<'a> {
 
 impl<'a> Above<'a> {
     #[inline]
-    fn of(span: &'a SpanContext) -> Self {
+    fn of(span: &'a SpanContext, ids: &Ids) -> Self {
         if !span.is_valid() {
-            return Self { span: None, trace_id: new_trace_id(), flags: RANDOM, origin: ParentOrigin::None };
+            return Self {
+                span: None,
+                trace_id: ids.new_trace_id(),
+                flags: RANDOM,
+                origin: ParentOrigin::None,
+            };
         }
         let origin = if span.is_remote() { ParentOrigin::Remote } else { ParentOrigin::Local };
         Self { span: Some(span), trace_id: span.trace_id(), flags: span.trace_flags() & RANDOM, origin }
@@ -182,11 +195,16 @@ impl<'a> Above<'a> {
 
     /// Of a new span below it. `trace_state` is that of a sampler, in place of the one above.
     #[inline]
-    fn context_below(&self, result: SamplingResult, trace_state: Option<TraceState>) -> SpanContext {
+    fn context_below(
+        &self,
+        ids: &Ids,
+        result: SamplingResult,
+        trace_state: Option<TraceState>,
+    ) -> SpanContext {
         let trace_state = trace_state
             .unwrap_or_else(|| self.span.map_or(TraceState::NONE, |span| span.trace_state().clone()));
         let flags = self.flags.with_sampled(result == SamplingResult::RecordAndSample);
-        SpanContext::new(self.trace_id, new_span_id(), flags, false, trace_state)
+        SpanContext::new(self.trace_id, ids.new_span_id(), flags, false, trace_state)
     }
 }
 
@@ -218,7 +236,7 @@ impl Tracer {
             return None;
         }
         let span = parent.span();
-        let above = Above::of(span.span_context());
+        let above = Above::of(span.span_context(), &self.0.shared.ids);
         let mut decision = self.0.shared.sampler.decide(
             parent,
             above.span,
@@ -232,7 +250,7 @@ impl Tracer {
         let Decision { result, may_be_kept: _, attributes, trace_state } = decision;
         self.0.shared.pipeline.started(result, above.origin);
         Some(Start {
-            context: above.context_below(result, trace_state),
+            context: above.context_below(&self.0.shared.ids, result, trace_state),
             parent_id: above.span_id(),
             parent_is_remote: above.is_remote(),
             result,
@@ -273,7 +291,7 @@ impl Tracer {
             return draft.left(parent, SpanContext::empty_context());
         }
         let span = parent.span();
-        let above = Above::of(caller.unwrap_or(span.span_context()));
+        let above = Above::of(caller.unwrap_or(span.span_context()), &self.0.shared.ids);
         let pipeline = &self.0.shared.pipeline;
         let (result, trace_state) = if pipeline.has_tail() {
             let mut decision = sampler.decide(parent, above.span, above.trace_id);
@@ -283,7 +301,7 @@ impl Tracer {
             (sampler.result(parent, above.span, above.trace_id), None)
         };
         pipeline.started(result, above.origin);
-        let context = above.context_below(result, trace_state);
+        let context = above.context_below(&self.0.shared.ids, result, trace_state);
         if result == SamplingResult::Drop {
             return draft.left(parent, context);
         }
@@ -309,7 +327,7 @@ impl Tracer {
         match self.decide_early(draft, &mut parent, None) {
             Draft::Left => (parent, None),
             Draft::Decided(record) => {
-                let started = SystemTime::now();
+                let started = self.0.shared.clock.now();
                 let span = Span::drafted(self.clone(), name, kind, started, record, &parent);
                 (parent.with_span(span), Some(started))
             }
@@ -324,7 +342,7 @@ impl Tracer {
                 (parent.with_remote_span_context(start.context), None)
             }
             Some(start) => {
-                let started = SystemTime::now();
+                let started = self.0.shared.clock.now();
                 let builder = builder.with_start_time(started);
                 (parent.with_span(Span::recorded(self.clone(), builder, start, parent)), Some(started))
             }
@@ -377,25 +395,4 @@ fn member<'a>(baggage: &'a Baggage, key: &Key) -> Option<&'a StringValue> {
     }
     let found = baggage.iter().find(|(known, _)| *known == key);
     found.map(|(_, (value, _))| value)
-}
-
-/// All bits are random, as the flag says.
-#[inline]
-fn new_trace_id() -> TraceId {
-    loop {
-        let id = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
-        if id != 0 {
-            return TraceId::from(id);
-        }
-    }
-}
-
-#[inline]
-fn new_span_id() -> SpanId {
-    loop {
-        let id = fastrand::u64(..);
-        if id != 0 {
-            return SpanId::from(id);
-        }
-    }
 }

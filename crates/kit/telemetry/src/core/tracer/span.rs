@@ -34,7 +34,7 @@ impl Span {
     }
 
     pub(super) fn recorded(tracer: Tracer, mut builder: SpanBuilder, start: Start, parent: &Context) -> Self {
-        let started = builder.start_time.unwrap_or_else(SystemTime::now);
+        let started = builder.start_time.unwrap_or_else(|| tracer.0.shared.clock.now());
         #[cfg(feature = "sdk")]
         let (mut foreign, set_by_processors) = match &tracer.0.foreign {
             None => (None, Vec::new()),
@@ -155,6 +155,16 @@ impl Span {
 }
 
 impl opentelemetry::trace::Span for Span {
+    fn add_event<T>(&mut self, name: T, attributes: Vec<KeyValue>)
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        if let Some(open) = &self.open {
+            let now = open.tracer.0.shared.clock.now();
+            self.add_event_with_timestamp(name, now, attributes);
+        }
+    }
+
     fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
     where
         T: Into<Cow<'static, str>>,
@@ -222,6 +232,13 @@ impl opentelemetry::trace::Span for Span {
         }
     }
 
+    fn end(&mut self) {
+        if let Some(open) = &self.open {
+            let now = open.tracer.0.shared.clock.now();
+            self.end_at(now);
+        }
+    }
+
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
         self.end_at(timestamp);
     }
@@ -229,8 +246,9 @@ impl opentelemetry::trace::Span for Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if self.open.is_some() {
-            self.end_at(SystemTime::now());
+        if let Some(open) = &self.open {
+            let now = open.tracer.0.shared.clock.now();
+            self.end_at(now);
         }
     }
 }

@@ -68,7 +68,7 @@ impl SpanLayer {
             said.fields.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
         attributes.push(KeyValue::new("level", metadata.level().as_str()));
         attributes.push(KeyValue::new("target", metadata.target().to_owned()));
-        context.span().add_event(name, attributes);
+        context.span().add_event_with_timestamp(name, Telemetry::clock_of(context).now(), attributes);
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {

@@ -2,26 +2,27 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::time::Instant;
 
 use opentelemetry::{Context, KeyValue};
 
 use super::{Cache, NAME};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::AsErrorType;
+use crate::core::clock::Timer;
 use crate::core::span::SpanBuilder;
 
 /// Measured when it is dropped.
 pub(super) struct Loading {
     cache: Cache,
-    started: Instant,
+    timer: Timer,
     failure: Option<Cow<'static, str>>,
 }
 
 impl Loading {
     pub(super) fn start(cache: &Cache) -> Self {
         // What is dropped or unwinds on the way was not loaded.
-        Self { cache: cache.clone(), started: Instant::now(), failure: Some(Cow::Borrowed("cancelled")) }
+        let timer = cache.shared.telemetry.timer();
+        Self { cache: cache.clone(), timer, failure: Some(Cow::Borrowed("cancelled")) }
     }
 
     pub(super) async fn run<T, E: AsErrorType>(
@@ -49,6 +50,6 @@ impl Drop for Loading {
         let shared = &self.cache.shared;
         let mut labels = vec![KeyValue::new(NAME, shared.name)];
         labels.extend(self.failure.take().map(|class| KeyValue::new(ERROR_TYPE, class)));
-        shared.loads.record(self.started.elapsed().as_secs_f64(), &labels);
+        shared.loads.record(self.timer.elapsed().as_secs_f64(), &labels);
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::uri::Authority;
 use http::{HeaderName, Request, Uri};
@@ -216,14 +215,14 @@ impl<B: 'static> Edge<B> for ClientEdge {
             self.egress().inject(&self.telemetry, &context, request.headers_mut());
             return Exchange::unobserved(context);
         }
-        let begun = Instant::now();
+        let timer = self.telemetry.timer();
         let (span, mut call) = ClientCall::start(Arc::clone(self), request, current);
         self.egress().inject(&self.telemetry, span.context(), request.headers_mut());
         if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::sent(), span.context());
             call.messages = Some(MessageEvents::received());
         }
-        Exchange::observed(span, call, begun)
+        Exchange::observed(span, call, timer)
     }
 }
 

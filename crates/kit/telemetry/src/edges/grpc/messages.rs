@@ -13,6 +13,7 @@ use opentelemetry::{Context, KeyValue};
 use pin_project_lite::pin_project;
 
 use super::frames::{Frames, Piece};
+use crate::core::handle::Telemetry;
 
 /// Flags of messages.
 const PLAIN: u8 = 0;
@@ -50,7 +51,8 @@ impl MessageEvents {
             if !is_compressed {
                 event.push(KeyValue::new("rpc.message.uncompressed_size", i64::from(size)));
             }
-            context.span().add_event("rpc.message", event);
+            let now = Telemetry::clock_of(context).now();
+            context.span().add_event_with_timestamp("rpc.message", now, event);
         });
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, Request};
 
@@ -218,13 +217,13 @@ impl<B: 'static> Edge<B> for ServerEdge {
         if !self.telemetry.is_enabled() {
             return Exchange::unobserved(self.telemetry.passed_on(caller.context()));
         }
-        let begun = Instant::now();
+        let timer = self.telemetry.timer();
         let (span, mut call) = ServerCall::start(Arc::clone(self), request, caller, trust);
         if self.with_messages && span.records() {
             messages::watch_request(request.body_mut(), MessageEvents::received(), span.context());
             call.messages = Some(MessageEvents::sent());
         }
-        Exchange::observed(span, call, begun)
+        Exchange::observed(span, call, timer)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{Extensions, HeaderValue, Request, header};
 use http_body::Body;
@@ -236,11 +235,11 @@ impl<B: Body + 'static> Edge<B> for ClientEdge {
             return Exchange::unobserved(context);
         }
         let sizes = self.sizes.is_some().then(|| Sizes::of(request));
-        let begun = Instant::now();
+        let timer = self.telemetry.timer();
         let head = RequestHead::of(request, self.template_of(request.extensions()));
         let (span, observer) = ClientSpan::start(Arc::clone(self), &head, current, sizes);
         egress.inject(&self.telemetry, span.context(), request.headers_mut());
-        Exchange::observed(span, observer, begun)
+        Exchange::observed(span, observer, timer)
     }
 }
 

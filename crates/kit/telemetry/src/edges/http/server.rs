@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Request;
 use http_body::Body;
@@ -262,7 +261,7 @@ impl<B: Body + 'static> Edge<B> for ServerEdge {
             request.extensions_mut().insert(labels.clone());
         }
         let sizes = self.sizes.is_some().then(|| Sizes::of(request));
-        let begun = Instant::now();
+        let timer = self.telemetry.timer();
         let route = extracted.as_deref().or_else(|| known_route(request.extensions()));
         let head = RequestHead::of(request, route);
         let (span, observer) = ServerSpan::start(
@@ -274,7 +273,7 @@ impl<B: Body + 'static> Edge<B> for ServerEdge {
         if let Some(streaming) = &self.options.streaming {
             request.extensions_mut().insert(streaming.timer(observer.stream_labels()));
         }
-        Exchange::observed(span, observer, begun)
+        Exchange::observed(span, observer, timer)
     }
 }
 

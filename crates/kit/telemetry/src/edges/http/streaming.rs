@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
 use super::head::ResponseHead;
+use crate::core::clock::{HandleClock, Timer};
 use crate::core::exchange::attributes::{ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::stream::MeasureStream;
 pub use crate::core::exchange::stream::StreamSpan;
@@ -34,6 +34,7 @@ pub(super) fn is_stream(response: &ResponseHead<'_>) -> bool {
 pub(super) struct Streaming {
     pub(super) span: StreamSpan,
     series: DurationSeries<StreamLabels>,
+    clock: HandleClock,
 }
 
 impl Streaming {
@@ -46,7 +47,8 @@ impl Streaming {
                 &STREAM_SECONDS,
             )
         };
-        Self { span, series: DurationSeries::new(build(telemetry.meter()), telemetry) }
+        let series = DurationSeries::new(build(telemetry.meter()), telemetry);
+        Self { span, series, clock: telemetry.clock().clone() }
     }
 
     pub(super) fn of_client(telemetry: &Telemetry, span: StreamSpan) -> Self {
@@ -58,7 +60,8 @@ impl Streaming {
                 &STREAM_SECONDS,
             )
         };
-        Self { span, series: DurationSeries::new(build(telemetry.meter()), telemetry) }
+        let series = DurationSeries::new(build(telemetry.meter()), telemetry);
+        Self { span, series, clock: telemetry.clock().clone() }
     }
 
     /// For one stream.
@@ -71,7 +74,7 @@ impl Streaming {
 
     /// For a connection that a handler takes over.
     pub(super) fn timer(&self, labels: StreamLabels) -> StreamTimer {
-        StreamTimer { series: self.series.clone(), labels: Arc::new(labels) }
+        StreamTimer { series: self.series.clone(), labels: Arc::new(labels), clock: self.clock.clone() }
     }
 }
 
@@ -123,12 +126,13 @@ impl Labels for StreamLabels {
 pub struct StreamTimer {
     series: DurationSeries<StreamLabels>,
     labels: Arc<StreamLabels>,
+    clock: HandleClock,
 }
 
 impl StreamTimer {
     /// Begins to measure; the stream ends when what is returned is dropped.
     pub fn start(&self) -> MeasuredStream {
-        MeasuredStream { timer: self.clone(), started: Instant::now(), error_type: None }
+        MeasuredStream { measured: self.clone(), timer: self.clock.timer(), error_type: None }
     }
 }
 
@@ -142,8 +146,8 @@ impl fmt::Debug for StreamTimer {
 #[derive(Debug)]
 #[must_use = "dropping it is the end of the stream"]
 pub struct MeasuredStream {
-    timer: StreamTimer,
-    started: Instant,
+    measured: StreamTimer,
+    timer: Timer,
     error_type: Option<Cow<'static, str>>,
 }
 
@@ -160,7 +164,7 @@ impl Drop for MeasuredStream {
             None if std::thread::panicking() => Some(Cow::Borrowed("panic")),
             said => said,
         };
-        let labels = StreamLabels { error_type, ..StreamLabels::clone(&self.timer.labels) };
-        self.timer.series.record(labels, self.started.elapsed().as_secs_f64());
+        let labels = StreamLabels { error_type, ..StreamLabels::clone(&self.measured.labels) };
+        self.measured.series.record(labels, self.timer.elapsed().as_secs_f64());
     }
 }

@@ -1,7 +1,6 @@
 //! From `tracing` events to the log records of the current handle.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
 use opentelemetry::logs::Severity;
@@ -71,7 +70,7 @@ impl Records {
         attributes.extend(fields.fields.into_iter().map(|(key, value)| KeyValue::new(key, value)));
         let service_name = scene.telemetry.shared_service_name();
         scene.telemetry.emit(FinishedLog {
-            time: SystemTime::now(),
+            time: scene.telemetry.clock().now(),
             severity: severity(*metadata.level()),
             target: Cow::Owned(metadata.target().to_owned()),
             body: fields.message,

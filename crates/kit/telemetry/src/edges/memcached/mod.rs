@@ -31,7 +31,7 @@ use opentelemetry::metrics::Histogram;
 
 use crate::core::handle::Telemetry;
 use crate::core::lookups::Lookups;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::operation_durations;
 pub use traced::Traced;
 
 /// The port of a Memcached that is told no other.
@@ -84,12 +84,7 @@ struct Shared {
 impl Memcached {
     /// A Memcached whose operations are spans of this handle; the same as [`Telemetry::memcached`].
     pub fn new(telemetry: &Telemetry) -> Self {
-        let duration = durations(
-            telemetry.meter(),
-            "db.client.operation.duration",
-            "Duration of database client operations.",
-            &DATABASE_SECONDS,
-        );
+        let duration = operation_durations(telemetry.meter());
         let shared = Shared {
             telemetry: telemetry.clone(),
             server: None,

@@ -1,7 +1,6 @@
 //! One operation: its span and its measurement.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use async_memcached::{Error, ErrorKind, Status};
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
@@ -10,6 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use super::Memcached;
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType as _;
+use crate::core::clock::Timer;
 use crate::core::lookups::HIT;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -19,7 +19,7 @@ pub(super) struct Operation {
     name: &'static str,
     /// How many keys, where there can be several.
     batch: Option<usize>,
-    started: Instant,
+    timer: Timer,
     /// None where a parent is required and there is none.
     span: Option<SpanGuard>,
     is_ended: bool,
@@ -56,7 +56,14 @@ impl Operation {
             }
             span.start()
         });
-        Self { memcached: memcached.clone(), name, batch, started: Instant::now(), span, is_ended: false }
+        Self {
+            memcached: memcached.clone(),
+            name,
+            batch,
+            timer: shared.telemetry.timer(),
+            span,
+            is_ended: false,
+        }
     }
 
     /// The context that the work belongs in.
@@ -91,7 +98,7 @@ impl Operation {
 
     fn close(&mut self, outcome: Outcome, code: Option<&'static str>) {
         self.is_ended = true;
-        let elapsed = self.started.elapsed();
+        let elapsed = self.timer.elapsed();
         let shared = &self.memcached.shared;
         let mut labels = Vec::with_capacity(7);
         labels.push(KeyValue::new("db.system.name", "memcached"));

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, Key};
@@ -11,6 +10,7 @@ use super::destinations::{Destinations, Named};
 use super::{Correlation, MessageSpan, Metrics, process_span};
 use crate::base::error::{AsErrorType, ErrorType};
 use crate::base::value::IntoValue;
+use crate::core::clock::Timer;
 use crate::core::handle::Telemetry;
 use crate::core::span::{Outcome, SpanGuard};
 
@@ -96,9 +96,9 @@ impl Client {
             let span = process_span(self.system, destination, stored, self.choices.correlation);
             detail(in_group(self.completed(span), group)).run(work)
         };
-        let started = Instant::now();
+        let timer = self.telemetry().timer();
         let result = run.await;
-        let took = started.elapsed();
+        let took = timer.elapsed();
         match &result {
             Ok(_) => self.metrics.processed(destination, group, took, None),
             Err(error) => error.with_error_type(&mut |failure| {
@@ -138,7 +138,7 @@ pub(super) struct Operation {
     group: Box<str>,
     /// Taken when it is ended.
     span: Option<SpanGuard>,
-    started: Instant,
+    timer: Timer,
 }
 
 impl Operation {
@@ -202,13 +202,13 @@ impl Operation {
             destination,
             group: group.into(),
             span: Some(span),
-            started: Instant::now(),
+            timer: client.telemetry().timer(),
         }
     }
 
     /// How many messages came, and when they were asked for.
-    pub(super) fn since(mut self, started: Instant, messages: usize) -> Self {
-        self.started = started;
+    pub(super) fn since(mut self, timer: Timer, messages: usize) -> Self {
+        self.timer = timer;
         self.measured = Measured::Receive { messages };
         self
     }
@@ -240,7 +240,7 @@ impl Operation {
 
     fn close(&mut self, outcome: Outcome, failure: Option<&dyn ErrorType>) {
         let Some(span) = self.span.take() else { return };
-        let (metrics, took) = (&self.client.metrics, self.started.elapsed());
+        let (metrics, took) = (&self.client.metrics, self.timer.elapsed());
         let destination = self.client.destinations.of_named(&self.destination);
         match self.measured {
             Measured::Send => metrics.sent_by(self.name, destination, 1, took, failure),

@@ -36,7 +36,7 @@ use opentelemetry::metrics::Histogram;
 
 use crate::base::bounded_set::BoundedSet;
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::operation_durations;
 use crate::core::spawn::spawn;
 use commands::Commands;
 use pool::Pools;
@@ -140,12 +140,7 @@ struct Shared {
 
 impl Shared {
     fn new(mongodb: &MongoDb) -> Arc<Self> {
-        let duration = durations(
-            mongodb.telemetry.meter(),
-            "db.client.operation.duration",
-            "Duration of database client operations.",
-            &DATABASE_SECONDS,
-        );
+        let duration = operation_durations(mongodb.telemetry.meter());
         Arc::new(Self {
             telemetry: mongodb.telemetry.clone(),
             text: mongodb.text,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mongodb::bson::{Bson, Document};
 use mongodb::error::Error;
@@ -15,6 +15,7 @@ use super::reply::Reply;
 use super::{QueryText, Shared, shape};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType as _;
+use crate::core::clock::Timer;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
 /// The port of a MongoDB that is told no other.
@@ -28,7 +29,7 @@ const BATCHES: [(&str, &str); 4] =
 pub(super) struct Operation {
     shared: Arc<Shared>,
     labels: Vec<KeyValue>,
-    started: Instant,
+    timer: Timer,
     /// None where a parent is required and there is none.
     span: Option<SpanGuard>,
     is_ended: bool,
@@ -77,7 +78,8 @@ impl Operation {
             }
             span.start()
         });
-        Self { shared: Arc::clone(shared), labels, started: Instant::now(), span, is_ended: false }
+        let timer = shared.telemetry.timer();
+        Self { shared: Arc::clone(shared), labels, timer, span, is_ended: false }
     }
 
     /// It was answered; what it did may have failed in part.
@@ -120,7 +122,7 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if !self.is_ended {
-            self.close(Outcome::Cancelled, None, self.started.elapsed());
+            self.close(Outcome::Cancelled, None, self.timer.elapsed());
         }
     }
 }

@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mongodb::event::cmap::{CmapEvent, ConnectionPoolOptions};
 use mongodb::options::ServerAddress;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
+use crate::core::clock::{HandleClock, Timer};
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::ConnectionDurations;
 
 const POOL: &str = "db.client.connection.pool.name";
 const STATE: &str = "db.client.connection.state";
@@ -25,9 +26,8 @@ const DEFAULT_MAX: u32 = 10;
 /// The pools of one client.
 pub(super) struct Pools {
     known: Arc<Mutex<HashMap<ServerAddress, Pool>>>,
-    created: Histogram<f64>,
-    waited: Histogram<f64>,
-    used: Histogram<f64>,
+    durations: ConnectionDurations,
+    clock: HandleClock,
 }
 
 /// What is known of one.
@@ -36,27 +36,16 @@ struct Pool {
     max: i64,
     min: i64,
     /// Since when each open connection is used; `None` for one that is not.
-    connections: HashMap<u32, Option<Instant>>,
+    connections: HashMap<u32, Option<Timer>>,
 }
 
 impl Pools {
     pub(super) fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
-        let duration = |name, description| durations(meter, name, description, &DATABASE_SECONDS);
         let pools = Self {
             known: Arc::default(),
-            created: duration(
-                "db.client.connection.create_time",
-                "The time it took to create a new connection.",
-            ),
-            waited: duration(
-                "db.client.connection.wait_time",
-                "The time it took to obtain an open connection from the pool.",
-            ),
-            used: duration(
-                "db.client.connection.use_time",
-                "The time between borrowing a connection and returning it to the pool.",
-            ),
+            durations: ConnectionDurations::new(meter),
+            clock: telemetry.clock().clone(),
         };
         if telemetry.metrics().is_on() {
             pools.observe(meter);
@@ -73,7 +62,7 @@ impl Pools {
             }
             CmapEvent::PoolClosed(event) => drop(self.lock().remove(&event.address)),
             CmapEvent::ConnectionReady(event) => {
-                record(&self.created, &event.address, event.duration);
+                record(&self.durations.created, &event.address, event.duration);
                 self.change(&event.address, |pool| {
                     pool.connections.insert(event.connection_id, None);
                 });
@@ -84,18 +73,18 @@ impl Pools {
                 });
             }
             CmapEvent::ConnectionCheckedOut(event) => {
-                record(&self.waited, &event.address, event.duration);
+                record(&self.durations.waited, &event.address, event.duration);
                 self.change(&event.address, |pool| {
-                    pool.connections.insert(event.connection_id, Some(Instant::now()));
+                    pool.connections.insert(event.connection_id, Some(self.clock.timer()));
                 });
             }
             CmapEvent::ConnectionCheckedIn(event) => {
-                let mut since = None;
+                let mut timer = None;
                 self.change(&event.address, |pool| {
-                    since = pool.connections.insert(event.connection_id, None).flatten();
+                    timer = pool.connections.insert(event.connection_id, None).flatten();
                 });
-                if let Some(since) = since {
-                    record(&self.used, &event.address, since.elapsed());
+                if let Some(timer) = timer {
+                    record(&self.durations.used, &event.address, timer.elapsed());
                 }
             }
             _ => {}
@@ -115,7 +104,7 @@ impl Pools {
     fn observe(&self, meter: &Meter) {
         let count = "The number of connections that are currently in state described by the state attribute.";
         self.level(meter, "db.client.connection.count", "{connection}", count, |name, pool, observer| {
-            let used = pool.connections.values().filter(|since| since.is_some()).count();
+            let used = pool.connections.values().filter(|timer| timer.is_some()).count();
             for (state, count) in [("idle", pool.connections.len() - used), ("used", used)] {
                 let labels = [name.clone(), KeyValue::new(STATE, state)];
                 observer.observe(i64::try_from(count).unwrap_or(i64::MAX), &labels);

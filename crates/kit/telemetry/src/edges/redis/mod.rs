@@ -32,7 +32,7 @@ use opentelemetry::StringValue;
 use opentelemetry::metrics::Histogram;
 
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::operation_durations;
 pub use traced::Traced;
 
 /// The port of a Redis that is told no other.
@@ -77,12 +77,7 @@ struct Shared {
 impl Redis {
     /// A Redis whose operations are spans of this handle; the same as [`Telemetry::redis`].
     pub fn new(telemetry: &Telemetry) -> Self {
-        let duration = durations(
-            telemetry.meter(),
-            "db.client.operation.duration",
-            "Duration of database client operations.",
-            &DATABASE_SECONDS,
-        );
+        let duration = operation_durations(telemetry.meter());
         let (telemetry, text) = (telemetry.clone(), QueryText::default());
         Self { shared: Arc::new(Shared { telemetry, server: None, text, requires_parent: false, duration }) }
     }

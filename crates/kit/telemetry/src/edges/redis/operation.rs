@@ -1,7 +1,6 @@
 //! One operation: its span and its measurement.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
@@ -11,6 +10,7 @@ use super::Redis;
 use super::command::Shown;
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType as _;
+use crate::core::clock::Timer;
 use crate::core::readings::exemplars;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
 
@@ -20,7 +20,7 @@ pub(super) struct Operation {
     namespace: String,
     name: Cow<'static, str>,
     batch: Option<usize>,
-    started: Instant,
+    timer: Timer,
     /// None where a parent is required and there is none.
     span: Option<SpanGuard>,
     is_ended: bool,
@@ -56,7 +56,15 @@ impl Operation {
             }
             span.start()
         });
-        Self { redis: redis.clone(), namespace, name, batch, started: Instant::now(), span, is_ended: false }
+        Self {
+            redis: redis.clone(),
+            namespace,
+            name,
+            batch,
+            timer: shared.telemetry.timer(),
+            span,
+            is_ended: false,
+        }
     }
 
     /// The context that the work belongs in.
@@ -85,7 +93,7 @@ impl Operation {
 
     fn close(&mut self, outcome: Outcome, code: Option<String>) {
         self.is_ended = true;
-        let elapsed = self.started.elapsed();
+        let elapsed = self.timer.elapsed();
         let shared = &self.redis.shared;
         let mut labels = Vec::with_capacity(8);
         labels.push(KeyValue::new("db.system.name", "redis"));

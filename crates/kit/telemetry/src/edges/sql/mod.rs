@@ -58,7 +58,7 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry::{Context, StringValue};
 
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::operation_durations;
 use crate::core::series::{DurationSeries, HistogramSeries};
 use crate::core::span::SpanBuilder;
 use dialect::Dialect;
@@ -112,12 +112,7 @@ impl Database {
     /// A database of a telemetry handle; the same as [`Telemetry::sql`]. `system` is a value of `db.system.name`
     /// (`sqlite`, `postgresql`), `namespace` the name of the database.
     pub fn new(telemetry: &Telemetry, system: &'static str, namespace: impl Into<Arc<str>>) -> Self {
-        let duration = durations(
-            telemetry.meter(),
-            "db.client.operation.duration",
-            "Duration of database client operations.",
-            &DATABASE_SECONDS,
-        );
+        let duration = operation_durations(telemetry.meter());
         let returned_rows = telemetry
             .meter()
             .u64_histogram("db.client.response.returned_rows")

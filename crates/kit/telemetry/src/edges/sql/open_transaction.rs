@@ -1,5 +1,6 @@
 //! Whether a transaction was ended by somebody.
 
+use crate::core::handle::Telemetry;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
@@ -24,7 +25,8 @@ impl Drop for OpenTransaction {
     fn drop(&mut self) {
         if self.is_open {
             Context::map_current(|context| {
-                context.span().add_event("waypost.db.transaction.dropped", Vec::new());
+                let now = Telemetry::clock_of(context).now();
+                context.span().add_event_with_timestamp("waypost.db.transaction.dropped", now, Vec::new());
             });
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::{KeyValue, StringValue};
 
@@ -11,6 +11,7 @@ use super::statement::Statements;
 use super::{Database, Server};
 use crate::base::attributes::ERROR_TYPE;
 use crate::base::error::ErrorType;
+use crate::core::clock::Timer;
 use crate::core::readings::exemplars;
 use crate::core::series;
 use crate::core::span::{Outcome, SpanGuard};
@@ -38,7 +39,7 @@ use crate::core::span::{Outcome, SpanGuard};
 pub struct Operation {
     database: Database,
     purpose: &'static str,
-    started: Instant,
+    timer: Timer,
     statements: Statements,
     /// Where this one ran, if it is not where all of the database do.
     server: Option<Server>,
@@ -55,11 +56,11 @@ pub struct Operation {
 
 impl Operation {
     pub(super) fn new(database: Database, purpose: &'static str, span: SpanGuard) -> Self {
-        let (started, statements) = (Instant::now(), Statements::default());
+        let (timer, statements) = (database.shared.telemetry.timer(), Statements::default());
         Self {
             database,
             purpose,
-            started,
+            timer,
             statements,
             server: None,
             summary: None,
@@ -213,7 +214,7 @@ impl Operation {
         let Some(mut span) = self.span.take() else { return };
         let is_measured = self.database.shared.duration.is_read();
         if is_measured || span.records() {
-            let elapsed = self.started.elapsed();
+            let elapsed = self.timer.elapsed();
             let dialect = self.database.shared.dialect;
             let made = self.statements.summary(dialect);
             let summary = match self.summary {

@@ -6,13 +6,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Counter, Meter};
 
+use crate::core::clock::{HandleClock, Timer};
 use crate::core::handle::Telemetry;
-use crate::core::readings::{DATABASE_SECONDS, durations};
+use crate::core::readings::database::ConnectionDurations;
 use crate::core::series::{self, DurationSeries};
 
 const POOL: &str = "db.client.connection.pool.name";
@@ -33,6 +34,7 @@ pub(super) trait Counted: Send + Sync {
 /// The instruments of one pool.
 pub(super) struct PoolMetrics {
     name: Arc<str>,
+    clock: HandleClock,
     counted: Box<dyn Counted>,
     pending: AtomicI64,
     timeouts: Counter<u64>,
@@ -54,11 +56,11 @@ impl PoolMetrics {
     /// Instruments that show the pool until the last one who uses it is gone.
     pub(super) fn observed(telemetry: &Telemetry, name: Arc<str>, pool: impl Counted + 'static) -> Arc<Self> {
         let meter = telemetry.meter();
-        let duration = |name, description| {
-            DurationSeries::new(durations(meter, name, description, &DATABASE_SECONDS), telemetry)
-        };
+        let ConnectionDurations { created, waited, used } = ConnectionDurations::new(meter);
+        let series = |durations| DurationSeries::new(durations, telemetry);
         let metrics = Arc::new(Self {
             name,
+            clock: telemetry.clock().clone(),
             counted: Box::new(pool),
             pending: AtomicI64::new(0),
             timeouts: meter
@@ -68,18 +70,9 @@ impl PoolMetrics {
                     "The number of connection timeouts that have occurred trying to obtain a connection from the pool.",
                 )
                 .build(),
-            created: duration(
-                "db.client.connection.create_time",
-                "The time it took to create a new connection.",
-            ),
-            waited: duration(
-                "db.client.connection.wait_time",
-                "The time it took to obtain an open connection from the pool.",
-            ),
-            used: duration(
-                "db.client.connection.use_time",
-                "The time between borrowing a connection and returning it to the pool.",
-            ),
+            created: series(created),
+            waited: series(waited),
+            used: series(used),
         });
         if telemetry.metrics().is_on() {
             observe(meter, &metrics);
@@ -92,7 +85,7 @@ impl PoolMetrics {
         self.pending.fetch_add(1, Ordering::Relaxed);
         let makes_one =
             self.counted.idle() == 0 && self.counted.max().is_some_and(|max| self.counted.size() < max);
-        Asked { pool: Arc::clone(self), since: Instant::now(), makes_one }
+        Asked { pool: Arc::clone(self), timer: self.clock.timer(), makes_one }
     }
 
     fn labels(&self) -> Name {
@@ -103,7 +96,7 @@ impl PoolMetrics {
 /// One who waits for a connection.
 pub(super) struct Asked {
     pool: Arc<PoolMetrics>,
-    since: Instant,
+    timer: Timer,
     /// No connection was idle and there was room for another, so this one made its own.
     makes_one: bool,
 }
@@ -111,12 +104,12 @@ pub(super) struct Asked {
 impl Asked {
     /// It has its connection. Tells how long it waited.
     pub(super) fn served(self) -> (InUse, Duration) {
-        let (pool, waited) = (&self.pool, self.since.elapsed());
+        let (pool, waited) = (&self.pool, self.timer.elapsed());
         pool.waited.record(pool.labels(), waited.as_secs_f64());
         if self.makes_one {
             pool.created.record(pool.labels(), waited.as_secs_f64());
         }
-        (InUse { pool: Arc::clone(pool), since: Some(Instant::now()) }, waited)
+        (InUse { pool: Arc::clone(pool), timer: Some(pool.clock.timer()) }, waited)
     }
 
     /// It has none, as the time it would wait was over.
@@ -135,20 +128,20 @@ impl Drop for Asked {
 pub(super) struct InUse {
     pool: Arc<PoolMetrics>,
     /// `None`: nobody can tell how long.
-    since: Option<Instant>,
+    timer: Option<Timer>,
 }
 
 impl InUse {
     /// It goes to somebody who does not tell when it is given back: how long it is used is not measured.
     pub(super) fn given_away(mut self) {
-        self.since = None;
+        self.timer = None;
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        if let Some(since) = self.since {
-            self.pool.used.record(self.pool.labels(), since.elapsed().as_secs_f64());
+        if let Some(timer) = &self.timer {
+            self.pool.used.record(self.pool.labels(), timer.elapsed().as_secs_f64());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
@@ -13,6 +13,7 @@ use super::target::{QueryText, Target};
 use super::{sanitize, summary};
 use crate::base::error::ErrorType;
 use crate::base::redact;
+use crate::core::clock::Timer;
 use crate::core::span::SpanGuard;
 
 /// What a driver's error says of its statement.
@@ -39,7 +40,7 @@ pub(super) struct Running {
     target: Arc<Target>,
     summary: Cow<'static, str>,
     operation: Operation,
-    started: Instant,
+    timer: Timer,
     waited: Duration,
 }
 
@@ -72,7 +73,7 @@ impl Running {
             target: Arc::clone(target),
             operation: Operation::told(target.database.clone(), summary.clone(), span),
             summary,
-            started: Instant::now(),
+            timer: target.database.shared.telemetry.timer(),
             waited: Duration::ZERO,
         }
     }
@@ -111,7 +112,7 @@ impl Running {
     }
 
     fn tell_if_slow(&self) {
-        let took = self.started.elapsed().saturating_sub(self.waited);
+        let took = self.timer.elapsed().saturating_sub(self.waited);
         let Some(threshold) = self.target.shown.slow.filter(|threshold| took >= *threshold) else {
             return;
         };

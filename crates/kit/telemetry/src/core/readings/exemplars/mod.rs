@@ -21,6 +21,7 @@ use opentelemetry::{Context, InstrumentationScope, KeyValue};
 
 use crate::base::config::ExemplarFilter;
 use crate::base::slots::hash_of;
+use crate::core::clock::HandleClock;
 use reservoir::Reservoir;
 
 /// Sets of attributes of one instrument that have exemplars; later ones have none.
@@ -74,9 +75,17 @@ fn current() -> (Option<Ids>, Option<SystemTime>) {
 
 /// All exemplars of one handle. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Exemplars(Arc<RwLock<HashMap<String, Arc<Kept>>>>);
+pub(crate) struct Exemplars {
+    metrics: Arc<RwLock<HashMap<String, Arc<Kept>>>>,
+    clock: HandleClock,
+}
 
 impl Exemplars {
+    /// With the times of this clock.
+    pub(super) fn new(clock: &HandleClock) -> Self {
+        Self { metrics: Arc::default(), clock: clock.clone() }
+    }
+
     /// What is kept of this instrument. Two instruments of one name are one metric.
     fn keep(
         &self,
@@ -85,16 +94,17 @@ impl Exemplars {
         bounds: &[f64],
         filter: ExemplarFilter,
     ) -> Arc<Kept> {
-        let mut metrics = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = metrics
-            .entry(name(scope, metric))
-            .or_insert_with(|| Arc::new(Kept { bounds: bounds.into(), filter, series: RwLock::default() }));
+        let mut metrics = self.metrics.write().unwrap_or_else(PoisonError::into_inner);
+        let kept = metrics.entry(name(scope, metric)).or_insert_with(|| {
+            let (series, clock) = (RwLock::default(), self.clock.clone());
+            Arc::new(Kept { bounds: bounds.into(), filter, series, clock })
+        });
         Arc::clone(kept)
     }
 
     /// What is kept of a metric that was read.
     pub(crate) fn of(&self, scope: &InstrumentationScope, metric: &str) -> MetricExemplars {
-        let metrics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
         MetricExemplars(if metrics.is_empty() { None } else { metrics.get(&name(scope, metric)).cloned() })
     }
 }
@@ -130,6 +140,7 @@ struct Kept {
     filter: ExemplarFilter,
     /// By the hash of their attributes.
     series: RwLock<HashMap<u64, Series>>,
+    clock: HandleClock,
 }
 
 #[derive(Debug)]
@@ -158,7 +169,7 @@ impl Kept {
         if span.is_none() && self.filter == ExemplarFilter::TraceBased {
             return None;
         }
-        Some(Exemplar { value, time: now.unwrap_or_else(SystemTime::now), span })
+        Some(Exemplar { value, time: now.unwrap_or_else(|| self.clock.now()), span })
     }
 
     fn put(&self, reservoir: &Reservoir, exemplar: Exemplar) {

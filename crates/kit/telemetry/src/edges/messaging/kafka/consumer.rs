@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use opentelemetry::Context;
@@ -21,6 +21,7 @@ use super::context::Observing;
 use super::headers::of_message;
 use super::shared::{Shared, topics};
 use crate::base::error::{AsErrorType, ErrorType};
+use crate::core::clock::Timer;
 use crate::core::span::Outcome;
 
 /// A consumer whose messages are received, processed and committed in spans. Everything else of rdkafka's
@@ -72,7 +73,7 @@ impl<C: ConsumerContext + 'static> Consumer<C> {
     pub async fn receive_batch(&self, max: usize, wait: Duration) -> KafkaResult<Vec<BorrowedMessage<'_>>> {
         let mut stream = self.native.stream();
         let first = stream.next().await.unwrap_or(Err(KafkaError::NoMessageReceived))?;
-        let started = Instant::now();
+        let timer = self.shared.telemetry().timer();
         let mut messages = vec![first];
         let more = async {
             while messages.len() < max
@@ -83,18 +84,18 @@ impl<C: ConsumerContext + 'static> Consumer<C> {
         };
         // That the time is over is no failure.
         let _ = tokio::time::timeout(wait, more).await;
-        self.received(&messages, started);
+        self.received(&messages, &timer);
         Ok(messages)
     }
 
-    fn received(&self, messages: &[BorrowedMessage<'_>], started: Instant) {
+    fn received(&self, messages: &[BorrowedMessage<'_>], timer: &Timer) {
         let (shared, topic) = (&self.shared, topics(messages.iter().map(Message::topic)));
         let _attached = shared.current().attach();
         let mut span = shared.in_group(shared.completed(receive_span(SYSTEM, &topic))).batch(messages.len());
         for message in messages {
             span = span.link(of_message(shared.telemetry(), message).span().span_context().clone());
         }
-        let took = started.elapsed();
+        let took = timer.elapsed();
         span.start().end(Outcome::Ok);
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
         shared.metrics.received(&topic, shared.group(), count, took, None);
@@ -155,9 +156,9 @@ impl<C: ConsumerContext + 'static> Consumer<C> {
         topic: &str,
         run: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let started = Instant::now();
+        let timer = self.shared.telemetry().timer();
         let result = run.await;
-        let (took, metrics, group) = (started.elapsed(), &self.shared.metrics, self.shared.group());
+        let (took, metrics, group) = (timer.elapsed(), &self.shared.metrics, self.shared.group());
         match &result {
             Ok(_) => metrics.processed(topic, group, took, None),
             Err(error) => error.with_error_type(&mut |failure| {
@@ -210,10 +211,10 @@ impl<C: ConsumerContext + 'static> Consumer<C> {
             let span = MessageSpan::committing(SYSTEM, topic);
             placed(shared.in_group(shared.completed(span))).start()
         };
-        let started = Instant::now();
+        let timer = self.shared.telemetry().timer();
         let result = commit();
         let failure = result.as_ref().err().map(|error| error as &dyn ErrorType);
-        shared.metrics.settled("commit", topic, shared.group(), started.elapsed(), failure);
+        shared.metrics.settled("commit", topic, shared.group(), timer.elapsed(), failure);
         span.end(result.as_ref().err().map_or(Outcome::Ok, |error| Outcome::Error(error.error_type())));
         result
     }

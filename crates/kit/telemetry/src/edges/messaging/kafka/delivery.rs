@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Instant;
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
@@ -18,6 +17,7 @@ use tokio::sync::oneshot;
 use super::shared::Shared;
 use super::statistics::Client;
 use crate::base::error::ErrorType;
+use crate::core::clock::Timer;
 use crate::core::span::{Outcome, SpanGuard};
 
 /// The answer, or that the client went away before there was one.
@@ -57,7 +57,7 @@ struct Sent {
     shared: Arc<Shared>,
     topic: String,
     span: SpanGuard,
-    started: Instant,
+    timer: Timer,
 }
 
 impl Report {
@@ -68,7 +68,8 @@ impl Report {
         span: SpanGuard,
     ) -> (Self, oneshot::Receiver<OwnedDeliveryResult>) {
         let (sender, answer) = oneshot::channel();
-        let sent = Sent { shared: Arc::clone(shared), topic, span, started: Instant::now() };
+        let timer = shared.telemetry().timer();
+        let sent = Sent { shared: Arc::clone(shared), topic, span, timer };
         (Self { answer: Some(sender), sent: Some(sent) }, answer)
     }
 
@@ -80,9 +81,9 @@ impl Report {
 
     /// Ends the span and measures.
     pub(super) fn end(&mut self, result: Result<&Delivery, &KafkaError>) {
-        let Some(Sent { shared, topic, span, started }) = self.sent.take() else { return };
+        let Some(Sent { shared, topic, span, timer }) = self.sent.take() else { return };
         let failure = result.err().map(|error| error as &dyn ErrorType);
-        shared.metrics.sent(&topic, 1, started.elapsed(), failure);
+        shared.metrics.sent(&topic, 1, timer.elapsed(), failure);
         match result {
             Ok(delivery) => {
                 span.set("messaging.destination.partition.id", delivery.partition.to_string());

@@ -113,7 +113,7 @@ impl<C: ClientContext + 'static> Producer<C> {
                 shared.completed(send_batch_span(SYSTEM, topic, &created)).start().cancelled_on_drop();
             (created, batch)
         };
-        let (started, count) = (Instant::now(), records.len());
+        let (timer, count) = (shared.telemetry().timer(), records.len());
         let sending = records.into_iter().zip(&created).map(|(mut record, context)| {
             record.headers = injected(shared.telemetry(), context, record.headers);
             let (report, answer) = Report::in_batch();
@@ -122,7 +122,7 @@ impl<C: ClientContext + 'static> Producer<C> {
         let answers = futures_util::future::join_all(sending).await;
         let failed = answers.iter().find_map(|answer| answer.as_ref().err()).map(|(error, _)| error);
         let messages = u64::try_from(count).unwrap_or(u64::MAX);
-        shared.metrics.sent(topic, messages, started.elapsed(), failed.map(|error| error as &dyn ErrorType));
+        shared.metrics.sent(topic, messages, timer.elapsed(), failed.map(|error| error as &dyn ErrorType));
         batch.end(failed.map_or(Outcome::Ok, |error| Outcome::Error(error.error_type())));
         answers
     }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{self, MessagesError};
 use async_nats::jetstream::consumer::{self as native, IntoConsumerConfig, StreamError};
@@ -158,12 +158,12 @@ impl Consumer<pull::Config> {
     pub async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Message>, async_nats::Error> {
         let mut batch = self.native.batch().max_messages(max).expires(wait).messages().await?;
         let Some(first) = batch.next().await.transpose()? else { return Ok(Vec::new()) };
-        let started = Instant::now();
+        let Origin { shared, pattern, group } = &self.origin;
+        let timer = shared.telemetry().timer();
         let mut messages = vec![first];
         while let Some(Ok(message)) = batch.next().await {
             messages.push(message);
         }
-        let Origin { shared, pattern, group } = &self.origin;
         let stored: Vec<Context> = messages.iter().map(|message| self.origin.stored(message)).collect();
         // Of several subjects, what they are made from is what they have in common.
         let subject = messages.first().map(|message| &*message.subject).unwrap_or_default();
@@ -173,7 +173,7 @@ impl Consumer<pull::Config> {
         let shown = Named::of(if is_one { subject } else { of_all }, pattern.as_deref());
         let count = messages.len();
         let detail = |span: MessageSpan| span.batch(count);
-        let received = Operation::receive(shared, shown, group, &stored, detail).since(started, count);
+        let received = Operation::receive(shared, shown, group, &stored, detail).since(timer, count);
         received.end(&Ok::<(), std::convert::Infallible>(()));
         Ok(messages)
     }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
 
 use lapin::message::{BasicGetMessage, Delivery};
 use lapin::options::{
@@ -112,10 +111,10 @@ impl Channel {
         queue: ShortString,
         options: BasicGetOptions,
     ) -> Result<Option<BasicGetMessage>> {
-        let (origin, started) = (self.origin(queue.as_str()), Instant::now());
+        let (origin, timer) = (self.origin(queue.as_str()), self.shared.telemetry().timer());
         let message = self.native.basic_get(queue, options).await?;
         if let Some(message) = &message {
-            origin.received(message, started);
+            origin.received(message, timer);
         }
         Ok(message)
     }

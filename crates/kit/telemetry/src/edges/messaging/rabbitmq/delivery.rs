@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
 use lapin::BasicProperties;
 use lapin::message::Delivery;
@@ -13,6 +12,7 @@ use super::super::client::{Client, Operation};
 use super::destination::{Place, Templates, made_up};
 use super::headers::extracted;
 use crate::base::error::{AsErrorType, ErrorType};
+use crate::core::clock::Timer;
 
 /// The queue that deliveries come from.
 #[derive(Clone, Debug)]
@@ -41,11 +41,11 @@ impl Origin {
     }
 
     /// A message that was asked for has come.
-    pub(super) fn received(&self, delivery: &Delivery, started: Instant) {
+    pub(super) fn received(&self, delivery: &Delivery, timer: Timer) {
         let stored = extracted(self.shared.telemetry(), &delivery.properties);
         let named = self.templates.named(self.place(delivery));
         let operation = Operation::receive(&self.shared, named, "", [&stored], self.detail(delivery));
-        operation.since(started, 1).end(&Ok::<(), std::convert::Infallible>(()));
+        operation.since(timer, 1).end(&Ok::<(), std::convert::Infallible>(()));
     }
 
     pub(super) async fn process<T, E: AsErrorType>(

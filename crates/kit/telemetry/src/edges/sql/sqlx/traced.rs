@@ -176,7 +176,8 @@ pub(super) fn take<DB: Database>(
     let (metrics, pool) = (Arc::clone(&shared.pool), pool.clone());
     async move {
         let asked = metrics.ask();
-        match pool.acquire().await {
+        // Boxed, as it is large and whatever holds this future is moved several times before it is polled.
+        match Box::pin(pool.acquire()).await {
             Ok(connection) => {
                 let (in_use, waited) = asked.served();
                 Ok((Taken { connection, in_use }, waited))
