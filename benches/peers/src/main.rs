@@ -1,10 +1,11 @@
-//! Measures the kit beside its peers: what a span, an unsampled span and a small traced request cost, and what a
-//! receiver in trouble makes them lose.
+//! Measures the kit beside its peers: what a span, an unsampled span, a small traced request and a
+//! call through each integration cost, and what a receiver in trouble makes them lose.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- spans
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- unsampled
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- request
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- calls
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- stall
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod account;
 mod allocations;
+mod calls;
 mod clock;
 mod libraries;
 mod order;
@@ -50,6 +52,10 @@ enum Command {
     Request(request::Options),
     /// What is lost when the receiver is in trouble.
     Stall(stall::Options),
+    /// Instructions and allocations of a call through each integration, beside the bare library and others.
+    Calls(calls::Options),
+    #[command(hide = true)]
+    Call(calls::CallOptions),
     #[command(hide = true)]
     Receiver,
     #[command(hide = true)]
@@ -75,6 +81,8 @@ fn main() -> ExitCode {
         Command::Unsampled(options) => spans::measure(&spans::UNSAMPLED, &options),
         Command::Request(options) => request::measure(&options),
         Command::Stall(options) => stall::measure(&options),
+        Command::Calls(options) => calls::measure(&options),
+        Command::Call(options) => calls::run(&options),
         Command::Receiver => receiver::run(),
         Command::Bursts(options) => producer::bursts(&options),
         Command::Steady(options) => producer::steady(&options),
