@@ -1,10 +1,11 @@
-//! Measures the kit beside its peers: what a span, an unsampled span and a small traced request cost, and what a
-//! receiver in trouble makes them lose.
+//! Measures the kit beside its peers: what a span, an unsampled span, a small traced request and a
+//! call through each integration cost, and what a receiver in trouble makes them lose.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- spans
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- unsampled
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- request
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- calls
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- stall
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- instructions
 //! ```
@@ -16,6 +17,7 @@
 
 mod account;
 mod allocations;
+mod calls;
 mod clock;
 mod instructions;
 mod libraries;
@@ -54,6 +56,10 @@ enum Command {
     Stall(stall::Options),
     /// Instructions of a span and of the small request, counted by valgrind.
     Instructions(instructions::Options),
+    /// Instructions and allocations of a call through each integration, beside the bare library and others.
+    Calls(calls::Options),
+    #[command(hide = true)]
+    Call(calls::CallOptions),
     #[command(hide = true)]
     Receiver,
     #[command(hide = true)]
@@ -80,6 +86,8 @@ fn main() -> ExitCode {
         Command::Request(options) => request::measure(&options),
         Command::Stall(options) => stall::measure(&options),
         Command::Instructions(options) => instructions::measure(&options),
+        Command::Calls(options) => calls::measure(&options),
+        Command::Call(options) => calls::run(&options),
         Command::Receiver => receiver::run(),
         Command::Bursts(options) => producer::bursts(&options),
         Command::Steady(options) => producer::steady(&options),

@@ -8,7 +8,7 @@ mod bridge;
 mod fastrace;
 mod kit;
 mod oxtel;
-mod sdk;
+pub(crate) mod sdk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

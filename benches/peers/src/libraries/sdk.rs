@@ -39,13 +39,13 @@ impl Library for Sdk {
 }
 
 /// A tracer provider with a batch processor, and what it needs to send.
-pub(super) struct Provider {
-    pub(super) tracers: SdkTracerProvider,
+pub(crate) struct Provider {
+    pub(crate) tracers: SdkTracerProvider,
     _runtime: Option<Runtime>,
 }
 
 impl Provider {
-    pub(super) fn start(transport: Transport) -> anyhow::Result<Self> {
+    pub(crate) fn start(transport: Transport) -> anyhow::Result<Self> {
         let (exporter, runtime) = exporter(transport)?;
         let tracers = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
         Ok(Self { tracers, _runtime: runtime })
@@ -56,7 +56,7 @@ impl Provider {
         let _ = self.tracers.force_flush();
     }
 
-    pub(super) fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         let _ = self.tracers.shutdown();
     }
 }

@@ -27,7 +27,7 @@ use orders::orders_client::OrdersClient;
 use orders::orders_server::{Orders, OrdersServer};
 
 #[allow(clippy::pedantic, unreachable_pub, reason = "generated code")]
-mod orders {
+pub(crate) mod orders {
     tonic::include_proto!("peers.v1");
 }
 
