@@ -69,3 +69,4 @@ mod traced;
 mod tracer;
 mod transports;
 mod trees;
+mod unix_sockets;
