@@ -51,13 +51,12 @@ impl Sockets {
     /// Binds sockets by which the roles of this process call its services, in a folder that is for this user alone. Gives the
     /// folder where that is to be removed in the end.
     pub(super) fn bind_private(&mut self, data: &DataDir) -> Result<Option<TempDir>, Failure> {
-        let (folder, removed) = match data.folder() {
-            Some(data) => (data.join("sockets"), None),
-            None => {
-                let made = tempfile::tempdir().context("cannot make a folder for sockets");
-                let made = made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
-                (made.path().to_path_buf(), Some(made))
-            }
+        let (folder, removed) = if let Some(data) = data.folder() {
+            (data.join("sockets"), None)
+        } else {
+            let made = tempfile::tempdir().context("cannot make a folder for sockets");
+            let made = made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
+            (made.path().to_path_buf(), Some(made))
         };
         let made =
             make_private(&folder).with_context(|| format!("cannot make the folder {}", folder.display()));

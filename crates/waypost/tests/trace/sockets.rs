@@ -6,7 +6,6 @@ use std::path::Path;
 use http::StatusCode;
 use tempfile::TempDir;
 use waypost_telemetry::FinishedSpan;
-use waypost_telemetry::opentelemetry::trace::SpanKind;
 
 use crate::success::FIRST_ORDER;
 use crate::{Traced, seed_order, trace_of};
@@ -22,8 +21,7 @@ fn assert_shows_the_socket(span: &FinishedSpan, folder: &Path) {
     assert_eq!(text(span, "server.address").as_ref(), Some(&path), "{}", span.name());
     assert_eq!(text(span, "network.transport").as_deref(), Some("unix"), "{}", span.name());
     assert_eq!(text(span, "server.port"), None, "{}", span.name());
-    let is_client = span.kind() == SpanKind::Client;
-    assert_eq!(text(span, "network.peer.address"), is_client.then_some(path), "{}", span.name());
+    assert_eq!(text(span, "network.peer.address"), Some(path), "{}", span.name());
     assert_eq!(text(span, "network.peer.port"), None, "{}", span.name());
 }
 

@@ -87,7 +87,7 @@ async fn a_call_that_cannot_be_sent_goes_on_to_another_replica_and_each_try_has_
     assert_eq!(server.calls(), 20);
     let spans = telemetry.finished_spans();
     let to = |uri: &str| {
-        let port = Value::from(i64::from(uri.parse::<Uri>().unwrap().port_u16().unwrap()));
+        let port = Value::from(i64::from(uri.parse::<http::Uri>().unwrap().port_u16().unwrap()));
         spans.iter().filter(|span| span.attribute("server.port") == Some(&port)).count()
     };
     assert_eq!(to(&server.url()), 20);

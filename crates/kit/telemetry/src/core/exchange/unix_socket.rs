@@ -13,8 +13,8 @@ const NETWORK_TRANSPORT: &str = "network.transport";
 const UNIX: &str = "unix";
 
 /// The Unix-domain socket of a server: an extension of the requests that come in by it, and of responses to a client that
-/// called it. The path is then the `server.address` of SERVER spans and the `network.peer.address` of CLIENT spans, there is
-/// no port, and `network.transport` is `unix`. Cheap to clone.
+/// called it. The path is then the `server.address` and the `network.peer.address` of their spans, as the other end of such a
+/// connection has no name of its own; there is no port, and `network.transport` is `unix`. Cheap to clone.
 ///
 /// `grpc::Connection::lazy_unix` sets it on responses. On requests whoever accepts the connections sets it, which
 /// knows the path; of a request that comes by tonic's own server over such a socket only `network.transport` is known.
@@ -49,8 +49,8 @@ impl UnixSocket {
         Arc::clone(&self.0)
     }
 
-    /// `network.peer.address` and `network.transport` of whoever called it.
-    pub(crate) fn as_peer(&self) -> [KeyValue; 2] {
+    /// `network.peer.address` and `network.transport`.
+    pub(crate) fn peer_attributes(&self) -> [KeyValue; 2] {
         [KeyValue::new("network.peer.address", Arc::clone(&self.0)), KeyValue::new(NETWORK_TRANSPORT, UNIX)]
     }
 }
@@ -61,15 +61,16 @@ pub(crate) enum CameBy<'a> {
     /// Another transport, or one that is not known.
     Other,
     /// A socket whose path is not known.
+    #[cfg_attr(not(all(unix, feature = "grpc")), expect(dead_code, reason = "only tonic's server says so"))]
     UnixSocket,
     /// This one.
-    UnixSocketAt(&'a str),
+    UnixSocketAt(&'a UnixSocket),
 }
 
 impl<'a> CameBy<'a> {
     pub(crate) fn of(extensions: &'a Extensions) -> Self {
-        if let Some(UnixSocket(path)) = extensions.get() {
-            return Self::UnixSocketAt(path);
+        if let Some(socket) = extensions.get() {
+            return Self::UnixSocketAt(socket);
         }
         #[cfg(all(unix, feature = "grpc"))]
         if extensions.get::<tonic::transport::server::UdsConnectInfo>().is_some() {
@@ -82,8 +83,13 @@ impl<'a> CameBy<'a> {
         !matches!(self, Self::Other)
     }
 
-    /// `network.transport`, where it is not the one that is expected of HTTP.
-    pub(crate) fn transport(self) -> Option<KeyValue> {
-        self.is_unix().then(|| KeyValue::new(NETWORK_TRANSPORT, UNIX))
+    /// `network.peer.address` and `network.transport`, as far as they are known. Nothing of another transport.
+    pub(crate) fn peer_attributes(self) -> impl Iterator<Item = KeyValue> {
+        let known = match self {
+            Self::Other => [None, None],
+            Self::UnixSocket => [None, Some(KeyValue::new(NETWORK_TRANSPORT, UNIX))],
+            Self::UnixSocketAt(socket) => socket.peer_attributes().map(Some),
+        };
+        known.into_iter().flatten()
     }
 }

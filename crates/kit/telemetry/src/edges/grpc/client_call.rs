@@ -85,7 +85,7 @@ impl Observer for ClientCall {
         self.web = WebTrailers::of_response(&head.headers);
         if span.records() {
             let told = head.extensions.get().map(|PeerAddress(peer)| self.edge.told_peer(*peer));
-            let told = told.or_else(|| head.extensions.get().map(UnixSocket::as_peer));
+            let told = told.or_else(|| head.extensions.get().map(UnixSocket::peer_attributes));
             let peer = told.or_else(|| self.edge.peer.as_ref()?.attributes());
             span.set_each(peer.into_iter().flatten());
             if !self.edge.response_metadata.is_empty() {

@@ -262,7 +262,7 @@ impl Peer {
 
     #[cfg(unix)]
     pub(super) fn set_socket(&self, socket: UnixSocket) {
-        let attributes = socket.as_peer();
+        let attributes = socket.peer_attributes();
         self.learn(KnownPeer { place: Place::Socket(socket), attributes });
     }
 

@@ -71,15 +71,15 @@ impl ServerCall {
                 span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
                 span.put("network.peer.port", i64::from(peer.port()));
             }
-            span.put_each(CameBy::of(request.extensions()).transport().into_iter());
+            span.put_each(CameBy::of(request.extensions()).peer_attributes());
             span.put_each(edge.request_metadata.read(request.headers()));
         }
         let span = span.start();
         if is_watched {
             let peer = attributes::peer(request.extensions()).map(attributes::network_peer);
             let metadata = edge.request_metadata.read(request.headers());
-            let transport = CameBy::of(request.extensions()).transport();
-            span.set_each(peer.into_iter().flatten().chain(transport).chain(metadata));
+            let socket = CameBy::of(request.extensions()).peer_attributes();
+            span.set_each(peer.into_iter().flatten().chain(socket).chain(metadata));
         }
         let status = CallStatus::of_request(request.headers());
         (span, Self { edge, trust, method, status, messages: None, web: None })
@@ -101,8 +101,8 @@ impl ServerEdge {
     /// Whom the caller meant to reach, which the conventions want there when a sampler of the program is asked.
     fn describe<B>(&self, span: &mut SpanBuilder, request: &Request<B>) {
         let came_by = CameBy::of(request.extensions());
-        if let CameBy::UnixSocketAt(path) = came_by {
-            span.put_text(SERVER_ADDRESS, path);
+        if let CameBy::UnixSocketAt(socket) = came_by {
+            span.put_text(SERVER_ADDRESS, socket.path());
             return;
         }
         self.hosts.show(request.uri(), request.headers(), |host| {

@@ -160,7 +160,7 @@ impl Observer for ClientSpan {
             let peer = peer.map(|peer| attributes::network_peer(peer.remote_addr()));
             #[cfg(not(feature = "_hyper"))]
             let peer: Option<[KeyValue; 2]> = None;
-            let peer = peer.or_else(|| head.extensions.get().map(UnixSocket::as_peer));
+            let peer = peer.or_else(|| head.extensions.get().map(UnixSocket::peer_attributes));
             let headers = self.edge.options.response_headers.read(&head.headers);
             span.set_each([code].into_iter().chain(version).chain(peer.into_iter().flatten()).chain(headers));
             span.set_each(getters.response(&ResponseHead::of(head)));

@@ -233,7 +233,7 @@ impl ServerEdge {
         match forwarded {
             Some(forwarded) => put_host(&Host::of(&forwarded)),
             None => match came_by {
-                CameBy::UnixSocketAt(path) => span.put_text(SERVER_ADDRESS, path),
+                CameBy::UnixSocketAt(socket) => span.put_text(SERVER_ADDRESS, socket.path()),
                 CameBy::UnixSocket | CameBy::Other => self.hosts.show(uri, headers, put_host),
             },
         }
@@ -263,7 +263,7 @@ impl ServerEdge {
             span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
             span.put("network.peer.port", i64::from(peer.port()));
         }
-        span.put_each(CameBy::of(request.extensions).transport().into_iter());
+        span.put_each(CameBy::of(request.extensions).peer_attributes());
         if let Some(original) = self.original_method(request) {
             span.put_text("http.request.method_original", original);
         }
@@ -279,8 +279,8 @@ impl ServerEdge {
         let original = self.original_method(request);
         let original = original.map(|name| KeyValue::new("http.request.method_original", name.to_owned()));
         let peer = connection.peer.map(attributes::network_peer).into_iter().flatten();
-        let transport = CameBy::of(request.extensions).transport();
-        version.into_iter().chain(peer).chain(transport).chain(original)
+        let socket = CameBy::of(request.extensions).peer_attributes();
+        version.into_iter().chain(peer).chain(socket).chain(original)
     }
 
     fn original_method<'a>(&self, request: &RequestHead<'a>) -> Option<&'a str> {
