@@ -1,8 +1,9 @@
 //! `cargo xtask mutations`: turns off, one at a time, what keeps orders safe, and asks whether a test notices.
 //!
 //! For whoever doubts a guarantee, or changes its test. Each [`Mutation`] replaces one text in one source file, builds the
-//! tests that answer for it, runs them and puts the file back. A run of it takes a build for each mutation, so CI runs it
-//! not; CI's tests do check that every text still stands where a mutation expects it.
+//! tests that answer for it, runs them and puts the file back; the same tests have passed on the code as it stands before. A
+//! run of it takes a build for each mutation, so CI runs it not; CI's tests do check that every text still stands where a
+//! mutation expects it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::needs::Variable;
 use crate::run::say;
 
 /// One rule that is turned off.
@@ -152,15 +154,24 @@ const MUTATIONS: [Mutation; 15] = [
 ];
 
 /// Runs the mutations of these names, or all of them.
-pub(crate) fn run(root: &Path, names: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, names: &[String], servers: &[Variable]) -> anyhow::Result<()> {
     let unknown = names.iter().find(|name| MUTATIONS.iter().all(|mutation| mutation.name != **name));
     if let Some(unknown) = unknown {
         let known = MUTATIONS.map(|mutation| mutation.name).join(", ");
         bail!("there is no mutation `{unknown}`; known are {known}");
     }
+    let chosen = || MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation));
+    // All of them before the first mutation, so that what they share is built once.
+    for mutation in chosen() {
+        ensure!(
+            test(mutation.tests, servers)?,
+            "the tests of {} fail without the mutation too",
+            mutation.name
+        );
+    }
     let mut unnoticed = Vec::new();
-    for mutation in MUTATIONS.iter().filter(|mutation| names.is_empty() || is_named(names, mutation)) {
-        let is_noticed = mutation.is_noticed(root)?;
+    for mutation in chosen() {
+        let is_noticed = mutation.is_noticed(root, servers)?;
         say(&format!("{}: {}\n", mutation.name, if is_noticed { "noticed" } else { "NOT NOTICED" }));
         if !is_noticed {
             unnoticed.push(mutation.name);
@@ -175,15 +186,15 @@ fn is_named(names: &[String], mutation: &Mutation) -> bool {
 }
 
 impl Mutation {
-    fn is_noticed(&self, root: &Path) -> anyhow::Result<bool> {
+    fn is_noticed(&self, root: &Path, servers: &[Variable]) -> anyhow::Result<bool> {
         let path = root.join(self.file);
         let original = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", self.file))?;
         let mutated = self.apply(&original)?;
         let _restored = Restored { path: path.clone(), original };
         fs::write(&path, mutated).with_context(|| format!("{} cannot be written", self.file))?;
         let no_run = [self.tests, &["--no-run"]].concat();
-        ensure!(test(&no_run)?, "with the mutation {} the tests do not build", self.name);
-        Ok(!test(self.tests)?)
+        ensure!(test(&no_run, servers)?, "with the mutation {} the tests do not build", self.name);
+        Ok(!test(self.tests, servers)?)
     }
 
     fn apply(&self, source: &str) -> anyhow::Result<String> {
@@ -213,10 +224,11 @@ impl Drop for Restored {
     }
 }
 
-fn test(arguments: &[&str]) -> anyhow::Result<bool> {
+fn test(arguments: &[&str], servers: &[Variable]) -> anyhow::Result<bool> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.arg("test").args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("test").args(arguments).envs(servers.iter().map(|(name, value)| (name, value)));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command.status().context("cargo could not be started")?.success())
 }
 

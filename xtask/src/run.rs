@@ -1,7 +1,7 @@
 //! Runs cargo for the commands and says what it runs.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -34,6 +34,7 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     )?;
     say("needs: a Rust toolchain and compilers of C and C++: found\n");
     let target = target()?;
+    say(&room(&target)?);
     let mut variables = needs::all(&target);
     let folder = Folder::of_this_process()?;
     let servers = Servers::start(&target, folder.path(), Set::WithObservability);
@@ -53,6 +54,25 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
 pub(crate) fn needs() -> anyhow::Result<()> {
     say(&needs::exports(&needs::all(&target()?)));
     Ok(())
+}
+
+/// What a first build of all tests, and the servers beside it, take on the disk: 8.7 GB of programs and libraries, 1.3 of
+/// build scripts, 1 of servers and tools, and room for what the tests write.
+const ROOM: u64 = 14;
+
+/// Says how much room the disk has, since what a full one breaks are programs that are being linked, with messages which
+/// name everything else.
+fn room(target: &Path) -> anyhow::Result<String> {
+    let there = target.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let disk =
+        rustix::fs::statvfs(there).with_context(|| format!("cannot ask the disk of {}", there.display()))?;
+    let free = disk.f_bavail * disk.f_frsize / 1_000_000_000;
+    let advice = if free < ROOM {
+        ": if a linker or a server fails, that is why; free some, or set CARGO_TARGET_DIR to a folder on another disk"
+    } else {
+        ""
+    };
+    Ok(format!("needs: {ROOM} GB of the disk for a first build, {free} GB free{advice}\n"))
 }
 
 pub(crate) fn target() -> anyhow::Result<PathBuf> {
@@ -153,10 +173,15 @@ pub(crate) fn conventions(arguments: &[String]) -> anyhow::Result<()> {
     conventions::conventions(metadata.workspace_root.as_std_path(), arguments)
 }
 
-/// `cargo xtask mutations`: whether tests notice that a rule is off.
+/// `cargo xtask mutations`: whether tests notice that a rule is off, on the servers which some of them need.
 pub(crate) fn mutations(names: &[String]) -> anyhow::Result<()> {
     let metadata = MetadataCommand::new().no_deps().exec().context("cargo metadata failed")?;
-    mutations::run(metadata.workspace_root.as_std_path(), names)
+    let folder = Folder::of_this_process()?;
+    let servers = Servers::start(metadata.target_directory.as_std_path(), folder.path(), Set::BackEnds);
+    servers.watch();
+    let outcome = mutations::run(metadata.workspace_root.as_std_path(), names, servers.variables());
+    servers.stop();
+    outcome
 }
 
 pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::child::free_port;
 use crate::variable;
 
 /// How long it may take to start or to end.
@@ -261,9 +262,5 @@ impl Edited {
 }
 
 fn free_ports() -> [SocketAddr; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    listeners.map(|listener| {
-        let bound = listener.and_then(|listener| listener.local_addr());
-        bound.unwrap_or_else(|error| panic!("no free port: {error}"))
-    })
+    [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
 }

@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use tempfile::tempdir;
+use waypost_test_servers::free_port;
 
 use super::program::{Program, ended, waypost};
 use super::run::{address_of, run};
@@ -55,7 +56,7 @@ fn a_process_that_cannot_serve_is_alive_and_says_what_it_lacks() {
 #[test]
 fn nobody_and_somebody_mute_are_both_unwell() {
     let folder = tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
     let (code, line) = health(folder.path(), &["--admin", &free]);
     assert_eq!(code, 1, "{line}");
     assert!(line.starts_with(&format!("not ready: http://{free}: cannot connect: ")), "{line}");

@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use tempfile::tempdir;
+use waypost_test_servers::free_port;
 
 use super::program::{PATIENCE, Program, ended, waypost};
 
@@ -17,7 +18,7 @@ fn a_target_that_is_not_on_this_machine_is_refused() {
 #[test]
 fn a_target_where_nobody_listens_is_told_from_failures_of_the_system() {
     let folder = tempdir().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = format!("127.0.0.1:{}", free_port());
     let ended = ended(waypost(folder.path()).args([
         "load",
         "--target",

@@ -1,8 +1,7 @@
 //! A collector that is down, refuses or hangs changes nothing but a counter and a line a minute.
 
-use std::net::TcpListener;
-
 use futures_util::{StreamExt as _, stream};
+use waypost_test_servers::free_port;
 use waypost_testkit::{Behaviour, Collector, Shop, until};
 
 use crate::seed_order;
@@ -33,7 +32,7 @@ async fn orders_go_on(shop: Shop, what: &str) {
 
 #[tokio::test]
 async fn orders_do_not_notice_a_collector_that_is_down() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let shop = Shop::of(env!("CARGO_BIN_EXE_waypost"))
         .set("telemetry.otlp.endpoint", format!("http://127.0.0.1:{port}"))
         .environment("OTEL_BSP_SCHEDULE_DELAY", "50");

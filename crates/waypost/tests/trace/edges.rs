@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use waypost_telemetry::testing::checks;
+use waypost_test_servers::free_port;
 use waypost_testkit::{Process, program, until};
 
 use crate::{Traced, seed_order, trace_of};
@@ -60,7 +61,7 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
         command.args(flags.iter().flat_map(|(name, value)| [name, value]));
         Process::start(&mut command).unwrap()
     };
-    let ports = free_ports(7);
+    let ports = [(); 7].map(|()| free_port());
     let at = |index: usize| format!("127.0.0.1:{}", ports[index]);
     let addresses: Vec<String> = (0..7).map(at).collect();
     let mut shop = run(
@@ -95,7 +96,7 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
     .await;
     assert!(!collector.trace(&trace).iter().any(|span| span.name() == "process order-events"));
 
-    let admin = free_ports(1);
+    let admin = [free_port()];
     let notification = run(&["notification"], &[("--admin", &format!("127.0.0.1:{}", admin[0]))]);
     until("the message", async || {
         let spans = collector.trace(&trace);
@@ -104,12 +105,6 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
     .await;
     assert!(notification.interrupt().await.unwrap().status.success());
     assert!(shop.interrupt().await.unwrap().status.success());
-}
-
-/// Ports that were free a moment ago; roles that find each other by configuration need theirs beforehand.
-fn free_ports(count: usize) -> Vec<u16> {
-    let sockets: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect()
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use waypost_test_servers::free_port;
 use waypost_testkit::{Client, Process, Shop, until};
 
 use crate::{seed_order, trace_of};
@@ -301,7 +302,7 @@ fn field(line: &str, name: &str) -> u64 {
 async fn no_order_notices_that_the_collector_is_killed_and_every_span_is_counted() {
     let Some(program) = variable("TEST_COLLECTOR") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut collector = OwnCollector::start(program, folder.path(), port).await;
     let shop = Shop::of(env!("CARGO_BIN_EXE_waypost"))
         .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://127.0.0.1:{port}"))

@@ -1,7 +1,12 @@
 //! The order service on a socket of its own, between a caller and the scripted services.
 
 use crate::fakes::{FakeInventory, FakePayments};
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tonic::{Request, Status, service::Routes};
 use waypost_api::{
     Currency, Error, ErrorCode, Money, MoneyMessage,
@@ -27,6 +32,7 @@ use waypost_telemetry::{
     FinishedSpan, Telemetry,
     testing::{TestTelemetry, wait_for},
 };
+use waypost_test_servers::free_port;
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +65,7 @@ impl Neighbours {
 
     /// From now on payments are said to be where nobody listens yet.
     pub(crate) fn move_payments(&mut self) -> SocketAddr {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         self.payment_url = format!("http://{address}");
         address
     }

@@ -10,6 +10,7 @@ use waypost_cache::Cache as _;
 use waypost_redis::{Codec, Settings, Topology};
 use waypost_resilience::rate_limit::{RateStore as _, Rule, Taken};
 use waypost_telemetry::Telemetry;
+use waypost_test_servers::free_port;
 use waypost_test_servers::redis::Server;
 
 use crate::{Redis, keep, settings, shown, until};
@@ -54,7 +55,7 @@ async fn over_tls_the_server_must_be_who_it_says_and_so_must_the_client() {
     }
     let text = |name: &str| path(name).to_string_lossy().into_owned();
     // The tests' helper speaks plainly, so the server does both.
-    let tls = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tls = free_port();
     let _server = Server::start_with(&[
         "--tls-port",
         &tls.to_string(),

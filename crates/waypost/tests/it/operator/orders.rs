@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use waypost_test_servers::free_port;
 
 use super::super::http::{get, post};
 use super::super::program::Program;
@@ -203,7 +204,7 @@ fn a_completed_order_can_be_paid_back() {
 #[test]
 fn operators_are_told_when_nothing_runs() {
     let folder = tempdir().unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let ended = operate(folder.path(), &nobody, &["orders", "stuck"]);
     assert_eq!(ended.code, 69, "{ended:?}");
     for part in ["nothing answers at", "waypost run order", "--admin"] {

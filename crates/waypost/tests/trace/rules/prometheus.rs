@@ -1,9 +1,11 @@
 //! A real Prometheus, as the files of `deploy/prometheus` make it.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
+use waypost_test_servers::free_port;
 use waypost_testkit::{Client, Process, Shop, program, until};
 
 use super::{deploy, yaml};
@@ -35,7 +37,7 @@ impl Prometheus {
         }
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, configuration.to_string()).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let mut command = program::command(program, folder.path());
         command
             .arg(format!("--config.file={}", file.display()))
