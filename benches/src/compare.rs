@@ -1,6 +1,9 @@
 //! This tree beside another commit: both are built, both take the same load in turn, and what differs is printed as ratios.
 //!
 //! A ratio is taken within a round, so that a machine that drifts hits both alike. The same program makes the load for both.
+//!
+//! The short form is a check: it fails when this tree takes more CPU an order than [`MAX_RATIO`] in every one of its rounds. CPU and not
+//! time, and every round and not the median, so that a busy machine fails nobody.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,24 @@ use anyhow::{Context as _, bail};
 
 use crate::process::{Waypost, binary};
 use crate::statistics::spread;
+
+/// CPU an order of this tree by that of the base, above which the short form fails.
+const MAX_RATIO: f64 = 1.10;
+
+const CPU: &str = "CPU ms an order";
+
+/// What is compared, and how long.
+pub(crate) struct Comparison<'a> {
+    /// A commit, a tag or a branch.
+    pub(crate) base: &'a str,
+    /// Its binary, where that is built already.
+    pub(crate) base_binary: Option<&'a Path>,
+    pub(crate) rounds: u32,
+    pub(crate) orders: u32,
+    pub(crate) concurrency: u32,
+    /// Whether it fails when this tree takes more CPU.
+    pub(crate) is_check: bool,
+}
 
 /// What is measured of each run, by name.
 type Run = BTreeMap<String, f64>;
@@ -31,14 +52,22 @@ const WAYS: [Way; 2] = [
     Way { name: "100 % to its viewer", arguments: &["--no-first-order"], environment: &[] },
 ];
 
-pub(crate) fn measure(base: &str, rounds: u32, orders: u32, concurrency: u32) -> anyhow::Result<()> {
+pub(crate) fn measure(comparison: &Comparison<'_>) -> anyhow::Result<()> {
+    let Comparison { base, base_binary, rounds, orders, concurrency, is_check } = *comparison;
     let root = PathBuf::from(output(Command::new("git").args(["rev-parse", "--show-toplevel"]))?);
     let commit = output(git(&root).args(["rev-parse", "--verify", &format!("{base}^{{commit}}")]))
         .with_context(|| format!("--base {base}"))?;
-    println!("building this tree and {commit}");
+    println!(
+        "building this tree{}",
+        if base_binary.is_some() { String::new() } else { format!(" and {commit}") }
+    );
     run(Command::new("cargo").current_dir(&root).args(["build", "--release", "--package", "waypost"]))?;
     let this = binary()?;
-    let that = built(&root, &commit, this.parent().context("no folder of the binary")?)?;
+    let that = match base_binary {
+        Some(binary) => binary.to_path_buf(),
+        None => built(&root, &commit, this.parent().context("no folder of the binary")?)?,
+    };
+    let mut slower = Vec::new();
 
     for way in &WAYS {
         let mut measured: [Vec<Run>; 2] = Default::default();
@@ -52,6 +81,16 @@ pub(crate) fn measure(base: &str, rounds: u32, orders: u32, concurrency: u32) ->
             }
         }
         print(way.name, base, &measured, orders, concurrency);
+        let [before, now] = measured.each_ref().map(|runs| values(runs, CPU));
+        if is_check && is_worse_in_every_round(&ratios(&now, &before)) {
+            slower.push(way.name);
+        }
+    }
+    if !slower.is_empty() {
+        bail!(
+            "in every round an order takes more than {MAX_RATIO:.2} of the CPU that it took in {base}: {}",
+            slower.join(", ")
+        );
     }
     Ok(())
 }
@@ -76,7 +115,7 @@ fn one(binary: &Path, way: &Way, orders: u32, concurrency: u32) -> anyhow::Resul
         let latency = report["outcomes"]["completed"][quantile].as_f64().unwrap_or(f64::NAN);
         run.insert(quantile.replace("_ms", " ms"), latency);
     }
-    run.insert("CPU ms an order".to_owned(), used.total() * 1000.0 / count);
+    run.insert(CPU.to_owned(), used.total() * 1000.0 / count);
     for (thread, cpu) in &used.cpu {
         run.insert(format!("CPU ms an order, threads `{thread}`"), cpu * 1000.0 / count);
     }
@@ -95,16 +134,26 @@ fn print(way: &str, base: &str, [that, this]: &[Vec<Run>; 2], orders: u32, concu
     println!("|---|---|---|---|");
     let names: Vec<&String> = this.first().into_iter().flat_map(Run::keys).collect();
     for name in names {
-        let of =
-            |runs: &[Run]| -> Vec<f64> { runs.iter().filter_map(|run| run.get(name).copied()).collect() };
-        let (before, now) = (of(that), of(this));
+        let (before, now) = (values(that, name), values(this, name));
         // A thread that one of them does not have, or that did next to nothing.
         if before.len() != now.len() || now.iter().chain(&before).all(|value| *value < 0.005) {
             continue;
         }
-        let ratios: Vec<f64> = now.iter().zip(&before).map(|(now, before)| now / before).collect();
-        println!("| {name} | {} | {} | {} |", spread(&before, 2), spread(&now, 2), spread(&ratios, 2));
+        let by_round = spread(&ratios(&now, &before), 2);
+        println!("| {name} | {} | {} | {by_round} |", spread(&before, 2), spread(&now, 2));
     }
+}
+
+fn values(runs: &[Run], name: &str) -> Vec<f64> {
+    runs.iter().filter_map(|run| run.get(name).copied()).collect()
+}
+
+fn ratios(now: &[f64], before: &[f64]) -> Vec<f64> {
+    now.iter().zip(before).map(|(now, before)| now / before).collect()
+}
+
+fn is_worse_in_every_round(ratios: &[f64]) -> bool {
+    !ratios.is_empty() && ratios.iter().all(|ratio| *ratio > MAX_RATIO)
 }
 
 /// Builds that commit in a folder of its own below the target folder, and gives its binary.
@@ -141,4 +190,16 @@ fn output(command: &mut Command) -> anyhow::Result<String> {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_worse_in_every_round;
+
+    #[test]
+    fn one_round_that_is_not_worse_is_enough() {
+        assert!(is_worse_in_every_round(&[1.11, 1.3, 1.2]));
+        assert!(!is_worse_in_every_round(&[1.11, 1.09, 1.6]));
+        assert!(!is_worse_in_every_round(&[]), "nothing was measured");
+    }
 }

@@ -8,6 +8,7 @@
 //! cargo build --release && cargo run --release --package waypost-benches -- viewer --spans 1000000
 //! cargo build --release && cargo run --release --package waypost-benches -- overload
 //! cargo run --release --package waypost-benches -- compare --base v0.1.0
+//! cargo run --release --package waypost-benches -- compare --base origin/main --short
 //! ```
 //!
 //! It starts the release binary of this workspace; build that first. Absolute times belong to the machine they were
@@ -34,7 +35,7 @@ const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--
                     | servers [--rounds N] [--orders N] [--concurrency N] \
                     | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N] \
                     | overload [--seconds N] [--concurrency N] \
-                    | compare --base COMMIT [--rounds N] [--orders N] [--concurrency N]";
+                    | compare --base COMMIT [--base-binary FILE] [--short] [--rounds N] [--orders N] [--concurrency N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
 fn main() -> ExitCode {
@@ -59,14 +60,21 @@ fn main() -> ExitCode {
         }
         Some("overload") => overload::measure(number("--seconds", 10), number("--concurrency", 100)),
         Some("compare") => {
-            let place = arguments.iter().position(|argument| argument == "--base");
-            match place.and_then(|place| arguments.get(place + 1)) {
-                Some(base) => compare::measure(
+            let text = |name: &str| {
+                let place = arguments.iter().position(|argument| argument == name);
+                place.and_then(|place| arguments.get(place + 1))
+            };
+            let is_check = arguments.iter().any(|argument| argument == "--short");
+            let (rounds, orders) = if is_check { (3, 1_500) } else { (5, 4_000) };
+            match text("--base") {
+                Some(base) => compare::measure(&compare::Comparison {
                     base,
-                    number("--rounds", 5),
-                    number("--orders", 4_000),
-                    number("--concurrency", 100),
-                ),
+                    base_binary: text("--base-binary").map(std::path::Path::new),
+                    rounds: number("--rounds", rounds),
+                    orders: number("--orders", orders),
+                    concurrency: number("--concurrency", 100),
+                    is_check,
+                }),
                 None => Err(anyhow::anyhow!("compare with what? --base takes a commit, a tag or a branch")),
             }
         }

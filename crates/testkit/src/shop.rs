@@ -11,6 +11,8 @@ use crate::{Client, Collector, Process, Stopped, program};
 
 const ROLES: [&str; 7] = ["gateway", "order", "user", "inventory", "payment", "provider", "admin"];
 
+const SERVICES: [&str; 4] = ["order", "user", "inventory", "payment"];
+
 const VIEWER: [&str; 4] = ["viewer", "otlp-grpc", "otlp-http", "zipkin"];
 
 /// How a shop is started.
@@ -20,6 +22,7 @@ pub struct ShopBuilder {
     data: Option<PathBuf>,
     has_viewer: bool,
     listening: BTreeMap<String, SocketAddr>,
+    sockets: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -40,6 +43,7 @@ impl Shop {
             data: None,
             has_viewer: false,
             listening: BTreeMap::new(),
+            sockets: None,
             arguments: vec!["--no-first-order".into(), "--plain".into()],
             environment: Vec::new(),
         }
@@ -113,6 +117,13 @@ impl ShopBuilder {
         self
     }
 
+    /// Lets the services listen at Unix-domain sockets in this folder, `order.sock` and so on; they have no address then.
+    #[must_use]
+    pub fn services_at(mut self, folder: &Path) -> ShopBuilder {
+        self.sockets = Some(folder.to_path_buf());
+        self
+    }
+
     /// Changes a setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> ShopBuilder {
@@ -158,6 +169,13 @@ impl ShopBuilder {
             listeners.extend(VIEWER);
         } else {
             arguments.push("--no-viewer".to_owned());
+        }
+        if let Some(folder) = &self.sockets {
+            listeners.retain(|listener| !SERVICES.contains(listener));
+            for service in SERVICES {
+                let socket = folder.join(format!("{service}.sock"));
+                arguments.extend([format!("--{service}"), format!("unix:{}", socket.display())]);
+            }
         }
         for listener in &listeners {
             let free = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use waypost_service::ListenAddress;
 use waypost_settings::{Duration, Flag};
 
 use crate::exit::Exit;
@@ -221,7 +222,7 @@ fn setting(argument: &str) -> Result<Flag, String> {
     Flag::parse("--set", argument).ok_or_else(|| "write it as section.key=value".to_owned())
 }
 
-/// Addresses to listen on. Port 0 takes any free port.
+/// Addresses to listen on. Port 0 takes any free port; services may listen at a Unix-domain socket, `unix:/path`.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Addresses to listen on")]
 pub(crate) struct ListenFlags {
@@ -230,16 +231,16 @@ pub(crate) struct ListenFlags {
     gateway: Option<SocketAddr>,
     /// Order service, gRPC [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR")]
-    order: Option<SocketAddr>,
+    order: Option<ListenAddress>,
     /// User service, gRPC [default: 127.0.0.1:9091]
     #[arg(long, value_name = "ADDR")]
-    user: Option<SocketAddr>,
+    user: Option<ListenAddress>,
     /// Inventory service, gRPC [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR")]
-    inventory: Option<SocketAddr>,
+    inventory: Option<ListenAddress>,
     /// Payment service, gRPC [default: 127.0.0.1:9093]
     #[arg(long, value_name = "ADDR")]
-    payment: Option<SocketAddr>,
+    payment: Option<ListenAddress>,
     /// Simulated payment provider, HTTP [default: 127.0.0.1:9095]
     #[arg(long, value_name = "ADDR")]
     provider: Option<SocketAddr>,
@@ -457,16 +458,14 @@ impl SettingFlags {
 impl ListenFlags {
     /// The flags as settings.
     pub(crate) fn flags(&self) -> Vec<Flag> {
-        let addresses = [
-            ("gateway", self.gateway),
-            ("order", self.order),
-            ("user", self.user),
-            ("inventory", self.inventory),
-            ("payment", self.payment),
-            ("provider", self.provider),
-            ("admin", self.admin),
+        let outer = [("gateway", self.gateway), ("provider", self.provider), ("admin", self.admin)];
+        let services = [
+            ("order", self.order.clone()),
+            ("user", self.user.clone()),
+            ("inventory", self.inventory.clone()),
+            ("payment", self.payment.clone()),
         ];
-        listening(addresses).chain(self.viewer.flags()).collect()
+        listening(outer).chain(listening(services)).chain(self.viewer.flags()).collect()
     }
 }
 
@@ -494,10 +493,10 @@ impl ViewerArgs {
 }
 
 /// The addresses that were given, as settings.
-fn listening<const N: usize>(
-    addresses: [(&'static str, Option<SocketAddr>); N],
+fn listening<A: std::fmt::Display, const N: usize>(
+    addresses: [(&'static str, Option<A>); N],
 ) -> impl Iterator<Item = Flag> {
-    let given = |(name, address): (&str, Option<SocketAddr>)| {
+    let given = |(name, address): (&str, Option<A>)| {
         Some(flag(&format!("--{}", name.replace('_', "-")), &format!("listen.{name}"), address?))
     };
     addresses.into_iter().filter_map(given)

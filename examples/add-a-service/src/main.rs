@@ -23,7 +23,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = bind(setting("LISTEN", "127.0.0.1:8090").parse().context("LISTEN is no address")?)?;
     tracing::info!(address = %listener.address(), "Shipping listens");
     let mut process = Process::new(Health::new(HealthSettings::default()));
-    process.start("shipping", &telemetry, Tasks::new(), app, Some((listener, Limits::default())));
+    process.start("shipping", &telemetry, Tasks::new(), app, Some((listener.into(), Limits::default())));
     process.started();
     tokio::signal::ctrl_c().await?;
     process.drain(&Pacing { notice: Duration::ZERO.into(), ..Pacing::default() }).await;

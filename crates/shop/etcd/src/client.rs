@@ -10,6 +10,7 @@ use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{self, Channel, Endpoint},
 };
+use waypost_resilience::grpc::Address;
 
 use crate::{
     Settings,
@@ -105,13 +106,13 @@ impl Client {
     }
 
     /// The values under a prefix, and the revision that they are of.
-    pub(crate) async fn list(&self, prefix: &str) -> Result<(Arc<[Uri]>, i64), Error> {
+    pub(crate) async fn list(&self, prefix: &str) -> Result<(Arc<[Address]>, i64), Error> {
         let request = RangeRequest { key: prefix.into(), range_end: end_of(prefix) };
         let answer =
             KvClient::new(self.channel.clone()).range(self.named(in_time(request))).await?.into_inner();
         let uri = |value: &[u8]| Uri::try_from(value).ok().filter(|uri| uri.authority().is_some());
         // What is no URL was not written by a replica, and hides none.
-        let found = answer.kvs.iter().filter_map(|entry| uri(&entry.value)).collect();
+        let found = answer.kvs.iter().filter_map(|entry| uri(&entry.value).map(Address::Http)).collect();
         Ok((found, answer.header.map_or(0, |header| header.revision)))
     }
 

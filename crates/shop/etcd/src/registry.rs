@@ -2,11 +2,11 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use http::Uri;
 use tokio::sync::watch;
 use waypost_resilience::{
     backoff::{Backoff, Random},
     discovery::{Addresses, Registry},
+    grpc::Address,
 };
 
 use crate::{Error, Etcd, client::Client};
@@ -26,7 +26,7 @@ impl Registry for Etcd {
     }
 }
 
-async fn follow(etcd: Etcd, name: String, found: watch::Sender<Arc<[Uri]>>) {
+async fn follow(etcd: Etcd, name: String, found: watch::Sender<Arc<[Address]>>) {
     let random = Random::system();
     let (mut turn, mut failures) = (0_u32, 0);
     loop {
@@ -57,7 +57,7 @@ async fn session(
     etcd: &Etcd,
     name: &str,
     turn: u32,
-    found: &watch::Sender<Arc<[Uri]>>,
+    found: &watch::Sender<Arc<[Address]>>,
     failures: &mut u32,
 ) -> Result<Infallible, Error> {
     let client = Client::connect(&etcd.settings, turn).await?;
@@ -77,7 +77,7 @@ async fn session(
     }
 }
 
-fn publish(found: &watch::Sender<Arc<[Uri]>>, now: Arc<[Uri]>) {
+fn publish(found: &watch::Sender<Arc<[Address]>>, now: Arc<[Address]>) {
     found.send_if_modified(|before| {
         let changes = *before != now;
         *before = now;

@@ -29,7 +29,7 @@ impl fmt::Display for Auth {
 settings! {
     /// The public HTTP edge.
     pub struct Config {
-        /// Where the order service answers: `http://host:port`, several with commas between, `dns:///host:port` or
+        /// Where the order service answers: `http://host:port`, `unix:/path`, several with commas between, `dns:///host:port` or
         /// `etcd:///name`; see `[discovery]`.
         pub order_service: String = "http://127.0.0.1:9090".to_owned(),
         /// Where the user service answers, in the same forms.

@@ -6,7 +6,6 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::SystemTime,
 };
@@ -24,7 +23,7 @@ struct Shared {
     names: Names,
     state: RwLock<State>,
     /// What was last said of the others, by role and address, so that it is said once.
-    said: Mutex<HashMap<(&'static str, Option<SocketAddr>), String>>,
+    said: Mutex<HashMap<(&'static str, Option<String>), String>>,
 }
 
 /// Others of which something is remembered. Addresses come and go; what is forgotten is said again.
@@ -165,17 +164,21 @@ impl Identity {
     }
 
     /// Whether it was not the last thing that was said of a connection to this role at this address.
-    pub(crate) fn is_news(&self, role: &'static str, at: Option<SocketAddr>, text: &str) -> bool {
+    pub(crate) fn is_news(&self, role: &'static str, at: Option<&str>, text: &str) -> bool {
         let mut said = self.shared.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MAX_SAID {
             said.clear();
         }
-        said.insert((role, at), text.to_owned()).is_none_or(|before| before != text)
+        said.insert((role, at.map(str::to_owned)), text.to_owned()).is_none_or(|before| before != text)
     }
 
     /// The role at this address has answered, so whatever was said of it is over.
-    pub(crate) fn heard(&self, role: &'static str, at: Option<SocketAddr>) {
-        self.shared.said.lock().unwrap_or_else(PoisonError::into_inner).remove(&(role, at));
+    pub(crate) fn heard(&self, role: &'static str, at: Option<&str>) {
+        self.shared
+            .said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(role, at.map(str::to_owned)));
     }
 
     /// Whether two are clones of one.

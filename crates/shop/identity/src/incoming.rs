@@ -1,7 +1,7 @@
 //! Connections of the other roles.
 
 use crate::{
-    Identity, Peer,
+    Identity, Peer, Transport,
     certificate::Certificate,
     plain::{self, Answer},
     words,
@@ -9,13 +9,12 @@ use crate::{
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// A connection whose other end has shown who it is.
-pub type IncomingStream = TlsStream<TcpStream>;
+pub type IncomingStream = TlsStream<Transport>;
 
 /// Takes connections of those who show a certificate of the authorities, whoever they are. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -49,19 +48,23 @@ impl Incoming {
     /// # Errors
     /// When the other end shows no certificate, or none that can be accepted, or does not speak TLS 1.3. Who does not speak
     /// TLS at all is told so in HTTP.
-    pub async fn accept(&self, tcp: TcpStream) -> Result<(IncomingStream, Arc<Peer>), Refused> {
+    pub async fn accept(
+        &self,
+        connection: impl Into<Transport>,
+    ) -> Result<(IncomingStream, Arc<Peer>), Refused> {
+        let connection = connection.into();
         let mut first = [0; plain::SEEN];
-        let seen = tcp.peek(&mut first).await.unwrap_or_default();
+        let seen = connection.peek(&mut first).await.unwrap_or_default();
         if let Some(answer) = plain::answer(first.get(..seen).unwrap_or_default()) {
             // It may be gone already, which is as good.
-            let _ = timeout(FAREWELL, told(tcp, answer)).await;
+            let _ = timeout(FAREWELL, told(connection, answer)).await;
             return Err(Refused { kind: "not_tls", reason: "it does not speak TLS".to_owned() });
         }
         let acceptor = TlsAcceptor::from(Arc::clone(&self.identity.material().server));
-        let stream = match acceptor.accept(tcp).into_fallible().await {
+        let stream = match acceptor.accept(connection).into_fallible().await {
             Ok(stream) => stream,
-            Err((error, tcp)) => {
-                let _ = timeout(FAREWELL, left(tcp)).await;
+            Err((error, connection)) => {
+                let _ = timeout(FAREWELL, left(connection)).await;
                 return Err(self.refused(&error));
             }
         };
@@ -86,24 +89,27 @@ const MAX_SEEN: usize = 4096;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Tells a client without TLS that this is no place for it.
-async fn told(mut tcp: TcpStream, answer: Answer) -> io::Result<()> {
+async fn told(mut connection: Transport, answer: Answer) -> io::Result<()> {
     match answer {
-        Answer::Http1(words) => tcp.write_all(&words).await?,
+        Answer::Http1(words) => connection.write_all(&words).await?,
         Answer::Http2(first, then) => {
-            tcp.write_all(&first).await?;
+            connection.write_all(&first).await?;
             let mut seen = Vec::new();
-            while !plain::has_request(&seen) && seen.len() < MAX_SEEN && tcp.read_buf(&mut seen).await? > 0 {}
-            tcp.write_all(&then).await?;
+            while !plain::has_request(&seen)
+                && seen.len() < MAX_SEEN
+                && connection.read_buf(&mut seen).await? > 0
+            {}
+            connection.write_all(&then).await?;
         }
     }
-    left(tcp).await
+    left(connection).await
 }
 
 /// Waits for the other end to leave. Closing at once, with unread bytes of it around, would make the system throw away what
 /// was said to it last.
-async fn left(mut tcp: TcpStream) -> io::Result<()> {
-    tcp.shutdown().await?;
+async fn left(mut connection: Transport) -> io::Result<()> {
+    connection.shutdown().await?;
     let mut rest = [0; 1024];
-    while tcp.read(&mut rest).await? > 0 {}
+    while connection.read(&mut rest).await? > 0 {}
     Ok(())
 }

@@ -24,6 +24,7 @@ mod material;
 mod names;
 mod outgoing;
 mod plain;
+mod transport;
 mod words;
 
 pub use crate::{
@@ -32,4 +33,5 @@ pub use crate::{
     incoming::{Incoming, IncomingStream, Refused},
     names::{Names, Peer},
     outgoing::{Outgoing, OutgoingStream},
+    transport::Transport,
 };

@@ -1,17 +1,13 @@
 //! Connections to another role.
 
-use crate::{Identity, words};
+use crate::{Identity, Transport, words};
 use rustls::pki_types::ServerName;
 use std::{
     fmt, io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Makes connections to one role: whoever is at the other end has to have a certificate with one of the role's names.
@@ -52,20 +48,21 @@ impl Outgoing {
     /// # Errors
     /// When the other end does not speak TLS 1.3, or is not the role. The error says which, and what to look at; it is
     /// in the log, too, once until it changes.
-    pub async fn connect(&self, tcp: TcpStream) -> io::Result<OutgoingStream> {
-        let peer = tcp.peer_addr().ok();
+    pub async fn connect(&self, connection: impl Into<Transport>) -> io::Result<OutgoingStream> {
+        let connection = connection.into();
+        let peer = connection.peer();
         let material = self.identity.material();
         let config = material.client(self.role, self.identity.names().of(self.role));
         let config = config.map_err(io::Error::other)?;
         let name = ServerName::try_from(self.role).map_err(io::Error::other)?;
-        match Box::pin(TlsConnector::from(config).connect(name, tcp)).await {
+        match Box::pin(TlsConnector::from(config).connect(name, connection)).await {
             Ok(stream) => Ok(OutgoingStream { stream, of: self.clone(), peer, has_been_heard: false }),
-            Err(error) => Err(self.explained(&error, peer)),
+            Err(error) => Err(self.explained(&error, peer.as_deref())),
         }
     }
 
     /// The error in words, said in the log when it is news.
-    fn explained(&self, error: &io::Error, peer: Option<SocketAddr>) -> io::Error {
+    fn explained(&self, error: &io::Error, peer: Option<&str>) -> io::Error {
         let role = self.role;
         let at = peer.map(|peer| format!(" at {peer}")).unwrap_or_default();
         let text = format!("TLS with {role}{at}: {}", words::of(error, self.identity.files()).text);
@@ -79,9 +76,9 @@ impl Outgoing {
 /// A connection to a role.
 #[derive(Debug)]
 pub struct OutgoingStream {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Transport>,
     of: Outgoing,
-    peer: Option<SocketAddr>,
+    peer: Option<String>,
     has_been_heard: bool,
 }
 
@@ -96,7 +93,7 @@ impl AsyncRead for OutgoingStream {
             Ok(()) => {
                 if !self.has_been_heard && !buf.filled().is_empty() {
                     self.has_been_heard = true;
-                    self.of.identity.heard(self.of.role, self.peer);
+                    self.of.identity.heard(self.of.role, self.peer.as_deref());
                 }
                 Poll::Ready(Ok(()))
             }
@@ -105,7 +102,7 @@ impl AsyncRead for OutgoingStream {
                     .get_ref()
                     .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) =>
             {
-                Poll::Ready(Err(self.of.explained(&error, self.peer)))
+                Poll::Ready(Err(self.of.explained(&error, self.peer.as_deref())))
             }
             Err(error) => Poll::Ready(Err(error)),
         }

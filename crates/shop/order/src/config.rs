@@ -7,7 +7,7 @@ use waypost_settings::{Complaint, Duration, settings};
 settings! {
     /// The order service.
     pub struct Config {
-        /// Where the inventory service is called: `http://host:port`, several with commas between, `dns:///host:port` or
+        /// Where the inventory service is called: `http://host:port`, `unix:/path`, several with commas between, `dns:///host:port` or
         /// `etcd:///name`; see `[discovery]`.
         pub inventory_target: String = "http://127.0.0.1:9092".to_owned(),
         /// Where the payment service is called, in the same forms.

@@ -14,6 +14,7 @@
 //!
 //! Left out: storage ([`DataDir`] only gives paths), TLS of the public edge, signals and exit codes (the binary's).
 
+mod address;
 mod app;
 mod bind;
 mod callers;
@@ -37,8 +38,9 @@ pub mod health;
 pub mod operator;
 
 pub use crate::{
+    address::{ListenAddress, NoListenAddress},
     app::{App, Check, Worker},
-    bind::{BindError, Listener, bind},
+    bind::{BindError, Listener, UnixBindError, UnixListener, bind, bind_unix},
     callers::Callers,
     data::{DataDir, DataDirError},
     drain::{Drain, DrainTrigger},
@@ -48,7 +50,7 @@ pub use crate::{
     network::{Network, NoNetwork, one_holder},
     process::{Drained, Pacing, Process},
     secured::{Secured, Watching, watch},
-    serve::{Served, serve},
+    serve::{Served, Socket, serve},
     when_away::WhenAway,
 };
 /// What a role runs beside its requests; [`Process`] waits for it.

@@ -1,6 +1,7 @@
 //! The roles of one process: started together, drained in order.
 
-use crate::{App, Drain, DrainTrigger, Limits, Listener, Served, Tasks, Worker, health::Health, serve};
+use crate::{App, Drain, DrainTrigger, Limits, Served, Socket, Tasks, Worker, health::Health, serve};
+use futures_util::future::join_all;
 use std::{future::Future, time::Duration as StdDuration};
 use tokio::{task::JoinHandle, time::Instant};
 use waypost_settings::{Duration, settings};
@@ -34,7 +35,7 @@ pub struct Process {
 struct Role {
     name: &'static str,
     tasks: Tasks,
-    server: Option<JoinHandle<Served>>,
+    servers: Vec<JoinHandle<Served>>,
     stop_serving: DrainTrigger,
     workers: Vec<RunningWorker>,
 }
@@ -52,7 +53,7 @@ struct RunningWorker {
 pub struct Drained {
     /// The role.
     pub role: &'static str,
-    /// What its listener did; `None` without a listener, or when it did not end in time.
+    /// What its listeners did; `None` without a listener, or when it did not end in time.
     pub served: Option<Served>,
     /// Tasks that had not ended in time.
     pub unfinished_tasks: usize,
@@ -76,20 +77,21 @@ impl Process {
         Process { health, roles: Vec::new(), checks, checks_drain }
     }
 
-    /// Starts a role: its workers, and its listener if it has one. `tasks` is the one its `build` was given.
+    /// Starts a role: its workers, and its listeners if it has some. `tasks` is the one its `build` was given.
     pub fn start(
         &mut self,
         name: &'static str,
         telemetry: &Telemetry,
         tasks: Tasks,
         app: App,
-        socket: Option<(Listener, Limits)>,
+        sockets: impl IntoIterator<Item = (Socket, Limits)>,
     ) {
         let App { router, workers, checks, admin: _ } = app;
         self.health.add(name, checks);
         let (stop_serving, drain) = Drain::new();
-        let server =
-            socket.map(|(listener, limits)| in_role(telemetry, serve(listener, router, limits, drain)));
+        let serving =
+            |(socket, limits): (Socket, Limits)| serve(socket, router.clone(), limits, drain.clone());
+        let servers = sockets.into_iter().map(|one| in_role(telemetry, serving(one))).collect();
         let workers = workers.into_iter().map(|worker| {
             let Worker { name: worker_name, run } = worker;
             let (stop, drain) = Drain::new();
@@ -98,7 +100,7 @@ impl Process {
             RunningWorker { name: worker_name, handle: Some(in_role(telemetry, supervised)), stop }
         });
         let workers = workers.collect();
-        self.roles.push(Role { name, tasks, server, stop_serving, workers });
+        self.roles.push(Role { name, tasks, servers, stop_serving, workers });
     }
 
     /// All roles are started: from now on the process may be ready.
@@ -120,12 +122,9 @@ impl Process {
         let mut parked = Vec::new();
         for (place, role) in self.roles.into_iter().enumerate() {
             let end = begun + share.end(place);
-            let Role { name, tasks, server, stop_serving, mut workers } = role;
+            let Role { name, tasks, servers, stop_serving, mut workers } = role;
             stop_serving.start();
-            let served = match server {
-                Some(server) => until(end, server).await,
-                None => None,
-            };
+            let served = all_served(end, servers).await;
             let unfinished_tasks = tasks.finished(end.saturating_duration_since(Instant::now())).await;
             for worker in &workers {
                 worker.stop.start();
@@ -207,6 +206,15 @@ async fn supervise(
         );
         health.report_dead(&name);
     }
+}
+
+/// What the listeners of a role did together; `None` when there are none, or one did not end in time.
+async fn all_served(end: Instant, servers: Vec<JoinHandle<Served>>) -> Option<Served> {
+    let mut all: Option<Served> = None;
+    for served in join_all(servers.into_iter().map(|server| until(end, server))).await {
+        all = Some(all.unwrap_or_default().with(served?));
+    }
+    all
 }
 
 /// The result of a task that ends in time and without a panic.

@@ -1,14 +1,13 @@
 //! Mutual TLS at a listener, and certificates that are renewed while they are in use.
 
-use crate::{Check, Worker, once::Once, one_holder};
+use crate::{Check, Worker, once::Once, one_holder, serve::CameFrom};
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::net::TcpStream;
-use waypost_identity::{Identity, Incoming, IncomingStream, Peer, Standing};
+use waypost_identity::{Identity, Incoming, IncomingStream, Peer, Standing, Transport};
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{KeyValue, metrics::Counter},
@@ -23,7 +22,7 @@ struct Shared {
     incoming: Incoming,
     refused: Counter<u64>,
     /// Whom it was said of, and what.
-    said: Once<(IpAddr, String)>,
+    said: Once<(Option<IpAddr>, String)>,
 }
 
 impl Secured {
@@ -41,16 +40,16 @@ impl Secured {
     /// Finds out who has connected; `None` when that is nobody who may.
     pub(crate) async fn accept(
         &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
+        stream: Transport,
+        peer: &CameFrom,
     ) -> Option<(IncomingStream, Arc<Peer>)> {
         let Shared { incoming, refused, said } = &*self.0;
-        match incoming.accept(tcp).await {
+        match incoming.accept(stream).await {
             Ok(accepted) => Some(accepted),
             Err(error) => {
                 refused.add(1, &[KeyValue::new("error.type", error.kind)]);
                 let reason = error.reason;
-                if said.is_news((one_holder(peer.ip()), reason.clone())) {
+                if said.is_news((peer.ip().map(one_holder), reason.clone())) {
                     let role = incoming.role();
                     tracing::warn!(role, %peer, reason, "a connection was refused; others like it are only counted");
                 }

@@ -47,10 +47,16 @@ impl Finding {
         role: Role,
         address: Option<SocketAddr>,
     ) -> Result<Option<Registration>, Failure> {
-        let (Some(etcd), Some(address)) = (&self.etcd, address) else { return Ok(None) };
-        if role.grpc_services().is_none() {
+        let Some(etcd) = self.etcd.as_ref().filter(|_| role.grpc_services().is_some()) else {
             return Ok(None);
-        }
+        };
+        let Some(address) = address else {
+            tracing::warn!(
+                role = role.name(),
+                "not registered: the role listens at a Unix-domain socket, which other machines do not reach"
+            );
+            return Ok(None);
+        };
         let authority = match self.advertise.as_str() {
             "" if address.ip().is_unspecified() => {
                 let reason = format!(

@@ -1,17 +1,30 @@
 //! All sockets of a process, bound before anything else is done.
 
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
 
-use waypost_service::{Listener, bind};
+use anyhow::Context as _;
+use tempfile::TempDir;
+use waypost_service::{
+    DataDir, ListenAddress, Listener, Socket, UnixBindError, UnixListener, bind, bind_unix,
+};
 
 use super::Role;
 use crate::exit::{Exit, Failure};
 use crate::settings::Listen;
 
+/// The mode of a folder that is for its user alone.
+const PRIVATE: u32 = 0o700;
+
 /// Bound sockets that nobody accepts from yet.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    roles: Vec<(Role, Listener)>,
+    roles: Vec<(Role, Socket)>,
+    /// Those for the roles of this process.
+    private: Vec<(Role, UnixListener)>,
     pub(crate) admin: Listener,
 }
 
@@ -23,50 +36,108 @@ impl Sockets {
         let mut problems = Vec::new();
         for role in roles {
             let Some(address) = address_of(listen, *role) else { continue };
-            match named(address, role.name()) {
-                Ok(listener) => bound.push((*role, listener)),
+            match bound_at(address, role.name()) {
+                Ok(socket) => bound.push((*role, socket)),
                 Err(problem) => problems.push(problem),
             }
         }
         let admin = named(listen.admin, "admin").map_err(|problem| problems.push(problem));
         match admin {
-            Ok(admin) if problems.is_empty() => Ok(Sockets { roles: bound, admin }),
+            Ok(admin) if problems.is_empty() => Ok(Sockets { roles: bound, private: Vec::new(), admin }),
             _ => Err(Failure::message(Exit::Unavailable, problems.join("\n  "))),
         }
     }
 
-    /// Where a role of this process listens.
+    /// Binds sockets by which the roles of this process call its services, in a folder that is for this user alone. Gives the
+    /// folder where that is to be removed in the end.
+    pub(super) fn bind_private(&mut self, data: &DataDir) -> Result<Option<TempDir>, Failure> {
+        let (folder, removed) = if let Some(data) = data.folder() {
+            (data.join("sockets"), None)
+        } else {
+            let made = tempfile::tempdir().context("cannot make a folder for sockets");
+            let made = made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
+            (made.path().to_path_buf(), Some(made))
+        };
+        let made =
+            make_private(&folder).with_context(|| format!("cannot make the folder {}", folder.display()));
+        made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
+        let services = self.roles.iter().map(|(role, _)| *role).filter(|role| role.grpc_services().is_some());
+        for role in services {
+            match bind_unix(folder.join(format!("{}.sock", role.name()))) {
+                Ok(listener) => self.private.push((role, listener)),
+                Err(error @ UnixBindError::TooLong { .. }) => {
+                    tracing::info!(%error, "the roles of this process call each other over TCP");
+                    self.private.clear();
+                    return Ok(None);
+                }
+                Err(error) => {
+                    let error = anyhow::Error::new(error).context(role.name());
+                    return Err(Failure::new(Exit::Unavailable, error));
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Where the roles of this process call one of it.
+    pub(super) fn target(&self, role: Role) -> Option<String> {
+        let private = self.private.iter().find(|(known, _)| *known == role);
+        private.map(|(_, listener)| listener.target()).or_else(|| self.url(role))
+    }
+
+    /// Where a role of this process listens, unless that is a Unix-domain socket.
     pub(crate) fn address(&self, role: Role) -> Option<SocketAddr> {
-        self.roles.iter().find(|(known, _)| *known == role).map(|(_, listener)| listener.address())
+        self.of(role)?.tcp_address()
     }
 
     /// Where a role of this process answers, as its callers write it.
     pub(crate) fn url(&self, role: Role) -> Option<String> {
-        self.roles.iter().find(|(known, _)| *known == role).map(|(_, listener)| listener.url())
+        self.of(role).map(Socket::target)
     }
 
     /// Each role with its address.
-    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let roles = self.roles.iter().map(|(role, listener)| (role.name(), listener.address()));
-        roles.chain([("admin", self.admin.address())]).collect()
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, String)> {
+        let roles = self.roles.iter().map(|(role, socket)| (role.name(), socket.to_string()));
+        roles.chain([("admin", self.admin.address().to_string())]).collect()
     }
 
-    /// Takes a role's socket out, to be served.
-    pub(super) fn take(&mut self, role: Role) -> Option<Listener> {
-        let place = self.roles.iter().position(|(known, _)| *known == role)?;
-        Some(self.roles.remove(place).1)
+    fn of(&self, role: Role) -> Option<&Socket> {
+        self.roles.iter().find(|(known, _)| *known == role).map(|(_, socket)| socket)
+    }
+
+    /// Takes a role's sockets out, to be served.
+    pub(super) fn take(&mut self, role: Role) -> Vec<Socket> {
+        let public = self.roles.extract_if(.., |(known, _)| *known == role).map(|(_, socket)| socket);
+        let private = self.private.extract_if(.., |(known, _)| *known == role);
+        public.chain(private.map(|(_, listener)| listener.into())).collect()
     }
 }
 
-fn address_of(listen: &Listen, role: Role) -> Option<SocketAddr> {
+fn make_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE).create(folder)?;
+    // It may have been there before.
+    fs::set_permissions(folder, Permissions::from_mode(PRIVATE))
+}
+
+fn address_of(listen: &Listen, role: Role) -> Option<ListenAddress> {
     match role {
-        Role::Gateway => Some(listen.gateway),
-        Role::Order => Some(listen.order),
-        Role::User => Some(listen.user),
-        Role::Inventory => Some(listen.inventory),
-        Role::Payment => Some(listen.payment),
-        Role::Provider => Some(listen.provider),
+        Role::Gateway => Some(listen.gateway.into()),
+        Role::Order => Some(listen.order.clone()),
+        Role::User => Some(listen.user.clone()),
+        Role::Inventory => Some(listen.inventory.clone()),
+        Role::Payment => Some(listen.payment.clone()),
+        Role::Provider => Some(listen.provider.into()),
         Role::Notification => None,
+    }
+}
+
+fn bound_at(address: ListenAddress, name: &str) -> Result<Socket, String> {
+    match address {
+        ListenAddress::Tcp(address) => named(address, name).map(Socket::from),
+        ListenAddress::Unix(path) => {
+            let bound = bind_unix(path).map_err(anyhow::Error::new);
+            bound.map(Socket::from).map_err(|error| format!("{name}: {error:#} (listen.{name})"))
+        }
     }
 }
 

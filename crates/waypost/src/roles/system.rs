@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all, try_join_all};
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use waypost_durable::dead_letters::{DeadLetters, Joined};
 use waypost_durable::{Storage, make_folder};
@@ -12,7 +13,7 @@ use waypost_etcd::Registration;
 use waypost_identity::Identity;
 use waypost_service::operator::guarded;
 use waypost_service::{
-    App, Check, DataDir, Drained, Limits, Pacing, Process, Secured, Tasks, Watching, admin,
+    App, Check, DataDir, Drained, Limits, ListenAddress, Pacing, Process, Secured, Tasks, Watching, admin,
     observe_filesystem, watch,
 };
 use waypost_settings::Origin;
@@ -37,12 +38,14 @@ pub(crate) struct System {
     readiness: Readiness,
     registered: Registered,
     telemetry: Vec<Telemetry>,
-    addresses: Vec<(&'static str, SocketAddr)>,
+    addresses: Vec<(&'static str, String)>,
     urls: Vec<(Role, String)>,
     export: Option<String>,
     pacing: Pacing,
     flush_timeout: Duration,
     changes: Vec<Change>,
+    /// Removed in the end.
+    _socket_folder: Option<TempDir>,
 }
 
 /// A role that is built and not yet started.
@@ -60,17 +63,18 @@ impl System {
     pub(crate) async fn start(
         effective: &Effective,
         roles: &[Role],
-        sockets: Sockets,
+        mut sockets: Sockets,
         spans: Spans,
         viewer: Option<OtlpReceiver>,
     ) -> Result<System, Failure> {
         let mut settings = effective.settings.clone();
-        connect(&mut settings, effective, &sockets);
         let data = settings.data_dir();
         let keep_data = roles.iter().any(|role| role.keeps_data());
         if keep_data {
             prepare(&data)?;
         }
+        let socket_folder = if settings.listen.sockets { sockets.bind_private(&data)? } else { None };
+        connect(&mut settings, effective, &sockets);
         // A gateway needs none, so it is not asked for the password of a database either.
         let (storage, broker) = if keep_data {
             let files = DataFiles::arrange(&settings, roles).await?;
@@ -131,6 +135,7 @@ impl System {
             pacing: settings.drain,
             flush_timeout: settings.telemetry.flush_timeout,
             changes,
+            _socket_folder: socket_folder,
         })
     }
 
@@ -145,7 +150,7 @@ impl System {
     }
 
     /// Each role with its address.
-    pub(crate) fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+    pub(crate) fn addresses(&self) -> &[(&'static str, String)] {
         &self.addresses
     }
 
@@ -212,7 +217,7 @@ fn launch(
             app.router = app.router.merge(routes);
         }
         let limits = limits(settings, role);
-        let mut listener = sockets.take(role);
+        let mut listeners = sockets.take(role);
         if let Some(identity) = identity {
             let every = settings.tls.refresh_interval.get();
             let Watching { worker, check } =
@@ -220,11 +225,12 @@ fn launch(
             app.workers.push(worker);
             app.checks.push(check);
             if role.grpc_services().is_some() {
-                listener = listener.map(|listener| listener.secured(Secured::new(&identity, &telemetry)));
+                let secured = Secured::new(&identity, &telemetry);
+                listeners = listeners.into_iter().map(|listener| listener.secured(secured.clone())).collect();
             }
         }
-        let socket = listener.map(|listener| (listener, limits));
-        process.start(role.name(), &telemetry, tasks, app, socket);
+        let sockets = listeners.into_iter().map(|listener| (listener, limits.clone()));
+        process.start(role.name(), &telemetry, tasks, app, sockets);
     }
     let first = handles.first().cloned().unwrap_or_else(Telemetry::disabled);
     if let Some(broker) = broker {
@@ -241,7 +247,7 @@ fn launch(
         process.start("broker", &first, Tasks::new(), app, None);
     }
     let router = admin::router(handles, &readiness.process).merge(guarded(operators));
-    let socket = (sockets.admin, settings.limits.internal.clone());
+    let socket = (sockets.admin.into(), settings.limits.internal.clone());
     process.start("admin", &first, Tasks::new(), App { router, ..App::default() }, Some(socket));
     (process, readiness)
 }
@@ -269,11 +275,11 @@ pub(crate) fn prepare(data: &DataDir) -> Result<(), Failure> {
 /// where it really listens, any other at the address that `[listen]` gives it.
 fn connect(settings: &mut Settings, effective: &Effective, sockets: &Sockets) {
     let listen = settings.listen.clone();
-    let url = |role: Role, address: SocketAddr| sockets.url(role).unwrap_or_else(|| url_of(address));
-    let (order, user) = (url(Role::Order, listen.order), url(Role::User, listen.user));
-    let inventory = url(Role::Inventory, listen.inventory);
-    let payment = url(Role::Payment, listen.payment);
-    let provider = url(Role::Provider, listen.provider);
+    let url = |role: Role, address: &ListenAddress| sockets.target(role).unwrap_or_else(|| address.target());
+    let (order, user) = (url(Role::Order, &listen.order), url(Role::User, &listen.user));
+    let inventory = url(Role::Inventory, &listen.inventory);
+    let payment = url(Role::Payment, &listen.payment);
+    let provider = url(Role::Provider, &listen.provider.into());
     let targets = [
         ("gateway.order_service", &mut settings.gateway.order_service, &order),
         ("gateway.user_service", &mut settings.gateway.user_service, &user),

@@ -4,9 +4,10 @@ use waypost_resilience::grpc::Target;
 use waypost_settings::{Complaint, Duration, settings};
 
 settings! {
-    /// How roles find the replicas of each other. A target such as `order.inventory_target` is `http://host:port`; several
-    /// of them with commas between, one for each replica; `dns:///host:port`, one replica for each address of the name; or
-    /// `etcd:///inventory`, every replica that has registered itself.
+    /// How roles find the replicas of each other. A target such as `order.inventory_target` is `http://host:port`, or
+    /// `unix:/path` for a Unix-domain socket of this machine; several of them with commas between, one for each replica;
+    /// `dns:///host:port`, one replica for each address of the name; or `etcd:///inventory`, every replica that has registered
+    /// itself.
     pub(crate) struct Discovery {
         /// How often the name of a `dns:///` target is looked up.
         pub(crate) dns_refresh: Duration = Duration::from_secs(5),

@@ -222,9 +222,10 @@ fn check(settings: &Settings) -> Vec<Complaint> {
     let listen = settings.listen.named();
     for (place, (name, address)) in listen.iter().enumerate() {
         let earlier = listen.iter().take(place);
-        let twin = earlier.clone().find(|(_, other)| address.port() != 0 && other == address);
+        let is_any = address.tcp().is_some_and(|address| address.port() == 0);
+        let twin = earlier.clone().find(|(_, other)| !is_any && other == address);
         if let Some((twin, _)) = twin {
-            let reason = format!("{address} is the address of {twin} too; choose another port");
+            let reason = format!("{address} is the address of {twin} too; choose another");
             complaints.push(Complaint::new(format!("listen.{name}"), reason));
         }
     }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use waypost_durable::layout::Layout;
 use waypost_durable::{Files, SharedFile, Storage};
 use waypost_service::health::HealthSettings;
-use waypost_service::{DataDir, Limits, Pacing};
+use waypost_service::{DataDir, Limits, ListenAddress, Pacing};
 use waypost_settings::{ByteSize, Duration, FieldDoc, Settings as _, settings};
 
 use crate::exit::{Exit, Failure};
@@ -88,16 +88,20 @@ settings! {
 settings! {
     /// Addresses to listen on.
     pub(crate) struct Listen {
+        /// Whether the services of a process listen at Unix-domain sockets besides, `sockets/order.sock` and so on in the data
+        /// folder, by which the roles of the same process call them. Only the user of the process can open them.
+        pub(crate) sockets: bool = false,
         /// Gateway, HTTP. The only address that outsiders need.
         pub(crate) gateway: SocketAddr = loopback(8080),
-        /// Order service, gRPC.
-        pub(crate) order: SocketAddr = loopback(9090),
+        /// Order service, gRPC. As those of the other services, an address, or a Unix-domain socket for callers on this machine:
+        /// `unix:/run/waypost/order.sock`. Its user and group may connect.
+        pub(crate) order: ListenAddress = ListenAddress::Tcp(loopback(9090)),
         /// User service, gRPC.
-        pub(crate) user: SocketAddr = loopback(9091),
+        pub(crate) user: ListenAddress = ListenAddress::Tcp(loopback(9091)),
         /// Inventory service, gRPC.
-        pub(crate) inventory: SocketAddr = loopback(9092),
+        pub(crate) inventory: ListenAddress = ListenAddress::Tcp(loopback(9092)),
         /// Payment service, gRPC.
-        pub(crate) payment: SocketAddr = loopback(9093),
+        pub(crate) payment: ListenAddress = ListenAddress::Tcp(loopback(9093)),
         /// Simulated payment provider, HTTP.
         pub(crate) provider: SocketAddr = loopback(9095),
         /// `/livez`, `/readyz` and `/metrics` of this process, HTTP. Not for outsiders.
@@ -225,25 +229,45 @@ fn telemetry() -> waypost_telemetry::Settings {
 
 impl Listen {
     /// Each address with the name of its role.
-    pub(crate) fn named(&self) -> [(&'static str, SocketAddr); 11] {
-        self.clone().named_mut().map(|(name, address)| (name, *address))
+    pub(crate) fn named(&self) -> Vec<(&'static str, ListenAddress)> {
+        let mut copy = self.clone();
+        let over_tcp = copy.named_mut().map(|(name, address)| (name, ListenAddress::Tcp(*address)));
+        let over_tcp: Vec<_> = over_tcp.collect();
+        let sockets = self.services().into_iter().filter(|(_, address)| address.tcp().is_none());
+        over_tcp.into_iter().chain(sockets.map(|(name, address)| (name, address.clone()))).collect()
     }
 
-    /// As [`Listen::named`], to be changed.
-    pub(crate) fn named_mut(&mut self) -> [(&'static str, &mut SocketAddr); 11] {
+    /// Those of the services.
+    pub(crate) fn services(&self) -> [(&'static str, &ListenAddress); 4] {
         [
-            ("gateway", &mut self.gateway),
+            ("order", &self.order),
+            ("user", &self.user),
+            ("inventory", &self.inventory),
+            ("payment", &self.payment),
+        ]
+    }
+
+    /// The addresses with a port, to be changed.
+    pub(crate) fn named_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut SocketAddr)> {
+        let services = [
             ("order", &mut self.order),
             ("user", &mut self.user),
             ("inventory", &mut self.inventory),
             ("payment", &mut self.payment),
+        ];
+        let with_port = services.into_iter().filter_map(|(name, address)| match address {
+            ListenAddress::Tcp(address) => Some((name, address)),
+            ListenAddress::Unix(_) => None,
+        });
+        let others = [
             ("provider", &mut self.provider),
             ("admin", &mut self.admin),
             ("viewer", &mut self.viewer),
             ("otlp_grpc", &mut self.otlp_grpc),
             ("otlp_http", &mut self.otlp_http),
             ("zipkin", &mut self.zipkin),
-        ]
+        ];
+        [("gateway", &mut self.gateway)].into_iter().chain(with_port).chain(others)
     }
 }
 

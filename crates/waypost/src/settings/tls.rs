@@ -134,11 +134,13 @@ impl Tls {
             return Vec::new();
         }
         let listeners = [
-            (Role::Order, listen.order),
-            (Role::User, listen.user),
-            (Role::Inventory, listen.inventory),
-            (Role::Payment, listen.payment),
+            (Role::Order, listen.order.tcp()),
+            (Role::User, listen.user.tcp()),
+            (Role::Inventory, listen.inventory.tcp()),
+            (Role::Payment, listen.payment.tcp()),
         ];
+        // Who reaches a Unix-domain socket is decided by its file.
+        let listeners = listeners.into_iter().filter_map(|(role, address)| Some((role, address?)));
         let is_exposed = |(role, address): &(Role, std::net::SocketAddr)| {
             roles.contains(role) && !address.ip().to_canonical().is_loopback()
         };
@@ -151,7 +153,7 @@ impl Tls {
             );
             Complaint::new(format!("listen.{}", role.name()), reason)
         };
-        listeners.into_iter().filter(is_exposed).map(complaint).collect()
+        listeners.filter(is_exposed).map(complaint).collect()
     }
 }
 

@@ -33,14 +33,15 @@ pub(super) fn welcome(
         String::new(),
     ];
     let viewers = viewer.map(Viewer::addresses).unwrap_or_default();
-    for (name, address) in system.addresses().iter().chain(viewers) {
-        let what = match *name {
+    let viewers = viewers.iter().map(|(name, address)| (*name, address.to_string()));
+    for (name, address) in system.addresses().iter().cloned().chain(viewers) {
+        let what = match name {
             "gateway" => format!("http://{address}  (try it: /api/docs)"),
             "provider" => format!("http://{address}"),
             "admin" => format!("http://{address}  (/livez /readyz /metrics)"),
             "viewer" => match viewer {
                 Some(viewer) => format!("{}  (traces)", viewer.link("/")),
-                None => address.to_string(),
+                None => address,
             },
             "otlp-http" => format!("http://{address}  (spans of any program, OTLP)"),
             "zipkin" => format!("http://{address}  (spans of any program, Zipkin)"),

@@ -46,7 +46,7 @@ pub(crate) async fn viewer(effective: Effective) -> Result<Exit, Failure> {
     let health = viewer.health().clone();
     let mut process = Process::new(Health::new(settings.health.clone()));
     let router = admin::router(Vec::new(), &health);
-    let socket = Some((admin_socket, settings.limits.internal.clone()));
+    let socket = Some((admin_socket.into(), settings.limits.internal.clone()));
     process.start("admin", &Telemetry::disabled(), Tasks::new(), App { router, ..App::default() }, socket);
 
     for (name, address) in viewer.addresses().iter().chain([&("admin", admin_address)]) {

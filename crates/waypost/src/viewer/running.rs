@@ -186,5 +186,5 @@ fn routes(router: axum::Router) -> App {
 }
 
 fn serve(process: &mut Process, name: &'static str, app: App, listener: Listener, limits: &Limits) {
-    process.start(name, &Telemetry::disabled(), Tasks::new(), app, Some((listener, limits.clone())));
+    process.start(name, &Telemetry::disabled(), Tasks::new(), app, Some((listener.into(), limits.clone())));
 }

@@ -29,6 +29,7 @@ mod provider_tls;
 mod redis;
 mod reload;
 mod run;
+mod sockets;
 mod space;
 mod stopping;
 mod transfer;

@@ -13,6 +13,7 @@ mod jaeger;
 mod load;
 mod observability;
 mod rules;
+mod sockets;
 mod success;
 mod tail;
 

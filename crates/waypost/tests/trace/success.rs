@@ -6,7 +6,7 @@ use waypost_test_servers::postgres::Database;
 use crate::{Traced, seed_order, trace_of};
 
 /// What follows when the catalogue and the user are not in memory yet.
-const FIRST_ORDER: &str = "
+pub(crate) const FIRST_ORDER: &str = "
 POST /api/orders SERVER api-gateway http.request.method=POST http.route=/api/orders http.response.status_code=201 url.path=/api/orders url.scheme=http order.status=completed
   check-user INTERNAL api-gateway user.id=user123
     waypost.user.v1.UserService/GetUser CLIENT api-gateway rpc.system.name=grpc rpc.method=waypost.user.v1.UserService/GetUser rpc.response.status_code=OK

@@ -70,3 +70,4 @@ mod traced;
 mod tracer;
 mod transports;
 mod trees;
+mod unix_sockets;

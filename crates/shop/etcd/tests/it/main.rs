@@ -11,7 +11,10 @@ use std::{
 use http::Uri;
 use tokio::sync::oneshot;
 use waypost_etcd::{Etcd, Settings};
-use waypost_resilience::discovery::{Addresses, Registry as _};
+use waypost_resilience::{
+    discovery::{Addresses, Registry as _},
+    grpc::Address,
+};
 use waypost_test_servers::etcd::Server;
 
 /// Longest wait for anything that must happen.
@@ -29,8 +32,8 @@ fn uri(address: &str) -> Uri {
 async fn become_these(addresses: &mut Addresses, expected: &[&str]) {
     let mut expected: Vec<String> = expected.iter().map(|address| uri(address).to_string()).collect();
     expected.sort();
-    let is_so = |found: &Arc<[Uri]>| {
-        let mut found: Vec<String> = found.iter().map(Uri::to_string).collect();
+    let is_so = |found: &Arc<[Address]>| {
+        let mut found: Vec<String> = found.iter().map(Address::to_string).collect();
         found.sort();
         found == expected
     };

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::Uri;
 use tokio::{net::lookup_host, sync::watch};
 
 use super::Addresses;
+use crate::grpc::Address;
 
 /// How soon a lookup is repeated that failed, while no address is known.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub(super) fn watch(host: String, port: u16, refresh: Duration) -> Addresses {
     addresses
 }
 
-async fn look_up(host: &str, port: u16) -> io::Result<Arc<[Uri]>> {
+async fn look_up(host: &str, port: u16) -> io::Result<Arc<[Address]>> {
     // The brackets of an IPv6 address belong to the URI.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     // In an order of its own, so that the same addresses are no change.
@@ -50,6 +50,6 @@ async fn look_up(host: &str, port: u16) -> io::Result<Arc<[Uri]>> {
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
-    let uris = addresses.into_iter().map(|address| format!("http://{address}").parse());
+    let uris = addresses.into_iter().map(|address| format!("http://{address}").parse().map(Address::Http));
     uris.collect::<Result<_, _>>().map_err(io::Error::other)
 }

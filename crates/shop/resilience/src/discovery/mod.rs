@@ -11,14 +11,13 @@ mod dns;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::Uri;
 use tokio::sync::watch;
 
-use crate::grpc::{ChannelError, Target};
+use crate::grpc::{Address, ChannelError, Target};
 
-/// The replicas of one service, each `http://host:port`, in no order. Empty until the first lookup has succeeded. The
+/// The replicas of one service, in no order. Empty until the first lookup has succeeded. The
 /// sender ends when nobody looks any more.
-pub type Addresses = watch::Receiver<Arc<[Uri]>>;
+pub type Addresses = watch::Receiver<Arc<[Address]>>;
 
 /// Keeps the names of services and the replicas that have registered under each.
 pub trait Registry: fmt::Debug + Send + Sync {

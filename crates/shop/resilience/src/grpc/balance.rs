@@ -12,10 +12,13 @@ use http_body_util::{BodyExt as _, Full};
 use tonic::{Status, body::Body};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_service::Service as _;
-use waypost_telemetry::{grpc::ClientLayer, opentelemetry::KeyValue};
+use waypost_telemetry::{
+    grpc::{ClientLayer, UnixSocket},
+    opentelemetry::KeyValue,
+};
 
 use super::{
-    faults,
+    Address, faults,
     guard::GuardLayer,
     pool::{Pool, PooledBody},
     replica::Replica,
@@ -65,7 +68,7 @@ impl Line {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout);
-        let dial = Dial::new(endpoint, options.tls.clone());
+        let dial = Dial::new(endpoint, &replica.address, options.tls.clone());
         let pool = Pool::new(dial, options.max_connections, options.calls_per_connection);
         let guard = GuardLayer {
             breaker: replica.breaker.clone(),
@@ -79,7 +82,7 @@ impl Line {
             .layer(guard)
             // One CLIENT span for each call that is made. Around the deadline, so that a call that ran out of time
             // shows as DEADLINE_EXCEEDED and not as cancelled.
-            .layer(ClientLayer::new(&all.telemetry).target(&replica.server))
+            .layer(named(ClientLayer::new(&all.telemetry), &replica.server))
             // Around the connections, so that waiting for one counts too.
             .layer(deadline::ClientLayer { max: options.max, margin: options.margin })
             // A broken connection is UNAVAILABLE, as in other gRPC implementations; tonic says UNKNOWN.
@@ -165,6 +168,14 @@ fn draw<'a>(left: &mut Vec<&'a Line>) -> Option<&'a Line> {
     let calls = |place: usize| left[places[place]].pool.calls();
     let drawn = if calls(second) < calls(first) { second } else { first };
     Some(left.swap_remove(places[drawn]))
+}
+
+/// The layer with the server's name on its spans.
+fn named(layer: ClientLayer, server: &Address) -> ClientLayer {
+    match server {
+        Address::Http(uri) => layer.target(uri),
+        Address::Unix(path) => layer.target_socket(&UnixSocket::new(path)),
+    }
 }
 
 fn whole(message: Bytes) -> Body {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use http::Uri;
 use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -13,7 +12,7 @@ use tonic_health::pb::{
 use waypost_telemetry::grpc::Connection;
 
 use super::{
-    ChannelOptions,
+    Address, ChannelOptions,
     replica::{Kept, Standing},
     secured::{self, Dial},
 };
@@ -26,13 +25,13 @@ const PING: Duration = Duration::from_secs(2);
 const PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// Watches a replica for ever. A replica that does not know the protocol gets calls as long as it can be reached.
-pub(super) async fn watch(address: Uri, options: ChannelOptions, kept: std::sync::Arc<Kept>) {
+pub(super) async fn watch(address: Address, options: ChannelOptions, kept: std::sync::Arc<Kept>) {
     let endpoint = secured::endpoint(&address, options.tls.as_ref())
         .connect_timeout(options.connect_timeout)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PING);
-    let dial = Dial::new(endpoint, options.tls);
+    let dial = Dial::new(endpoint, &address, options.tls);
     let random = Random::system();
     let mut failures = 0;
     loop {

@@ -10,6 +10,7 @@
 //! [`crate::retry`] does that, around the typed client, and finds another replica, as the one that failed has to show
 //! first that it is well.
 
+mod address;
 mod balance;
 mod faults;
 mod guard;
@@ -36,6 +37,7 @@ use waypost_identity::Outgoing;
 use waypost_telemetry::Telemetry;
 
 use crate::{breaker, discovery::Discovery};
+pub use address::Address;
 use balance::Lines;
 pub(crate) use balance::NoReplica;
 use replicas::Replicas;

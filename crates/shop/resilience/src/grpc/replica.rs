@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use http::Uri;
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use waypost_telemetry::{
     Telemetry,
     opentelemetry::{KeyValue, metrics::UpDownCounter},
 };
 
-use super::{ChannelOptions, health};
+use super::{Address, ChannelOptions, health};
 use crate::{TARGET, breaker::Breaker};
 
 /// What a replica says of itself, or that it says nothing.
@@ -51,7 +50,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// The standing of a replica, told on metrics and in the log when it changes.
 #[derive(Debug)]
 pub(super) struct Kept {
-    address: Uri,
+    address: Address,
     target: Arc<str>,
     standing: AtomicU8,
     /// When a call was last lost on the way.
@@ -62,7 +61,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    fn new(address: Uri, target: Arc<str>, telemetry: &Telemetry) -> Self {
+    fn new(address: Address, target: Arc<str>, telemetry: &Telemetry) -> Self {
         let replicas = telemetry.meter().i64_up_down_counter("waypost.replicas");
         let replicas = replicas.with_description("Replicas of a target").with_unit("{replica}").build();
         let standing = AtomicU8::new(Standing::Unknown as u8);
@@ -129,9 +128,9 @@ const STANDING: &str = "waypost.replica.standing";
 #[derive(Debug)]
 pub(super) struct Replica {
     /// Where it is connected to.
-    pub(super) address: Uri,
+    pub(super) address: Address,
     /// What it is called on spans.
-    pub(super) server: Uri,
+    pub(super) server: Address,
     pub(super) breaker: Breaker,
     /// `None` for the only address of a target, which gets every call however it stands.
     pub(super) kept: Option<Arc<Kept>>,
@@ -140,15 +139,15 @@ pub(super) struct Replica {
 
 impl Replica {
     /// The only address of a target.
-    pub(super) fn alone(address: &Uri, telemetry: &Telemetry, options: &ChannelOptions) -> Self {
+    pub(super) fn alone(address: &Address, telemetry: &Telemetry, options: &ChannelOptions) -> Self {
         let breaker = breaker(address, telemetry, options);
         Self { address: address.clone(), server: address.clone(), breaker, kept: None, watcher: None }
     }
 
     /// One of several, or of what may become several. Its health is watched until it is dropped.
     pub(super) fn watched(
-        address: &Uri,
-        server: Uri,
+        address: &Address,
+        server: Address,
         target: &Arc<str>,
         telemetry: &Telemetry,
         options: &ChannelOptions,
@@ -176,9 +175,8 @@ impl Replica {
     }
 }
 
-fn breaker(address: &Uri, telemetry: &Telemetry, options: &ChannelOptions) -> Breaker {
-    let name = address.authority().map_or("", |authority| authority.as_str());
-    Breaker::new(telemetry, name, options.breaker)
+fn breaker(address: &Address, telemetry: &Telemetry, options: &ChannelOptions) -> Breaker {
+    Breaker::new(telemetry, &address.name(), options.breaker)
 }
 
 impl Drop for Replica {

@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use http::Uri;
 use tonic_health::pb::health_check_response::ServingStatus;
 use waypost_telemetry::{Telemetry, grpc::Connection, opentelemetry::metrics::Counter};
 
 use super::{
-    ChannelError, ChannelOptions, Target, faults, health,
+    Address, ChannelError, ChannelOptions, Target, faults, health,
     replica::{Replica, Standing},
     secured,
 };
@@ -36,7 +35,7 @@ enum Form {
     /// Several addresses, each a server of its own.
     Addresses,
     /// A name, which is the server of all spans.
-    Name(Uri),
+    Name(Address),
 }
 
 #[derive(Debug)]
@@ -56,7 +55,7 @@ impl Replicas {
     ) -> Result<Self, ChannelError> {
         let target: Target = name.parse()?;
         let named = |host: &str, port: u16| {
-            let uri = format!("http://{host}:{port}").parse();
+            let uri = format!("http://{host}:{port}").parse().map(Address::Http);
             uri.map_err(|source| ChannelError::InvalidTarget { target: name.to_owned(), source })
         };
         let form = match &target {
@@ -133,7 +132,7 @@ impl Replicas {
         if addresses.is_empty() && !known.replicas.is_empty() {
             return;
         }
-        let replica = |address: &Uri| {
+        let replica = |address: &Address| {
             let kept = known.replicas.iter().find(|replica| replica.address == *address);
             kept.map_or_else(|| Arc::new(self.replica(address)), Arc::clone)
         };
@@ -149,7 +148,7 @@ impl Replicas {
         known.has_unfound = has_unfound;
     }
 
-    fn replica(&self, address: &Uri) -> Replica {
+    fn replica(&self, address: &Address) -> Replica {
         let server = match &self.form {
             Form::Alone(_) => return Replica::alone(address, &self.telemetry, &self.options),
             Form::Addresses => address.clone(),

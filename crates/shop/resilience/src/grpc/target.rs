@@ -4,18 +4,22 @@ use std::str::FromStr;
 
 use http::{Uri, uri::InvalidUri};
 
+use super::Address;
+
 /// Where the replicas of a service are found.
 ///
 /// - `http://host:port`: one address. What stands behind it, such as a load balancer, is not looked into.
-/// - `http://a:9091,http://b:9091`: so many replicas, for good.
+/// - `unix:/path`: a Unix-domain socket of this host. A path without a slash before it begins in the folder that the process
+///   was started in.
+/// - `http://a:9091,http://b:9091`: so many replicas, for good; sockets may be among them.
 /// - `dns:///host:port`: one replica for each address of the name, looked up again and again. For the headless services
 ///   of Kubernetes.
 /// - `etcd:///name`, or another scheme that the process has a registry for: the replicas that have registered themselves
 ///   under the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// One or more addresses, each `http://host:port`.
-    Fixed(Vec<Uri>),
+    /// One or more addresses.
+    Fixed(Vec<Address>),
     /// A name with an address for each replica.
     Dns {
         /// The name.
@@ -46,7 +50,7 @@ pub enum ChannelError {
     },
     /// The target is a URI, but of no form that is known.
     #[error(
-        "the target {target:?} is not of the form http://host:port, several of them with commas between, \
+        "the target {target:?} is not of the form http://host:port, unix:/path, several of them with commas between, \
          dns:///host:port, or etcd:///name"
     )]
     UnusableTarget {
@@ -92,7 +96,7 @@ impl FromStr for Target {
                 }
                 Ok(Self::Dns { host: host.to_owned(), port })
             }
-            Some((scheme, name)) if !matches!(scheme, "http" | "https") => {
+            Some((scheme, name)) if !matches!(scheme, "http" | "https" | "unix") => {
                 let is_plain = |text: &str, others: &[char]| {
                     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(&c))
                 };
@@ -106,14 +110,20 @@ impl FromStr for Target {
     }
 }
 
-/// An address that is `http://host:port`.
-pub(super) fn address(target: &str) -> Result<Uri, ChannelError> {
+/// An address that is `http://host:port` or `unix:/path`.
+pub(super) fn address(target: &str) -> Result<Address, ChannelError> {
+    if target.starts_with("unix:") {
+        let path = Address::unix_path(target);
+        return path
+            .map(|path| Address::Unix(path.into()))
+            .ok_or_else(|| ChannelError::UnusableTarget { target: target.to_owned() });
+    }
     let uri: Uri =
         target.parse().map_err(|source| ChannelError::InvalidTarget { target: target.to_owned(), source })?;
     let has_only_authority = matches!(uri.path(), "" | "/") && uri.query().is_none();
     let has_host = uri.authority().is_some_and(|authority| !authority.host().is_empty());
     match uri.scheme_str() {
-        Some("http") if has_host && has_only_authority => Ok(uri),
+        Some("http") if has_host && has_only_authority => Ok(uri.into()),
         Some("https") => Err(ChannelError::TlsTarget { target: target.to_owned() }),
         _ => Err(ChannelError::UnusableTarget { target: target.to_owned() }),
     }
@@ -129,8 +139,14 @@ mod tests {
 
     #[test]
     fn each_form_is_told_from_the_others() {
-        assert_eq!(parsed("http://a:1"), Target::Fixed(vec!["http://a:1".parse().unwrap()]));
-        let both = ["http://a:1", "http://b:2"].map(|one| one.parse().unwrap());
+        let http = |uri: &str| Address::Http(uri.parse().unwrap());
+        assert_eq!(parsed("http://a:1"), Target::Fixed(vec![http("http://a:1")]));
+        let socket = |path: &str| Address::Unix(std::path::Path::new(path).into());
+        assert_eq!(parsed("unix:/run/order.sock"), Target::Fixed(vec![socket("/run/order.sock")]));
+        assert_eq!(parsed("unix:///run/order.sock"), Target::Fixed(vec![socket("/run/order.sock")]));
+        let mixed = vec![socket("order.sock"), http("http://b:2")];
+        assert_eq!(parsed("unix:order.sock, http://b:2"), Target::Fixed(mixed));
+        let both = ["http://a:1", "http://b:2"].map(http);
         assert_eq!(parsed("http://a:1, http://b:2"), Target::Fixed(both.to_vec()));
         assert_eq!(parsed("dns:///orders:9091"), Target::Dns { host: "orders".to_owned(), port: 9091 });
         assert_eq!(parsed("dns:///[::1]:9091"), Target::Dns { host: "[::1]".to_owned(), port: 9091 });
@@ -152,6 +168,9 @@ mod tests {
             "http://a:1,",
             "http://a:1,b:2",
             "http:///a",
+            "unix:",
+            "unix://",
+            "unix://host/run/order.sock",
         ] {
             assert!(target.parse::<Target>().is_err(), "{target}");
         }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use http::Uri;
 use tokio::{net::TcpListener, sync::watch};
 use tonic::{Code, Status};
 use tonic_health::ServingStatus;
@@ -10,7 +9,7 @@ use waypost_api::user::v1::{GetUserRequest, User};
 use waypost_resilience::{
     backoff::Random,
     discovery::{Addresses, Discovery, Registry},
-    grpc::{Channel, ChannelError, ChannelOptions},
+    grpc::{Address, Channel, ChannelError, ChannelOptions},
     retry::{Budget, Policy, not_sent},
 };
 use waypost_telemetry::{Telemetry, opentelemetry::Value, testing::TestTelemetry};
@@ -88,7 +87,7 @@ async fn a_call_that_cannot_be_sent_goes_on_to_another_replica_and_each_try_has_
     assert_eq!(server.calls(), 20);
     let spans = telemetry.finished_spans();
     let to = |uri: &str| {
-        let port = Value::from(i64::from(uri.parse::<Uri>().unwrap().port_u16().unwrap()));
+        let port = Value::from(i64::from(uri.parse::<http::Uri>().unwrap().port_u16().unwrap()));
         spans.iter().filter(|span| span.attribute("server.port") == Some(&port)).count()
     };
     assert_eq!(to(&server.url()), 20);
@@ -192,7 +191,7 @@ async fn a_name_of_the_resolver_is_a_target_and_one_that_it_does_not_know_was_no
 
 /// Names that the test gives out.
 #[derive(Debug)]
-struct Register(Mutex<watch::Sender<Arc<[Uri]>>>);
+struct Register(Mutex<watch::Sender<Arc<[Address]>>>);
 
 impl Registry for Register {
     fn scheme(&self) -> &'static str {
@@ -208,7 +207,7 @@ impl Registry for Register {
 #[tokio::test]
 async fn replicas_come_and_go_while_calls_are_made() {
     let (one, other) = (Server::start().await, Server::start().await);
-    let uri = |server: &Server| server.url().parse::<Uri>().unwrap();
+    let uri = |server: &Server| Address::Http(server.url().parse().unwrap());
     let register = Arc::new(Register(Mutex::new(watch::channel(Arc::from([uri(&one)])).0)));
     let discovery = Discovery::default().with_registry(Arc::clone(&register) as _);
     let open = |target| {

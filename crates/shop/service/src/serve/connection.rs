@@ -5,11 +5,12 @@ use super::{
     head::HeadTimer,
     host,
     in_flight::{Counted, InFlight},
+    socket::CameFrom,
     stream::Stream,
     wire::{Opening, Watch, Wire},
 };
 use crate::{Drain, Limits, Secured};
-use axum::{body::Body, extract::ConnectInfo};
+use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -19,19 +20,15 @@ use hyper_util::{
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
     time::Duration,
 };
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
-use waypost_identity::Peer;
+use waypost_identity::{Peer, Transport};
 
 /// Everything that the connections of one listener share.
 pub(super) struct Server {
@@ -70,14 +67,12 @@ impl Server {
     }
 
     /// Serves one connection to its end. Its permit is given back then.
-    pub(super) async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _permit: Permit) {
-        // Small answers must not wait for a full segment. Fails only when the peer is already gone.
-        stream.set_nodelay(true).ok();
-        let Some((stream, identified)) = self.greet(stream, peer).await else { return };
+    pub(super) async fn connection(self: Arc<Self>, stream: Transport, peer: CameFrom, _permit: Permit) {
+        let Some((stream, identified)) = self.greet(stream, &peer).await else { return };
         let (wire, watch) = Wire::new(stream, self.write_timeout);
         let own_requests = InFlight::default();
         let service = hyper::service::service_fn(|request| {
-            self.respond(request, peer, identified.as_ref(), &own_requests)
+            self.respond(request, &peer, identified.as_ref(), &own_requests)
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(wire), service));
         let mut alarm = pin!(sleep_until(Instant::now() + self.header_timeout));
@@ -125,20 +120,20 @@ impl Server {
     }
 
     /// Finds out who is at the other end, where that matters; `None` when it is nobody who may be there, or says nothing.
-    async fn greet(&self, tcp: TcpStream, peer: SocketAddr) -> Option<(Stream, Option<Arc<Peer>>)> {
-        let Some(secured) = &self.secured else { return Some((Stream::Plain(tcp), None)) };
+    async fn greet(&self, stream: Transport, peer: &CameFrom) -> Option<(Stream, Option<Arc<Peer>>)> {
+        let Some(secured) = &self.secured else { return Some((Stream::Plain(stream), None)) };
         let handshake = async {
             // Who has not begun to speak when a drain begins is owed nothing.
             let mut first = [0];
             let has_begun = tokio::select! {
                 biased;
-                peeked = tcp.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
+                peeked = stream.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
                 () = self.drain.started() => false,
             };
             if !has_begun {
                 return None;
             }
-            let (stream, identified) = secured.accept(tcp, peer).await?;
+            let (stream, identified) = secured.accept(stream, peer).await?;
             Some((Stream::Tls(Box::new(stream)), Some(identified)))
         };
         tokio::select! {
@@ -151,13 +146,13 @@ impl Server {
     fn respond(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        peer: &CameFrom,
         identified: Option<&Arc<Peer>>,
         own_requests: &InFlight,
     ) -> impl Future<Output = Result<Response<Counted>, Infallible>> + use<> {
         let requests = [own_requests.begin(), self.requests.begin()];
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        peer.show(request.extensions_mut());
         if let Some(identified) = identified {
             request.extensions_mut().insert(Arc::clone(identified));
         }

@@ -11,15 +11,17 @@ mod connection;
 mod head;
 mod host;
 mod in_flight;
+mod socket;
 mod stream;
 mod wire;
 
+pub(crate) use self::socket::CameFrom;
+pub use self::socket::Socket;
 use self::{admission::Admission, connection::Server, in_flight::InFlight};
-use crate::{Drain, Limits, Listener};
-use futures_util::FutureExt as _;
-use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use crate::{Drain, Limits};
+use std::{io, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use waypost_identity::Transport;
 
 /// How long accepting rests when the process has no file descriptor left.
 const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(500);
@@ -37,19 +39,32 @@ pub struct Served {
     pub cut_connections: usize,
 }
 
+impl Served {
+    /// What two listeners did together.
+    pub(crate) fn with(self, other: Served) -> Served {
+        Served {
+            connections: self.connections + other.connections,
+            refused: self.refused + other.refused,
+            cut_requests: self.cut_requests + other.cut_requests,
+            cut_connections: self.cut_connections + other.cut_connections,
+        }
+    }
+}
+
 /// Accepts and serves until the drain, then finishes what is in flight within `limits.grace`.
 ///
-/// The peer's address is in each request's extensions as `axum::extract::ConnectInfo<SocketAddr>`.
+/// The peer's address is in each request's extensions as `axum::extract::ConnectInfo<SocketAddr>`; in those of a request
+/// that came by a Unix-domain socket is `waypost_telemetry::grpc::UnixSocket` instead.
 /// Not cancel safe: dropping the future stops accepting, and leaves open connections to their time-outs.
-pub async fn serve(listener: Listener, router: axum::Router, limits: Limits, drain: Drain) -> Served {
+pub async fn serve(socket: impl Into<Socket>, router: axum::Router, limits: Limits, drain: Drain) -> Served {
     let admission = Admission::new(&limits);
     let requests = InFlight::default();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let Listener { inner: socket, secured, .. } = listener;
+    let (socket, secured) = socket.into().open();
     let server = Server::new(router, secured, &limits, drain.clone(), cut.clone(), requests.clone());
     let mut served = Served::default();
-    let mut admit = |stream: TcpStream, peer: SocketAddr| {
+    let mut admit = |stream: Transport, peer: CameFrom| {
         if let Some(permit) = admission.admit(peer.ip()) {
             served.connections += 1;
             connections.spawn(server.clone().connection(stream, peer, permit));
@@ -77,7 +92,7 @@ pub async fn serve(listener: Listener, router: axum::Router, limits: Limits, dra
     }
 
     // Connections that the kernel has already taken would be reset by closing the socket.
-    while let Some((stream, peer)) = waiting(&socket) {
+    while let Some((stream, peer)) = socket.waiting() {
         admit(stream, peer);
     }
     drop(socket);
@@ -94,10 +109,6 @@ pub async fn serve(listener: Listener, router: axum::Router, limits: Limits, dra
         connections.wait().await;
     }
     served
-}
-
-fn waiting(socket: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    socket.accept().now_or_never()?.ok()
 }
 
 /// The peer gave up between connecting and being accepted.

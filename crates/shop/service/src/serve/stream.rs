@@ -5,15 +5,12 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
-use waypost_identity::IncomingStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use waypost_identity::{IncomingStream, Transport};
 
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain(TcpStream),
+    Plain(Transport),
     Tls(Box<IncomingStream>),
 }
 

@@ -12,3 +12,4 @@ mod periodic;
 mod process;
 mod secured;
 mod support;
+mod unix;

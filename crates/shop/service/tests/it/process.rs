@@ -74,7 +74,7 @@ async fn a_request_in_flight_and_the_task_it_left_behind_are_finished_before_wor
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.address();
     let mut process = Process::new(Health::default());
-    process.start("order", &Telemetry::disabled(), tasks, app, Some((listener, Limits::default())));
+    process.start("order", &Telemetry::disabled(), tasks, app, Some((listener.into(), Limits::default())));
     process.started();
     let mut stream = connect_and_send(address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
     in_time(arrived.acquire()).await.unwrap().forget();
@@ -106,7 +106,7 @@ async fn tasks_are_told_to_stop_before_a_request_is_waited_for() {
     let app = App { router: Router::new().route("/", get(handler)), ..App::default() };
     let mut process = Process::new(Health::default());
     let disabled = Telemetry::disabled();
-    process.start("gateway", &disabled, Tasks::new(), app, Some((listener, Limits::default())));
+    process.start("gateway", &disabled, Tasks::new(), app, Some((listener.into(), Limits::default())));
     process.start("order", &disabled, tasks, App::default(), None);
     let mut stream = connect_and_send(address, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
     in_time(arrived.acquire()).await.unwrap().forget();

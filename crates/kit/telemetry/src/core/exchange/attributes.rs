@@ -11,6 +11,7 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 pub(crate) use crate::base::attributes::ERROR_TYPE;
 use crate::base::redact;
 use crate::base::slots::Slots;
+use crate::core::exchange::unix_socket::CameBy;
 
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
@@ -95,6 +96,9 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &HeaderMap) -> Option<Cow<'a,
 
 /// The address the connection came from, as axum's or tonic's server put it into the request, with or without TLS.
 pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    if CameBy::of(extensions).is_unix() {
+        return None;
+    }
     #[cfg(feature = "axum")]
     if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
         return Some(*peer);

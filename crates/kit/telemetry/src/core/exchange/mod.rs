@@ -14,6 +14,7 @@ pub(crate) mod forwarded;
 mod response;
 pub(crate) mod stream;
 mod traced;
+pub(crate) mod unix_socket;
 
 use std::borrow::Cow;
 use std::task::Context as TaskContext;

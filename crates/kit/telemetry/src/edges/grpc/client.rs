@@ -17,6 +17,7 @@ use crate::base::slots::Slots;
 use crate::core::exchange::asked::Asked;
 use crate::core::exchange::attributes::{self, Capture, Host};
 use crate::core::exchange::border::Egress;
+use crate::core::exchange::unix_socket::UnixSocket;
 use crate::core::exchange::{Edge, Exchange, ResponseBody, ResponseFuture, Traced, layer};
 use crate::core::handle::Telemetry;
 use crate::core::readings::{REQUEST_SECONDS, durations};
@@ -150,6 +151,21 @@ impl ClientLayer {
     pub fn target(self, target: &Uri) -> Self {
         let target = Target::of(target);
         self.with(|edge| edge.target = target)
+    }
+
+    /// The same for a channel to a Unix-domain socket: `server.address` is its path, and there is no port.
+    ///
+    /// ```
+    /// use waypost_telemetry::{Telemetry, grpc::{ClientLayer, UnixSocket}};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let layer = ClientLayer::new(&telemetry).target_socket(&UnixSocket::new("/run/shop/stock.sock"));
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn target_socket(self, socket: &UnixSocket) -> Self {
+        let target = Target { address: socket.shared_path(), port: None };
+        self.with(|edge| edge.target = Some(target))
     }
 
     /// The channel behind the layer.

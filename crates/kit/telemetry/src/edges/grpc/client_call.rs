@@ -18,6 +18,7 @@ use super::{ERROR_TYPE, METHOD, STATUS_CODE, SYSTEM};
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::fault;
+use crate::core::exchange::unix_socket::UnixSocket;
 use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -84,6 +85,7 @@ impl Observer for ClientCall {
         self.web = WebTrailers::of_response(&head.headers);
         if span.records() {
             let told = head.extensions.get().map(|PeerAddress(peer)| self.edge.told_peer(*peer));
+            let told = told.or_else(|| head.extensions.get().map(UnixSocket::peer_attributes));
             let peer = told.or_else(|| self.edge.peer.as_ref()?.attributes());
             span.set_each(peer.into_iter().flatten());
             if !self.edge.response_metadata.is_empty() {

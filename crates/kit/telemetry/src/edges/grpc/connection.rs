@@ -3,26 +3,35 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context as TaskContext, Poll, ready};
 
-use http::{Request, Response, Uri};
+use http::{Extensions, Request, Response, Uri};
 use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use opentelemetry::KeyValue;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tonic::body::Body;
 use tonic::transport::{self, Channel, Endpoint};
 use tower_service::Service;
 
+#[cfg(unix)]
+use super::unix_connector::UnixConnector;
 use crate::core::exchange::attributes;
+#[cfg(unix)]
+use crate::core::exchange::unix_socket::UnixSocket;
 
 /// Whom a response came from: an extension of the response, `network.peer.address` and `network.peer.port` of the
-/// CLIENT span. [`Connection`] sets it; connectors of one's own may.
+/// CLIENT span. [`Connection`] sets it; connectors of one's own may. A response that came by a Unix-domain socket has a
+/// [`UnixSocket`](super::UnixSocket) instead.
 ///
 /// ```
 /// use waypost_telemetry::grpc::PeerAddress;
@@ -33,7 +42,8 @@ use crate::core::exchange::attributes;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// tonic's channel, for those who build layers around it: its responses carry a [`PeerAddress`]. Cheap to clone.
+/// tonic's channel, for those who build layers around it: its responses carry a [`PeerAddress`], or a
+/// [`UnixSocket`](super::UnixSocket). Cheap to clone.
 ///
 /// Connects at the first call, and again when the connection is lost. Needs a tokio runtime when it is made.
 ///
@@ -112,6 +122,42 @@ impl Connection {
         Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
     }
 
+    /// As [`lazy`](Self::lazy), to the Unix-domain socket at this path. The endpoint is whom requests say they are for, by
+    /// custom `http://localhost`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use tonic::transport::Endpoint;
+    /// use tower::ServiceBuilder;
+    /// use waypost_telemetry::{Telemetry, grpc::{Connection, UnixSocket}};
+    ///
+    /// # let telemetry = Telemetry::disabled();
+    /// let path = "/run/shop/stock.sock";
+    /// let traced = telemetry.grpc_client().target_socket(&UnixSocket::new(path));
+    /// let connection = Connection::lazy_unix(&Endpoint::from_static("http://localhost"), path);
+    /// let stock = ServiceBuilder::new().layer(traced).service(connection);
+    /// # drop(stock);
+    /// # });
+    /// ```
+    #[cfg(unix)]
+    pub fn lazy_unix(endpoint: &Endpoint, path: impl Into<PathBuf>) -> Self {
+        Self::lazy_unix_over(endpoint, path, |stream| async move { Ok(TokioIo::new(stream)) })
+    }
+
+    /// As [`lazy_unix`](Self::lazy_unix), with something of one's own between the socket and HTTP/2; see
+    /// [`lazy_over`](Self::lazy_over).
+    #[cfg(unix)]
+    pub fn lazy_unix_over<F, Fut, Io>(endpoint: &Endpoint, path: impl Into<PathBuf>, over: F) -> Self
+    where
+        F: Fn(UnixStream) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Io, BoxError>> + Send + 'static,
+        Io: Read + Write + Send + Unpin + 'static,
+    {
+        let peer = Peer::default();
+        let connector = UnixConnector::new(path.into(), peer.clone(), over);
+        Self { channel: endpoint.connect_with_connector_lazy(connector), peer, tells: true }
+    }
+
     /// For a layer that asks the peer itself.
     pub(super) fn without_extension(mut self) -> (Self, Peer) {
         self.tells = false;
@@ -151,8 +197,8 @@ impl Future for ConnectionFuture {
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut result = ready!(this.response.poll(task));
-        if let (Ok(response), Some(address)) = (&mut result, this.peer.as_ref().and_then(Peer::address)) {
-            response.extensions_mut().insert(PeerAddress(address));
+        if let (Ok(response), Some(peer)) = (&mut result, &this.peer) {
+            peer.tell(response.extensions_mut());
         }
         Poll::Ready(result)
     }
@@ -171,16 +217,34 @@ struct LastPeer {
 
 #[derive(Clone, Debug)]
 struct KnownPeer {
-    address: SocketAddr,
+    place: Place,
     attributes: [KeyValue; 2],
 }
 
+#[derive(Clone, Debug)]
+enum Place {
+    Address(PeerAddress),
+    #[cfg(unix)]
+    Socket(UnixSocket),
+}
+
 impl Peer {
-    fn address(&self) -> Option<SocketAddr> {
-        self.0.known.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| known.address)
+    /// Says in the extensions of a response whom it came from.
+    fn tell(&self, extensions: &mut Extensions) {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        match known.as_ref().map(|known| &known.place) {
+            Some(Place::Address(address)) => {
+                extensions.insert(*address);
+            }
+            #[cfg(unix)]
+            Some(Place::Socket(socket)) => {
+                extensions.insert(socket.clone());
+            }
+            None => {}
+        }
     }
 
-    /// `network.peer.address` and `network.peer.port`.
+    /// `network.peer.address` with `network.peer.port`, or with `network.transport` for a Unix-domain socket.
     pub(super) fn attributes(&self) -> Option<[KeyValue; 2]> {
         self.0
             .known
@@ -192,7 +256,17 @@ impl Peer {
 
     fn set(&self, address: SocketAddr) {
         // Shared by all spans of this connection.
-        let known = KnownPeer { address, attributes: attributes::shared_network_peer(address) };
+        let attributes = attributes::shared_network_peer(address);
+        self.learn(KnownPeer { place: Place::Address(PeerAddress(address)), attributes });
+    }
+
+    #[cfg(unix)]
+    pub(super) fn set_socket(&self, socket: UnixSocket) {
+        let attributes = socket.peer_attributes();
+        self.learn(KnownPeer { place: Place::Socket(socket), attributes });
+    }
+
+    fn learn(&self, known: KnownPeer) {
         *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
         self.0.is_new.store(true, Ordering::Relaxed);
     }
@@ -231,7 +305,7 @@ impl Connector {
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<TcpStream>;

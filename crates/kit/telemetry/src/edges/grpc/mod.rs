@@ -18,8 +18,11 @@ mod methods;
 mod server;
 mod server_call;
 mod status;
+#[cfg(unix)]
+mod unix_connector;
 mod web;
 
+pub use crate::core::exchange::unix_socket::UnixSocket;
 #[cfg(feature = "tls")]
 pub use channel::ChannelTls;
 pub use channel::{ChannelError, ChannelFactory, ChannelFuture, Resolver, Resolving, Retries, TracedChannel};

@@ -18,6 +18,7 @@ use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::fault;
+use crate::core::exchange::unix_socket::CameBy;
 use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -70,13 +71,15 @@ impl ServerCall {
                 span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
                 span.put("network.peer.port", i64::from(peer.port()));
             }
+            span.put_each(CameBy::of(request.extensions()).peer_attributes());
             span.put_each(edge.request_metadata.read(request.headers()));
         }
         let span = span.start();
         if is_watched {
             let peer = attributes::peer(request.extensions()).map(attributes::network_peer);
             let metadata = edge.request_metadata.read(request.headers());
-            span.set_each(peer.into_iter().flatten().chain(metadata));
+            let socket = CameBy::of(request.extensions()).peer_attributes();
+            span.set_each(peer.into_iter().flatten().chain(socket).chain(metadata));
         }
         let status = CallStatus::of_request(request.headers());
         (span, Self { edge, trust, method, status, messages: None, web: None })
@@ -97,9 +100,16 @@ impl ServerCall {
 impl ServerEdge {
     /// Whom the caller meant to reach, which the conventions want there when a sampler of the program is asked.
     fn describe<B>(&self, span: &mut SpanBuilder, request: &Request<B>) {
+        let came_by = CameBy::of(request.extensions());
+        if let CameBy::UnixSocketAt(socket) = came_by {
+            span.put_text(SERVER_ADDRESS, socket.path());
+            return;
+        }
         self.hosts.show(request.uri(), request.headers(), |host| {
             span.put_text(SERVER_ADDRESS, host.address);
-            if let Some(port) = host.port_or_default(request.uri().scheme_str().unwrap_or("http")) {
+            let scheme = request.uri().scheme_str().unwrap_or("http");
+            let port = if came_by.is_unix() { host.port } else { host.port_or_default(scheme) };
+            if let Some(port) = port {
                 span.put(SERVER_PORT, i64::from(port));
             }
         });

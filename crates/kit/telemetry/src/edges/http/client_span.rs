@@ -18,6 +18,7 @@ use crate::base::redact;
 use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::stream::{MeasureStream, StreamSpan};
+use crate::core::exchange::unix_socket::UnixSocket;
 use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -160,6 +161,7 @@ impl Observer for ClientSpan {
             let peer = peer.map(|peer| attributes::network_peer(peer.remote_addr()));
             #[cfg(not(feature = "_hyper"))]
             let peer: Option<[KeyValue; 2]> = None;
+            let peer = peer.or_else(|| head.extensions.get().map(UnixSocket::peer_attributes));
             let headers = self.edge.options.response_headers.read(&head.headers);
             span.set_each([code].into_iter().chain(version).chain(peer.into_iter().flatten()).chain(headers));
             span.set_each(getters.response(&ResponseHead::of(head)));

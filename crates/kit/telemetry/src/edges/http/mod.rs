@@ -29,6 +29,7 @@ mod sizes;
 mod streaming;
 
 pub use crate::core::exchange::forwarded::client_address;
+pub use crate::core::exchange::unix_socket::UnixSocket;
 pub use client::{ClientBody, ClientFuture, ClientLayer, ClientService, ResendCount, UrlTemplate};
 pub use head::{RequestHead, ResponseHead};
 pub use metric_labels::MetricLabels;

@@ -22,6 +22,7 @@ use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_AD
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
 use crate::core::exchange::stream::{MeasureStream, StreamSpan};
+use crate::core::exchange::unix_socket::CameBy;
 use crate::core::readings::exemplars;
 use crate::core::series::Labels;
 use crate::core::span::{Outcome, SpanBuilder, SpanGuard};
@@ -221,16 +222,21 @@ impl ServerEdge {
         if let Some(query) = uri.query() {
             span.put_text("url.query", &redact::query(query, &self.options.sensitive_keys));
         }
+        let came_by = CameBy::of(request.extensions);
         let mut put_host = |host: &Host<'_>| {
             span.put_text(SERVER_ADDRESS, host.address);
-            if let Some(port) = host.port_or_default(scheme) {
+            let port = if came_by.is_unix() { host.port } else { host.port_or_default(scheme) };
+            if let Some(port) = port {
                 span.put(SERVER_PORT, i64::from(port));
             }
         };
         let forwarded = if behind_proxy { forwarded::host(headers) } else { None };
         match forwarded {
             Some(forwarded) => put_host(&Host::of(&forwarded)),
-            None => self.hosts.show(uri, headers, put_host),
+            None => match came_by {
+                CameBy::UnixSocketAt(socket) => span.put_text(SERVER_ADDRESS, socket.path()),
+                CameBy::UnixSocket | CameBy::Other => self.hosts.show(uri, headers, put_host),
+            },
         }
         if let Some(peer) = peer {
             let client = self.proxies.client(headers, peer.ip());
@@ -258,6 +264,7 @@ impl ServerEdge {
             span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
             span.put("network.peer.port", i64::from(peer.port()));
         }
+        span.put_each(CameBy::of(request.extensions).peer_attributes());
         if let Some(original) = self.original_method(request) {
             span.put_text("http.request.method_original", original);
         }
@@ -273,7 +280,8 @@ impl ServerEdge {
         let original = self.original_method(request);
         let original = original.map(|name| KeyValue::new("http.request.method_original", name.to_owned()));
         let peer = connection.peer.map(attributes::network_peer).into_iter().flatten();
-        version.into_iter().chain(peer).chain(original)
+        let socket = CameBy::of(request.extensions).peer_attributes();
+        version.into_iter().chain(peer).chain(socket).chain(original)
     }
 
     fn original_method<'a>(&self, request: &RequestHead<'a>) -> Option<&'a str> {

@@ -16,7 +16,7 @@ use tonic::transport;
 pub enum ChannelError {
     /// The target is not a URI.
     #[error(
-        "`{target}` is not a target of the form `http://host:port`, `https://host:port` or `dns:///host:port`"
+        "`{target}` is not a target of the form `http://host:port`, `https://host:port`, `dns:///host:port` or `unix:/path`"
     )]
     InvalidUri {
         /// What was asked for.
@@ -27,8 +27,8 @@ pub enum ChannelError {
     },
     /// The target is a URI without scheme, host, or, for `dns:///`, port.
     #[error(
-        "`{target}` is not a target of the form `http://host:port`, `https://host:port` or `dns:///host:port`: \
-         it names no scheme, no host or no port"
+        "`{target}` is not a target of the form `http://host:port`, `https://host:port`, `dns:///host:port` or \
+         `unix:/path`: it names no scheme, no host, no port or no path"
     )]
     Incomplete {
         /// What was asked for.

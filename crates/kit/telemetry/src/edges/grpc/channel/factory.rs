@@ -19,6 +19,8 @@ use super::target::Target;
 use super::tls::{ChannelTls, Secured};
 use super::tries::{Reach, Tries};
 use super::{ChannelError, TracedChannel};
+#[cfg(unix)]
+use crate::core::exchange::unix_socket::UnixSocket;
 use crate::core::handle::Telemetry;
 use crate::edges::grpc::client::ClientLayer;
 use crate::edges::grpc::connection::Connection;
@@ -100,7 +102,8 @@ impl ChannelFactory {
     }
 
     /// A name for a target: `http://host:port` and `https://host:port`, one connection each; `dns:///host:port`, one to
-    /// every address of the name, over which the calls are balanced.
+    /// every address of the name, over which the calls are balanced; `unix:/path`, one to a Unix-domain socket of this
+    /// machine, which is never encrypted.
     #[must_use]
     pub fn target(mut self, name: impl Into<String>, uri: impl Into<String>) -> Self {
         self.targets.insert(name.into(), uri.into());
@@ -254,19 +257,30 @@ impl ChannelFactory {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ChannelError::NoRuntime);
         }
-        let layer = self.layer.clone().target(&uri);
-        let (layer, reach) = match parsed {
-            Target::One(_) => {
-                let (connection, peer) = self.dial.connection(&uri, None)?.without_extension();
-                let layer = layer.peer(peer);
-                if self.deadline.is_none() && self.retries.is_none() {
-                    return Ok(TracedChannel::plain(layer.layer(connection)));
-                }
-                (layer, Reach::One(connection))
+        let layer = self.layer.clone();
+        let (layer, connection) = match parsed {
+            Target::One(_) => (layer.target(&uri), self.dial.connection(&uri, None)?),
+            #[cfg(unix)]
+            Target::Socket(path) => {
+                let layer = layer.target_socket(&UnixSocket::new(&path));
+                (layer, Connection::lazy_unix(&self.dial.endpoint(&uri, None)?, path))
             }
-            Target::Name { host, port } => (layer, Reach::Name(self.balance(host, port, uri)?)),
+            Target::Name { host, port } => {
+                let layer = layer.target(&uri);
+                let reach = Reach::Name(self.balance(host, port, uri)?);
+                return Ok(self.managed(layer, reach));
+            }
         };
-        Ok(TracedChannel::managed(Tries::new(layer, reach, self.deadline, self.retries.clone())))
+        let (connection, peer) = connection.without_extension();
+        let layer = layer.peer(peer);
+        if self.deadline.is_none() && self.retries.is_none() {
+            return Ok(TracedChannel::plain(layer.layer(connection)));
+        }
+        Ok(self.managed(layer, Reach::One(connection)))
+    }
+
+    fn managed(&self, layer: ClientLayer, reach: Reach) -> TracedChannel {
+        TracedChannel::managed(Tries::new(layer, reach, self.deadline, self.retries.clone()))
     }
 
     fn balance(&self, host: String, port: u16, uri: Uri) -> Result<Balance, ChannelError> {

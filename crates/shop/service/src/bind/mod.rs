@@ -3,8 +3,14 @@
 //! All sockets of a process are bound before anything else is done, so that a taken port costs nothing. Binding
 //! and serving are apart: between them the kernel already queues connections.
 
+mod unix;
+
+pub(crate) use unix::SocketFile;
+pub use unix::{UnixBindError, UnixListener, bind_unix};
+
 use crate::{
     Secured,
+    address::url,
     holder::{self, Holder},
 };
 use std::{
@@ -36,15 +42,7 @@ impl Listener {
 
     /// `http://` and the address, for a client on this machine: an unspecified address becomes loopback.
     pub fn url(&self) -> String {
-        let mut address = self.address;
-        match address {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip([127, 0, 0, 1].into()),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-                address.set_ip(std::net::Ipv6Addr::LOCALHOST.into());
-            }
-            _ => {}
-        }
-        format!("http://{address}")
+        url(self.address)
     }
 }
 
