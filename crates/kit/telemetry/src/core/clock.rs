@@ -50,6 +50,7 @@ impl HandleClock {
     }
 
     #[inline]
+    #[cfg_attr(not(feature = "testing"), expect(clippy::unused_self, reason = "there is none to ask then"))]
     pub(crate) fn now(&self) -> SystemTime {
         #[cfg(feature = "testing")]
         if let Some(given) = &self.given {
@@ -79,6 +80,7 @@ impl HandleClock {
     }
 
     #[inline]
+    #[cfg_attr(not(feature = "testing"), expect(clippy::unused_self, reason = "there is none to ask then"))]
     fn instant(&self) -> Instant {
         #[cfg(feature = "testing")]
         if let Some(given) = &self.given {

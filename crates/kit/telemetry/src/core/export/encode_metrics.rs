@@ -26,8 +26,9 @@ pub(crate) fn request(
 ) -> Vec<u8> {
     let mut out = Vec::new();
     put_message(&mut out, 1, |out| {
-        let resource: Vec<KeyValue> =
-            reading.resource().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+        let resource =
+            reading.resource().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let resource = in_order(resource, times, |attribute| attribute.key.clone());
         put_message(out, 1, |out| {
             put_attributes(out, 1, &resource, usize::MAX, usize::MAX);
         });
