@@ -29,7 +29,8 @@ fn a_line_that_never_comes_is_an_error_with_what_was_said() {
 
 #[tokio::test]
 async fn a_child_that_hangs_ends_by_a_signal_and_by_being_dropped() {
-    let hanging = "echo ready; exec sleep 600";
+    // In the background of a shell these tests inherit that SIGINT is ignored, and so would the child.
+    let hanging = "echo ready; exec env --default-signal=INT sleep 600";
     let mut child = Process::start(&mut shell(hanging)).unwrap();
     child.line("that it is ready", |line| (line == "ready").then_some(())).await.unwrap();
     let stopped = child.interrupt().await.unwrap();
