@@ -27,8 +27,9 @@ use opentelemetry::trace::{SpanId, TraceId};
 /// let settings = TestTelemetry::settings("order-service");
 /// let telemetry = TestTelemetry::build(waypost_telemetry::Builder::new(settings).id_generator(Counting::default()));
 /// telemetry.span("place").in_scope(|| ());
-/// assert_eq!(telemetry.only_span("place").trace_id(), TraceId::from(1_u128));
-/// assert_eq!(telemetry.only_span("place").span_id(), SpanId::from(2_u64));
+/// // 0 is no id, and 1 became that of the instance, since the settings have none.
+/// assert_eq!(telemetry.only_span("place").trace_id(), TraceId::from(2_u128));
+/// assert_eq!(telemetry.only_span("place").span_id(), SpanId::from(3_u64));
 /// ```
 #[cfg(feature = "testing")]
 pub trait IdGenerator: std::fmt::Debug + Send + Sync + 'static {
