@@ -96,8 +96,8 @@ async fn an_event_waits_while_notification_is_down_and_then_joins_the_orders_tra
     .await;
     assert!(!collector.trace(&trace).iter().any(|span| span.name() == "process order-events"));
 
-    let admin = [free_port()];
-    let notification = run(&["notification"], &[("--admin", &format!("127.0.0.1:{}", admin[0]))]);
+    let admin = format!("127.0.0.1:{}", free_port());
+    let notification = run(&["notification"], &[("--admin", &admin)]);
     until("the message", async || {
         let spans = collector.trace(&trace);
         spans.iter().any(|span| span.name() == "process order-events") && checks::problems(&spans).is_empty()
