@@ -31,7 +31,7 @@ mod viewer;
 
 use std::process::ExitCode;
 
-const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] \
+const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] [--only WAY] \
                     | servers [--rounds N] [--orders N] [--concurrency N] \
                     | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N] \
                     | overload [--seconds N] [--concurrency N] \
@@ -44,10 +44,20 @@ fn main() -> ExitCode {
         let place = arguments.iter().position(|argument| argument == name);
         place.and_then(|place| arguments.get(place + 1)?.parse().ok()).unwrap_or(default)
     };
+    let text = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name);
+        place.and_then(|place| arguments.get(place + 1)).map(String::as_str)
+    };
     let outcome = match arguments.first().map(String::as_str) {
         Some("startup") => startup::measure(number("--runs", 7)),
         Some("orders") => {
-            orders::measure(number("--rounds", 6), number("--orders", 20_000), number("--concurrency", 50))
+            let only = text("--only").unwrap_or_default();
+            orders::measure(
+                number("--rounds", 6),
+                number("--orders", 20_000),
+                number("--concurrency", 50),
+                only,
+            )
         }
         Some("servers") => {
             servers::measure(number("--rounds", 5), number("--orders", 5_000), number("--concurrency", 100))
@@ -60,10 +70,6 @@ fn main() -> ExitCode {
         }
         Some("overload") => overload::measure(number("--seconds", 10), number("--concurrency", 100)),
         Some("compare") => {
-            let text = |name: &str| {
-                let place = arguments.iter().position(|argument| argument == name);
-                place.and_then(|place| arguments.get(place + 1))
-            };
             let is_check = arguments.iter().any(|argument| argument == "--short");
             let (rounds, orders) = if is_check { (3, 1_500) } else { (5, 4_000) };
             match text("--base") {

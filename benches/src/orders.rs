@@ -1,5 +1,5 @@
 //! Durable orders a second and CPU an order: telemetry off, at 100 % to a local sink, and at 100 % to the viewer of the
-//! same process, with a file per role and with one for all, alternated in one run.
+//! same process, with a file per role and with one for all, over TCP and over Unix-domain sockets, alternated in one run.
 
 use crate::process::Waypost;
 use crate::sink::Sink;
@@ -21,33 +21,46 @@ enum Telemetry {
     Viewer,
 }
 
-/// What the data is in (`storage.files`).
-const PER_ROLE: &str = "storage.files=per-role";
-const SHARED: &str = "storage.files=shared";
+/// What the data is in, and what the roles of the process call each other over.
+type Settings = [&'static str; 2];
+
+const PER_ROLE: Settings = ["storage.files=per-role", "listen.sockets=false"];
+const SHARED: Settings = ["storage.files=shared", "listen.sockets=false"];
+const SHARED_SOCKETS: Settings = ["storage.files=shared", "listen.sockets=true"];
 
 /// Off twice: the second time as a control.
-const WAYS: [(&str, Telemetry, &str); 7] = [
-    ("off", Telemetry::Off, PER_ROLE),
-    ("off, one file", Telemetry::Off, SHARED),
-    ("100 % to a sink", Telemetry::Sink, PER_ROLE),
-    ("100 % to a sink, one file", Telemetry::Sink, SHARED),
-    ("100 % to the viewer of the same process", Telemetry::Viewer, PER_ROLE),
-    ("100 % to the viewer of the same process, one file", Telemetry::Viewer, SHARED),
-    ("off (control)", Telemetry::Off, PER_ROLE),
+const WAYS: [(&str, Telemetry, Settings); 10] = [
+    ("off", Telemetry::Off, SHARED),
+    ("off, sockets", Telemetry::Off, SHARED_SOCKETS),
+    ("off, a file per role", Telemetry::Off, PER_ROLE),
+    ("100 % to a sink", Telemetry::Sink, SHARED),
+    ("100 % to a sink, sockets", Telemetry::Sink, SHARED_SOCKETS),
+    ("100 % to a sink, a file per role", Telemetry::Sink, PER_ROLE),
+    ("100 % to the viewer of the same process", Telemetry::Viewer, SHARED),
+    ("100 % to the viewer of the same process, sockets", Telemetry::Viewer, SHARED_SOCKETS),
+    ("100 % to the viewer of the same process, a file per role", Telemetry::Viewer, PER_ROLE),
+    ("off (control)", Telemetry::Off, SHARED),
 ];
 
-pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Result<()> {
+/// Measures the ways whose name holds `only`, and the first, which all are compared with.
+pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32, only: &str) -> anyhow::Result<()> {
     let sink = Sink::start()?;
     let endpoint = format!("http://{}", sink.address);
-    let mut measured: [Measured; WAYS.len()] = Default::default();
+    let ways: Vec<_> = WAYS
+        .into_iter()
+        .enumerate()
+        .filter(|(place, (name, ..))| *place == 0 || name.contains(only))
+        .map(|(_, way)| way)
+        .collect();
+    let mut measured: Vec<Measured> = ways.iter().map(|_| Measured::default()).collect();
     for round in 0..rounds {
-        let mut order: Vec<_> = measured.iter_mut().zip(WAYS).collect();
+        let mut order: Vec<_> = measured.iter_mut().zip(&ways).collect();
         // The order turns round each time, so that a drift hits all alike.
         if round % 2 == 1 {
             order.reverse();
         }
-        for (into, (_, telemetry, files)) in order {
-            run(into, (telemetry, files), &endpoint, orders, concurrency)?;
+        for (into, (_, telemetry, settings)) in order {
+            run(into, (*telemetry, settings), &endpoint, orders, concurrency)?;
         }
         println!("round {} of {rounds}", round + 1);
     }
@@ -55,7 +68,7 @@ pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Res
     println!("| telemetry | orders/s | p50 ms | p99 ms | CPU ms an order | CPU ratio to off, by round |");
     println!("|---|---|---|---|---|---|");
     let off = measured.first().map(|off| off.cpu.clone()).unwrap_or_default();
-    for ((name, ..), measured) in WAYS.iter().zip(&measured) {
+    for ((name, ..), measured) in ways.iter().zip(&measured) {
         println!(
             "| {name} | {} | {} | {} | {} | {} |",
             spread(&measured.orders_per_second, 0),
@@ -71,7 +84,7 @@ pub(crate) fn measure(rounds: u32, orders: u32, concurrency: u32) -> anyhow::Res
 
 fn run(
     into: &mut Measured,
-    (telemetry, files): (Telemetry, &str),
+    (telemetry, settings): (Telemetry, &Settings),
     endpoint: &str,
     orders: u32,
     concurrency: u32,
@@ -86,7 +99,8 @@ fn run(
         Telemetry::Sink => &["--no-first-order", "--no-viewer", "--export", endpoint],
         Telemetry::Viewer => &["--no-first-order"],
     };
-    let arguments = [&["--set", files], arguments].concat();
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let arguments: Vec<&str> = settings.chain(arguments.iter().copied()).collect();
     let waypost = Waypost::up(&folder.path().join("data"), &arguments, environment)?;
     waypost.load(orders / 10, concurrency)?;
     let before = waypost.cpu_seconds()?;
