@@ -9,6 +9,7 @@
 mod licences;
 mod linked;
 mod needs;
+mod profiled;
 mod sbom;
 mod validation;
 
@@ -21,7 +22,7 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use sha2::{Digest as _, Sha256};
 
 use crate::needs::output;
-use crate::run::{cargo, say};
+use crate::run::say;
 use linked::Linked;
 
 /// What is compiled in beside the defaults.
@@ -69,7 +70,7 @@ impl Asked {
     }
 }
 
-/// Builds the release, with Kafka, and packs it.
+/// Builds the release, with Kafka and after what it does under load ([`profiled`]), and packs it.
 pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
     let asked = Asked::read(arguments)?;
     let host = host()?;
@@ -82,14 +83,8 @@ pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
         .context("cargo metadata failed")?;
     let root = metadata.workspace_root.as_std_path();
     let target = metadata.target_directory.as_std_path();
-    let program = if let Some(program) = asked.program {
-        program
-    } else {
-        let build =
-            ["build", "--locked", "--profile", "dist", "--package", "waypost", "--features", FEATURES];
-        cargo("the release", &build, &[])?;
-        target.join("dist/waypost")
-    };
+    let program =
+        if let Some(program) = asked.program { program } else { profiled::build(target, &host, FEATURES)? };
     let linked = linked(&metadata)?;
 
     let name = format!("waypost-{}-{host}", linked.version());
