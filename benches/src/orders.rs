@@ -24,22 +24,22 @@ enum Telemetry {
 /// What the data is in, and what the roles of the process call each other over.
 type Settings = [&'static str; 2];
 
-const PER_ROLE: Settings = ["storage.files=per-role", "listen.sockets=false"];
-const SHARED: Settings = ["storage.files=shared", "listen.sockets=false"];
-const SHARED_SOCKETS: Settings = ["storage.files=shared", "listen.sockets=true"];
+const DEFAULT: Settings = ["storage.files=shared", "listen.sockets=true"];
+const PER_ROLE: Settings = ["storage.files=per-role", "listen.sockets=true"];
+const OVER_TCP: Settings = ["storage.files=shared", "listen.sockets=false"];
 
 /// Off twice: the second time as a control.
 const WAYS: [(&str, Telemetry, Settings); 10] = [
-    ("off", Telemetry::Off, SHARED),
-    ("off, sockets", Telemetry::Off, SHARED_SOCKETS),
+    ("off", Telemetry::Off, DEFAULT),
+    ("off, over TCP", Telemetry::Off, OVER_TCP),
     ("off, a file per role", Telemetry::Off, PER_ROLE),
-    ("100 % to a sink", Telemetry::Sink, SHARED),
-    ("100 % to a sink, sockets", Telemetry::Sink, SHARED_SOCKETS),
+    ("100 % to a sink", Telemetry::Sink, DEFAULT),
+    ("100 % to a sink, over TCP", Telemetry::Sink, OVER_TCP),
     ("100 % to a sink, a file per role", Telemetry::Sink, PER_ROLE),
-    ("100 % to the viewer of the same process", Telemetry::Viewer, SHARED),
-    ("100 % to the viewer of the same process, sockets", Telemetry::Viewer, SHARED_SOCKETS),
+    ("100 % to the viewer of the same process", Telemetry::Viewer, DEFAULT),
+    ("100 % to the viewer of the same process, over TCP", Telemetry::Viewer, OVER_TCP),
     ("100 % to the viewer of the same process, a file per role", Telemetry::Viewer, PER_ROLE),
-    ("off (control)", Telemetry::Off, SHARED),
+    ("off (control)", Telemetry::Off, DEFAULT),
 ];
 
 /// Measures the ways whose name holds `only`, and the first, which all are compared with.

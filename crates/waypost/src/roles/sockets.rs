@@ -8,9 +8,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
-use waypost_service::{
-    DataDir, ListenAddress, Listener, Socket, UnixBindError, UnixListener, bind, bind_unix,
-};
+use waypost_service::{DataDir, ListenAddress, Listener, Socket, UnixListener, bind, bind_unix};
 
 use super::Role;
 use crate::exit::{Exit, Failure};
@@ -49,32 +47,35 @@ impl Sockets {
     }
 
     /// Binds sockets by which the roles of this process call its services, in a folder that is for this user alone. Gives the
-    /// folder where that is to be removed in the end.
-    pub(super) fn bind_private(&mut self, data: &DataDir) -> Result<Option<TempDir>, Failure> {
+    /// folder where that is to be removed in the end. They save a part of a call and nothing depends on them: where they cannot be
+    /// had, as on a file system without sockets, the roles call each other over TCP.
+    pub(super) fn bind_private(&mut self, data: &DataDir) -> Option<TempDir> {
+        let removed = self.private_in(data);
+        removed.unwrap_or_else(|error| {
+            tracing::info!(
+                reason = format!("{error:#}"),
+                "the roles of this process call each other over TCP"
+            );
+            self.private.clear();
+            None
+        })
+    }
+
+    fn private_in(&mut self, data: &DataDir) -> anyhow::Result<Option<TempDir>> {
         let (folder, removed) = if let Some(data) = data.folder() {
             (data.join("sockets"), None)
         } else {
-            let made = tempfile::tempdir().context("cannot make a folder for sockets");
-            let made = made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
+            let made = tempfile::tempdir().context("cannot make a folder for sockets")?;
             (made.path().to_path_buf(), Some(made))
         };
-        let made =
-            make_private(&folder).with_context(|| format!("cannot make the folder {}", folder.display()));
-        made.map_err(|error| Failure::new(Exit::CannotCreate, error))?;
-        let services = self.roles.iter().map(|(role, _)| *role).filter(|role| role.grpc_services().is_some());
+        make_private(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        // One that listens at a socket anyway needs no second.
+        let over_tcp = self.roles.iter().filter(|(_, socket)| socket.tcp_address().is_some());
+        let services: Vec<Role> =
+            over_tcp.map(|(role, _)| *role).filter(|role| role.grpc_services().is_some()).collect();
         for role in services {
-            match bind_unix(folder.join(format!("{}.sock", role.name()))) {
-                Ok(listener) => self.private.push((role, listener)),
-                Err(error @ UnixBindError::TooLong { .. }) => {
-                    tracing::info!(%error, "the roles of this process call each other over TCP");
-                    self.private.clear();
-                    return Ok(None);
-                }
-                Err(error) => {
-                    let error = anyhow::Error::new(error).context(role.name());
-                    return Err(Failure::new(Exit::Unavailable, error));
-                }
-            }
+            let listener = bind_unix(folder.join(format!("{}.sock", role.name()))).context(role.name())?;
+            self.private.push((role, listener));
         }
         Ok(removed)
     }

@@ -73,7 +73,9 @@ impl System {
         if keep_data {
             prepare(&data)?;
         }
-        let socket_folder = if settings.listen.sockets { sockets.bind_private(&data)? } else { None };
+        // A role by itself calls nobody in its process.
+        let has_callers = settings.listen.sockets && roles.len() > 1;
+        let socket_folder = if has_callers { sockets.bind_private(&data) } else { None };
         connect(&mut settings, effective, &sockets);
         // A gateway needs none, so it is not asked for the password of a database either.
         let (storage, broker) = if keep_data {

@@ -88,9 +88,10 @@ settings! {
 settings! {
     /// Addresses to listen on.
     pub(crate) struct Listen {
-        /// Whether the services of a process listen at Unix-domain sockets besides, `sockets/order.sock` and so on in the data
-        /// folder, by which the roles of the same process call them. Only the user of the process can open them.
-        pub(crate) sockets: bool = false,
+        /// Whether the services of a process with several roles listen at Unix-domain sockets besides, `sockets/order.sock` and
+        /// so on in the data folder, by which the roles of the same process call them. Only the user of the process can open
+        /// them. Without, or where they cannot be had, the roles call each other's addresses.
+        pub(crate) sockets: bool = true,
         /// Gateway, HTTP. The only address that outsiders need.
         pub(crate) gateway: SocketAddr = loopback(8080),
         /// Order service, gRPC. As those of the other services, an address, or a Unix-domain socket for callers on this machine:

@@ -43,22 +43,49 @@ async fn an_order_over_unix_sockets_is_the_same_trace_but_for_the_network() {
     assert_eq!(std::fs::read_dir(sockets.path()).unwrap().count(), 0, "the files of the sockets are gone");
 }
 
-#[tokio::test]
-async fn roles_of_one_process_may_call_each_other_by_private_sockets() {
-    let data = TempDir::new().unwrap();
-    let traced = Traced::with(|shop| shop.data(data.path()).set("listen.sockets", true)).await;
+/// The order of a shop, with the spans of the calls between its services.
+async fn calls_of_an_order(traced: &Traced) -> Vec<FinishedSpan> {
     let answer = traced.post("/api/orders", &[], &seed_order()).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
     let trace = trace_of(&answer);
     traced.assert_tree(&trace, FIRST_ORDER).await;
+    let spans = traced.collector.trace(&trace);
+    let calls: Vec<_> = spans.into_iter().filter(|span| span.name().starts_with("waypost.")).collect();
+    assert_eq!(calls.len(), 14, "both ends of seven calls");
+    calls
+}
+
+#[tokio::test]
+async fn roles_of_one_process_call_each_other_by_private_sockets() {
+    let data = TempDir::new().unwrap();
+    let traced = Traced::with(|shop| shop.data(data.path())).await;
     let folder = data.path().join("sockets");
-    for span in traced.collector.trace(&trace).iter().filter(|span| span.name().starts_with("waypost.")) {
-        assert_shows_the_socket(span, &folder);
+    for span in calls_of_an_order(&traced).await {
+        assert_shows_the_socket(&span, &folder);
     }
     assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     // Others call the addresses as before.
     for service in ["order", "user", "inventory", "payment"] {
         tokio::net::TcpStream::connect(traced.shop.address(service)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn roles_call_each_other_over_tcp_where_they_shall_have_no_sockets() {
+    let traced = Traced::with(|shop| shop.set("listen.sockets", false)).await;
+    for span in calls_of_an_order(&traced).await {
+        assert_eq!(text(&span, "server.address").as_deref(), Some("127.0.0.1"), "{}", span.name());
+    }
+}
+
+#[tokio::test]
+async fn roles_call_each_other_over_tcp_where_they_can_have_no_sockets() {
+    let data = TempDir::new().unwrap();
+    // As where the system of the folder knows none.
+    std::fs::write(data.path().join("sockets"), "not a folder").unwrap();
+    let traced = Traced::with(|shop| shop.data(data.path())).await;
+    for span in calls_of_an_order(&traced).await {
+        assert_eq!(text(&span, "server.address").as_deref(), Some("127.0.0.1"), "{}", span.name());
     }
 }
 
