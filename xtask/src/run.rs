@@ -40,6 +40,8 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     let servers = Servers::start(&target, folder.path(), Set::WithObservability);
     servers.watch();
     variables.extend(servers.variables().iter().cloned());
+    // Programs that a test kills leave their temporary files.
+    variables.push(("TMPDIR", folder.temporary()?.into_os_string()));
 
     let mut command = vec!["test", "--workspace", "--features", KAFKA, "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));

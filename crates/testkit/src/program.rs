@@ -7,11 +7,12 @@ use std::process::Command;
 use serde_json::Value;
 use waypost_test_process::Process;
 
-/// A program that is to run in this folder. Of the environment it gets the path of programs alone, so no developer's
-/// settings reach it.
+/// A program that is to run in this folder. Of the environment it gets the path of programs and the place of temporary
+/// files alone, so no developer's settings reach it.
 pub fn command(binary: impl AsRef<Path>, folder: &Path) -> Command {
     let mut command = Command::new(binary.as_ref());
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(folder);
+    let kept = ["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.env_clear().envs(kept).current_dir(folder);
     command
 }
 

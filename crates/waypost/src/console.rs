@@ -3,7 +3,9 @@
 //! Only the story of the first order uses emoji; without a terminal, with `--plain` or with `NO_COLOR` there are
 //! neither emoji nor colours, and only ASCII. A reader that went away (`waypost up | head`) is not an error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::output::Output;
 
 /// Whether text is made for a person at a terminal or for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +50,11 @@ impl Style {
 
 /// Writes a line to standard output and gives it out at once, so that a pipe sees it too.
 pub(crate) fn say(line: impl AsRef<str>) {
-    let mut out = io::stdout().lock();
     // Nobody is left to tell when standard output is gone.
-    drop(writeln!(out, "{}", line.as_ref()).and_then(|()| out.flush()));
+    drop(Output::Standard.write_all(format!("{}\n", line.as_ref()).as_bytes()));
 }
 
 /// Writes a line to standard error.
 pub(crate) fn complain(line: impl AsRef<str>) {
-    drop(writeln!(io::stderr().lock(), "{}", line.as_ref()));
+    drop(Output::Error.write_all(format!("{}\n", line.as_ref()).as_bytes()));
 }

@@ -5,16 +5,17 @@ use tracing::Subscriber;
 use waypost_telemetry::logs::{self, FilterHandle, InstallError};
 
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::output::Output;
 use crate::settings::Effective;
 
 /// Makes the kit's subscriber that of the process, writing to standard output. What it gives changes its filter.
 pub(crate) fn to_stdout(effective: &Effective) -> Result<FilterHandle, Failure> {
-    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, std::io::stdout))
+    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, || Output::Standard))
 }
 
 /// As [`to_stdout`], but to standard error.
 pub(crate) fn to_stderr(effective: &Effective) -> Result<FilterHandle, Failure> {
-    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, std::io::stderr))
+    install(effective, logs::subscriber_with_filter(&effective.settings.telemetry.logs, || Output::Error))
 }
 
 fn install<S: Subscriber + Send + Sync>(

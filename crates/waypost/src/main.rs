@@ -15,6 +15,7 @@ mod logs;
 mod man_pages;
 mod migrate;
 mod operator;
+mod output;
 mod reload;
 mod roles;
 mod run;

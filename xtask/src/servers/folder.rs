@@ -1,18 +1,27 @@
 //! A private folder in the system's temporary one: PostgreSQL runs as another user when its owner is root, and a checkout
-//! may be where that user cannot go.
+//! may be where that user cannot go; and a socket's path has at most 107 bytes.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::Context as _;
 
 /// What the folders of processes begin with; the process id follows.
 const PREFIX: &str = "waypost-servers-";
 
-/// The folder of this process. Removed with this value.
+/// Waits for the end of its input, which comes with the end of whoever started it, and removes a folder. Programs that end at the same time may
+/// still write, so it looks again.
+const REMOVER: &str =
+    r#"trap "" INT TERM HUP; cat; for try in 1 2 3 4 5; do rm -rf -- "$0" && exit; sleep 1; done"#;
+
+/// The folder of this process. Removed with this value, and when the process is killed.
 pub(crate) struct Folder {
     path: PathBuf,
+    remover: Child,
 }
 
 impl Folder {
@@ -22,7 +31,18 @@ impl Folder {
         sweep(&parent);
         let path = parent.join(format!("{PREFIX}{}", std::process::id()));
         make(&path)?;
-        Ok(Self { path })
+        let remover = remover(&path).context("starting a shell that removes the folder in the end")?;
+        Ok(Self { path, remover })
+    }
+
+    /// A place in it for temporary files of tests, as open to other users as the system's own: what tests that were killed leave goes
+    /// with it.
+    pub(crate) fn temporary(&self) -> anyhow::Result<PathBuf> {
+        let path = self.path.join("tmp");
+        make(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o1777))
+            .with_context(|| format!("opening {} to others", path.display()))?;
+        Ok(path)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -32,9 +52,17 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is removed by the next sweep.
-        let _ = fs::remove_dir_all(&self.path);
+        // The end of its input. What is left even so is removed by the next sweep.
+        drop(self.remover.stdin.take());
+        let _ = self.remover.wait();
     }
+}
+
+/// In a group of its own, so that Ctrl-C does not reach it.
+fn remover(path: &Path) -> io::Result<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", REMOVER]).arg(path).process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 /// Makes a folder that others may look into: its name is no secret, what is in it guards itself.
@@ -74,6 +102,21 @@ fn sweep(parent: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_goes_with_its_value_and_with_the_process() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("folder");
+        fs::create_dir_all(path.join("tmp/left-by-a-test")).unwrap();
+        // The kernel closes the input of the remover when its owner is killed.
+        let mut child = remover(&path).unwrap();
+        assert!(path.exists());
+        let group = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &group]).status().unwrap().success());
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+        assert!(!path.exists());
+    }
 
     #[test]
     fn what_a_killed_process_left_is_swept_and_nothing_else() {

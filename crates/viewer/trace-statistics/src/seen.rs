@@ -7,21 +7,21 @@
 
 use crate::pending::Key;
 use foldhash::fast::RandomState;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 use waypost_trace_model::{Kind, Span};
 
 /// A span's id, and whether it is the client's half of a call: both halves may have one id.
 type Id = (Key, bool);
 
 /// What is kept of one: the number of its service, and a digest of what makes another span of the same id another.
-type Entry = (u32, u64);
+type Kept = (u32, u64);
 
 /// Spans that came lately.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     half: usize,
-    newer: HashMap<Id, Entry, RandomState>,
-    older: HashMap<Id, Entry, RandomState>,
+    newer: HashMap<Id, Kept, RandomState>,
+    older: HashMap<Id, Kept, RandomState>,
 }
 
 impl Seen {
@@ -33,13 +33,26 @@ impl Seen {
     pub(crate) fn insert(&mut self, span: &Span, service: u32) -> bool {
         let id = ((span.trace_id, span.span_id), span.kind == Kind::Client);
         let entry = (service, digest(span));
-        if self.newer.get(&id).or_else(|| self.older.get(&id)) == Some(&entry) {
-            return false;
+        let is_full = self.newer.len() >= self.half;
+        let has_place = match self.newer.entry(id) {
+            Entry::Occupied(known) if *known.get() == entry => return false,
+            Entry::Occupied(mut known) => {
+                known.insert(entry);
+                true
+            }
+            Entry::Vacant(_) if self.older.get(&id) == Some(&entry) => return false,
+            Entry::Vacant(place) if !is_full => {
+                place.insert(entry);
+                true
+            }
+            Entry::Vacant(_) => false,
+        };
+        if !has_place {
+            // Each takes over the room of the other.
+            std::mem::swap(&mut self.older, &mut self.newer);
+            self.newer.clear();
+            self.newer.insert(id, entry);
         }
-        if self.newer.len() >= self.half {
-            self.older = std::mem::take(&mut self.newer);
-        }
-        self.newer.insert(id, entry);
         true
     }
 
@@ -49,17 +62,13 @@ impl Seen {
         self.newer.get(&id).or_else(|| self.older.get(&id)).map(|(service, _)| *service)
     }
 
-    /// Everything that is kept: the older half, then the newer, each by its ids.
-    pub(crate) fn halves(&self) -> [Vec<(&Id, &Entry)>; 2] {
-        [&self.older, &self.newer].map(|half| {
-            let mut entries: Vec<_> = half.iter().collect();
-            entries.sort_unstable_by_key(|(id, _)| **id);
-            entries
-        })
+    /// Everything that is kept: the older half, then the newer, each in any order.
+    pub(crate) fn halves(&self) -> [&HashMap<Id, Kept, RandomState>; 2] {
+        [&self.older, &self.newer]
     }
 
     /// Takes back one of what was kept.
-    pub(crate) fn restore(&mut self, is_newer: bool, id: Id, entry: Entry) {
+    pub(crate) fn restore(&mut self, is_newer: bool, id: Id, entry: Kept) {
         let half = if is_newer { &mut self.newer } else { &mut self.older };
         if half.len() < self.half {
             half.insert(id, entry);

@@ -5,6 +5,7 @@
 //! Poisson process, latencies of a log-normal distribution that grow a little with the load, and errors of each operation's own
 //! share. Everything follows from the seed.
 
+use crate::numbers::Numbers;
 use crate::shop::{Call, DAY, HOUR, MIDNIGHT, MINUTE, Shop};
 use std::{collections::BTreeSet, fmt::Write as _, ops::Range};
 use waypost_trace_alerts::{Bad, Instances, Place, Watch, What};
@@ -12,39 +13,14 @@ use waypost_trace_analysis::BadInstance;
 use waypost_trace_model::Kind;
 use waypost_trace_statistics::Subject;
 
-/// Numbers that look random and are the same each time (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+/// Of a Poisson distribution (Knuth; the mean is small here).
+fn poisson(numbers: &mut Numbers, mean: f64) -> u64 {
+    let (limit, mut product, mut count) = ((-mean).exp(), numbers.part(), 0);
+    while product > limit {
+        product *= numbers.part();
+        count += 1;
     }
-
-    /// From 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits")]
-    fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Of the standard normal distribution (Box and Muller).
-    fn normal(&mut self) -> f64 {
-        let (u, v) = (1.0 - self.part(), self.part());
-        (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
-    }
-
-    /// Of a Poisson distribution (Knuth; the mean is small here).
-    fn poisson(&mut self, mean: f64) -> u64 {
-        let (limit, mut product, mut count) = ((-mean).exp(), self.part(), 0);
-        while product > limit {
-            product *= self.part();
-            count += 1;
-        }
-        count
-    }
+    count
 }
 
 /// What is normal for an operation.
@@ -198,7 +174,7 @@ fn calls(numbers: &mut Numbers, number: usize, scale: f64, faults: &[&Fault], mi
             mean *= part;
         }
     }
-    let count = numbers.poisson(mean);
+    let count = poisson(numbers, mean);
     let one = |_| {
         let mut milliseconds = median * (0.9 + 0.2 * load) * (0.4 * numbers.normal()).exp();
         let mut failing = errors;
@@ -221,7 +197,7 @@ type Found = BTreeSet<(usize, What, u64, u64)>;
 
 /// Three days of traffic; the last one is watched.
 fn run(seed: u64, faults: &[Fault]) -> Found {
-    let (mut numbers, mut shop, mut watch) = (Numbers(seed), Shop::default(), Watch::default());
+    let (mut numbers, mut shop, mut watch) = (Numbers::new(seed), Shop::default(), Watch::default());
     let begin = MIDNIGHT;
     for day in 0..=LAST {
         let scale = 0.9 + 0.2 * numbers.part();

@@ -5,5 +5,6 @@
 mod days;
 mod engine;
 mod machine;
+mod numbers;
 mod rules;
 mod shop;

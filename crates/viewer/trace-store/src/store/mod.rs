@@ -30,6 +30,7 @@ mod logs;
 mod merge;
 mod open;
 mod outage;
+mod packer;
 mod read;
 mod room;
 mod survey;
@@ -41,12 +42,12 @@ pub use error::OpenError;
 
 use crate::{
     AppendError, Columns, Found, FoundLogs, Ledger, LogQuery, Query, ReadError, Receipt, Settings,
-    SpanFilter, Survey, Surveyed, TraceStore, Usage, block::cache::Cache, clock, recent::Payload,
+    SpanFilter, Survey, Surveyed, TraceStore, Usage, block::cache::Cache, recent::Payload,
 };
 use files::Sums;
 use flush::Wake;
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use journal::{EvictedReader, Kind, Row};
+use journal::EvictedReader;
 use std::{
     cell::Cell,
     fs::File,
@@ -64,9 +65,6 @@ use waypost_trace_model::{
 };
 use waypost_trace_statistics::Statistics;
 use writer::{Command, Pending, Shared, Trouble};
-
-/// Level 1: the journal is written once and soon deleted.
-const JOURNAL_LEVEL: i32 = 1;
 
 /// What a batch takes on its way beside its bytes.
 const PENDING_OVERHEAD: usize = 256;
@@ -152,7 +150,8 @@ impl BlockStore {
         }
         let digest = (payload.len() > 0).then(|| payload.digest());
         let (batch, refused) = self.admit(batch);
-        let rows = if refused.is_empty() { pack(&payload) } else { pack(&Payload::of(&batch)) };
+        let packer = &self.shared.packer;
+        let rows = if refused.is_empty() { packer.pack(&payload) } else { packer.pack(&Payload::of(&batch)) };
         let (reply, answer) = oneshot::channel();
         let rows = rows.map_err(|error| {
             self.shared.refuse(&batch, RefusalReason::Disk);
@@ -294,16 +293,6 @@ fn send_later(
         hand_over(&commands, &shared, pending)?;
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
-}
-
-fn pack(payload: &Payload) -> std::io::Result<Vec<Row>> {
-    let arrival = clock::now();
-    let both = [(Kind::Spans, &payload.spans), (Kind::Logs, &payload.logs)];
-    let row = |(kind, bytes): (Kind, &bytes::Bytes)| {
-        let payload = zstd::bulk::compress(bytes, JOURNAL_LEVEL)?;
-        Ok(Row { kind, arrival, length: bytes.len(), payload })
-    };
-    both.into_iter().filter(|(_, bytes)| !bytes.is_empty()).map(row).collect()
 }
 
 impl TraceStore for BlockStore {

@@ -96,8 +96,9 @@ fn start(parts: Parts) -> Result<BlockStore, OpenError> {
         recent,
         last_row,
         flush: wakes.clone(),
-        last_checkpoint: Instant::now(),
+        last_checkpoint: None,
         checkpoint_cost: Duration::ZERO,
+        owes_checkpoint: false,
         outage: super::outage::Outage::default(),
         on_idle,
     };

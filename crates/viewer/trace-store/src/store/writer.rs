@@ -17,6 +17,7 @@ use crate::{
         head::{HeadBatch, SharedView},
         journal::{Beside, Checkpoint, Journal, Row},
         outage::Outage,
+        packer::Packer,
         room::Room,
     },
 };
@@ -41,6 +42,10 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// A checkpoint of the statistics takes at most this part of the time: one in so many.
 const CHECKPOINT_PART: u32 = 20;
 
+/// The least time between two checkpoints, unless the store ends: under load blocks are made several times a second, and each checkpoint
+/// writes all the figures.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
 /// What the threads and the readers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -51,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) pending: AtomicUsize,
     /// For batches from their way to the journal until they are in blocks.
     pub(crate) room: Room,
+    pub(crate) packer: Packer,
     book: Mutex<Book>,
     losses: Mutex<Losses>,
     sizes: Mutex<TraceSizes>,
@@ -71,6 +77,7 @@ impl Shared {
             statistics,
             pending: AtomicUsize::new(0),
             room: Room::default(),
+            packer: Packer::default(),
             book: Mutex::new(book),
             losses: Mutex::new(losses),
             sizes: Mutex::new(TraceSizes::new(settings.spans_per_trace)),
@@ -177,8 +184,11 @@ pub(crate) struct Writer {
     /// The last row that was written.
     pub(crate) last_row: i64,
     pub(crate) flush: Sender<super::flush::Wake>,
-    pub(crate) last_checkpoint: Instant,
+    /// `None` before the first.
+    pub(crate) last_checkpoint: Option<Instant>,
     pub(crate) checkpoint_cost: Duration,
+    /// The journal has forgotten rows that no checkpoint counts yet: after a crash figures would be short of them.
+    pub(crate) owes_checkpoint: bool,
     pub(crate) outage: Outage,
     pub(crate) on_idle: fn(),
 }
@@ -191,7 +201,10 @@ impl Writer {
             (self.on_idle)();
             let command = match commands.recv_timeout(SYNC_EVERY) {
                 Ok(command) => Some(command),
-                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.shared.packer.rest();
+                    None
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let mut next = command;
@@ -205,6 +218,12 @@ impl Writer {
                     }
                     other => self.perform(other),
                 }
+            }
+            if self.owes_checkpoint
+                && self.is_checkpoint_due()
+                && let Err(error) = self.finish(0, true)
+            {
+                tracing::warn!(%error, "the figures of services and operations could not be written; they are with the next block");
             }
             if self.shared.settings.sync == Durability::EverySecond && last_sync.elapsed() >= SYNC_EVERY {
                 last_sync = Instant::now();
@@ -376,17 +395,27 @@ impl Writer {
         }
     }
 
+    fn is_checkpoint_due(&self) -> bool {
+        let pause = CHECKPOINT_EVERY.max(self.checkpoint_cost * CHECKPOINT_PART);
+        self.last_checkpoint.is_none_or(|last| last.elapsed() >= pause)
+    }
+
+    /// Forgets the rows up to this one, 0 for none, and writes the figures down when that is due.
     fn finish(&mut self, up_to: i64, must_checkpoint: bool) -> rusqlite::Result<()> {
-        let is_due = self.last_checkpoint.elapsed() >= self.checkpoint_cost * CHECKPOINT_PART;
-        let checkpoint = (is_due || must_checkpoint).then(|| {
-            let begun = Instant::now();
-            let bytes = self.shared.statistics.checkpoint();
-            self.checkpoint_cost = begun.elapsed();
-            self.last_checkpoint = Instant::now();
-            Checkpoint { seq: self.last_row, bytes }
-        });
+        let begun = Instant::now();
+        let is_due = must_checkpoint || self.is_checkpoint_due();
+        let checkpoint =
+            is_due.then(|| Checkpoint { seq: self.last_row, bytes: self.shared.statistics.checkpoint() });
+        if is_due {
+            // Also of one that cannot be written, or a full disk would be tried at once again.
+            self.last_checkpoint = Some(begun);
+        }
         let ledger = self.shared.book().rows(&Changes::default());
         self.journal.finish(up_to, &ledger, checkpoint.as_ref())?;
+        if is_due {
+            self.checkpoint_cost = begun.elapsed();
+        }
+        self.owes_checkpoint = !is_due;
         self.shared.book().written(&ledger);
         Ok(())
     }
@@ -422,7 +451,12 @@ impl Writer {
         written
     }
 
-    fn close(self) {
+    fn close(mut self) {
+        if self.owes_checkpoint
+            && let Err(error) = self.finish(0, true)
+        {
+            tracing::error!(%error, "the last figures of services and operations could not be written");
+        }
         let ledger = self.shared.book().rows(&Changes::default());
         let mut journal = self.journal;
         if let Err(error) = journal.append(&[], &Beside { ledger, ..Beside::default() }) {

@@ -4,6 +4,7 @@
 //! the order service side by side, log-normal latencies, more traffic by day, a few random errors and retries, and attributes
 //! that have nothing to do with any fault.
 
+use crate::numbers::Numbers;
 use serde_json::{Value, json};
 
 /// Midnight of a day in 2026, in nanoseconds since 1970.
@@ -38,35 +39,14 @@ pub(crate) const FAULTS: [(Fault, u64); 6] = [
     (Fault::SlowDatabase, 20),
 ];
 
-/// SplitMix64.
-struct Numbers(u64);
+fn one_of<T: Copy>(numbers: &mut Numbers, list: &[T]) -> T {
+    list[usize::try_from(numbers.next() % list.len() as u64).unwrap()]
+}
 
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// From 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits")]
-    fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
-        list[usize::try_from(self.next() % list.len() as u64).unwrap()]
-    }
-
-    /// Nanoseconds about so many milliseconds (log-normal; the middle is the argument).
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of a call")]
-    fn about(&mut self, milliseconds: f64) -> u64 {
-        let (u, v) = (1.0 - self.part(), self.part());
-        let normal = (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos();
-        (milliseconds * (0.25 * normal).exp() * 1e6) as u64
-    }
+/// Nanoseconds about so many milliseconds (log-normal; the middle is the argument).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds of a call")]
+fn about(numbers: &mut Numbers, milliseconds: f64) -> u64 {
+    (milliseconds * (0.25 * numbers.normal()).exp() * 1e6) as u64
 }
 
 /// A trace while it is made: spans one after the other, each begun where the one before it ended.
@@ -120,7 +100,7 @@ impl Story<'_> {
     }
 
     fn work(&mut self, milliseconds: f64) {
-        self.now += self.numbers.about(milliseconds);
+        self.now += about(self.numbers, milliseconds);
     }
 
     fn query(
@@ -186,7 +166,7 @@ fn visitor(story: &mut Story<'_>, root: usize) {
         ("client.region", ["north", "south", "east", "west"]),
         ("device", ["phone", "phone", "desk", "table"]),
     ] {
-        let value = story.numbers.one_of(&values);
+        let value = one_of(story.numbers, &values);
         story.text(root, key, value);
     }
 }
@@ -218,7 +198,7 @@ fn create(story: &mut Story<'_>, order: Process, id: &str, fault: Option<Fault>)
         false
     });
     let payment = story.of("payment", "4.1.0");
-    let brand = story.numbers.one_of(&["visa", "amex", "jcb", "unionpay"]);
+    let brand = one_of(story.numbers, &["visa", "amex", "jcb", "unionpay"]);
     for attempt in 0..3 {
         let has_failed = story.call((order, id), payment, "Authorise", |story, server, _| {
             story.text(server, "card.brand", brand);
@@ -238,7 +218,7 @@ fn create(story: &mut Story<'_>, order: Process, id: &str, fault: Option<Fault>)
 
 /// The traces that begin in an hour of the day, as a document to import.
 pub(crate) fn hour(seed: u64, hour: u64, has_faults: bool) -> Value {
-    let mut numbers = Numbers(seed.wrapping_mul(1_000).wrapping_add(hour));
+    let mut numbers = Numbers::new(seed.wrapping_mul(1_000).wrapping_add(hour));
     let fault = FAULTS.iter().find(|(_, at)| has_faults && *at == hour).map(|(fault, _)| *fault);
     let traces = if (7..23).contains(&hour) { 160 } else { 60 };
     let mut by_process: std::collections::BTreeMap<Process, Vec<Value>> = std::collections::BTreeMap::new();

@@ -15,6 +15,8 @@ mod http;
 mod import;
 mod logs;
 mod mail;
+#[path = "../../../trace-alerts/tests/it/numbers.rs"]
+mod numbers;
 mod page;
 mod page_logic;
 mod page_types;

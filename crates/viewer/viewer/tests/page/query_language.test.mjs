@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OPERATORS, SCOPES, write as writeCondition } from "../../page/search/condition.js";
-import { CHOICES, filtersOf, format, parse, termsOf } from "../../page/search/language/filters.js";
+import { CHOICES, filtersOf, format, formatExcluded, parse, parseExcluded, termsOf } from "../../page/search/language/filters.js";
 import { read as readTerms, write } from "../../page/search/language/terms.js";
 import { filterParams, read, spanFilter } from "../../page/search/query.js";
 
@@ -192,4 +192,14 @@ test("what is wrong is said with its column and what was expected", () => {
 test("terms of filters are those of the text", () => {
   const text = 'service:a "b" -c:d {e:f}';
   assert.deepEqual(termsOf(filtersOf(readTerms(text))).map(write).join(" "), text);
+});
+
+test("what is excluded is written without its minus, and excludes", () => {
+  for (const text of ["service:a", 'order.id:"7 8" b:c', "{service:a status:error} c:d"]) {
+    const not = parseExcluded(text);
+    assert.ok(not.length > 0, text);
+    assert.equal(formatExcluded(not), text);
+  }
+  assert.deepEqual(parseExcluded("service:a c:d"), parse("-service:a -c:d").span.not);
+  assert.throws(() => parseExcluded("a:b -c:d"), (error) => error.column === 5 && error.message.includes("leave the minus out"));
 });
