@@ -58,7 +58,13 @@ const INTEGRATIONS: [Integration; 7] = [
     Integration {
         name: "http-server",
         call: "a request to axum, in memory",
-        variants: &["bare", "kit", "tower-otel", "opentelemetry-instrumentation-tower"],
+        variants: &[
+            "bare",
+            "kit",
+            "tower-otel",
+            "axum-tracing-opentelemetry",
+            "opentelemetry-instrumentation-tower",
+        ],
     },
     Integration {
         name: "reqwest",
@@ -68,7 +74,7 @@ const INTEGRATIONS: [Integration; 7] = [
     Integration {
         name: "grpc",
         call: "a unary call of tonic over a kept connection, both ends traced",
-        variants: &["bare", "kit", "tower-otel"],
+        variants: &["bare", "kit", "tower-otel", "tonic-tracing-opentelemetry"],
     },
     Integration {
         name: "sqlx",
