@@ -1,10 +1,17 @@
 //! Where a shop keeps its data, for tests that look at it or make it older.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::age::age;
 use crate::age_server::age_server;
 use crate::audit::{Books, Finding, audit, audit_server};
+
+/// The file in a data folder that has the database of a role, `order` for one: the one that the roles share, if that is there, or
+/// else its own.
+pub fn database(folder: &Path, role: &str) -> PathBuf {
+    let shared = folder.join("waypost.db");
+    if shared.exists() { shared } else { folder.join(format!("{role}.db")) }
+}
 
 /// Where the data of all roles is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ mod viewer;
 
 pub use browser::{Browser, left_out};
 pub use collector::{Behaviour, Collector};
-pub use data::Data;
+pub use data::{Data, database};
 pub use disk::{ForgetfulDisk, PowerCut};
 pub use fleet::Fleet;
 pub use roles::{Role, Roles};

@@ -1,9 +1,10 @@
-//! The shop as it is in production: each role a process of its own, with a lossy proxy on every way between two.
+//! The shop as it is in production, each role a process of its own, or all of them in one process, with a lossy proxy on every
+//! way between two.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -83,6 +84,8 @@ pub struct Roles {
     folder: TempDir,
     data: Data,
     settings: Vec<String>,
+    /// The roles that a process has, by the one that is started for all of them.
+    groups: BTreeMap<Role, Vec<Role>>,
     weather: Weather,
     links: Vec<(Role, LossyProxy)>,
     /// In front of the gateway, whose address changes with each start; it loses nothing.
@@ -102,7 +105,19 @@ impl Roles {
     /// # Errors
     /// When a port or a folder cannot be had, or the schema cannot be made.
     pub async fn prepare(binary: impl Into<PathBuf>, settings: &[(&str, &str)]) -> anyhow::Result<Roles> {
-        Roles::prepare_on(binary, None, settings).await
+        Roles::prepare_on(binary, None, Roles::apart(), settings).await
+    }
+
+    /// As [`Roles::prepare`], with all roles in one process, and so in one file. What is said of one of them holds for all.
+    ///
+    /// # Errors
+    /// As [`Roles::prepare`].
+    pub async fn prepare_together(
+        binary: impl Into<PathBuf>,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Roles> {
+        let groups = BTreeMap::from([(Role::Gateway, Role::ALL.to_vec())]);
+        Roles::prepare_on(binary, None, groups, settings).await
     }
 
     /// As [`Roles::prepare`], with the data of all roles in this database of a PostgreSQL server, by its URL.
@@ -114,17 +129,25 @@ impl Roles {
         url: &str,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Roles> {
-        Roles::prepare_on(binary, Some(url), settings).await
+        Roles::prepare_on(binary, Some(url), Roles::apart(), settings).await
+    }
+
+    fn apart() -> BTreeMap<Role, Vec<Role>> {
+        Role::ALL.into_iter().map(|role| (role, vec![role])).collect()
     }
 
     async fn prepare_on(
         binary: impl Into<PathBuf>,
         server: Option<&str>,
+        groups: BTreeMap<Role, Vec<Role>>,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Roles> {
         let (binary, folder, weather) = (binary.into(), tempfile::tempdir()?, Weather::default());
         let mut links = Vec::new();
-        let mut set: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        // Where processes with some of the roles find what `migrate` makes, so that they need not move it.
+        let files = if groups.len() > 1 { "per-role" } else { "shared" };
+        let mut set = vec![format!("storage.files={files}")];
+        set.extend(settings.iter().map(|(key, value)| format!("{key}={value}")));
         for (link, callee, key) in LINKS {
             let proxy = LossyProxy::start(link, &weather).await?;
             set.push(format!("{key}=http://{}", proxy.address()));
@@ -141,7 +164,7 @@ impl Roles {
         };
         let front = LossyProxy::start("client-gateway", &Weather::default()).await?;
         let running = BTreeMap::new();
-        let roles = Roles { binary, folder, data, settings: set, weather, links, front, running };
+        let roles = Roles { binary, folder, data, settings: set, groups, weather, links, front, running };
         let migrated = roles.spawn(&["migrate"])?.ended().await?;
         anyhow::ensure!(migrated.status.success(), "{}", migrated.output);
         Ok(roles)
@@ -153,22 +176,24 @@ impl Roles {
     /// When one of them ends or says nothing.
     pub async fn start_all(&mut self) -> anyhow::Result<()> {
         for role in Role::ALL {
-            if !self.running.contains_key(&role) {
+            if !self.running.contains_key(&self.process_of(role)?) {
                 self.start(role).await?;
             }
         }
         Ok(())
     }
 
-    /// Starts a role and lets the proxies lead to it.
+    /// Starts the process of a role and lets the proxies lead to it.
     ///
     /// # Errors
     /// When it ends or says nothing.
     pub async fn start(&mut self, role: Role) -> anyhow::Result<()> {
-        let name = role.name();
-        let mut process = self.spawn(&["run", name]).with_context(|| format!("starting {name}"))?;
-        if role.listens() {
-            let found = program::address_of(&mut process, name).await?;
+        let first = self.process_of(role)?;
+        let group = self.groups.get(&first).cloned().unwrap_or_default();
+        let words: Vec<&str> = std::iter::once("run").chain(group.iter().map(|role| role.name())).collect();
+        let mut process = self.spawn(&words).with_context(|| format!("starting {words:?}"))?;
+        for role in group.into_iter().filter(|role| role.listens()) {
+            let found = program::address_of(&mut process, role.name()).await?;
             if role == Role::Gateway {
                 self.front.set_target(found);
             }
@@ -180,8 +205,18 @@ impl Roles {
         }
         let admin = program::address_of(&mut process, "admin").await?;
         program::is_ready(&mut process).await?;
-        self.running.insert(role, Running { process, admin });
+        self.running.insert(first, Running { process, admin });
         Ok(())
+    }
+
+    /// The role whose name the process of a role goes by.
+    fn process_of(&self, role: Role) -> anyhow::Result<Role> {
+        let of = self.groups.iter().find(|(_, group)| group.contains(&role));
+        of.map(|(first, _)| *first).with_context(|| format!("no process has {role}"))
+    }
+
+    fn running(&self, role: Role) -> anyhow::Result<&Running> {
+        self.running.get(&self.process_of(role)?).with_context(|| format!("{role} does not run"))
     }
 
     /// Ends a role at once.
@@ -198,7 +233,7 @@ impl Roles {
     /// When waiting for an end fails.
     pub async fn kill_all(&mut self) -> anyhow::Result<()> {
         for role in Role::ALL.into_iter().rev() {
-            if self.running.contains_key(&role) {
+            if self.running(role).is_ok() {
                 self.kill(role).await?;
             }
         }
@@ -230,8 +265,7 @@ impl Roles {
     /// # Errors
     /// When it does not run.
     pub fn signal(&self, role: Role, signal: &str) -> anyhow::Result<()> {
-        let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
-        running.process.signal(signal)
+        self.running(role)?.process.signal(signal)
     }
 
     /// Where their data is.
@@ -280,17 +314,17 @@ impl Roles {
     /// # Errors
     /// When it does not run.
     pub fn admin(&self, role: Role) -> anyhow::Result<Client> {
-        let running = self.running.get(&role).with_context(|| format!("{role} does not run"))?;
-        Ok(Client::new(running.admin))
+        Ok(Client::new(self.running(role)?.admin))
     }
 
     /// What a role has said since it was last started.
     pub fn output(&self, role: Role) -> String {
-        self.running.get(&role).map(|running| running.process.output()).unwrap_or_default()
+        self.running(role).map(|running| running.process.output()).unwrap_or_default()
     }
 
     fn take(&mut self, role: Role) -> anyhow::Result<Running> {
-        self.running.remove(&role).with_context(|| format!("{role} does not run"))
+        let first = self.process_of(role)?;
+        self.running.remove(&first).with_context(|| format!("{role} does not run"))
     }
 
     fn spawn(&self, words: &[&str]) -> anyhow::Result<Process> {
@@ -306,10 +340,4 @@ impl Roles {
             ("WAYPOST_DRAIN__NOTICE", "0s"),
         ]))
     }
-}
-
-/// The path of a database in a data folder: of a file of its own, unless the roles share one.
-pub(crate) fn database(data: &Path, name: &str) -> PathBuf {
-    let shared = data.join("waypost.db");
-    if shared.exists() { shared } else { data.join(format!("{name}.db")) }
 }

@@ -250,7 +250,7 @@ async fn copy(url: &str, name: &str) -> anyhow::Result<Connection> {
 }
 
 fn open(data: &Path, name: &str) -> anyhow::Result<Connection> {
-    let path = crate::roles::database(data, name);
+    let path = crate::database(data, name);
     let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .with_context(|| format!("opening {}", path.display()))?;
     connection.busy_timeout(Duration::from_secs(5))?;

@@ -7,12 +7,19 @@ use crate::shop::{Kind, on_each_kind};
 use crate::verdict::everything_is_right;
 use crate::{alone, number, shop};
 
-/// Seeds that run unless `SEEDS` says otherwise; on a server a quarter of them.
+/// Seeds that run unless `SEEDS` says otherwise; in one file and on a server a quarter of them.
 const SEEDS: u64 = 200;
 /// Courses at once unless `AT_ONCE` says otherwise. A course is little work and much waiting for what its faults hold back.
 const AT_ONCE: u64 = 64;
 
 on_each_kind! { orders_are_right_after_calls_were_lost_late_or_doubled }
+
+mod on_one_file {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn orders_are_right_after_calls_were_lost_late_or_doubled() {
+        super::orders_are_right_after_calls_were_lost_late_or_doubled(crate::shop::Kind::OneFile).await;
+    }
+}
 
 async fn orders_are_right_after_calls_were_lost_late_or_doubled(kind: Kind) {
     let _alone = alone().await;

@@ -95,6 +95,13 @@ fn bare(status: u16) -> Refusal {
 
 on_each_kind! { orders_are_right_after_a_fault_at_the_worst_place }
 
+mod on_one_file {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn orders_are_right_after_a_fault_at_the_worst_place() {
+        super::orders_are_right_after_a_fault_at_the_worst_place(crate::shop::Kind::OneFile).await;
+    }
+}
+
 async fn orders_are_right_after_a_fault_at_the_worst_place(kind: Kind) {
     let _alone = alone().await;
     let mut roles = shop::prepared(&kind, 101..102, &[("order.hold_time", "2s")]).await;

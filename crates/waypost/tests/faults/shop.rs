@@ -1,10 +1,10 @@
-//! A shop of seven processes whose times are short enough for a test to outwait.
+//! A shop of seven processes, or of one, whose times are short enough for a test to outwait.
 
 use std::ops::Range;
 
 use rusqlite::Connection;
 use waypost_test_servers::postgres::{Database, execute};
-use waypost_testkit::{Data, Roles};
+use waypost_testkit::{Data, Roles, database};
 
 /// Runs each test with the data in files and on a PostgreSQL server.
 macro_rules! on_each_kind {
@@ -28,8 +28,10 @@ pub(crate) use on_each_kind;
 
 /// Where the roles of a test keep their data.
 pub(crate) enum Kind {
-    /// In files.
+    /// In a file for each role, which is a process of its own.
     Sqlite,
+    /// In one file, of one process that has every role.
+    OneFile,
     /// In a database of the test's own on a server that all tests share.
     Postgres(Database),
     /// On a server of the test's own, by its URL.
@@ -41,11 +43,11 @@ impl Kind {
         Kind::Postgres(Database::create())
     }
 
-    /// How much of a test runs, of so much: on the second kind less, as what differs is the store and not the roles.
+    /// How much of a test runs, of so much: on the other kinds less, as what differs is the store and not the roles.
     pub(crate) fn share(&self, of: u64) -> u64 {
         match self {
             Kind::Sqlite => of,
-            Kind::Postgres(_) | Kind::OwnServer(_) => of.div_ceil(4),
+            Kind::OneFile | Kind::Postgres(_) | Kind::OwnServer(_) => of.div_ceil(4),
         }
     }
 }
@@ -100,13 +102,14 @@ pub(crate) async fn prepared(kind: &Kind, seeds: Range<u64>, more: &[(&str, &str
     let (binary, settings) = (env!("CARGO_BIN_EXE_waypost"), [&SETTINGS[..], more].concat());
     let roles = match kind {
         Kind::Sqlite => Roles::prepare(binary, &settings).await,
+        Kind::OneFile => Roles::prepare_together(binary, &settings).await,
         Kind::Postgres(database) => Roles::prepare_on_postgres(binary, &database.url(), &settings).await,
         Kind::OwnServer(url) => Roles::prepare_on_postgres(binary, url, &settings).await,
     };
     let roles = roles.unwrap();
     match roles.data() {
         Data::Folder(folder) => {
-            let inventory = Connection::open(folder.join("inventory.db")).unwrap();
+            let inventory = Connection::open(database(folder, "inventory")).unwrap();
             inventory.execute_batch(&format!("BEGIN; {}; COMMIT", receipt(seeds, "0"))).unwrap();
         }
         Data::Server { url, .. } => {

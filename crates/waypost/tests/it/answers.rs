@@ -36,7 +36,7 @@ fn assert_is_replayed(first: &Answer, replay: &Answer) {
 }
 
 fn database(data: &Path, role: &str) -> Connection {
-    Connection::open(data.join(format!("{role}.db"))).unwrap()
+    Connection::open(waypost_testkit::database(data, role)).unwrap()
 }
 
 #[tokio::test]

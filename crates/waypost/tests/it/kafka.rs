@@ -13,7 +13,7 @@ use waypost_telemetry::FinishedSpan;
 use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_test_servers::kafka::Topics;
 use waypost_test_servers::own_kafka::OwnKafka;
-use waypost_testkit::{Answer, Behaviour, Collector};
+use waypost_testkit::{Answer, Behaviour, Collector, database};
 
 use super::http::{get, post_with};
 use super::program::{PATIENCE, Program, ended};
@@ -94,7 +94,7 @@ impl Shop {
             let ended = program.end();
             assert_eq!(ended.code, 0, "{ended:?}");
         }
-        let database = self.folders[1].path().join("waypost-data/notification.db");
+        let database = database(&self.folders[1].path().join("waypost-data"), "notification");
         let database = rusqlite::Connection::open(database).unwrap();
         let count = |order: &String| {
             let query = "SELECT count(*) FROM notifications WHERE order_id = ?1";
@@ -246,7 +246,7 @@ fn an_event_in_a_retry_topic_outlives_its_consumer_and_is_told_once() {
     let notification_folder = folders[1].path().to_owned();
     assert_eq!(ended(super::program::waypost(&notification_folder).arg("migrate")).code, 0);
     let on_notifications = |statement: &str| {
-        let database = notification_folder.join("waypost-data/notification.db");
+        let database = database(&notification_folder.join("waypost-data"), "notification");
         rusqlite::Connection::open(database).unwrap().execute_batch(statement).unwrap();
     };
     on_notifications(

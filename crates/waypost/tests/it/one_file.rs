@@ -1,6 +1,7 @@
-//! `storage.files = "shared"`: the roles of `up` on one file, and data on its way between that and a file per role.
+//! `storage.files`: the roles of `up` on one file, and data on its way between that and a file per role.
 
 use std::path::Path;
+use std::process::Command;
 
 use futures_util::future::join_all;
 use rusqlite::Connection;
@@ -61,6 +62,85 @@ async fn data_moves_to_one_file_and_back_and_nothing_of_it_is_lost() {
         let expected: &[&str] = if files == "shared" { &["waypost.db"] } else { &OWN };
         assert_eq!(databases(data), expected);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_with_a_file_per_role_is_one_file_after_the_next_start() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("waypost-data");
+    let before = shop(&data, "per-role").await;
+    let first = place(&before.client("gateway"), "one").await;
+    assert_eq!(first.0, 201);
+    stopped(before).await;
+    assert_eq!(databases(&data), OWN);
+    // Nothing is said of files, as in every configuration that was there before.
+    let after = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(&data).start().await.unwrap();
+    assert_eq!(place(&after.client("gateway"), "one").await, first);
+    stopped(after).await;
+    assert_eq!(databases(&data), ["waypost.db"]);
+    assert_eq!(audit(&data).unwrap(), []);
+}
+
+/// `waypost run` of some roles, on free ports, in the folder of a shop.
+fn run(folder: &Path, roles: &[&str]) -> Command {
+    let mut command = waypost(folder);
+    program::on_free_ports(command.arg("run").args(roles));
+    command.env("WAYPOST_TELEMETRY__LOGS__FORMAT", "json");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_beside_a_shop_with_one_file_is_refused_and_moves_nothing() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("waypost-data");
+    let shop = shop(&data, "shared").await;
+    let gateway = shop.client("gateway");
+    let first = place(&gateway, "one").await;
+    let refused = ended(&mut run(folder.path(), &["order"]));
+    assert_eq!(refused.code, 69, "{refused:?}");
+    assert!(refused.err.contains("waypost.db") && refused.err.contains("in use"), "{}", refused.err);
+    assert_eq!(databases(&data), ["waypost.db"]);
+    assert_eq!((first.0, place(&gateway, "one").await), (201, first));
+    stopped(shop).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_beside_a_role_with_its_own_file_is_refused_and_moves_nothing() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("waypost-data");
+    stopped(shop(&data, "per-role").await).await;
+    let mut order = Program::start(&mut run(folder.path(), &["order"]));
+    order.line_with("\"ready\"");
+    let mut up = waypost(folder.path());
+    let refused = ended(up.args(["up", "--no-viewer"]).args(super::program::FREE_PORTS));
+    assert_eq!(refused.code, 69, "{refused:?}");
+    assert!(refused.err.contains("order.db") && refused.err.contains("in use"), "{}", refused.err);
+    assert_eq!(databases(&data), OWN);
+    order.signal("TERM");
+    assert_eq!(order.end().code, 0);
+}
+
+/// As when each role of a shop that was one process becomes a process: all begin at once, on one folder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_that_start_at_once_take_their_data_out_of_the_one_file_once() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("waypost-data");
+    let shop = shop(&data, "shared").await;
+    assert_eq!(place(&shop.client("gateway"), "one").await.0, 201);
+    all_told(&data, 1).await;
+    stopped(shop).await;
+    let roles = ["order", "user", "inventory", "payment", "provider", "notification"];
+    let mut running = roles.map(|role| Program::start(&mut run(folder.path(), &[role])));
+    for role in &mut running {
+        role.line_with("\"ready\"");
+    }
+    for role in running {
+        role.signal("TERM");
+        assert_eq!(role.end().code, 0);
+    }
+    assert_eq!(databases(&data), OWN);
+    assert_eq!(audit(&data).unwrap(), []);
+    assert_eq!(Books::read(&data).unwrap().told.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,7 +206,7 @@ async fn commands_find_the_data_wherever_it_is() {
         assert_eq!(place(&shop.client("gateway"), "one").await.0, 201);
         all_told(&data, 1).await;
         stopped(shop).await;
-        // The setting is the default; the data says where it is.
+        // The setting is the default, and the data says where it is.
         let dry = ended(waypost(folder.path()).args(["migrate", "--dry-run"]));
         assert_eq!(dry.code, 0, "{dry:?}");
         assert!(

@@ -65,6 +65,10 @@ async fn an_order_goes_all_its_way_and_a_replay_is_its_first_answer() {
         assert_eq!(again.headers["idempotent-replayed"], "true");
     }
     assert_eq!(settles_with_right_books(&database.url()).await.orders.len(), 3);
+    // The one file has the broker's rows, and nobody else's.
+    let file = rusqlite::Connection::open(folder.path().join("waypost.db")).unwrap();
+    let others = "SELECT count(*) FROM store_tables WHERE store <> 'broker'";
+    assert_eq!(file.query_row(others, (), |row| row.get::<_, i64>(0)).unwrap(), 0);
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(!files.iter().any(|file| file == "order.db"), "{files:?}");
 }

@@ -108,7 +108,7 @@ struct Rows<'a>(&'a Path);
 
 impl Rows<'_> {
     fn count(&self, database: &str, sql: &str) -> i64 {
-        let path = self.0.join(format!("{database}.db"));
+        let path = waypost_testkit::database(self.0, database);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         connection.busy_timeout(Duration::from_secs(5)).unwrap();
         connection.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
+use waypost_testkit::database;
 
 use super::http::{get, post, post_with};
 use super::program::{PATIENCE, Program, waypost};
@@ -66,7 +67,7 @@ fn two_processes_that_share_a_data_folder_complete_an_order_end_to_end() {
         assert_eq!(ended.code, 0, "{ended:?}");
     }
     let notifications =
-        rusqlite::Connection::open(folder.path().join("waypost-data/notification.db")).unwrap();
+        rusqlite::Connection::open(database(&folder.path().join("waypost-data"), "notification")).unwrap();
     let count: i64 = notifications
         .query_row("SELECT count(*) FROM notifications WHERE order_id = ?1", [order_id], |row| row.get(0))
         .unwrap();
@@ -107,7 +108,8 @@ fn a_restart_resumes_at_once_what_its_own_node_was_working_on() {
         (program, gateway)
     };
     let runner = || -> String {
-        let database = rusqlite::Connection::open(folder.path().join("waypost-data/order.db")).unwrap();
+        let database =
+            rusqlite::Connection::open(database(&folder.path().join("waypost-data"), "order")).unwrap();
         database.query_row("SELECT runner FROM orders", (), |row| row.get(0)).unwrap()
     };
 

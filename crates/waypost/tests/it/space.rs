@@ -19,7 +19,7 @@ struct File(PathBuf);
 
 impl File {
     fn of(folder: &Path, database: &str) -> File {
-        File(folder.join(format!("{database}.db")))
+        File(waypost_testkit::database(folder, database))
     }
 
     fn number(&self, sql: &str) -> i64 {

@@ -18,7 +18,7 @@ fn shop(folder: &Path) -> ShopBuilder {
 
 /// How many rows there are; none while the file or the table is not there yet.
 fn rows(folder: &Path, database: &str, table: &str) -> i64 {
-    let path = folder.join(format!("{database}.db"));
+    let path = waypost_testkit::database(folder, database);
     let count = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .and_then(|file| file.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)));
     count.unwrap_or_default()

@@ -96,7 +96,7 @@ async fn an_import_that_cannot_be_right_changes_nothing() {
 
     let into_itself = operate(folder, &["import", "export"], "data", None);
     assert_eq!(into_itself.code, 77, "{into_itself:?}");
-    assert!(into_itself.err.contains("order.db has data already"), "{}", into_itself.err);
+    assert!(into_itself.err.contains("waypost.db has data already"), "{}", into_itself.err);
 
     let export = folder.join("export");
     let broken = |file: &str, change: &dyn Fn(String) -> String, code: i32, words: &str| {
@@ -156,7 +156,8 @@ async fn every_column_of_every_table_is_moved() {
     let (folder, database) = (tempdir().unwrap(), Database::create());
     let url = database.url();
     for url in [None, Some(url.as_str())] {
-        let migrated = operate(folder.path(), &["migrate"], "data", url);
+        let migrate = ["migrate", "--set", "storage.files=per-role"];
+        let migrated = operate(folder.path(), &migrate, "data", url);
         assert_eq!(migrated.code, 0, "{migrated:?}");
     }
     let mut session = Session::connect(&url).await;

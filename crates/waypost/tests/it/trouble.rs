@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use tempfile::tempdir;
-use waypost_testkit::{Shop, ShopBuilder, until};
+use waypost_testkit::{Shop, ShopBuilder, database, until};
 
 const ORDER: &str = r#"{"user_id": "user123", "product_id": "prod456", "quantity": 2, "amount": 99.99}"#;
 
@@ -25,7 +25,9 @@ async fn place_order(shop: &Shop) -> String {
 #[tokio::test]
 async fn a_locked_database_makes_no_dead_letters() {
     let folder = tempdir().unwrap();
+    // A lock on the one file of all roles would let nobody place an order.
     let shop = shop(folder.path())
+        .set("storage.files", "per-role")
         .set("notification.attempts", 1)
         .set("health.interval", "50ms")
         .start()
@@ -58,7 +60,7 @@ async fn a_locked_database_makes_no_dead_letters() {
 async fn a_bad_event_is_parked_alone() {
     let folder = tempdir().unwrap();
     let shop = shop(folder.path()).set("broker.record_size", "64KiB").start().await.unwrap();
-    let orders = Connection::open(folder.path().join("order.db")).unwrap();
+    let orders = Connection::open(database(folder.path(), "order")).unwrap();
     orders.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     let bad = "INSERT INTO outbox (event_id, topic, key, kind, payload, headers, appended_at) VALUES
         ('damaged', 'order-events', 'order-a', 'order.completed', x'00', x'ff', 0),
@@ -68,7 +70,7 @@ async fn a_bad_event_is_parked_alone() {
 
     // The events of other orders go on.
     let order = place_order(&shop).await;
-    let notifications = Connection::open(folder.path().join("notification.db")).unwrap();
+    let notifications = Connection::open(database(folder.path(), "notification")).unwrap();
     until("the order is told of", async || number(&notifications, "SELECT count(*) FROM notifications") == 1)
         .await;
     until("both bad events are parked", async || {

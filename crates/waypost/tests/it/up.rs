@@ -2,6 +2,7 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use tempfile::tempdir;
+use waypost_testkit::database;
 
 use super::http::{get, post};
 use super::program::{FREE_PORTS, PATIENCE, Program, ended, waypost};
@@ -75,7 +76,7 @@ fn up_tells_the_story_of_an_order_and_answers_the_curl_of_the_readme() {
     let answer = post(&format!("{gateway}/api/orders"), ORDER);
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.json["status"], "completed", "{answer:?}");
-    assert!(folder.path().join("waypost-data/order.db").exists());
+    assert!(database(&folder.path().join("waypost-data"), "order").exists());
 
     up.signal("INT");
     let ended = up.end();
@@ -224,7 +225,8 @@ fn a_drain_under_load_loses_nothing_that_was_answered() {
 
     let report: serde_json::Value = serde_json::from_str(&load.out).unwrap();
     let answered = report["outcomes"]["completed"]["count"].as_i64().unwrap_or(0);
-    let database = rusqlite::Connection::open(folder.path().join("waypost-data/order.db")).unwrap();
+    let database =
+        rusqlite::Connection::open(database(&folder.path().join("waypost-data"), "order")).unwrap();
     let count = |status: &str| -> i64 {
         let sql = "SELECT count(*) FROM orders WHERE status = ?1";
         database.query_row(sql, [status], |row| row.get(0)).unwrap()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tempfile::tempdir;
+use waypost_testkit::database;
 
 use super::super::http::{get, post};
 use super::super::program::{Program, ended, waypost};
@@ -36,7 +37,8 @@ fn shop_of(folder: &Path, variables: &[(&str, &str)]) -> (Program, String, Strin
 }
 
 fn on_notifications(folder: &Path, statement: &str) {
-    let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
+    let database =
+        rusqlite::Connection::open(database(&folder.join("waypost-data"), "notification")).unwrap();
     database.execute_batch(statement).unwrap();
 }
 
@@ -105,7 +107,8 @@ fn a_dead_letter_is_listed_shown_replayed_and_handled() {
 
     program.signal("TERM");
     assert_eq!(program.end().code, 0);
-    let database = rusqlite::Connection::open(folder.join("waypost-data/notification.db")).unwrap();
+    let database =
+        rusqlite::Connection::open(database(&folder.join("waypost-data"), "notification")).unwrap();
     let count = "SELECT count(*) FROM notifications WHERE order_id = ?1";
     assert_eq!(database.query_row(count, [order], |row| row.get::<_, i64>(0)).unwrap(), 1);
 }

@@ -7,6 +7,7 @@ use std::thread;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use waypost_test_servers::free_port;
+use waypost_testkit::database;
 
 use super::super::http::{get, post};
 use super::super::program::Program;
@@ -142,7 +143,7 @@ fn an_order_that_owes_nothing_is_abandoned() {
     assert_eq!((&action["action"], &action["by"]), (&"abandon".into(), &"bob".into()));
     assert!(action["notes"][0].as_str().unwrap().contains("ch_test"), "{report}");
     // From then on the day runs for which its key is kept.
-    let rows = rusqlite::Connection::open(shop.folder.path().join("waypost-data/order.db"));
+    let rows = rusqlite::Connection::open(database(&shop.folder.path().join("waypost-data"), "order"));
     let ended = rows.unwrap().query_row("SELECT ended_at FROM orders WHERE order_id = ?1", [&id], |row| {
         row.get::<_, Option<i64>>(0)
     });
