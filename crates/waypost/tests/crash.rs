@@ -22,6 +22,8 @@ const KILLS_OF_OTHER_FILES: usize = 12;
 const POWER_CUTS: usize = 10;
 #[cfg(target_os = "linux")]
 const POWER_CUTS_OF_OTHER_FILES: usize = 5;
+#[cfg(target_os = "linux")]
+const POWER_CUTS_OF_A_MOVE: usize = 40;
 const CLIENTS: usize = 24;
 const BODY: &str = r#"{"user_id":"user123","product_id":"prod456","quantity":2,"amount":99.99}"#;
 const DECLINED: &str = r#"{"user_id":"user-declined","product_id":"prod456","quantity":2,"amount":99.99}"#;
@@ -164,6 +166,61 @@ async fn fail_again_and_again(data: Data, power_cuts: usize) {
     let orders = attempts.len();
     everything_ends_well(&data, power_cuts, attempts).await;
     println!("{orders} orders over {power_cuts} power cuts: all there, all ended, the books are right");
+}
+
+/// The machine loses its power while a start moves the data between a file per role and one file, again and again, and each
+/// next start goes on to either side. Each time another change of a name or sync is what the machine does not come to.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_the_power_fails_during_a_move() {
+    let data = Data::in_files(|_| "shared");
+    let folder = data.folder.path();
+    let disk = ForgetfulDisk::build().unwrap();
+    let shop = |files: &str| {
+        let shop = Shop::of(env!("CARGO_BIN_EXE_waypost")).data(folder).set("storage.files", files);
+        disk.environment(folder).iter().fold(shop, |shop, (name, value)| shop.environment(name, value))
+    };
+    let before = shop("per-role").start().await.unwrap();
+    let gateway = before.client("gateway");
+    let mut attempts = Vec::new();
+    for (number, body) in [BODY, DECLINED, SOLD_OUT].into_iter().cycle().take(12).enumerate() {
+        let key = format!("order-{number}");
+        let acknowledged = place(&gateway, &key, body).await;
+        attempts.push(Attempt { key, body, acknowledged });
+    }
+    assert!(before.stop().await.unwrap().status.success());
+
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut on_the_way = String::new();
+    for round in 0..POWER_CUTS_OF_A_MOVE {
+        let files = if random.bool() { "shared" } else { "per-role" };
+        let (end, number) = disk.ends_at(random.u64(1..=40));
+        let started = shop(files).environment(end, &number).start().await;
+        if let Ok(shop) = started {
+            shop.kill().await.unwrap();
+        }
+        let cut = if round % 2 == 0 { PowerCut::Forgets } else { PowerCut::Tears(round as u64) };
+        disk.cut_power(folder, cut).unwrap();
+        let mut names = databases(folder);
+        names.retain(|name| !name.ends_with(".db"));
+        on_the_way += &format!("{cut:?} before {number} of the way to {files}: {names:?}\n");
+    }
+    for end in [".moving", ".moved", ".new"] {
+        assert!(on_the_way.contains(end), "no cut left a {end}:\n{on_the_way}");
+    }
+    everything_ends_well(&data, POWER_CUTS_OF_A_MOVE, attempts).await;
+    assert_eq!(databases(folder), ["waypost.db"], "{on_the_way}");
+}
+
+/// The names of databases in a folder, also of those that are moved.
+#[cfg(target_os = "linux")]
+fn databases(folder: &std::path::Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let is_beside = |name: &str| [".lock", "-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end));
+    let mut names: Vec<String> = names.filter(|name| name.contains(".db") && !is_beside(name)).collect();
+    names.sort();
+    names
 }
 
 /// Starts the shop on what is left, sends every request again, and adds the books up.

@@ -5,7 +5,10 @@
  * when fsync or fdatasync is called, before it returns, and not otherwise. The program works on its own files and sees
  * nothing of this. Whoever plays the power cut kills the program and puts the second files in the place of the first.
  *
- * A new file is there for sure from its first sync on; a removed one is gone at once. Index files of write-ahead logs
+ * A new file is there for sure from its first sync on; a removed one is gone at once. A new name of a file is there for sure
+ * when the folder is synced; until then it is a line in FORGETFUL_DISK_SYNCED/renames, the old name and the new one, and the
+ * second file has the old one. With FORGETFUL_DISK_END=<n> the program is killed in place of its n-th change of a name or sync.
+ * Index files of write-ahead logs
  * (-shm) are mapped and not written, and made anew by whoever opens the database: they are left alone.
  */
 #define _GNU_SOURCE
@@ -14,6 +17,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,7 +47,9 @@ struct file {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct file *files[MAX_FILES];
 static struct file *open_files[MAX_FDS];
-static char folder[PATH_MAX], synced_folder[PATH_MAX];
+static char is_folder[MAX_FDS];
+static char folder[PATH_MAX], synced_folder[PATH_MAX], renames[PATH_MAX + 16];
+static long until_end = -1;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -64,11 +70,30 @@ __attribute__((constructor)) static void start(void) {
         abort();
     }
     if (!realpath(own, folder) || !realpath(synced, synced_folder)) give_up("its folders cannot be used");
+    snprintf(renames, sizeof renames, "%s/renames", synced_folder);
+    const char *end = getenv("FORGETFUL_DISK_END");
+    if (end) until_end = atol(end);
+}
+
+/* Called before each change of a name and each sync of what is ours. */
+static void count_down(void) {
+    if (until_end > 0 && --until_end == 0) raise(SIGKILL);
+}
+
+/* Whether a name is that of a database, also of one that is moved, or of a log beside it. */
+static int is_database(const char *name) {
+    char base[PATH_MAX];
+    if (strlen(name) >= sizeof base) return 0;
+    strcpy(base, name);
+    const char *ends[] = {"-wal", "-journal", ".moving", ".moved", ".new"};
+    for (size_t n = 0; n < sizeof ends / sizeof *ends; n++)
+        if (ends_with(base, ends[n])) base[strlen(base) - strlen(ends[n])] = 0;
+    return ends_with(base, ".db");
 }
 
 /* The absolute path of a database file below the folder; 0 for anything else. */
 static int is_ours(const char *name, char *path) {
-    if (!ends_with(name, ".db") && !ends_with(name, ".db-wal") && !ends_with(name, ".db-journal")) return 0;
+    if (!is_database(name)) return 0;
     if (!realpath(name, path)) return 0;
     size_t length = strlen(folder);
     return strncmp(path, folder, length) == 0 && path[length] == '/';
@@ -150,11 +175,14 @@ static void take_over(int fd, struct file *file) {
 
 static int opened(int fd, const char *name, int flags) {
     char path[PATH_MAX];
-    if (fd >= 0 && fd < MAX_FDS && is_ours(name, path)) {
+    if (fd < 0 || fd >= MAX_FDS) return fd;
+    if (is_ours(name, path)) {
         pthread_mutex_lock(&lock);
         open_files[fd] = file_of(path);
         pthread_mutex_unlock(&lock);
         if (flags & O_TRUNC) written(fd, 0, INT64_MAX);
+    } else if (realpath(name, path) && strcmp(path, folder) == 0) {
+        is_folder[fd] = 1;
     }
     return fd;
 }
@@ -179,6 +207,7 @@ int close(int fd) {
     if (fd >= 0 && fd < MAX_FDS) {
         pthread_mutex_lock(&lock);
         open_files[fd] = NULL;
+        is_folder[fd] = 0;
         pthread_mutex_unlock(&lock);
     }
     return REAL(close)(fd);
@@ -222,13 +251,32 @@ TRUNCATE(ftruncate64, off64_t)
 ALLOCATE(posix_fallocate, off_t)
 ALLOCATE(posix_fallocate64, off64_t)
 
+/* Gives the second files the names that the files have. Called with the lock held. */
+static void take_over_names(void) {
+    FILE *lines = fopen(renames, "r");
+    if (!lines) return;
+    char line[2 * NAME_MAX + 3], *from, *to;
+    while (fgets(line, sizeof line, lines)) {
+        if (!(from = strtok(line, "\t")) || !(to = strtok(NULL, "\n"))) give_up(renames);
+        char old[PATH_MAX], new[PATH_MAX];
+        snprintf(old, sizeof old, "%s/%s", synced_folder, from);
+        snprintf(new, sizeof new, "%s/%s", synced_folder, to);
+        if (REAL(rename)(old, new) != 0 && errno != ENOENT) give_up(old);
+    }
+    fclose(lines);
+    REAL(unlink)(renames);
+}
+
 /* After the program's own sync, so that what the second file has the program could rely on. */
 #define SYNC(function)                                  \
     int function(int fd) {                              \
+        int is_known = fd >= 0 && fd < MAX_FDS;         \
+        if (is_known && (open_files[fd] || is_folder[fd])) count_down(); \
         int result = REAL(function)(fd);                \
-        if (result == 0 && fd >= 0 && fd < MAX_FDS) {   \
+        if (result == 0 && is_known) {                  \
             pthread_mutex_lock(&lock);                  \
             if (open_files[fd]) take_over(fd, open_files[fd]); \
+            if (is_folder[fd]) take_over_names();       \
             pthread_mutex_unlock(&lock);                \
         }                                               \
         return result;                                  \
@@ -240,6 +288,7 @@ SYNC(fdatasync)
 int unlink(const char *name) {
     char path[PATH_MAX];
     if (is_ours(name, path)) {
+        count_down();
         char second[PATH_MAX];
         second_of(path, second);
         pthread_mutex_lock(&lock);
@@ -251,4 +300,31 @@ int unlink(const char *name) {
         pthread_mutex_unlock(&lock);
     }
     return REAL(unlink)(name);
+}
+
+/* The name of a file without its folder, of which there is one only. */
+static const char *base_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int rename(const char *from, const char *to) {
+    char path[PATH_MAX];
+    if (!is_ours(from, path)) return REAL(rename)(from, to);
+    count_down();
+    pthread_mutex_lock(&lock);
+    struct file *file = file_of(path);
+    int result = REAL(rename)(from, to);
+    if (result == 0) {
+        FILE *lines = fopen(renames, "a");
+        if (!lines || fprintf(lines, "%s\t%s\n", base_of(from), base_of(to)) < 0 || fclose(lines) != 0) give_up(renames);
+        char moved[PATH_MAX];
+        if (!realpath(to, moved)) give_up(to);
+        /* What was there before under the new name is gone. */
+        for (int n = 0; n < MAX_FILES && files[n]; n++)
+            if (files[n] != file && strcmp(files[n]->path, moved) == 0) strcpy(files[n]->path, "/");
+        strcpy(file->path, moved);
+    }
+    pthread_mutex_unlock(&lock);
+    return result;
 }

@@ -2,7 +2,8 @@
 //!
 //! `kill -9` alone loses nothing of what a program wrote: the system still has it. Here a library in C, built by the test
 //! and loaded into the program, keeps beside every database file what a disk would hold for sure. After the program was
-//! killed, [`ForgetfulDisk::cut_power`] puts that in the place of what it wrote. Linux only.
+//! killed, [`ForgetfulDisk::cut_power`] puts that in the place of what it wrote; a file that was given another name has its old
+//! one again, unless the folder was synced. Linux only.
 //!
 //! Left out: disks that only say that they have synced. No program can help that.
 
@@ -70,18 +71,19 @@ impl ForgetfulDisk {
     /// When a file cannot be read or written.
     pub fn cut_power(&self, data: &Path, cut: PowerCut) -> anyhow::Result<usize> {
         let mut lost = 0;
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(data)?.map(|file| Ok(file?.path())).collect::<std::io::Result<_>>()?;
-        files.sort();
         let mut random = match cut {
             PowerCut::Forgets => None,
             PowerCut::Tears(seed) => Some(fastrand::Rng::with_seed(seed)),
         };
+        self.forget_names(data, random.as_mut())?;
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(data)?.map(|file| Ok(file?.path())).collect::<std::io::Result<_>>()?;
+        files.sort();
         for path in files {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.ends_with("-shm") {
                 fs::remove_file(&path)?;
-            } else if [".db", ".db-wal", ".db-journal"].iter().any(|end| name.ends_with(end)) {
+            } else if is_database(&name) {
                 let second = self.synced().join(&name);
                 lost += after_cut(&path, &second, random.as_mut()).with_context(|| name)?;
             }
@@ -89,9 +91,41 @@ impl ForgetfulDisk {
         Ok(lost)
     }
 
+    /// The environment in which a program is killed in place of this change of a name or sync of a database, counted from 1.
+    pub fn ends_at(&self, number: u64) -> (&'static str, String) {
+        ("FORGETFUL_DISK_END", number.to_string())
+    }
+
+    /// Names that were given and not synced: those from some moment on are as they were before, and that is decided by chance
+    /// or, without it, all of them.
+    fn forget_names(&self, data: &Path, random: Option<&mut fastrand::Rng>) -> anyhow::Result<()> {
+        let path = self.synced().join("renames");
+        let Ok(lines) = fs::read_to_string(&path) else { return Ok(()) };
+        let renames: Vec<(&str, &str)> = lines.lines().filter_map(|line| line.split_once('\t')).collect();
+        let kept = random.map_or(0, |random| random.usize(0..=renames.len()));
+        let move_in = |folder: &Path, from: &str, to: &str| {
+            let (from, to) = (folder.join(from), folder.join(to));
+            if from.exists() { fs::rename(from, to) } else { Ok(()) }
+        };
+        for (from, to) in renames.iter().take(kept) {
+            move_in(&self.synced(), from, to)?;
+        }
+        for (from, to) in renames.iter().skip(kept).rev() {
+            move_in(data, to, from)?;
+        }
+        fs::remove_file(path)?;
+        Ok(())
+    }
+
     fn synced(&self) -> PathBuf {
         self.folder.path().join("synced")
     }
+}
+
+/// Whether a name is that of a database, also of one that is moved, or of a log beside it.
+fn is_database(name: &str) -> bool {
+    let name = name.trim_end_matches("-wal").trim_end_matches("-journal");
+    [".moving", ".moved", ".new", ""].iter().any(|end| name.ends_with(&format!(".db{end}")))
 }
 
 /// Makes both files what the disk holds after the cut.
