@@ -42,13 +42,16 @@ pub enum Layout {
 /// ([`Migrator::apply`](crate::Migrator::apply)). Blocks for as long as it takes; meant for start-up.
 ///
 /// # Errors
-/// [`Error::InUse`] when a process has one of the files open for ten seconds; [`Error::Open`] when a store is in both files.
-/// Nothing is lost with either.
+/// [`Error::InUse`] when a process has the shared file open for ten seconds, or one that a store is to leave: nothing is moved
+/// then. [`Error::Open`] when a store is in both files. Nothing is lost with either.
 pub fn arrange(folder: &Path, stores: &[(&'static str, Layout)]) -> Result<Vec<&'static str>, Error> {
     if !stores.iter().any(|(store, layout)| moving::may_have_to_move(folder, store, *layout)) {
         return Ok(Vec::new());
     }
     let mut folder = Folder::lock(folder)?;
+    for (store, layout) in stores {
+        folder.check_unused(store, *layout)?;
+    }
     let mut moved = Vec::new();
     for (store, layout) in stores {
         let mut steps = 0;

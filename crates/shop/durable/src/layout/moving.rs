@@ -110,6 +110,15 @@ impl Folder {
         Ok(Folder { path: path.to_path_buf(), shared, connection: None, _lock: lock })
     }
 
+    /// Whether a file that a store is to leave is in nobody's use, as far as can be known before.
+    pub(super) fn check_unused(&self, store: &str, layout: Layout) -> Result<(), Error> {
+        let own = own_file(&self.path, store);
+        if layout == Layout::Shared && own.exists() {
+            database::lock(&own, Sharing::Exclusive)?;
+        }
+        Ok(())
+    }
+
     /// Does what is next for a store; false when it is where it is to be.
     pub(super) fn step(&mut self, store: &'static str, layout: Layout) -> Result<bool, Error> {
         let names = Names::of(&self.path, store);
@@ -143,8 +152,8 @@ impl Folder {
         } else if names.own.exists() && in_shared {
             return Err(in_both(&names.own));
         } else if names.own.exists() && layout == Layout::Shared {
-            self.shared()?;
             let _lock = set_out(&names.own)?;
+            self.shared()?;
             self.rename(&names.own, &names.moving)?;
         } else if in_shared && layout == Layout::PerRole {
             copy_out(&self.shared, &names.new, store)
