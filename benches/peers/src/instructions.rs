@@ -128,13 +128,13 @@ const CONNECTIONS: usize = 32;
 const FROM_MAIN: &str = "--zero-before=waypost_peers::main";
 
 /// A process of this program under valgrind.
-struct Counted {
+pub(crate) struct Counted {
     process: Process,
     folder: tempfile::TempDir,
 }
 
 impl Counted {
-    fn start(arguments: &[&str], environment: &Environment) -> anyhow::Result<Self> {
+    pub(crate) fn start(arguments: &[&str], environment: &Environment) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let out = format!("--callgrind-out-file={}", Self::file(folder.path()).display());
         let options = ["-q", "--tool=callgrind", FROM_MAIN, &out];
@@ -147,7 +147,7 @@ impl Counted {
     }
 
     /// Waits for its end and reads how many instructions it took.
-    fn finish(self) -> anyhow::Result<u64> {
+    pub(crate) fn finish(self) -> anyhow::Result<u64> {
         self.process.finish()?;
         let counted = std::fs::read_to_string(Self::file(self.folder.path()))?;
         let totals = counted.lines().find_map(|line| line.strip_prefix("totals: "));

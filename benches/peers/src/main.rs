@@ -1,5 +1,5 @@
 //! Measures the kit beside its peers: what a span, an unsampled span, a small traced request and a
-//! call through each integration cost, and what a receiver in trouble makes them lose.
+//! call through each integration cost, and what a receiver in trouble makes them lose. Of the kit alone: what its samplers cost.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- spans
@@ -8,6 +8,7 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- calls
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- stall
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- instructions
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- sampling
 //! ```
 //!
 //! This process only directs. Producers, receiver, services and load are processes of their own, the same program
@@ -26,6 +27,7 @@ mod process;
 mod producer;
 mod receiver;
 mod request;
+mod sampling;
 mod spans;
 mod stall;
 #[path = "../../src/statistics.rs"]
@@ -58,8 +60,14 @@ enum Command {
     Instructions(instructions::Options),
     /// Instructions and allocations of a call through each integration, beside the bare library and others.
     Calls(calls::Options),
+    /// What it costs to leave a trace out, by sampler, and the memory of the tail buffer.
+    Sampling(sampling::Options),
     #[command(hide = true)]
     Call(calls::CallOptions),
+    #[command(hide = true)]
+    Decisions(sampling::decisions::DecisionOptions),
+    #[command(hide = true)]
+    Flood(sampling::flood::FloodOptions),
     #[command(hide = true)]
     Receiver,
     #[command(hide = true)]
@@ -87,7 +95,10 @@ fn main() -> ExitCode {
         Command::Stall(options) => stall::measure(&options),
         Command::Instructions(options) => instructions::measure(&options),
         Command::Calls(options) => calls::measure(&options),
+        Command::Sampling(options) => sampling::measure(&options),
         Command::Call(options) => calls::run(&options),
+        Command::Decisions(options) => sampling::decisions::run(&options),
+        Command::Flood(options) => sampling::flood::run(&options),
         Command::Receiver => receiver::run(),
         Command::Bursts(options) => producer::bursts(&options),
         Command::Steady(options) => producer::steady(&options),
