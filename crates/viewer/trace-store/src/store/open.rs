@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::AtomicBool, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use waypost_trace_model::{Batch, Limits, otlp};
 use waypost_trace_statistics::{Bounds, Statistics};

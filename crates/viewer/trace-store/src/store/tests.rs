@@ -279,34 +279,3 @@ fn the_journal_gives_back_what_a_long_queue_took() {
     let ids: Vec<TraceId> = (1..2410).map(trace_id).collect();
     assert_eq!(store.traces(&ids).unwrap().len(), 2409);
 }
-
-/// As far as which row the figures on the disk count.
-fn counted(folder: &Path) -> i64 {
-    let journal = rusqlite::Connection::open(folder.join("journal.db")).unwrap();
-    journal.query_row("SELECT coalesce(max(seq), 0) FROM statistics", [], |row| row.get(0)).unwrap()
-}
-
-#[test]
-fn figures_of_blocks_that_follow_each_other_are_on_the_disk_soon() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    for number in 1..=3 {
-        wait(store.append(batch(number * 10..number * 10 + 10))).unwrap();
-        wait(store.flush()).unwrap();
-    }
-    // No more comes that would make another block.
-    let begun = std::time::Instant::now();
-    while counted(folder.path()) < 3 {
-        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{}", counted(folder.path()));
-        std::thread::yield_now();
-    }
-    drop(store);
-
-    let store = open(folder.path());
-    wait(store.append(batch(40..50))).unwrap();
-    wait(store.flush()).unwrap();
-    wait(store.append(batch(50..60))).unwrap();
-    wait(store.flush()).unwrap();
-    drop(store);
-    assert_eq!(counted(folder.path()), 5, "what is owed is written in the end");
-}

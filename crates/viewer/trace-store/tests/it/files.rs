@@ -225,3 +225,32 @@ fn what_is_durable_every_second_survives_the_process_too() {
     let store = BlockStore::open(folder.path(), settings).unwrap();
     assert_eq!(store.find(&Query::default()).unwrap().matches.len(), 1);
 }
+
+/// As far as which row the figures on the disk count.
+fn counted(folder: &tempfile::TempDir) -> i64 {
+    let journal = rusqlite::Connection::open(folder.path().join("journal.db")).unwrap();
+    journal.query_row("SELECT coalesce(max(seq), 0) FROM statistics", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn figures_of_blocks_that_follow_each_other_are_on_the_disk_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let keep_and_flush = |store: &BlockStore, number| {
+        keep(store, vec![span("a", number, number)]);
+        wait(store.flush()).unwrap();
+    };
+    (1..=3).for_each(|number| keep_and_flush(&store, number));
+    // No more comes that would make another block.
+    let begun = std::time::Instant::now();
+    while counted(&folder) < 3 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", counted(&folder));
+        std::thread::yield_now();
+    }
+    drop(store);
+
+    let store = open(&folder);
+    (4..=5).for_each(|number| keep_and_flush(&store, number));
+    drop(store);
+    assert_eq!(counted(&folder), 5, "what is owed is written in the end");
+}
