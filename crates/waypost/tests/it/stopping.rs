@@ -137,7 +137,7 @@ async fn a_reader_that_fell_behind_is_told_what_it_missed() {
     process.line("the page", |line| line.starts_with("Ctrl-C").then_some(())).await.unwrap();
     let mut read = String::new();
     let mut read_all = || {
-        let mut part = [0; 65_536];
+        let mut part = vec![0; 65_536];
         while let Ok(length) = (&pipe).read(&mut part) {
             read.push_str(&String::from_utf8_lossy(&part[..length]));
         }
