@@ -1,8 +1,6 @@
 //! Starts shipping on `127.0.0.1:8090`. Telemetry goes where the `OTEL_*` variables say, as that of the other services.
 
-use std::env;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{env, fs, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use waypost_durable::broker::{Broker, EmbeddedBroker, EmbeddedBrokerOptions};
@@ -35,6 +33,8 @@ fn broker(place: &str) -> anyhow::Result<Arc<dyn Broker>> {
     if let Some(address) = place.strip_prefix("kafka://") {
         return Ok(Arc::new(Kafka::new(KafkaOptions::new([address]))?));
     }
+    fs::metadata(place)
+        .with_context(|| format!("no broker at {place}: has the shop broker.shared = true?"))?;
     let mut options = EmbeddedBrokerOptions::new(Location::File(place.into()));
     options.sharing = Sharing::Shared;
     Ok(Arc::new(EmbeddedBroker::open(options).with_context(|| format!("opening the broker {place}"))?))

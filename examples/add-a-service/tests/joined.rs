@@ -159,19 +159,26 @@ async fn orders_become_parcels_over_kafka() {
     orders_become_parcels(shop, place).await;
 }
 
-#[tokio::test]
-async fn a_broker_that_is_not_shared_is_named() {
+/// What shipping says of a broker that the shop, whose files are laid out so, keeps for itself.
+async fn refused(files: &str) -> (String, bool) {
     let (data, folder) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let shop = Shop::of(waypost()).data(data.path()).start().await.unwrap();
+    let shop = Shop::of(waypost()).data(data.path()).set("storage.files", files).start().await.unwrap();
+    let broker = data.path().join("broker.db");
     let mut command = program::command(SHIPPING, folder.path());
-    command
-        .env("BROKER", data.path().join("broker.db"))
-        .env("OTEL_TRACES_EXPORTER", "none")
-        .env("LISTEN", "127.0.0.1:0");
+    command.env("BROKER", &broker).env("OTEL_TRACES_EXPORTER", "none").env("LISTEN", "127.0.0.1:0");
     let ended = Process::start(&mut command).unwrap().ended().await.unwrap();
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.err.contains("opening the broker"), "{ended:?}");
     shop.stop().await.unwrap();
+    (ended.err, broker.exists())
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_shared_is_named() {
+    let (said, is_there) = refused("per-role").await;
+    assert!(said.contains("opening the broker") && is_there, "{said}");
+    // It is in the file of all roles: none must be made beside it.
+    let (said, is_there) = refused("shared").await;
+    assert!(said.contains("has the shop broker.shared = true?") && !is_there, "{said}");
 }
 
 #[test]
