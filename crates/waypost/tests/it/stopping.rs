@@ -105,7 +105,7 @@ fn into_pipe(log: u8, arguments: &[&str], folder: &Path) -> Process {
 async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
     // Each with a file that is there once the program listens to signals.
     for (log, arguments, made) in [
-        (2, &["up", "--no-first-order"][..], "data/order.db"),
+        (2, &["up", "--no-first-order"][..], "data/waypost.db"),
         (1, &["run", "order", "inventory", "--set", "drain.notice=0s"], "data/order.db"),
         (1, &["viewer"], "data/viewer"),
     ] {
