@@ -12,8 +12,8 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::needs::{on_path, output};
 
-/// Longest time for a server to answer after its start, and to end after it was told to.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest time for a server to answer after its start, beside builds too, and to end after it was told to.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 const POLL: Duration = Duration::from_millis(10);
 
