@@ -2,8 +2,8 @@
 //!
 //! One tarball: the binary, completions, manual pages, the commented configuration, systemd units, the licences of everything
 //! that is linked in ([`licences`]) and a bill of materials ([`sbom`]); beside it the bill alone and the check sums. The same
-//! commit and toolchain give the same tarball but for what the compiler does: names are sorted, times are the commit's, nobody
-//! owns the files. The binary wants the C library of the machine that built it or a newer one, and the libraries that Kafka's client
+//! commit and toolchain give the same tarball but for what the compiler does, which goes by counts of a load ([`profiled`]): names
+//! are sorted, times are the commit's, nobody owns the files. The binary wants the C library of the machine that built it or a newer one, and the libraries that Kafka's client
 //! is linked with; all are said.
 
 mod licences;
