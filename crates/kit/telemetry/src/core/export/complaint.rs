@@ -9,8 +9,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const BETWEEN_LINES: Duration = Duration::from_mins(1);
-/// Receivers remembered; more share one bound.
-const MAX_RECEIVERS: usize = 64;
+/// Receivers remembered; more within a minute share one bound.
+const MAX_RECEIVERS: usize = 256;
 
 static LAST_LINES: LazyLock<Mutex<Bound>> = LazyLock::new(Mutex::default);
 
@@ -51,11 +51,13 @@ struct Said {
 impl Bound {
     /// How many lines were held back since the last, if one may be written now.
     fn allow(&mut self, receiver: &str, now: Instant) -> Option<u64> {
-        let receiver = if self.receivers.len() < MAX_RECEIVERS || self.receivers.contains_key(receiver) {
-            receiver
-        } else {
-            ""
-        };
+        let is_full =
+            |bound: &Self| bound.receivers.len() >= MAX_RECEIVERS && !bound.receivers.contains_key(receiver);
+        if is_full(self) {
+            // Whoever was quiet for so long may be named again at once, so nothing of them has to be known.
+            self.receivers.retain(|_, said| now.duration_since(said.last) < BETWEEN_LINES);
+        }
+        let receiver = if is_full(self) { "" } else { receiver };
         let Some(said) = self.receivers.get_mut(receiver) else {
             self.receivers.insert(receiver.to_owned(), Said { last: now, held_back: 0 });
             return Some(0);
@@ -92,5 +94,17 @@ mod tests {
         let start = Instant::now();
         let lines = (0..1_000).filter_map(|n| bound.allow(&n.to_string(), start)).count();
         assert_eq!((lines, bound.receivers.len()), (MAX_RECEIVERS + 1, MAX_RECEIVERS + 1));
+    }
+
+    #[test]
+    fn a_receiver_is_named_however_many_were_in_trouble_before() {
+        let mut bound = Bound::default();
+        let start = Instant::now();
+        for n in 0..MAX_RECEIVERS {
+            bound.allow(&n.to_string(), start);
+        }
+        let later = start + BETWEEN_LINES;
+        assert_eq!((bound.allow("a", later), bound.allow("a", later)), (Some(0), None));
+        assert_eq!((bound.allow("b", later), bound.receivers.len()), (Some(0), 2));
     }
 }
