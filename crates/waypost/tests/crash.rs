@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tempfile::TempDir;
 use waypost_test_servers::postgres::Database;
-use waypost_testkit::audit::{Books, Finding, audit, audit_server};
+use waypost_testkit::audit::{Books, Finding, audit, audit_server, events_out_of_step};
 use waypost_testkit::{Client, Shop, ShopBuilder, until};
 #[cfg(target_os = "linux")]
 use waypost_testkit::{ForgetfulDisk, PowerCut};
@@ -45,11 +45,17 @@ struct Data {
     server: Option<Database>,
     /// The files that it has in a round, otherwise.
     files: fn(usize) -> &'static str,
+    /// Whether that is one file in every round.
+    is_one_file: bool,
 }
 
 impl Data {
     fn in_files(files: fn(usize) -> &'static str) -> Data {
-        Data { folder: tempfile::tempdir().unwrap(), server: None, files }
+        Data { folder: tempfile::tempdir().unwrap(), server: None, files, is_one_file: false }
+    }
+
+    fn in_one_file() -> Data {
+        Data { is_one_file: true, ..Data::in_files(|_| "shared") }
     }
 
     fn shop(&self, round: usize) -> ShopBuilder {
@@ -68,6 +74,13 @@ impl Data {
         }
     }
 
+    /// Right after a crash: in one file nothing is between an event and its mark, or an effect and its offset. // I16, I17
+    fn events_are_in_step(&self) {
+        if self.is_one_file {
+            assert_eq!(events_out_of_step(self.folder.path()).unwrap(), []);
+        }
+    }
+
     async fn findings(&self) -> Vec<Finding> {
         match &self.server {
             Some(server) => audit_server(&server.url()).await.unwrap(),
@@ -79,7 +92,7 @@ impl Data {
 mod on_one_file {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_acknowledged_is_lost_and_nothing_is_done_twice_over_twenty_kills() {
-        super::kill_again_and_again(super::Data::in_files(|_| "shared"), super::KILLS).await;
+        super::kill_again_and_again(super::Data::in_one_file(), super::KILLS).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,6 +128,7 @@ async fn kill_again_and_again(data: Data, kills: usize) {
         let placed = load_until_killed(shop, round, 0, pause).await;
         let answered = placed.iter().filter(|attempt| attempt.acknowledged.is_some()).count();
         println!("round {round}: killed after {pause:?}, {} sent, {answered} answered", placed.len());
+        data.events_are_in_step();
         attempts.extend(placed);
     }
 
@@ -127,7 +141,7 @@ async fn kill_again_and_again(data: Data, kills: usize) {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_power_fails() {
-    fail_again_and_again(Data::in_files(|_| "shared"), POWER_CUTS).await;
+    fail_again_and_again(Data::in_one_file(), POWER_CUTS).await;
 }
 
 #[cfg(target_os = "linux")]
@@ -160,6 +174,7 @@ async fn fail_again_and_again(data: Data, power_cuts: usize) {
             placed.len()
         );
         lost += sectors;
+        data.events_are_in_step();
         attempts.extend(placed);
     }
     assert!(lost > 0, "every cut came when all was synced; nothing was tried");

@@ -93,7 +93,9 @@ pub mod transfer;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub use database::{Counters, Database, DatabaseOptions, Location, SharedFile, Sharing, Unit, make_folder};
+pub use database::{
+    Companion, Counters, Database, DatabaseOptions, Location, SharedFile, Sharing, Unit, make_folder,
+};
 pub use epoch::Epoch;
 pub use error::{Cause, ConstraintKind, Error, MigrationProblem};
 pub use futures_util::future::BoxFuture;

@@ -24,10 +24,10 @@ use futures_util::stream::BoxStream;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{ErrorType, propagation};
 
-use crate::Error;
 use crate::broker::Headers;
 use crate::dead_letters::DeadLetters;
 use crate::transfer::{Column, Kind, Table};
+use crate::{Companion, Error};
 pub use leadership::Leadership;
 pub use sqlite::{SqliteOutbox, append};
 
@@ -211,6 +211,13 @@ pub trait Outbox: Send + Sync + 'static {
     /// Notes that these are published, and deletes some that were published longer than `keep` ago: more than it marks, so
     /// that an outbox under constant load does not grow.
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// The same as a part of the unit that publishes these, for a broker in the file of this outbox. It is told which of them the
+    /// broker takes, by their places in `positions`. `None`: this outbox is in no file.
+    fn marking(&self, positions: Vec<i64>, keep: Duration) -> Option<Companion<Vec<usize>>> {
+        let _ = (positions, keep);
+        None
+    }
 
     /// Deletes up to `limit` events that were published longer than `age` ago, and tells how many there were.
     fn delete_published(&self, age: Duration, limit: usize) -> BoxFuture<'_, Result<usize, Error>>;

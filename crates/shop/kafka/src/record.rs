@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
-use waypost_durable::broker::{Delivery, Headers, Record};
+use waypost_durable::broker::{Delivery, Headers, OffsetCommit, Record};
 use waypost_durable::clock::from_millis;
 
 /// Header that tells the event's id.
@@ -47,7 +47,14 @@ pub(crate) fn delivery(message: &BorrowedMessage<'_>, topic: &Arc<str>) -> Deliv
         id,
         timestamp: Some(message.timestamp().to_millis().map_or(SystemTime::UNIX_EPOCH, from_millis)),
     };
-    Delivery { topic: Arc::clone(topic), partition, offset, record, attempt: 1 }
+    Delivery {
+        topic: Arc::clone(topic),
+        partition,
+        offset,
+        record,
+        attempt: 1,
+        offsets: OffsetCommit::default(),
+    }
 }
 
 fn owned(header: &Header<'_, &[u8]>) -> (String, Vec<u8>) {

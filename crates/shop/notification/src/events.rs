@@ -20,7 +20,7 @@ pub(crate) async fn consume(
         let notifier = notifier.clone();
         async move {
             let event = read(&delivery).map_err(Failure::Reject)?;
-            Ok(notifier.handle(&event).await?)
+            Ok(notifier.handle(&event, delivery.committing()).await?)
         }
     };
     consume::run(subscription, handle, drain).await

@@ -8,7 +8,7 @@ use crate::{
 use std::sync::Arc;
 use waypost_api::attributes::{ORDER_ID, ORDER_STATUS, USER_ID};
 use waypost_api::{OrderId, Timestamp, events::OrderEvent};
-use waypost_durable::Clock;
+use waypost_durable::{Clock, Companion};
 use waypost_telemetry::set;
 
 /// Tells users what became of their orders. Cheap to clone.
@@ -35,8 +35,8 @@ impl Notifier {
     }
 
     /// Tells the user of one event. An event that comes again, or another one that says the same of the same order,
-    /// tells nobody anything (I16, I18).
-    pub async fn handle(&self, event: &OrderEvent) -> Result<(), Error> {
+    /// tells nobody anything (I16, I18). `then` is a part of the unit that notes what was told, where both are in one file.
+    pub async fn handle(&self, event: &OrderEvent, then: Option<Companion<()>>) -> Result<(), Error> {
         set(ORDER_ID, &event.order_id);
         set(ORDER_STATUS, event.status);
         set(USER_ID, &event.user_id);
@@ -46,7 +46,7 @@ impl Notifier {
             return Ok(());
         }
         let group = self.group.to_string();
-        let recorded = self.store.record(group, event.event_id.clone(), notifications).await?;
+        let recorded = self.store.record(group, event.event_id.clone(), notifications, then).await?;
         set("notification.sent", i64::try_from(recorded.len()).unwrap_or(i64::MAX));
         for Recorded { channel, subject } in recorded {
             tracing::info!(order.id = %event.order_id, user.id = %event.user_id, channel = channel.as_str(), "{subject}");

@@ -7,12 +7,14 @@
 //! Left out: what clients were told. A test that has told somebody something compares that itself.
 
 mod books;
+mod events;
 mod rules;
 
 use std::fmt;
 use std::path::Path;
 
 pub use books::{Books, Charge, Order, Payment};
+pub use events::events_out_of_step;
 
 /// Something that the books say and that must not be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::Error;
+use crate::{Companion, Error};
 pub use embedded::{EmbeddedBroker, EmbeddedBrokerOptions};
 pub use partition::partition_of;
 pub use publish_error::PublishError;
-pub use record::{Ack, Delivery, Headers, KIND_HEADER, Polled, Progress, Record};
+pub use record::{Ack, Delivery, Headers, KIND_HEADER, OffsetCommit, Polled, Progress, Record};
 pub use topic::{Retention, TopicSpec};
 
 /// A broker. Shared as `Arc<dyn Broker>`.
@@ -45,6 +45,18 @@ pub trait Broker: Send + Sync + 'static {
     /// Cancel safety: dropping the future recalls nothing. What may still be on its way is waited for by
     /// [`Broker::flush`].
     fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>>;
+
+    /// As [`Broker::publish`], with what is to be done when records are taken. It is told their places in `records`, and is part of
+    /// the unit that takes them if the broker has one that it fits: then both are done or neither. The answer says whether it
+    /// fitted; if not, it is for the caller to do.
+    fn publish_with(
+        &self,
+        records: Vec<Record>,
+        then: Companion<Vec<usize>>,
+    ) -> BoxFuture<'_, (Vec<Result<Ack, PublishError>>, IsDone)> {
+        drop(then);
+        Box::pin(async move { (self.publish(records).await, IsDone(false)) })
+    }
 
     /// Publishes one record, as [`Broker::publish`].
     fn publish_one(&self, record: Record) -> BoxFuture<'_, Result<Ack, PublishError>> {
@@ -74,6 +86,10 @@ pub trait Broker: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
+/// Whether what was to be done with records is done for all that were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsDone(pub bool);
+
 /// A member of a consumer group.
 ///
 /// It holds its partitions only while it is polled: one that is not polled for longer than the broker's lease (Kafka's
@@ -91,7 +107,8 @@ pub trait Consumer: Send {
     /// Cancel safe: a dropped future loses no record and no revocation.
     fn poll(&mut self, max: usize, wait: Duration) -> BoxFuture<'_, Result<Polled, Error>>;
 
-    /// Commits progress: takes each offset as it is, also one that is lower than what was committed.
+    /// Commits progress: takes each offset as it is, also one that is lower than what was committed; but what a record's own unit
+    /// has committed ([`Delivery::committing`]) is not taken back.
     ///
     /// [`Error::Fenced`]: the commit was rejected, because something of it is not this consumer's any more or is changing
     /// hands. All, some or none of it may be committed. The next poll names what was lost; what is still held can be

@@ -1,7 +1,10 @@
 //! What goes into a broker and what comes out of it.
 
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use crate::Companion;
 
 /// Headers of a record, in order; a name may occur more than once.
 pub type Headers = Vec<(String, Vec<u8>)>;
@@ -57,6 +60,51 @@ pub struct Delivery {
     pub record: Record,
     /// 1 when the broker hands it out; the consume loop counts repetitions up.
     pub attempt: u32,
+    /// The way to commit its offset in a unit of somebody else.
+    pub offsets: OffsetCommit,
+}
+
+impl Delivery {
+    /// Commits the record's offset, to be a part of the unit that makes its effect, if the broker is in that unit's file: then
+    /// both are committed or neither. `None`: the broker is in no file.
+    ///
+    /// For the last unit of a handler that gets the records of a partition in their order, as those of [`crate::consume`] do, as it
+    /// says that this record and those before it are handled. It changes nothing when the partition has another consumer by
+    /// then; so the record may come again all the same, and its effect still needs [`crate::inbox`].
+    pub fn committing(&self) -> Option<Companion<()>> {
+        let commit = self.offsets.0.as_ref()?;
+        Some(commit(self.offset + 1))
+    }
+}
+
+/// What [`Delivery::committing`] is made of. Default: nothing.
+///
+/// It says how a record was handed out, and is no part of what the record is: all are equal.
+#[derive(Clone, Default)]
+pub struct OffsetCommit(Option<Arc<CommitTo>>);
+
+/// Makes the commit of an offset to go on with.
+type CommitTo = dyn Fn(u64) -> Companion<()> + Send + Sync;
+
+impl OffsetCommit {
+    /// Commits the offset to go on with that it is given.
+    pub fn new(commit: impl Fn(u64) -> Companion<()> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(commit)))
+    }
+}
+
+impl PartialEq for OffsetCommit {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for OffsetCommit {}
+
+impl Debug for OffsetCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OffsetCommit").field(&self.0.is_some()).finish()
+    }
 }
 
 /// What a poll returns.

@@ -45,7 +45,9 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Left out: a second effect of a redelivered record is prevented by the handler, with [`crate::inbox`].
+//! Left out: a second effect of a redelivered record is prevented by the handler, with [`crate::inbox`]. Where the broker is in the file
+//! of the effect, the handler can commit the record's offset in the same unit ([`Delivery::committing`]); the loop then has nothing
+//! left to commit.
 
 mod aside;
 mod consumption;

@@ -171,6 +171,7 @@ fn take_headers(headers: &mut Headers) -> Option<[String; 8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::OffsetCommit;
 
     fn failed(headers: Headers) -> Delivery {
         let record = Record {
@@ -180,7 +181,8 @@ mod tests {
             id: "event-1".to_owned(),
             ..Record::default()
         };
-        Delivery { topic: Arc::from("t"), partition: 3, offset: 17, record, attempt: 5 }
+        let offsets = OffsetCommit::default();
+        Delivery { topic: Arc::from("t"), partition: 3, offset: 17, record, attempt: 5, offsets }
     }
 
     fn reason() -> Reason {
@@ -197,7 +199,9 @@ mod tests {
         let delivery = failed(headers);
         let due = from_millis(1_790_000_000_123);
         let record = waiting("t.retry.1", "group", &delivery, &Origin::of(&delivery), due, &reason());
-        let moved = Delivery { topic: Arc::from("t.retry.1"), partition: 0, offset: 4, record, attempt: 1 };
+        let offsets = OffsetCommit::default();
+        let moved =
+            Delivery { topic: Arc::from("t.retry.1"), partition: 0, offset: 4, record, attempt: 1, offsets };
         let back = returned(moved, "group").unwrap();
         assert_eq!(back.delivery.record, delivery.record);
         assert_eq!((back.delivery.attempt, back.delivery.offset, back.due), (6, 4, due));

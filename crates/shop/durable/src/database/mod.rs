@@ -11,6 +11,7 @@
 //! Left out: SQL built at run time. Statements are `&'static str`, so each is prepared once and its text may stand on
 //! a span.
 
+mod companion;
 mod file;
 mod files;
 mod job;
@@ -34,6 +35,7 @@ use file::{Membership, OpenFile};
 use job::Message;
 pub use unit::Unit;
 
+pub use companion::Companion;
 pub use file::SharedFile;
 pub use files::make_folder;
 pub(crate) use files::{explain, lock, open_alone, open_error, open_existing, open_or_make, sync_folder};

@@ -20,6 +20,8 @@ pub struct Unit<'a> {
     operation: &'a mut Operation,
     after_commit: &'a mut Vec<AfterCommit>,
     failure: &'a mut Option<Error>,
+    /// Whether its statements stand on the span.
+    is_noted: bool,
     rows: u64,
     now: Option<SystemTime>,
 }
@@ -32,7 +34,7 @@ impl<'a> Unit<'a> {
         after_commit: &'a mut Vec<AfterCommit>,
         failure: &'a mut Option<Error>,
     ) -> Unit<'a> {
-        Unit { connection, shared, operation, after_commit, failure, rows: 0, now: None }
+        Unit { connection, shared, operation, after_commit, failure, is_noted: true, rows: 0, now: None }
     }
 
     /// The time by the database's clock; the same for everything in one unit.
@@ -47,7 +49,7 @@ impl<'a> Unit<'a> {
 
     /// Runs a statement that returns no rows and tells how many rows it changed.
     pub fn execute(&mut self, sql: &'static str, params: impl Params) -> Result<usize, Error> {
-        self.operation.statement(sql);
+        self.note(sql);
         let connection = self.connection;
         self.noted((|| connection.prepare_cached(sql)?.execute(params))())
     }
@@ -72,7 +74,7 @@ impl<'a> Unit<'a> {
         params: impl Params,
         map: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
-        self.operation.statement(sql);
+        self.note(sql);
         let connection = self.connection;
         let found =
             self.noted((|| connection.prepare_cached(sql)?.query(params)?.next()?.map(map).transpose())())?;
@@ -87,12 +89,36 @@ impl<'a> Unit<'a> {
         params: impl Params,
         map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
-        self.operation.statement(sql);
+        self.note(sql);
         let connection = self.connection;
         let found: Vec<T> =
             self.noted((|| connection.prepare_cached(sql)?.query_map(params, map)?.collect())())?;
         self.rows += found.len() as u64;
         Ok(found)
+    }
+
+    /// Runs a part of this unit as one of another database of the same file: with that one's clock and signals.
+    pub(super) fn of<T>(
+        &mut self,
+        shared: &Shared,
+        is_noted: bool,
+        part: impl FnOnce(&mut Unit<'_>) -> T,
+    ) -> T {
+        let mut unit = Unit {
+            connection: self.connection,
+            shared,
+            operation: &mut *self.operation,
+            after_commit: &mut *self.after_commit,
+            failure: &mut *self.failure,
+            is_noted: self.is_noted && is_noted,
+            rows: 0,
+            now: None,
+        };
+        let done = part(&mut unit);
+        if unit.is_noted {
+            self.rows += unit.rows;
+        }
+        done
     }
 
     /// Runs `then` once the unit's commit is durable, before its caller is answered; never when it is rolled back.
@@ -104,6 +130,12 @@ impl<'a> Unit<'a> {
     /// The signal that outbox rows were committed.
     pub(crate) fn appended(&self) -> Arc<watch::Sender<u64>> {
         Arc::clone(&self.shared.appended)
+    }
+
+    fn note(&mut self, sql: &'static str) {
+        if self.is_noted {
+            self.operation.statement(sql);
+        }
     }
 
     /// Keeps the failure, in case it took the whole transaction down and others must be told why.

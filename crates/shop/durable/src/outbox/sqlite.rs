@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Event, Leadership, Outbox, Parked, Pending, deleted_with, readable};
 use crate::clock::{from_millis, millis, saturating_millis};
 use crate::dead_letters::DeadLetters;
-use crate::{Database, Error, Unit, headers};
+use crate::{Companion, Database, Error, Unit, headers};
 
 /// Appends an event in a unit. An event whose id is in the outbox already is not appended again.
 pub fn append(unit: &mut Unit<'_>, event: &Event) -> Result<(), Error> {
@@ -64,15 +64,15 @@ impl Outbox for SqliteOutbox {
     }
 
     fn mark_published(&self, positions: Vec<i64>, keep: Duration) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.database.write("mark-events-published", move |unit| {
-            let (deleted, now) = (deleted_with(positions.len()), millis(unit.now()));
-            for position in positions {
-                unit.execute(
-                    "UPDATE outbox SET published_at = ?2 WHERE position = ?1",
-                    params![position, now],
-                )?;
-            }
-            delete_published(unit, keep, deleted).map(drop)
+        Box::pin(
+            self.database.write("mark-events-published", move |unit| mark_published(unit, &positions, keep)),
+        )
+    }
+
+    fn marking(&self, positions: Vec<i64>, keep: Duration) -> Option<Companion<Vec<usize>>> {
+        Some(Companion::new(&self.database, move |unit, taken: Vec<usize>| {
+            let taken = taken.into_iter().filter_map(|place| positions.get(place).copied());
+            mark_published(unit, &taken.collect::<Vec<_>>(), keep)
         }))
     }
 
@@ -213,6 +213,14 @@ fn read_pending(row: &rusqlite::Row<'_>, position: i64) -> Result<Pending, Strin
     let (mut pending, headers) = columns().map_err(|error| error.to_string())?;
     pending.event.headers = headers::decode(&headers).map_err(|error| error.to_string())?;
     Ok(pending)
+}
+
+fn mark_published(unit: &mut Unit<'_>, positions: &[i64], keep: Duration) -> Result<(), Error> {
+    let now = millis(unit.now());
+    for position in positions {
+        unit.execute("UPDATE outbox SET published_at = ?2 WHERE position = ?1", params![position, now])?;
+    }
+    delete_published(unit, keep, deleted_with(positions.len())).map(drop)
 }
 
 fn delete_published(unit: &mut Unit<'_>, age: Duration, limit: usize) -> Result<usize, Error> {

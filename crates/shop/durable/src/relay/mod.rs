@@ -2,7 +2,8 @@
 //!
 //! A worker of each service that has an outbox. It is woken by every append of this process and looks by itself
 //! otherwise. Events are marked only after the broker's acknowledgement: a crash between the two repeats them, which
-//! consumers tell by the event's id.
+//! consumers tell by the event's id. A broker in the file of the outbox takes events and marks them in one unit, so that
+//! nothing is between the two.
 //!
 //! Brokers fail record by record, and need not keep the order of a key when they do. So an event is sent when the one
 //! before it of its key was taken, and not earlier: one that fails holds back the later ones of its key and nobody else's.
@@ -28,7 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waypost_telemetry::{Telemetry, with_context};
 
-use crate::broker::{Ack, Broker, PublishError, Record};
+use crate::broker::{Ack, Broker, IsDone, PublishError, Record};
 use crate::outbox::{Leadership, Outbox, Parked, Pending};
 use crate::{Backoff, Error};
 use failures::Failures;
@@ -231,12 +232,14 @@ impl Relay {
             sending
         };
         let sending: Vec<Sending> = round.into_iter().map(begin).collect();
-        let results = self.publish(&sending).await;
+        let (results, IsDone(is_marked)) = self.publish(&sending).await;
         let (mut refused, mut failure) = (Vec::new(), None);
         for (sending, result) in sending.into_iter().zip(results) {
             match result {
                 Ok(ack) => {
-                    self.unmarked.push(sending.position);
+                    if !is_marked {
+                        self.unmarked.push(sending.position);
+                    }
                     sending.taken(ack);
                 }
                 Err(PublishError::Retryable(error)) => {
@@ -255,15 +258,19 @@ impl Relay {
         Ok(failure)
     }
 
-    /// One call of the broker. One result per event, whatever the broker answers.
-    async fn publish(&self, sending: &[Sending]) -> Vec<Result<Ack, PublishError>> {
+    /// One call of the broker, which marks what it takes where it can. One result per event, whatever the broker answers.
+    async fn publish(&self, sending: &[Sending]) -> (Vec<Result<Ack, PublishError>>, IsDone) {
         let records: Vec<Record> = sending.iter().map(|sending| sending.record.clone()).collect();
+        let positions = sending.iter().map(|sending| sending.position).collect();
         let started = Instant::now();
-        let mut results = self.broker.publish(records).await;
+        let (mut results, is_marked) = match self.outbox.marking(positions, self.options.keep_published) {
+            Some(marking) => self.broker.publish_with(records, marking).await,
+            None => (self.broker.publish(records).await, IsDone(false)),
+        };
         results.resize_with(sending.len(), || Err(PublishError::unanswered()));
         let topics = sending.iter().map(|sending| sending.record.topic.as_str());
         self.measures.published(topics.zip(&results), started.elapsed());
-        results
+        (results, is_marked)
     }
 
     /// Parks what the broker refused.

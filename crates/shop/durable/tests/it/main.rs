@@ -13,6 +13,7 @@ mod idempotency;
 mod kinds;
 mod migration;
 mod offsets;
+mod one_unit;
 mod outbox;
 mod postgres;
 mod relay;

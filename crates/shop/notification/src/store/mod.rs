@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use waypost_api::{EventId, OrderId};
-use waypost_durable::{BoxFuture, Migrator, Storage};
+use waypost_durable::{BoxFuture, Companion, Migrator, Storage};
 use waypost_telemetry::Telemetry;
 
 /// What a store answers.
@@ -57,12 +57,13 @@ pub fn migrator(storage: &Storage) -> Box<dyn Migrator> {
 /// dropped; it is never carried out in part.
 pub trait Store: Debug + Send + Sync + 'static {
     /// Records the notifications of an event, and that this consumer has had the event. Returns those that are new:
-    /// none when the event had been recorded before.
+    /// none when the event had been recorded before. In both cases `then` is done in the same unit, if it is of the same file.
     fn record(
         &self,
         consumer: String,
         event: EventId,
         notifications: Vec<Notification>,
+        then: Option<Companion<()>>,
     ) -> Answer<'_, Vec<Recorded>>;
 
     /// The notifications about an order, by kind and channel.

@@ -11,7 +11,7 @@ use groups::Recording;
 use std::time::Duration;
 use waypost_api::{EventId, OrderId};
 use waypost_durable::{
-    BoxFuture, Migration,
+    BoxFuture, Companion, Migration,
     postgres::{
         At, Database, PostgresMigrator, Row, Server, Unit,
         group::{Group, Kind, Name, Way},
@@ -69,6 +69,7 @@ impl Store for PostgresStore {
         consumer: String,
         event: EventId,
         notifications: Vec<Notification>,
+        _then: Option<Companion<()>>,
     ) -> Answer<'_, Vec<Recorded>> {
         Box::pin(self.recording.run((consumer, event, notifications)))
     }

@@ -9,7 +9,7 @@ use rusqlite::params;
 use std::time::Duration;
 use waypost_api::{EventId, OrderId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, inbox,
+    BoxFuture, Companion, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, inbox,
 };
 use waypost_telemetry::Telemetry;
 
@@ -57,8 +57,16 @@ impl Store for SqliteStore {
         consumer: String,
         event: EventId,
         notifications: Vec<Notification>,
+        then: Option<Companion<()>>,
     ) -> Answer<'_, Vec<Recorded>> {
-        let record = move |unit: &mut Unit<'_>| record(unit, &consumer, &event, notifications);
+        let then = then.filter(|then| then.fits(&self.database));
+        let record = move |unit: &mut Unit<'_>| {
+            let recorded = record(unit, &consumer, &event, notifications)?;
+            if let Some(then) = then {
+                then.run(unit, ())?;
+            }
+            Ok(recorded)
+        };
         Box::pin(self.database.write("record", record))
     }
 

@@ -79,8 +79,8 @@ fn notifier(store: &Arc<dyn Store>, config: &Config) -> Notifier {
 async fn an_event_that_is_delivered_again_has_no_second_effect(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
     let completed = event("order-1", OrderEventKind::Completed);
-    notifier.handle(&completed).await.unwrap();
-    notifier.handle(&completed).await.unwrap();
+    notifier.handle(&completed, None).await.unwrap();
+    notifier.handle(&completed, None).await.unwrap();
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
@@ -91,7 +91,7 @@ async fn an_event_that_many_have_at_once_has_one_effect(store: Arc<dyn Store>) {
             let config = Config { group: format!("group-{}", number % 2), ..Config::default() };
             let notifier = notifier(&store, &config);
             waypost_telemetry::spawn(async move {
-                notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+                notifier.handle(&event("order-1", OrderEventKind::Completed), None).await.unwrap();
             })
         })
         .collect();
@@ -107,8 +107,8 @@ async fn an_order_has_one_message_of_a_kind_and_channel_even_from_two_events(sto
     let completed = event("order-1", OrderEventKind::Completed);
     let mut twin = completed.clone();
     twin.event_id = "another-event".parse().unwrap();
-    notifier.handle(&completed).await.unwrap();
-    notifier.handle(&twin).await.unwrap();
+    notifier.handle(&completed, None).await.unwrap();
+    notifier.handle(&twin, None).await.unwrap();
     let sent = Notifications::new(Arc::clone(&store)).of_order(&completed.order_id).await.unwrap();
     let channels: Vec<Channel> = sent.iter().map(|one| one.channel).collect();
     assert_eq!(channels, [Channel::Email, Channel::Sms], "{store:?}");
@@ -118,7 +118,7 @@ async fn two_groups_each_get_every_event_but_the_user_is_told_once(store: Arc<dy
     let completed = event("order-1", OrderEventKind::Completed);
     for group in ["one", "two"] {
         let config = Config { group: group.to_owned(), ..Config::default() };
-        notifier(&store, &config).handle(&completed).await.unwrap();
+        notifier(&store, &config).handle(&completed, None).await.unwrap();
     }
     assert_eq!(store.total().await.unwrap(), 1);
 }
@@ -131,7 +131,7 @@ async fn a_message_says_what_happened_and_to_which_order(store: Arc<dyn Store>) 
         ("order-3", OrderEventKind::Cancelled),
         ("order-4", OrderEventKind::Placed),
     ] {
-        notifier.handle(&event(order, kind)).await.unwrap();
+        notifier.handle(&event(order, kind), None).await.unwrap();
     }
     let sent = Notifications::new(Arc::clone(&store));
     let subjects = async |order: &str| {
@@ -167,15 +167,15 @@ async fn a_message_says_what_became_of_the_money() {
 async fn an_event_that_was_forgotten_long_ago_still_tells_nobody_twice(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
     let completed = event("order-1", OrderEventKind::Completed);
-    notifier.handle(&completed).await.unwrap();
+    notifier.handle(&completed, None).await.unwrap();
     store.purge_inbox(std::time::Duration::ZERO).await.unwrap();
-    notifier.handle(&completed).await.unwrap();
+    notifier.handle(&completed, None).await.unwrap();
     assert_eq!(store.total().await.unwrap(), 1);
 }
 
 async fn messages_that_were_sent_are_deleted_by_their_age(store: Arc<dyn Store>) {
     let notifier = notifier(&store, &Config::default());
-    notifier.handle(&event("order-1", OrderEventKind::Completed)).await.unwrap();
+    notifier.handle(&event("order-1", OrderEventKind::Completed), None).await.unwrap();
     assert_eq!(store.delete_sent(std::time::Duration::from_hours(1)).await.unwrap(), 0);
     // By the store's own clock, which the sender's is not far from.
     let deleted = async || store.delete_sent(std::time::Duration::ZERO).await.unwrap();

@@ -9,7 +9,7 @@ use super::consumer::raise;
 use super::{Ack, Inner, Record, Topic, position};
 use crate::broker::{PublishError, partition_of};
 use crate::clock::millis;
-use crate::{Error, Unit, headers};
+use crate::{Companion, Error, Unit, headers};
 
 /// A record with the partition it goes to.
 pub(super) struct Routed {
@@ -26,8 +26,12 @@ impl Routed {
 }
 
 impl Inner {
-    /// Appends what can be appended, in one unit.
-    pub(super) async fn append(&self, records: Vec<Record>) -> Vec<Result<Ack, PublishError>> {
+    /// Appends what can be appended, and does `then`, in one unit.
+    pub(super) async fn append(
+        &self,
+        records: Vec<Record>,
+        then: Option<Companion<Vec<usize>>>,
+    ) -> Vec<Result<Ack, PublishError>> {
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
         let mut routed = Vec::with_capacity(records.len());
         // What is refused without asking the database; the others get their result from it.
@@ -42,8 +46,13 @@ impl Inner {
             }
         }
         let now = millis(self.clock.now());
+        let taken = |(place, refusal): (usize, &Option<PublishError>)| refusal.is_none().then_some(place);
+        let taken: Vec<usize> = refusals.iter().enumerate().filter_map(taken).collect();
         let inserting = self.database.write("publish-records", move |unit| {
             let acks = insert(unit, routed, now)?;
+            if let Some(then) = then {
+                then.run(unit, taken)?;
+            }
             unit.after_commit(move || topics.values().for_each(|topic| raise(&topic.signals.records)));
             Ok(acks)
         });

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::consumer::{Checkpoint, Holdings, Member, Standing, raise};
 use super::heartbeat::Heartbeat;
 use super::{Inner, OFFSET_BITS, Record, Topic, offset, position};
-use crate::broker::Delivery;
+use crate::broker::{Delivery, OffsetCommit};
 use crate::clock::{from_millis, millis};
 use crate::{Error, Unit, headers};
 
@@ -51,22 +51,13 @@ impl Inner {
             .await
     }
 
-    /// Commits all of it, or nothing when the member does not hold all of it any more under these epochs: false.
+    /// Commits all of it, or nothing when the member does not hold all of it any more under these leases: false.
     pub(super) async fn commit(&self, member: &Member, checkpoints: Vec<Checkpoint>) -> Result<bool, Error> {
-        let topic = self.topic(&member.topic).await?;
-        let group = Arc::clone(&member.group);
-        let id = Arc::clone(&member.id);
+        let topic = Arc::clone(&member.topic);
         let committed = self.database.write("commit-offsets", move |unit| {
-            for Checkpoint { partition, epoch, next_offset } in checkpoints {
-                let partition_id = topic.partitions.get(partition as usize).copied();
-                let next_offset = i64::try_from(next_offset).unwrap_or(i64::MAX);
-                let changed = unit.execute(
-                    "UPDATE broker_progress SET next_offset = ?5
-                     WHERE consumer_group = ?1 AND partition_id = ?2 AND owner = ?3 AND epoch = ?4",
-                    params![group, partition_id, id, epoch, next_offset],
-                )?;
-                if changed == 0 {
-                    return Err(Error::Fenced { what: format!("partition {partition} of {}", topic.name) });
+            for Checkpoint { partition, lease, next_offset } in checkpoints {
+                if !lease.commit(unit, next_offset)? {
+                    return Err(Error::Fenced { what: format!("partition {partition} of {topic}") });
                 }
             }
             Ok(())
@@ -131,7 +122,8 @@ fn records(
                 ..Record::default()
             }
         });
-        Delivery { topic: Arc::clone(&topic.name), partition, offset, record, attempt: 1 }
+        let offsets = OffsetCommit::default();
+        Delivery { topic: Arc::clone(&topic.name), partition, offset, record, attempt: 1, offsets }
     });
     Ok(deliveries.collect())
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Inner;
+use super::lease::Lease;
 use crate::Error;
 use crate::broker::{Consumer, Delivery, Polled, Progress};
 
@@ -48,16 +49,17 @@ pub(super) struct Holdings {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holding {
     pub(super) partition: u32,
+    pub(super) partition_id: i64,
     /// Rises each time the partition changes hands.
     pub(super) epoch: i64,
     pub(super) committed: u64,
 }
 
-/// Progress in a partition under an epoch.
-#[derive(Clone, Copy, Debug)]
+/// Progress in a partition under a lease.
+#[derive(Clone, Debug)]
 pub(super) struct Checkpoint {
     pub(super) partition: u32,
-    pub(super) epoch: i64,
+    pub(super) lease: Arc<Lease>,
     pub(super) next_offset: u64,
 }
 
@@ -99,13 +101,20 @@ pub(super) struct GroupConsumer {
 /// What this member knows of a partition it holds.
 #[derive(Debug)]
 struct Held {
-    epoch: i64,
+    lease: Arc<Lease>,
     /// The next offset to hand out.
     position: u64,
+    /// What this member has committed itself.
     committed: u64,
     is_paused: bool,
     /// It is to be given away and hands out no more.
     is_leaving: bool,
+}
+
+impl Held {
+    fn committed(&self) -> u64 {
+        self.committed.max(self.lease.committed())
+    }
 }
 
 impl GroupConsumer {
@@ -125,7 +134,7 @@ impl GroupConsumer {
 
     /// Tells whether the partitions changed.
     async fn heartbeat(&mut self) -> Result<bool, Error> {
-        let is_busy = |(_, held): &(&u32, &Held)| held.position > held.committed;
+        let is_busy = |(_, held): &(&u32, &Held)| held.position > held.committed();
         let busy = self.held.iter().filter(is_busy).map(|(&partition, _)| partition).collect();
         let standing = Standing { busy, given_up: self.given_up.iter().copied().collect() };
         let started = Instant::now();
@@ -137,9 +146,9 @@ impl GroupConsumer {
             before.remove(&partition);
         }
         let mut changed = false;
-        for Holding { partition, epoch, committed } in holdings.held {
+        for Holding { partition, partition_id, epoch, committed } in holdings.held {
             let kept = match before.remove(&partition) {
-                Some(held) if held.epoch == epoch => Some(held),
+                Some(held) if held.lease.epoch == epoch => Some(held),
                 // Lost and taken again: whoever handles its records must begin anew.
                 Some(_) => {
                     self.unnamed.insert(partition);
@@ -148,8 +157,10 @@ impl GroupConsumer {
                 None => None,
             };
             changed |= kept.is_none();
-            let fresh =
-                || Held { epoch, position: committed, committed, is_paused: false, is_leaving: false };
+            let fresh = || {
+                let lease = Lease::new(&self.member, partition_id, epoch);
+                Held { lease, position: committed, committed, is_paused: false, is_leaving: false }
+            };
             let mut held = kept.unwrap_or_else(fresh);
             held.is_leaving |= holdings.surrender.contains(&partition);
             if held.is_leaving {
@@ -175,12 +186,16 @@ impl GroupConsumer {
         }
         let next = from.iter().position(|(partition, _)| *partition > self.last_read).unwrap_or(0);
         from.rotate_left(next);
-        let deliveries = self.broker.fetch(&self.member, from, max).await?;
+        let mut deliveries = self.broker.fetch(&self.member, from, max).await?;
         // From here to the return nothing is awaited: what counts as handed out is handed out.
-        for delivery in &deliveries {
-            self.last_read = delivery.partition;
-            if let Some(held) = self.held.get_mut(&delivery.partition) {
+        for of_partition in deliveries.chunk_by_mut(|one, next| one.partition == next.partition) {
+            let Some(Delivery { partition, .. }) = of_partition.first() else { continue };
+            self.last_read = *partition;
+            let Some(held) = self.held.get_mut(partition) else { continue };
+            let offsets = held.lease.offsets(&self.broker.database);
+            for delivery in of_partition {
                 held.position = delivery.offset + 1;
+                delivery.offsets = offsets.clone();
             }
         }
         Ok(deliveries)
@@ -235,7 +250,15 @@ impl GroupConsumer {
             let Some(held) = self.held.get(&partition) else { return Err(self.fenced()) };
             // Never beyond what was handed out.
             let next_offset = next_offset.min(held.position);
-            checkpoints.push(Checkpoint { partition, epoch: held.epoch, next_offset });
+            // What the units of records have committed is committed.
+            let by_records = held.lease.committed();
+            if by_records == 0 || next_offset > by_records {
+                let lease = Arc::clone(&held.lease);
+                checkpoints.push(Checkpoint { partition, lease, next_offset });
+            }
+        }
+        if checkpoints.is_empty() {
+            return Ok(());
         }
         if !self.broker.commit(&self.member, checkpoints.clone()).await? {
             return Err(self.fenced());

@@ -110,7 +110,12 @@ impl Heartbeat {
         let held = rows
             .iter()
             .filter(|row| is_mine(row))
-            .map(|row| Holding { partition: row.partition, epoch: row.epoch, committed: row.committed })
+            .map(|row| Holding {
+                partition: row.partition,
+                partition_id: row.partition_id,
+                epoch: row.epoch,
+                committed: row.committed,
+            })
             .collect();
         Ok(Holdings { held, surrender: moves.surrender })
     }

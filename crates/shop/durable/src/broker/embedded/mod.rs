@@ -14,6 +14,7 @@ mod backend;
 mod consumer;
 mod dead_letters;
 mod heartbeat;
+mod lease;
 mod retention;
 mod topics;
 
@@ -26,9 +27,11 @@ use rusqlite::params;
 use tokio::sync::OnceCell;
 use waypost_telemetry::Telemetry;
 
-use super::{Ack, Broker, Consumer, PublishError, Record, TopicSpec};
+use super::{Ack, Broker, Consumer, IsDone, PublishError, Record, TopicSpec};
 use crate::clock::millis;
-use crate::{Clock, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator, Unit};
+use crate::{
+    Clock, Companion, Database, DatabaseOptions, Error, Location, Migration, Sharing, SqliteMigrator, Unit,
+};
 use consumer::{GroupConsumer, Member};
 use heartbeat::Sightings;
 use retention::Absences;
@@ -142,7 +145,17 @@ impl Broker for EmbeddedBroker {
     }
 
     fn publish(&self, records: Vec<Record>) -> BoxFuture<'_, Vec<Result<Ack, PublishError>>> {
-        Box::pin(self.inner.append(records))
+        Box::pin(self.inner.append(records, None))
+    }
+
+    fn publish_with(
+        &self,
+        records: Vec<Record>,
+        then: Companion<Vec<usize>>,
+    ) -> BoxFuture<'_, (Vec<Result<Ack, PublishError>>, IsDone)> {
+        let fits = then.fits(&self.inner.database);
+        let then = fits.then_some(then);
+        Box::pin(async move { (self.inner.append(records, then).await, IsDone(fits)) })
     }
 
     fn subscribe<'a>(

@@ -31,8 +31,8 @@ async fn hot_path(url: &str) {
     let notifier = notifier(&store, &Config::default());
     for number in 0..20 {
         let completed = event(&format!("order-{number}"), OrderEventKind::Completed);
-        notifier.handle(&completed).await.unwrap();
-        notifier.handle(&completed).await.unwrap();
+        notifier.handle(&completed, None).await.unwrap();
+        notifier.handle(&completed, None).await.unwrap();
         assert_eq!(store.of_order(completed.order_id).await.unwrap().len(), 1);
         assert!(store.purge_inbox(Duration::from_hours(24 * 365 * 40)).await.unwrap() > 0);
         assert!(store.delete_sent(Duration::from_hours(24 * 365 * 40)).await.unwrap() > 0);
