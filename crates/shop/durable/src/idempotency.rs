@@ -151,26 +151,50 @@ pub fn find(unit: &mut Unit<'_>, key: &Key) -> Result<Option<Claim>, Error> {
 /// Of claimers at the same time one gets [`Claim::New`]: it inserted the row, or took it over from the holder that it had
 /// read.
 pub fn claim(unit: &mut Unit<'_>, key: &Key) -> Result<Claim, Error> {
-    let now = unit.now();
-    let first = judge(None, &key.fingerprint, now);
-    if let Claim::New { fence, .. } = &first {
-        let inserted = unit.execute(
-            "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (principal, route, key) DO NOTHING",
-            params![
-                key.principal,
-                key.route,
-                key.key,
-                key.fingerprint,
-                fence.0,
-                lease_until(now),
-                millis(now)
-            ],
-        )?;
-        if inserted > 0 {
-            return Ok(first);
-        }
+    match insert(unit, key, None)? {
+        Some(new) => Ok(new),
+        None => claim_known(unit, key),
     }
+}
+
+/// Claims a key and stores its result at once, for an effect that is made in the same unit: no other claim can come between
+/// [`claim`] and [`finish`] then. After [`Claim::New`] the key has this result; any other answer is that of [`claim`].
+pub fn claim_with(unit: &mut Unit<'_>, key: &Key, result: &[u8]) -> Result<Claim, Error> {
+    if let Some(new) = insert(unit, key, Some(result))? {
+        return Ok(new);
+    }
+    let claim = claim_known(unit, key)?;
+    if let Claim::New { fence, .. } = claim {
+        finish(unit, key, fence, result)?;
+    }
+    Ok(claim)
+}
+
+/// Claims a key that is free; `None` when there is a row of it.
+fn insert(unit: &mut Unit<'_>, key: &Key, result: Option<&[u8]>) -> Result<Option<Claim>, Error> {
+    let now = unit.now();
+    let new = judge(None, &key.fingerprint, now);
+    let Claim::New { fence, .. } = &new else { return Ok(None) };
+    let inserted = unit.execute(
+        "INSERT INTO idempotency (principal, route, key, fingerprint, fence, lease_until, created_at, result)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (principal, route, key) DO NOTHING",
+        params![
+            key.principal,
+            key.route,
+            key.key,
+            key.fingerprint,
+            fence.0,
+            lease_until(now),
+            millis(now),
+            result
+        ],
+    )?;
+    Ok((inserted > 0).then_some(new))
+}
+
+/// Claims a key that was claimed before, if its holder may be replaced.
+fn claim_known(unit: &mut Unit<'_>, key: &Key) -> Result<Claim, Error> {
+    let now = unit.now();
     let row = row(unit, key)?;
     let claim = judge(row.as_ref(), &key.fingerprint, now);
     if let (Claim::New { fence, .. }, Some(before)) = (&claim, &row) {

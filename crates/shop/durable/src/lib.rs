@@ -89,6 +89,8 @@ pub mod relay;
 pub mod saga;
 mod settle;
 mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transfer;
 
 pub use backoff::Backoff;

@@ -14,6 +14,7 @@ mod load;
 mod observability;
 mod rules;
 mod sockets;
+mod statements;
 mod success;
 mod tail;
 

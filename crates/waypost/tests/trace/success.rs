@@ -25,7 +25,7 @@ POST /api/orders SERVER api-gateway http.request.method=POST http.route=/api/ord
         check-inventory INTERNAL order-service
           waypost.inventory.v1.InventoryService/Reserve CLIENT order-service rpc.response.status_code=OK
             waypost.inventory.v1.InventoryService/Reserve SERVER inventory-service order.id=*
-              SELECT reservations; UPDATE stock SELECT products SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
+              SELECT reservations; UPDATE stock; SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
         process-payment INTERNAL order-service payment.amount=99.99 payment.transaction_id=*
           waypost.payment.v1.PaymentService/Authorize CLIENT order-service rpc.response.status_code=OK
             waypost.payment.v1.PaymentService/Authorize SERVER payment-service order.id=*
@@ -49,7 +49,7 @@ POST /api/orders SERVER api-gateway http.request.method=POST http.route=/api/ord
         commit-stock INTERNAL order-service
           waypost.inventory.v1.InventoryService/Commit CLIENT order-service
             waypost.inventory.v1.InventoryService/Commit SERVER inventory-service
-              SELECT reservations; UPDATE stock; INSERT stock_movements SELECT reservation_lines; UPDATE reservations CLIENT inventory-service
+              SELECT reservations; SELECT reservation_lines; UPDATE stock; INSERT stock_movements; UPDATE reservations CLIENT inventory-service
         complete-order INTERNAL order-service
           UPDATE orders; INSERT order_journal; INSERT order_history; INSERT outbox CLIENT order-service
         send order-events PRODUCER order-service messaging.destination.name=order-events messaging.operation.type=send

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use waypost_durable::Error;
-use waypost_durable::idempotency::{Claim, Fence, Key, LEASE};
+use waypost_durable::idempotency::{self, Claim, Fence, Key, LEASE};
+use waypost_durable::{Error, Migration, Unit};
 
+use crate::ephemeral;
 use crate::kinds::{Kind, beginning as now, on_each_kind};
 
 on_each_kind! {
@@ -169,4 +170,33 @@ async fn of_many_requests_with_one_key_one_wins(kind: Kind) {
     let claims = futures_util::future::try_join_all(claims).await.unwrap();
     assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::New { .. })).count(), 1);
     assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::InFlight { .. })).count(), 49);
+}
+
+/// In SQLite, where one unit at a time makes an effect.
+#[tokio::test]
+async fn a_key_that_is_claimed_with_its_result_is_done_at_once() {
+    let database = ephemeral(&[Migration::new("0001_idempotency", idempotency::SCHEMA)]);
+    let of = |name: &'static str, body: &'static [u8], result: &'static [u8]| {
+        let claim = move |unit: &mut Unit<'_>| {
+            let claim = idempotency::claim_with(unit, &key("user123", name, body), result)?;
+            let found = idempotency::find(unit, &key("user123", name, body))?;
+            Ok::<_, Error>((claim, found))
+        };
+        database.write("claim", claim)
+    };
+    let done = |result: &[u8]| Claim::Done { result: result.to_vec() };
+    let new = |fence| Claim::New { fence: Fence(fence), recovery_point: None };
+    assert_eq!(of("k-1", b"body", b"order-1").await.unwrap(), (new(1), Some(done(b"order-1"))));
+    assert_eq!(of("k-1", b"body", b"order-2").await.unwrap(), (done(b"order-1"), Some(done(b"order-1"))));
+    assert_eq!(of("k-1", b"other", b"order-3").await.unwrap().0, Claim::Mismatch);
+
+    // A key that is claimed without a result belongs to its holder, until nobody holds it any more.
+    let claim = |unit: &mut Unit<'_>| idempotency::claim(unit, &key("user123", "k-2", b"body"));
+    database.write::<_, Error, _>("claim", claim).await.unwrap();
+    let (claim, found) = of("k-2", b"body", b"order-4").await.unwrap();
+    assert!(matches!((&claim, &found), (Claim::InFlight { .. }, Some(Claim::InFlight { .. }))), "{claim:?}");
+    let end =
+        |unit: &mut Unit<'_>| unit.execute("UPDATE idempotency SET lease_until = 0 WHERE key = 'k-2'", ());
+    database.write::<_, Error, _>("end-lease", end).await.unwrap();
+    assert_eq!(of("k-2", b"body", b"order-5").await.unwrap(), (new(2), Some(done(b"order-5"))));
 }

@@ -4,7 +4,9 @@
 //! same: they are the rule, and the only guard on a database with several writers.
 
 mod retention;
+mod schema;
 
+use self::schema::MIGRATIONS;
 use super::{Answer, Store};
 use crate::{
     Error,
@@ -17,17 +19,9 @@ use rusqlite::{Row, params};
 use std::time::Duration;
 use waypost_api::{Money, OrderId, ProductId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
-
-/// The schema, step by step.
-const MIGRATIONS: &[Migration] = &[
-    Migration::new("0001_stock", include_str!("../../migrations/sqlite/0001_stock.sql")),
-    Migration::new("0002_retention", include_str!("../../migrations/sqlite/0002_retention.sql")),
-    Migration::new("0003_lease_epoch", include_str!("../../migrations/sqlite/0003_lease_epoch.sql")),
-    Migration::new("0004_own_names", include_str!("../../migrations/sqlite/0004_own_names.sql")),
-];
 
 /// Holds that are deleted in one transaction.
 const DELETED_AT_ONCE: u32 = 200;
@@ -202,20 +196,21 @@ fn reserve(unit: &mut Unit<'_>, request: NewReservation) -> Result<Reservation, 
 
 /// Sets one line's stock aside.
 fn take(unit: &mut Unit<'_>, line: &Line) -> Result<(), Error> {
-    let taken = unit.query_optional(
-        "UPDATE stock SET reserved = reserved + ?2 WHERE product_id = ?1 AND on_hand - reserved >= ?2 \
-         RETURNING (SELECT unit_price FROM products WHERE products.product_id = stock.product_id), \
-         (SELECT currency FROM products WHERE products.product_id = stock.product_id)",
+    // A statement that returns what it has changed keeps it in a tree on the way; the price is read by itself.
+    let taken = unit.execute(
+        "UPDATE stock SET reserved = reserved + ?2 WHERE product_id = ?1 AND on_hand - reserved >= ?2",
         params![line.product.as_str(), line.quantity],
+    )?;
+    if taken == 0 {
+        return Err(domain::refuse(line, find_product(unit, &line.product)?.as_ref()).into());
+    }
+    let (unit_price, currency) = unit.query_row(
+        "SELECT unit_price, currency FROM products WHERE product_id = ?1",
+        [line.product.as_str()],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
     )?;
-    match taken {
-        Some((unit_price, currency)) => {
-            let currency = currency.parse().map_err(|_| malformed("products.currency"))?;
-            Ok(domain::check_price(line, Money::new(unit_price, currency))?)
-        }
-        None => Err(domain::refuse(line, find_product(unit, &line.product)?.as_ref()).into()),
-    }
+    let currency = currency.parse().map_err(|_| malformed("products.currency"))?;
+    Ok(domain::check_price(line, Money::new(unit_price, currency))?)
 }
 
 fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch) -> Result<Reservation, Error> {
@@ -229,18 +224,17 @@ fn commit(unit: &mut Unit<'_>, order: &OrderId, epoch: Epoch) -> Result<Reservat
         return Ok(reservation);
     }
     let (id, generation, at) = (order.as_str(), reservation.generation.number(), now.unix_millis());
-    unit.execute(
-        "UPDATE stock SET on_hand = on_hand - line.quantity, reserved = reserved - line.quantity \
-         FROM reservation_lines AS line \
-         WHERE line.order_id = ?1 AND line.generation = ?2 AND line.product_id = stock.product_id",
-        params![id, generation],
-    )?;
-    unit.execute(
-        "INSERT INTO stock_movements (product_id, kind, quantity, order_id, generation, at) \
-         SELECT product_id, 'committed', quantity, order_id, generation, ?3 FROM reservation_lines \
-         WHERE order_id = ?1 AND generation = ?2",
-        params![id, generation, at],
-    )?;
+    for HeldLine { product, quantity } in held_lines(unit, &reservation)? {
+        unit.execute(
+            "UPDATE stock SET on_hand = on_hand - ?2, reserved = reserved - ?2 WHERE product_id = ?1",
+            params![product.as_str(), quantity],
+        )?;
+        unit.execute(
+            "INSERT INTO stock_movements (product_id, kind, quantity, order_id, generation, at) \
+             VALUES (?1, 'committed', ?2, ?3, ?4, ?5)",
+            params![product.as_str(), quantity, id, generation, at],
+        )?;
+    }
     set_state(unit, &reservation, ReservationState::Committed, epoch)?;
     reservation.state = ReservationState::Committed;
     Ok(reservation)

@@ -112,10 +112,10 @@ async fn an_orders_stock_is_held_and_taken_and_the_trace_shows_how() {
 place-order INTERNAL inventory-service
   waypost.inventory.v1.InventoryService/Reserve CLIENT inventory-service
     waypost.inventory.v1.InventoryService/Reserve SERVER inventory-service order.id=order-1
-      SELECT reservations; UPDATE stock SELECT products SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
+      SELECT reservations; UPDATE stock; SELECT products; INSERT reservations; INSERT reservation_lines CLIENT inventory-service
   waypost.inventory.v1.InventoryService/Commit CLIENT inventory-service
     waypost.inventory.v1.InventoryService/Commit SERVER inventory-service order.id=order-1
-      SELECT reservations; UPDATE stock; INSERT stock_movements SELECT reservation_lines; UPDATE reservations CLIENT inventory-service
+      SELECT reservations; SELECT reservation_lines; UPDATE stock; INSERT stock_movements; UPDATE reservations CLIENT inventory-service
 ";
     wait_for_tree(&[&running.telemetry], &trace, expected, Duration::from_secs(10)).await;
 }

@@ -6,8 +6,12 @@
 mod operator;
 mod retention;
 mod rows;
+mod schema;
 
-use self::rows::{StoredOrder, malformed, moment, number, parsed, select_order};
+use self::{
+    rows::{StoredOrder, malformed, moment, number, parsed, select_order},
+    schema::MIGRATIONS,
+};
 use super::{
     Answer, Cancelling, Kept, Lease, Placed, Placement, Progress, RUNNER_SEPARATOR, Store, Taken, Unfinished,
     operator::OperatorStore,
@@ -20,27 +24,12 @@ use rusqlite::params;
 use std::{sync::Arc, time::Duration};
 use waypost_api::{ErrorCode, OrderId, Timestamp, TransactionId, UserId};
 use waypost_durable::{
-    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Sharing, SqliteMigrator, Unit,
     idempotency::{self, Claim, Key},
     outbox::{self, Outbox, SqliteOutbox},
     saga::{Entry, Log, Phase},
 };
 use waypost_telemetry::Telemetry;
-
-/// The schema, step by step.
-const MIGRATIONS: &[Migration] = &[
-    Migration::new("0001_orders", include_str!("../../migrations/sqlite/0001_orders.sql")),
-    Migration::new("0002_idempotency", idempotency::SCHEMA),
-    Migration::new("0003_outbox", outbox::SCHEMA),
-    Migration::new("0004_outbox_parking", outbox::PARKING),
-    Migration::new("0005_retention", include_str!("../../migrations/sqlite/0005_retention.sql")),
-    Migration::new("0006_answers", include_str!("../../migrations/sqlite/0006_answers.sql")),
-    Migration::new("0007_operator", include_str!("../../migrations/sqlite/0007_operator.sql")),
-    Migration::new("0008_outbox_replays", outbox::REPLAYS),
-    Migration::new("0009_lease_epoch", include_str!("../../migrations/sqlite/0009_lease_epoch.sql")),
-    Migration::new("0010_outbox_parked_with", outbox::PARKED_WITH),
-    Migration::new("0011_own_names", include_str!("../../migrations/sqlite/0011_own_names.sql")),
-];
 
 /// The name of the database: of its file and in spans.
 const DATABASE: &str = "order";
@@ -195,18 +184,16 @@ fn lease_until(unit: &mut Unit<'_>, lasts: Duration) -> i64 {
 fn place(unit: &mut Unit<'_>, placement: &Placement) -> Result<Placed, Error> {
     let Placement { order, facts, lease, key } = placement;
     if let Some(key) = key {
-        let mut claim = idempotency::claim(unit, key)?;
+        // The order is what the key stands for from here on: it commits with the key or not at all.
+        let result = order.id.as_str().as_bytes();
+        let claim = idempotency::claim_with(unit, key, result)?;
         if let Some(before) = placed(unit, &claim)? {
             return Ok(before);
         }
         if matches!(claim, Claim::Done { .. }) {
             // Its order is not kept any more, so neither is the key.
             idempotency::forget(unit, key)?;
-            claim = idempotency::claim(unit, key)?;
-        }
-        // The order is what the key stands for from here on: it commits with the key or not at all.
-        if let Claim::New { fence, .. } = claim {
-            idempotency::finish(unit, key, fence, order.id.as_str().as_bytes())?;
+            idempotency::claim_with(unit, key, result)?;
         }
     }
     let until = lease_until(unit, lease.lasts);

@@ -165,15 +165,28 @@ pub(super) fn epoch_row(epoch: Epoch) -> u32 {
 }
 
 /// Writes what can change of a payment and books the money that moved. `from` is the payment that the change was
-/// made from.
-pub(super) fn write_change(unit: &mut Unit<'_>, from: &Payment, change: &Change) -> Result<(), Error> {
+/// made from. `fits_the_books`: the provider has said something that they do not exclude, whatever it said before.
+pub(super) fn write_change(
+    unit: &mut Unit<'_>,
+    from: &Payment,
+    change: &Change,
+    fits_the_books: bool,
+) -> Result<(), Error> {
     let payment = &change.payment;
     if payment.version == from.version {
+        if fits_the_books {
+            unit.execute(
+                "UPDATE payments SET contradicted_at = NULL \
+                 WHERE order_id = ?1 AND generation = ?2 AND contradicted_at IS NOT NULL",
+                params![payment.order.as_str(), payment.generation.number()],
+            )?;
+        }
         return Ok(());
     }
     let changed = unit.execute(
         "UPDATE payments SET state = ?4, captured = ?5, refunded = ?6, transaction_id = ?7, decline_code = ?8, \
-         is_unwanted = ?9, review_at = ?10, reviews = ?11, version = ?12, updated_at = ?13 \
+         is_unwanted = ?9, review_at = ?10, reviews = ?11, version = ?12, updated_at = ?13, \
+         contradicted_at = CASE WHEN ?14 THEN NULL ELSE contradicted_at END \
          WHERE order_id = ?1 AND generation = ?2 AND version = ?3",
         params![
             payment.order.as_str(),
@@ -189,6 +202,7 @@ pub(super) fn write_change(unit: &mut Unit<'_>, from: &Payment, change: &Change)
             payment.reviews,
             payment.version,
             payment.updated_at.unix_millis(),
+            fits_the_books,
         ],
     )?;
     if changed != 1 {

@@ -1,7 +1,9 @@
 //! The embedded store: SQLite behind one writer thread.
 
 mod retention;
+mod schema;
 
+use self::schema::MIGRATIONS;
 use super::{
     Answer, Begun, BegunRefund, Due, RefundOutcome, Store,
     rows::{
@@ -20,19 +22,9 @@ use rusqlite::params;
 use std::time::Duration;
 use waypost_api::{Currency, OrderId, Timestamp};
 use waypost_durable::{
-    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Migration, Sharing, SqliteMigrator, Unit,
+    BoxFuture, Clock, Database, DatabaseOptions, Epoch, Files, Sharing, SqliteMigrator, Unit,
 };
 use waypost_telemetry::Telemetry;
-
-/// The schema, step by step.
-const MIGRATIONS: &[Migration] = &[
-    Migration::new("0001_payments", include_str!("../../migrations/sqlite/0001_payments.sql")),
-    Migration::new("0002_refunds_anew", include_str!("../../migrations/sqlite/0002_refunds_anew.sql")),
-    Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
-    Migration::new("0004_lease_epoch", include_str!("../../migrations/sqlite/0004_lease_epoch.sql")),
-    Migration::new("0005_contradictions", include_str!("../../migrations/sqlite/0005_contradictions.sql")),
-    Migration::new("0006_own_names", include_str!("../../migrations/sqlite/0006_own_names.sql")),
-];
 
 /// The name of the database: of its file and in spans.
 const DATABASE: &str = "payment";
@@ -207,7 +199,7 @@ fn give_up(
         return Ok(Some(payment));
     }
     let change = payment.given_up(now, times);
-    write_change(unit, &payment, &change)?;
+    write_change(unit, &payment, &change, false)?;
     Ok(Some(change.payment))
 }
 
@@ -224,14 +216,7 @@ fn record(
     let (order, generation) = (payment.order.as_str(), payment.generation.number());
     match payment.after(finding, now, times) {
         Ok(change) => {
-            write_change(unit, payment, &change)?;
-            if *finding != Finding::NoAnswer {
-                unit.execute(
-                    "UPDATE payments SET contradicted_at = NULL \
-                     WHERE order_id = ?1 AND generation = ?2 AND contradicted_at IS NOT NULL",
-                    params![order, generation],
-                )?;
-            }
+            write_change(unit, payment, &change, *finding != Finding::NoAnswer)?;
             Ok(Ok(change.payment))
         }
         Err(contradiction) => {

@@ -2,30 +2,24 @@
 
 mod late_work;
 mod retention;
+mod schema;
 
 use std::time::Duration;
 
 use rusqlite::{Row, params};
 use waypost_api::Amount;
 use waypost_durable::{
-    BoxFuture, Clock, Database, DatabaseOptions, Files, Migration, Sharing, SqliteMigrator, Unit, clock,
+    BoxFuture, Clock, Database, DatabaseOptions, Files, Sharing, SqliteMigrator, Unit, clock,
 };
 use waypost_telemetry::Telemetry;
 
+use self::schema::MIGRATIONS;
 use super::{Answer, Command, Late, Store, Totals, WorkedOff, subject};
 use crate::Error;
 use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 
 /// The name of the database: of its file and in spans.
 const DATABASE: &str = "provider";
-
-/// The schema.
-const MIGRATIONS: &[Migration] = &[
-    Migration::new("0001_charges", include_str!("../../migrations/sqlite/0001_charges.sql")),
-    Migration::new("0002_request_age", include_str!("../../migrations/sqlite/0002_request_age.sql")),
-    Migration::new("0003_retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
-    Migration::new("0004_late_work", include_str!("../../migrations/sqlite/0004_late_work.sql")),
-];
 
 /// Answers or charges that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 500;
