@@ -102,8 +102,10 @@ impl Span {
         tracer.0.shared.baggage_attributes(parent, |key, value| {
             record.set_text(key.as_str(), value.as_str(), limits);
         });
-        for link in std::mem::take(&mut record.drafted_links) {
-            record.add_link(&link.span_context, &link.attributes, limits);
+        if !record.drafted_links.is_empty() {
+            for link in std::mem::take(&mut record.drafted_links) {
+                record.add_link(&link.span_context, &link.attributes, limits);
+            }
         }
         let context = std::mem::replace(&mut record.context, SpanContext::NONE);
         let open = Open {
