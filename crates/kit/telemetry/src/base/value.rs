@@ -61,6 +61,7 @@ pub struct Optional<M>(std::marker::PhantomData<M>);
 pub struct List<M>(std::marker::PhantomData<M>);
 
 impl<T: Into<Value>> IntoValue<Native> for T {
+    #[inline]
     fn into_value(self) -> Option<Value> {
         Some(self.into())
     }
@@ -69,6 +70,7 @@ impl<T: Into<Value>> IntoValue<Native> for T {
 macro_rules! small {
     ($($number:ty),+) => {$(
         impl IntoValue<Converted> for $number {
+            #[inline]
             fn into_value(self) -> Option<Value> {
                 Some(Value::I64(i64::from(self)))
             }
@@ -81,6 +83,7 @@ small!(i8, i16, i32, u8, u16, u32);
 macro_rules! large {
     ($($number:ty),+) => {$(
         impl IntoValue<Converted> for $number {
+            #[inline]
             fn into_value(self) -> Option<Value> {
                 Some(i64::try_from(self).map_or_else(|_| self.to_string().into(), Value::I64))
             }

@@ -116,4 +116,4 @@ const SQLX: u64 = 6;
 const RUSQLITE: u64 = 6;
 const DIESEL: u64 = 10;
 const TOKIO_POSTGRES: u64 = 6;
-const MONGODB: u64 = 74;
+const MONGODB: u64 = 46;

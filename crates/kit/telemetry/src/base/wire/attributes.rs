@@ -22,18 +22,33 @@ pub(crate) fn put_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &Va
     match value {
         Value::String(text) => put_text_attribute(out, field, key, text.as_str(), max_chars),
         Value::Bool(truth) => put_short(out, field, key, &[tag(BOOL, VARINT), (*truth).into()]),
-        Value::I64(number) => match *number {
-            0..0x80 => put_short(out, field, key, &[tag(INT, VARINT), low(*number)]),
-            0x80..0x4000 => {
-                put_short(out, field, key, &[tag(INT, VARINT), low(*number) | 0x80, low(*number >> 7)]);
-            }
-            0x4000..0x20_0000 => {
-                let (first, second) = (low(*number) | 0x80, low(*number >> 7) | 0x80);
-                put_short(out, field, key, &[tag(INT, VARINT), first, second, low(*number >> 14)]);
-            }
-            _ => put_long(out, field, key, value, max_chars),
-        },
+        Value::I64(number) => put_number_attribute(out, field, key, *number),
         _ => put_long(out, field, key, value, max_chars),
+    }
+}
+
+/// As [`put_attribute`], for a whole number.
+#[expect(clippy::inline_always, reason = "as for a text")]
+#[inline(always)]
+pub(crate) fn put_number_attribute(out: &mut Vec<u8>, field: u32, key: &str, number: i64) {
+    let value_len = match number {
+        0..0x80 => 2,
+        0x80..0x4000 => 3,
+        0x4000..0x20_0000 => 4,
+        _ => return put_long(out, field, key, &Value::I64(number), usize::MAX),
+    };
+    let len = 2 + key.len() + 2 + value_len;
+    if len > SHORT || field > SHORT_FIELD {
+        return put_long(out, field, key, &Value::I64(number), usize::MAX);
+    }
+    out.extend_from_slice(&[tag(field, BYTES), short(len), tag(KEY, BYTES), short(key.len())]);
+    out.extend_from_slice(key.as_bytes());
+    let (value, int) = (tag(VALUE, BYTES), tag(INT, VARINT));
+    let [first, second, third] = [low(number), low(number >> 7), low(number >> 14)];
+    match value_len {
+        2 => out.extend_from_slice(&[value, 2, int, first]),
+        3 => out.extend_from_slice(&[value, 3, int, first | 0x80, second]),
+        _ => out.extend_from_slice(&[value, 4, int, first | 0x80, second | 0x80, third]),
     }
 }
 
@@ -44,14 +59,14 @@ fn low(number: i64) -> u8 {
 }
 
 /// As [`put_attribute`], for a text.
-#[inline]
+#[expect(clippy::inline_always, reason = "to call it took as long as to write")]
+#[inline(always)]
 pub(crate) fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str, max_chars: usize) {
     let text = cut(text, max_chars);
     let len = 2 + key.len() + 2 + 2 + text.len();
     if len > SHORT || field > SHORT_FIELD {
         return put_long_text(out, field, key, text);
     }
-    out.reserve(2 + len);
     out.extend_from_slice(&[tag(field, BYTES), short(len), tag(KEY, BYTES), short(key.len())]);
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(&[tag(VALUE, BYTES), short(2 + text.len()), tag(STRING, BYTES), short(text.len())]);
@@ -72,7 +87,6 @@ fn put_short<const N: usize>(out: &mut Vec<u8>, field: u32, key: &str, value: &[
         put_key(out, field, key, N);
         return out.extend_from_slice(value);
     }
-    out.reserve(2 + len);
     out.extend_from_slice(&[tag(field, BYTES), short(len), tag(KEY, BYTES), short(key.len())]);
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(&[tag(VALUE, BYTES), short(N)]);

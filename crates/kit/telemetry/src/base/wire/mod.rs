@@ -100,24 +100,49 @@ pub(crate) fn put_fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
 ///
 /// For what is small or rare: the bytes behind the length are moved once when the length takes more than one byte.
 pub(crate) fn put_message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    put_message_with_room::<1>(out, field, write);
+}
+
+/// As [`put_message`], for a message whose length nearly always takes `ROOM` bytes: it is moved when it takes more or fewer.
+#[inline]
+pub(crate) fn put_message_with_room<const ROOM: usize>(
+    out: &mut Vec<u8>,
+    field: u32,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
     put_tag(out, field, BYTES);
     let place = out.len();
-    out.push(0);
+    out.extend_from_slice(&[0; ROOM]);
     write(out);
-    let len = out.len() - place - 1;
-    let extra = varint_len(len as u64) - 1;
-    if extra > 0 {
-        out.resize(out.len() + extra, 0);
-        out.copy_within(place + 1..place + 1 + len, place + 1 + extra);
+    let len = out.len() - place - ROOM;
+    let is_as_long = len >> (7 * ROOM) == 0 && (ROOM == 1 || len >> (7 * (ROOM - 1)) != 0);
+    let slots = out.get_mut(place..).and_then(<[u8]>::first_chunk_mut::<ROOM>);
+    match slots.filter(|_| is_as_long) {
+        Some(slots) => write_len(slots, len),
+        None => move_message(out, place, ROOM, len),
     }
-    let mut rest = len as u64;
-    for offset in 0..=extra {
-        let more = if offset < extra { 0x80 } else { 0 };
-        let byte = (rest & 0x7f) as u8 | more;
-        if let Some(slot) = out.get_mut(place + offset) {
-            *slot = byte;
-        }
-        rest >>= 7;
+}
+
+/// Moves a message of `len` bytes, which stands behind `room` bytes, to behind its length.
+#[cold]
+fn move_message(out: &mut Vec<u8>, place: usize, room: usize, len: usize) {
+    let taken = varint_len(len as u64);
+    out.resize(out.len().max(place + taken + len), 0);
+    out.copy_within(place + room..place + room + len, place + taken);
+    out.truncate(place + taken + len);
+    if let Some(slots) = out.get_mut(place..place + taken) {
+        write_len(slots, len);
+    }
+}
+
+/// A length as a varint that takes all of `slots`.
+#[inline]
+fn write_len(slots: &mut [u8], len: usize) {
+    let last = slots.len().saturating_sub(1);
+    for (place, slot) in slots.iter_mut().enumerate() {
+        let more = if place < last { 0x80 } else { 0 };
+        let rest = len as u64 >> (7 * place);
+        *slot = (rest & 0x7f) as u8 | more;
     }
 }
 
@@ -132,6 +157,18 @@ mod tests {
             let mut out = Vec::new();
             put_varint(&mut out, value);
             assert_eq!(out.len(), varint_len(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_the_same_whatever_room_its_length_had() {
+        for len in [0, 1, 127, 128, 16_383, 16_384, 20_000] {
+            let text = vec![7; len];
+            let (mut plain, mut one, mut two) = (vec![1], vec![1], vec![1]);
+            put_bytes(&mut plain, 3, &text);
+            put_message(&mut one, 3, |out| out.extend_from_slice(&text));
+            put_message_with_room::<2>(&mut two, 3, |out| out.extend_from_slice(&text));
+            assert!(plain == one && plain == two, "{len}");
         }
     }
 

@@ -11,6 +11,7 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 pub(crate) use crate::base::attributes::ERROR_TYPE;
 use crate::base::redact;
 use crate::base::slots::Slots;
+use crate::core::exchange::headers;
 use crate::core::exchange::unix_socket::CameBy;
 
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
@@ -90,13 +91,14 @@ pub(crate) fn authority<'a>(uri: &'a Uri, headers: &HeaderMap) -> Option<Cow<'a,
     if let Some(authority) = uri.authority() {
         return Some(Cow::Borrowed(authority));
     }
-    let host = headers.get(header::HOST)?;
+    let host = headers::first(headers, &header::HOST)?;
     Authority::try_from(host.as_bytes()).ok().map(Cow::Owned)
 }
 
 /// The address the connection came from, as axum's or tonic's server put it into the request, with or without TLS.
-pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    if CameBy::of(extensions).is_unix() {
+/// `came_by` is what these extensions say.
+pub(crate) fn peer(extensions: &Extensions, came_by: CameBy<'_>) -> Option<SocketAddr> {
+    if came_by.is_unix() {
         return None;
     }
     #[cfg(feature = "axum")]
@@ -146,7 +148,7 @@ impl Hosts {
     pub(crate) fn show(&self, uri: &Uri, headers: &HeaderMap, show: impl FnOnce(&Host<'_>)) {
         let text = match uri.authority() {
             Some(authority) => authority.as_str().as_bytes(),
-            None => match headers.get(header::HOST) {
+            None => match headers::first(headers, &header::HOST) {
                 Some(host) => host.as_bytes(),
                 None => return,
             },

@@ -8,7 +8,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
 
 use crate::base::slots::Slots;
 use crate::core::handle::Telemetry;
-use crate::core::propagation::{Propagation, RemoteParent, SentBaggage};
+use crate::core::propagation::{Propagation, RemoteParent, Sent, SentHeaders};
 
 /// How far the trace context that a caller sends is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,12 @@ impl Own {
         Self { context: telemetry.context(), with_baggage: Arc::default() }
     }
 
-    fn with_baggage_of(&self, propagation: &Propagation, headers: &HeaderMap) -> Context {
-        let read = || propagation.with_baggage_of(&self.context, headers);
-        let sent = match propagation.sent_baggage(headers) {
-            SentBaggage::None => return self.context.clone(),
-            SentBaggage::One(sent) => sent.as_bytes(),
-            SentBaggage::Several => return read(),
+    fn with_baggage_of(&self, propagation: &Propagation, sent: &SentHeaders<'_>) -> Context {
+        let read = || propagation.with_baggage_of(&self.context, sent.all());
+        let sent = match propagation.sent_baggage(sent) {
+            Sent::None => return self.context.clone(),
+            Sent::One(sent) => sent.as_bytes(),
+            Sent::Several => return read(),
         };
         if sent.len() > MAX_KEPT_BAGGAGE {
             return read();
@@ -102,9 +102,10 @@ impl CallerTrust {
     /// context of the handle.
     pub(crate) fn caller(self, telemetry: &Telemetry, own: &Own, headers: &HeaderMap) -> Caller {
         let propagation = telemetry.propagation();
-        let sent = propagation.read_headers(headers);
+        let found = SentHeaders::of(headers);
+        let sent = propagation.read_headers(&found);
         let is_inside = self == Self::Inside;
-        let own = if is_inside { own.with_baggage_of(propagation, headers) } else { own.context.clone() };
+        let own = if is_inside { own.with_baggage_of(propagation, &found) } else { own.context.clone() };
         let own = match telemetry.debug_header() {
             None => own,
             Some(header) => header.read(own, headers, is_inside),
@@ -157,7 +158,7 @@ mod tests {
                 let value = HeaderValue::from_str(value).unwrap();
                 headers.append(HeaderName::from_static("baggage"), value);
             }
-            let context = own.with_baggage_of(&propagation, &headers);
+            let context = own.with_baggage_of(&propagation, &SentHeaders::of(&headers));
             assert!(context.get::<Telemetry>().is_some());
             context.baggage().get("tenant.id").map(ToString::to_string)
         };

@@ -11,6 +11,7 @@ pub(crate) mod attributes;
 pub(crate) mod border;
 pub(crate) mod fault;
 pub(crate) mod forwarded;
+pub(crate) mod headers;
 mod response;
 pub(crate) mod stream;
 mod traced;
@@ -148,6 +149,11 @@ impl<O: Observer> Exchange<O> {
                 self.leave_body();
             }
         }
+    }
+
+    /// Whether somebody is to hear of its end.
+    fn is_open(&self) -> bool {
+        self.live.is_some() || self.stream.is_some()
     }
 
     /// Ends the span of a stream that has lasted long enough for it.

@@ -10,7 +10,7 @@ use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Exchange, Observer};
+use super::{Exchange, Observer, headers};
 use crate::core::span::{Outcome, SpanGuard};
 
 pin_project! {
@@ -63,8 +63,9 @@ where
         Poll::Ready(match result {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                let remaining = content_length(&head.headers).or_else(|| body.size_hint().exact());
                 exchange.head(&mut head, !body.is_end_stream());
+                let announced = || content_length(&head.headers).or_else(|| body.size_hint().exact());
+                let remaining = if exchange.is_open() { announced() } else { None };
                 let body = ResponseBody { body: Some(body), exchange, remaining, is_read: false };
                 Ok(Response::from_parts(head, body))
             }
@@ -94,7 +95,7 @@ fn show(data: &impl Buf, observer: &mut impl Observer, span: &SpanGuard) {
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers::first(headers, &http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 pin_project! {

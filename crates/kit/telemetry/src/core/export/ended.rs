@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 
 use super::scope::Scope;
-use crate::base::wire::{bytes_len, put_fixed32, put_head, put_number, put_text, varint_len};
+use crate::base::wire::{bytes_len, put_fixed32, put_head, put_message_with_room, put_number, put_text};
 
 // The fields of `Span` that hold encoded parts.
 pub(crate) const ATTRIBUTES: u32 = 9;
@@ -45,10 +45,8 @@ impl EndedSpan<'_> {
     /// Appends it as field `field` of the message around it.
     #[inline]
     pub(super) fn put(&self, out: &mut Vec<u8>, field: u32) {
-        let len = self.len();
-        out.reserve(len + 8);
-        put_head(out, field, len);
-        self.put_message(out);
+        // Ids, times and a few attributes take more than 128 bytes.
+        put_message_with_room::<2>(out, field, |out| self.put_message(out));
     }
 
     /// Appends it without tag and length.
@@ -149,30 +147,6 @@ impl EndedSpan<'_> {
         fields
     }
 
-    #[inline]
-    fn len(&self) -> usize {
-        let text = |text: &str| if text.is_empty() { 0 } else { bytes_len(text.len()) };
-        let number = |number: u32| if number == 0 { 0 } else { 1 + varint_len(number.into()) };
-        let parent = if self.parent_id == SpanId::INVALID { 0 } else { bytes_len(8) };
-        let (message, code) = self.status_parts();
-        let (kind, times, flags) = (2, 2 * 9, 2 + 4);
-        bytes_len(16)
-            + bytes_len(8)
-            + text(self.trace_state)
-            + parent
-            + text(self.name)
-            + kind
-            + times
-            + self.attributes.len()
-            + number(self.dropped_attributes)
-            + self.events.len()
-            + number(self.dropped_events)
-            + self.links.len()
-            + number(self.dropped_links)
-            + bytes_len(status_len(message, code))
-            + flags
-    }
-
     fn kind_number(&self) -> u8 {
         match self.kind {
             SpanKind::Internal => 1,
@@ -180,15 +154,6 @@ impl EndedSpan<'_> {
             SpanKind::Client => 3,
             SpanKind::Producer => 4,
             SpanKind::Consumer => 5,
-        }
-    }
-
-    #[inline]
-    fn status_parts(&self) -> (&str, u64) {
-        match self.status {
-            Status::Unset => ("", 0),
-            Status::Ok => ("", 1),
-            Status::Error { description } => (description, 2),
         }
     }
 }

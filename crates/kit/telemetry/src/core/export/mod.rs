@@ -58,6 +58,7 @@ pub(crate) use pipeline::SpanPipeline;
 pub(crate) use plan::Parts;
 pub(crate) use scope::Scope;
 pub use tail::TailGroup;
+pub(crate) use tail::header_of;
 
 /// A clock cannot add any duration; nobody waits longer than this.
 const MAX_DEADLINE: Duration = Duration::from_hours(24);

@@ -1,6 +1,7 @@
 //! Where a handle's spans and log records go when they end: memory, and the frames of the network's lanes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceId};
@@ -90,8 +91,9 @@ impl SpanPipeline {
     }
 
     fn hold(&self, tail: &Tail, span: &EndedSpan<'_>) {
-        let (trace_id, reason) = (span.context.trace_id(), tail.reason(span));
-        self.release(tail.hold(trace_id, Tail::held(span, reason)));
+        let (trace_id, now) = (span.context.trace_id(), Instant::now());
+        let reason = tail.reason(span, now);
+        self.release(tail.hold(trace_id, Tail::held(span, reason), now));
         if reason.is_some() {
             tail.group.keep(trace_id);
         }

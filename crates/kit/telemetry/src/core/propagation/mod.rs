@@ -113,13 +113,59 @@ pub(crate) fn is_left_to_us(context: &Context, parent: &SpanContext) -> bool {
         && Note::of(context, parent.trace_id()).is_some_and(Note::is_deferred)
 }
 
-/// The headers that say what a caller's baggage is.
-pub(crate) enum SentBaggage<'a> {
+/// A header that may be there more than once.
+#[derive(Clone, Copy)]
+pub(crate) enum Sent<'a> {
     None,
     /// All of it.
     One(&'a HeaderValue),
     /// More than one, or ones that are found by looking at all headers.
     Several,
+}
+
+impl<'a> Sent<'a> {
+    fn of(headers: &'a HeaderMap, name: &HeaderName) -> Self {
+        headers.get_all(name).iter().fold(Self::None, Self::and)
+    }
+
+    fn and(self, value: &'a HeaderValue) -> Self {
+        if let Self::None = self { Self::One(value) } else { Self::Several }
+    }
+}
+
+/// Headers of a map that is looked through; in a larger one each name is looked up.
+const FEW_HEADERS: usize = 16;
+
+/// The headers of W3C's formats in a map.
+pub(crate) struct SentHeaders<'a> {
+    all: &'a HeaderMap,
+    traceparent: Sent<'a>,
+    baggage: Sent<'a>,
+}
+
+impl<'a> SentHeaders<'a> {
+    /// To compare a few names takes less than to hash those that are wanted.
+    pub(crate) fn of(all: &'a HeaderMap) -> Self {
+        if all.len() > FEW_HEADERS {
+            let [traceparent, baggage] =
+                [&TRACEPARENT_HEADER, &BAGGAGE_HEADER].map(|name| Sent::of(all, name));
+            return Self { all, traceparent, baggage };
+        }
+        let mut found = Self { all, traceparent: Sent::None, baggage: Sent::None };
+        for (name, value) in all {
+            if *name == TRACEPARENT_HEADER {
+                found.traceparent = found.traceparent.and(value);
+            } else if *name == BAGGAGE_HEADER {
+                found.baggage = found.baggage.and(value);
+            }
+        }
+        found
+    }
+
+    /// The map.
+    pub(crate) fn all(&self) -> &'a HeaderMap {
+        self.all
+    }
 }
 
 /// A caller's span as its headers describe it.
@@ -331,28 +377,22 @@ impl Propagation {
     }
 
     /// The caller's span in a map of headers.
-    pub(crate) fn read_headers(&self, headers: &HeaderMap) -> Option<RemoteParent> {
-        let own = || {
-            let mut sent = headers.get_all(&TRACEPARENT_HEADER).iter().filter(|_| self.trace_context);
-            let (Some(traceparent), None) = (sent.next(), sent.next()) else { return None };
-            RemoteParent::read(carriers::text_of(traceparent), texts(headers, &TRACESTATE_HEADER))
+    pub(crate) fn read_headers(&self, sent: &SentHeaders<'_>) -> Option<RemoteParent> {
+        let own = || match sent.traceparent {
+            Sent::One(traceparent) if self.trace_context => {
+                RemoteParent::read(carriers::text_of(traceparent), texts(sent.all, &TRACESTATE_HEADER))
+            }
+            Sent::None | Sent::One(_) | Sent::Several => None,
         };
-        if self.others.is_empty() { own() } else { self.read(&HeaderExtractor(headers), own) }
+        if self.others.is_empty() { own() } else { self.read(&HeaderExtractor(sent.all), own) }
     }
 
     /// What headers have of baggage, as far as it is read.
-    pub(crate) fn sent_baggage<'a>(&self, headers: &'a HeaderMap) -> SentBaggage<'a> {
-        if self.jaeger_baggage.is_some() {
-            return SentBaggage::Several;
-        }
-        if self.baggage.is_none() {
-            return SentBaggage::None;
-        }
-        let mut sent = headers.get_all(&BAGGAGE_HEADER).iter();
-        match (sent.next(), sent.next()) {
-            (None, _) => SentBaggage::None,
-            (Some(only), None) => SentBaggage::One(only),
-            (Some(_), Some(_)) => SentBaggage::Several,
+    pub(crate) fn sent_baggage<'a>(&self, sent: &SentHeaders<'a>) -> Sent<'a> {
+        match &self.baggage {
+            _ if self.jaeger_baggage.is_some() => Sent::Several,
+            None => Sent::None,
+            Some(_) => sent.baggage,
         }
     }
 
@@ -445,7 +485,9 @@ mod tests {
         };
         let read = |headers: &HeaderMap| {
             let own = propagation.with_baggage_of(&Context::new(), headers);
-            propagation.read_headers(headers).map_or(own.clone(), |parent| parent.above(&own))
+            propagation
+                .read_headers(&SentHeaders::of(headers))
+                .map_or(own.clone(), |parent| parent.above(&own))
         };
         let by_map = written(&read(&headers));
         assert_eq!(by_map, written(&propagation.extract(&Context::new(), &HeaderExtractor(&headers))));
@@ -453,7 +495,7 @@ mod tests {
         assert_eq!(by_map["tracestate"], "a=1,foo@@bar=2");
 
         headers.append("traceparent", HeaderValue::from_static(PARENT));
-        assert!(propagation.read_headers(&headers).is_none(), "two are none");
+        assert!(propagation.read_headers(&SentHeaders::of(&headers)).is_none(), "two are none");
         assert!(written(&read(&HeaderMap::new())).is_empty());
     }
 

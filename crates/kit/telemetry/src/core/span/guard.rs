@@ -98,12 +98,15 @@ impl SpanGuard {
         self.started.is_some()
     }
 
-    /// Sets several attributes at once.
+    /// Sets several attributes, of which there are few.
     #[cfg(any(feature = "http", feature = "sql"))]
     pub(crate) fn set_each(&self, attributes: impl IntoIterator<Item = KeyValue>) {
-        let mut attributes = attributes.into_iter().peekable();
-        if self.records() && attributes.peek().is_some() {
-            self.context.span().set_attributes(attributes);
+        if !self.records() {
+            return;
+        }
+        // The span's lock is taken for each: less than to move an iterator behind it.
+        for attribute in attributes {
+            self.context.span().set_attribute(attribute);
         }
     }
 

@@ -232,15 +232,23 @@ impl SpanBuilder {
     }
 
     /// An attribute; see [`IntoValue`] for what can be one. Samplers see the attributes that are set before the start.
-    #[inline]
-    pub fn attr<M>(self, key: impl Into<Key>, value: impl IntoValue<M>) -> Self {
-        self.attr_with(key, || value)
+    // Part of what calls it, where nearly always the kind of the value is known: to move the builder there and back, and to
+    // find out what to write and to free, took longer than writing.
+    #[expect(clippy::inline_always, reason = "said above")]
+    #[inline(always)]
+    pub fn attr<M>(mut self, key: impl Into<Key>, value: impl IntoValue<M>) -> Self {
+        if self.keeps()
+            && let Some(value) = value.into_value()
+        {
+            self.push(key.into(), value);
+        }
+        self
     }
 
     /// As [`Self::attr`], with a value that is made only if the span may be recorded.
     #[inline]
     pub fn attr_with<M, V: IntoValue<M>>(mut self, key: impl Into<Key>, value: impl FnOnce() -> V) -> Self {
-        if !self.draft.keeps_nothing()
+        if self.keeps()
             && let Some(value) = value().into_value()
         {
             self.push(key.into(), value);
@@ -248,7 +256,8 @@ impl SpanBuilder {
         self
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as for `attr`")]
+    #[inline(always)]
     fn push(&mut self, key: Key, value: Value) {
         self.draft.set(self.telemetry.as_ref().and_then(Telemetry::tracer), key, value);
     }
@@ -309,6 +318,7 @@ impl SpanBuilder {
     }
 
     /// Whether what is set may be kept.
+    #[inline]
     pub(crate) fn keeps(&self) -> bool {
         !self.draft.keeps_nothing()
     }

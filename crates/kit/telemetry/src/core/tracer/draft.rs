@@ -62,19 +62,20 @@ impl Draft {
     }
 
     /// `tracer` is the one that the draft was made for.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as for `SpanBuilder::attr`")]
+    #[inline(always)]
     pub(crate) fn set(&mut self, tracer: Option<&Tracer>, key: Key, value: Value) {
-        if let Self::Listed(listed) = self {
-            listed.set(key, value);
-        } else {
-            self.write(tracer, &key, &value);
-        }
-    }
-
-    /// Given by reference, so that whoever knows that there is nothing to free does not have to look.
-    fn write(&mut self, tracer: Option<&Tracer>, key: &Key, value: &Value) {
-        if let (Self::Record(record) | Self::Decided(record), Some(tracer)) = (self, tracer) {
-            record.set(key.as_str(), value, &tracer.0.shared.limits);
+        match (self, tracer) {
+            (Self::Record(record) | Self::Decided(record), Some(tracer)) => {
+                let (key, limits) = (key.as_str(), &tracer.0.shared.limits);
+                match value {
+                    Value::String(text) => record.set_text(key, text.as_str(), limits),
+                    Value::I64(number) => record.set_number(key, number, limits),
+                    other => record.set_other(key, &other, limits),
+                }
+            }
+            (Self::Listed(listed), _) => listed.set(key, value),
+            (Self::Nothing | Self::Left | Self::Record(_) | Self::Decided(_), _) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use super::{Above, Start};
 use crate::base::config::Limits;
 use crate::base::wire::attributes::{
-    key_of, put_attribute, put_attributes, put_text_attribute, read_attribute,
+    key_of, put_attribute, put_attributes, put_number_attribute, put_text_attribute, read_attribute,
 };
 use crate::base::wire::read::fields;
 use crate::base::wire::{put_bytes, put_fixed32, put_fixed64, put_message, put_number, put_text};
@@ -183,34 +183,47 @@ impl Record {
     pub(super) fn set(&mut self, key: &str, value: &Value, limits: &Limits) {
         match value {
             Value::String(text) => self.set_text(key, text.as_str(), limits),
-            _ => self.set_hashed(short_hash(key.as_bytes()), key, value, limits),
+            Value::I64(number) => self.set_number(key, *number, limits),
+            _ => self.set_other(key, value, limits),
         }
     }
 
-    /// As [`set`](Self::set), for a text that nobody has to own. The hash of a key in the program's text is part of the
-    /// program.
-    #[inline]
+    // For each kind of value all that an attribute takes is one function: calling took as long as writing.
+
+    /// As [`set`](Self::set), for a text that nobody has to own.
+    #[inline(never)]
     pub(super) fn set_text(&mut self, key: &str, text: &str, limits: &Limits) {
-        self.set_text_hashed(short_hash(key.as_bytes()), key, text, limits);
-    }
-
-    fn set_hashed(&mut self, hash: u32, key: &str, value: &Value, limits: &Limits) {
-        let max_chars = limits.span_value_length();
-        if self.is_first(hash, limits) {
-            self.begin(hash);
-            put_attribute(&mut self.attributes, ATTRIBUTES, key, value, max_chars);
-        } else {
-            self.set_again(hash, key, limits, &|out| put_attribute(out, ATTRIBUTES, key, value, max_chars));
-        }
-    }
-
-    fn set_text_hashed(&mut self, hash: u32, key: &str, text: &str, limits: &Limits) {
-        let max_chars = limits.span_value_length();
+        let (hash, max_chars) = (short_hash(key.as_bytes()), limits.span_value_length());
         if self.is_first(hash, limits) {
             self.begin(hash);
             put_text_attribute(&mut self.attributes, ATTRIBUTES, key, text, max_chars);
         } else {
             let put = |out: &mut Vec<u8>| put_text_attribute(out, ATTRIBUTES, key, text, max_chars);
+            self.set_again(hash, key, limits, &put);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn set_number(&mut self, key: &str, number: i64, limits: &Limits) {
+        let hash = short_hash(key.as_bytes());
+        if self.is_first(hash, limits) {
+            self.begin(hash);
+            put_number_attribute(&mut self.attributes, ATTRIBUTES, key, number);
+        } else {
+            let put = |out: &mut Vec<u8>| put_number_attribute(out, ATTRIBUTES, key, number);
+            self.set_again(hash, key, limits, &put);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn set_other(&mut self, key: &str, value: &Value, limits: &Limits) {
+        let hash = short_hash(key.as_bytes());
+        if self.is_first(hash, limits) {
+            self.begin(hash);
+            put_attribute(&mut self.attributes, ATTRIBUTES, key, value, limits.span_value_length());
+        } else {
+            let max_chars = limits.span_value_length();
+            let put = |out: &mut Vec<u8>| put_attribute(out, ATTRIBUTES, key, value, max_chars);
             self.set_again(hash, key, limits, &put);
         }
     }

@@ -9,7 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use super::record::Record;
 use super::spare;
 use super::{Start, Tracer};
-use crate::core::export::{EndedSpan, nanoseconds};
+use crate::core::export::{EndedSpan, header_of, nanoseconds};
 
 /// A span: recorded, or only ids to pass on. Ends when it is dropped, unless it has ended before.
 #[derive(Debug)]
@@ -102,8 +102,10 @@ impl Span {
         tracer.0.shared.baggage_attributes(parent, |key, value| {
             record.set_text(key.as_str(), value.as_str(), limits);
         });
-        for link in std::mem::take(&mut record.drafted_links) {
-            record.add_link(&link.span_context, &link.attributes, limits);
+        if !record.drafted_links.is_empty() {
+            for link in std::mem::take(&mut record.drafted_links) {
+                record.add_link(&link.span_context, &link.attributes, limits);
+            }
         }
         let context = std::mem::replace(&mut record.context, SpanContext::NONE);
         let open = Open {
@@ -123,13 +125,11 @@ impl Span {
         }
         let (tracer, record) = (open.tracer, open.record);
         let from_api;
-        let trace_state = match &record.trace_state {
-            Some(raw) => &**raw,
-            None if *self.context.trace_state() == opentelemetry::trace::TraceState::NONE => "",
-            None => {
-                from_api = self.context.trace_state().header();
-                &from_api
-            }
+        let trace_state: &str = if let Some(raw) = &record.trace_state {
+            raw
+        } else {
+            from_api = header_of(self.context.trace_state());
+            &from_api
         };
         tracer.0.shared.pipeline.ended(&EndedSpan {
             scope: &tracer.0.scope,

@@ -87,7 +87,9 @@ impl Observer for ClientCall {
             let told = head.extensions.get().map(|PeerAddress(peer)| self.edge.told_peer(*peer));
             let told = told.or_else(|| head.extensions.get().map(UnixSocket::peer_attributes));
             let peer = told.or_else(|| self.edge.peer.as_ref()?.attributes());
-            span.set_each(peer.into_iter().flatten());
+            if let Some(peer) = peer {
+                span.set_each(peer);
+            }
             if !self.edge.response_metadata.is_empty() {
                 span.set_each(self.edge.response_metadata.read(&head.headers));
             }

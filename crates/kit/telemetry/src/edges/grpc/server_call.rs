@@ -57,28 +57,31 @@ impl ServerCall {
             span = span.link(caller);
         }
         let mut span = span.decided_below(caller.remote);
+        let came_by = if span.keeps() { CameBy::of(request.extensions()) } else { CameBy::Other };
         if span.keeps() {
             span.put_text(SYSTEM, "grpc");
             if let MethodName::Known(name) = method {
                 span.put_text(METHOD, name);
             }
-            edge.describe(&mut span, request);
+            edge.describe(&mut span, request, came_by);
         }
         // What is not relevant for sampling is not shown to who asks for attributes to decide.
         let is_watched = span.is_watched();
         if !is_watched && span.keeps() {
-            if let Some(peer) = attributes::peer(request.extensions()) {
+            if let Some(peer) = attributes::peer(request.extensions(), came_by) {
                 span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
                 span.put("network.peer.port", i64::from(peer.port()));
             }
-            span.put_each(CameBy::of(request.extensions()).peer_attributes());
+            if came_by.is_unix() {
+                span.put_each(came_by.peer_attributes());
+            }
             span.put_each(edge.request_metadata.read(request.headers()));
         }
         let span = span.start();
         if is_watched {
-            let peer = attributes::peer(request.extensions()).map(attributes::network_peer);
+            let peer = attributes::peer(request.extensions(), came_by).map(attributes::network_peer);
             let metadata = edge.request_metadata.read(request.headers());
-            let socket = CameBy::of(request.extensions()).peer_attributes();
+            let socket = came_by.peer_attributes();
             span.set_each(peer.into_iter().flatten().chain(socket).chain(metadata));
         }
         let status = CallStatus::of_request(request.headers());
@@ -99,8 +102,7 @@ impl ServerCall {
 
 impl ServerEdge {
     /// Whom the caller meant to reach, which the conventions want there when a sampler of the program is asked.
-    fn describe<B>(&self, span: &mut SpanBuilder, request: &Request<B>) {
-        let came_by = CameBy::of(request.extensions());
+    fn describe<B>(&self, span: &mut SpanBuilder, request: &Request<B>, came_by: CameBy<'_>) {
         if let CameBy::UnixSocketAt(socket) = came_by {
             span.put_text(SERVER_ADDRESS, socket.path());
             return;

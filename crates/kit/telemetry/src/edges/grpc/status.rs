@@ -8,6 +8,7 @@ use tonic::Code;
 
 /// The code as `rpc.response.status_code` has it.
 pub(super) use crate::base::error::grpc_code_name as name;
+use crate::core::exchange::headers;
 use crate::core::span::Outcome;
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -15,7 +16,7 @@ static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The status in the headers or trailers of a response.
 pub(super) fn read(headers: &HeaderMap) -> Option<Code> {
-    headers.get(&GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
+    headers::first(headers, &GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }
 
 /// The status of an answer that has none, by the HTTP status, as gRPC's own mapping has it:
@@ -91,7 +92,7 @@ impl CallStatus {
 
 /// The caller's `grpc-timeout`.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(&GRPC_TIMEOUT).and_then(|timeout| parse_timeout(timeout.to_str().ok()?))
+    headers::first(headers, &GRPC_TIMEOUT).and_then(|timeout| parse_timeout(timeout.to_str().ok()?))
 }
 
 /// At most eight digits and a unit: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>.

@@ -7,7 +7,10 @@ use http::{HeaderMap, header};
 use tonic::Code;
 
 use super::frames::{Frames, Piece};
+use crate::core::exchange::headers;
 
+/// What its content types begin with.
+const GRPC_WEB: &str = "application/grpc-web";
 /// The bit of a frame's flag that makes it trailers.
 const TRAILERS: u8 = 0x80;
 /// Bytes of trailers that are looked at; the status is among the first.
@@ -25,7 +28,11 @@ pub(super) struct WebTrailers {
 impl WebTrailers {
     /// For a response with these headers, if it is one of gRPC-Web.
     pub(super) fn of_response(headers: &HeaderMap) -> Option<Self> {
-        let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.strip_prefix("application/grpc-web")?;
+        let kind = headers::first(headers, &header::CONTENT_TYPE)?;
+        if !kind.as_bytes().starts_with(GRPC_WEB.as_bytes()) {
+            return None;
+        }
+        let kind = kind.to_str().ok()?.strip_prefix(GRPC_WEB)?;
         match kind.strip_prefix("-text") {
             Some(rest) if ends_name(rest) => {
                 Some(Self { base64: Some(Base64::default()), ..Self::default() })

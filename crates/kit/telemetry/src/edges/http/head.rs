@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, response};
 
 use crate::core::exchange::attributes;
+use crate::core::exchange::unix_socket::CameBy;
 
 /// The head of a request, for filters, names and attributes.
 ///
@@ -61,7 +62,7 @@ impl<'a> RequestHead<'a> {
     /// # drop(layer);
     /// ```
     pub fn peer(&self) -> Option<SocketAddr> {
-        attributes::peer(self.extensions)
+        attributes::peer(self.extensions, CameBy::of(self.extensions))
     }
 }
 

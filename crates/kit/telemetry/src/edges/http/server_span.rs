@@ -21,6 +21,7 @@ use crate::core::exchange::Observer;
 use crate::core::exchange::attributes::{self, ERROR_TYPE, Host, OTHER, SERVER_ADDRESS, SERVER_PORT};
 use crate::core::exchange::border::{Caller, CallerTrust};
 use crate::core::exchange::forwarded;
+use crate::core::exchange::headers;
 use crate::core::exchange::stream::{MeasureStream, StreamSpan};
 use crate::core::exchange::unix_socket::CameBy;
 use crate::core::readings::exemplars;
@@ -88,7 +89,8 @@ impl ServerSpan {
         let Began { caller, trust, labels, sizes } = began;
         let method = edge.options.known_methods.name(request.method);
         let verb = attributes::verb(method);
-        let peer = request.peer();
+        let came_by = CameBy::of(request.extensions);
+        let peer = attributes::peer(request.extensions, came_by);
         let behind_proxy = peer.is_some_and(|peer| edge.proxies.trust(peer.ip()));
         let scheme = scheme(request, behind_proxy, edge.scheme);
         let (name, route) = match request.route {
@@ -102,7 +104,7 @@ impl ServerSpan {
         let is_named = said.is_some();
         let name = said.unwrap_or(name);
         let further = edge.options.getters.metric(request);
-        let connection = Connection { version: attributes::protocol_version(version), peer };
+        let connection = Connection { version: attributes::protocol_version(version), came_by, peer };
 
         let mut span = SpanBuilder::new(edge.telemetry.clone(), caller.own, name).kind(SpanKind::Server);
         if let Some(caller) = caller.link {
@@ -115,17 +117,17 @@ impl ServerSpan {
             if let Some(route) = &route {
                 span.put_text("http.route", route);
             }
-            edge.describe(&mut span, request, scheme, peer, behind_proxy);
+            edge.describe(&mut span, request, scheme, connection, behind_proxy);
             span.put_each(edge.options.getters.span(request).into_iter());
         }
         // What is not relevant for sampling is not shown to who asks for attributes to decide.
         let is_watched = span.is_watched();
         if !is_watched {
-            edge.describe_connection(&mut span, request, &connection);
+            edge.describe_connection(&mut span, request, connection);
         }
         let span = span.start();
         if is_watched {
-            span.set_each(edge.connection_attributes(request, &connection));
+            span.set_each(edge.connection_attributes(request, connection));
         }
         let started = Self {
             method,
@@ -200,8 +202,10 @@ impl ServerSpan {
 }
 
 /// What is known of the connection.
-struct Connection {
+#[derive(Clone, Copy)]
+struct Connection<'a> {
     version: Option<&'static str>,
+    came_by: CameBy<'a>,
     peer: Option<SocketAddr>,
 }
 
@@ -213,7 +217,7 @@ impl ServerEdge {
         span: &mut SpanBuilder,
         request: &RequestHead<'_>,
         scheme: &str,
-        peer: Option<SocketAddr>,
+        Connection { came_by, peer, .. }: Connection<'_>,
         behind_proxy: bool,
     ) {
         let (headers, uri) = (request.headers, request.uri);
@@ -222,7 +226,6 @@ impl ServerEdge {
         if let Some(query) = uri.query() {
             span.put_text("url.query", &redact::query(query, &self.options.sensitive_keys));
         }
-        let came_by = CameBy::of(request.extensions);
         let mut put_host = |host: &Host<'_>| {
             span.put_text(SERVER_ADDRESS, host.address);
             let port = if came_by.is_unix() { host.port } else { host.port_or_default(scheme) };
@@ -242,7 +245,9 @@ impl ServerEdge {
             let client = self.proxies.client(headers, peer.ip());
             span.put_text("client.address", attributes::AddressText::of(client).as_str());
         }
-        if let Some(agent) = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()) {
+        if let Some(agent) =
+            headers::first(headers, &header::USER_AGENT).and_then(|agent| agent.to_str().ok())
+        {
             span.put_text("user_agent.original", redact::bounded(agent));
         }
     }
@@ -252,7 +257,7 @@ impl ServerEdge {
         &self,
         span: &mut SpanBuilder,
         request: &RequestHead<'_>,
-        connection: &Connection,
+        connection: Connection<'_>,
     ) {
         if !span.keeps() {
             return;
@@ -264,7 +269,9 @@ impl ServerEdge {
             span.put_text("network.peer.address", attributes::AddressText::of(peer.ip()).as_str());
             span.put("network.peer.port", i64::from(peer.port()));
         }
-        span.put_each(CameBy::of(request.extensions).peer_attributes());
+        if connection.came_by.is_unix() {
+            span.put_each(connection.came_by.peer_attributes());
+        }
         if let Some(original) = self.original_method(request) {
             span.put_text("http.request.method_original", original);
         }
@@ -274,13 +281,13 @@ impl ServerEdge {
     fn connection_attributes(
         &self,
         request: &RequestHead<'_>,
-        connection: &Connection,
+        connection: Connection<'_>,
     ) -> impl Iterator<Item = KeyValue> {
         let version = connection.version.map(|version| KeyValue::new("network.protocol.version", version));
         let original = self.original_method(request);
         let original = original.map(|name| KeyValue::new("http.request.method_original", name.to_owned()));
         let peer = connection.peer.map(attributes::network_peer).into_iter().flatten();
-        let socket = CameBy::of(request.extensions).peer_attributes();
+        let socket = connection.came_by.peer_attributes();
         version.into_iter().chain(peer).chain(socket).chain(original)
     }
 

@@ -23,6 +23,7 @@
 
 mod commands;
 mod operation;
+mod place;
 mod pool;
 mod reply;
 mod shape;
@@ -32,13 +33,15 @@ use std::sync::Arc;
 
 use mongodb::event::EventHandler;
 use mongodb::options::ClientOptions;
-use opentelemetry::metrics::Histogram;
 
 use crate::base::bounded_set::BoundedSet;
 use crate::core::handle::Telemetry;
 use crate::core::readings::database::operation_durations;
+use crate::core::series::DurationSeries;
 use crate::core::spawn::spawn;
 use commands::Commands;
+use operation::Labels;
+use place::{Hosts, Places};
 use pool::Pools;
 
 /// How many different commands and collections the names of spans and metrics show; what comes after them has no collection
@@ -133,9 +136,11 @@ struct Shared {
     telemetry: Telemetry,
     text: QueryText,
     requires_parent: bool,
-    duration: Histogram<f64>,
+    duration: DurationSeries<Labels>,
     collections: BoundedSet,
     commands: BoundedSet,
+    places: Places,
+    hosts: Hosts,
 }
 
 impl Shared {
@@ -145,9 +150,11 @@ impl Shared {
             telemetry: mongodb.telemetry.clone(),
             text: mongodb.text,
             requires_parent: mongodb.requires_parent,
-            duration,
+            duration: DurationSeries::new(duration, &mongodb.telemetry),
             collections: BoundedSet::new(MAX_COLLECTIONS),
             commands: BoundedSet::new(MAX_COMMANDS),
+            places: Places::default(),
+            hosts: Hosts::default(),
         })
     }
 }

@@ -31,8 +31,9 @@ pub(super) struct Pools {
 }
 
 /// What is known of one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pool {
+    name: KeyValue,
     max: i64,
     min: i64,
     /// Since when each open connection is used; `None` for one that is not.
@@ -58,11 +59,12 @@ impl Pools {
         match event {
             CmapEvent::PoolCreated(event) => {
                 let options = event.options.clone().unwrap_or_default();
-                self.lock().insert(event.address.clone(), Pool::of(&options));
+                let pool = Pool::of(&event.address, &options);
+                self.lock().insert(event.address.clone(), pool);
             }
             CmapEvent::PoolClosed(event) => drop(self.lock().remove(&event.address)),
             CmapEvent::ConnectionReady(event) => {
-                record(&self.durations.created, &event.address, event.duration);
+                self.record(&self.durations.created, &event.address, event.duration);
                 self.change(&event.address, |pool| {
                     pool.connections.insert(event.connection_id, None);
                 });
@@ -73,7 +75,7 @@ impl Pools {
                 });
             }
             CmapEvent::ConnectionCheckedOut(event) => {
-                record(&self.durations.waited, &event.address, event.duration);
+                self.record(&self.durations.waited, &event.address, event.duration);
                 self.change(&event.address, |pool| {
                     pool.connections.insert(event.connection_id, Some(self.clock.timer()));
                 });
@@ -84,7 +86,7 @@ impl Pools {
                     timer = pool.connections.insert(event.connection_id, None).flatten();
                 });
                 if let Some(timer) = timer {
-                    record(&self.durations.used, &event.address, timer.elapsed());
+                    self.record(&self.durations.used, &event.address, timer.elapsed());
                 }
             }
             _ => {}
@@ -95,6 +97,12 @@ impl Pools {
         if let Some(pool) = self.lock().get_mut(address) {
             change(pool);
         }
+    }
+
+    fn record(&self, histogram: &Histogram<f64>, address: &ServerAddress, took: Duration) {
+        let known = self.lock().get(address).map(|pool| pool.name.clone());
+        let name = known.unwrap_or_else(|| name(address));
+        histogram.record(took.as_secs_f64(), &[name]);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ServerAddress, Pool>> {
@@ -135,8 +143,8 @@ impl Pools {
         let known = Arc::downgrade(&self.known);
         let observe = move |observer: &dyn AsyncInstrument<i64>| {
             if let Some(known) = known.upgrade() {
-                for (address, pool) in lock(&known).iter() {
-                    read(&name(address), pool, observer);
+                for pool in lock(&known).values() {
+                    read(&pool.name, pool, observer);
                 }
             }
         };
@@ -147,21 +155,19 @@ impl Pools {
 }
 
 impl Pool {
-    fn of(options: &ConnectionPoolOptions) -> Self {
+    fn of(address: &ServerAddress, options: &ConnectionPoolOptions) -> Self {
         Self {
+            name: name(address),
             max: options.max_pool_size.unwrap_or(DEFAULT_MAX).into(),
             min: options.min_pool_size.unwrap_or_default().into(),
-            ..Self::default()
+            connections: HashMap::new(),
         }
     }
 }
 
-fn record(histogram: &Histogram<f64>, address: &ServerAddress, took: Duration) {
-    histogram.record(took.as_secs_f64(), &[name(address)]);
-}
-
 fn name(address: &ServerAddress) -> KeyValue {
-    KeyValue::new(POOL, address.to_string())
+    // Its clones are no copies.
+    KeyValue::new(POOL, Arc::<str>::from(address.to_string()))
 }
 
 fn lock(known: &Mutex<HashMap<ServerAddress, Pool>>) -> MutexGuard<'_, HashMap<ServerAddress, Pool>> {

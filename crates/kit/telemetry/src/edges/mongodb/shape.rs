@@ -13,6 +13,9 @@ const MAX_DEPTH: usize = 6;
 /// Bytes after which the text ends.
 const MAX_LENGTH: usize = 1024;
 
+/// Bytes that most take.
+const ROOM: usize = 256;
+
 /// Fields of every command that say nothing of this one, or who is in a session or a transaction.
 const LEFT_OUT: [&str; 12] = [
     "$clusterTime",
@@ -34,7 +37,7 @@ const WRITTEN: [&str; 3] = ["documents", "u", "update"];
 
 /// `{find: "orders", filter: {customer: ?}, limit: ?}`.
 pub(super) fn of(command: &Document, name: &str) -> String {
-    let mut shape = Shape { text: String::new(), is_full: false };
+    let mut shape = Shape { text: String::with_capacity(ROOM), is_full: false };
     let fields = command.iter().filter(|(field, _)| !LEFT_OUT.contains(&field.as_str()));
     shape.object(fields.map(|(field, value)| (field, value, field == name)), MAX_DEPTH);
     shape.text
@@ -94,9 +97,15 @@ impl Shape {
     }
 
     fn quoted(&mut self, name: &str) {
-        let mut quoted = String::with_capacity(name.len() + 2);
-        let _ = write!(quoted, "{name:?}");
-        self.push(&quoted);
+        if self.is_full {
+            return;
+        }
+        let before = self.text.len();
+        let _ = write!(self.text, "{name:?}");
+        if self.text.len() > MAX_LENGTH {
+            self.text.truncate(before);
+            self.end();
+        }
     }
 
     fn push(&mut self, text: &str) {
@@ -104,11 +113,14 @@ impl Shape {
             return;
         }
         if self.text.len() + text.len() > MAX_LENGTH {
-            self.is_full = true;
-            self.text.push('…');
-            return;
+            return self.end();
         }
         self.text.push_str(text);
+    }
+
+    fn end(&mut self) {
+        self.is_full = true;
+        self.text.push('…');
     }
 }
 

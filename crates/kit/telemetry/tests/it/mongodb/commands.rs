@@ -154,7 +154,9 @@ async fn a_server_that_was_killed_is_an_error_until_it_is_back() {
     let client = Client::with_options(telemetry.mongodb().observe(options)).unwrap();
     let orders: Collection<Document> = client.database("shop").collection("orders");
     let find = || async { orders.find_one(doc! {}).await };
-    find().await.unwrap();
+    // On a busy machine it takes longer than that to be connected.
+    let is_up = async { while find().await.is_err() {} };
+    tokio::time::timeout(Duration::from_mins(1), is_up).await.unwrap();
     server.kill();
     let away = with_context(telemetry.context(), span("unit").run(find())).await;
     away.unwrap_err();

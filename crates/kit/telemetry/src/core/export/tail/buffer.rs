@@ -125,8 +125,7 @@ impl Shard {
     /// The spans of a trace. Its place in the queue stays, and so do the bytes of that.
     fn take(&mut self, trace_id: TraceId) -> Vec<Held> {
         let Some(waiting) = self.traces.remove(&trace_id) else { return Vec::new() };
-        self.bytes -= waiting.bytes;
-        self.spans -= waiting.spans.len() as u64;
+        self.uncount(&waiting);
         waiting.spans
     }
 
@@ -142,8 +141,21 @@ impl Shard {
         let (since, trace_id) = self.order.pop_front()?;
         self.bytes -= TRACE_BYTES;
         // One that was kept, forgotten and began anew has another place further back.
-        let is_this = self.traces.get(&trace_id).is_some_and(|waiting| waiting.since == since);
-        Some(if is_this { self.take(trace_id).len() as u64 } else { 0 })
+        match self.traces.entry(trace_id) {
+            Entry::Occupied(known) if known.get().since == since => {
+                let waiting = known.remove();
+                Some(self.uncount(&waiting))
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => Some(0),
+        }
+    }
+
+    /// A trace waits no more: how many spans that are.
+    fn uncount(&mut self, waiting: &Waiting) -> u64 {
+        let spans = waiting.spans.len() as u64;
+        self.bytes -= waiting.bytes;
+        self.spans -= spans;
+        spans
     }
 }
 

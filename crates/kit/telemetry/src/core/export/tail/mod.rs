@@ -16,8 +16,10 @@ mod buffer;
 mod group;
 mod reasons;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use opentelemetry::Context;
@@ -40,6 +42,33 @@ const KEPT: &str = "kept";
 /// The same as it stands in a list.
 const UNDECIDED_MEMBER: &str = "waypost=undecided";
 const KEPT_MEMBER: &str = "waypost=kept";
+
+/// Bytes that a thread keeps to write spans in.
+const MAX_SPARE: usize = 16 * 1024;
+
+thread_local! {
+    static WRITTEN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Trace states of which nearly all spans here have one: neither made, checked nor written down for each span.
+static UNDECIDED_STATE: LazyLock<TraceState> = LazyLock::new(|| state_of(UNDECIDED));
+static KEPT_STATE: LazyLock<TraceState> = LazyLock::new(|| state_of(KEPT));
+
+fn state_of(value: &'static str) -> TraceState {
+    TraceState::NONE.insert(KEY, value).unwrap_or(TraceState::NONE)
+}
+
+/// A trace state as it is sent and exported.
+pub(crate) fn header_of(state: &TraceState) -> Cow<'static, str> {
+    if *state == TraceState::NONE {
+        return Cow::Borrowed("");
+    }
+    match state.get(KEY) {
+        Some(UNDECIDED) if *state == *UNDECIDED_STATE => Cow::Borrowed(UNDECIDED_MEMBER),
+        Some(KEPT) if *state == *KEPT_STATE => Cow::Borrowed(KEPT_MEMBER),
+        _ => Cow::Owned(state.header()),
+    }
+}
 
 /// An encoded span of a scope.
 #[derive(Debug)]
@@ -107,12 +136,13 @@ impl Tail {
 
     /// Whether a span that ended is one that waits.
     pub(super) fn holds(span: &EndedSpan<'_>) -> bool {
-        span.trace_state.split(',').any(|member| member == UNDECIDED_MEMBER)
+        span.trace_state == UNDECIDED_MEMBER
+            || span.trace_state.split(',').any(|member| member == UNDECIDED_MEMBER)
     }
 
     /// What speaks for the trace of a span that ended.
-    pub(super) fn reason(&self, span: &EndedSpan<'_>) -> Option<Reason> {
-        self.reasons.of(span, Instant::now())
+    pub(super) fn reason(&self, span: &EndedSpan<'_>, now: Instant) -> Option<Reason> {
+        self.reasons.of(span, now)
     }
 
     /// The span as it will be exported if its trace is kept.
@@ -120,7 +150,10 @@ impl Tail {
         let flags = span.context.trace_flags().with_sampled(true);
         let of = span.context;
         let context = SpanContext::new(of.trace_id(), of.span_id(), flags, false, TraceState::NONE);
-        let trace_state = span.trace_state.replacen(UNDECIDED_MEMBER, KEPT_MEMBER, 1);
+        let trace_state = match span.trace_state {
+            UNDECIDED_MEMBER => Cow::Borrowed(KEPT_MEMBER),
+            among_others => Cow::Owned(among_others.replacen(UNDECIDED_MEMBER, KEPT_MEMBER, 1)),
+        };
         let mut attributes = Vec::new();
         if let Some(reason) = reason {
             attributes.reserve_exact(span.attributes.len() + 64);
@@ -129,15 +162,21 @@ impl Tail {
         }
         let attributes = if reason.is_some() { attributes.as_slice() } else { span.attributes };
         let sampled = EndedSpan { context: &context, trace_state: &trace_state, attributes, ..*span };
-        let mut message = Vec::new();
-        sampled.put_message(&mut message);
-        message.shrink_to_fit();
+        // Written down where there is room already, so that what waits has one allocation of its own size: one that grew and
+        // shrank leaves holes between those that wait.
+        let mut written = WRITTEN.try_with(Cell::take).unwrap_or_default();
+        sampled.put_message(&mut written);
+        let message = written.clone();
+        written.clear();
+        written.shrink_to(MAX_SPARE);
+        // A thread that is ending keeps none.
+        let _ = WRITTEN.try_with(|spare| spare.set(written));
         Held { scope: Arc::clone(span.scope), message }
     }
 
     /// Has a span wait. Gives it back, and all that waited of its trace, if that is kept.
-    pub(super) fn hold(&self, trace_id: TraceId, held: Held) -> Vec<Held> {
-        let released = self.buffer.hold(trace_id, held, Instant::now());
+    pub(super) fn hold(&self, trace_id: TraceId, held: Held, now: Instant) -> Vec<Held> {
+        let released = self.buffer.hold(trace_id, held, now);
         self.kept_spans.fetch_add(released.len() as u64, Ordering::Relaxed);
         released
     }
@@ -173,5 +212,10 @@ fn mark_as(decision: &mut Decision, parent: Option<&SpanContext>, value: &'stati
     let state = decision.trace_state.take();
     let state =
         state.unwrap_or_else(|| parent.map_or(TraceState::NONE, |parent| parent.trace_state().clone()));
+    if state == TraceState::NONE {
+        let alone = if value == KEPT { &KEPT_STATE } else { &UNDECIDED_STATE };
+        decision.trace_state = Some(TraceState::clone(alone));
+        return;
+    }
     decision.trace_state = Some(state.insert(KEY, value).unwrap_or(state));
 }
