@@ -8,7 +8,7 @@
 //! group judges only the plain cases; a unit that is none runs by itself, after the group and by the code that knows every
 //! case. So does every unit of a group that a statement failed, be it for one of them: none is refused for another's sake.
 //! A group whose connection breaks before its commit was sent has done nothing and runs again. When the answer to its commit
-//! is lost, each unit is settled by itself: run again, it finds what it has done.
+//! is lost, or to a statement that commits by itself, each unit is settled by itself: run again, it finds what it has done.
 //! Units about the same subject are never in one group, so that none has to see what its neighbour writes.
 //!
 //! A group waits for the locks of others for a moment only, and others begin beside one that is held up: whoever holds a lock
@@ -41,8 +41,9 @@ const MOST_GROUPS: usize = 4;
 /// A group that has run for so long is held up, and the next one begins beside it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a statement of a group waits for a lock before its units run by themselves. In milliseconds.
-pub(super) const LOCK_PATIENCE: u32 = 250;
+/// How long a statement of a group waits for a lock before its units run by themselves. In milliseconds; functions that take
+/// locks have it in their migration.
+pub const LOCK_PATIENCE: u32 = 250;
 
 /// What became of a unit in its group.
 #[derive(Debug)]
@@ -59,6 +60,10 @@ pub enum Grouped<T, E> {
 pub enum Way<R> {
     /// A transaction that has the lock of each of its units, as [`Database::write_locked`].
     Locked(fn(&R) -> String),
+    /// One statement that takes the lock of each of its units and then writes: a function of the schema, since only the
+    /// statements inside of one see what was committed while it waited for a lock. One message in place of three. It says
+    /// itself how long it waits ([`LOCK_PATIENCE`]).
+    LockedStatement(fn(&R) -> String),
     /// A transaction.
     Transaction,
     /// One statement that writes, as [`Database::statement`].
@@ -193,7 +198,7 @@ where
         let mode = match way {
             Way::Locked(lock) => Mode::Group(requests.iter().map(lock).collect()),
             Way::Transaction => Mode::Group(Vec::new()),
-            Way::Statement => Mode::Statement,
+            Way::LockedStatement(_) | Way::Statement => Mode::Statement,
             Way::Read => Mode::Single,
         };
         let shared = Arc::clone(&inner.database.shared);
@@ -236,7 +241,7 @@ where
     fn run_alone(inner: &Arc<Self>, member: Member<R, T, E>, may_be_done: bool) {
         let Kind { way, alone, .. } = inner.kind;
         let mode = match way {
-            Way::Locked(lock) => Mode::Write(Some(lock(&member.request))),
+            Way::Locked(lock) | Way::LockedStatement(lock) => Mode::Write(Some(lock(&member.request))),
             Way::Transaction | Way::Statement => Mode::Write(None),
             Way::Read => Mode::Single,
         };
@@ -328,6 +333,7 @@ impl<R> std::fmt::Debug for Way<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Way::Locked(_) => "Locked",
+            Way::LockedStatement(_) => "LockedStatement",
             Way::Transaction => "Transaction",
             Way::Statement => "Statement",
             Way::Read => "Read",

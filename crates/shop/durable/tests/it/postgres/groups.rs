@@ -41,7 +41,11 @@ fn inserting(database: &Database, way: Way<String>) -> Group<String, (), Error> 
         subject: String::clone,
         way,
         together: |unit, notes| Box::pin(together(unit, notes)),
-        alone: |unit, note| Box::pin(alone(unit, note)),
+        alone: |_, note| {
+            // A group that did not see it would have failed, and all its notes had come here.
+            assert_eq!(note, "held", "was no plain case");
+            Box::pin(async { Ok(()) })
+        },
     })
 }
 
@@ -49,8 +53,39 @@ async fn run(group: &Group<String, (), Error>, names: &[&str]) -> Vec<Result<(),
     join_all(names.iter().map(|name| group.run((*name).to_owned()))).await
 }
 
+fn lock(name: &str) -> String {
+    format!(" note {name}")
+}
+
 fn locked() -> Way<String> {
-    Way::Locked(|name| format!(" note {name}"))
+    Way::Locked(|name| lock(name))
+}
+
+/// A group that is one message: a function that takes its locks. A note that is there already is no plain case.
+fn inserting_in_one_message(database: &Database) -> Group<String, (), Error> {
+    let way = Way::LockedStatement(|name| lock(name));
+    database.group(Kind {
+        name: |_| Name { operation: "insert-notes", summary: "INSERT notes" },
+        subject: String::clone,
+        way,
+        together: |unit, notes| {
+            Box::pin(async move {
+                let locks: Vec<String> = notes.iter().map(|name| lock(name)).collect();
+                // The second column: whether the transaction began with the message that this is.
+                let sql =
+                    "SELECT inserted, now() = statement_timestamp() FROM insert_notes($1, $2) AS inserted";
+                let inserted = unit
+                    .query_all(sql, params![locks, notes], |row| {
+                        assert!(row.get::<bool>(1)?, "a message before it began the transaction");
+                        row.get::<String>(0)
+                    })
+                    .await?;
+                let outcome = |name| if inserted.contains(name) { Grouped::Done(()) } else { Grouped::Alone };
+                Ok(notes.iter().map(outcome).collect())
+            })
+        },
+        alone: |unit, note| Box::pin(alone(unit, note)),
+    })
 }
 
 #[tokio::test]
@@ -175,6 +210,46 @@ async fn a_stranger_with_a_lock_holds_up_whoever_wants_it_and_nobody_else() {
     held.await.unwrap();
     stranger.await.unwrap();
     assert_eq!(names(&notes.database).await, ["with it", "after it", "held"]);
+}
+
+/// Whoever waits for a lock sees what the one that had it has written, although it is all one statement.
+#[tokio::test]
+async fn a_group_of_one_message_sees_what_was_written_under_its_locks() {
+    let notes = notes_with(|server| server.lock_timeout = Duration::from_mins(1)).await;
+    let group = inserting_in_one_message(&notes.database);
+    assert!(run(&group, &["c", "a", "b"]).await.iter().all(Result::is_ok));
+
+    let args = (notes.database.clone(), group);
+    let stranger: Result<_, Error> = notes
+        .database
+        .write_locked("hold", lock("held"), args, |unit, (database, group)| {
+            Box::pin(async move {
+                unit.execute("INSERT INTO notes (name) VALUES ('held')", params![]).await?;
+                let group = group.clone();
+                let waiting =
+                    waypost_telemetry::spawn(async move { run(&group, &["held", "with it"]).await });
+                until_somebody_waits(database).await?;
+                Ok(waiting)
+            })
+        })
+        .await;
+    let done = stranger.unwrap().await.unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(names(&notes.database).await, ["a", "b", "c", "held", "with it"]);
+}
+
+/// Until another session waits for an advisory lock.
+async fn until_somebody_waits(database: &Database) -> Result<(), Error> {
+    loop {
+        let waits = database.read("waits", (), |unit, ()| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+            Box::pin(unit.query_row(sql, params![], |row| row.get::<bool>(0)))
+        });
+        if waits.await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Notes that are known again: one that is there already is as good as written.
