@@ -7,8 +7,9 @@
 //! What is promised of a unit stays as it is. It is whole or not at all and is answered after the commit that holds it. A
 //! group judges only the plain cases; a unit that is none runs by itself, after the group and by the code that knows every
 //! case. So does every unit of a group that a statement failed, be it for one of them: none is refused for another's sake.
-//! A group whose connection breaks before its commit was sent has done nothing and runs again. When the answer to its commit
-//! is lost, or to a statement that commits by itself, each unit is settled by itself: run again, it finds what it has done.
+//! A group whose connection breaks before its commit was sent has done nothing and runs again. So it does when the answer to
+//! its commit is lost, or to a statement that commits by itself: a unit that is done is no plain case any more, and is settled
+//! by itself, where it finds what it has done.
 //! Units about the same subject are never in one group, so that none has to see what its neighbour writes.
 //!
 //! A group waits for the locks of others for a moment only, and others begin beside one that is held up: whoever holds a lock
@@ -72,7 +73,8 @@ pub enum Way<R> {
     Read,
 }
 
-/// The code of a whole group: one outcome for each request, in their order.
+/// The code of a whole group: one outcome for each request, in their order. It may run again after a commit whose answer was
+/// lost: a unit that it has done is then no plain case, or answered as it would have been then, or fails the statement.
 pub type Together<R, T, E> =
     for<'u> fn(&'u mut Unit, &'u [R]) -> BoxFuture<'u, Result<Vec<Grouped<T, E>>, Error>>;
 
@@ -203,18 +205,20 @@ where
         };
         let shared = Arc::clone(&inner.database.shared);
         let span = inner.untraced.span("group");
-        let again = Again::IfNothingIsWritten;
+        let again = Again::ItFindsWhatItDid { may_be_done: false };
         let run = run_until_settled(shared, mode, again, span, requests, move |unit, requests| {
             run_together(unit, requests, together)
         });
         let units = members.len();
         match run.await {
-            Ok(Ran { outcomes, statements }) => {
+            Ok(Ran { outcomes, statements, may_be_done }) => {
                 for (member, outcome) in members.into_iter().zip(outcomes) {
                     match outcome {
                         Grouped::Done(answer) => member.end(Ok(answer), name, &statements, units),
-                        Grouped::Refused(refusal) => member.end(Err(refusal), name, &statements, units),
-                        Grouped::Alone => Self::run_alone(inner, member, false),
+                        Grouped::Refused(refusal) if !may_be_done => {
+                            member.end(Err(refusal), name, &statements, units);
+                        }
+                        Grouped::Refused(_) | Grouped::Alone => Self::run_alone(inner, member, may_be_done),
                     }
                 }
             }
@@ -261,6 +265,8 @@ where
 struct Ran<T, E> {
     outcomes: Vec<Grouped<T, E>>,
     statements: Vec<&'static str>,
+    /// Whether a run before this one may have been committed.
+    may_be_done: bool,
 }
 
 /// Runs a group, and tells by which statements.
@@ -279,7 +285,8 @@ where
         if outcomes.len() != requests.len() {
             return Err(Error::Malformed { what: "outcomes of a group" });
         }
-        Ok(Ran { outcomes, statements: std::mem::take(&mut unit.statements) })
+        let statements = std::mem::take(&mut unit.statements);
+        Ok(Ran { outcomes, statements, may_be_done: unit.may_be_done() })
     })
 }
 
