@@ -60,8 +60,8 @@ async fn no_statement_of_the_hot_path_reads_a_table_of_many_rows() {
     let database = Database::create();
     let server = testing::server(&database.url());
     // The rows are of the version before, whose schema is brought up to date by the first that opens it.
-    let before =
-        waypost_durable::postgres::Database::open(&server, "provider", &Telemetry::disabled(), BEFORE);
+    let telemetry = Telemetry::disabled();
+    let before = waypost_durable::postgres::Database::open(&server, "provider", &telemetry, BEFORE);
     before.await.unwrap().close().await;
     testing::assert_nothing_is_scanned(&server, "provider", MANY, TABLES, hot_path(&server)).await;
 }
