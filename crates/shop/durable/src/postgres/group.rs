@@ -2,7 +2,8 @@
 //!
 //! A unit of its own is a handful of round trips and a sync of the log, whatever it writes. So units of one kind, of which a
 //! busy service always has several at once, are collected while those before them run, and then carried out by statements
-//! that take arrays. Nothing waits for company: a unit that comes alone begins at once.
+//! that take arrays. Nothing waits for time to pass: a group is closed when everybody in this process has had a turn who could
+//! have one, so that those share it who are set off by the same answer, and a unit that comes alone begins at once.
 //!
 //! What is promised of a unit stays as it is. It is whole or not at all and is answered after the commit that holds it. A
 //! group judges only the plain cases; a unit that is none runs by itself, after the group and by the code that knows every
@@ -24,6 +25,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{sql, with_context};
@@ -41,6 +43,12 @@ const MOST_GROUPS: usize = 4;
 
 /// A group that has run for so long is held up, and the next one begins beside it.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often a group lets others run before it is closed.
+const MAX_YIELDS: u32 = 16;
+
+/// It is closed sooner when nobody has come while the others ran so often.
+const QUIET_YIELDS: u32 = 3;
 
 /// How long a statement of a group waits for a lock before its units run by themselves. In milliseconds; functions that take
 /// locks have it in their migration.
@@ -177,6 +185,7 @@ where
     /// Runs groups as long as anybody waits.
     async fn work(inner: Arc<Self>) {
         let mut work = Work::begun(&inner.queue);
+        inner.gather().await;
         while let Some(members) = work.next(MOST_UNITS, inner.kind.subject) {
             // One that panics takes its own units with it, whose callers are told, and nobody else's.
             let group = AssertUnwindSafe(Self::run_group(&inner, members)).catch_unwind();
@@ -191,6 +200,23 @@ where
                     }
                 }
             }
+            inner.gather().await;
+        }
+    }
+
+    /// Lets those come that are about to: whatever can run in this process runs first. Answers of one commit set off the next
+    /// calls of many requests, whose units then come one by one within a moment; the first of them would have a group for
+    /// itself. When nothing else can run this takes no time.
+    async fn gather(&self) {
+        let (mut waiting, mut quiet) = (self.queue.waiting(), 0);
+        for _ in 0..MAX_YIELDS {
+            yield_now().await;
+            let now = self.queue.waiting();
+            quiet = if now > waiting { 0 } else { quiet + 1 };
+            if quiet == QUIET_YIELDS || now >= MOST_UNITS {
+                break;
+            }
+            waiting = now;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Notify;
 use waypost_durable::Error;
 use waypost_durable::postgres::group::{Group, Grouped, Kind, Name, Together, Way};
@@ -107,6 +107,31 @@ async fn units_that_come_together_share_their_statement_and_their_commit() {
             (attribute("waypost.db.commit.units"), attribute("waypost.db.operation")),
             ("3".into(), "insert-notes".into())
         );
+    }
+}
+
+#[tokio::test]
+async fn units_that_others_are_about_to_ask_for_share_the_group() {
+    let notes = notes().await;
+    let telemetry = TestTelemetry::new("order-service");
+    let database = Database::open(&notes.server, "test", telemetry.handle(), NOTES).await.unwrap();
+    let group = inserting(&database, Way::Statement);
+    // As many tasks after each other as the number says before it is asked for: the first has begun its group by then.
+    let asked = [("a", 0), ("b", 1), ("c", 2)].map(|(name, tasks)| {
+        let group = group.clone();
+        let mut asking: BoxFuture<'static, Result<(), Error>> =
+            Box::pin(async move { group.run(name.to_owned()).await });
+        for _ in 0..tasks {
+            asking = Box::pin(async move { waypost_telemetry::spawn(asking).await.unwrap() });
+        }
+        waypost_telemetry::spawn(asking)
+    });
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    for span in telemetry.finished_spans() {
+        let units = span.attribute("waypost.db.commit.units").map(ToString::to_string);
+        assert_eq!(units.as_deref(), Some("3"));
     }
 }
 
