@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use crate::own_postgres::OwnPostgres;
 
 /// Of a server that logs the plan of each statement that ends.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("session_preload_libraries", "auto_explain"),
     ("auto_explain.log_min_duration", "0"),
     ("auto_explain.log_analyze", "on"),
     ("auto_explain.log_timing", "off"),
+    // Of functions, too.
+    ("auto_explain.log_nested_statements", "on"),
     ("fsync", "off"),
     ("maintenance_work_mem", "256MB"),
 ];

@@ -22,6 +22,7 @@ struct Shared {
     /// The port that it leads to.
     port: AtomicU16,
     breaks_at_commit: AtomicBool,
+    breaks_at_statement: AtomicBool,
     /// How many new connections end at once.
     ends: AtomicUsize,
     passing: Mutex<JoinSet<()>>,
@@ -36,6 +37,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             port: AtomicU16::new(port),
             breaks_at_commit: AtomicBool::new(false),
+            breaks_at_statement: AtomicBool::new(false),
             ends: AtomicUsize::new(0),
             passing: Mutex::default(),
         });
@@ -68,6 +70,17 @@ impl Proxy {
     pub fn break_at_commit(&self) {
         self.shared.breaks_at_commit.store(true, Ordering::SeqCst);
     }
+
+    /// The same of the next connection that runs a prepared statement outside of a transaction, which commits by itself.
+    pub fn break_at_statement(&self) {
+        self.shared.breaks_at_statement.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether all that was to break at its commit or statement has broken.
+    pub fn has_broken(&self) -> bool {
+        let waits = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        !waits(&self.shared.breaks_at_commit) && !waits(&self.shared.breaks_at_statement)
+    }
 }
 
 impl Drop for Proxy {
@@ -98,6 +111,7 @@ async fn pass(client: TcpStream, port: u16, shared: Arc<Shared>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (mut asked, mut said) = (vec![0; 8192], vec![0; 8192]);
+    let (mut is_in_transaction, mut breaks) = (false, false);
     loop {
         tokio::select! {
             read = from_client.read(&mut asked) => {
@@ -106,15 +120,20 @@ async fn pass(client: TcpStream, port: u16, shared: Arc<Shared>) {
                 if to_server.write_all(bytes).await.is_err() {
                     return;
                 }
-                let is_commit = bytes.windows(7).any(|window| window == b"COMMIT\0");
-                if is_commit && shared.breaks_at_commit.swap(false, Ordering::SeqCst) {
-                    // The answer comes here and goes no further.
-                    let _ = from_server.read(&mut said).await;
-                    return;
-                }
+                let says = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+                let is_commit = says(b"COMMIT\0");
+                is_in_transaction = (is_in_transaction || says(b"BEGIN")) && !is_commit && !says(b"ROLLBACK\0");
+                // The message that binds a prepared statement to its parameters.
+                let is_statement = bytes.first() == Some(&b'B') && !is_in_transaction;
+                breaks |= is_commit && shared.breaks_at_commit.swap(false, Ordering::SeqCst)
+                    || is_statement && shared.breaks_at_statement.swap(false, Ordering::SeqCst);
             }
             read = from_server.read(&mut said) => {
                 let Ok(length @ 1..) = read else { return };
+                if breaks {
+                    // The answer came here and goes no further.
+                    return;
+                }
                 if to_client.write_all(said.get(..length).unwrap_or_default()).await.is_err() {
                     return;
                 }

@@ -83,7 +83,7 @@ impl Sending {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_with_a_key_fails_when_all_connections_are_cut() {
-    const ROUNDS: usize = 6;
+    const ROUNDS: usize = 8;
     const ORDERS: usize = 64;
     let cut = Cut::start().await;
     for round in 0..ROUNDS {
@@ -96,7 +96,8 @@ async fn no_request_with_a_key_fails_when_all_connections_are_cut() {
                     cut.proxy.end_next(3);
                     cut.proxy.cut();
                 }
-                0 | 24 | 48 if round % 2 == 1 => cut.proxy.break_at_commit(),
+                0 | 24 | 48 if round % 4 == 1 => cut.proxy.break_at_commit(),
+                0 | 24 | 48 if round % 4 == 3 => cut.proxy.break_at_statement(),
                 _ => {}
             }
             answers.extend(sending.answer().await);
@@ -121,6 +122,7 @@ async fn few_requests_with_a_key_fail_while_connections_are_cut_again_and_again(
         if answered % 8 == 0 {
             cut.proxy.cut();
             cut.proxy.break_at_commit();
+            cut.proxy.break_at_statement();
         }
         match answer.status.as_u16() {
             201 | 202 => {}

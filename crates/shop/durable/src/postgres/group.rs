@@ -2,13 +2,15 @@
 //!
 //! A unit of its own is a handful of round trips and a sync of the log, whatever it writes. So units of one kind, of which a
 //! busy service always has several at once, are collected while those before them run, and then carried out by statements
-//! that take arrays. Nothing waits for company: a unit that comes alone begins at once.
+//! that take arrays. Nothing waits for time to pass: a group is closed when everybody in this process has had a turn who could
+//! have one, so that those share it who are set off by the same answer, and a unit that comes alone begins at once.
 //!
 //! What is promised of a unit stays as it is. It is whole or not at all and is answered after the commit that holds it. A
 //! group judges only the plain cases; a unit that is none runs by itself, after the group and by the code that knows every
 //! case. So does every unit of a group that a statement failed, be it for one of them: none is refused for another's sake.
-//! A group whose connection breaks before its commit was sent has done nothing and runs again. When the answer to its commit
-//! is lost, each unit is settled by itself: run again, it finds what it has done.
+//! A group whose connection breaks before its commit was sent has done nothing and runs again. So it does when the answer to
+//! its commit is lost, or to a statement that commits by itself: a unit that is done is no plain case any more, and is settled
+//! by itself, where it finds what it has done.
 //! Units about the same subject are never in one group, so that none has to see what its neighbour writes.
 //!
 //! A group waits for the locks of others for a moment only, and others begin beside one that is held up: whoever holds a lock
@@ -23,6 +25,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use waypost_telemetry::opentelemetry::Context;
 use waypost_telemetry::{sql, with_context};
@@ -41,8 +44,15 @@ const MOST_GROUPS: usize = 4;
 /// A group that has run for so long is held up, and the next one begins beside it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a statement of a group waits for a lock before its units run by themselves. In milliseconds.
-pub(super) const LOCK_PATIENCE: u32 = 250;
+/// How often a group lets others run before it is closed.
+const MAX_YIELDS: u32 = 16;
+
+/// It is closed sooner when nobody has come while the others ran so often.
+const QUIET_YIELDS: u32 = 3;
+
+/// How long a statement of a group waits for a lock before its units run by themselves. In milliseconds; functions that take
+/// locks have it in their migration.
+pub const LOCK_PATIENCE: u32 = 250;
 
 /// What became of a unit in its group.
 #[derive(Debug)]
@@ -59,6 +69,10 @@ pub enum Grouped<T, E> {
 pub enum Way<R> {
     /// A transaction that has the lock of each of its units, as [`Database::write_locked`].
     Locked(fn(&R) -> String),
+    /// One statement that takes the lock of each of its units and then writes: a function of the schema, since only the
+    /// statements inside of one see what was committed while it waited for a lock. One message in place of three. It says
+    /// itself how long it waits ([`LOCK_PATIENCE`]).
+    LockedStatement(fn(&R) -> String),
     /// A transaction.
     Transaction,
     /// One statement that writes, as [`Database::statement`].
@@ -67,7 +81,8 @@ pub enum Way<R> {
     Read,
 }
 
-/// The code of a whole group: one outcome for each request, in their order.
+/// The code of a whole group: one outcome for each request, in their order. It may run again after a commit whose answer was
+/// lost: a unit that it has done is then no plain case, or answered as it would have been then, or fails the statement.
 pub type Together<R, T, E> =
     for<'u> fn(&'u mut Unit, &'u [R]) -> BoxFuture<'u, Result<Vec<Grouped<T, E>>, Error>>;
 
@@ -170,6 +185,7 @@ where
     /// Runs groups as long as anybody waits.
     async fn work(inner: Arc<Self>) {
         let mut work = Work::begun(&inner.queue);
+        inner.gather().await;
         while let Some(members) = work.next(MOST_UNITS, inner.kind.subject) {
             // One that panics takes its own units with it, whose callers are told, and nobody else's.
             let group = AssertUnwindSafe(Self::run_group(&inner, members)).catch_unwind();
@@ -184,6 +200,23 @@ where
                     }
                 }
             }
+            inner.gather().await;
+        }
+    }
+
+    /// Lets those come that are about to: whatever can run in this process runs first. Answers of one commit set off the next
+    /// calls of many requests, whose units then come one by one within a moment; the first of them would have a group for
+    /// itself. When nothing else can run this takes no time.
+    async fn gather(&self) {
+        let (mut waiting, mut quiet) = (self.queue.waiting(), 0);
+        for _ in 0..MAX_YIELDS {
+            yield_now().await;
+            let now = self.queue.waiting();
+            quiet = if now > waiting { 0 } else { quiet + 1 };
+            if quiet == QUIET_YIELDS || now >= MOST_UNITS {
+                break;
+            }
+            waiting = now;
         }
     }
 
@@ -193,23 +226,25 @@ where
         let mode = match way {
             Way::Locked(lock) => Mode::Group(requests.iter().map(lock).collect()),
             Way::Transaction => Mode::Group(Vec::new()),
-            Way::Statement => Mode::Statement,
+            Way::LockedStatement(_) | Way::Statement => Mode::Statement,
             Way::Read => Mode::Single,
         };
         let shared = Arc::clone(&inner.database.shared);
         let span = inner.untraced.span("group");
-        let again = Again::IfNothingIsWritten;
+        let again = Again::ItFindsWhatItDid { may_be_done: false };
         let run = run_until_settled(shared, mode, again, span, requests, move |unit, requests| {
             run_together(unit, requests, together)
         });
         let units = members.len();
         match run.await {
-            Ok(Ran { outcomes, statements }) => {
+            Ok(Ran { outcomes, statements, may_be_done }) => {
                 for (member, outcome) in members.into_iter().zip(outcomes) {
                     match outcome {
                         Grouped::Done(answer) => member.end(Ok(answer), name, &statements, units),
-                        Grouped::Refused(refusal) => member.end(Err(refusal), name, &statements, units),
-                        Grouped::Alone => Self::run_alone(inner, member, false),
+                        Grouped::Refused(refusal) if !may_be_done => {
+                            member.end(Err(refusal), name, &statements, units);
+                        }
+                        Grouped::Refused(_) | Grouped::Alone => Self::run_alone(inner, member, may_be_done),
                     }
                 }
             }
@@ -236,7 +271,7 @@ where
     fn run_alone(inner: &Arc<Self>, member: Member<R, T, E>, may_be_done: bool) {
         let Kind { way, alone, .. } = inner.kind;
         let mode = match way {
-            Way::Locked(lock) => Mode::Write(Some(lock(&member.request))),
+            Way::Locked(lock) | Way::LockedStatement(lock) => Mode::Write(Some(lock(&member.request))),
             Way::Transaction | Way::Statement => Mode::Write(None),
             Way::Read => Mode::Single,
         };
@@ -256,6 +291,8 @@ where
 struct Ran<T, E> {
     outcomes: Vec<Grouped<T, E>>,
     statements: Vec<&'static str>,
+    /// Whether a run before this one may have been committed.
+    may_be_done: bool,
 }
 
 /// Runs a group, and tells by which statements.
@@ -274,7 +311,8 @@ where
         if outcomes.len() != requests.len() {
             return Err(Error::Malformed { what: "outcomes of a group" });
         }
-        Ok(Ran { outcomes, statements: std::mem::take(&mut unit.statements) })
+        let statements = std::mem::take(&mut unit.statements);
+        Ok(Ran { outcomes, statements, may_be_done: unit.may_be_done() })
     })
 }
 
@@ -328,6 +366,7 @@ impl<R> std::fmt::Debug for Way<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Way::Locked(_) => "Locked",
+            Way::LockedStatement(_) => "LockedStatement",
             Way::Transaction => "Transaction",
             Way::Statement => "Statement",
             Way::Read => "Read",

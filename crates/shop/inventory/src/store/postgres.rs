@@ -30,8 +30,10 @@ use waypost_durable::{
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_stock", include_str!("../../migrations/postgres/0001_stock.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_stock", include_str!("../../migrations/postgres/0001_stock.sql")),
+    Migration::new("0002_one_message", include_str!("../../migrations/postgres/0002_one_message.sql")),
+];
 
 /// Holds that are deleted in one transaction.
 const DELETED_AT_ONCE: u32 = 200;
@@ -53,7 +55,7 @@ impl PostgresStore {
         let moving = database.group(Kind {
             name: groups::name,
             subject: |request: &Request| request.order().to_string(),
-            way: Way::Locked(|request| lock(request.order())),
+            way: Way::LockedStatement(|request| lock(request.order())),
             together: |unit, requests| Box::pin(groups::together(unit, requests)),
             alone: |unit, request| {
                 Box::pin(async move {

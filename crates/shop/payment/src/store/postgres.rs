@@ -34,8 +34,10 @@ use waypost_durable::{
 use waypost_telemetry::Telemetry;
 
 /// The schema, step by step.
-const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_payments", include_str!("../../migrations/postgres/0001_payments.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_payments", include_str!("../../migrations/postgres/0001_payments.sql")),
+    Migration::new("0002_one_message", include_str!("../../migrations/postgres/0002_one_message.sql")),
+];
 
 /// The name of the service: of its schema and in spans.
 const DATABASE: &str = "payment";
@@ -64,7 +66,7 @@ impl PostgresStore {
         let beginning = database.group(Kind {
             name: |_| Name { operation: "begin", summary: "INSERT payments" },
             subject: |(intent, _): &Beginning| intent.order.to_string(),
-            way: Way::Locked(|(intent, _)| lock(&intent.order)),
+            way: Way::LockedStatement(|(intent, _)| lock(&intent.order)),
             together: |unit, intents| Box::pin(groups::begin(unit, intents)),
             alone: |unit, (intent, times)| Box::pin(begin(unit, intent, times)),
         });
@@ -78,7 +80,7 @@ impl PostgresStore {
         let recording = database.group(Kind {
             name: |_| Name { operation: "record", summary: "UPDATE payments; INSERT ledger_entries" },
             subject: |(known, ..): &Recording| known.order.to_string(),
-            way: Way::Locked(|(known, ..)| lock(&known.order)),
+            way: Way::LockedStatement(|(known, ..)| lock(&known.order)),
             together: |unit, findings| Box::pin(groups::record(unit, findings)),
             alone: |unit, (known, finding, times)| {
                 Box::pin(async move {

@@ -22,8 +22,10 @@ use crate::domain::{Change, Charge, Operation, Refusal, Status, decide};
 const DATABASE: &str = "provider";
 
 /// The schema.
-const MIGRATIONS: &[Migration] =
-    &[Migration::new("0001_charges", include_str!("../../migrations/postgres/0001_charges.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    Migration::new("0001_charges", include_str!("../../migrations/postgres/0001_charges.sql")),
+    Migration::new("0002_one_message", include_str!("../../migrations/postgres/0002_one_message.sql")),
+];
 
 /// Answers or charges that are forgotten in one transaction.
 const FORGOTTEN_AT_ONCE: u32 = 500;
@@ -60,7 +62,7 @@ impl PostgresStore {
                 summary: "INSERT requests; INSERT charges; UPDATE charges; INSERT ledger",
             },
             subject: |command: &Command| command.key.clone(),
-            way: Way::Locked(|command| lock(&command.key)),
+            way: Way::LockedStatement(|command| lock(&command.key)),
             together: |unit, commands| Box::pin(groups::execute(unit, commands)),
             alone: |unit, command| Box::pin(execute(unit, command)),
         });

@@ -63,6 +63,11 @@ impl<R, T, E> Queue<R, T, E> {
         begins
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<R, T, E>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

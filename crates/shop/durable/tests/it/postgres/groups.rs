@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::Notify;
 use waypost_durable::Error;
 use waypost_durable::postgres::group::{Group, Grouped, Kind, Name, Together, Way};
@@ -49,8 +49,37 @@ async fn run(group: &Group<String, (), Error>, names: &[&str]) -> Vec<Result<(),
     join_all(names.iter().map(|name| group.run((*name).to_owned()))).await
 }
 
+fn lock(name: &str) -> String {
+    format!(" note {name}")
+}
+
 fn locked() -> Way<String> {
-    Way::Locked(|name| format!(" note {name}"))
+    Way::Locked(|name| lock(name))
+}
+
+/// A group that is one message: a function that takes its locks. A note that is there already is no plain case.
+fn inserting_in_one_message(database: &Database) -> Group<String, (), Error> {
+    let way: Way<String> = Way::LockedStatement(|name| lock(name));
+    database.group(Kind {
+        name: |_| Name { operation: "insert-notes", summary: "INSERT notes" },
+        subject: String::clone,
+        way,
+        together: |unit, notes| {
+            Box::pin(async move {
+                let locks: Vec<String> = notes.iter().map(|name| lock(name)).collect();
+                let sql = "SELECT insert_notes($1, $2)";
+                let inserted: Vec<String> =
+                    unit.query_all(sql, params![locks, notes], |row| row.get(0)).await?;
+                let outcome = |name| if inserted.contains(name) { Grouped::Done(()) } else { Grouped::Alone };
+                Ok(notes.iter().map(outcome).collect())
+            })
+        },
+        alone: |unit, note| {
+            // A group that did not see it would have failed, and all its notes had come here.
+            assert!(note == "held" || unit.may_be_done(), "{note} was no plain case");
+            Box::pin(async { Ok(()) })
+        },
+    })
 }
 
 #[tokio::test]
@@ -78,6 +107,31 @@ async fn units_that_come_together_share_their_statement_and_their_commit() {
             (attribute("waypost.db.commit.units"), attribute("waypost.db.operation")),
             ("3".into(), "insert-notes".into())
         );
+    }
+}
+
+#[tokio::test]
+async fn units_that_others_are_about_to_ask_for_share_the_group() {
+    let notes = notes().await;
+    let telemetry = TestTelemetry::new("order-service");
+    let database = Database::open(&notes.server, "test", telemetry.handle(), NOTES).await.unwrap();
+    let group = inserting(&database, Way::Statement);
+    // As many tasks after each other as the number says before it is asked for: the first has begun its group by then.
+    let asked = [("a", 0), ("b", 1), ("c", 2)].map(|(name, tasks)| {
+        let group = group.clone();
+        let mut asking: BoxFuture<'static, Result<(), Error>> =
+            Box::pin(async move { group.run(name.to_owned()).await });
+        for _ in 0..tasks {
+            asking = Box::pin(async move { waypost_telemetry::spawn(asking).await.unwrap() });
+        }
+        waypost_telemetry::spawn(asking)
+    });
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    for span in telemetry.finished_spans() {
+        let units = span.attribute("waypost.db.commit.units").map(ToString::to_string);
+        assert_eq!(units.as_deref(), Some("3"));
     }
 }
 
@@ -177,6 +231,46 @@ async fn a_stranger_with_a_lock_holds_up_whoever_wants_it_and_nobody_else() {
     assert_eq!(names(&notes.database).await, ["with it", "after it", "held"]);
 }
 
+/// Whoever waits for a lock sees what the one that had it has written, although it is all one statement.
+#[tokio::test]
+async fn a_group_of_one_message_sees_what_was_written_under_its_locks() {
+    let notes = notes_with(|server| server.lock_timeout = Duration::from_mins(1)).await;
+    let group = inserting_in_one_message(&notes.database);
+    assert!(run(&group, &["c", "a", "b"]).await.iter().all(Result::is_ok));
+
+    let args = (notes.database.clone(), group);
+    let stranger: Result<_, Error> = notes
+        .database
+        .write_locked("hold", lock("held"), args, |unit, (database, group)| {
+            Box::pin(async move {
+                unit.execute("INSERT INTO notes (name) VALUES ('held')", params![]).await?;
+                let group = group.clone();
+                let waiting =
+                    waypost_telemetry::spawn(async move { run(&group, &["held", "with it"]).await });
+                until_somebody_waits(database).await?;
+                Ok(waiting)
+            })
+        })
+        .await;
+    let done = stranger.unwrap().await.unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert_eq!(names(&notes.database).await, ["a", "b", "c", "held", "with it"]);
+}
+
+/// Until another session waits for an advisory lock.
+async fn until_somebody_waits(database: &Database) -> Result<(), Error> {
+    loop {
+        let waits = database.read("waits", (), |unit, ()| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+            Box::pin(unit.query_row(sql, params![], |row| row.get::<bool>(0)))
+        });
+        if waits.await? {
+            return Ok(());
+        }
+    }
+}
+
 /// Notes that are known again: one that is there already is as good as written.
 fn keeping(
     database: &Database,
@@ -225,6 +319,20 @@ async fn each_unit_of_a_group_finds_what_it_did_when_the_answer_to_the_commit_is
 }
 
 #[tokio::test]
+async fn each_unit_finds_what_its_group_did_in_one_message_when_the_answer_is_lost() {
+    let notes = notes().await;
+    let proxy = Proxy::to(notes.server.address.port).await;
+    let database = behind(&proxy, &notes).await;
+    let group = inserting_in_one_message(&database);
+    assert!(run(&group, &["a"]).await[0].is_ok());
+    proxy.break_at_statement();
+    let done = run(&group, &["b", "c"]).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert!(proxy.has_broken(), "the answer came");
+    assert_eq!(names(&database).await, ["a", "b", "c"]);
+}
+
+#[tokio::test]
 async fn a_unit_whose_group_may_be_committed_is_not_told_that_nothing_is_written() {
     let notes = notes().await;
     let proxy = Proxy::to(notes.server.address.port).await;
@@ -249,7 +357,7 @@ static RUNS: AtomicU32 = AtomicU32::new(0);
 async fn a_group_whose_connection_breaks_before_its_commit_runs_again_with_all_its_units() {
     let notes = notes().await;
     for (way, runs, [one, other]) in
-        [(locked(), 2, ["a", "b"]), (Way::Transaction, 2, ["c", "d"]), (Way::Statement, 1, ["e", "f"])]
+        [(locked(), 2, ["a", "b"]), (Way::Transaction, 2, ["c", "d"]), (Way::Statement, 2, ["e", "f"])]
     {
         RUNS.store(0, Ordering::SeqCst);
         let group = keeping(&notes.database, way, |unit, notes| {
@@ -263,7 +371,7 @@ async fn a_group_whose_connection_breaks_before_its_commit_runs_again_with_all_i
         });
         let done = run(&group, &[one, other]).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
-        // A statement that commits by itself may have done it: its units run by themselves.
+        // A statement that commits by itself may have done it: then its units are no plain cases.
         assert_eq!(RUNS.load(Ordering::SeqCst), runs);
     }
     let mut names = names(&notes.database).await;

@@ -16,14 +16,23 @@ use waypost_durable::{Error, Migration};
 use waypost_telemetry::Telemetry;
 use waypost_test_servers::postgres::Database as Own;
 
-/// One table with a unique name and a check.
+/// One table with a unique name and a check, and a function that writes with the locks of what it writes.
 const NOTES: &[Migration] = &[Migration::new(
     "0001_notes",
     "CREATE TABLE notes (
          id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
          name text NOT NULL UNIQUE,
          size bigint NOT NULL DEFAULT 0 CONSTRAINT a_size_is_not_negative CHECK (size >= 0)
-     )",
+     );
+     CREATE FUNCTION insert_notes(locks text[], names text[]) RETURNS SETOF text
+     LANGUAGE plpgsql SET lock_timeout = '1min' AS $$
+     BEGIN
+         PERFORM pg_advisory_xact_lock(lock_key) FROM (
+             SELECT hashtextextended(current_schema() || lock_name, 0) AS lock_key FROM unnest(locks) AS lock_name
+             ORDER BY 1 OFFSET 0) AS lock_keys;
+         RETURN QUERY INSERT INTO notes (name) SELECT new_name FROM unnest(names) AS new_name
+             WHERE NOT EXISTS (SELECT 1 FROM notes WHERE name = new_name) RETURNING name;
+     END $$",
 )];
 
 /// A database of its own, and what is open on it.

@@ -1,19 +1,23 @@
-//! Payments that begin, are looked up and move on, many in one statement.
+//! Payments that begin, are looked up and move on, many in one message (`0002_one_message.sql`).
 //!
-//! Each group that writes has the locks of its orders. Only the plain case is written together: an order's first payment,
+//! Each group that writes takes the locks of its orders. Only the plain case is written together: an order's first payment,
 //! and an answer of the provider that fits our books. The rest runs by itself.
+//!
+//! A group learns the time when it is done. What follows from the time is sent as a distance from it, and made again with it
+//! for the answer.
 
-use super::rows::{at, epoch_row, payment_of_row};
-use super::{Begun, Recorded};
+use super::rows::{epoch_row, payment_of_row};
+use super::{Begun, Recorded, lock};
 use crate::{
     Error,
     domain::{Change, Finding, Intent, Payment, ReviewTimes},
 };
 use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
 use waypost_api::{OrderId, Timestamp, TransactionId};
 use waypost_durable::{
     Epoch,
-    postgres::{Unit, group::Grouped, params},
+    postgres::{Unit, group::Grouped, millis_of, params},
 };
 
 /// An intent that is to be written down, and when it is looked into.
@@ -27,21 +31,15 @@ pub(super) async fn begin(
     unit: &mut Unit,
     intents: &[Beginning],
 ) -> Result<Vec<Grouped<Begun, Error>>, waypost_durable::Error> {
-    let now = Timestamp::from(unit.now().await?);
+    let origin = Timestamp::from(UNIX_EPOCH);
     let payments: Vec<Payment> =
-        intents.iter().map(|(intent, times)| Payment::begin(intent.clone(), now, times)).collect();
+        intents.iter().map(|(intent, times)| Payment::begin(intent.clone(), origin, times)).collect();
     let all = || payments.iter();
-    let begun: Vec<String> = unit
+    let begun: HashMap<String, Timestamp> = unit
         .query_all(
-            "INSERT INTO payments (order_id, generation, payment_id, step_key, user_id, payment_method, amount, currency, \
-               state, review_at, version, traceparent, created_at, updated_at, lease_epoch) \
-             SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
-               $8::text[], $9::text[], $10::timestamptz[], $11::bigint[], $12::text[], $13::timestamptz[], \
-               $14::timestamptz[], $15::bigint[]) AS intent (order_id) \
-             WHERE NOT EXISTS (SELECT 1 FROM payments WHERE payments.order_id = intent.order_id) \
-               AND NOT EXISTS (SELECT 1 FROM voided_orders WHERE voided_orders.order_id = intent.order_id) \
-             RETURNING order_id",
+            "SELECT begun_order, begun_at FROM begin_payments($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             params![
+                all().map(|payment| lock(&payment.order)).collect::<Vec<_>>(),
                 all().map(|payment| payment.order.as_str()).collect::<Vec<_>>(),
                 all().map(|payment| i64::from(payment.generation.number())).collect::<Vec<_>>(),
                 all().map(|payment| payment.id.as_str()).collect::<Vec<_>>(),
@@ -51,21 +49,28 @@ pub(super) async fn begin(
                 all().map(|payment| payment.amount.ten_thousandths()).collect::<Vec<_>>(),
                 all().map(|payment| payment.amount.currency().as_str().to_owned()).collect::<Vec<_>>(),
                 all().map(|payment| payment.state.as_str()).collect::<Vec<_>>(),
-                all().map(|payment| payment.review_at.map(at)).collect::<Vec<_>>(),
+                all().map(|payment| review_in(payment, origin)).collect::<Vec<_>>(),
                 all().map(|payment| i64::from(payment.version)).collect::<Vec<_>>(),
                 all().map(|payment| payment.traceparent.as_deref()).collect::<Vec<_>>(),
-                all().map(|payment| at(payment.created_at)).collect::<Vec<_>>(),
-                all().map(|payment| at(payment.updated_at)).collect::<Vec<_>>(),
                 all().map(|payment| epoch_row(payment.epoch)).collect::<Vec<_>>(),
             ],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.time(1)?.into())),
         )
-        .await?;
-    let outcome = |payment: Payment| {
-        let is_new = begun.iter().any(|order| order == payment.order.as_str());
-        if is_new { Grouped::Done(Begun { payment, is_new }) } else { Grouped::Alone }
+        .await?
+        .into_iter()
+        .collect();
+    let outcome = |(intent, times): &Beginning| match begun.get(intent.order.as_str()) {
+        Some(now) => {
+            Grouped::Done(Begun { payment: Payment::begin(intent.clone(), *now, times), is_new: true })
+        }
+        None => Grouped::Alone,
     };
-    Ok(payments.into_iter().map(outcome).collect())
+    Ok(intents.iter().map(outcome).collect())
+}
+
+/// In how many milliseconds from a moment a payment is to be looked into.
+fn review_in(payment: &Payment, from: Timestamp) -> Option<i64> {
+    payment.review_at.map(|review_at| millis_of(review_at.since(from)))
 }
 
 /// The newest payments of orders.
@@ -97,28 +102,33 @@ pub(super) async fn record(
     unit: &mut Unit,
     findings: &[Recording],
 ) -> Result<Vec<Grouped<Recorded, Error>>, waypost_durable::Error> {
-    let now = Timestamp::from(unit.now().await?);
-    let change = |(known, finding, times): &Recording| {
-        let change = known.after(finding, now, times).ok()?;
-        (change.payment.version != known.version).then_some((known.version, change))
-    };
-    let mut changes: Vec<Option<(u32, Change)>> = findings.iter().map(change).collect();
-    let epochs = write(unit, &changes.iter().flatten().collect::<Vec<_>>()).await?;
-    let outcome = |change: &mut Option<(u32, Change)>| {
-        let Some((_, Change { mut payment, .. })) = change.take() else { return Grouped::Alone };
-        let Some(epoch) = epochs.get(payment.order.as_str()) else { return Grouped::Alone };
+    let changes: Vec<(&Payment, Change)> = findings.iter().filter_map(plain_change).collect();
+    let written = write(unit, &changes).await?;
+    let outcome = |(known, finding, times): &Recording| {
+        let Some((epoch, now)) = written.get(known.order.as_str()) else { return Grouped::Alone };
+        let Ok(Change { mut payment, .. }) = known.after(finding, *now, times) else { return Grouped::Alone };
         payment.epoch = *epoch;
         Grouped::Done(Ok(payment))
     };
-    Ok(changes.iter_mut().map(outcome).collect())
+    Ok(findings.iter().map(outcome).collect())
 }
 
-/// Writes changes of payments with their postings, each if the payment has the version still that the change was made from.
-/// Gives the orders of those that are written, each with the epoch that its payment has.
+/// What a finding makes of a payment, if it is a plain case. One that the provider has nothing of is none: it is judged by its
+/// age.
+fn plain_change((known, finding, times): &Recording) -> Option<(&Payment, Change)> {
+    if !matches!(finding, Finding::Charge(_) | Finding::Rejected { .. }) {
+        return None;
+    }
+    let change = known.after(finding, known.updated_at, times).ok()?;
+    (change.payment.version != known.version).then_some((known, change))
+}
+
+/// Writes changes of payments with their postings, each if the payment is still as it was known. Gives the orders of those
+/// that are written, each with the epoch that its payment has and the time.
 async fn write(
     unit: &mut Unit,
-    changes: &[&(u32, Change)],
-) -> Result<HashMap<String, Epoch>, waypost_durable::Error> {
+    changes: &[(&Payment, Change)],
+) -> Result<HashMap<String, (Epoch, Timestamp)>, waypost_durable::Error> {
     if changes.is_empty() {
         return Ok(HashMap::new());
     }
@@ -133,43 +143,25 @@ async fn write(
         })
         .collect();
     let written = unit.query_all(
-        "WITH change AS ( \
-           SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], \
-             $7::text[], $8::text[], $9::bool[], $10::timestamptz[], $11::bigint[], $12::bigint[], $13::timestamptz[]) \
-           AS change (order_id, generation, version_before, state, captured, refunded, transaction_id, decline_code, \
-             is_unwanted, review_at, reviews, version, updated_at)), \
-         changed AS ( \
-           UPDATE payments SET state = change.state, captured = change.captured, refunded = change.refunded, \
-             transaction_id = change.transaction_id, decline_code = change.decline_code, \
-             is_unwanted = change.is_unwanted, review_at = change.review_at, reviews = change.reviews, \
-             version = change.version, updated_at = change.updated_at \
-           FROM change \
-           WHERE payments.order_id = change.order_id AND payments.generation = change.generation \
-             AND payments.version = change.version_before AND payments.contradicted_at IS NULL \
-           RETURNING payments.order_id, payments.generation, payments.lease_epoch), \
-         booked AS ( \
-           INSERT INTO ledger_entries \
-             (order_id, generation, version, posting, account, debit, credit, currency, at) \
-           SELECT order_id, generation, entry.version, posting, account, debit, credit, currency, at \
-           FROM unnest($14::text[], $15::bigint[], $16::bigint[], $17::text[], $18::text[], $19::bigint[], \
-             $20::bigint[], $21::text[], $22::timestamptz[]) \
-           AS entry (order_id, generation, version, posting, account, debit, credit, currency, at) \
-           JOIN changed USING (order_id, generation)) \
-         SELECT order_id, lease_epoch FROM changed",
+        "SELECT recorded_order, recorded_epoch, recorded_at FROM record_payments( \
+         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         params![
+            all().map(|payment| lock(&payment.order)).collect::<Vec<_>>(),
             all().map(|payment| payment.order.as_str()).collect::<Vec<_>>(),
             all().map(|payment| i64::from(payment.generation.number())).collect::<Vec<_>>(),
-            changes.iter().map(|(before, _)| i64::from(*before)).collect::<Vec<_>>(),
+            changes.iter().map(|(known, _)| i64::from(known.version)).collect::<Vec<_>>(),
             all().map(|payment| payment.state.as_str()).collect::<Vec<_>>(),
             all().map(|payment| payment.captured).collect::<Vec<_>>(),
             all().map(|payment| payment.refunded).collect::<Vec<_>>(),
             all().map(|payment| payment.transaction.as_ref().map(TransactionId::as_str)).collect::<Vec<_>>(),
             all().map(|payment| payment.decline_code.as_deref()).collect::<Vec<_>>(),
             all().map(|payment| payment.is_unwanted).collect::<Vec<_>>(),
-            all().map(|payment| payment.review_at.map(at)).collect::<Vec<_>>(),
+            changes
+                .iter()
+                .map(|(known, change)| review_in(&change.payment, known.updated_at))
+                .collect::<Vec<_>>(),
             all().map(|payment| i64::from(payment.reviews)).collect::<Vec<_>>(),
             all().map(|payment| i64::from(payment.version)).collect::<Vec<_>>(),
-            all().map(|payment| at(payment.updated_at)).collect::<Vec<_>>(),
             entries.iter().map(|(payment, ..)| payment.order.as_str()).collect::<Vec<_>>(),
             entries.iter().map(|(payment, ..)| i64::from(payment.generation.number())).collect::<Vec<_>>(),
             entries.iter().map(|(payment, ..)| i64::from(payment.version)).collect::<Vec<_>>(),
@@ -181,9 +173,8 @@ async fn write(
                 .iter()
                 .map(|(_, posting, _)| posting.amount().currency().as_str().to_owned())
                 .collect::<Vec<_>>(),
-            entries.iter().map(|(payment, ..)| at(payment.updated_at)).collect::<Vec<_>>(),
         ],
-        |row| Ok((row.get(0)?, Epoch::new(row.number(1)?))),
+        |row| Ok((row.get(0)?, (Epoch::new(row.number(1)?), row.time(2)?.into()))),
     );
     Ok(written.await?.into_iter().collect())
 }

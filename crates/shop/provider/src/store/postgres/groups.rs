@@ -1,13 +1,14 @@
-//! Commands that are carried out together: each key answered once, charges made or moved on, in one statement.
+//! Commands that are carried out together: each key answered once, charges made or moved on, in one message
+//! (`0002_one_message.sql`).
 //!
-//! A group has the locks of its keys. A key that has its answer already, a rule that refuses, a charge that two commands of the
-//! group want: each of them runs by itself.
+//! A group takes the locks of its keys. A key that has its answer already, a rule that refuses, a charge that two commands of the
+//! group want or that is another by now than the one that was judged: each of them runs by itself.
 
 use std::collections::HashSet;
 
-use waypost_durable::postgres::{At, Unit, group::Grouped, params};
+use waypost_durable::postgres::{Unit, group::Grouped, params};
 
-use super::{Answer, Command, charge_of_row, subject};
+use super::{Answer, Command, charge_of_row, lock, subject};
 use crate::Error;
 use crate::domain::{Change, Charge, Movement, NewCharge, Operation, decide};
 
@@ -15,7 +16,6 @@ pub(super) async fn execute(
     unit: &mut Unit,
     commands: &[Command],
 ) -> Result<Vec<Grouped<Answer, Error>>, waypost_durable::Error> {
-    let at = At(unit.now().await?);
     let existing = charges(unit, commands).await?;
     let mut taken = HashSet::new();
     let changes: Vec<Option<(Change, String)>> = commands
@@ -40,10 +40,11 @@ pub(super) async fn execute(
                 Operation::Charge(new) => Some(new),
                 _ => None,
             };
-            Some(Plain { command, charge, movement: *movement, answer, new })
+            let before = existing.iter().find(|before| before.id == charge.id);
+            Some(Plain { command, before, charge, movement: *movement, answer, new })
         })
         .collect();
-    let answered = write(unit, &plain, at).await?;
+    let answered = write(unit, &plain).await?;
     let outcome = |(command, change): (&Command, Option<(Change, String)>)| match change {
         Some((change, _)) if answered.contains(&command.key) => {
             Grouped::Done(Answer { charge: change.charge, is_replay: false })
@@ -56,56 +57,36 @@ pub(super) async fn execute(
 /// A command with what becomes of its charge.
 struct Plain<'a> {
     command: &'a Command,
+    /// The charge that it was judged by, if there was one.
+    before: Option<&'a Charge>,
     charge: &'a Charge,
     movement: Option<(Movement, waypost_api::Amount)>,
     answer: &'a str,
     new: Option<&'a NewCharge>,
 }
 
-/// The charges that commands name, locked in one order.
+/// The charges that commands name.
 async fn charges(unit: &mut Unit, commands: &[Command]) -> Result<Vec<Charge>, waypost_durable::Error> {
     let ids: Vec<&str> = commands.iter().filter_map(|command| subject(&command.operation)).collect();
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    unit.query_all(select_charge!("WHERE id = ANY($1) ORDER BY id FOR UPDATE"), params![ids], charge_of_row)
-        .await
+    unit.query_all(select_charge!("WHERE id = ANY($1)"), params![ids], charge_of_row).await
 }
 
-/// Gives the keys that had no answer yet, which are those whose commands were carried out.
-async fn write(
-    unit: &mut Unit,
-    plain: &[Plain<'_>],
-    at: At,
-) -> Result<HashSet<String>, waypost_durable::Error> {
+/// Gives the keys whose commands were carried out.
+async fn write(unit: &mut Unit, plain: &[Plain<'_>]) -> Result<HashSet<String>, waypost_durable::Error> {
     if plain.is_empty() {
         return Ok(HashSet::new());
     }
     let charges = || plain.iter().map(|one| one.charge);
+    let befores = || plain.iter().map(|one| one.before);
     let answered: Vec<String> = unit
         .query_all(
-            "WITH command AS (
-               SELECT * FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                 $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[])
-               AS command (key, fingerprint, answer, id, reference, payment_method, currency, amount, status, captured,
-                 refunded, decline_code, movement, moved)),
-             answered AS (
-               INSERT INTO requests (key, fingerprint, charge_id, answer, at)
-               SELECT key, fingerprint, id, answer::jsonb, $15 FROM command ORDER BY key
-               ON CONFLICT (key) DO NOTHING RETURNING key),
-             made AS (
-               INSERT INTO charges (id, reference, payment_method, currency, amount, status, decline_code, created_at)
-               SELECT id, reference, payment_method, currency, amount, status, decline_code, $15
-               FROM command JOIN answered USING (key) WHERE payment_method IS NOT NULL),
-             changed AS (
-               UPDATE charges SET status = command.status, captured = command.captured, refunded = command.refunded
-               FROM command JOIN answered USING (key)
-               WHERE charges.id = command.id AND command.payment_method IS NULL),
-             moved AS (
-               INSERT INTO ledger (charge_id, kind, amount, at)
-               SELECT id, movement, moved, $15 FROM command JOIN answered USING (key) WHERE movement IS NOT NULL)
-             SELECT key FROM answered",
+            "SELECT answered_key FROM carry_out( \
+             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
             params![
+                plain.iter().map(|one| lock(&one.command.key)).collect::<Vec<_>>(),
                 plain.iter().map(|one| one.command.key.as_str()).collect::<Vec<_>>(),
                 plain.iter().map(|one| one.command.fingerprint.as_slice()).collect::<Vec<_>>(),
                 plain.iter().map(|one| one.answer).collect::<Vec<_>>(),
@@ -123,7 +104,13 @@ async fn write(
                     .iter()
                     .map(|one| one.movement.map(|(_, amount)| amount.ten_thousandths()))
                     .collect::<Vec<_>>(),
-                at,
+                befores().map(|before| before.map(|before| before.status.as_str())).collect::<Vec<_>>(),
+                befores()
+                    .map(|before| before.map(|before| before.captured.ten_thousandths()))
+                    .collect::<Vec<_>>(),
+                befores()
+                    .map(|before| before.map(|before| before.refunded.ten_thousandths()))
+                    .collect::<Vec<_>>(),
             ],
             |row| row.get(0),
         )
