@@ -22,7 +22,7 @@ pub(crate) mod recorded;
 mod resource;
 mod sampler;
 pub mod sampling;
-#[cfg(any(feature = "http", feature = "sql"))]
+#[cfg(any(feature = "http", feature = "mongodb", feature = "sql"))]
 pub(crate) mod series;
 pub mod span;
 pub(crate) mod spawn;

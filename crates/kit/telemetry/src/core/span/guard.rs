@@ -1,7 +1,7 @@
 //! An open span that its owner ends: for code whose end is not the end of one future or one function.
 
 use std::borrow::Cow;
-#[cfg(any(feature = "http", feature = "sql"))]
+#[cfg(any(feature = "http", feature = "mongodb", feature = "sql"))]
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -37,7 +37,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The `error.type` of a failure; the same on the span and on its metrics.
-    #[cfg(any(feature = "http", feature = "sql"))]
+    #[cfg(any(feature = "http", feature = "mongodb", feature = "sql"))]
     pub(crate) fn error_type(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Ok | Self::Cancelled => None,
