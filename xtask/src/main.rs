@@ -8,6 +8,7 @@ mod conventions;
 mod dashboards;
 mod deploy;
 mod dist;
+mod failures;
 mod features;
 mod layers;
 mod licences;

@@ -1,9 +1,9 @@
 //! Runs cargo for the commands and says what it runs.
 
-use std::io::Write as _;
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use cargo_metadata::MetadataCommand;
@@ -11,8 +11,8 @@ use cargo_metadata::MetadataCommand;
 use crate::needs::{self, Variable};
 use crate::servers::{Folder, Servers, Set};
 use crate::{
-    advisories, conventions, dashboards, deploy, dist, features, layers, licences, modules, mutations,
-    published, versions,
+    advisories, conventions, dashboards, deploy, dist, failures, features, layers, licences, modules,
+    mutations, published, versions,
 };
 
 /// The binary's feature that is off for the sake of the first build, and on in tests.
@@ -45,7 +45,7 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
 
     let mut command = vec!["test", "--workspace", "--features", KAFKA, "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
-    let outcome = cargo("all tests", &command, &variables);
+    let outcome = tests("all tests", &command, &variables);
     servers.stop();
     outcome?;
     say("all tests passed\n");
@@ -192,16 +192,48 @@ pub(crate) fn mutations(names: &[String]) -> anyhow::Result<()> {
 }
 
 pub(crate) fn cargo(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
+    run(what, arguments, variables, Command::status)
+}
+
+/// As [`cargo()`], with the failed tests once more at the end.
+fn tests(what: &str, arguments: &[&str], variables: &[Variable]) -> anyhow::Result<()> {
+    let mut failures = Vec::new();
+    let outcome = run(what, arguments, variables, |command| {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let (sender, collected) = std::sync::mpsc::channel();
+        if let Some(output) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let collected = failures::collect(BufReader::new(output), std::io::stdout());
+                let _ = sender.send(collected.unwrap_or_default());
+            });
+        }
+        let status = child.wait();
+        // Whatever a test left running holds the pipe open, and is not waited for.
+        failures = collected.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+        status
+    });
+    if !failures.is_empty() {
+        say(&failures::summary(&failures));
+    }
+    outcome
+}
+
+fn run(
+    what: &str,
+    arguments: &[&str],
+    variables: &[Variable],
+    start: impl FnOnce(&mut Command) -> std::io::Result<ExitStatus>,
+) -> anyhow::Result<()> {
     say(&format!("== {what}: cargo {}\n", arguments.join(" ")));
     let begun = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    command
         .args(arguments)
         // A link in the documentation that leads nowhere is a defect.
         .env("RUSTDOCFLAGS", "--deny warnings")
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .status()
-        .context("cargo could not be started")?;
+        .envs(variables.iter().map(|(name, value)| (name, value)));
+    let status = start(&mut command).context("cargo could not be run")?;
     if !status.success() {
         bail!("{what} failed (cargo {}): {status}", arguments.join(" "));
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use existing_service::{Shop, app, client, prepare};
@@ -15,14 +16,20 @@ struct Running {
     telemetry: TestTelemetry,
     client: reqwest::Client,
     address: String,
-    _subscriber: tracing::subscriber::DefaultGuard,
 }
+
+/// The subscriber of the process, as in `main`; spans and logs find the handle of their test in the context.
+///
+/// One of a test's thread is not enough: the thread of the database holds the last handle to a span now and then, and
+/// what is closed on a thread without the subscriber does not let go of the spans around it.
+static SUBSCRIBER: LazyLock<()> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::registry().with(logs::Records::new()).with(bridge::layer());
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+});
 
 impl Running {
     async fn start() -> Self {
-        // One thread serves everything, so a subscriber of the thread is enough.
-        let subscriber = tracing_subscriber::registry().with(logs::Records::new()).with(bridge::layer());
-        let subscriber = tracing::subscriber::set_default(subscriber);
+        LazyLock::force(&SUBSCRIBER);
         let telemetry = TestTelemetry::new("shop");
 
         let orders = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
@@ -37,7 +44,7 @@ impl Running {
             reason = "the ban is this workspace's, the service stands for others"
         )]
         spawn(async move { axum::serve(listener, app).await });
-        Self { telemetry, client, address, _subscriber: subscriber }
+        Self { telemetry, client, address }
     }
 
     /// Places an order and gives the trace it left, of this many spans.

@@ -36,7 +36,9 @@
 //! records.
 //!
 //! A span ends when its last handle is dropped. A future that was dropped looks like one that came to its end:
-//! `tracing` does not tell them apart. Spans opened where telemetry is suppressed, that is on the threads of the
+//! `tracing` does not tell them apart. Drivers hand spans to threads of their own (sqlx for SQLite does), and the last handle may
+//! be dropped there: on a thread for which the subscriber is not the default, the `Registry` never closes the spans around that
+//! one, and they are not recorded. So use `set_global_default` where such a driver is used, in tests too. Spans opened where telemetry is suppressed, that is on the threads of the
 //! exporters, are left alone. So are those for which there is no handle: neither in the current context, nor as
 //! process default, nor given by [`SpanLayer::telemetry`].
 //!

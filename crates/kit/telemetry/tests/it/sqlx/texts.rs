@@ -62,6 +62,8 @@ async fn a_text_without_a_summary_is_named_by_the_system() {
 async fn a_slow_statement_says_so() {
     use tracing_subscriber::layer::SubscriberExt as _;
     let subscriber = tracing_subscriber::registry().with(waypost_telemetry::logs::Records::new());
+    // With only one subscriber in the process, what other tests say first, on threads without it, is off for good.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let _default = tracing::subscriber::set_default(subscriber);
     let (telemetry, pool) = orders(|sqlx| sqlx.slow_query(Duration::ZERO)).await;
     let _attached = telemetry.context().attach();
