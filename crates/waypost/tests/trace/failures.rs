@@ -130,6 +130,9 @@ async fn a_charge_whose_answer_was_lost_is_found_again_and_made_once() {
         .collect();
     assert_eq!(lost.len(), 1, "the call whose answer was lost is an error span");
     assert_eq!(lost[0].attribute("error.type").unwrap().to_string(), "timeout");
+    // Only then has every span come: of one without children nothing tells that it is missing.
+    assert!(traced.shop.stop().await.unwrap().status.success());
+    let spans = traced.collector.trace(&trace_of(&answer));
     let charges = spans.iter().filter(|span| span.name().contains("INSERT charges")).count();
     assert_eq!(charges, 1, "one charge is written");
 }

@@ -61,8 +61,8 @@ impl Traced {
         self.shop.client("gateway").get(path).await.unwrap()
     }
 
-    /// Waits until a trace has a span of this name and no span without its parent. What it gives is right by the
-    /// conventions.
+    /// Waits until a trace has a span of this name and no span without its parent; others without children may still be
+    /// missing. What it gives is right by the conventions.
     pub(crate) async fn trace_with(&self, trace_id: &str, last: &str) -> Vec<FinishedSpan> {
         until(&format!("a whole trace with `{last}`"), async || {
             let spans = self.collector.trace(trace_id);

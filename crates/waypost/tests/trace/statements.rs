@@ -26,17 +26,18 @@ fn joins(statement: &str) -> bool {
 
 async fn all_statements(data: &Path) -> Vec<Vec<String>> {
     let traced = Traced::with(|shop| shop.data(data)).await;
-    let mut of_orders = Vec::new();
+    let mut traces = Vec::new();
     // Twice, as the first order fills what is kept in memory.
     let bodies = [seed_order(), seed_order(), order_of("user-declined", "prod456", 2, "99.99")];
     for (number, body) in bodies.iter().enumerate() {
         let key = format!("order-{number}");
         let answer = traced.post("/api/orders", &[("idempotency-key", &key)], body).await;
-        let spans = traced.trace_with(&trace_of(&answer), "process order-events").await;
-        of_orders.push(statements(&spans));
+        traces.push(trace_of(&answer));
+        traced.trace_with(&traces[number], "process order-events").await;
     }
+    // Only then has every span come: of one without children nothing tells that it is missing.
     assert!(traced.shop.stop().await.unwrap().status.success());
-    of_orders
+    traces.iter().map(|trace| statements(&traced.collector.trace(trace))).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

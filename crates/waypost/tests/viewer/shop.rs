@@ -133,11 +133,15 @@ async fn with_an_exporter_both_the_viewer_and_the_collector_get_every_span() {
     let collector = Collector::start(Behaviour::Takes).unwrap();
     let shop = Shop::of(BINARY).viewer().export_to(&collector).start().await.unwrap();
     let trace_id = order(&shop).await;
-    let trace = whole_trace(&shop.client("viewer"), &trace_id).await;
-    let mut seen: Vec<String> =
-        trace["rows"]["id"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect();
-    seen.sort_unstable();
     until("the same spans in the collector", async || {
+        let trace = whole_trace(&shop.client("viewer"), &trace_id).await;
+        let mut seen: Vec<String> = trace["rows"]["id"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| id.as_str().unwrap().to_owned())
+            .collect();
+        seen.sort_unstable();
         let mut sent: Vec<String> =
             collector.trace(&trace_id).iter().map(|span| span.span_context().span_id().to_string()).collect();
         sent.sort_unstable();
