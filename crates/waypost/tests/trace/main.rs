@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use waypost_telemetry::FinishedSpan;
+use waypost_telemetry::opentelemetry::trace::SpanKind;
 use waypost_telemetry::testing::{SpanTree, checks};
 use waypost_testkit::{Answer, Behaviour, Collector, Shop, ShopBuilder, until};
 
@@ -61,12 +62,14 @@ impl Traced {
         self.shop.client("gateway").get(path).await.unwrap()
     }
 
-    /// Waits until a trace has a span of this name and no span without its parent; others without children may still be
-    /// missing. What it gives is right by the conventions.
+    /// Waits until a trace has a span of this name, no span without its parent, and of every call between roles both sides;
+    /// others without children may still be missing. What it gives is right by the conventions.
     pub(crate) async fn trace_with(&self, trace_id: &str, last: &str) -> Vec<FinishedSpan> {
         until(&format!("a whole trace with `{last}`"), async || {
             let spans = self.collector.trace(trace_id);
-            spans.iter().any(|span| span.name() == last) && checks::problems(&spans).is_empty()
+            spans.iter().any(|span| span.name() == last)
+                && checks::problems(&spans).is_empty()
+                && spans.iter().all(|span| is_answered(span, &spans))
         })
         .await;
         let spans = self.collector.trace(trace_id);
@@ -115,4 +118,10 @@ pub(crate) fn trace_of(answer: &Answer) -> String {
         Value::String(id) => id.clone(),
         other => panic!("no trace id but {other} in {}", answer.json),
     }
+}
+
+/// Whether a call between roles has its other side, which another role sends at its own time.
+fn is_answered(span: &FinishedSpan, trace: &[FinishedSpan]) -> bool {
+    let is_call = span.kind() == SpanKind::Client && span.name().starts_with("waypost.");
+    !is_call || trace.iter().any(|other| other.parent_id() == Some(span.span_id()))
 }
