@@ -29,13 +29,14 @@ mod startup;
 mod statistics;
 mod viewer;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "waypost-benches startup [--runs N] | orders [--rounds N] [--orders N] [--concurrency N] [--only WAY] \
                     | servers [--rounds N] [--orders N] [--concurrency N] \
                     | soak [--orders N] [--rounds N] [--concurrency N] | viewer [--spans N] [--batch N] [--senders N] \
                     | overload [--seconds N] [--concurrency N] \
-                    | compare --base COMMIT [--base-binary FILE] [--short] [--rounds N] [--orders N] [--concurrency N]";
+                    | compare --base COMMIT [--base-binary FILE] [--binary FILE] [--short] [--rounds N] [--orders N] [--concurrency N]";
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports to its user")]
 fn main() -> ExitCode {
@@ -75,7 +76,8 @@ fn main() -> ExitCode {
             match text("--base") {
                 Some(base) => compare::measure(&compare::Comparison {
                     base,
-                    base_binary: text("--base-binary").map(std::path::Path::new),
+                    base_binary: text("--base-binary").map(Path::new),
+                    binary: text("--binary").map(Path::new),
                     rounds: number("--rounds", rounds),
                     orders: number("--orders", orders),
                     concurrency: number("--concurrency", 100),

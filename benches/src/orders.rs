@@ -3,7 +3,7 @@
 
 use crate::process::Waypost;
 use crate::sink::Sink;
-use crate::statistics::spread;
+use crate::statistics::{ratios, spread};
 
 #[derive(Default)]
 struct Measured {
@@ -113,8 +113,4 @@ fn run(
     into.cpu.push(cpu * 1000.0 / f64::from(orders));
     anyhow::ensure!(report["unexpected"] == 0, "unexpected answers: {report}");
     Ok(())
-}
-
-fn ratios(above: &[f64], below: &[f64]) -> Vec<f64> {
-    above.iter().zip(below).map(|(above, below)| above / below).collect()
 }

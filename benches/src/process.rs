@@ -12,8 +12,11 @@ use anyhow::{Context as _, bail};
 /// Kernel ticks a second; Linux has 100 on every machine this project builds for.
 const TICKS: f64 = 100.0;
 
-/// CPU seconds in half a second of who has nothing to do but to look whether there is something.
+/// CPU seconds in [`WHILE`] of who has nothing to do but to look whether there is something.
 const IDLE: f64 = 0.03;
+
+/// How long a process is looked at to know whether it is idle.
+const WHILE: Duration = Duration::from_millis(500);
 
 const LISTENERS: [&str; 11] = [
     "gateway",
@@ -32,6 +35,8 @@ const LISTENERS: [&str; 11] = [
 /// A running `waypost up`. Dropped, it is stopped.
 pub(crate) struct Waypost {
     child: Child,
+    /// The process itself, which is not the child where a tool is its parent.
+    id: u32,
     /// Where its gateway listens.
     pub(crate) gateway: SocketAddr,
     /// From the start of the process to the line that says that it is up.
@@ -95,7 +100,16 @@ impl Waypost {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Waypost> {
-        let mut command = Command::new(binary);
+        Self::by(Command::new(binary), data, arguments, environment)
+    }
+
+    /// Starts it by a command that names the binary last, behind a tool that it is to run under.
+    pub(crate) fn by(
+        mut command: Command,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Waypost> {
         command.args(["up", "--plain", "--data"]).arg(data).args(arguments);
         for listener in LISTENERS {
             command.args([&format!("--{listener}"), "127.0.0.1:0"]);
@@ -120,17 +134,18 @@ impl Waypost {
             }
         }
         let gateway = gateway.context("waypost ended before it named its gateway")?;
-        Ok(Waypost { child, gateway, until_up, until_order })
+        let id = child_of(child.id())?.unwrap_or(child.id());
+        Ok(Waypost { child, id, gateway, until_up, until_order })
     }
 
     /// CPU seconds so far, user and system.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        cpu_seconds(&self.child)
+        cpu_seconds(self.id)
     }
 
     /// What its threads that are alive have used.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let process = PathBuf::from(format!("/proc/{}", self.id));
         let mut usage = Usage::default();
         for thread in std::fs::read_dir(process.join("task"))?.flatten() {
             // It may have ended meanwhile.
@@ -147,26 +162,33 @@ impl Waypost {
 
     /// Waits until every order has ended, with all that is done for it: until it uses next to no CPU.
     pub(crate) fn wait_until_idle(&self) -> anyhow::Result<()> {
-        let mut before = self.cpu_seconds()?;
-        for _ in 0..120 {
-            std::thread::sleep(Duration::from_millis(500));
-            let now = self.cpu_seconds()?;
-            if now - before < IDLE {
-                return Ok(());
-            }
-            before = now;
+        wait_until_idle(IDLE, || self.cpu_seconds())
+    }
+
+    /// CPU seconds that it uses in a while when it has nothing to do, which under a tool is more than [`IDLE`].
+    pub(crate) fn cpu_at_rest(&self) -> anyhow::Result<f64> {
+        let mut least = f64::INFINITY;
+        for _ in 0..4 {
+            let before = self.cpu_seconds()?;
+            std::thread::sleep(WHILE);
+            least = least.min(self.cpu_seconds()? - before);
         }
-        bail!("a minute after the load it is still busy")
+        Ok(least)
+    }
+
+    /// As [`Waypost::wait_until_idle`], for who uses so much at rest.
+    pub(crate) fn wait_until_at_rest(&self, cpu_at_rest: f64) -> anyhow::Result<()> {
+        wait_until_idle(IDLE + cpu_at_rest, || self.cpu_seconds())
     }
 
     /// Resident memory in MB: all of it, and the part that is not backed by files.
     pub(crate) fn memory_mb(&self) -> anyhow::Result<(f64, f64)> {
-        memory_mb(&self.child)
+        memory_mb(self.id)
     }
 
     /// Open files, sockets and the like.
     pub(crate) fn descriptors(&self) -> anyhow::Result<usize> {
-        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.id))?.count())
     }
 
     /// Runs `waypost load` against it and returns its report.
@@ -190,16 +212,38 @@ impl Waypost {
         concurrency: u32,
         arguments: &[&str],
     ) -> anyhow::Result<serde_json::Value> {
-        let output = Command::new(binary()?)
-            .args(["load", "--json", "--target", &format!("http://{}", self.gateway)])
-            .args([
-                "--orders",
-                &orders.to_string(),
-                "--concurrency",
-                &concurrency.to_string(),
-                "--duration",
-                "5m",
-            ])
+        Load { program: &binary()? }.place_with(self.gateway, orders, concurrency, arguments)
+    }
+}
+
+/// `waypost load` of this binary.
+#[derive(Clone, Copy)]
+pub(crate) struct Load<'a> {
+    pub(crate) program: &'a Path,
+}
+
+impl Load<'_> {
+    /// Places orders and returns its report.
+    pub(crate) fn place(
+        self,
+        gateway: SocketAddr,
+        orders: u32,
+        concurrency: u32,
+    ) -> anyhow::Result<serde_json::Value> {
+        self.place_with(gateway, orders, concurrency, &[])
+    }
+
+    fn place_with(
+        self,
+        gateway: SocketAddr,
+        orders: u32,
+        concurrency: u32,
+        arguments: &[&str],
+    ) -> anyhow::Result<serde_json::Value> {
+        let (orders, concurrency) = (orders.to_string(), concurrency.to_string());
+        let output = Command::new(self.program)
+            .args(["load", "--json", "--target", &format!("http://{gateway}")])
+            .args(["--orders", &orders, "--concurrency", &concurrency, "--duration", "5m"])
             .args(arguments)
             .stderr(Stdio::null())
             .output()?;
@@ -210,34 +254,53 @@ impl Waypost {
 
 impl Drop for Waypost {
     fn drop(&mut self) {
-        interrupt(&mut self.child);
+        send_interrupt(self.id);
+        let _ = self.child.wait();
     }
 }
 
 /// Stops a child as Ctrl-C does and waits until it is gone.
 pub(crate) fn interrupt(child: &mut Child) {
-    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    send_interrupt(child.id());
     let _ = child.wait();
 }
 
-/// CPU seconds of a child so far, user and system.
-pub(crate) fn cpu_seconds(child: &Child) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+fn send_interrupt(id: u32) {
+    let _ = Command::new("kill").args(["-INT", &id.to_string()]).status();
+}
+
+/// Waits until whatever `cpu_seconds` tells of uses less than this in [`WHILE`].
+pub(crate) fn wait_until_idle(
+    idle: f64,
+    cpu_seconds: impl Fn() -> anyhow::Result<f64>,
+) -> anyhow::Result<()> {
+    let mut before = cpu_seconds()?;
+    for _ in 0..120 {
+        std::thread::sleep(WHILE);
+        let now = cpu_seconds()?;
+        if now - before < idle {
+            return Ok(());
+        }
+        before = now;
+    }
+    bail!("a minute after the load it is still busy")
+}
+
+/// CPU seconds of a process so far, user and system.
+pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     Ok(Stat::parse(&stat).context("stat has another form")?.own)
+}
+
+/// The process that this one has started, if there is one.
+fn child_of(id: u32) -> anyhow::Result<Option<u32>> {
+    Ok(processes()?.iter().find(|(_, stat)| stat.parent == id).map(|(child, _)| *child))
 }
 
 /// CPU seconds so far of all processes of this name that this program has started, itself or through others, those
 /// included that have ended since.
 pub(crate) fn cpu_seconds_of(name: &str) -> anyhow::Result<f64> {
-    let mut all = HashMap::new();
-    for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        // It may have ended meanwhile.
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        all.extend(Stat::parse(&stat).map(|stat| (pid, stat)));
-    }
+    let all = processes()?;
     let is_ours = |stat: &Stat| {
         let mut parent = stat.parent;
         while parent != std::process::id() {
@@ -250,6 +313,20 @@ pub(crate) fn cpu_seconds_of(name: &str) -> anyhow::Result<f64> {
     };
     let of_name = all.values().filter(|stat| stat.name == name && is_ours(stat));
     Ok(of_name.map(|stat| stat.own + stat.of_ended_children).sum())
+}
+
+/// Every process, by its id.
+fn processes() -> anyhow::Result<HashMap<u32, Stat>> {
+    let mut all = HashMap::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // It may have ended meanwhile.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        all.extend(Stat::parse(&stat).map(|stat| (id, stat)));
+    }
+    Ok(all)
 }
 
 /// What is read of `/proc/PID/stat`.
@@ -282,19 +359,19 @@ fn fields<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = f64> + 'a {
     text.lines().filter_map(value)
 }
 
-/// The most resident memory that a child has had, in MB.
-pub(crate) fn peak_mb(child: &Child) -> anyhow::Result<f64> {
-    Ok(status_mb(child, ["VmHWM:"])?[0])
+/// The most resident memory that a process has had, in MB.
+pub(crate) fn peak_mb(id: u32) -> anyhow::Result<f64> {
+    Ok(status_mb(id, ["VmHWM:"])?[0])
 }
 
-/// Resident memory of a child in MB: all of it, and the part that is not backed by files.
-pub(crate) fn memory_mb(child: &Child) -> anyhow::Result<(f64, f64)> {
-    let [all, own] = status_mb(child, ["VmRSS:", "RssAnon:"])?;
+/// Resident memory of a process in MB: all of it, and the part that is not backed by files.
+pub(crate) fn memory_mb(id: u32) -> anyhow::Result<(f64, f64)> {
+    let [all, own] = status_mb(id, ["VmRSS:", "RssAnon:"])?;
     Ok((all, own))
 }
 
-fn status_mb<const N: usize>(child: &Child, names: [&'static str; N]) -> anyhow::Result<[f64; N]> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+fn status_mb<const N: usize>(id: u32, names: [&'static str; N]) -> anyhow::Result<[f64; N]> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let value = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6)

@@ -8,6 +8,11 @@ pub(crate) fn spread(values: &[f64], digits: usize) -> String {
     format!("{:.digits$} [{first:.digits$}-{last:.digits$}]", median(&sorted))
 }
 
+/// Each value by the one of the same round.
+pub(crate) fn ratios(above: &[f64], below: &[f64]) -> Vec<f64> {
+    above.iter().zip(below).map(|(above, below)| above / below).collect()
+}
+
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     let upper = sorted.get(middle).copied().unwrap_or(f64::NAN);

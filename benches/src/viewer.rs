@@ -40,9 +40,9 @@ pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()
         let folder = tempfile::tempdir()?;
         let mut viewer = Viewer::start(folder.path())?;
         let sent = send(&viewer, way, spans, batch, senders)?;
-        let (peak, resident) = (peak_mb(&viewer.child)?, memory_mb(&viewer.child)?.0);
+        let (peak, resident) = (peak_mb(viewer.child.id())?, memory_mb(viewer.child.id())?.0);
         std::thread::sleep(REST);
-        let rested = memory_mb(&viewer.child)?.0;
+        let rested = memory_mb(viewer.child.id())?.0;
         drop(viewer);
         // Started anew, so that everything is in its final place.
         viewer = Viewer::start(folder.path())?;
@@ -58,7 +58,7 @@ pub(crate) fn measure(spans: u32, batch: u32, senders: u32) -> anyhow::Result<()
         );
         if way == Way::Http {
             questions(&viewer)?;
-            let resident = memory_mb(&viewer.child)?;
+            let resident = memory_mb(viewer.child.id())?;
             println!("resident after a start on these spans and these questions: {:.0} MB\n", resident.0);
         }
     }
@@ -83,7 +83,7 @@ fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyh
     let left = AtomicU64::new(u64::from(spans));
     let (sent, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?;
-    let (cpu, begun) = (cpu_seconds(&viewer.child)?, Instant::now());
+    let (cpu, begun) = (cpu_seconds(viewer.child.id())?, Instant::now());
     std::thread::scope(|scope| {
         let (left, sent, refused) = (&left, &sent, &refused);
         let senders: Vec<_> = (0..senders)
@@ -113,7 +113,7 @@ fn send(viewer: &Viewer, way: Way, spans: u32, batch: u32, senders: u32) -> anyh
     Ok(Sent {
         spans: sent.into_inner(),
         refused: refused.into_inner(),
-        cpu: cpu_seconds(&viewer.child)? - cpu,
+        cpu: cpu_seconds(viewer.child.id())? - cpu,
         took,
     })
 }

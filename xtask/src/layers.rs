@@ -128,7 +128,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("waypost-test-client", &[]),
     ("waypost-test-process", &[]),
     ("waypost-test-servers", &[]),
-    ("waypost-benches", &["waypost-test-servers"]),
+    ("waypost-benches", &["waypost-test-process", "waypost-test-servers"]),
     (
         "add-a-service",
         &[
