@@ -34,7 +34,7 @@ const CPU: &str = "CPU ms an order";
 /// A program under valgrind takes some fifty times as long, one thread at a time.
 const UNDER_VALGRIND: Orders = Orders { first: 200, more: 400, concurrency: 8 };
 
-/// Its counts hardly differ, and its runs take long.
+/// Its counts differ by few percent, and its runs take long.
 const ROUNDS_UNDER_VALGRIND: u32 = 3;
 
 /// What is compared, and how long.
