@@ -15,8 +15,8 @@ use crate::{
     mutations, published, versions,
 };
 
-/// The binary's feature that is off for the sake of the first build, and on in tests.
-const KAFKA: &str = "waypost/kafka";
+/// The binary's features that are off for the sake of the first build, and on in tests and in what is given to others.
+pub(crate) const RELEASED: &str = "waypost/kafka,waypost/jemalloc";
 
 /// Prints to standard output; a closed pipe is not an error worth a panic.
 pub(crate) fn say(text: &str) {
@@ -32,7 +32,8 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
         "c++",
         "a C++ compiler builds librdkafka; on Debian: apt-get install g++ make pkg-config libssl-dev zlib1g-dev",
     )?;
-    say("needs: a Rust toolchain and compilers of C and C++: found\n");
+    require("make", "make builds jemalloc; on Debian: apt-get install make")?;
+    say("needs: a Rust toolchain, compilers of C and C++, make: found\n");
     let target = target()?;
     say(&room(&target)?);
     let mut variables = needs::all(&target);
@@ -43,11 +44,15 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     // Programs that a test kills leave their temporary files.
     variables.push(("TMPDIR", folder.temporary()?.into_os_string()));
 
-    let mut command = vec!["test", "--workspace", "--features", KAFKA, "--no-fail-fast"];
+    let mut command = vec!["test", "--workspace", "--features", RELEASED, "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
     let outcome = tests("all tests", &command, &variables);
     servers.stop();
     outcome?;
+    if arguments.is_empty() {
+        // With the features of a release the other one was tested above.
+        tests("tests of mimalloc", &["test", "--package", "waypost-allocator"], &[])?;
+    }
     say("all tests passed\n");
     Ok(())
 }
@@ -89,9 +94,9 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     names()?;
     api(&[])?;
     package()?;
-    let clippy = ["clippy", "--workspace", "--features", KAFKA, "--all-targets", "--", "--deny", "warnings"];
+    let clippy = ["clippy", "--workspace", "--features", RELEASED, "--all-targets", "--", "--deny", "warnings"];
     cargo("clippy", &clippy, &[])?;
-    cargo("clippy without Kafka", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
+    cargo("clippy without these features", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     cargo(
         "documentation of the kit as it is published",

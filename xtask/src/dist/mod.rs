@@ -22,11 +22,8 @@ use cargo_metadata::{CargoOpt, Metadata, MetadataCommand};
 use sha2::{Digest as _, Sha256};
 
 use crate::needs::output;
-use crate::run::say;
+use crate::run::{RELEASED, say};
 use linked::Linked;
-
-/// What is compiled in beside the defaults.
-const FEATURES: &str = "waypost/kafka";
 
 /// Completions: the shell, and where its package managers put the file.
 const COMPLETIONS: [(&str, &str); 3] = [
@@ -70,21 +67,21 @@ impl Asked {
     }
 }
 
-/// Builds the release, with Kafka and after what it does under load ([`profiled`]), and packs it.
+/// Builds the release, with all its features and after what it does under load ([`profiled`]), and packs it.
 pub(crate) fn dist(arguments: &[&str]) -> anyhow::Result<()> {
     let asked = Asked::read(arguments)?;
     let host = host()?;
     // Without it the packages of all other systems would be listed as linked in.
     let for_host = vec!["--filter-platform".to_owned(), host.clone()];
     let metadata = MetadataCommand::new()
-        .features(CargoOpt::SomeFeatures(vec![FEATURES.to_owned()]))
+        .features(CargoOpt::SomeFeatures(vec![RELEASED.to_owned()]))
         .other_options(for_host)
         .exec()
         .context("cargo metadata failed")?;
     let root = metadata.workspace_root.as_std_path();
     let target = metadata.target_directory.as_std_path();
     let program =
-        if let Some(program) = asked.program { program } else { profiled::build(target, &host, FEATURES)? };
+        if let Some(program) = asked.program { program } else { profiled::build(target, &host, RELEASED)? };
     let linked = linked(&metadata)?;
 
     let name = format!("waypost-{}-{host}", linked.version());
