@@ -94,9 +94,14 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     names()?;
     api(&[])?;
     package()?;
-    let clippy = ["clippy", "--workspace", "--features", RELEASED, "--all-targets", "--", "--deny", "warnings"];
+    let clippy =
+        ["clippy", "--workspace", "--features", RELEASED, "--all-targets", "--", "--deny", "warnings"];
     cargo("clippy", &clippy, &[])?;
-    cargo("clippy without these features", &["clippy", "--package", "waypost", "--", "--deny", "warnings"], &[])?;
+    cargo(
+        "clippy without these features",
+        &["clippy", "--package", "waypost", "--", "--deny", "warnings"],
+        &[],
+    )?;
     cargo("documentation", &["doc", "--workspace", "--no-deps"], &[])?;
     cargo(
         "documentation of the kit as it is published",
